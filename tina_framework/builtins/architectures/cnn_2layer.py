@@ -1,0 +1,32 @@
+"""The card's target network: two convolutions and a linear head, 5,370 parameters for ten classes."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tina_framework.interfaces.architecture import TargetArchitecture
+
+__all__ = ["CNN2Layer", "cnn_2layer"]
+
+
+class CNN2Layer(nn.Module):
+    """conv 3→16 (3x3, stride 2) → ReLU → conv 16→32 (3x3) → ReLU → global average pool → linear 32→K.
+
+    No bias in the convolutions: 432 + 4,608 + 33 K parameters. Input (N, 3, 32, 32) in [-1, 1], output (N, K).
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, stride=2, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(16, 32, 3, padding=1, bias=False)
+        self.fc = nn.Linear(32, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        hidden = F.relu(self.conv1(images))
+        hidden = F.relu(self.conv2(hidden))
+        logits: Tensor = self.fc(hidden.mean(dim=(2, 3)))
+        return logits
+
+
+cnn_2layer = TargetArchitecture(name="cnn-2layer", build=CNN2Layer)

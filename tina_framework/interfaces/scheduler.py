@@ -1,0 +1,36 @@
+"""Noise schedulers, with diffusers' names and meaning, so that any diffusers scheduler fits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["NoiseScheduler", "SchedulerOutput"]
+
+
+class SchedulerOutput(Protocol):
+    prev_sample: torch.Tensor
+
+
+class NoiseScheduler(Protocol):
+    """One forward process and one sampler for it. Stateful after `set_timesteps`: use a fresh instance per run.
+
+    Attributes:
+        config: what `from_config` needs (`num_train_timesteps`, betas, `prediction_type`, ...), JSON-serialisable.
+        timesteps: (S,) int64, decreasing; set by `set_timesteps`.
+        init_noise_sigma: standard deviation of the initial noise.
+    """
+
+    config: Any
+    timesteps: torch.Tensor
+    init_noise_sigma: Any
+
+    def set_timesteps(self, num_inference_steps: int, device: Any = None) -> None: ...
+
+    def scale_model_input(self, sample: torch.Tensor, timestep: Any = None) -> torch.Tensor: ...
+
+    def add_noise(self, original_samples: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor: ...
+
+    def step(self, model_output: torch.Tensor, timestep: Any, sample: torch.Tensor, *, generator: Any = None) -> Any: ...
