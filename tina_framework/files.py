@@ -14,7 +14,15 @@ from tina_framework.errors import CheckpointError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["check_tensors", "read_json", "read_metadata", "read_safetensors", "replacing", "write_json", "write_safetensors"]
+__all__ = [
+    "check_tensors",
+    "read_json",
+    "read_metadata",
+    "read_safetensors",
+    "replacing",
+    "write_json",
+    "write_safetensors",
+]
 
 
 @contextmanager
@@ -111,8 +119,13 @@ def check_tensors(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int,
     missing = sorted(shapes.keys() - tensors.keys())
     extra = sorted(tensors.keys() - shapes.keys())
     if missing or extra:
-        parts = [f"lacks {', '.join(missing[:3])}" if missing else "", f"has unknown {', '.join(extra[:3])}" if extra else ""]
-        raise CheckpointError(f"{source} {' and '.join(p for p in parts if p)}; it was altered or made by something else.")
+        parts = [
+            f"lacks {', '.join(missing[:3])}" if missing else "",
+            f"has unknown {', '.join(extra[:3])}" if extra else "",
+        ]
+        raise CheckpointError(
+            f"{source} {' and '.join(p for p in parts if p)}; it was altered or made by something else."
+        )
     for name, shape in shapes.items():
         tensor = tensors[name]
         if tuple(tensor.shape) != tuple(shape):

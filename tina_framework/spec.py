@@ -36,7 +36,9 @@ def _shapes(architecture: TargetArchitecture, num_classes: int) -> dict[str, tup
     with torch.device("meta"):
         module = architecture.build(num_classes)
     if not isinstance(module, nn.Module):
-        raise PluginError(f"Architecture '{architecture.name}' built a {type(module).__name__}; build() must return a torch.nn.Module.")
+        raise PluginError(
+            f"Architecture '{architecture.name}' built a {type(module).__name__}; build() must return a torch.nn.Module."
+        )
     buffers = [name for name, _ in module.named_buffers()]
     if buffers:
         raise PluginError(
@@ -63,7 +65,9 @@ class ParameterSpec:
         # Two counts that no other dimension is likely to equal.
         few, many = _shapes(architecture, 7), _shapes(architecture, 11)
         if few.keys() != many.keys():
-            raise PluginError(f"Architecture '{architecture.name}' has other parameters at 7 than at 11 classes; only shapes may differ.")
+            raise PluginError(
+                f"Architecture '{architecture.name}' has other parameters at 7 than at 11 classes; only shapes may differ."
+            )
         self.class_axes: dict[str, int | None] = {}
         self._template = few
         for name in few:
@@ -75,7 +79,9 @@ class ParameterSpec:
                 )
             self.class_axes[name] = grows[0] if grows else None
         if all(axis is None for axis in self.class_axes.values()):
-            raise PluginError(f"Architecture '{architecture.name}' has no parameter that grows with the class count; build(K) must return K logits.")
+            raise PluginError(
+                f"Architecture '{architecture.name}' has no parameter that grows with the class count; build(K) must return K logits."
+            )
 
     @lru_cache(maxsize=64)  # noqa: B019 - specs live as long as the program
     def parameters(self, num_classes: int) -> tuple[ParameterInfo, ...]:
@@ -127,7 +133,9 @@ class ParameterSpec:
         """The same network with only the given class slots, in the given order. `classes`: (K',) int64."""
         selected = {}
         for name, axis in self.class_axes.items():
-            selected[name] = state[name] if axis is None else state[name].index_select(axis, classes.to(state[name].device))
+            selected[name] = (
+                state[name] if axis is None else state[name].index_select(axis, classes.to(state[name].device))
+            )
         return selected
 
     def narrow(self, flat_BN: Tensor, num_classes: int, to_classes: int) -> Tensor:

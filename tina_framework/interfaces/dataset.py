@@ -35,7 +35,9 @@ class LabelledImages:
                 "expected (N, height, width, 3) of type uint8."
             )
         if self.labels.shape != self.images.shape[:1]:
-            raise DataError(f"{len(self.images)} images but labels of shape {self.labels.shape}; expected one label each.")
+            raise DataError(
+                f"{len(self.images)} images but labels of shape {self.labels.shape}; expected one label each."
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -80,7 +82,9 @@ class ArrayDataset:
         if len(set(self.class_names)) != len(self.class_names):
             raise DataError(f"Data set '{self.name}' names a class twice; every class needs its own name.")
         if self.superclasses is not None and len(self.superclasses) != len(self.class_names):
-            raise DataError(f"Data set '{self.name}' has {len(self.class_names)} classes but {len(self.superclasses)} superclass entries.")
+            raise DataError(
+                f"Data set '{self.name}' has {len(self.class_names)} classes but {len(self.superclasses)} superclass entries."
+            )
         for split, data in self.splits.items():
             if len(data) and not (0 <= int(data.labels.min()) and int(data.labels.max()) < len(self.class_names)):
                 raise DataError(

@@ -48,7 +48,9 @@ class TokenLayout:
 
     def __post_init__(self) -> None:
         used = self.source[self.source >= 0]
-        if used.numel() != self.num_parameters or not torch.equal(used.sort().values, torch.arange(self.num_parameters)):
+        if used.numel() != self.num_parameters or not torch.equal(
+            used.sort().values, torch.arange(self.num_parameters)
+        ):
             raise ValueError(
                 f"The layout places {used.numel()} elements for {self.num_parameters} parameters; "
                 "every parameter must have exactly one place."

@@ -1,0 +1,61 @@
+"""Assembling a `TokenLayout` token by token; shared by the built-in tokenizers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tina_framework.interfaces.tokenizer import TokenLayout
+from tina_framework.spec import ParameterSpec
+
+__all__ = ["Token", "assemble", "offsets"]
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token: which flat indices it carries (in order), and where it stands."""
+
+    indices: Tensor
+    group: int
+    position: int
+    token_class: int = -1
+
+
+def offsets(spec: ParameterSpec, num_classes: int) -> dict[str, int]:
+    """Where each parameter starts in the flat vector."""
+    starts, total = {}, 0
+    for info in spec.parameters(num_classes):
+        starts[info.name] = total
+        total += info.numel
+    return starts
+
+
+def assemble(
+    spec: ParameterSpec,
+    num_classes: int,
+    tokens: list[Token],
+    group_widths: tuple[int, ...],
+    group_sizes: tuple[int, ...],
+    *,
+    equivariant: bool,
+) -> TokenLayout:
+    """Pads the tokens to the widest group and looks up the class of every element."""
+    source = torch.full((len(tokens), max(group_widths)), -1, dtype=torch.int64)
+    for row, token in enumerate(tokens):
+        source[row, : token.indices.numel()] = token.indices
+    flat_class = spec.flat_class(num_classes)
+    element_class = torch.where(source >= 0, flat_class[source.clamp(min=0)], -1)
+    return TokenLayout(
+        source=source,
+        element_class=element_class,
+        group=torch.tensor([token.group for token in tokens]),
+        position=torch.tensor([token.position for token in tokens]),
+        token_class=torch.tensor([token.token_class for token in tokens]),
+        group_widths=group_widths,
+        group_sizes=group_sizes,
+        num_parameters=spec.num_parameters(num_classes),
+        num_classes=num_classes,
+        equivariant=equivariant,
+    )

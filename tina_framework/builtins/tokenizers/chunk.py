@@ -1,0 +1,56 @@
+"""`chunk`: the paper's layout, flat chunks that never straddle tensors (arXiv 2405.14132).
+
+The head is cut like any other tensor, so a token mixes classes and the layout is not equivariant: training shuffles
+the class order instead.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from tina_framework.builtins.tokenizers._chunks import Token, assemble, offsets
+from tina_framework.errors import ConfigError
+from tina_framework.interfaces.tokenizer import TokenLayout
+from tina_framework.spec import ParameterSpec
+
+__all__ = ["ChunkTokenizer"]
+
+
+class ChunkTokenizer:
+    """Every chunk is a group of its own: each position has its own projections, as in the published code.
+
+    With fewer classes than the maximum, the tensors with a class axis are shorter and their last chunks may be
+    missing; the elements of a class keep their places only if the class axis comes first (it does in linear heads).
+
+    Args:
+        chunk_size: greatest width of a token, 576 in the paper.
+    """
+
+    name = "chunk"
+
+    def __init__(self, chunk_size: int = 576) -> None:
+        if chunk_size < 1:
+            raise ConfigError(f"chunk_size is {chunk_size}; it must be at least 1.")
+        self.chunk_size = chunk_size
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return {"chunk_size": self.chunk_size}
+
+    def layout(self, spec: ParameterSpec, num_classes: int, max_classes: int) -> TokenLayout:
+        starts = offsets(spec, num_classes)
+        tokens: list[Token] = []
+        widths: list[int] = []
+        for info, largest in zip(spec.parameters(num_classes), spec.parameters(max_classes), strict=True):
+            indices = torch.arange(starts[info.name], starts[info.name] + info.numel)
+            first = len(widths)
+            tokens += [Token(c, group=first + i, position=0) for i, c in enumerate(indices.split(self.chunk_size))]
+            # Groups follow from the greatest class count alone, so that one network serves every count.
+            rest = largest.numel
+            for _ in range(math.ceil(largest.numel / self.chunk_size)):
+                widths.append(min(self.chunk_size, rest))
+                rest -= self.chunk_size
+        return assemble(spec, num_classes, tokens, tuple(widths), (1,) * len(widths), equivariant=False)

@@ -1,0 +1,42 @@
+"""Running a target network over many images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["accuracy", "logits", "remap_labels"]
+
+
+@torch.no_grad()
+def logits(module: nn.Module, images: Tensor, batch_size: int = 1000) -> Tensor:
+    """(N, C, H, W) -> (N, K) float32, in evaluation mode, batch by batch."""
+    was_training = module.training
+    module.eval()
+    parts = [module(part).float() for part in images.split(batch_size)]
+    module.train(was_training)
+    return torch.cat(parts)
+
+
+def accuracy(module: nn.Module, images: Tensor, labels: Tensor, batch_size: int = 1000) -> float:
+    """Share of images (N, C, H, W) whose greatest logit is their label (N,): a fraction of 1."""
+    return float((logits(module, images, batch_size).argmax(dim=1) == labels).float().mean())
+
+
+def remap_labels(labels: Tensor, classes: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Picks the images of a task.
+
+    Args:
+        labels: (N,) labels over all classes of a data set.
+        classes: the task's K class indices, in the task's order.
+
+    Returns:
+        (M,) the indices of the images whose label is in the task, and (M,) their slots 0..K-1.
+    """
+    slots = torch.full((int(max(int(labels.max()), *classes)) + 1,), -1, dtype=torch.int64, device=labels.device)
+    slots[torch.as_tensor(list(classes), device=labels.device)] = torch.arange(len(classes), device=labels.device)
+    mapped = slots[labels.long()]
+    indices = torch.nonzero(mapped >= 0).squeeze(1)
+    return indices, mapped[indices]

@@ -1,0 +1,149 @@
+"""Target networks as functions of their parameters: losses and gradients of many generated networks at once.
+
+On a CPU the networks run one after the other, each in its own thread (small networks are faster that way than under
+vmap, and torch runs a backward pass in the thread that asks for it); on a GPU they run under vmap.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.nn import functional as F
+
+from tina_framework.spec import ParameterSpec
+
+__all__ = ["TargetRunner", "autocast", "resolve_precision"]
+
+
+@functools.cache
+def _cpu_has_bf16() -> bool:
+    """Whether the processor multiplies bfloat16 natively; without that autocast is slower than float32."""
+    with contextlib.suppress(OSError):
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
+        return "avx512_bf16" in flags or "amx_bf16" in flags
+    return False
+
+
+def resolve_precision(device: torch.device, precision: str) -> str:
+    """``auto`` -> ``bf16`` where that is fast, else ``fp32``; the others stay as they are."""
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    return "bf16" if device.type == "cpu" and _cpu_has_bf16() else "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
+    """bfloat16 autocast if the precision asks for it, else nothing."""
+    if resolve_precision(device, precision) == "bf16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+class TargetRunner:
+    """Evaluates generated networks of one architecture on images.
+
+    Args:
+        spec: the architecture's parameters.
+        precision: ``fp32``, ``bf16`` or ``auto``.
+        workers: threads on a CPU (1: in the calling thread).
+    """
+
+    def __init__(self, spec: ParameterSpec, precision: str = "auto", workers: int = 1) -> None:
+        self.spec = spec
+        self.precision = precision
+        self._modules: dict[int, nn.Module] = {}
+        self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
+
+    def _module(self, num_classes: int) -> nn.Module:
+        if num_classes not in self._modules:
+            with torch.device("meta"):
+                self._modules[num_classes] = self.spec.architecture.build(num_classes).train()
+        return self._modules[num_classes]
+
+    def logits(self, flat_N: Tensor, num_classes: int, images: Tensor) -> Tensor:
+        """One network (N,) on images (M, C, H, W) -> (M, K); differentiable."""
+        state = self.spec.unflatten(flat_N, num_classes)
+        output: Tensor = functional_call(self._module(num_classes), state, (images,))
+        return output
+
+    def _loss_and_gradient(
+        self, flat_N: Tensor, num_classes: int, images: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            leaf = flat_N.detach().requires_grad_(True)
+            with autocast(images.device, self.precision):
+                output = self.logits(leaf, num_classes, images)
+            loss = F.cross_entropy(output.float(), labels)
+            (gradient,) = torch.autograd.grad(loss, leaf)
+        return loss.detach(), gradient
+
+    def losses_and_gradients(
+        self, flats: Sequence[Tensor], num_classes: Sequence[int], images: Sequence[Tensor], labels: Sequence[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Cross-entropy of each network on its own images, and its gradient with respect to the network's parameters.
+
+        Args:
+            flats: B vectors (N_b,), one a network.
+            num_classes: B class counts.
+            images: B tensors (M, C, H, W).
+            labels: B tensors (M,).
+
+        Returns:
+            (B,) mean losses, and B gradients (N_b,). Neither carries an autograd graph: see `task_loss`.
+        """
+        if images[0].device.type == "cuda":
+            return self._batched(flats, num_classes, images, labels)
+        calls = list(zip(flats, num_classes, images, labels, strict=True))
+        if self._pool is None:
+            results = [self._loss_and_gradient(*call) for call in calls]
+        else:
+            results = list(self._pool.map(lambda call: self._loss_and_gradient(*call), calls))
+        return torch.stack([loss for loss, _ in results]), [gradient for _, gradient in results]
+
+    def _batched(
+        self, flats: Sequence[Tensor], num_classes: Sequence[int], images: Sequence[Tensor], labels: Sequence[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """As above with vmap, class count by class count."""
+        losses: list[Tensor] = [flats[0].new_zeros(())] * len(flats)
+        gradients: list[Tensor] = [flats[0]] * len(flats)
+        sizes = {(k, images[b].shape[0]) for b, k in enumerate(num_classes)}
+        for k, count in sorted(sizes):
+            rows = [b for b, other in enumerate(num_classes) if other == k and images[b].shape[0] == count]
+            with torch.enable_grad():
+                leaf = torch.stack([flats[b].detach() for b in rows]).requires_grad_(True)
+                stacked = torch.stack([images[b] for b in rows])
+                with autocast(stacked.device, self.precision):
+                    output = vmap(lambda flat, batch, k=k: self.logits(flat, k, batch))(leaf, stacked)
+                targets = torch.stack([labels[b] for b in rows])
+                each = (
+                    F.cross_entropy(output.float().flatten(0, 1), targets.flatten(), reduction="none")
+                    .view(len(rows), -1)
+                    .mean(1)
+                )
+                (gradient,) = torch.autograd.grad(each.sum(), leaf)
+            for i, b in enumerate(rows):
+                losses[b], gradients[b] = each[i].detach(), gradient[i]
+        return torch.stack(losses), gradients
+
+    def task_loss(
+        self, flats: Sequence[Tensor], num_classes: Sequence[int], images: Sequence[Tensor], labels: Sequence[Tensor]
+    ) -> Tensor:
+        """(B,) cross-entropy of each generated network, differentiable with respect to its parameters.
+
+        The gradient through the target networks is computed at once, outside the caller's graph, and attached: this is
+        what lets CPU networks run in threads of their own.
+        """
+        losses, gradients = self.losses_and_gradients(flats, num_classes, images, labels)
+        attached = [
+            loss + ((flat - flat.detach()) * gradient).sum()
+            for loss, flat, gradient in zip(losses, flats, gradients, strict=True)
+        ]
+        return torch.stack(attached)
