@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tina_framework.errors import ConfigError, TrainingError
+from tina_framework.targets.functional import autocast
 
-__all__ = ["SGDRecipe", "fit", "learning_rate"]
+__all__ = ["FitState", "SGDRecipe", "epoch_draws", "fit", "learning_rate", "mirror"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class SGDRecipe:
                 f"An SGD recipe needs epochs, batch_size and lr above 0; got {self.epochs}, {self.batch_size}, {self.lr}."
             )
 
+    def steps(self, num_images: int) -> tuple[int, int]:
+        """Steps an epoch and steps in all, for that many images."""
+        per_epoch = max(1, num_images // self.batch_size)
+        return per_epoch, max(1, round(self.epochs * per_epoch))
+
 
 def learning_rate(recipe: SGDRecipe, step: int, total_steps: int, steps_per_epoch: int) -> float:
     """The rate of step `step` (from 0): linear warm-up, then half a cosine down to 0 at `total_steps`."""
@@ -57,13 +63,39 @@ def learning_rate(recipe: SGDRecipe, step: int, total_steps: int, steps_per_epoc
     return recipe.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
+def epoch_draws(seed: int, epoch: int, count: int) -> tuple[Tensor, Tensor]:
+    """The order (count,) and the flips (count,) bool of one epoch; a function of seed and epoch alone.
+
+    Drawn on the CPU, so that every device sees the same and a resumed run needs no generator state.
+    """
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    return torch.randperm(count, generator=generator), torch.rand(count, generator=generator) < 0.5
+
+
+def mirror(batch: Tensor, flips: Tensor) -> Tensor:
+    """Flips the images (..., W) of `batch` for which `flips` is true; `flips` covers the leading axes."""
+    return torch.where(flips.view(*flips.shape, *(1,) * (batch.dim() - flips.dim())), batch.flip(-1), batch)
+
+
+@dataclass(frozen=True)
+class FitState:
+    """Where a fit stands after some whole epochs: all that continuing it exactly takes."""
+
+    epoch: int
+    parameters: dict[str, Tensor]
+    momenta: dict[str, Tensor]
+    sums: dict[str, Tensor]
+    averaged: int
+
+
 def fit(
     module: nn.Module,
     images: Tensor,
     labels: Tensor,
     recipe: SGDRecipe,
     seed: int,
-    on_epoch: Callable[[int, float], None] | None = None,
+    on_epoch: Callable[[int, float, Callable[[], FitState]], None] | None = None,
+    resume: FitState | None = None,
 ) -> nn.Module:
     """Trains `module` in place.
 
@@ -73,39 +105,48 @@ def fit(
         labels: (N,) int64.
         recipe: how.
         seed: fixes the order of the images and the flips; the same on every device.
-        on_epoch: called with (epochs done, mean loss of the last epoch).
+        on_epoch: called with (epochs done, mean loss of the last epoch, function that returns the present state).
+        resume: continue from here; the result is what an uninterrupted fit would have given.
 
     Raises:
         TrainingError: the loss is not finite.
     """
-    from tina_framework.targets.functional import autocast
-
     device = images.device
-    draws = torch.Generator().manual_seed(seed)
+    names = [name for name, _ in module.named_parameters()]
+    parameters = list(module.parameters())
     optimizer = torch.optim.SGD(
-        module.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        nesterov=recipe.nesterov,
+        parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, nesterov=recipe.nesterov
     )
-    steps_per_epoch = max(1, len(images) // recipe.batch_size)
-    total_steps = max(1, round(recipe.epochs * steps_per_epoch))
+    steps_per_epoch, total_steps = recipe.steps(len(images))
     average_from = total_steps - round(recipe.average_last * total_steps)
-    average: list[Tensor] | None = None
-    averaged = 0
+    sums: dict[str, Tensor] = {}
+    averaged = epoch = 0
+    if resume is not None:
+        epoch, averaged, sums = resume.epoch, resume.averaged, dict(resume.sums)
+        with torch.no_grad():
+            for name, parameter in zip(names, parameters, strict=True):
+                parameter.copy_(resume.parameters[name])
+                if resume.momenta:
+                    optimizer.state[parameter]["momentum_buffer"] = resume.momenta[name].to(device).clone()
+
+    def state() -> FitState:
+        momenta = {
+            name: optimizer.state[p]["momentum_buffer"].clone()
+            for name, p in zip(names, parameters, strict=True)
+            if optimizer.state[p].get("momentum_buffer") is not None
+        }
+        weights = {name: p.detach().clone() for name, p in zip(names, parameters, strict=True)}
+        return FitState(epoch, weights, momenta, dict(sums), averaged)
+
     module.train()
-    step = 0
+    step = epoch * steps_per_epoch
     while step < total_steps:
-        order = torch.randperm(len(images), generator=draws).to(device)
-        flips = (torch.rand(len(images), generator=draws) < 0.5).to(device)
+        order, flips = (draw.to(device) for draw in epoch_draws(seed, epoch, len(images)))
         loss_sum = torch.zeros((), device=device)
         steps = min(steps_per_epoch, total_steps - step)
         for index in range(steps):
             rows = order[index * recipe.batch_size : (index + 1) * recipe.batch_size]
-            batch = images[rows]
-            if recipe.flip:
-                batch = torch.where(flips[rows].view(-1, 1, 1, 1), batch.flip(3), batch)
+            batch = mirror(images[rows], flips[rows]) if recipe.flip else images[rows]
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(recipe, step, total_steps, steps_per_epoch)
             with autocast(device, recipe.precision):
@@ -116,19 +157,20 @@ def fit(
             optimizer.step()
             loss_sum += loss.detach()
             step += 1
+        epoch += 1
         mean_loss = float(loss_sum) / steps
         if not math.isfinite(mean_loss):
             raise TrainingError(
-                f"The loss became {mean_loss} at step {step}; lower the learning rate (now {recipe.lr})."
+                f"The loss became {mean_loss} in epoch {epoch}; lower the learning rate (now {recipe.lr})."
             )
         if recipe.average_last > 0 and step > average_from:
-            weights = [p.detach().clone() for p in module.parameters()]
-            average = weights if average is None else [a + w for a, w in zip(average, weights, strict=True)]
+            for name, parameter in zip(names, parameters, strict=True):
+                sums[name] = sums[name] + parameter.detach() if name in sums else parameter.detach().clone()
             averaged += 1
         if on_epoch is not None:
-            on_epoch(math.ceil(step / steps_per_epoch), mean_loss)
-    if average is not None:
+            on_epoch(epoch, mean_loss, state)
+    if averaged:
         with torch.no_grad():
-            for parameter, total in zip(module.parameters(), average, strict=True):
-                parameter.copy_(total / averaged)
+            for name, parameter in zip(names, parameters, strict=True):
+                parameter.copy_(sums[name] / averaged)
     return module

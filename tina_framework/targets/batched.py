@@ -1,0 +1,93 @@
+"""The SGD recipe for many networks at once, as one vmapped computation: what pays on a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, vmap
+from torch.nn import functional as F
+
+from tina_framework.errors import TrainingError
+from tina_framework.spec import ParameterSpec
+from tina_framework.targets.functional import autocast
+from tina_framework.targets.sgd import SGDRecipe, epoch_draws, learning_rate, mirror
+
+__all__ = ["fit_batched"]
+
+
+def fit_batched(
+    spec: ParameterSpec,
+    num_classes: int,
+    starts_MN: Tensor,
+    images: Tensor,
+    indices: Sequence[Tensor],
+    labels: Sequence[Tensor],
+    recipe: SGDRecipe,
+    seeds: Sequence[int],
+) -> Tensor:
+    """Trains M networks of one class count, each as `tina_framework.targets.sgd.fit` would train it alone.
+
+    Args:
+        spec: the architecture's parameters.
+        num_classes: K, the same for all networks.
+        starts_MN: (M, N) initial parameters.
+        images: (A, C, H, W) float32, the images of all classes, on the device to train on.
+        indices: M tensors (n,): which images belong to each network's task; the same n for all.
+        labels: M tensors (n,): their slots 0..K-1.
+        recipe: how.
+        seeds: M seeds.
+
+    Returns:
+        (M, N) trained parameters.
+
+    Raises:
+        TrainingError: a loss is not finite.
+    """
+    device = images.device
+    with torch.device("meta"):
+        module = spec.architecture.build(num_classes).train()
+    flats = starts_MN.to(device).clone()
+    momenta = torch.zeros_like(flats)
+    rows_Mn = torch.stack([part.to(device) for part in indices])
+    slots_Mn = torch.stack([part.to(device) for part in labels])
+    count = rows_Mn.shape[1]
+    steps_per_epoch, total_steps = recipe.steps(count)
+    average_from = total_steps - round(recipe.average_last * total_steps)
+    sums, averaged, step, epoch = torch.zeros_like(flats), 0, 0, 0
+
+    def forward(flat: Tensor, batch: Tensor) -> Tensor:
+        output: Tensor = functional_call(module, spec.unflatten(flat, num_classes), (batch,))
+        return output
+
+    while step < total_steps:
+        draws = [epoch_draws(seed, epoch, count) for seed in seeds]
+        order_Mn = torch.stack([order for order, _ in draws]).to(device)
+        flips_Mn = torch.stack([flips for _, flips in draws]).to(device)
+        for index in range(min(steps_per_epoch, total_steps - step)):
+            picks = order_Mn[:, index * recipe.batch_size : (index + 1) * recipe.batch_size]
+            batch = images[rows_Mn.gather(1, picks)]
+            if recipe.flip:
+                batch = mirror(batch, flips_Mn.gather(1, picks))
+            targets = slots_Mn.gather(1, picks)
+            leaf = flats.detach().requires_grad_(True)
+            with autocast(device, recipe.precision):
+                output = vmap(forward)(leaf, batch)
+            # The sum of per-network means: every network gets exactly its own gradient.
+            each = F.cross_entropy(output.float().flatten(0, 1), targets.flatten(), reduction="none")
+            loss = each.view(len(flats), -1).mean(dim=1)
+            (gradient,) = torch.autograd.grad(loss.sum(), leaf)
+            gradient = gradient + recipe.weight_decay * flats
+            momenta = gradient.clone() if step == 0 else recipe.momentum * momenta + gradient
+            update = gradient + recipe.momentum * momenta if recipe.nesterov else momenta
+            flats = flats - learning_rate(recipe, step, total_steps, steps_per_epoch) * update
+            step += 1
+        epoch += 1
+        if not bool(loss.isfinite().all()):
+            raise TrainingError(
+                f"A loss became non-finite in epoch {epoch}; lower the learning rate (now {recipe.lr})."
+            )
+        if recipe.average_last > 0 and step > average_from:
+            sums, averaged = sums + flats, averaged + 1
+    return sums / averaged if averaged else flats
