@@ -1,0 +1,93 @@
+"""Transformer blocks in the manner of GPT-2: layer norm first, GELU, here without a causal mask.
+
+Shapes: B batch, S sequence, H hidden.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+__all__ = ["Block", "BlockStack"]
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x)): (4 + 2 r) H^2 + (9 + r) H parameters at MLP ratio r.
+
+    Args:
+        hidden_size: H.
+        num_heads: divides H.
+        mlp_ratio: r.
+        dropout: of attention weights and both residual branches, in training only.
+    """
+
+    def __init__(self, hidden_size: int, num_heads: int, mlp_ratio: int = 4, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.attention_norm = nn.LayerNorm(hidden_size)
+        self.query_key_value = nn.Linear(hidden_size, 3 * hidden_size)
+        self.attention_out = nn.Linear(hidden_size, hidden_size)
+        self.mlp_norm = nn.LayerNorm(hidden_size)
+        self.mlp_in = nn.Linear(hidden_size, mlp_ratio * hidden_size)
+        self.mlp_out = nn.Linear(mlp_ratio * hidden_size, hidden_size)
+
+    def forward(self, x_BSH: Tensor, visible_BS: Tensor) -> Tensor:
+        """(B, S, H) -> (B, S, H). `visible_BS` (bool): what may be looked at; the rest is computed, but seen by nobody."""
+        batch, length, hidden = x_BSH.shape
+        heads = self.query_key_value(self.attention_norm(x_BSH)).view(batch, length, 3, self.num_heads, -1)
+        query, key, value = heads.permute(2, 0, 3, 1, 4).unbind(0)
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=visible_BS[:, None, None, :], dropout_p=self.dropout if self.training else 0.0
+        )
+        mixed = self.attention_out(mixed.transpose(1, 2).reshape(batch, length, hidden))
+        x_BSH = x_BSH + F.dropout(mixed, self.dropout, self.training)
+        lifted = self.mlp_out(F.gelu(self.mlp_in(self.mlp_norm(x_BSH)), approximate="tanh"))
+        return x_BSH + F.dropout(lifted, self.dropout, self.training)
+
+
+class BlockStack(nn.Module):
+    """Blocks one after the other and a final layer norm; with no blocks, the identity (and no norm).
+
+    Attributes:
+        checkpointing: recompute every block's activations in the backward pass instead of keeping them.
+    """
+
+    def __init__(
+        self, num_layers: int, hidden_size: int, num_heads: int, mlp_ratio: int = 4, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.checkpointing = False
+        self.blocks = nn.ModuleList(Block(hidden_size, num_heads, mlp_ratio, dropout) for _ in range(num_layers))
+        self.norm: nn.Module = nn.LayerNorm(hidden_size) if num_layers else nn.Identity()
+
+    def reset_parameters(self) -> None:
+        """Weights of variance 1 / fan-in; what ends a residual branch smaller by sqrt(2 layers), as in GPT-2."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                init_linear(module)
+        with torch.no_grad():
+            for block in self.blocks:
+                assert isinstance(block, Block)
+                for last in (block.attention_out, block.mlp_out):
+                    last.weight.mul_(1.0 / math.sqrt(2 * len(self.blocks)))
+
+    def forward(self, x_BSH: Tensor, visible_BS: Tensor) -> Tensor:
+        """(B, S, H) and a key mask (B, S) bool -> (B, S, H)."""
+        for block in self.blocks:
+            if self.checkpointing and torch.is_grad_enabled():
+                x_BSH = checkpoint(block, x_BSH, visible_BS, use_reentrant=False)
+            else:
+                x_BSH = block(x_BSH, visible_BS)
+        normed: Tensor = self.norm(x_BSH)
+        return normed
+
+
+def init_linear(linear: nn.Linear) -> None:
+    """Normal weights of variance 1 / fan-in (at H = 2048 that is GPT-2's 0.02), zero bias."""
+    nn.init.normal_(linear.weight, std=1.0 / math.sqrt(linear.in_features))
+    nn.init.zeros_(linear.bias)

@@ -1,0 +1,159 @@
+"""How timesteps and parameter tokens enter the transformer, and how tokens leave it.
+
+Shapes: B batch, P tokens, D token width, K classes, H hidden, F frequencies.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tina_framework.denoiser.blocks import init_linear
+from tina_framework.interfaces.tokenizer import TokenLayout
+
+__all__ = ["GroupProjection", "LayoutIndex", "TimestepEmbedding", "layout_index"]
+
+
+class TimestepEmbedding(nn.Module):
+    """Sines and cosines of the timestep, then a linear map to H.
+
+    F frequencies fall geometrically from 1 to 1/10000 radians a timestep (arXiv 1706.03762, section 3.5).
+    """
+
+    def __init__(self, num_frequencies: int, hidden_size: int) -> None:
+        super().__init__()
+        self.num_frequencies = num_frequencies
+        self.projection = nn.Linear(2 * num_frequencies, hidden_size)
+
+    def forward(self, t_B: Tensor) -> Tensor:
+        """(B,) timesteps, whole or not -> (B, H)."""
+        exponents = torch.arange(self.num_frequencies, device=t_B.device, dtype=torch.float32) / self.num_frequencies
+        angles = t_B.to(torch.float32)[:, None] * torch.exp(-math.log(10_000.0) * exponents)
+        waves = torch.cat([angles.sin(), angles.cos()], dim=-1)
+        projected: Tensor = self.projection(waves.to(self.projection.weight.dtype))
+        return projected
+
+
+@dataclass(frozen=True)
+class LayoutIndex:
+    """A layout's indices on one device, so that no step copies or searches anything.
+
+    Attributes:
+        order: (P,) tokens sorted by group, None if they are already.
+        inverse: (P,) undoes `order`, None if it is None.
+        group_counts: tokens of each group, zero included.
+        position: (P,) row of the position table.
+        token_class: (P,) class slot of each token, -1 if none.
+        element_class: (P, D) class slot of each element, -1 if none.
+        real: (P, D) bool, whether the element stands for a parameter.
+    """
+
+    order: Tensor | None
+    inverse: Tensor | None
+    group_counts: list[int]
+    position: Tensor
+    group: Tensor
+    token_class: Tensor
+    element_class: Tensor
+    real: Tensor
+
+    def element_mask(self, class_mask_BK: Tensor) -> Tensor:
+        """(B, P, D) bool, as `TokenLayout.element_mask`."""
+        return (class_mask_BK[:, self.element_class.clamp(min=0)] | (self.element_class < 0)) & self.real
+
+
+_indices: WeakKeyDictionary[TokenLayout, dict[torch.device, LayoutIndex]] = WeakKeyDictionary()
+
+
+def layout_index(layout: TokenLayout, device: torch.device) -> LayoutIndex:
+    """The layout's indices on `device`, made once for as long as the layout lives."""
+    per_device = _indices.setdefault(layout, {})
+    if device not in per_device:
+        # A layout may be seen first while sampling; an inference tensor could not be used in training afterwards.
+        with torch.inference_mode(False), torch.no_grad():
+            per_device[device] = _make_index(layout, device)
+    return per_device[device]
+
+
+def _make_index(layout: TokenLayout, device: torch.device) -> LayoutIndex:
+    group = layout.group.cpu()
+    order = torch.argsort(group, stable=True)
+    is_sorted = torch.equal(order, torch.arange(layout.num_tokens))
+    sizes = torch.tensor(layout.group_sizes)
+    offsets = torch.cumsum(sizes, 0) - sizes
+    return LayoutIndex(
+        order=None if is_sorted else order.to(device),
+        inverse=None if is_sorted else torch.argsort(order).to(device),
+        group_counts=torch.bincount(group, minlength=len(layout.group_widths)).tolist(),
+        position=(offsets[group] + layout.position.cpu()).to(device),
+        group=group.to(device),
+        token_class=layout.token_class.to(device),
+        element_class=layout.element_class.to(device),
+        real=(layout.source >= 0).to(device),
+    )
+
+
+class GroupProjection(nn.Module):
+    """One linear map into H and one out of it for every token group, and an embedding for every (group, position).
+
+    The maps out start at zero, so that an untrained denoiser gives exactly zero.
+    """
+
+    def __init__(
+        self,
+        group_widths: tuple[int, ...],
+        group_sizes: tuple[int, ...],
+        token_width: int,
+        hidden_size: int,
+        std: float,
+    ) -> None:
+        super().__init__()
+        self.group_widths = group_widths
+        self.token_width = token_width
+        self.std = std
+        self.into = nn.ModuleList(nn.Linear(width, hidden_size) for width in group_widths)
+        self.out_of = nn.ModuleList(nn.Linear(hidden_size, width) for width in group_widths)
+        self.position = nn.Parameter(torch.empty(sum(group_sizes), hidden_size))
+
+    def reset_parameters(self) -> None:
+        for into, out_of in zip(self.into, self.out_of, strict=True):
+            assert isinstance(into, nn.Linear)
+            assert isinstance(out_of, nn.Linear)
+            init_linear(into)
+            nn.init.zeros_(out_of.weight)
+            nn.init.zeros_(out_of.bias)
+        nn.init.normal_(self.position, std=self.std)
+
+    def project_in(self, tokens_BPD: Tensor, index: LayoutIndex) -> Tensor:
+        """(B, P, D) -> (B, P, H), with the position embedding added."""
+        if index.order is not None:
+            tokens_BPD = tokens_BPD[:, index.order]
+        # Groups without a token at this class count run too, on nothing: every parameter then gets a gradient
+        # (of zero), which data-parallel training insists on.
+        parts = torch.split(tokens_BPD, index.group_counts, dim=1)
+        hidden = torch.cat(
+            [into(part[..., :width]) for into, part, width in zip(self.into, parts, self.group_widths, strict=True)],
+            dim=1,
+        )
+        if index.inverse is not None:
+            hidden = hidden[:, index.inverse]
+        return hidden + self.position[index.position]
+
+    def project_out(self, hidden_BPH: Tensor, index: LayoutIndex) -> Tensor:
+        """(B, P, H) -> (B, P, D), zero beyond each group's width."""
+        if index.order is not None:
+            hidden_BPH = hidden_BPH[:, index.order]
+        parts = torch.split(hidden_BPH, index.group_counts, dim=1)
+        tokens = torch.cat(
+            [
+                F.pad(out_of(part), (0, self.token_width - width))
+                for out_of, part, width in zip(self.out_of, parts, self.group_widths, strict=True)
+            ],
+            dim=1,
+        )
+        return tokens if index.inverse is None else tokens[:, index.inverse]

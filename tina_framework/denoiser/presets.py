@@ -1,0 +1,219 @@
+"""The denoiser's settings, the named sizes, and the closed formula for their parameter counts. No torch here."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from tina_framework.errors import ConfigError, UnknownNameError
+
+if TYPE_CHECKING:
+    from tina_framework.interfaces.tokenizer import TokenLayout
+
+__all__ = ["PRESETS", "DenoiserConfig", "build_config", "count_parameters", "preset"]
+
+
+@dataclass(frozen=True)
+class DenoiserConfig:
+    """Everything that decides a denoiser's parameters, as plain JSON values.
+
+    Attributes:
+        condition_dim: E, width of a class's condition vector.
+        group_widths: used token width of each token group (`TokenLayout.group_widths`).
+        group_sizes: positions of each group at the greatest class count (`TokenLayout.group_sizes`).
+        token_width: D, at least every group width.
+        max_classes: the greatest class count.
+        equivariant: classes have no order; if False, a learnt embedding a class slot joins the memory.
+        class_group: the one group whose tokens each belong to a class, -1 if there is none (`chunk`).
+        skip: a linear map from the condition straight to the class row; needs a class group.
+        hidden_size: H.
+        num_encoder_layers: blocks over the classes alone, run once a prompt; 0: the memory is the projected condition.
+        num_decoder_layers: blocks over timestep, memory and parameter tokens, run at every step.
+        num_attention_heads: divides H.
+        mlp_ratio: the MLP's width over H.
+        dropout: of attention weights and of both residual branches, in training.
+        num_timestep_frequencies: F; the timestep enters as F sines and F cosines.
+        embedding_std: initial standard deviation of position and slot embeddings. Well above GPT-2's 0.02, because
+            they are added to projected noise of unit size and have to be seen beside it.
+
+    Raises:
+        ConfigError: a value is out of range or two do not fit together.
+    """
+
+    condition_dim: int
+    group_widths: tuple[int, ...]
+    group_sizes: tuple[int, ...]
+    token_width: int
+    max_classes: int
+    equivariant: bool
+    class_group: int = -1
+    skip: bool = False
+    hidden_size: int = 192
+    num_encoder_layers: int = 2
+    num_decoder_layers: int = 3
+    num_attention_heads: int = 6
+    mlp_ratio: int = 4
+    dropout: float = 0.0
+    num_timestep_frequencies: int = 128
+    embedding_std: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("group_widths", "group_sizes"):
+            value = getattr(self, name)
+            if not isinstance(value, list | tuple) or not value:
+                raise ConfigError(f"Denoiser setting {name}={value!r} is not a list of positive integers.")
+            object.__setattr__(self, name, tuple(value))  # JSON has lists only
+            for entry in getattr(self, name):
+                _check_integer(name, entry, least=1)
+        least = {"num_encoder_layers": 0, "class_group": -1}
+        for field in dataclasses.fields(self):
+            if field.type == "int":
+                _check_integer(field.name, getattr(self, field.name), least.get(field.name, 1))
+            elif field.type == "bool" and not isinstance(getattr(self, field.name), bool):
+                raise ConfigError(f"Denoiser setting {field.name}={getattr(self, field.name)!r} is not true or false.")
+        if not isinstance(self.dropout, int | float) or not 0.0 <= self.dropout < 1.0:
+            raise ConfigError(f"Denoiser setting dropout={self.dropout!r} lies outside 0 <= dropout < 1.")
+        if not isinstance(self.embedding_std, int | float) or not 0.0 <= self.embedding_std < float("inf"):
+            raise ConfigError(f"Denoiser setting embedding_std={self.embedding_std!r} is not a number of at least 0.")
+        if self.hidden_size % self.num_attention_heads:
+            raise ConfigError(
+                f"hidden_size={self.hidden_size} cannot be divided among num_attention_heads={self.num_attention_heads}; "
+                "choose a multiple."
+            )
+        if len(self.group_widths) != len(self.group_sizes):
+            raise ConfigError(
+                f"{len(self.group_widths)} group widths but {len(self.group_sizes)} group sizes; every token group needs both."
+            )
+        if max(self.group_widths) > self.token_width:
+            raise ConfigError(f"A token group is {max(self.group_widths)} wide, but tokens only {self.token_width}.")
+        if self.class_group >= len(self.group_widths):
+            raise ConfigError(
+                f"class_group={self.class_group}, but there are only {len(self.group_widths)} token groups."
+            )
+        if self.skip and self.class_group < 0:
+            raise ConfigError(
+                "skip=True needs tokens that each belong to one class, and this layout has none; "
+                "use the class-row tokenizer or skip=False."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; `from_dict` is the way back."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DenoiserConfig:
+        """Rebuilds a configuration.
+
+        Raises:
+            ConfigError: a setting is unknown, missing or out of range.
+        """
+        fields = dataclasses.fields(cls)
+        unknown = sorted(values.keys() - {field.name for field in fields})
+        if unknown:
+            raise ConfigError(
+                f"Unknown denoiser setting '{unknown[0]}'.{_closest(unknown[0], [f.name for f in fields])} "
+                f"Known: {', '.join(field.name for field in fields)}."
+            )
+        missing = [f.name for f in fields if f.default is dataclasses.MISSING and f.name not in values]
+        if missing:
+            raise ConfigError(f"The denoiser's configuration lacks {', '.join(missing)}; give a value for each.")
+        return cls(**values)
+
+
+def _check_integer(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"Denoiser setting {name}={value!r} is not an integer of at least {least}.")
+
+
+def _closest(name: str, known: list[str]) -> str:
+    matches = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean '{matches[0]}'?" if matches else ""
+
+
+def _sizes(hidden: int, heads: int, encoder: int, decoder: int) -> Mapping[str, Any]:
+    return MappingProxyType(
+        {
+            "hidden_size": hidden,
+            "num_attention_heads": heads,
+            "num_encoder_layers": encoder,
+            "num_decoder_layers": decoder,
+        }
+    )
+
+
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "tina": _sizes(hidden=2048, heads=16, encoder=12, decoder=12),  # the model card
+        "tina-published": _sizes(hidden=2048, heads=16, encoder=0, decoder=12),  # its code; meant for `chunk`
+        "small": _sizes(hidden=192, heads=6, encoder=2, decoder=3),  # float32 below 16 MB
+        "tiny": _sizes(hidden=64, heads=2, encoder=1, decoder=1),  # tests and the quick start
+    }
+)
+"""Name -> the settings it fixes. What depends on the target network and the prompts is added by `build_config`."""
+
+
+def preset(name: str, **overrides: Any) -> DenoiserConfig:
+    """A named size; `overrides` hold the settings without a default (`condition_dim`, `group_widths`, ...) and any other.
+
+    Raises:
+        UnknownNameError: there is no such preset.
+        ConfigError: a setting is unknown, missing or out of range.
+    """
+    if name not in PRESETS:
+        raise UnknownNameError(
+            f"Unknown denoiser preset '{name}'.{_closest(name, list(PRESETS))} Known: {', '.join(PRESETS)}."
+        )
+    return DenoiserConfig.from_dict({**PRESETS[name], **overrides})
+
+
+def build_config(
+    name: str, *, condition_dim: int, layout: TokenLayout, max_classes: int, skip: bool | None = None, **overrides: Any
+) -> DenoiserConfig:
+    """The preset `name` for one target network and one kind of condition.
+
+    Args:
+        name: a key of `PRESETS`.
+        condition_dim: E.
+        layout: the tokenizer's layout, made for `max_classes`, at any class count.
+        max_classes: the greatest class count.
+        skip: the linear map from condition to class row. None: on wherever the layout has class rows. Meant for
+            ``prediction_type="sample"``; with another prediction type turn it off.
+        overrides: any other setting of `DenoiserConfig`.
+
+    Raises:
+        UnknownNameError, ConfigError: as `preset`.
+    """
+    class_groups = set(layout.group[layout.token_class >= 0].tolist())
+    class_group = class_groups.pop() if len(class_groups) == 1 else -1
+    derived = {
+        "condition_dim": condition_dim,
+        "group_widths": layout.group_widths,
+        "group_sizes": layout.group_sizes,
+        "token_width": layout.token_width,
+        "max_classes": max_classes,
+        "equivariant": layout.equivariant,
+        "class_group": class_group,
+        "skip": class_group >= 0 if skip is None else skip,
+    }
+    return preset(name, **{**derived, **overrides})
+
+
+def count_parameters(config: DenoiserConfig) -> int:
+    """How many parameters `Denoiser(config)` has, without building it. ``docs/denoiser.md`` derives the formula."""
+    hidden, ratio = config.hidden_size, config.mlp_ratio
+    block = (4 + 2 * ratio) * hidden**2 + (9 + ratio) * hidden
+    total = (config.num_encoder_layers + config.num_decoder_layers) * block
+    total += (config.condition_dim + 1) * hidden
+    total += (2 * config.num_timestep_frequencies + 1) * hidden
+    for width, positions in zip(config.group_widths, config.group_sizes, strict=True):
+        total += (width + 1) * hidden + (hidden + 1) * width + positions * hidden
+    total += 2 * hidden * (2 if config.num_encoder_layers else 1)
+    if not config.equivariant:
+        total += config.max_classes * hidden
+    if config.skip:
+        total += (config.condition_dim + 1) * config.group_widths[config.class_group]
+    return total

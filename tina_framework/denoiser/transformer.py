@@ -1,0 +1,200 @@
+"""The denoiser: a diffusion transformer over parameter tokens that reads one condition vector a class.
+
+Shapes: B batch, P tokens, D token width, K classes, E condition width, H hidden.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tina_framework.denoiser.blocks import BlockStack, init_linear
+from tina_framework.denoiser.embeddings import GroupProjection, TimestepEmbedding, layout_index
+from tina_framework.denoiser.presets import DenoiserConfig
+from tina_framework.errors import ConfigError
+from tina_framework.interfaces.tokenizer import TokenLayout
+
+__all__ = ["ClassMemory", "Denoiser"]
+
+
+class ClassMemory(NamedTuple):
+    """What the decoder knows about the classes; made once a prompt, used at every step.
+
+    Attributes:
+        hidden_BKH: (B, K, H), zero in padded slots.
+        skip_BKD: (B, K, D) linear forecast of each class's row, in token space; None without a skip.
+    """
+
+    hidden_BKH: Tensor
+    skip_BKD: Tensor | None
+
+
+class Denoiser(nn.Module):
+    """Predicts clean tokens (or noise, or velocity: whatever it is trained for) from noisy ones.
+
+    The encoder is self-attention over the classes, without order. The decoder is self-attention over one timestep
+    token, the K class vectors and the P parameter tokens; slot i of the memory is also added to the tokens of
+    class i. Output heads and skip start at zero, so an untrained denoiser returns exactly zero.
+
+    With an equivariant layout, permuting the classes permutes the output and changes nothing else (up to rounding).
+    Padded class slots, and tokens and elements that stand for no parameter, influence nothing and come out as zero.
+
+    Args:
+        config: sizes; see `tina_framework.denoiser.presets`.
+    """
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.config = config
+        hidden = config.hidden_size
+        block = (hidden, config.num_attention_heads, config.mlp_ratio, config.dropout)
+        self.condition = nn.Linear(config.condition_dim, hidden)
+        self.timestep = TimestepEmbedding(config.num_timestep_frequencies, hidden)
+        self.tokens = GroupProjection(
+            config.group_widths, config.group_sizes, config.token_width, hidden, config.embedding_std
+        )
+        self.encoder = BlockStack(config.num_encoder_layers, *block)
+        self.decoder = BlockStack(config.num_decoder_layers, *block)
+        # Where classes have an order (`chunk`), the memory must say which slot it stands for.
+        self.slot = None if config.equivariant else nn.Parameter(torch.empty(config.max_classes, hidden))
+        self.skip = nn.Linear(config.condition_dim, config.group_widths[config.class_group]) if config.skip else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws all parameters anew, from torch's default generator."""
+        init_linear(self.condition)
+        init_linear(self.timestep.projection)
+        self.tokens.reset_parameters()
+        self.encoder.reset_parameters()
+        self.decoder.reset_parameters()
+        if self.slot is not None:
+            nn.init.normal_(self.slot, std=self.config.embedding_std)
+        if self.skip is not None:
+            nn.init.zeros_(self.skip.weight)
+            nn.init.zeros_(self.skip.bias)
+
+    def init_skip(self, weight: Tensor, bias: Tensor) -> None:
+        """Starts the skip from a linear regression: row in token space = weight @ condition + bias.
+
+        Args:
+            weight: (row width, E).
+            bias: (row width,).
+
+        Raises:
+            ConfigError: this denoiser has no skip, or the shapes do not fit.
+        """
+        if self.skip is None:
+            raise ConfigError("This denoiser has no skip to initialise; build it with skip=True.")
+        expected = (tuple(self.skip.weight.shape), tuple(self.skip.bias.shape))
+        if (tuple(weight.shape), tuple(bias.shape)) != expected:
+            raise ConfigError(
+                f"The skip needs weight and bias of shapes {expected[0]} and {expected[1]}, "
+                f"not {tuple(weight.shape)} and {tuple(bias.shape)}."
+            )
+        with torch.no_grad():
+            self.skip.weight.copy_(weight)
+            self.skip.bias.copy_(bias)
+
+    def enable_checkpointing(self, enabled: bool = True) -> None:
+        """Trades time for memory in training: blocks are run again in the backward pass. Results do not change."""
+        self.encoder.checkpointing = self.decoder.checkpointing = enabled
+
+    def encode(self, condition_BKE: Tensor, class_mask_BK: Tensor) -> ClassMemory:
+        """Reads the classes; independent of the timestep.
+
+        Args:
+            condition_BKE: (B, K, E) float; padded slots may hold anything finite.
+            class_mask_BK: (B, K) bool, True where a class is; at least one in every row.
+        """
+        if condition_BKE.dim() != 3 or condition_BKE.shape[-1] != self.config.condition_dim:
+            raise ConfigError(
+                f"Conditions have shape {tuple(condition_BKE.shape)}; "
+                f"this denoiser needs (batch, classes, {self.config.condition_dim})."
+            )
+        if class_mask_BK.shape != condition_BKE.shape[:2]:
+            raise ConfigError(
+                f"The class mask has shape {tuple(class_mask_BK.shape)}; expected {tuple(condition_BKE.shape[:2])}."
+            )
+        absent = ~class_mask_BK[..., None]
+        condition = condition_BKE.to(self.condition.weight.dtype)
+        hidden = self.encoder(self.condition(condition), class_mask_BK).masked_fill(absent, 0.0)
+        if self.skip is None:
+            return ClassMemory(hidden, None)
+        # The forecast is a regression worth its full precision, and it costs next to nothing.
+        with torch.autocast(condition.device.type, enabled=False):
+            rows = self.skip(condition).masked_fill(absent, 0.0)
+        return ClassMemory(hidden, F.pad(rows, (0, self.config.token_width - rows.shape[-1])))
+
+    def denoise(
+        self, tokens_BPD: Tensor, t_B: Tensor, memory: ClassMemory, layout: TokenLayout, class_mask_BK: Tensor
+    ) -> Tensor:
+        """One prediction.
+
+        Args:
+            tokens_BPD: (B, P, D) noisy tokens, standardised.
+            t_B: (B,) or a scalar: the timestep, whole or not, as the scheduler counts it.
+            memory: from `encode`, same batch and classes.
+            layout: of K classes.
+            class_mask_BK: (B, K) bool.
+
+        Returns:
+            (B, P, D) in the dtype of `tokens_BPD`; zero wherever no parameter is.
+        """
+        self._check_layout(layout, tokens_BPD, class_mask_BK)
+        batch, count = tokens_BPD.shape[0], layout.num_classes
+        index = layout_index(layout, tokens_BPD.device)
+        exists_BPD = index.element_mask(class_mask_BK)
+        noisy = tokens_BPD.masked_fill(~exists_BPD, 0.0).to(self.condition.weight.dtype)
+
+        classes_BKH = memory.hidden_BKH
+        if self.slot is not None:
+            classes_BKH = classes_BKH + self.slot[:count]
+        sequence = torch.cat(
+            [
+                self.timestep(t_B.expand(batch))[:, None],
+                classes_BKH,
+                self.tokens.project_in(noisy, index) + _pick(classes_BKH, index.token_class),
+            ],
+            dim=1,
+        )
+        visible_BS = torch.cat([class_mask_BK.new_ones(batch, 1), class_mask_BK, exists_BPD.any(dim=-1)], dim=1)
+        hidden_BPH = self.decoder(sequence, visible_BS)[:, 1 + count :]
+        out = self.tokens.project_out(hidden_BPH, index).to(tokens_BPD.dtype)
+        if memory.skip_BKD is not None:
+            rows = index.token_class.masked_fill(index.group != self.config.class_group, -1)
+            out = out + _pick(memory.skip_BKD, rows).to(out.dtype)
+        return out.masked_fill(~exists_BPD, 0.0)
+
+    def forward(
+        self, condition_BKE: Tensor, class_mask_BK: Tensor, tokens_BPD: Tensor, t_B: Tensor, layout: TokenLayout
+    ) -> Tensor:
+        """`encode` and `denoise` in one call: (B, P, D). Training goes through here, so that wrappers see it."""
+        return self.denoise(tokens_BPD, t_B, self.encode(condition_BKE, class_mask_BK), layout, class_mask_BK)
+
+    def _check_layout(self, layout: TokenLayout, tokens_BPD: Tensor, class_mask_BK: Tensor) -> None:
+        config = self.config
+        ours = (config.group_widths, config.group_sizes, config.token_width, config.equivariant)
+        if (layout.group_widths, layout.group_sizes, layout.token_width, layout.equivariant) != ours:
+            raise ConfigError(
+                f"The layout has token groups {layout.group_widths} of {layout.group_sizes} positions, but this denoiser was "
+                f"built for {config.group_widths} of {config.group_sizes}; use the tokenizer and architecture it was made for."
+            )
+        if layout.num_classes > config.max_classes:
+            raise ConfigError(
+                f"{layout.num_classes} classes, but this denoiser was built for {config.max_classes} at most."
+            )
+        batch = tokens_BPD.shape[0]
+        if tokens_BPD.shape[1:] != layout.source.shape or class_mask_BK.shape != (batch, layout.num_classes):
+            raise ConfigError(
+                f"Tokens of shape {tuple(tokens_BPD.shape)} and a class mask of shape {tuple(class_mask_BK.shape)} do not fit "
+                f"a layout of {layout.num_tokens} tokens, {layout.token_width} wide, for {layout.num_classes} classes."
+            )
+
+
+def _pick(values_BKX: Tensor, which_P: Tensor) -> Tensor:
+    """(B, K, X) -> (B, P, X): entry `which_P` for each token, zeros where it is -1."""
+    zeros = torch.zeros_like(values_BKX[:, :1])
+    return torch.cat([values_BKX, zeros], dim=1)[:, which_P]
