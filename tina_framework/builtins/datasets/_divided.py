@@ -1,0 +1,113 @@
+"""What the built-in data sets share: how training images are divided, when they are read, and how classes are called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from tina_framework.errors import DataError
+from tina_framework.interfaces.dataset import ImageSplit, LabelledImages
+
+__all__ = ["SPLITS", "DividedDataset", "TrainingImages", "divide", "readable"]
+
+SPLITS: tuple[ImageSplit, ...] = ("train", "validation", "test", "train+validation")
+"""What the built-in data sets load; the last one is for final refits, after everything has been chosen."""
+
+TrainingImages = tuple[LabelledImages, int]
+"""All training images, those of ``train`` first, and how many these are; the rest is ``validation``."""
+
+
+def readable(name: str) -> str:
+    """A class name as prompts and task files spell it: lower case, single spaces, no underscores."""
+    return " ".join(name.replace("_", " ").lower().split())
+
+
+def divide(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], num_classes: int) -> TrainingImages:
+    """Divides training images: of each class the last tenth, in file order, goes to ``validation``.
+
+    A tenth is rounded down, but a class with at least two images gives at least one. For CIFAR-100: 450 and 50 a class.
+    The rule depends on nothing but the order of the file, so every command sees the same division.
+
+    Args:
+        images: (N, H, W, 3) uint8.
+        labels: (N,) int64 in 0..`num_classes` - 1.
+        num_classes: K.
+    """
+    held_back = np.zeros(len(labels), dtype=bool)
+    for label in range(num_classes):
+        places = np.flatnonzero(labels == label)
+        number = max(len(places) // 10, 1) if len(places) >= 2 else 0
+        held_back[places[len(places) - number :]] = True
+    order = np.concatenate([np.flatnonzero(~held_back), np.flatnonzero(held_back)])
+    return LabelledImages(images[order], labels[order]), int((~held_back).sum())
+
+
+class DividedDataset:
+    """A `Dataset` that reads each part when it is first asked for and keeps it.
+
+    ``train``, ``validation`` and ``train+validation`` are views of one array.
+
+    Args:
+        name: the registry name, with its argument if it had one.
+        class_names: K names.
+        superclasses: K superclass indices, or None.
+        read_training: gives the training images.
+        read_test: gives the test images; None: the data set has none.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        class_names: tuple[str, ...],
+        superclasses: tuple[int, ...] | None,
+        read_training: Callable[[], TrainingImages],
+        read_test: Callable[[], LabelledImages] | None,
+    ) -> None:
+        duplicates = sorted({n for n in class_names if class_names.count(n) > 1})
+        if duplicates:
+            raise DataError(f"Data set '{name}' has the class '{duplicates[0]}' twice; every class needs its own name.")
+        if len(class_names) < 2:
+            raise DataError(f"Data set '{name}' has {len(class_names)} classes; at least two are needed.")
+        self.name = name
+        self.class_names = class_names
+        self.superclasses = superclasses
+        self._read_training = read_training
+        self._read_test = read_test
+        self._training: TrainingImages | None = None
+        self._test: LabelledImages | None = None
+
+    def load(self, split: ImageSplit) -> LabelledImages:
+        """The images of ``train``, ``validation``, ``test`` or ``train+validation``.
+
+        Raises:
+            DataError: the data cannot be had or is malformed, or there is no such split.
+        """
+        if split not in SPLITS or (split == "test" and self._read_test is None):
+            existing = ", ".join(s for s in SPLITS if s != "test" or self._read_test is not None)
+            raise DataError(f"Data set '{self.name}' has no split '{split}'. It has: {existing}.")
+        if split == "test" and self._read_test is not None:
+            if self._test is None:
+                self._test = self._read_test()
+                if not len(self._test):
+                    raise DataError(f"Data set '{self.name}' has no test images; add some.")
+            return self._test
+        if self._training is None:
+            self._training = self._read_training()
+            self._check_training()
+        whole, num_train = self._training
+        part = {"train": slice(num_train), "validation": slice(num_train, None)}.get(split, slice(None))
+        return LabelledImages(whole.images[part], whole.labels[part])
+
+    def _check_training(self) -> None:
+        assert self._training is not None
+        whole, num_train = self._training
+        present = np.bincount(whole.labels[:num_train], minlength=len(self.class_names)) > 0
+        if not present.all():
+            missing = self.class_names[int(np.argmin(present))]
+            self._training = None
+            raise DataError(f"Data set '{self.name}' has no training image of the class '{missing}'; add some.")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {len(self.class_names)} classes)"
