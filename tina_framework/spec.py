@@ -125,7 +125,7 @@ class ParameterSpec:
         sizes = [info.numel for info in self.parameters(num_classes)]
         if flat.shape[-1] != sum(sizes):
             raise ValueError(f"{flat.shape[-1]} values for {sum(sizes)} parameters at {num_classes} classes.")
-        parts = flat.split(sizes, dim=-1)
+        parts = torch.split(flat, sizes, dim=-1)
         infos = self.parameters(num_classes)
         return {info.name: part.reshape(*flat.shape[:-1], *info.shape) for info, part in zip(infos, parts, strict=True)}
 

@@ -1,0 +1,37 @@
+"""The plugin that registers everything built in, found through an entry point like any other plugin.
+
+All targets are strings: listing them imports neither torch nor the modules named here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tina_framework import hookimpl
+
+if TYPE_CHECKING:
+    from tina_framework.hookspecs import Registrar
+
+__all__ = ["tina_register"]
+
+_HERE = "tina_framework.builtins"
+
+
+@hookimpl
+def tina_register(registry: Registrar) -> None:
+    registry.encoders.add("clip-vit-b-32", f"{_HERE}.encoders.clip_vit:CLIPEncoder")
+    registry.encoders.add("embedding-table", f"{_HERE}.encoders.embedding_table:EmbeddingTable")
+    registry.encoders.add("clip-lite", f"{_HERE}.encoders.clip_lite:CLIPLite")
+
+    registry.architectures.add("cnn-2layer", f"{_HERE}.architectures.cnn_2layer:cnn_2layer")
+
+    registry.tokenizers.add("class-row", f"{_HERE}.tokenizers.class_row:ClassRowTokenizer")
+    registry.tokenizers.add("chunk", f"{_HERE}.tokenizers.chunk:ChunkTokenizer")
+
+    registry.schedulers.add("ddpm", f"{_HERE}.schedulers.ddpm:DDPMScheduler")
+    registry.schedulers.add("ddim", f"{_HERE}.schedulers.ddim:DDIMScheduler")
+
+    registry.datasets.add("cifar100", f"{_HERE}.datasets.cifar100:cifar100")
+    registry.datasets.add("arrays", f"{_HERE}.datasets.arrays:arrays")
+    registry.datasets.add("image-folder", f"{_HERE}.datasets.image_folder:image_folder")
+    registry.datasets.add("shapes", f"{_HERE}.datasets.shapes:shapes")

@@ -1,0 +1,52 @@
+"""The entry point of ``tina`` and of ``python -m tina_framework.cli``: runs a command and turns errors into exit codes.
+
+0: done. 1: it failed. 2: the call has to be changed. 130: interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+from tina_framework.errors import TinaError
+
+__all__ = ["main"]
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Runs ``tina`` with `args` (default: those of the process) and exits; see the module for the exit codes."""
+    arguments, debug = _take_debug(list(sys.argv[1:] if args is None else args))
+    try:
+        from tina_framework.cli.app import build_app
+
+        build_app()(args=arguments, prog_name="tina")
+    except TinaError as error:
+        _fail(f"Error: {error}", error.exit_code, debug)
+    except KeyboardInterrupt:
+        _fail("Interrupted.", 130, debug)
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        _fail(
+            f"Unexpected {type(error).__name__}: {reason or 'no reason given'}. Run again with --debug to see where.",
+            1,
+            debug,
+        )
+
+
+def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:
+    """``--debug`` works anywhere on the line (before a ``--``), since it is what one adds at the end after a failure."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = [argument for argument in arguments[:end] if argument != "--debug"]
+    return options + arguments[end:], len(options) < end
+
+
+def _fail(message: str, exit_code: int, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    print(message, file=sys.stderr)
+    sys.exit(exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Builds the ``tina`` application: global options, the commands, and those that plugins add."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.main import get_command, get_command_name
+
+from tina_framework.discovery import command_hooks, load_plugin_file
+from tina_framework.errors import PluginError
+
+__all__ = ["COMMANDS", "build_app"]
+
+COMMANDS = ("generate", "classify", "zoo", "train", "evaluate", "plugins")
+"""In the order of the help page; each is a module ``<name>_command`` with ``register(app)``."""
+
+log = logging.getLogger("tina_framework.plugins")
+
+
+def build_app() -> typer.Typer:
+    """The application with every command registered. Imports no torch."""
+    app = typer.Typer(
+        name="tina",
+        help="Text in, classifier out: writes the weights of a small image classifier from class names.",
+        epilog="'tina COMMAND --help' explains a command.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_global_options)
+    for name in COMMANDS:
+        module = f"tina_framework.cli.{name}_command"
+        if importlib.util.find_spec(module) is not None:
+            importlib.import_module(module).register(app)
+    _add_plugin_commands(app)
+    return app
+
+
+def _global_options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    plugin: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--plugin",
+            metavar="FILE.py",
+            help="Run this Python file first, so that what it registers can be used. Repeatable.",
+        ),
+    ] = None,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=lambda value: _print_version(value), help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    # --debug is read in `main`, which sees errors; it is declared here for the help page.
+    for file in plugin or ():
+        load_plugin_file(file)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from tina_framework import __version__
+
+        typer.echo(f"tina-framework {__version__}")
+        raise typer.Exit
+
+
+def _add_plugin_commands(app: typer.Typer) -> None:
+    """Lets every plugin add its commands; one that fails, or takes a name that is taken, is recorded and left out."""
+    for record, hook in command_hooks():
+        commands, groups, before = len(app.registered_commands), len(app.registered_groups), Counter(_names(app))
+        try:
+            hook(app=app)
+            added = sorted((Counter(_names(app)) - before).elements())
+            taken = [name for name, count in Counter(_names(app)).items() if count > 1]
+            if taken:
+                raise PluginError(f"the command '{taken[0]}' exists already; it has to be renamed")
+            get_command(app)  # a malformed command must fail here, not for everybody
+            record.provides["commands"] = added
+        except (Exception, SystemExit) as error:
+            del app.registered_commands[commands:], app.registered_groups[groups:]
+            record.fail(error)
+            log.warning(
+                "%s cannot add its commands: %s. Run `tina plugins list` for details.", record.label, record.error
+            )
+
+
+def _names(app: typer.Typer) -> list[str]:
+    """The name of every command and group."""
+    commands = [
+        c.name or (get_command_name(c.callback.__name__) if c.callback else "") for c in app.registered_commands
+    ]
+    groups = [str(g.name or (g.typer_instance.info.name if g.typer_instance else "")) for g in app.registered_groups]
+    return commands + groups

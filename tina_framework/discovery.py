@@ -1,0 +1,273 @@
+"""Finds and loads plugins, each guarded, with a health record for each. Nothing here imports torch.
+
+A plugin is a distribution with an entry point in the group ``tina_framework`` that names a module (or object) with
+hook implementations (see `tina_framework.hookspecs`); the built-ins are the plugin of this very distribution.
+
+Environment: ``TINA_DISABLE_PLUGINS`` (comma-separated distribution or entry-point names that are not loaded) and
+``TINA_STRICT_PLUGINS=1`` (a broken plugin raises instead of being recorded).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pluggy
+
+from tina_framework.errors import ConfigError, PluginError
+from tina_framework.hookspecs import GROUP, HookSpecs, PluginRecord, Registrar, Registries
+
+__all__ = [
+    "FoundPlugin",
+    "PluginRecord",
+    "Registries",
+    "command_hooks",
+    "find_plugins",
+    "load_plugin_file",
+    "plugin_records",
+    "register",
+    "registries",
+]
+
+DISTRIBUTION = "tina-framework"
+_BUILTINS = ("builtins", "tina_framework.builtins.plugin")
+
+log = logging.getLogger("tina_framework.plugins")
+
+
+class FoundPlugin(NamedTuple):
+    """One entry point; `target` is ``module`` or ``module:attribute``."""
+
+    distribution: str
+    name: str
+    target: str
+    version: str
+
+
+def find_plugins(path: list[str] | None = None) -> list[FoundPlugin]:
+    """All entry points of the group, without importing them, the built-ins first. `path` replaces `sys.path`."""
+    found: dict[tuple[str, str], FoundPlugin] = {}
+    for folder in dict.fromkeys(sys.path if path is None else path):
+        for plugin in _entry_points(folder):
+            key = plugin.distribution, plugin.name
+            if key not in found or not found[key].version:  # a source tree on the path states no version
+                found[key] = plugin
+    if (DISTRIBUTION, _BUILTINS[0]) not in found:  # running from a source tree that is not installed
+        found[DISTRIBUTION, _BUILTINS[0]] = FoundPlugin(DISTRIBUTION, *_BUILTINS, version="")
+    # The built-ins first, so that it is the other plugin that is told that a name is taken.
+    return sorted(found.values(), key=lambda plugin: (plugin.distribution != DISTRIBUTION, plugin))
+
+
+def _entry_points(folder: str) -> list[FoundPlugin]:
+    """The entry points in one folder of the search path; the only place that enumerates them.
+
+    The package ``entrypoints`` is in maintenance mode. `importlib.metadata` can replace it right here: it already
+    does where a malformed ``entry_points.txt`` makes ``entrypoints`` give up on the whole folder.
+    """
+    import entrypoints
+
+    try:
+        return [
+            FoundPlugin(
+                _normal(e.distro.name),
+                e.name,
+                e.module_name + (f":{e.object_name}" if e.object_name else ""),
+                e.distro.version or "",
+            )
+            for e in entrypoints.get_group_all(GROUP, path=[folder])
+        ]
+    except Exception as error:
+        import importlib.metadata
+
+        log.warning(
+            "An entry_points.txt in '%s' is malformed (%s); reinstall its package.",
+            folder,
+            " ".join(str(error).split()),
+        )
+        distributions = importlib.metadata.distributions(path=[folder])
+        return [
+            FoundPlugin(_normal(d.name), e.name, e.value, d.version)
+            for d in distributions
+            for e in d.entry_points
+            if e.group == GROUP
+        ]
+
+
+def _normal(name: str) -> str:
+    """A distribution name in its normal form."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+class _Host:
+    """Everything loaded: the registries, the plugin manager, one record a plugin."""
+
+    def __init__(self) -> None:
+        self.registries = Registries.empty(self._hint)
+        self.records: list[PluginRecord] = []
+        self.loading: PluginRecord | None = None
+        self._manager = pluggy.PluginManager(GROUP)
+        self._manager.add_hookspecs(HookSpecs)
+        self._plugins: list[tuple[PluginRecord, Any]] = []
+
+    def load_all(self) -> None:
+        blocked = {
+            _normal(name.strip()) for name in os.environ.get("TINA_DISABLE_PLUGINS", "").split(",") if name.strip()
+        }
+        strict = os.environ.get("TINA_STRICT_PLUGINS", "") not in ("", "0")
+        for found in find_plugins():
+            record = PluginRecord(found.name, found.distribution, found.version, found.target)
+            self.records.append(record)
+            if blocked & {_normal(found.name), found.distribution}:
+                record.status = "disabled"
+                continue
+            try:
+                self.load(record, lambda target=found.target: _import(target))  # type: ignore[misc]
+            except PluginError as error:
+                if strict:
+                    raise
+                log.warning("%s Run `tina plugins list` for details.", error)
+
+    def load(self, record: PluginRecord, importer: Callable[[], Any]) -> None:
+        """Imports a plugin and runs its `tina_register`; on any failure nothing of it stays behind.
+
+        Raises:
+            PluginError: the plugin is broken; `record` says so too.
+        """
+        start, outer, self.loading = time.perf_counter(), self.loading, record
+        try:
+            with ExitStack() as undo:
+                for _, registry in self.registries:
+                    undo.enter_context(registry.transaction())
+                plugin = importer()
+                self._manager.register(plugin)
+                try:
+                    self._manager.check_pending()
+                    self._hook("tina_register", plugin)(registry=Registrar(self.registries, record))
+                except BaseException:
+                    self._manager.unregister(plugin)
+                    raise
+        except (Exception, SystemExit) as error:  # a plugin that calls sys.exit() must not end the program
+            record.fail(error)
+            raise PluginError(f"{record.label} failed to load: {record.error}.") from error
+        finally:
+            record.seconds, self.loading = time.perf_counter() - start, outer
+        self._plugins.append((record, plugin))
+
+    def _hook(self, name: str, plugin: Any) -> pluggy.HookCaller:
+        """The hook `name` of one plugin alone."""
+        return self._manager.subset_hook_caller(name, self._manager.get_plugins() - {plugin})
+
+    def command_hooks(self) -> Iterator[tuple[PluginRecord, Callable[..., Any]]]:
+        for record, plugin in self._plugins:
+            hook = self._hook("tina_commands", plugin)
+            if hook.get_hookimpls():
+                yield record, hook
+
+    def _hint(self, kind: str, name: str) -> str:
+        """Which plugins that are not there might have provided `name`."""
+        sentences = []
+        for record in self.records:
+            if record.status == "disabled":
+                sentences.append(f"{record.label} is disabled by TINA_DISABLE_PLUGINS.")
+            elif record.status == "broken" and name in record.provides.get(f"{kind}s", []):
+                sentences.append(f"{record.label} would have provided '{name}', but failed to load: {record.error}.")
+            elif record.status == "broken":
+                sentences.append(f"{record.label} failed to load: {record.error}.")
+        return " ".join(sentences)
+
+
+def _import(target: str) -> Any:
+    module_name, _, attributes = target.partition(":")
+    plugin: Any = importlib.import_module(module_name)
+    for attribute in attributes.split(".") if attributes else ():
+        plugin = getattr(plugin, attribute)
+    return plugin
+
+
+_lock = threading.RLock()
+_host: _Host | None = None
+
+
+def _loaded() -> _Host:
+    """The host, with all plugins loaded. While they load, they themselves see it half-filled."""
+    global _host
+    with _lock:
+        if _host is None:
+            _host = _Host()
+            try:
+                _host.load_all()
+            except BaseException:
+                _host = None
+                raise
+        return _host
+
+
+def registries() -> Registries:
+    """All registries, with every plugin loaded (once).
+
+    Raises:
+        PluginError: a plugin is broken and ``TINA_STRICT_PLUGINS=1`` is set.
+    """
+    return _loaded().registries
+
+
+def plugin_records() -> list[PluginRecord]:
+    """One record for each plugin found: loaded, broken or disabled."""
+    return list(_loaded().records)
+
+
+def register(kind: str, name: str, target: Any) -> None:
+    """Adds one name, for the plugin that is being loaded, else for the running program. `kind`: ``encoders``, ..."""
+    host = _loaded()
+    getattr(Registrar(host.registries, host.loading), kind).add(name, target)
+
+
+def command_hooks() -> list[tuple[PluginRecord, Callable[..., Any]]]:
+    """Per plugin that adds commands: its record, and its hook, to be called with ``app=``."""
+    return list(_loaded().command_hooks())
+
+
+def load_plugin_file(path: str | Path) -> PluginRecord:
+    """Runs a Python file of the user's own, so that its decorators and hooks register. A second time does nothing.
+
+    Only for a path that the user gives each time (``--plugin FILE.py``), never for one read from a file.
+
+    Raises:
+        ConfigError: there is no such Python file.
+        PluginError: the file fails; nothing of it stays behind.
+    """
+    file = Path(path).resolve()
+    if file.suffix != ".py" or not file.is_file():
+        raise ConfigError(f"'{path}' is not a Python file; give --plugin the path of an existing .py file.")
+    host = _loaded()
+    for known in host.records:
+        if known.target == str(file):
+            return known
+    record = PluginRecord(name=file.name, distribution=file.name, version="", target=str(file))
+    host.load(record, lambda: _run_file(file, f"tina_plugin_file_{len(host.records)}_{file.stem}"))
+    host.records.append(record)
+    return record
+
+
+def _run_file(file: Path, module_name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(module_name, file)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"'{file}' cannot be run as a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module  # dataclasses and typing look a class's module up there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[module_name]
+        raise
+    return module
