@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,8 @@ from tina_framework.errors import DataError
 from tina_framework.interfaces.dataset import Dataset, LabelledImages
 
 __all__ = ["arrays"]
+
+T = TypeVar("T")
 
 _REQUIRED = ("train_images", "train_labels", "test_images", "test_labels", "class_names")
 
@@ -90,7 +94,7 @@ class _Archive:
         def whole(handle: IO[bytes]) -> npt.NDArray[Any]:
             return np.asarray(np.lib.format.read_array(handle, allow_pickle=False))
 
-        return self._with_member(name, whole)  # type: ignore[no-any-return]
+        return self._with_member(name, whole)
 
     def header(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
         """Shape and type, without reading the array."""
@@ -101,13 +105,13 @@ class _Archive:
             shape, _, dtype = reader(handle)
             return shape, dtype
 
-        return self._with_member(name, head)  # type: ignore[no-any-return]
+        return self._with_member(name, head)
 
-    def _with_member(self, name: str, use: Any) -> Any:
+    def _with_member(self, name: str, use: Callable[[IO[bytes]], T]) -> T:
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(f"{name}.npy") as handle:
                 return use(handle)
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
             raise DataError(
                 f"{self}: '{name}' cannot be read ({error}); write the file again with numpy.savez."
             ) from error
