@@ -1,0 +1,198 @@
+"""``tina zoo``: build a zoo, look into it, copy it in half precision, draw task files."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tina_framework.cli.output import Advance, console, print_json, print_table, progress_bar
+
+if TYPE_CHECKING:
+    from tina_framework.interfaces.dataset import Dataset
+    from tina_framework.spec import ParameterSpec
+
+__all__ = ["register"]
+
+_LABELS = {"generic": "Generic model (epochs)", "models": "p-Models"}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command group."""
+    group = typer.Typer(
+        name="zoo", help="Build and inspect zoos: a generic model and many p-Models.", no_args_is_help=True
+    )
+    group.command("build")(build)
+    group.command("info")(info)
+    group.command("export")(export)
+    group.command("tasks")(tasks)
+    app.add_typer(group)
+
+
+def build(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the zoo. Run the same command again to go on.")],
+    dataset: Annotated[str, typer.Option("--dataset", help="Data set, e.g. arrays:FILE.npz, cifar100, shapes.")],
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Recipe (TOML); the options below override it.")
+    ] = None,
+    architecture: Annotated[str | None, typer.Option("--architecture", help="Target architecture.")] = None,
+    num_models: Annotated[int | None, typer.Option("--num-models", min=0, help="How many p-Models.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of tasks and training.")] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="CPU processes.")] = 2,
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda or auto.")] = "auto",
+    json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Train a generic model and, from its weights, p-Models for many class sets."""
+    from tina_framework.zoo.recipe import load_recipe
+
+    overrides = {
+        "architecture": architecture,
+        "num_models": num_models,
+        "seed": seed,
+        "dataset": _without_path(dataset),
+    }
+    settings = load_recipe(config, overrides)
+
+    import torch
+
+    from tina_framework.discovery import plugin_records
+    from tina_framework.zoo.builder import build_zoo
+    from tina_framework.zoo.worker import Setup
+
+    spec, data = _spec_and_data(settings.architecture, dataset)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    plugin_files = tuple(record.target for record in plugin_records() if record.target.endswith(".py"))
+    with ExitStack() as stack:
+        listed = build_zoo(
+            out,
+            settings,
+            spec,
+            data,
+            Setup(settings.architecture, dataset, plugin_files),
+            device=device,
+            workers=workers,
+            progress=_Bars(stack),
+        )
+    if json_:
+        print_json({"zoo": str(out), "models": listed})
+    else:
+        console.print(f"The zoo {out} holds {listed} p-Models. Look into it with: tina zoo info {out}", soft_wrap=True)
+
+
+def info(
+    folder: Annotated[Path, typer.Argument(help="Folder of the zoo.")],
+    dataset: Annotated[str | None, typer.Option("--dataset", help="Needed for --test and --signal.")] = None,
+    test: Annotated[bool, typer.Option("--test", help="Also measure accuracy on test images.")] = False,
+    signal: Annotated[bool, typer.Option("--signal", help="Also measure how much of the zoo is signal.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Show what a zoo holds and how good it is."""
+    from tina_framework.errors import ConfigError
+
+    if (test or signal) and dataset is None:
+        raise ConfigError("--test and --signal need images; add --dataset, e.g. --dataset arrays:FILE.npz.")
+
+    from tina_framework.zoo.report import describe, measure_signal, measure_test
+    from tina_framework.zoo.store import Zoo
+
+    zoo = Zoo.open(folder)
+    value: dict[str, Any] = describe(zoo)
+    if dataset is not None and (test or signal):
+        spec, data = _spec_and_data(zoo.architecture, dataset)
+        if test:
+            value["test"] = measure_test(zoo, spec, data)
+        if signal:
+            value["signal"] = measure_signal(zoo, spec, data)
+    if json_:
+        print_json(value)
+        return
+    print_table(list(_flat_rows(value)), ["what", "value"], title=f"Zoo {folder}")
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(help="Folder of the zoo.")],
+    out: Annotated[Path, typer.Argument(help="Where to write the copy; must not exist.")],
+) -> None:
+    """Copy a finished zoo in half precision and one shard, small enough to ship."""
+    from tina_framework.zoo.export import export_zoo
+    from tina_framework.zoo.store import Zoo
+
+    size = export_zoo(Zoo.open(folder), out)
+    console.print(f"Wrote {out}: {size / 1e6:.1f} MB.", soft_wrap=True)
+
+
+def tasks(
+    out: Annotated[Path, typer.Argument(help="Task file to write (JSON).")],
+    dataset: Annotated[str | None, typer.Option("--dataset", help="Data set whose classes are drawn.")] = None,
+    zoo: Annotated[Path | None, typer.Option("--zoo", help="For the split 'seen': take the tasks of this zoo.")] = None,
+    split: Annotated[list[str] | None, typer.Option("--split", help="Repeatable; default unseen-combination.")] = None,
+    classes: Annotated[list[int] | None, typer.Option("--classes", help="Classes a task; repeatable.")] = None,
+    num_tasks: Annotated[int, typer.Option("--num-tasks", min=1, help="Tasks of every split and class count.")] = 100,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+) -> None:
+    """Draw reserved tasks for `tina evaluate`."""
+    from tina_framework.errors import ConfigError
+    from tina_framework.zoo.sampling import sample_split_tasks
+    from tina_framework.zoo.tasks import Task, save_tasks
+
+    found: list[Task] = []
+    for name in split or ["unseen-combination"]:
+        if name == "seen":
+            if zoo is None:
+                raise ConfigError("The split 'seen' takes its tasks from a zoo; add --zoo FOLDER.")
+            from tina_framework.zoo.store import Zoo
+
+            found += [Task(entry.classes, "seen") for entry in Zoo.open(zoo).entries[:num_tasks]]
+            continue
+        if dataset is None:
+            raise ConfigError(f"The split '{name}' is drawn from the classes of a data set; add --dataset.")
+        from tina_framework.discovery import registries
+
+        data = registries().datasets.create(dataset)
+        for count in classes or [10]:
+            found += sample_split_tasks(data, name, count, num_tasks, seed)
+    save_tasks(out, found)
+    console.print(f"Wrote {len(found)} tasks to {out}.", soft_wrap=True)
+
+
+def _spec_and_data(architecture: str, dataset: str) -> tuple[ParameterSpec, Dataset]:
+    from tina_framework.discovery import registries
+    from tina_framework.spec import ParameterSpec
+
+    return ParameterSpec(registries().architectures.create(architecture)), registries().datasets.create(dataset)
+
+
+def _without_path(dataset: str) -> str:
+    """``arrays:/some/where/cifar100.npz`` -> ``arrays:cifar100.npz``: a zoo does not record where its data lay."""
+    name, colon, argument = dataset.partition(":")
+    return name + colon + Path(argument).name
+
+
+class _Bars:
+    """One progress bar a stage, opened when the stage begins."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._bars: dict[str, tuple[Advance, int]] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if stage not in self._bars:
+            bar = self._stack.enter_context(progress_bar(_LABELS[stage], total, done=done))
+            self._bars[stage] = (bar, done)
+            return
+        advance, before = self._bars[stage]
+        advance(done - before)
+        self._bars[stage] = (advance, done)
+
+
+def _flat_rows(value: dict[str, Any], prefix: str = "") -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for name, entry in value.items():
+        if isinstance(entry, dict):
+            rows += _flat_rows(entry, f"{prefix}{name} / ")
+        else:
+            rows.append({"what": prefix + name, "value": f"{entry:.4f}" if isinstance(entry, float) else str(entry)})
+    return rows

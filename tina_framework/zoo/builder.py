@@ -1,0 +1,243 @@
+"""Builds a zoo: the generic model, then the p-Models, shard by shard. Stopped and called again, it goes on.
+
+Processes started by ``accelerate launch`` share the work without talking to each other: shard s belongs to process
+s modulo their number, the first process trains the generic model and writes the index, the others wait for its file.
+Inside one process, models are spread over `workers` CPU processes, or trained together on a GPU.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.files import read_json, read_safetensors, write_json, write_safetensors
+from tina_framework.interfaces.dataset import Dataset
+from tina_framework.spec import ParameterSpec
+from tina_framework.targets.accuracy import accuracy, logits
+from tina_framework.targets.sgd import SGDRecipe
+from tina_framework.zoo import worker
+from tina_framework.zoo.config import ZooConfig
+from tina_framework.zoo.generic import train_generic
+from tina_framework.zoo.images import ImageBank
+from tina_framework.zoo.pmodels import network, train_models
+from tina_framework.zoo.sampling import TaskSampler
+from tina_framework.zoo.store import (
+    FORMAT,
+    VERSION,
+    ZooEntry,
+    read_model,
+    shard_entries,
+    write_index,
+    write_model,
+    write_shard,
+)
+from tina_framework.zoo.tasks import Task
+
+__all__ = ["build_zoo", "sample_tasks"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total): stages are ``generic`` (epochs) and ``models``."""
+
+_GPU_BATCH = 64
+
+
+def sample_tasks(config: ZooConfig, dataset: Dataset) -> list[Task]:
+    """The tasks of a zoo, all different, none reserved; model i is trained on task i."""
+    sampler = TaskSampler(
+        dataset.class_names,
+        dataset.superclasses,
+        partition="train",
+        schemes=config.schemes,
+        class_counts=config.class_counts,
+        seed=config.seed,
+    )
+    return sampler.tasks(config.num_models)
+
+
+def build_zoo(
+    folder: Path,
+    config: ZooConfig,
+    spec: ParameterSpec,
+    dataset: Dataset,
+    worker_setup: worker.Setup,
+    *,
+    device: torch.device | str = "cpu",
+    workers: int = 1,
+    progress: Progress = lambda stage, done, total: None,
+) -> int:
+    """Builds the zoo, or what is missing of it.
+
+    Args:
+        folder: where; created if needed.
+        config: what. A folder that holds another zoo is refused.
+        spec: the architecture named in `config`.
+        dataset: the data set named in `config`.
+        worker_setup: how a CPU process finds architecture and data set again.
+        device: where to train.
+        workers: CPU processes (ignored on a GPU).
+        progress: called after every epoch of the generic model and every model.
+
+    Returns:
+        How many p-Models the index lists.
+
+    Raises:
+        ConfigError: the folder holds a zoo of other settings.
+    """
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    _check_folder(folder, config)
+    tasks = sample_tasks(config, dataset)
+    mine = [shard for shard in range(config.num_shards) if shard % world == rank]
+    if rank == 0 and not (folder / "zoo.json").is_file():
+        _generic_stage(folder, config, spec, dataset, device, progress)
+    _wait_for(lambda: (folder / "zoo.json").is_file())
+    generic = read_safetensors(folder / "generic.safetensors")
+
+    pending = {shard: _pending(folder, config, shard) for shard in mine if shard_entries(folder, shard) is None}
+    total = sum(len(config.shard_ids(shard)) for shard in mine)
+    done = total - sum(len(ids) for ids in pending.values())
+    progress("models", done, total)
+    queue = [(i, config.model_seed(i), tasks[i]) for ids in pending.values() for i in ids]
+    for shard in [s for s, ids in pending.items() if not ids]:
+        _finish_shard(folder, config, shard)
+        del pending[shard]
+    for model_id in _trained(
+        folder, config, spec, dataset, worker_setup, generic, queue, torch.device(device), workers
+    ):
+        done += 1
+        progress("models", done, total)
+        shard = model_id // config.shard_size
+        pending[shard].remove(model_id)
+        if not pending[shard]:
+            _finish_shard(folder, config, shard)
+    if rank != 0:
+        return total
+    _wait_for(lambda: all(shard_entries(folder, s) is not None for s in range(config.num_shards)))
+    return write_index(folder, config)
+
+
+def _check_folder(folder: Path, config: ZooConfig) -> None:
+    if not (folder / "zoo.json").is_file():
+        return
+    manifest = read_json(folder / "zoo.json")
+    if manifest.get("format") != FORMAT:
+        raise CheckpointError(f"'{folder / 'zoo.json'}' is not of format {FORMAT}; choose another folder.")
+    old = ZooConfig.from_json(manifest["config"])
+    odd = old.differences(config)
+    if odd or old.shard_size != config.shard_size:
+        names = ", ".join(odd or ["shard_size"])
+        raise ConfigError(
+            f"'{folder}' holds a zoo of other settings ({names}); go on with the same settings or choose another folder."
+        )
+
+
+def _wait_for(ready: Callable[[], bool]) -> None:
+    while not ready():
+        time.sleep(0.5)
+
+
+def _generic_stage(
+    folder: Path,
+    config: ZooConfig,
+    spec: ParameterSpec,
+    dataset: Dataset,
+    device: torch.device | str,
+    progress: Progress,
+) -> None:
+    """Trains and measures the generic model, then declares the zoo open by writing ``zoo.json``."""
+    recipe = SGDRecipe(**config.generic)
+    train = ImageBank(dataset, config.train_split, spec, device)
+    partial = folder / "generic.partial.safetensors"
+    epochs = int(-(-recipe.epochs // 1))
+    state = train_generic(
+        spec, train, recipe, config.seed, partial, lambda epoch, _: progress("generic", epoch, epochs)
+    )
+    write_safetensors(folder / "generic.safetensors", state)
+    validation = ImageBank(dataset, "validation", spec, device)
+    figures = generic_figures(spec, state, validation)
+    write_json(
+        folder / "zoo.json",
+        {
+            "format": FORMAT,
+            "version": VERSION,
+            "config": config.to_json(),
+            "class_names": list(dataset.class_names),
+            "figures": {"generic": {"validation": figures}},
+        },
+    )
+    partial.unlink(missing_ok=True)
+
+
+def generic_figures(spec: ParameterSpec, state: dict[str, Tensor], bank: ImageBank) -> dict[str, float]:
+    """Accuracy over all classes, and of classifier selection on 100 random ten-class tasks (fractions of 1)."""
+    count = len(bank.class_names)
+    flat = spec.flatten(state, count).to(bank.images.device)
+    module = network(spec, flat, count)
+    scores = logits(module, bank.images)
+    draws = torch.Generator().manual_seed(0)
+    selection = []
+    for _ in range(100):
+        classes = torch.randperm(count, generator=draws)[: min(10, count)].to(bank.labels.device)
+        inside = torch.isin(bank.labels, classes)
+        guess = classes[scores[inside][:, classes].argmax(dim=1)]
+        selection.append(float((guess == bank.labels[inside]).float().mean()))
+    return {
+        "accuracy": accuracy(module, bank.images, bank.labels),
+        "selection_10_of_all": sum(selection) / len(selection),
+    }
+
+
+def _pending(folder: Path, config: ZooConfig, shard: int) -> list[int]:
+    return [i for i in config.shard_ids(shard) if read_model(folder, i) is None]
+
+
+def _finish_shard(folder: Path, config: ZooConfig, shard: int) -> None:
+    models = [read_model(folder, i) for i in config.shard_ids(shard)]
+    write_shard(folder, shard, [model for model in models if model is not None])
+
+
+def _trained(
+    folder: Path,
+    config: ZooConfig,
+    spec: ParameterSpec,
+    dataset: Dataset,
+    worker_setup: worker.Setup,
+    generic: dict[str, Tensor],
+    queue: Sequence[tuple[int, int, Task]],
+    device: torch.device,
+    workers: int,
+) -> Iterator[int]:
+    """Trains the queued models, stores each, and gives its id once it is safe on the disk."""
+    if not queue:
+        return
+    if device.type == "cpu" and workers > 1:
+        # Spawned, not forked: a forked child hangs in OpenMP once its parent has used it.
+        pool = ProcessPoolExecutor(
+            min(workers, len(queue)), get_context("spawn"), worker.start, (worker_setup, folder, config)
+        )
+        try:
+            futures = [pool.submit(worker.train_one, item) for item in queue]
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+        return
+    train = ImageBank(dataset, config.train_split, spec, device)
+    validation = ImageBank(dataset, "validation", spec, device)
+    recipe = SGDRecipe(**config.model)
+    size = 1 if device.type == "cpu" else _GPU_BATCH
+    ordered = sorted(queue, key=lambda item: len(item[2].classes)) if size > 1 else list(queue)
+    for first in range(0, len(ordered), size):
+        models: list[tuple[ZooEntry, Tensor]] = train_models(
+            spec, generic, ordered[first : first + size], train, validation, recipe
+        )
+        for entry, flat in models:
+            write_model(folder, entry, flat)
+            yield entry.id

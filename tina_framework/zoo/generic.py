@@ -1,0 +1,71 @@
+"""The generic model: one network for all classes of a data set, from which every p-Model starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tina_framework.errors import CheckpointError
+from tina_framework.files import read_metadata, read_safetensors, write_safetensors
+from tina_framework.spec import ParameterSpec
+from tina_framework.targets.sgd import FitState, SGDRecipe, fit
+from tina_framework.zoo.images import ImageBank
+
+__all__ = ["train_generic"]
+
+
+def train_generic(
+    spec: ParameterSpec,
+    bank: ImageBank,
+    recipe: SGDRecipe,
+    seed: int,
+    partial: Path,
+    on_epoch: Callable[[int, float], None] | None = None,
+) -> dict[str, Tensor]:
+    """Trains the generic model; stopped and called again, it goes on with the epoch it had reached.
+
+    Args:
+        spec: the architecture.
+        bank: training images of all classes.
+        recipe: how.
+        seed: of the initial weights and the data order.
+        partial: the file that keeps the state after each epoch; removed by the caller when the result is safe.
+        on_epoch: called with (epochs done, mean loss).
+
+    Returns:
+        The state dict, on the CPU.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = spec.architecture.build(len(bank.class_names))
+    module.to(bank.images.device)
+
+    def save(epoch: int, loss: float, state: Callable[[], FitState]) -> None:
+        now = state()
+        tensors = {f"parameters.{n}": t for n, t in now.parameters.items()}
+        tensors |= {f"momenta.{n}": t for n, t in now.momenta.items()} | {f"sums.{n}": t for n, t in now.sums.items()}
+        write_safetensors(partial, tensors, {"epoch": str(now.epoch), "averaged": str(now.averaged)})
+        if on_epoch is not None:
+            on_epoch(epoch, loss)
+
+    fit(module, bank.images, bank.labels, recipe, seed, save, _resume(partial))
+    return {name: parameter.detach().cpu() for name, parameter in module.named_parameters()}
+
+
+def _resume(partial: Path) -> FitState | None:
+    if not partial.is_file():
+        return None
+    try:
+        metadata, tensors = read_metadata(partial), read_safetensors(partial)
+    except CheckpointError:
+        return None  # damaged: start again
+
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+    return FitState(
+        int(metadata["epoch"]), part("parameters."), part("momenta."), part("sums."), int(metadata["averaged"])
+    )

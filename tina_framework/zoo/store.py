@@ -1,0 +1,195 @@
+"""The zoo on disk: a generic model, p-Models in safetensors shards, and an index.
+
+zoo.json               format, settings, class names, figures of the generic model
+generic.safetensors    the generic model, under the architecture's own parameter names
+shards/shard-00000.safetensors, ...   flat parameter vectors (N,) under the model's id, entries in the header
+index.json             classes, seed, accuracies and shard of every model
+models/                finished models of unfinished shards (while a zoo is being built)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from tina_framework.errors import CheckpointError
+from tina_framework.files import (
+    check_tensors,
+    read_json,
+    read_metadata,
+    read_safetensors,
+    write_json,
+    write_safetensors,
+)
+from tina_framework.spec import ParameterSpec
+from tina_framework.zoo.config import ZooConfig
+
+__all__ = ["FORMAT", "Zoo", "ZooEntry", "read_model", "write_index", "write_model", "write_shard"]
+
+FORMAT = "tina-zoo"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class ZooEntry:
+    """One p-Model. Accuracies are fractions of 1, on the validation images of its classes."""
+
+    id: int
+    classes: tuple[str, ...]
+    seed: int
+    validation_accuracy: float
+    selection_accuracy: float
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> ZooEntry:
+        return cls(**{**value, "classes": tuple(value["classes"])})
+
+
+def model_path(folder: Path, model_id: int) -> Path:
+    return folder / "models" / f"{model_id:06d}.safetensors"
+
+
+def shard_path(folder: Path, shard: int) -> Path:
+    return folder / "shards" / f"shard-{shard:05d}.safetensors"
+
+
+def write_model(folder: Path, entry: ZooEntry, flat_N: Tensor) -> None:
+    """Stores a finished p-Model, atomically; `write_shard` collects it later."""
+    write_safetensors(model_path(folder, entry.id), {"flat": flat_N}, {"entry": json.dumps(asdict(entry))})
+
+
+def read_model(folder: Path, model_id: int) -> tuple[ZooEntry, Tensor] | None:
+    """A finished p-Model of an unfinished shard; None if there is none, or it is damaged (then it is built again)."""
+    path = model_path(folder, model_id)
+    try:
+        entry = ZooEntry.from_json(json.loads(read_metadata(path)["entry"]))
+        return entry, read_safetensors(path)["flat"]
+    except (CheckpointError, KeyError, ValueError, TypeError):
+        return None
+
+
+def write_shard(folder: Path, shard: int, models: list[tuple[ZooEntry, Tensor]]) -> None:
+    """Writes a complete shard and removes the single files it replaces."""
+    tensors = {f"{entry.id:06d}": flat for entry, flat in models}
+    metadata = {"entries": json.dumps([asdict(entry) for entry, _ in models])}
+    write_safetensors(shard_path(folder, shard), tensors, metadata)
+    for entry, _ in models:
+        model_path(folder, entry.id).unlink(missing_ok=True)
+
+
+def shard_entries(folder: Path, shard: int) -> list[ZooEntry] | None:
+    """The entries of a finished shard; None if it is missing or damaged."""
+    try:
+        return [ZooEntry.from_json(e) for e in json.loads(read_metadata(shard_path(folder, shard))["entries"])]
+    except (CheckpointError, KeyError, ValueError, TypeError):
+        return None
+
+
+def write_index(folder: Path, config: ZooConfig) -> int:
+    """Writes ``index.json`` over all finished shards; returns how many models it lists."""
+    shards, models = [], []
+    for shard in range(config.num_shards):
+        entries = shard_entries(folder, shard)
+        if entries is None:
+            continue
+        path = shard_path(folder, shard)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        shards.append({"file": f"shards/{path.name}", "sha256": digest, "ids": [e.id for e in entries]})
+        models += [asdict(e) for e in entries]
+    write_json(
+        folder / "index.json", {"format": f"{FORMAT}-index", "version": VERSION, "shards": shards, "models": models}
+    )
+    return len(models)
+
+
+class Zoo:
+    """A finished zoo, read only. Use `Zoo.open`.
+
+    Attributes:
+        folder: where it lies.
+        config: what it was built from.
+        class_names: of the data set, in label order.
+        architecture: registry name.
+        entries: one `ZooEntry` a p-Model, by id.
+        generic: state dict of the generic model, all classes of the data set.
+        figures: what was measured of the generic model, free JSON.
+    """
+
+    def __init__(
+        self, folder: Path, manifest: dict[str, Any], index: dict[str, Any], generic: dict[str, Tensor]
+    ) -> None:
+        self.folder = folder
+        self.config = ZooConfig.from_json(manifest["config"])
+        self.class_names: tuple[str, ...] = tuple(manifest["class_names"])
+        self.figures: dict[str, Any] = manifest.get("figures", {})
+        self.architecture = self.config.architecture
+        self.generic = generic
+        self.entries = [ZooEntry.from_json(entry) for entry in index["models"]]
+        self._shards: list[dict[str, Any]] = index["shards"]
+        self._shard_of = {i: n for n, shard in enumerate(self._shards) for i in shard["ids"]}
+        self._loaded: dict[int, dict[str, Tensor]] = {}
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Zoo:
+        """Opens and checks a zoo.
+
+        Raises:
+            CheckpointError: it is not a zoo, not finished, or a shard is missing.
+        """
+        folder = Path(folder)
+        if not (folder / "zoo.json").is_file():
+            raise CheckpointError(f"'{folder}' is not a zoo: it has no zoo.json. Build one with `tina zoo build`.")
+        manifest = read_json(folder / "zoo.json")
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or manifest.get("version") != VERSION:
+            raise CheckpointError(f"'{folder / 'zoo.json'}' is not of format {FORMAT} {VERSION}; rebuild the zoo.")
+        index: dict[str, Any] = {"shards": [], "models": []}
+        if (folder / "index.json").is_file():
+            index = read_json(folder / "index.json")
+        elif manifest["config"]["num_models"]:
+            raise CheckpointError(f"The zoo '{folder}' is not finished; run the same `tina zoo build` again to go on.")
+        for shard in index["shards"]:
+            if not (folder / shard["file"]).is_file():
+                raise CheckpointError(
+                    f"The zoo '{folder}' lacks {shard['file']} ({len(shard['ids'])} models); restore it, or run the same "
+                    "`tina zoo build` again, which trains the missing models."
+                )
+        return cls(folder, manifest, index, read_safetensors(folder / "generic.safetensors"))
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def check(self, spec: ParameterSpec) -> None:
+        """Compares the generic model with the architecture.
+
+        Raises:
+            CheckpointError: names, shapes or values are not what the architecture has.
+        """
+        shapes = {info.name: info.shape for info in spec.parameters(len(self.class_names))}
+        check_tensors(self.generic, shapes, f"The generic model of zoo '{self.folder}'")
+
+    def flat(self, model_id: int) -> Tensor:
+        """(N,) float32 parameters of a p-Model.
+
+        Raises:
+            CheckpointError: its shard is damaged.
+            KeyError: no such model.
+        """
+        number = self._shard_of[model_id]
+        if number not in self._loaded:
+            shard = self._shards[number]
+            path = self.folder / shard["file"]
+            if hashlib.sha256(path.read_bytes()).hexdigest() != shard["sha256"]:
+                raise CheckpointError(f"'{path}' is not the file the index describes; restore or rebuild the zoo.")
+            self._loaded[number] = read_safetensors(path)
+        return self._loaded[number][f"{model_id:06d}"].float()
+
+    def states(self, spec: ParameterSpec) -> Iterator[dict[str, Tensor]]:
+        """The p-Models as state dicts, by id."""
+        for entry in self.entries:
+            yield spec.unflatten(self.flat(entry.id), len(entry.classes))

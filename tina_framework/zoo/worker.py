@@ -1,0 +1,67 @@
+"""What runs in the CPU processes of the zoo builder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tina_framework.zoo.config import ZooConfig
+from tina_framework.zoo.tasks import Task
+
+__all__ = ["Setup", "start", "train_one"]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a fresh process finds what the user named.
+
+    Args:
+        architecture: registry name.
+        dataset: registry name with its argument.
+        plugin_files: files given with ``--plugin``.
+    """
+
+    architecture: str
+    dataset: str
+    plugin_files: tuple[str, ...] = field(default=())
+
+
+_train_one = None
+
+
+def start(setup: Setup, folder: Path, config: ZooConfig) -> None:
+    """Prepares the process once: one thread, images loaded, generic model read."""
+    global _train_one
+    import torch
+
+    from tina_framework.discovery import load_plugin_file, registries
+    from tina_framework.files import read_safetensors
+    from tina_framework.spec import ParameterSpec
+    from tina_framework.targets.sgd import SGDRecipe
+    from tina_framework.zoo.images import ImageBank
+    from tina_framework.zoo.pmodels import train_models
+    from tina_framework.zoo.store import write_model
+
+    # One thread each: two such processes beat one with two threads on networks this small.
+    torch.set_num_threads(1)
+    for file in setup.plugin_files:
+        load_plugin_file(Path(file))
+    spec = ParameterSpec(registries().architectures.create(setup.architecture))
+    dataset = registries().datasets.create(setup.dataset)
+    train = ImageBank(dataset, config.train_split, spec)
+    validation = ImageBank(dataset, "validation", spec)
+    generic = read_safetensors(folder / "generic.safetensors")
+    recipe = SGDRecipe(**config.model)
+
+    def train_one(item: tuple[int, int, Task]) -> int:
+        ((entry, flat),) = train_models(spec, generic, [item], train, validation, recipe)
+        write_model(folder, entry, flat)
+        return entry.id
+
+    _train_one = train_one
+
+
+def train_one(item: tuple[int, int, Task]) -> int:
+    """Trains and stores the p-Model (id, seed, task); returns its id."""
+    assert _train_one is not None, "start() prepares the process"
+    return _train_one(item)
