@@ -1,0 +1,113 @@
+"""`ddim`: implicit, by default deterministic sampling in few steps (Song et al., arXiv 2010.02502)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tina_framework.builtins.schedulers._diffusion import GaussianDiffusion, StepOutput, randn_like
+
+__all__ = ["DDIMScheduler"]
+
+
+class DDIMScheduler(GaussianDiffusion):
+    """Settings carry diffusers' names and meaning; its `DDIMScheduler.from_config` takes this one's `config`.
+
+    Three defaults differ from diffusers': ``prediction_type="sample"``, ``timestep_spacing="trailing"`` (so that
+    sampling starts at t = T - 1, pure noise), and samples are never clipped (weights are not pixels).
+
+    Args:
+        num_train_timesteps: T.
+        beta_start, beta_end: first and last beta.
+        beta_schedule: ``linear``, ``scaled_linear`` or ``squaredcos_cap_v2`` (which ignores the two betas).
+        prediction_type: what the denoiser predicts: ``sample`` (x0), ``epsilon`` (the noise) or ``v_prediction``.
+        set_alpha_to_one: the last step ends at x0 (a = 1) rather than at the noise level of t = 0.
+        timestep_spacing: ``trailing``, ``leading`` or ``linspace``.
+        clip_sample: False only; there so that a configuration says so.
+
+    Raises:
+        ConfigError: a setting is out of range.
+    """
+
+    def __init__(
+        self,
+        num_train_timesteps: int = 1000,
+        beta_start: float = 1e-4,
+        beta_end: float = 0.02,
+        beta_schedule: str = "linear",
+        prediction_type: str = "sample",
+        set_alpha_to_one: bool = True,
+        timestep_spacing: str = "trailing",
+        clip_sample: bool = False,
+    ) -> None:
+        super().__init__(
+            num_train_timesteps=num_train_timesteps,
+            beta_start=beta_start,
+            beta_end=beta_end,
+            beta_schedule=beta_schedule,
+            prediction_type=prediction_type,
+            timestep_spacing=timestep_spacing,
+            clip_sample=clip_sample,
+            set_alpha_to_one=set_alpha_to_one,
+        )
+        self.final_alpha_cumprod = torch.tensor(1.0) if set_alpha_to_one else self.alphas_cumprod[0]
+
+    def set_timesteps(self, num_inference_steps: int, device: Any = None) -> None:
+        super().set_timesteps(num_inference_steps, device)
+        self._last = int(self.timesteps[-1])
+
+    def step(
+        self,
+        model_output: Tensor,
+        timestep: Any,
+        sample: Tensor,
+        *,
+        eta: float = 0.0,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+    ) -> StepOutput:
+        """From x_t to the next x.
+
+        Args:
+            model_output: (B, ...) the denoiser's prediction at x_t.
+            timestep: t, one of `timesteps`.
+            sample: (B, ...) x_t.
+            eta: 0: deterministic; 1: as noisy as DDPM.
+            generator: one for the batch, or one a row; unused at eta = 0.
+
+        Raises:
+            ValueError: `set_timesteps` was not called, or `eta` lies outside 0 .. 1.
+        """
+        if self.num_inference_steps is None:
+            raise ValueError("No timesteps are chosen yet; call set_timesteps before step.")
+        if not 0.0 <= eta <= 1.0:
+            raise ValueError(f"eta is {eta}; it must lie between 0 and 1.")
+        t = self.check_timestep(timestep)
+        # T // S back, as diffusers does: where S does not divide T, not quite the next timestep of the list. The last
+        # step always ends at x0, though; diffusers' leaves the noise of t = 0 in it for some such S (7 of 1000, say).
+        previous = -1 if t == self._last else t - self.config["num_train_timesteps"] // self.num_inference_steps
+        a_t = self.alphas_cumprod[t]
+        a_s = self.alphas_cumprod[previous] if previous >= 0 else self.final_alpha_cumprod
+
+        # Equation 9, or its counterpart for the other kinds of prediction, and the noise that goes with x0.
+        x0 = self.predict_original_sample(model_output, t, sample)
+        noise = self._predict_noise(model_output, x0, t, sample)
+
+        # Equation 16.
+        sigma = eta * ((1 - a_s) / (1 - a_t)).sqrt() * (1 - a_t / a_s).sqrt()
+
+        # Equation 12: x0 part, direction pointing to x_t, random noise.
+        mean = a_s.sqrt() * x0 + (1 - a_s - sigma**2).clamp(min=0.0).sqrt() * noise
+        return StepOutput(mean + sigma * randn_like(sample, generator) if eta > 0 else mean, x0)
+
+    def _predict_noise(self, model_output: Tensor, x0: Tensor, t: int, sample: Tensor) -> Tensor:
+        signal, sigma = self.signal_and_noise(t, sample)
+        match self.config["prediction_type"]:
+            case "epsilon":
+                return model_output
+            case "v_prediction":
+                return signal * model_output + sigma * sample  # 2202.00512, appendix D
+            case _:
+                return (sample - signal * x0) / sigma  # equation 9, solved for the noise
