@@ -1,0 +1,42 @@
+"""A copy of a zoo small enough to ship: half precision, one shard."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from tina_framework.errors import ConfigError
+from tina_framework.files import read_json, write_json, write_safetensors
+from tina_framework.zoo.store import Zoo, shard_path, write_index
+
+__all__ = ["export_zoo"]
+
+
+def export_zoo(zoo: Zoo, out: Path) -> int:
+    """Writes the copy; the generic model stays in full precision. Returns its size in bytes.
+
+    Raises:
+        ConfigError: `out` exists.
+    """
+    if out.exists():
+        raise ConfigError(f"'{out}' exists; choose a new folder for the copy.")
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        config = replace(zoo.config, shard_size=max(1, len(zoo)))
+        tensors = {f"{entry.id:06d}": zoo.flat(entry.id).to(torch.float16) for entry in zoo.entries}
+        if tensors:
+            entries = json.dumps([asdict(entry) for entry in zoo.entries])
+            write_safetensors(shard_path(partial, 0), tensors, {"entries": entries})
+        write_safetensors(partial / "generic.safetensors", zoo.generic)
+        manifest = read_json(zoo.folder / "zoo.json")
+        write_json(partial / "zoo.json", manifest | {"config": config.to_json(), "dtype": "float16"})
+        write_index(partial, config)
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return sum(file.stat().st_size for file in out.rglob("*") if file.is_file())

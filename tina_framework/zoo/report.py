@@ -1,0 +1,150 @@
+"""What a zoo holds, how good its models are, and how much of them is a function of their classes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tina_framework.interfaces.dataset import Dataset
+from tina_framework.spec import ParameterSpec
+from tina_framework.zoo.builder import generic_figures
+from tina_framework.zoo.images import ImageBank
+from tina_framework.zoo.pmodels import start_of, task_accuracy
+from tina_framework.zoo.sampling import sample_split_tasks
+from tina_framework.zoo.store import Zoo
+
+__all__ = ["describe", "linear_map", "measure_signal", "measure_test"]
+
+RIDGES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+
+
+def describe(zoo: Zoo) -> dict[str, Any]:
+    """What the index says; accuracies are means over the p-Models, on validation images."""
+    entries = zoo.entries
+    value: dict[str, Any] = {
+        "architecture": zoo.architecture,
+        "dataset": zoo.config.dataset,
+        "classes": len(zoo.class_names),
+        "models": len(entries),
+        "models by class count": dict(sorted(Counter(str(len(e.classes)) for e in entries).items())),
+        "seed": zoo.config.seed,
+        **zoo.figures,
+    }
+    if entries:
+        models, selection = fmean(e.validation_accuracy for e in entries), fmean(e.selection_accuracy for e in entries)
+        value["validation"] = {"p-models": models, "selection": selection, "gain": models - selection}
+    return value
+
+
+def measure_test(zoo: Zoo, spec: ParameterSpec, dataset: Dataset) -> dict[str, Any]:
+    """Means on test images, p-Models against selection on the same tasks, and the generic model's own figures."""
+    bank = ImageBank(dataset, "test", spec)
+    models, selection = [], []
+    for entry in zoo.entries:
+        start = spec.flatten(start_of(spec, zoo.generic, bank.labels_of(entry.classes)), len(entry.classes))
+        models.append(task_accuracy(spec, zoo.flat(entry.id), entry.classes, bank))
+        selection.append(task_accuracy(spec, start, entry.classes, bank))
+    value: dict[str, Any] = {"generic": generic_figures(spec, zoo.generic, bank)}
+    if models:
+        gains = torch.tensor(models) - torch.tensor(selection)
+        value |= {
+            "p-models": fmean(models),
+            "selection": fmean(selection),
+            "gain": float(gains.mean()),
+            "gain standard error": float(gains.std() / len(gains) ** 0.5) if len(gains) > 1 else 0.0,
+        }
+    return value
+
+
+def measure_signal(zoo: Zoo, spec: ParameterSpec, dataset: Dataset, num_tasks: int = 40) -> dict[str, Any]:
+    """How well the best linear map from class set to weights does on reserved validation tasks.
+
+    If it stays below selection, most of what moves a p-Model is training noise rather than its classes, and matching
+    stored weights cannot teach a generator much. The strength of the ridge is the best of `RIDGES` on these tasks.
+
+    Returns:
+        Mean validation accuracies of selection and of the map, over the most frequent class count of the zoo.
+    """
+    if not zoo.entries:
+        return {"reason": "the zoo has no p-Models"}
+    count = Counter(len(entry.classes) for entry in zoo.entries).most_common(1)[0][0]
+    tasks = sample_split_tasks(dataset, "validation", count, num_tasks, zoo.config.seed, allow_fewer=True)
+    bank = ImageBank(dataset, "validation", spec)
+    starts = [spec.flatten(start_of(spec, zoo.generic, bank.labels_of(task.classes)), count) for task in tasks]
+    selection = fmean(task_accuracy(spec, start, task.classes, bank) for start, task in zip(starts, tasks, strict=True))
+    by_ridge = {}
+    for ridge in RIDGES:
+        flats = linear_map(zoo, spec, [task.classes for task in tasks], count, ridge)
+        by_ridge[ridge] = fmean(
+            task_accuracy(spec, flat, task.classes, bank) for flat, task in zip(flats, tasks, strict=True)
+        )
+    best = max(by_ridge, key=lambda ridge: by_ridge[ridge])
+    return {
+        "class count": count,
+        "tasks": len(tasks),
+        "selection": selection,
+        "linear map": by_ridge[best],
+        "ridge": best,
+    }
+
+
+def linear_map(zoo: Zoo, spec: ParameterSpec, tasks: Sequence[Sequence[str]], count: int, ridge: float) -> list[Tensor]:
+    """Predicts parameters (N,) from which classes a task has, by ridge regression over the zoo's models of that count.
+
+    A shared element is a linear function of the class set (an indicator a class); an element of a class row is the
+    mean of that class over the zoo plus such a function of the set, common to all classes. Both are fitted as
+    differences from selection.
+    """
+    number = {name: i for i, name in enumerate(zoo.class_names)}
+    entries = [entry for entry in zoo.entries if len(entry.classes) == count]
+    labels = [[number[name] for name in entry.classes] for entry in entries]
+    features = torch.stack([_indicator(row, len(number)) for row in labels])
+    deltas = torch.stack(
+        [
+            zoo.flat(entry.id) - spec.flatten(start_of(spec, zoo.generic, row), count)
+            for entry, row in zip(entries, labels, strict=True)
+        ]
+    )
+    slot = spec.flat_class(count)
+    rows = [torch.nonzero(slot == k).squeeze(1) for k in range(count)]
+    class_mean = _class_means(deltas, labels, rows, len(number))
+    for i, row in enumerate(labels):
+        for k, label in enumerate(row):
+            deltas[i, rows[k]] -= class_mean[label]
+    shared = torch.nonzero(slot < 0).squeeze(1)
+    row_rest = torch.stack([deltas[:, r] for r in rows]).mean(dim=0)
+    targets = torch.cat([deltas[:, shared], row_rest], dim=1)
+    mean = targets.mean(dim=0)
+    gram = features.T @ features + ridge * torch.eye(features.shape[1])
+    weight = torch.linalg.solve(gram, features.T @ (targets - mean))
+    flats = []
+    for classes in tasks:
+        row = [number[name] for name in classes]
+        predicted = mean + _indicator(row, len(number)) @ weight
+        flat = spec.flatten(start_of(spec, zoo.generic, row), count).clone()
+        flat[shared] += predicted[: len(shared)]
+        for k, label in enumerate(row):
+            flat[rows[k]] += class_mean[label] + predicted[len(shared) :]
+        flats.append(flat)
+    return flats
+
+
+def _indicator(labels: Sequence[int], total: int) -> Tensor:
+    vector = torch.zeros(total)
+    vector[list(labels)] = 1.0
+    return vector
+
+
+def _class_means(deltas: Tensor, labels: list[list[int]], rows: list[Tensor], total: int) -> Tensor:
+    """(classes, row width): the mean row difference of each class over the models that have it; 0 if none has."""
+    sums, counts = torch.zeros(total, len(rows[0])), torch.zeros(total, 1)
+    for delta, row in zip(deltas, labels, strict=True):
+        for k, label in enumerate(row):
+            sums[label] += delta[rows[k]]
+            counts[label] += 1
+    return sums / counts.clamp(min=1)
