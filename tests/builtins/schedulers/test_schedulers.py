@@ -135,7 +135,7 @@ def test_misuse_of_step_is_refused() -> None:
         DDIMScheduler().step(x, 3, x)
     ddim = DDIMScheduler()
     ddim.set_timesteps(10)
-    with pytest.raises(ValueError, match="eta is 1.5"):
+    with pytest.raises(ValueError, match=r"eta is 1\.5"):
         ddim.step(x, 999, x, eta=1.5)
     with pytest.raises(ValueError, match="Timestep 1000 lies outside"):
         ddim.step(x, 1000, x)

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
+from tina_framework.builtins.tokenizers.chunk import ChunkTokenizer
+from tina_framework.builtins.tokenizers.class_row import ClassRowTokenizer
+from tina_framework.denoiser.presets import PRESETS, DenoiserConfig, build_config, count_parameters, preset
+from tina_framework.denoiser.transformer import Denoiser
+from tina_framework.errors import ConfigError, UnknownNameError
+from tina_framework.interfaces.tokenizer import TokenLayout
+from tina_framework.spec import ParameterSpec
+
+SPEC = ParameterSpec(cnn_2layer)
+TOKENIZERS = {"class-row": ClassRowTokenizer(), "chunk": ChunkTokenizer()}
+
+# The table in docs/denoiser.md: preset, tokenizer -> parameters, for CLIP ViT-B/32 and ten classes.
+TOTALS = {
+    ("tina", "class-row"): 1_214_492_210,
+    ("tina", "chunk"): 1_232_250_106,
+    ("tina-published", "class-row"): 610_188_850,
+    ("tina-published", "chunk"): 627_946_746,
+    ("small", "class-row"): 2_793_138,
+    ("small", "chunk"): 4_446_522,
+    ("tiny", "class-row"): 301_554,
+    ("tiny", "chunk"): 844_282,
+}
+
+
+def layout(tokenizer: str, classes: int = 10) -> TokenLayout:
+    return TOKENIZERS[tokenizer].layout(SPEC, classes, 10)
+
+
+def minimal(**changes) -> dict:
+    values = {
+        "condition_dim": 8,
+        "group_widths": (4, 3),
+        "group_sizes": (2, 1),
+        "token_width": 4,
+        "max_classes": 5,
+        "equivariant": True,
+    }
+    return values | changes
+
+
+def real_count(config: DenoiserConfig) -> int:
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in Denoiser(config).parameters())
+
+
+@pytest.mark.parametrize(("name", "tokenizer"), TOTALS)
+def test_parameter_counts(name: str, tokenizer: str) -> None:
+    config = build_config(name, condition_dim=512, layout=layout(tokenizer), max_classes=10)
+    assert count_parameters(config) == TOTALS[name, tokenizer]
+    assert real_count(config) == TOTALS[name, tokenizer]
+
+
+def test_every_preset_is_counted() -> None:
+    assert {name for name, _ in TOTALS} == PRESETS.keys()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_encoder_layers": 0},
+        {"mlp_ratio": 3, "num_timestep_frequencies": 5},
+        {"equivariant": False, "max_classes": 9},
+        {"skip": True, "class_group": 1},
+        {"skip": True, "class_group": 0, "num_encoder_layers": 0, "equivariant": False},
+    ],
+)
+def test_the_formula_holds_for_any_setting(changes: dict) -> None:
+    config = DenoiserConfig.from_dict(minimal(hidden_size=12, num_attention_heads=3, **changes))
+    assert count_parameters(config) == real_count(config)
+
+
+def test_difference_from_the_published_count() -> None:
+    # docs/denoiser.md: what the published code counts, in rows of 2048, and what is different here.
+    hidden, parameters, classes = 2048, 5_370, 10
+    block = 12 * hidden**2 + 13 * hidden
+    into = parameters + classes * 512 + 257  # tokens, one projection a class position, timestep; without bias
+    tokens = 11 + classes + 1
+    published = 12 * block + hidden * (into + tokens + 2 + 2 + parameters)
+    assert published == 637_360_128
+    ours = TOTALS["tina-published", "chunk"]
+    assert published - ours == hidden * (9 * 512 - 1 - 11 + 1 + 2) - parameters == 9_413_382
+
+
+def test_small_fits_into_a_bundled_file() -> None:
+    assert 4 * TOTALS["small", "class-row"] < 16e6
+
+
+def test_class_rows_get_a_skip_and_chunks_do_not() -> None:
+    rows = build_config("tiny", condition_dim=512, layout=layout("class-row", 3), max_classes=10)
+    assert (rows.skip, rows.class_group, rows.equivariant) == (True, 2, True)
+    assert not build_config("tiny", condition_dim=512, layout=layout("class-row"), max_classes=10, skip=False).skip
+    chunks = build_config("tiny", condition_dim=512, layout=layout("chunk", 3), max_classes=10)
+    assert (chunks.skip, chunks.class_group, chunks.equivariant) == (False, -1, False)
+    with pytest.raises(ConfigError, match="class-row tokenizer"):
+        build_config("tiny", condition_dim=512, layout=layout("chunk"), max_classes=10, skip=True)
+
+
+def test_overrides_win() -> None:
+    config = build_config(
+        "small", condition_dim=16, layout=layout("class-row"), max_classes=10, dropout=0.1, hidden_size=48
+    )
+    assert (config.dropout, config.hidden_size, config.num_encoder_layers) == (0.1, 48, 2)
+
+
+def test_a_configuration_goes_through_json() -> None:
+    config = build_config("small", condition_dim=512, layout=layout("class-row"), max_classes=10)
+    assert DenoiserConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"hidden_size": 10, "num_attention_heads": 3}, "hidden_size=10 cannot be divided"),
+        ({"hidden_size": 0}, "hidden_size=0 is not an integer of at least 1"),
+        ({"num_decoder_layers": 2.0}, r"num_decoder_layers=2\.0"),
+        ({"num_encoder_layers": -1}, "num_encoder_layers=-1"),
+        ({"equivariant": "yes"}, "equivariant='yes' is not true or false"),
+        ({"dropout": 1.0}, r"dropout=1\.0 lies outside"),
+        ({"embedding_std": float("nan")}, "embedding_std=nan"),
+        ({"group_widths": (4,)}, "1 group widths but 2 group sizes"),
+        ({"group_widths": ()}, r"group_widths=\(\)"),
+        ({"group_sizes": (2, 0)}, "group_sizes=0"),
+        ({"token_width": 3}, "4 wide, but tokens only 3"),
+        ({"class_group": 2}, "only 2 token groups"),
+        ({"hidden": 3}, "Unknown denoiser setting 'hidden'"),
+        ({"hiden_size": 3}, "Did you mean 'hidden_size'"),
+    ],
+)
+def test_wrong_settings_are_refused(changes: dict, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        DenoiserConfig.from_dict(minimal(**changes))
+
+
+def test_missing_settings_and_unknown_presets_are_refused() -> None:
+    with pytest.raises(ConfigError, match="lacks condition_dim, group_widths"):
+        preset("small")
+    with pytest.raises(UnknownNameError, match="Did you mean 'small'"):
+        preset("smal", **minimal())
+
+
+def test_presets_import_no_torch() -> None:
+    code = "import sys, tina_framework.denoiser.presets; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
