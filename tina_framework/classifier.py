@@ -1,0 +1,231 @@
+"""`GeneratedClassifier`: a small network with its class names and preprocessing. Needs no generator to load and predict.
+
+Shapes: N pictures, C channels, H height, W width, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from tina_framework.discovery import registries
+from tina_framework.errors import CheckpointError, ConfigError, PluginError
+from tina_framework.files import check_tensors, read_safetensors, write_json, write_safetensors
+from tina_framework.folders import CONFIG, WEIGHTS, holds_only, read_config, writing_folder
+from tina_framework.images import Preprocessing, pictures
+from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.spec import ParameterSpec
+
+__all__ = ["FORMAT", "GeneratedClassifier", "replaceable"]
+
+FORMAT = "tina-classifier"
+FORMAT_VERSION = 1
+
+_FILES = frozenset({CONFIG, WEIGHTS})
+_NEEDS = f"{CONFIG} with format '{FORMAT}' and {WEIGHTS}, as `tina generate` and save_pretrained write them"
+_KEYS = ("architecture", "class_names", "preprocessing", "provenance")
+
+
+class GeneratedClassifier(nn.Module):
+    """A network for exactly the classes it was generated for.
+
+    Args:
+        network: (N, C, H, W) -> logits (N, K).
+        architecture: the registry name that rebuilds it.
+        class_names: K names; output k stands for `class_names[k]`.
+        preprocessing: what its input looks like.
+        provenance: generator, seed, steps, encoder, package version: any JSON.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        architecture: str,
+        class_names: Sequence[str],
+        preprocessing: Preprocessing,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.architecture = architecture
+        self.class_names = tuple(class_names)
+        self.preprocessing = preprocessing
+        self.provenance = dict(provenance or {})
+        self.eval()
+
+    @classmethod
+    def from_state(
+        cls,
+        architecture: TargetArchitecture,
+        class_names: Sequence[str],
+        state: Mapping[str, Tensor],
+        provenance: Mapping[str, Any] | None = None,
+    ) -> GeneratedClassifier:
+        """A classifier around generated parameters, on their device. `state`: the architecture's own names."""
+        with torch.device("meta"):
+            network = architecture.build(len(class_names))
+        network.load_state_dict({name: tensor.clone() for name, tensor in state.items()}, assign=True)
+        preprocessing = Preprocessing(architecture.input_shape, architecture.mean, architecture.std)
+        return cls(network, architecture.name, class_names, preprocessing, provenance)
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, K) of pictures (N, C, H, W) that are standardised already; `predict` takes raw ones."""
+        logits: Tensor = self.network(images)
+        return logits
+
+    def predict_proba(self, images: Any, batch_size: int = 1000) -> npt.NDArray[np.float32]:
+        """Probabilities (N, K).
+
+        Args:
+            images: one picture or many, of any size and mode: paths, PIL images, uint8 arrays (H, W, 3) or
+                (N, H, W, 3), torch tensors; see `tina_framework.images.pictures`.
+            batch_size: pictures at once.
+
+        Raises:
+            DataError: a picture is unreadable or of the wrong type.
+        """
+        pixels = pictures(images, self.preprocessing.size)
+        parts = [np.zeros((0, len(self.class_names)), dtype=np.float32)]
+        with torch.inference_mode():
+            for start in range(0, len(pixels), batch_size):
+                logits = self(self.preprocessing(pixels[start : start + batch_size], self.device))
+                parts.append(logits.float().softmax(dim=1).cpu().numpy())
+        return np.concatenate(parts)
+
+    def predict(self, images: Any) -> list[str]:
+        """The likeliest class name of each picture; takes what `predict_proba` takes."""
+        return [self.class_names[k] for k in self.predict_proba(images).argmax(axis=1)]
+
+    def predict_topk(self, images: Any, k: int = 3) -> list[list[tuple[str, float]]]:
+        """The k likeliest (class name, probability) of each picture, likeliest first; all K if k is larger.
+
+        Raises:
+            ConfigError: k is below 1.
+        """
+        if k < 1:
+            raise ConfigError(f"k is {k}; ask for at least 1 class.")
+        probabilities = self.predict_proba(images)
+        best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
+        return [
+            [(self.class_names[i], float(row[i])) for i in order]
+            for row, order in zip(probabilities, best, strict=True)
+        ]
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Writes `config.json` and `model.safetensors`, whole or not at all; an existing classifier folder is replaced.
+
+        The tensors have the architecture's own names: they load into the plain module without this package.
+
+        Raises:
+            ConfigError: the place holds something else.
+            CheckpointError: a parameter is not finite.
+        """
+        state = self.network.state_dict()
+        check_tensors(
+            state, {name: tuple(tensor.shape) for name, tensor in state.items()}, "The classifier to be saved"
+        )
+        with writing_folder(Path(folder), replaceable, "classifier") as new:
+            write_json(new / CONFIG, self._config())
+            write_safetensors(new / WEIGHTS, state, {"format": "pt"})
+
+    def _config(self) -> dict[str, Any]:
+        from tina_framework import __version__
+
+        return {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "architecture": self.architecture,
+            "class_names": list(self.class_names),
+            "preprocessing": {
+                "input_shape": list(self.preprocessing.input_shape),
+                "mean": list(self.preprocessing.mean),
+                "std": list(self.preprocessing.std),
+            },
+            "provenance": {"package_version": __version__, **self.provenance},
+        }
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> GeneratedClassifier:
+        """Loads a folder that `save_pretrained` wrote.
+
+        Raises:
+            CheckpointError: it is something else, incomplete or altered.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise CheckpointError(f"'{folder}' is not a folder; a classifier folder holds {_NEEDS}.")
+        values = read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
+        source = f"'{folder / CONFIG}'"
+        architecture, class_names, preprocessing = _checked(values, source)
+        infos = ParameterSpec(architecture).parameters(len(class_names))
+        state = read_safetensors(folder / WEIGHTS)
+        check_tensors(state, {info.name: info.shape for info in infos}, f"'{folder / WEIGHTS}'")
+        state = {name: tensor.float() for name, tensor in state.items()}
+        classifier = cls.from_state(architecture, class_names, state, values["provenance"])
+        classifier.preprocessing = preprocessing
+        return classifier.to(device)
+
+
+def replaceable(path: Path) -> bool:
+    """Whether `path` is a classifier folder and nothing else."""
+    return holds_only(path, FORMAT, _FILES)
+
+
+def _checked(values: Mapping[str, Any], source: str) -> tuple[TargetArchitecture, tuple[str, ...], Preprocessing]:
+    """What a classifier's `config.json` says, each value checked."""
+    unknown = sorted(values.keys() - {"format", "format_version", *_KEYS})
+    missing = [key for key in _KEYS if key not in values]
+    if unknown or missing:
+        what = f"lacks {', '.join(missing)}" if missing else f"has unknown {', '.join(unknown)}"
+        raise CheckpointError(f"{source} {what}; it was altered or made by something else.")
+    names = values["class_names"]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
+        raise CheckpointError(f"{source}: class_names is {names!r}, not a list of names.")
+    if len(set(names)) != len(names):
+        raise CheckpointError(f"{source}: class_names has a name twice; it was altered.")
+    if not isinstance(values["architecture"], str) or not isinstance(values["provenance"], Mapping):
+        raise CheckpointError(f"{source}: architecture must be a name and provenance a table; it was altered.")
+    try:
+        architecture = registries().architectures.create(values["architecture"])
+    except (ConfigError, PluginError) as error:
+        raise CheckpointError(f"{source} names an architecture that cannot be made: {error}") from error
+    if not isinstance(architecture, TargetArchitecture):
+        raise CheckpointError(
+            f"{source}: '{values['architecture']}' did not make a TargetArchitecture; its plugin is at fault."
+        )
+    preprocessing = _preprocessing(values["preprocessing"], source)
+    if preprocessing.input_shape != tuple(architecture.input_shape):
+        raise CheckpointError(
+            f"{source}: input_shape is {preprocessing.input_shape}, but '{architecture.name}' takes {architecture.input_shape}."
+        )
+    return architecture, tuple(names), preprocessing
+
+
+def _preprocessing(values: Any, source: str) -> Preprocessing:
+    try:
+        shape = tuple(int(length) for length in values["input_shape"])
+        mean, std = (tuple(float(number) for number in values[key]) for key in ("mean", "std"))
+        fine = (
+            len(shape) == 3 and len(mean) == len(std) == shape[0] and np.isfinite([*mean, *std]).all() and min(std) > 0
+        )
+    except (TypeError, KeyError, ValueError):
+        fine = False
+    if not fine:
+        raise CheckpointError(
+            f"{source}: preprocessing is {values!r}; expected input_shape [C, H, W], and mean and std of C numbers each."
+        )
+    return Preprocessing((shape[0], shape[1], shape[2]), mean, std)

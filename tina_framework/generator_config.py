@@ -1,0 +1,169 @@
+"""A generator's `config.json`: plain JSON values and registry names, never import paths."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tina_framework.denoiser.presets import DenoiserConfig
+from tina_framework.errors import CheckpointError, ConfigError
+
+__all__ = ["FORMAT", "FORMAT_VERSION", "GeneratorConfig"]
+
+FORMAT = "tina-generator"
+FORMAT_VERSION = 1
+
+_TEXTS = ("architecture", "default_encoder")
+_COUNTS = ("max_classes", "num_inference_steps", "min_classes")
+_NAMED = ("tokenizer", "scheduler")
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """Everything about a generator but its tensors.
+
+    Attributes:
+        architecture: registry name of the target architecture.
+        tokenizer: ``{"name": registry name, "config": {...}}``.
+        scheduler: likewise; the default sampler, with the noise process the denoiser was trained for.
+        denoiser: sizes of the denoiser.
+        condition: ``{"space": id, "scale": number, "templates": [...]}``; the mean is a tensor.
+        default_encoder: encoder spec used unless another of the same space is given.
+        max_classes: greatest class count of a task.
+        class_names: all classes of the training data, in the order of the generic model's outputs.
+        num_inference_steps: default number of denoising steps.
+        min_classes: least class count of a task.
+        training: recipe, its hash, commit, data, validation figures: any JSON.
+        metrics: accuracy of generated models: encoder -> split -> class count -> fraction of 1.
+
+    Raises:
+        ConfigError: a value has the wrong type or range.
+    """
+
+    architecture: str
+    tokenizer: Mapping[str, Any]
+    scheduler: Mapping[str, Any]
+    denoiser: DenoiserConfig
+    condition: Mapping[str, Any]
+    default_encoder: str
+    max_classes: int
+    class_names: tuple[str, ...]
+    num_inference_steps: int = 20
+    min_classes: int = 2
+    training: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "class_names", tuple(self.class_names))
+        for name in _TEXTS:
+            if not isinstance(getattr(self, name), str) or not getattr(self, name):
+                raise ConfigError(f"Generator setting {name}={getattr(self, name)!r} is not a name.")
+        for name in _COUNTS:
+            value = getattr(self, name)
+            least = 1 if name == "num_inference_steps" else 2
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ConfigError(f"Generator setting {name}={value!r} is not an integer of at least {least}.")
+        if self.min_classes > self.max_classes:
+            raise ConfigError(f"min_classes={self.min_classes} is above max_classes={self.max_classes}.")
+        for name in _NAMED:
+            value = getattr(self, name)
+            if not isinstance(value, Mapping) or set(value) != {"name", "config"} or not isinstance(value["name"], str):
+                raise ConfigError(
+                    f'Generator setting {name}={value!r} is not of the form {{"name": ..., "config": {{...}}}}.'
+                )
+            if not isinstance(value["config"], Mapping) or not all(isinstance(key, str) for key in value["config"]):
+                raise ConfigError(f"The config of generator setting {name} is {value['config']!r}, not named settings.")
+        if not isinstance(self.denoiser, DenoiserConfig):
+            raise ConfigError(f"Generator setting denoiser={self.denoiser!r} is not a DenoiserConfig.")
+        if self.denoiser.max_classes < self.max_classes:
+            raise ConfigError(
+                f"max_classes={self.max_classes}, but the denoiser was built for {self.denoiser.max_classes} at most."
+            )
+        self._check_condition()
+        if not self.class_names or not all(isinstance(name, str) for name in self.class_names):
+            raise ConfigError("Generator setting class_names is not a list of names.")
+        for name in ("training", "metrics"):
+            _check_json(name, getattr(self, name))
+
+    def _check_condition(self) -> None:
+        condition = self.condition
+        if not isinstance(condition, Mapping) or set(condition) != {"space", "scale", "templates"}:
+            raise ConfigError(f"Generator setting condition={condition!r} needs exactly space, scale and templates.")
+        scale = condition["scale"]
+        if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < float("inf"):
+            raise ConfigError(f"The condition's scale is {scale!r}; it must be a number above 0.")
+        if not isinstance(condition["space"], str) or not isinstance(condition["templates"], list | tuple):
+            raise ConfigError("The condition's space must be a name, and its templates a list.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The contents of `config.json`."""
+        values: dict[str, Any] = {"format": FORMAT, "format_version": FORMAT_VERSION}
+        for entry in dataclasses.fields(self):
+            values[entry.name] = getattr(self, entry.name)
+        values["denoiser"] = self.denoiser.to_dict()
+        plain: dict[str, Any] = json.loads(json.dumps(values, allow_nan=False, default=_plain))
+        return plain
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: str = "The configuration") -> GeneratorConfig:
+        """Inverse of `to_dict`.
+
+        Raises:
+            CheckpointError: a setting is unknown, missing or out of range; `source` says whose.
+        """
+        given = {key: value for key, value in values.items() if key not in ("format", "format_version")}
+        fields = dataclasses.fields(cls)
+        unknown = sorted(given.keys() - {entry.name for entry in fields})
+        required = {
+            f.name for f in fields if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        }
+        missing = sorted(required - given.keys())
+        if unknown or missing:
+            parts = [
+                f"has unknown {', '.join(unknown)}" if unknown else "",
+                f"lacks {', '.join(missing)}" if missing else "",
+            ]
+            raise CheckpointError(
+                f"{source} {' and '.join(p for p in parts if p)}; it was altered or made by something else."
+            )
+        try:
+            if not isinstance(given["denoiser"], Mapping):
+                raise ConfigError(f"Generator setting denoiser={given['denoiser']!r} is not a table of settings.")
+            if not isinstance(given["class_names"], list | tuple):
+                raise ConfigError("Generator setting class_names is not a list of names.")
+            return cls(**{**given, "denoiser": DenoiserConfig.from_dict(given["denoiser"])})
+        except ConfigError as error:
+            raise CheckpointError(f"{source} is wrong: {error}") from error
+
+    def accuracy(self, encoder: str, num_classes: int) -> dict[str, float]:
+        """Recorded accuracy by split of models made with that encoder at that class count; empty if none was recorded.
+
+        `encoder`: a spec; what follows its colon does not matter.
+        """
+        splits = self.metrics.get(encoder, self.metrics.get(encoder.partition(":")[0], {}))
+        if not isinstance(splits, Mapping):
+            return {}
+        found = {}
+        for split, counts in splits.items():
+            value = counts.get(str(num_classes)) if isinstance(counts, Mapping) else None
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                found[str(split)] = float(value)
+        return found
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{value!r} cannot be written as JSON")
+
+
+def _check_json(name: str, value: object) -> None:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"Generator setting {name}={value!r} is not a table.")
+    try:
+        json.dumps(value, allow_nan=False, default=_plain)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"Generator setting {name} cannot be written as JSON ({error}).") from error
