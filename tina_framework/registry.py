@@ -99,13 +99,12 @@ class Registry:
         return rows
 
     @contextmanager
-    def transaction(self) -> Iterator[set[str]]:
-        """Undoes every `add` of the block if the block raises. Yields a set that then holds the names undone."""
-        before, undone = dict(self._entries), set[str]()
+    def transaction(self) -> Iterator[None]:
+        """Undoes every `add` of the block if the block raises."""
+        before = dict(self._entries)
         try:
-            yield undone
+            yield
         except BaseException:
-            undone |= self._entries.keys() - before.keys()
             self._entries = before
             raise
 

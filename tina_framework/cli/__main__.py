@@ -25,6 +25,9 @@ def main(args: Sequence[str] | None = None) -> None:
         _fail(f"Error: {error}", error.exit_code, debug)
     except KeyboardInterrupt:
         _fail("Interrupted.", 130, debug)
+    except OSError as error:  # a full disk, a folder that may not be written to: the system's sentence says it all
+        where = f" ('{error.filename}')" if error.filename else ""
+        _fail(f"Error: {error.strerror or type(error).__name__}{where}.", 1, debug)
     except Exception as error:
         reason = " ".join(str(error).split())
         _fail(

@@ -36,7 +36,13 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title
         columns: which columns, in which order; also the heading.
         title: above the table.
     """
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(
+        title=None if title is None else _plain(title),
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+    )
     for column in columns:
         numeric = any(isinstance(row.get(column), (int, float)) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")

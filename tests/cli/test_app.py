@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from tina_framework import discovery
+from tina_framework.cli import app as app_module
+from tina_framework.cli.__main__ import main
+from tina_framework.errors import DataError, PromptError
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(discovery, "_host", None)
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if name.startswith("fake_"):
+            del sys.modules[name]
+
+
+def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as caught:
+        main(args)
+    out, err = capsys.readouterr()
+    return int(caught.value.code or 0), out, err
+
+
+@pytest.fixture
+def raising(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A command ``boom`` that raises what it is told to."""
+    holder: dict[str, BaseException] = {}
+
+    def register(app: typer.Typer) -> None:
+        @app.command("boom")
+        def boom(names: list[str] | None = None) -> None:
+            raise holder["error"]
+
+    monkeypatch.setattr(app_module, "_add_plugin_commands", register)
+    return holder
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "--help")
+    assert code == 0
+    for command in app_module.COMMANDS:
+        assert command in out
+    assert run(capsys, "-h")[1] == out
+
+
+@pytest.mark.parametrize("command", app_module.COMMANDS)
+def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    code, out, _ = run(capsys, command, "--help")
+    assert code == 0
+    assert f"tina {command}" in out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    import tina_framework
+
+    assert run(capsys, "--version")[:2] == (0, f"tina-framework {tina_framework.__version__}\n")
+
+
+@pytest.mark.parametrize(
+    "args", [["nonsense"], ["--nonsense"], ["plugins", "list", "--nonsense"], ["plugins", "nonsense"]]
+)
+def test_usage_errors_exit_2(capsys: pytest.CaptureFixture[str], args: list[str]) -> None:
+    code, out, err = run(capsys, *args)
+    assert (code, out) == (2, "")
+    assert "nonsense" in err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (DataError("The file is broken; mend it."), 1, "Error: The file is broken; mend it."),
+        (PromptError("No class names."), 2, "Error: No class names."),
+        (KeyError("some\nkey"), 1, "Unexpected KeyError: 'some\\nkey'. Run again with --debug to see where."),
+        (ValueError("two\nlines"), 1, "Unexpected ValueError: two lines. Run again with --debug to see where."),
+        (RuntimeError(), 1, "Unexpected RuntimeError: no reason given. Run again with --debug to see where."),
+        (PermissionError(13, "Permission denied", "out/model"), 1, "Error: Permission denied ('out/model')."),
+    ],
+)
+def test_errors_are_one_line_and_an_exit_code(
+    capsys: pytest.CaptureFixture[str], raising: dict[str, BaseException], error: Exception, code: int, line: str
+) -> None:
+    raising["error"] = error
+    assert run(capsys, "boom") == (code, "", line + "\n")
+
+
+@pytest.mark.parametrize("args", [["--debug", "boom"], ["boom", "--debug"]])
+def test_debug_shows_the_traceback_wherever_it_stands(
+    capsys: pytest.CaptureFixture[str], raising: dict[str, BaseException], args: list[str]
+) -> None:
+    raising["error"] = DataError("The file is broken.")
+    code, _, err = run(capsys, *args)
+    assert code == 1
+    assert "Traceback" in err
+    assert "in boom" in err
+    assert err.endswith("Error: The file is broken.\n")
+
+
+def test_debug_after_a_double_dash_is_an_argument(
+    capsys: pytest.CaptureFixture[str], raising: dict[str, BaseException]
+) -> None:
+    raising["error"] = DataError("Reached.")
+    assert run(capsys, "boom", "--", "--debug")[0] == 2  # boom takes no arguments
+
+
+def test_an_interrupt_exits_130(capsys: pytest.CaptureFixture[str], raising: dict[str, BaseException]) -> None:
+    raising["error"] = KeyboardInterrupt()
+    code, _, err = run(capsys, "boom")
+    assert code == 130
+    assert "Traceback" not in err
+
+
+def test_a_plugin_file_registers_before_the_command_runs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.py").write_text(f"import tina_framework as t\nt.register_dataset('set-{name}')(len)\n")
+    code, out, _ = run(
+        capsys, "--plugin", str(tmp_path / "one.py"), "--plugin", str(tmp_path / "two.py"), "plugins", "list", "--json"
+    )
+    assert code == 0
+    assert "set-one" in out
+    assert "set-two" in out
+
+
+def test_a_broken_plugin_file_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text("import not_there_at_all")
+    code, _, err = run(capsys, "--plugin", str(tmp_path / "bad.py"), "plugins", "list")
+    assert (code, err) == (1, "Error: Plugin 'bad.py' failed to load: No module named 'not_there_at_all'.\n")
+    code, _, err = run(capsys, "--plugin", "nowhere.py", "plugins", "list")
+    assert (code, err) == (
+        2,
+        "Error: 'nowhere.py' is not a Python file; give --plugin the path of an existing .py file.\n",
+    )
+
+
+COMMANDS = """
+from tina_framework import hookimpl
+
+def odd(value: int | str): ...
+
+@hookimpl
+def tina_commands(app):
+    @app.command({name!r})
+    def command(word: str) -> None:
+        "From a plugin."
+        print("plugin says", word)
+    {then}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "then", "works", "error"),
+    [
+        ("fake-hello", "", True, None),
+        ("fake-hello", "raise ValueError('late')", False, "ValueError: late"),
+        ("plugins", "", False, "the command 'plugins' exists already; it has to be renamed"),
+        ("fake-hello", "app.command('fake-hello')(print)", False, "the command 'fake-hello' exists already"),
+        ("fake-hello", "app.command('x')(odd)", False, "doesn't support Union types"),
+    ],
+)
+def test_commands_of_plugins(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    then: str,
+    works: bool,
+    error: str | None,
+) -> None:
+    (tmp_path / "fake_commands.py").write_text(COMMANDS.format(name=name, then=then))
+    info = tmp_path / "fake_commands-1.0.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_text("[tina_framework]\nfake-commands = fake_commands\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    code, out, _ = run(capsys, "fake-hello", "world")
+    assert (code == 0, "plugin says world" in out) == (works, works)
+    monkeypatch.setattr(discovery, "_host", None)
+    listed = run(capsys, "plugins", "list")
+    assert listed[0] == 0
+    if error is None:
+        assert f"commands: {name}" in listed[1]
+    else:
+        assert error in listed[1]
+
+
+def test_the_installed_command_and_the_module_are_the_same() -> None:
+    environment = {**os.environ, "COLUMNS": "100"}
+    module = subprocess.run(
+        [sys.executable, "-m", "tina_framework.cli", "plugins", "list", "--json"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert module.returncode == 0, module.stderr
+    assert '"builtins"' in module.stdout

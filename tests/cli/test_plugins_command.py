@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tina_framework import discovery
+from tina_framework.cli.__main__ import main
+
+CODE = """
+import sys
+from tina_framework.cli.__main__ import main
+try:
+    main({args!r})
+finally:
+    print(sorted({{m.partition('.')[0] for m in sys.modules}} & {{'torch', 'transformers', 'numpy', 'PIL'}}), file=sys.stderr)
+"""
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "_host", None)
+
+
+def listing(capsys: pytest.CaptureFixture[str], *args: str) -> str:
+    with pytest.raises(SystemExit) as caught:
+        main(["plugins", "list", *args])
+    assert caught.value.code in (0, None)
+    return capsys.readouterr().out
+
+
+def test_json_holds_the_whole_record(capsys: pytest.CaptureFixture[str]) -> None:
+    record = next(r for r in json.loads(listing(capsys, "--json")) if r["distribution"] == "tina-framework")
+    assert record["name"] == "builtins"
+    assert record["status"] == "ok"
+    assert record["error"] is None
+    assert record["version"]
+    assert 0 < record["seconds"] < 5
+    assert record["provides"]["tokenizers"] == ["class-row", "chunk"]
+
+
+def test_the_table_shows_health_and_names(capsys: pytest.CaptureFixture[str]) -> None:
+    out = listing(capsys)
+    for word in ("tina-framework", "ok", "cnn-2layer", "class-row", "ddim", "shapes"):
+        assert word in out
+
+
+def test_broken_and_disabled_plugins_are_listed_with_the_reason(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, code in {"fake_broken": "import not_there_at_all", "fake_blocked": ""}.items():
+        (tmp_path / f"{name}.py").write_text(code)
+        (tmp_path / f"{name}-1.0.dist-info").mkdir()
+        (tmp_path / f"{name}-1.0.dist-info" / "entry_points.txt").write_text(f"[tina_framework]\n{name} = {name}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("TINA_DISABLE_PLUGINS", "fake-blocked")
+    out = listing(capsys)
+    assert "Plugin 'fake-broken' (fake_broken) is broken: No module named 'not_there_at_all'." in out
+    health = {line.split()[0]: line.split()[3] for line in out.splitlines() if line.startswith(("fake_", "builtins"))}
+    assert health == {"builtins": "ok", "fake_broken": "broken", "fake_blocked": "disabled"}
+
+
+@pytest.mark.parametrize("args", [["plugins", "list"], ["--help"], ["plugins", "list", "--json"]])
+def test_it_loads_no_torch(args: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-c", CODE.format(args=args)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_it_is_fast() -> None:
+    """Half a second on a quiet machine; processor time, since other tests run beside this one."""
+    best = float("inf")
+    for _ in range(3):
+        start = time.perf_counter()
+        code = "import time\nfrom tina_framework.cli.__main__ import main\ntry:\n    main(['plugins', 'list'])\nfinally:\n    "
+        code += "print(time.process_time())"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        best = min(best, float(done.stdout.splitlines()[-1]))
+        assert time.perf_counter() - start < 30
+    assert best < 0.5
