@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tina_framework.builtins.datasets.image_folder import image_folder
+from tina_framework.errors import ConfigError, DataError
+from tina_framework.interfaces.dataset import Dataset
+
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+
+
+def picture(path: Path, colour: tuple[int, int, int] = RED, size: tuple[int, int] = (8, 6)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+
+
+class TestSplitFolders:
+    def test_three_splits(self, tmp_path):
+        for split, number in (("train", 3), ("validation", 2), ("test", 1)):
+            for i in range(number):
+                picture(tmp_path / split / "Red_thing" / f"{i}.png", RED)
+                picture(tmp_path / split / "blue" / f"{i}.jpg", BLUE)
+        data = image_folder(str(tmp_path))
+        assert isinstance(data, Dataset)
+        assert data.name == f"image-folder:{tmp_path}"
+        assert data.class_names == ("blue", "red thing")
+        assert data.superclasses is None
+        assert data.load("train").labels.tolist() == [0, 0, 0, 1, 1, 1]
+        assert data.load("validation").labels.tolist() == [0, 0, 1, 1]
+        assert data.load("test").labels.tolist() == [0, 1]
+        assert data.load("test").images.shape == (2, 32, 32, 3)
+        assert (data.load("test").images[1] == RED).all()
+
+    def test_without_validation_the_last_tenth_by_name(self, tmp_path):
+        for i in range(20):
+            picture(tmp_path / "train" / "a" / f"{i:02}.png", (i, 0, 0))
+            picture(tmp_path / "train" / "b" / f"{i:02}.png", (100 + i, 0, 0))
+        data = image_folder(tmp_path)
+        assert data.load("validation").images[:, 0, 0, 0].tolist() == [18, 19, 118, 119]
+        assert len(data.load("train")) == 36
+        with pytest.raises(DataError, match="no split 'test'"):
+            data.load("test")
+
+    def test_an_extra_class(self, tmp_path):
+        for folder in ("train/a", "train/b", "test/c"):
+            picture(tmp_path / folder / "0.png")
+        with pytest.raises(DataError, match=r"c' is a class that .*train' lacks"):
+            image_folder(tmp_path)
+
+
+class TestHashedNames:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        for i in range(250):
+            picture(tmp_path / "a" / f"{i}.png", (i, 0, 0), (2, 2))
+            picture(tmp_path / "train" / f"{i}.png", (i, 9, 0), (2, 2))  # a class may be called "train"
+        return tmp_path
+
+    def test_shares(self, folder):
+        data = image_folder(folder, size=2)
+        assert data.class_names == ("a", "train")
+        parts = {split: data.load(split) for split in ("train", "validation", "test")}
+        sizes = {split: len(part) for split, part in parts.items()}
+        assert sum(sizes.values()) == 500
+        assert sizes["train"] == pytest.approx(400, abs=30)  # standard deviation 9
+        assert sizes["test"] == pytest.approx(50, abs=22)
+        pixels = [tuple(image[0, 0]) for part in parts.values() for image in part.images]
+        assert len(set(pixels)) == 500
+
+    def test_more_pictures_move_no_others(self, folder):
+        before = {tuple(image[0, 0]) for image in image_folder(folder, size=2).load("test").images}
+        for i in range(40):
+            picture(folder / "a" / f"more{i}.png", (i, 200, 0), (2, 2))
+        after = {tuple(image[0, 0]) for image in image_folder(folder, size=2).load("test").images}
+        assert before < after
+
+
+class TestPictures:
+    def load_one(self, tmp_path: Path, image: Image.Image, name: str = "0.png", size: int = 8, **options) -> np.ndarray:
+        for folder in ("a", "b"):
+            (tmp_path / "train" / folder).mkdir(parents=True)
+            picture(tmp_path / "train" / folder / "1.png")
+        image.save(tmp_path / "train" / "a" / name, **options)
+        return image_folder(tmp_path, size=size).load("train").images[0]
+
+    def test_exif_rotation(self, tmp_path):
+        image = Image.new("RGB", (8, 8), BLUE)
+        image.paste(RED, (0, 0, 8, 4))  # red above
+        exif = Image.Exif()
+        exif[0x0112] = 6  # to be turned by 90 degrees clockwise: red on the right
+        loaded = self.load_one(tmp_path, image, exif=exif.tobytes())
+        assert (loaded[:, 6] == RED).all()
+        assert (loaded[:, 1] == BLUE).all()
+
+    def test_transparency_becomes_white(self, tmp_path):
+        assert (self.load_one(tmp_path, Image.new("RGBA", (8, 8), (255, 0, 0, 0))) == 255).all()
+
+    def test_transparency_of_a_palette(self, tmp_path):
+        image = Image.new("P", (8, 8), 1)
+        image.putpalette([0, 0, 0, 255, 0, 0])
+        assert (self.load_one(tmp_path, image, "0.gif", transparency=1) == 255).all()
+
+    @pytest.mark.parametrize("mode", ["L", "LA", "1", "CMYK", "I;16"])
+    def test_modes(self, tmp_path, mode):
+        value = {"L": 255, "LA": (255, 255), "1": 1, "CMYK": (0, 0, 0, 0), "I;16": 65535}[mode]
+        loaded = self.load_one(tmp_path, Image.new(mode, (5, 9), value), "0.tif")
+        assert loaded.shape == (8, 8, 3)
+        assert (loaded == 255).all()
+
+    def test_16_bit_grey_is_scaled(self, tmp_path):
+        assert (self.load_one(tmp_path, Image.new("I;16", (8, 8), 128 * 256)) == 128).all()
+
+    def test_other_files_are_ignored(self, tmp_path):
+        picture(tmp_path / "train" / "c" / "1.png")
+        (tmp_path / "train" / "c" / "notes.txt").write_text("no picture")
+        (tmp_path / "train" / "c" / ".hidden.png").write_text("no picture")
+        (tmp_path / "train" / ".git").mkdir()
+        self.load_one(tmp_path, Image.new("RGB", (8, 8)))
+        assert image_folder(tmp_path).class_names == ("a", "b", "c")
+
+
+class TestBadFolders:
+    @pytest.mark.parametrize("damage", ["empty", "truncated"])
+    def test_an_unreadable_picture_is_named(self, tmp_path, damage):
+        for name in ("a/0.png", "a/1.png", "b/0.png", "b/1.png"):
+            picture(tmp_path / "train" / name, size=(64, 64))
+        bad = tmp_path / "train" / "b" / "0.png"
+        bad.write_bytes(b"" if damage == "empty" else bad.read_bytes()[:60])
+        with pytest.raises(DataError, match=r"0\.png' cannot be read"):
+            image_folder(tmp_path).load("train")
+
+    def test_folders(self, tmp_path):
+        with pytest.raises(DataError, match="is not a folder"):
+            image_folder(tmp_path / "absent")
+        with pytest.raises(DataError, match="has 0 class folders"):
+            image_folder(tmp_path)
+        picture(tmp_path / "a" / "0.png")
+        with pytest.raises(DataError, match="has 1 class folders"):
+            image_folder(tmp_path)
+        (tmp_path / "b").mkdir()
+        with pytest.raises(DataError, match="no training image of the class 'b'"):
+            image_folder(tmp_path).load("train")
+        with pytest.raises(ConfigError, match="size 0"):
+            image_folder(tmp_path, size=0)
