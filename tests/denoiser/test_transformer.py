@@ -146,6 +146,31 @@ def test_everything_given_is_read() -> None:
     assert torch.equal(scalar, denoiser(condition, mask, tokens, torch.tensor([7, 7]), layout))
 
 
+def test_each_class_row_follows_its_own_class() -> None:
+    # The same noise in every token: only the memory of its class tells one row from another.
+    denoiser, layout = make("class-row", skip=False), layout_of("class-row", 5)
+    condition, mask, tokens, t = inputs(layout)
+    condition[:, 3] = condition[:, 1]
+    rows = denoiser(condition, mask, torch.ones_like(tokens), t, layout)[:, layout.token_class >= 0]
+    torch.testing.assert_close(rows[:, 3], rows[:, 1], atol=1e-5, rtol=1e-4)
+    for other in (0, 2, 4):
+        assert (rows[:, other] - rows[:, 1]).abs().max() > 1e-3
+
+
+@BOTH
+def test_every_group_and_position_has_an_embedding_of_its_own(tokenizer: str) -> None:
+    layout = layout_of(tokenizer, 10)
+    places = list(zip(layout.group.tolist(), layout.position.tolist(), strict=True))
+    rows = layout_index(layout, torch.device("cpu")).position.tolist()
+    assert len(set(zip(places, rows, strict=True))) == len(set(places)) == len(set(rows))
+    assert max(rows) < sum(layout.group_sizes)
+    if tokenizer == "class-row":
+        denoiser = make(tokenizer)
+        condition, mask, tokens, t = inputs(layout)
+        chunks = denoiser(condition, mask, torch.ones_like(tokens), t, layout)[:, layout.group == 1]
+        assert (chunks[:, 1:] - chunks[:, :-1]).abs().amax(dim=-1).min() > 1e-3
+
+
 def test_tokens_may_come_in_any_order() -> None:
     denoiser, layout = make("class-row"), layout_of("class-row", 4)
     order = torch.randperm(layout.num_tokens, generator=torch.Generator().manual_seed(2))
