@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tina_framework import discovery
-from tina_framework.discovery import find_plugins, load_plugin_file, plugin_records, registries
+from tina_framework.discovery import load_plugin_file, plugin_records, registries
+from tina_framework.entry_points import find_plugins
 from tina_framework.errors import ConfigError, PluginError, UnknownNameError
 from tina_framework.hookspecs import HookSpecs, PluginRecord, Registries
 

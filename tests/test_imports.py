@@ -14,6 +14,7 @@ LIGHT = [
     "tina_framework.errors",
     "tina_framework.registry",
     "tina_framework.hookspecs",
+    "tina_framework.entry_points",
     "tina_framework.discovery",
     "tina_framework.registration",
     "tina_framework.builtins.plugin",

@@ -13,99 +13,31 @@ import importlib
 import importlib.util
 import logging
 import os
-import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pluggy
 
+from tina_framework.entry_points import find_plugins, normal_name
 from tina_framework.errors import ConfigError, PluginError
 from tina_framework.hookspecs import GROUP, HookSpecs, PluginRecord, Registrar, Registries
 
 __all__ = [
-    "FoundPlugin",
     "PluginRecord",
     "Registries",
     "command_hooks",
-    "find_plugins",
     "load_plugin_file",
     "plugin_records",
     "register",
     "registries",
 ]
 
-DISTRIBUTION = "tina-framework"
-_BUILTINS = ("builtins", "tina_framework.builtins.plugin")
-
 log = logging.getLogger("tina_framework.plugins")
-
-
-class FoundPlugin(NamedTuple):
-    """One entry point; `target` is ``module`` or ``module:attribute``."""
-
-    distribution: str
-    name: str
-    target: str
-    version: str
-
-
-def find_plugins(path: list[str] | None = None) -> list[FoundPlugin]:
-    """All entry points of the group, without importing them, the built-ins first. `path` replaces `sys.path`."""
-    found: dict[tuple[str, str], FoundPlugin] = {}
-    for folder in dict.fromkeys(sys.path if path is None else path):
-        for plugin in _entry_points(folder):
-            key = plugin.distribution, plugin.name
-            if key not in found or not found[key].version:  # a source tree on the path states no version
-                found[key] = plugin
-    if (DISTRIBUTION, _BUILTINS[0]) not in found:  # running from a source tree that is not installed
-        found[DISTRIBUTION, _BUILTINS[0]] = FoundPlugin(DISTRIBUTION, *_BUILTINS, version="")
-    # The built-ins first, so that it is the other plugin that is told that a name is taken.
-    return sorted(found.values(), key=lambda plugin: (plugin.distribution != DISTRIBUTION, plugin))
-
-
-def _entry_points(folder: str) -> list[FoundPlugin]:
-    """The entry points in one folder of the search path; the only place that enumerates them.
-
-    The package ``entrypoints`` is in maintenance mode. `importlib.metadata` can replace it right here: it already
-    does where a malformed ``entry_points.txt`` makes ``entrypoints`` give up on the whole folder.
-    """
-    import entrypoints
-
-    try:
-        return [
-            FoundPlugin(
-                _normal(e.distro.name),
-                e.name,
-                e.module_name + (f":{e.object_name}" if e.object_name else ""),
-                e.distro.version or "",
-            )
-            for e in entrypoints.get_group_all(GROUP, path=[folder])
-        ]
-    except Exception as error:
-        import importlib.metadata
-
-        log.warning(
-            "An entry_points.txt in '%s' is malformed (%s); reinstall its package.",
-            folder,
-            " ".join(str(error).split()),
-        )
-        distributions = importlib.metadata.distributions(path=[folder])
-        return [
-            FoundPlugin(_normal(d.name), e.name, e.value, d.version)
-            for d in distributions
-            for e in d.entry_points
-            if e.group == GROUP
-        ]
-
-
-def _normal(name: str) -> str:
-    """A distribution name in its normal form."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 class _Host:
@@ -121,13 +53,13 @@ class _Host:
 
     def load_all(self) -> None:
         blocked = {
-            _normal(name.strip()) for name in os.environ.get("TINA_DISABLE_PLUGINS", "").split(",") if name.strip()
+            normal_name(name.strip()) for name in os.environ.get("TINA_DISABLE_PLUGINS", "").split(",") if name.strip()
         }
         strict = os.environ.get("TINA_STRICT_PLUGINS", "") not in ("", "0")
         for found in find_plugins():
             record = PluginRecord(found.name, found.distribution, found.version, found.target)
             self.records.append(record)
-            if blocked & {_normal(found.name), found.distribution}:
+            if blocked & {normal_name(found.name), found.distribution}:
                 record.status = "disabled"
                 continue
             try:

@@ -1,0 +1,63 @@
+# make demo: text in, classifier out.  make test: the tests without the slow ones.
+PYTHON ?= python3
+VENV := .venv
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Two workers with one thread each beat one worker with two threads: the networks here are small.
+PYTEST := $(BIN)/python -m pytest
+WORKERS ?= 2
+DEMO := apple bear bicycle bus castle clock cloud forest mountain train
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint format clean
+
+help:
+	@echo "make demo       install into $(VENV) and generate a classifier from ten class names"
+	@echo "make test       the tests without the slow ones"
+	@echo "make test-slow  the slow tests (set TINA_TEST_CIFAR100 to include those on real data)"
+	@echo "make lint       ruff, mypy and the import layers"
+	@echo "make format     let ruff rewrite the sources"
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# Stamps: nothing is installed again before pyproject.toml changes.
+$(VENV)/.test-installed: pyproject.toml | $(VENV)/.created
+	@echo "Installing into $(VENV); the first time, this downloads PyTorch and takes some minutes."
+	@$(PIP) install --quiet --editable '.[test]'
+	@touch $@
+
+$(VENV)/.dev-installed: pyproject.toml | $(VENV)/.created
+	@$(PIP) install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.test-installed
+
+demo: $(VENV)/.test-installed
+	@$(BIN)/tina generate $(DEMO)
+
+test test-slow: export OMP_NUM_THREADS := 1
+
+test: $(VENV)/.test-installed
+	@$(PYTEST) -n $(WORKERS) -m "not slow"
+
+test-slow: $(VENV)/.test-installed
+	@$(PYTEST) -n $(WORKERS) -m slow
+
+lint: $(VENV)/.dev-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev-installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
