@@ -120,6 +120,7 @@ class TargetRunner:
             with torch.enable_grad():
                 leaf = torch.stack([flats[b].detach() for b in rows]).requires_grad_(True)
                 stacked = torch.stack([images[b] for b in rows])
+                self._module(k)  # built outside vmap, which refuses the random initial values
                 with autocast(stacked.device, self.precision):
                     output = vmap(lambda flat, batch, k=k: self.logits(flat, k, batch))(leaf, stacked)
                 targets = torch.stack([labels[b] for b in rows])

@@ -1,0 +1,95 @@
+"""The SGD recipe: schedule, determinism, exact continuation, and the batched variant against the plain one."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
+from tina_framework.errors import ConfigError, TrainingError
+from tina_framework.spec import ParameterSpec
+from tina_framework.targets.batched import fit_batched
+from tina_framework.targets.sgd import SGDRecipe, epoch_draws, fit, learning_rate, mirror
+
+SPEC = ParameterSpec(cnn_2layer)
+RECIPE = SGDRecipe(epochs=4, batch_size=16, lr=0.05, average_last=0.5, precision="fp32")
+
+
+def problem(count=70, classes=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % classes
+    images = torch.randn(count, 3, 32, 32, generator=generator) * 0.3
+    images[:, 0] += labels.view(-1, 1, 1) - 1.0
+    return images, labels
+
+
+def start(classes=3, seed=1):
+    torch.manual_seed(seed)
+    return cnn_2layer.build(classes)
+
+
+def flat(module):
+    return SPEC.flatten(dict(module.named_parameters()), 3).detach()
+
+
+def test_learning_rate_by_hand():
+    recipe = SGDRecipe(epochs=10, lr=0.2, warmup_epochs=2)
+    rates = [learning_rate(recipe, step, 100, 10) for step in range(100)]
+    assert rates[0] == pytest.approx(0.2 / 20)
+    assert rates[19] == pytest.approx(0.2)
+    assert rates[60] == pytest.approx(0.1)  # half-way down the cosine
+    assert rates[99] == pytest.approx(0.1 * (1 + math.cos(math.pi * 79 / 80)))
+
+
+def test_it_learns_and_is_deterministic():
+    images, labels = problem()
+    one, two = fit(start(), images, labels, RECIPE, 5), fit(start(), images, labels, RECIPE, 5)
+    assert torch.equal(flat(one), flat(two))
+    assert not torch.equal(flat(one), flat(fit(start(), images, labels, RECIPE, 6)))
+    longer = fit(start(), images, labels, SGDRecipe(epochs=20, batch_size=16, lr=0.1, precision="fp32"), 0)
+    assert float((longer(images).argmax(1) == labels).float().mean()) > 0.9
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_continuing_is_exact(cut):
+    images, labels = problem()
+    whole = flat(fit(start(), images, labels, RECIPE, 5))
+    states = {}
+    fit(start(), images, labels, RECIPE, 5, on_epoch=lambda epoch, loss, state: states.update({epoch: state()}))
+    continued = flat(fit(start(seed=99), images, labels, RECIPE, 5, resume=states[cut]))
+    assert torch.equal(continued, whole)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_batched_equals_one_by_one(nesterov):
+    images, labels = problem(96)
+    recipe = SGDRecipe(epochs=3, batch_size=16, lr=0.05, average_last=0.4, nesterov=nesterov, precision="fp32")
+    picks = [torch.arange(0, 48), torch.arange(48, 96), torch.arange(24, 72)]
+    starts = [start(seed=s) for s in range(3)]
+    stacked = torch.stack([flat(module) for module in starts])
+    together = fit_batched(SPEC, 3, stacked, images, picks, [labels[p] for p in picks], recipe, [5, 5, 7])
+    alone = [
+        flat(fit(module, images[p], labels[p], recipe, seed))
+        for module, p, seed in zip(starts, picks, [5, 5, 7], strict=True)
+    ]
+    torch.testing.assert_close(together, torch.stack(alone), atol=2e-5, rtol=1e-4)
+
+
+def test_draws_and_mirror():
+    order, flips = epoch_draws(3, 2, 50)
+    assert sorted(order.tolist()) == list(range(50))
+    assert torch.equal(order, epoch_draws(3, 2, 50)[0])
+    assert not torch.equal(order, epoch_draws(3, 3, 50)[0])
+    assert flips.dtype == torch.bool
+    batch = torch.arange(6.0).view(2, 1, 1, 3)
+    assert mirror(batch, torch.tensor([True, False])).flatten().tolist() == [2, 1, 0, 3, 4, 5]
+
+
+def test_divergence_and_bad_recipes_are_said():
+    images, labels = problem()
+    with pytest.raises(TrainingError, match="lower the learning rate"):
+        fit(start(), images * 1e4, labels, SGDRecipe(epochs=3, lr=1e9, precision="fp32"), 0)
+    with pytest.raises(ConfigError, match="above 0"):
+        SGDRecipe(epochs=0)
