@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import logging
 from collections import Counter
 from pathlib import Path
@@ -36,9 +35,7 @@ def build_app() -> typer.Typer:
     )
     app.callback()(_global_options)
     for name in COMMANDS:
-        module = f"tina_framework.cli.{name}_command"
-        if importlib.util.find_spec(module) is not None:
-            importlib.import_module(module).register(app)
+        importlib.import_module(f"tina_framework.cli.{name}_command").register(app)
     _add_plugin_commands(app)
     return app
 
