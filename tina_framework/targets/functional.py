@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -59,14 +60,17 @@ class TargetRunner:
     def __init__(self, spec: ParameterSpec, precision: str = "auto", workers: int = 1) -> None:
         self.spec = spec
         self.precision = precision
-        self._modules: dict[int, nn.Module] = {}
+        self._modules: dict[tuple[int, int], nn.Module] = {}
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
 
     def _module(self, num_classes: int) -> nn.Module:
-        if num_classes not in self._modules:
+        # One module a thread: functional_call puts the parameters into the module for the time of the call, so two
+        # threads that share one would run with each other's weights.
+        key = (threading.get_ident(), num_classes)
+        if key not in self._modules:
             with torch.device("meta"):
-                self._modules[num_classes] = self.spec.architecture.build(num_classes).train()
-        return self._modules[num_classes]
+                self._modules[key] = self.spec.architecture.build(num_classes).train()
+        return self._modules[key]
 
     def logits(self, flat_N: Tensor, num_classes: int, images: Tensor) -> Tensor:
         """One network (N,) on images (M, C, H, W) -> (M, K); differentiable."""

@@ -1,0 +1,338 @@
+"""The settings of a training run: a flag goes over an environment variable, that over the TOML file, that over the default.
+
+Names are Accelerate's and transformers' wherever they have one. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_origin
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from tina_framework.denoiser.presets import PRESETS
+from tina_framework.errors import ConfigError
+
+__all__ = ["ENVIRONMENT_PREFIX", "TrainingConfig", "load_config"]
+
+ENVIRONMENT_PREFIX = "TINA_"
+
+
+def _from_text(value: Any) -> Any:
+    """A list or table given as text: JSON, else ``a,b,c`` or ``a:1,b:2`` (what one types in a shell)."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if text.startswith(("[", "{")):
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"expected JSON, but {error}") from None
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _weights(value: Any) -> Any:
+    parts = _from_text(value)
+    if not isinstance(parts, list):
+        return parts
+    pairs = [str(part).rpartition(":")[::2] if ":" in str(part) else (str(part), "1") for part in parts]
+    return {name.strip(): weight for name, weight in pairs}
+
+
+def _or_none(value: Any) -> Any:
+    """TOML and shells have no null: ``none`` stands for it."""
+    return None if isinstance(value, str) and value.strip().lower() in ("none", "null", "off") else value
+
+
+Texts = Annotated[list[str], NoDecode, BeforeValidator(_from_text)]
+Optional = BeforeValidator(_or_none)
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+CountOrNone = Annotated[Count | None, Optional]
+
+
+class TrainingConfig(BaseSettings):
+    """All settings. Built directly, it reads nothing but its arguments; use `load_config` for files and environment."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, protected_namespaces=()
+    )
+
+    # What is learnt from
+    output_dir: Path = Field(description="Folder for the log, the checkpoints and the finished generator.")
+    dataset: str = Field(min_length=1, description="Data set, e.g. arrays:FILE.npz, cifar100, shapes.")
+    zoo: Path = Field(description="Folder of a zoo (tina zoo build): generic model and p-Models.")
+    encoders: Texts = Field(
+        min_length=1, description="Sources of the condition vectors, all of one space; all their templates are mixed."
+    )
+    default_encoder: Annotated[str | None, Optional] = Field(
+        None, description="Encoder that the finished generator reads prompts with; by default the first of encoders."
+    )
+    architecture: Annotated[str | None, Optional] = Field(
+        None, description="Target architecture; by default the zoo's."
+    )
+    train_split: Literal["train", "train+validation"] = Field(
+        "train", description="Images to train on; train+validation for a final refit."
+    )
+    held_out_classes: Texts = Field([], description="Classes that training never uses (to test on unseen classes).")
+    max_classes: Annotated[int, Field(ge=2)] = Field(10, description="Greatest class count the generator can do.")
+    class_counts: Annotated[dict[int, Positive], NoDecode, BeforeValidator(_weights)] = Field(
+        {10: 1.0},
+        min_length=1,
+        description='Class count -> weight in training tasks, e.g. {"10": 2, "5": 1} or 10:2,5:1.',
+    )
+    schemes: Annotated[dict[str, Positive], NoDecode, BeforeValidator(_weights)] = Field(
+        {"random": 1.0}, min_length=1, description="Task scheme -> weight: random, two-superclasses, ten-superclasses."
+    )
+
+    # The network
+    tokenizer: str = Field("class-row", description="Parameter tokenizer.")
+    preset: str = Field("small", description=f"Size of the denoiser: {', '.join(PRESETS)}.")
+    hidden_size: CountOrNone = Field(None, description="Overrides the preset.")
+    num_encoder_layers: Annotated[Annotated[int, Field(ge=0)] | None, Optional] = Field(
+        None, description="Overrides the preset."
+    )
+    num_decoder_layers: CountOrNone = Field(None, description="Overrides the preset.")
+    num_attention_heads: CountOrNone = Field(None, description="Overrides the preset.")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="Of attention and residual branches.")
+    ridge: Annotated[Positive | None, Optional] = Field(
+        0.01, description="Strength of the ridge regression that the skip starts from; none: starts at zero."
+    )
+
+    # Diffusion
+    prediction_type: Literal["sample", "epsilon", "v_prediction"] = Field(
+        "sample", description="What the denoiser predicts."
+    )
+    num_train_timesteps: Annotated[int, Field(ge=2)] = Field(1000, description="Steps T of the forward process.")
+    beta_start: Annotated[float, Field(gt=0, lt=1)] = Field(1e-4, description="First noise variance.")
+    beta_end: Annotated[float, Field(gt=0, lt=1)] = Field(0.02, description="Last noise variance.")
+    beta_schedule: str = Field("linear", description="How the variances rise in between.")
+    scheduler: str = Field("ddim", description="Sampler of the finished generator and of validation.")
+    num_inference_steps: Count = Field(10, description="Its steps.")
+
+    # Objectives
+    task_weight: NotNegative = Field(1.0, description="Weight of the loss of the generated networks on images.")
+    denoise_weight: NotNegative = Field(0.1, description="Weight of the loss against the zoo's p-Models.")
+    task_batch_size: Count = Field(8, description="Tasks a step, over all processes.")
+    images_per_task: Count = Field(200, description="Training images each of those networks is tried on.")
+    denoise_batch_size: Count = Field(32, description="p-Models a step, over all processes.")
+    snr_gamma: Annotated[Positive | None, Optional] = Field(
+        None, description="Weighs timesteps by min(SNR, gamma) / gamma; none: all alike."
+    )
+    rollout_probability: Fraction = Field(
+        0.25, description="Share of tasks denoised from the network's own forecast at a random t instead of pure noise."
+    )
+    condition_noise: NotNegative = Field(
+        0.0, description="Gaussian noise on the condition vectors in training, relative to their length."
+    )
+    template_mixing: bool = Field(
+        True, description="Mix templates: half the time one of them, else a random average; off: always one of them."
+    )
+
+    # Optimiser
+    learning_rate: Positive = Field(3e-4, description="Peak learning rate of AdamW.")
+    adam_beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="As in AdamW.")
+    adam_beta2: Annotated[float, Field(ge=0, lt=1)] = Field(0.999, description="As in AdamW.")
+    adam_epsilon: Positive = Field(1e-8, description="As in AdamW.")
+    weight_decay: NotNegative = Field(0.01, description="Of matrices; not of biases, norms, embeddings and the skip.")
+    max_grad_norm: Annotated[Positive | None, Optional] = Field(1.0, description="Clips the gradient; none: never.")
+    lr_scheduler_type: Literal["cosine", "linear", "constant_with_warmup"] = Field(
+        "cosine", description="After the warm-up; cosine and linear end at zero."
+    )
+    lr_warmup_steps: Annotated[int, Field(ge=0)] = Field(200, description="Steps of linear warm-up.")
+    max_steps: Annotated[int, Field(ge=0)] = Field(9000, description="Optimiser steps in all.")
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.999, description="Of the averaged weights, which are validated and exported; warms up as (1 + n) / (10 + n)."
+    )
+    gradient_accumulation_steps: Count = Field(1, description="Parts into which a step's batch is cut to save memory.")
+    mixed_precision: Literal["no", "bf16", "fp16"] = Field("no", description="Of the denoiser.")
+    target_precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="Of the generated networks.")
+    target_workers: CountOrNone = Field(
+        None, description="Threads that run generated networks on a CPU; by default as many as torch uses."
+    )
+    seed: Annotated[int, Field(ge=0)] = Field(
+        0, description="Fixes every random draw, whatever the number of processes."
+    )
+
+    # Validation, checkpoints, reports
+    validation_steps: CountOrNone = Field(
+        500, description="Steps between validations; none: at the start and end only."
+    )
+    num_validation_tasks: Annotated[int, Field(ge=0)] = Field(50, description="Validation tasks; 0: never validate.")
+    checkpointing_steps: CountOrNone = Field(500, description="Steps between checkpoints; none: at the end only.")
+    checkpoints_total_limit: Annotated[int, Field(ge=2)] = Field(2, description="Checkpoints kept, at least two.")
+    resume_from_checkpoint: Annotated[str | None, Optional] = Field(
+        None, description="latest, or the folder of a checkpoint."
+    )
+    overwrite_output_dir: bool = Field(False, description="Start anew in a folder that holds a run already.")
+    max_seconds: Annotated[Positive | None, Optional] = Field(
+        None, description="Stop after that time, with a checkpoint and an export."
+    )
+    logging_steps: Count = Field(10, description="Steps a line of the log.")
+    report_to: Texts = Field([], description="Accelerate's trackers, e.g. tensorboard, wandb.")
+    run_name: str = Field("tina", description="What trackers call the run.")
+    bundle_zoo_reference: bool = Field(
+        False, description="Store the generic model in the exported folder, to compare with later."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *args: PydanticBaseSettingsSource,
+        **others: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)  # `load_config` reads the others itself, so that it knows where each value came from
+
+    @field_validator("preset")
+    @classmethod
+    def _known_preset(cls, value: str) -> str:
+        if value not in PRESETS:
+            raise ValueError(f"expected one of {', '.join(PRESETS)}.{_closest(value, list(PRESETS))}")
+        return value
+
+    def contradictions(self) -> list[tuple[str, str]]:
+        """(field, what was expected) for values that are fine alone but not together."""
+        found = []
+        if max(self.class_counts) > self.max_classes or min(self.class_counts) < 2:
+            found.append(("class_counts", f"expected class counts from 2 to max_classes={self.max_classes}"))
+        if self.task_weight + self.denoise_weight == 0:
+            found.append(("task_weight", "expected task_weight or denoise_weight above 0"))
+        if self.images_per_task < max(self.class_counts):
+            found.append(
+                ("images_per_task", f"expected at least one image for each of {max(self.class_counts)} classes")
+            )
+        if self.beta_end < self.beta_start:
+            found.append(("beta_end", f"expected at least beta_start={self.beta_start}"))
+        if self.num_inference_steps > self.num_train_timesteps:
+            found.append(("num_inference_steps", f"expected at most num_train_timesteps={self.num_train_timesteps}"))
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, all fields."""
+        return self.model_dump(mode="json")
+
+    def sha256(self) -> str:
+        """Of the canonical JSON: the name of the recipe."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
+
+def load_config(flags: Mapping[str, Any] | None = None, file: Path | str | None = None) -> TrainingConfig:
+    """Reads flags, environment and file.
+
+    Args:
+        flags: field -> text (or value), as typed.
+        file: a TOML file with fields at its top level.
+
+    Raises:
+        ConfigError: something is wrong; the message names every mistake with its value and where it came from.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, source in (
+        (f"file {file}", _read_toml(file)),
+        ("environment {}", _read_environment()),
+        ("flag --{}", dict(flags or {})),
+    ):
+        for name, value in source.items():
+            values[name] = value
+            shown = f"{ENVIRONMENT_PREFIX}{name.upper()}" if origin.startswith("environment") else name
+            origins[name] = origin.format(shown)
+    try:
+        config = TrainingConfig(**values)
+    except ValidationError as error:
+        raise _config_error([_line(details, values, origins) for details in _one_per_field(error)]) from None
+    wrong = [
+        f"{field} = {_short(getattr(config, field))} ({origins.get(field, 'default')}): {expected}"
+        for field, expected in config.contradictions()
+    ]
+    if wrong:
+        raise _config_error(wrong)
+    return config
+
+
+def _read_toml(file: Path | str | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    path = Path(file)
+    if not path.is_file():
+        raise ConfigError(f"The configuration file '{path}' does not exist; check the path given with --config.")
+    try:
+        return dict(TomlConfigSettingsSource(TrainingConfig, path)())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The configuration file '{path}' is not TOML: {error}. Correct it.") from None
+
+
+def _read_environment() -> dict[str, Any]:
+    """Our variables. Others may begin with the same prefix; only what looks like a misspelt field is an error."""
+    found = dict(EnvSettingsSource(TrainingConfig)())
+    for variable, value in os.environ.items():
+        name = variable.lower().removeprefix(ENVIRONMENT_PREFIX.lower())
+        ours = variable.upper().startswith(ENVIRONMENT_PREFIX) and name not in TrainingConfig.model_fields
+        if ours and difflib.get_close_matches(name, TrainingConfig.model_fields, n=1, cutoff=0.85):
+            found[name] = value
+    return found
+
+
+def _one_per_field(error: ValidationError) -> list[ErrorDetails]:
+    """A field of several accepted types fails once a type; one line says enough."""
+    return list({details["loc"][:1]: details for details in reversed(error.errors())}.values())[::-1]
+
+
+def _line(details: ErrorDetails, values: Mapping[str, Any], origins: Mapping[str, str]) -> str:
+    name = str(details["loc"][0]) if details["loc"] else "configuration"
+    if details["type"] == "missing":
+        field = TrainingConfig.model_fields[name]
+        return (
+            f"{name} is not set: {_help(field)} Set it with --{name}, {ENVIRONMENT_PREFIX}{name.upper()} or in the file"
+        )
+    where = f"{name} = {_short(values.get(name))} ({origins.get(name, 'default')})"
+    if details["type"] == "extra_forbidden":
+        return f"{where}: there is no such setting.{_closest(name, list(TrainingConfig.model_fields))}"
+    message = details["msg"].removeprefix("Value error, ")
+    expected = message.replace("Input should be ", "expected ").replace("Input should ", "expected to ")
+    inner = [str(part) for part in details["loc"][1:] if str(part) not in ("[key]", "nullable")]
+    entry = (
+        f"entry {inner[0]}: "
+        if inner and get_origin(TrainingConfig.model_fields[name].annotation) in (dict, list)
+        else ""
+    )
+    return f"{where}: {entry}{expected}"
+
+
+def _help(field: FieldInfo) -> str:
+    return field.description or ""
+
+
+def _config_error(lines: list[str]) -> ConfigError:
+    head = "1 setting is wrong:" if len(lines) == 1 else f"{len(lines)} settings are wrong:"
+    return ConfigError("\n".join([head, *(f"  - {line.rstrip('.')}." for line in lines)]))
+
+
+def _short(value: Any) -> str:
+    text = repr(str(value) if isinstance(value, Path) else value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _closest(name: str, known: list[str]) -> str:
+    matches = difflib.get_close_matches(name.replace("-", "_"), known, n=1)
+    return f" Did you mean '{matches[0]}'?" if matches else ""

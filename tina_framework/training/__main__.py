@@ -1,0 +1,59 @@
+"""``accelerate launch -m tina_framework.training --config FILE [--field value]``; without launcher on one process.
+
+Exit codes: 0 done (or stopped in order), 1 failed, 2 the call has to be changed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from tina_framework.errors import TinaError
+
+__all__ = ["main", "run"]
+
+
+def run(arguments: Sequence[str], program: str) -> None:
+    """Parses, trains, and says where the result lies.
+
+    Raises:
+        TinaError: whatever stopped it.
+    """
+    from tina_framework.training.arguments import help_text, parse_arguments
+
+    parsed = parse_arguments(arguments)
+    if parsed.help:
+        print(help_text(program))
+        return
+    from tina_framework.config import load_config
+    from tina_framework.discovery import load_plugin_file
+
+    for file in parsed.plugins:
+        load_plugin_file(file)
+    config = load_config(parsed.flags, parsed.config)
+
+    from tina_framework.training.loop import Trainer
+
+    trainer = Trainer(config)
+    outcome = trainer.run()
+    if trainer.is_main:
+        print(f"Generator after {outcome.step} steps: {outcome.generator}")
+        if trainer.best is not None and (config.output_dir / "best").is_dir():
+            print(f"Best by validation (step {trainer.best['step']}): {config.output_dir / 'best'}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code."""
+    try:
+        run(sys.argv[1:] if arguments is None else arguments, "python -m tina_framework.training")
+    except TinaError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

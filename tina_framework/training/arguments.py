@@ -1,0 +1,122 @@
+"""The command line of training: ``--config FILE`` and one flag for every setting. Imports no torch."""
+
+from __future__ import annotations
+
+import textwrap
+import types
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic_core import PydanticUndefined
+
+from tina_framework.config import ENVIRONMENT_PREFIX, TrainingConfig
+from tina_framework.errors import ConfigError
+
+__all__ = ["Arguments", "help_text", "parse_arguments"]
+
+
+@dataclass
+class Arguments:
+    """What was typed, not yet checked.
+
+    Attributes:
+        config: the TOML file.
+        plugins: Python files to run first.
+        flags: field -> text, or a list of texts for a repeated list field.
+        help: whether help was asked for.
+    """
+
+    config: Path | None = None
+    plugins: list[Path] = field(default_factory=list)
+    flags: dict[str, Any] = field(default_factory=dict)
+    help: bool = False
+
+
+def parse_arguments(arguments: Sequence[str]) -> Arguments:
+    """Reads ``--name value``, ``--name=value`` (hyphens as underscores), a bare ``--name`` for switches, ``--no-name``.
+
+    Raises:
+        ConfigError: a word that belongs to no flag, or a flag without its value.
+    """
+    parsed, waiting = Arguments(), list(arguments)
+    while waiting:
+        word = waiting.pop(0)
+        if word in ("-h", "--help"):
+            parsed.help = True
+            continue
+        if not word.startswith("--") or len(word) == 2:
+            raise ConfigError(f"'{word}' belongs to no flag; write --field value (see --help).")
+        name, equals, value = word[2:].partition("=")
+        name = name.replace("-", "_")
+        if not equals:
+            has_value = bool(waiting) and not waiting[0].startswith("--")
+            if _is_switch(name) and not (has_value and waiting[0].lower() in _BOOLEANS):
+                value = "true"
+            elif name.startswith("no_") and _is_switch(name[3:]):
+                name, value = name[3:], "false"
+            elif has_value:
+                value = waiting.pop(0)
+            else:
+                raise ConfigError(f"The flag '{word}' has no value; write {word} VALUE (see --help).")
+        _store(parsed, name, value)
+    return parsed
+
+
+_BOOLEANS = frozenset({"true", "false", "1", "0", "yes", "no", "on", "off", "t", "f", "y", "n"})
+
+
+def _store(parsed: Arguments, name: str, value: str) -> None:
+    if name == "config":
+        parsed.config = Path(value)
+    elif name == "plugin":
+        parsed.plugins.append(Path(value))
+    elif name in parsed.flags and _plain_type(name) is list:
+        before = parsed.flags[name]
+        parsed.flags[name] = [*(before if isinstance(before, list) else [before]), value]
+    else:
+        parsed.flags[name] = value
+
+
+def _is_switch(name: str) -> bool:
+    return _plain_type(name) is bool
+
+
+def _plain_type(name: str) -> Any:
+    """The type of a field without annotations and None; a generic type's origin."""
+    field_info = TrainingConfig.model_fields.get(name)
+    kind: Any = field_info.annotation if field_info is not None else None
+    while get_origin(kind) in (Annotated, Union, types.UnionType):
+        kind = next(part for part in get_args(kind) if part is not type(None))
+    return kind if get_origin(kind) in (None, Literal) else get_origin(kind)
+
+
+_SHOWN = {int: "INT", float: "NUMBER", str: "TEXT", bool: "true|false", list: "A,B", dict: "A:1,B:2", Path: "PATH"}
+
+
+def help_text(program: str) -> str:
+    """The help page: every setting with its default."""
+    lines = [
+        f"Usage: {program} [--config FILE.toml] [--plugin FILE.py] [--field value ...]",
+        "",
+        *textwrap.wrap(
+            "Trains a generator. Every setting is a flag, a field of the TOML file given with --config, and an "
+            f"environment variable ({ENVIRONMENT_PREFIX} and the name in capitals); a flag goes over the environment, that "
+            "over the file. On several processes: accelerate launch -m tina_framework.training ...",
+            100,
+        ),
+        "",
+    ]
+    for name, info in TrainingConfig.model_fields.items():
+        kind = _plain_type(name)
+        shown = "|".join(map(str, get_args(kind))) if get_origin(kind) is Literal else _SHOWN.get(kind, "VALUE")
+        if info.default is PydanticUndefined:
+            default = "required"
+        else:
+            default = f"default: {'none' if info.default is None else info.default}"
+        lines.append(f"  --{name} {shown}")
+        lines += textwrap.wrap(
+            f"{info.description} [{default}]", 100, initial_indent=" " * 8, subsequent_indent=" " * 8
+        )
+    return "\n".join(lines)

@@ -1,0 +1,209 @@
+"""From a configuration to everything a run consists of: data, zoo, network, objectives."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tina_framework.config import TrainingConfig
+from tina_framework.denoiser.presets import build_config
+from tina_framework.denoiser.transformer import Denoiser
+from tina_framework.discovery import registries
+from tina_framework.errors import ConfigError, DataError, LeakageError
+from tina_framework.interfaces.dataset import Dataset
+from tina_framework.interfaces.tokenizer import ParameterTokenizer, TokenLayout
+from tina_framework.normalizer import Normalizer
+from tina_framework.spec import ParameterSpec
+from tina_framework.targets.functional import TargetRunner
+from tina_framework.training.data import ConditionBank, ImageBank, load_images
+from tina_framework.training.objectives import DenoiseObjective, Objective, Setting, TaskObjective
+from tina_framework.zoo.sampling import TaskSampler
+from tina_framework.zoo.store import Zoo
+from tina_framework.zoo.tasks import partition_of
+
+__all__ = ["Assembly", "assemble", "ridge_start"]
+
+
+@dataclass
+class Assembly:
+    """The parts of a run.
+
+    Attributes:
+        seen_classes: the classes that training may use, in the data set's order.
+        seen_superclasses: of these, or None.
+        generic: the generic model over `seen_classes`.
+        fingerprints: hashes of the data, the zoo and the vectors; a resumed run must find the same.
+    """
+
+    config: TrainingConfig
+    dataset: Dataset
+    zoo: Zoo
+    spec: ParameterSpec
+    tokenizer: ParameterTokenizer
+    setting: Setting
+    denoiser: Denoiser
+    objectives: list[Objective]
+    runner: TargetRunner
+    seen_classes: tuple[str, ...]
+    seen_superclasses: tuple[int, ...] | None
+    generic: dict[str, Tensor]
+    fingerprints: dict[str, str]
+
+    def sampler(self, partition: str, schemes: Mapping[str, float], counts: Mapping[int, float]) -> TaskSampler:
+        """Tasks of the seen classes."""
+        return TaskSampler(
+            self.seen_classes,
+            self.seen_superclasses,
+            partition=partition,
+            schemes=schemes,
+            class_counts=counts,
+            seed=self.config.seed,
+        )
+
+
+def assemble(config: TrainingConfig, device: torch.device) -> Assembly:
+    """Loads and builds everything; the denoiser's initial weights follow from the seed.
+
+    Raises:
+        ConfigError, DataError, CheckpointError, PluginError: something is missing or does not fit.
+        LeakageError: the zoo holds a model of a reserved class set.
+    """
+    dataset: Dataset = registries().datasets.create(config.dataset)
+    zoo = Zoo.open(config.zoo)
+    spec = ParameterSpec(registries().architectures.create(config.architecture or zoo.architecture))
+    if spec.architecture.name != zoo.architecture:
+        raise ConfigError(
+            f"The zoo '{config.zoo}' holds networks of '{zoo.architecture}', but architecture is "
+            f"'{spec.architecture.name}'; leave the setting out, or build a zoo of that architecture."
+        )
+    zoo.check(spec)
+    seen = _seen_classes(config, dataset, zoo)
+    superclasses = dataset.superclasses
+    if superclasses is not None:
+        superclasses = tuple(superclasses[dataset.class_names.index(name)] for name in seen)
+    generic = spec.select_classes(zoo.generic, torch.tensor([zoo.class_names.index(name) for name in seen]))
+    classes, flats = _zoo_models(config, zoo, seen)
+
+    tokenizer: ParameterTokenizer = registries().tokenizers.create(config.tokenizer)
+    layout = tokenizer.layout(spec, config.max_classes, config.max_classes)
+    normalizer = Normalizer.fit(spec, generic, (spec.unflatten(f, len(c)) for c, f in zip(classes, flats, strict=True)))
+    conditions = ConditionBank(dataset.class_names, config.encoders, seen)
+    scheduler = registries().schedulers.create("ddpm", **noise_process(config))
+    setting = Setting(config, spec, layout, normalizer, scheduler, conditions, device)
+    denoiser = _make_denoiser(config, layout, tokenizer, setting, generic, seen)
+
+    workers = (config.target_workers or torch.get_num_threads()) if device.type == "cpu" else 1
+    runner = TargetRunner(spec, config.target_precision, workers)
+    assembly = Assembly(
+        config, dataset, zoo, spec, tokenizer, setting, denoiser, [], runner, seen, superclasses, generic, {}
+    )
+    assembly.fingerprints = {"zoo": _fingerprint(generic, classes, flats), "vectors": conditions.fingerprint}
+    if config.task_weight > 0:
+        images = ImageBank(load_images(dataset, config.train_split), dataset.class_names, spec.architecture, device)
+        assembly.fingerprints["images"] = images.fingerprint
+        sampler = assembly.sampler("train", config.schemes, config.class_counts)
+        assembly.objectives.append(TaskObjective(setting, images, sampler, runner))
+    if config.denoise_weight > 0:
+        if not flats:
+            raise ConfigError(
+                f"denoise_weight is {config.denoise_weight}, but the zoo '{config.zoo}' holds no p-Model; "
+                "build some, or set denoise_weight to 0."
+            )
+        assembly.objectives.append(DenoiseObjective(setting, classes, flats))
+    return assembly
+
+
+def noise_process(config: TrainingConfig) -> dict[str, object]:
+    """Arguments of every scheduler of this run."""
+    names = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "prediction_type")
+    return {name: getattr(config, name) for name in names}
+
+
+def _seen_classes(config: TrainingConfig, dataset: Dataset, zoo: Zoo) -> tuple[str, ...]:
+    """What may be trained on: what the zoo knows, less what is held out."""
+    foreign = [name for name in zoo.class_names if name not in dataset.class_names]
+    if foreign:
+        raise DataError(
+            f"The zoo '{config.zoo}' knows the class '{foreign[0]}', which data set '{config.dataset}' lacks; "
+            "train on the data set the zoo was built from."
+        )
+    unknown = [name for name in config.held_out_classes if name not in dataset.class_names]
+    if unknown:
+        raise ConfigError(
+            f"held_out_classes names '{unknown[0]}', which data set '{config.dataset}' lacks; correct it."
+        )
+    return tuple(n for n in dataset.class_names if n in zoo.class_names and n not in config.held_out_classes)
+
+
+def _zoo_models(config: TrainingConfig, zoo: Zoo, seen: Sequence[str]) -> tuple[list[tuple[str, ...]], list[Tensor]]:
+    for entry in zoo.entries:
+        if partition_of(entry.classes) != "train":
+            raise LeakageError(
+                f"Model {entry.id} of the zoo '{config.zoo}' was made for a class set that is reserved for "
+                f"{partition_of(entry.classes)} ({', '.join(entry.classes[:3])}, ...); build the zoo with this program."
+            )
+    usable = [e for e in zoo.entries if len(e.classes) <= config.max_classes and set(e.classes) <= set(seen)]
+    return [entry.classes for entry in usable], [zoo.flat(entry.id) for entry in usable]
+
+
+def _fingerprint(generic: Mapping[str, Tensor], classes: Sequence[Sequence[str]], flats: Sequence[Tensor]) -> str:
+    digest = hashlib.sha256()
+    for tensor in [*generic.values(), *flats]:
+        digest.update(tensor.float().contiguous().numpy().tobytes())
+    digest.update(repr([tuple(names) for names in classes]).encode())
+    return digest.hexdigest()
+
+
+def _make_denoiser(
+    config: TrainingConfig,
+    layout: TokenLayout,
+    tokenizer: ParameterTokenizer,
+    setting: Setting,
+    generic: Mapping[str, Tensor],
+    seen: Sequence[str],
+) -> Denoiser:
+    names = ("hidden_size", "num_encoder_layers", "num_decoder_layers", "num_attention_heads")
+    overrides = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
+    sizes = build_config(
+        config.preset,
+        condition_dim=setting.conditions.dim,
+        layout=layout,
+        max_classes=config.max_classes,
+        # The skip forecasts x0; added to a prediction of noise or velocity it would only be in the way.
+        skip=None if config.prediction_type == "sample" else False,
+        dropout=config.dropout,
+        **overrides,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        denoiser = Denoiser(sizes)
+    if sizes.skip and config.ridge is not None:
+        whole = tokenizer.layout(setting.spec, len(seen), max(len(seen), config.max_classes))
+        normalized = setting.normalizer.normalize(setting.spec.flatten(generic, len(seen)), len(seen))
+        rows = whole.gather(normalized[None])[0][whole.token_class >= 0]
+        rows = rows[torch.argsort(whole.token_class[whole.token_class >= 0]), : sizes.group_widths[sizes.class_group]]
+        templates = setting.conditions.unit_VKE.shape[0]
+        inputs = torch.cat([setting.conditions.of(seen, template) for template in range(templates)])
+        denoiser.init_skip(*ridge_start(inputs, rows.repeat(templates, 1), config.ridge))
+    return denoiser
+
+
+def ridge_start(inputs_NE: Tensor, targets_ND: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+    """Ridge regression with intercept: weight (D, E) and bias (D,).
+
+    Args:
+        inputs_NE: conditions.
+        targets_ND: rows.
+        strength: of the penalty, relative to the mean variance of an input (trace / E).
+    """
+    x, y = inputs_NE.double(), targets_ND.double()
+    x_mean, y_mean = x.mean(0), y.mean(0)
+    x, y = x - x_mean, y - y_mean
+    gram = x.T @ x
+    penalty = strength * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
+    weight = torch.linalg.solve(gram + penalty, x.T @ y).T
+    return weight.float(), (y_mean - weight @ x_mean).float()

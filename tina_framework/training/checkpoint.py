@@ -1,0 +1,187 @@
+"""Checkpoints: written whole or not at all, checked when read, and never fewer than two kept.
+
+A checkpoint folder holds model.safetensors, ema.safetensors, optimizer.safetensors, one rng-00000.safetensors a process,
+state.json, and manifest.json with the size and SHA-256 of all of these, written last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tina_framework.errors import CheckpointError, TrainingError
+from tina_framework.files import read_json, read_safetensors, write_json, write_safetensors
+
+__all__ = [
+    "MANIFEST",
+    "checkpoint_name",
+    "find_latest",
+    "finish",
+    "list_checkpoints",
+    "problem_with",
+    "prune",
+    "read_rng",
+    "rng_tensors",
+    "set_rng",
+]
+
+MANIFEST = "manifest.json"
+_NAME = re.compile(r"step-\d{8}")
+
+
+def checkpoint_name(step: int) -> str:
+    """``step-00001234``."""
+    return f"step-{step:08d}"
+
+
+def list_checkpoints(root: Path) -> list[Path]:
+    """All folders named like a checkpoint, oldest first, complete or not."""
+    return sorted(path for path in root.glob("step-*") if _NAME.fullmatch(path.name) and path.is_dir())
+
+
+def problem_with(folder: Path) -> str | None:
+    """Why a checkpoint cannot be used; None if it is complete and unaltered."""
+    if not (folder / MANIFEST).is_file():
+        return f"it has no {MANIFEST}, so it was never finished"
+    try:
+        files = read_json(folder / MANIFEST)["files"]
+        for name, expected in files.items():
+            path = folder / Path(name).name
+            if not path.is_file():
+                return f"{name} is missing"
+            if path.stat().st_size != expected["size"]:
+                return f"{name} has {path.stat().st_size} bytes instead of {expected['size']}"
+            if _sha256(path) != expected["sha256"]:
+                return f"{name} was altered"
+    except (CheckpointError, KeyError, TypeError, AttributeError):
+        return f"{MANIFEST} is damaged"
+    return None
+
+
+def find_latest(root: Path) -> tuple[Path | None, list[str]]:
+    """The newest usable checkpoint under `root`, and a sentence for every newer one that had to be skipped."""
+    skipped: list[str] = []
+    for folder in reversed(list_checkpoints(root)):
+        reason = problem_with(folder)
+        if reason is None:
+            return folder, skipped
+        skipped.append(f"Checkpoint '{folder}' is skipped: {reason}.")
+    return None, skipped
+
+
+def start_writing(root: Path, step: int) -> Path:
+    """An empty folder to write the checkpoint of `step` into; left-overs of earlier attempts are removed."""
+    root.mkdir(parents=True, exist_ok=True)
+    for old in root.glob(".step-*.partial"):
+        shutil.rmtree(old)
+    folder = root / f".{checkpoint_name(step)}.partial"
+    folder.mkdir()
+    return folder
+
+
+def finish(partial: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> Path:
+    """Writes everything but the processes' own files (there already), then the manifest, then gives the final name.
+
+    Args:
+        partial: from `start_writing`.
+        tensors: file name without suffix -> its tensors.
+        state: JSON.
+
+    Raises:
+        TrainingError: the disk does not take it; the checkpoints already there are untouched.
+    """
+    final = partial.with_name(partial.name.removeprefix(".").removesuffix(".partial"))
+    try:
+        for name, values in tensors.items():
+            write_safetensors(partial / f"{name}.safetensors", values)
+        write_json(partial / "state.json", state)
+        files = {
+            path.name: {"size": path.stat().st_size, "sha256": _sha256(path)} for path in sorted(partial.iterdir())
+        }
+        write_json(partial / MANIFEST, {"format": "tina-training-checkpoint", "version": 1, "files": files})
+        _sync_folder(partial)
+        if final.exists():  # a damaged or unfinished one of the same step, or a repeated save
+            shutil.rmtree(final)
+        partial.rename(final)
+        _sync_folder(final.parent)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise TrainingError(
+            f"The checkpoint '{final}' could not be written ({error}); earlier checkpoints are untouched. Free some space "
+            "and resume."
+        ) from error
+    return final
+
+
+def prune(root: Path, keep: int) -> None:
+    """Removes all but the newest `keep` checkpoints."""
+    for folder in list_checkpoints(root)[:-keep]:
+        shutil.rmtree(folder)
+
+
+def rng_tensors() -> dict[str, Tensor]:
+    """The state of torch's global generators in this process."""
+    tensors = {"torch_cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        tensors["torch_cuda"] = torch.cuda.get_rng_state()
+    return tensors
+
+
+def rng_name(process: int) -> str:
+    return f"rng-{process:05d}"
+
+
+def read_rng(folder: Path, process: int) -> dict[str, Tensor]:
+    """What `rng_tensors` gave in that process.
+
+    Raises:
+        CheckpointError: it is missing.
+    """
+    path = folder / f"{rng_name(process)}.safetensors"
+    if not path.is_file():
+        raise CheckpointError(
+            f"Checkpoint '{folder}' has no random state for process {process}; resume with as many processes as wrote it."
+        )
+    return read_safetensors(path)
+
+
+def set_rng(tensors: Mapping[str, Tensor]) -> None:
+    """Inverse of `rng_tensors`.
+
+    Raises:
+        CheckpointError: the state of the CPU's generator, or of the GPU's where there is one now, is missing.
+    """
+    if "torch_cpu" not in tensors or (torch.cuda.is_available() and "torch_cuda" not in tensors):
+        raise CheckpointError(
+            "The checkpoint's random state lacks a generator of this machine; resume on the same kind of device."
+        )
+    torch.set_rng_state(tensors["torch_cpu"])
+    if torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["torch_cuda"])
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes names durable where folders can be synced (not on Windows)."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)

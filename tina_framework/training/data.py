@@ -1,0 +1,194 @@
+"""What training draws from: images by class, and condition vectors by class.
+
+Shapes: B tasks, M images a task, K classes, V templates, E condition width.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tina_framework.discovery import registries
+from tina_framework.errors import ConfigError, DataError
+from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.interfaces.dataset import Dataset, LabelledImages
+from tina_framework.prompts.condition import ConditionSpace
+from tina_framework.targets.preprocess import Preprocessor
+
+__all__ = ["ConditionBank", "ImageBank", "load_images"]
+
+
+def load_images(dataset: Dataset, split: str) -> LabelledImages:
+    """One split, or ``train+validation``: both together."""
+    parts = [dataset.load(part) for part in split.split("+")]
+    if len(parts) == 1:
+        return parts[0]
+    return LabelledImages(np.concatenate([p.images for p in parts]), np.concatenate([p.labels for p in parts]))
+
+
+class ImageBank:
+    """All images of one split, preprocessed, on one device, in channels-last order (what CPU convolutions like).
+
+    Args:
+        data: images and labels.
+        class_names: what the labels mean.
+        architecture: whose preprocessing to apply.
+        device: where the images lie.
+
+    Attributes:
+        fingerprint: hash of images, labels and class names.
+    """
+
+    def __init__(
+        self,
+        data: LabelledImages,
+        class_names: Sequence[str],
+        architecture: TargetArchitecture,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        preprocess = Preprocessor(architecture, device)
+        # Piece by piece: the whole bank in both memory orders at once would need twice the memory.
+        pieces = np.array_split(data.images, max(1, len(data) // 4096))
+        self._images_NHWC = torch.empty(0)
+        filled = 0
+        for piece in pieces:
+            ready = preprocess(piece).permute(0, 2, 3, 1)
+            if not filled:
+                self._images_NHWC = ready.new_empty(len(data), *ready.shape[1:])
+            self._images_NHWC[filled : filled + len(piece)] = ready
+            filled += len(piece)
+        self.class_names = tuple(class_names)
+        self._number = {name: i for i, name in enumerate(class_names)}
+        self._rows = [torch.from_numpy(np.flatnonzero(data.labels == i)) for i in range(len(class_names))]
+        digest = hashlib.sha256(np.ascontiguousarray(data.images).data)
+        digest.update(np.ascontiguousarray(data.labels).data)
+        digest.update("\n".join(class_names).encode())
+        self.fingerprint = digest.hexdigest()
+
+    @property
+    def device(self) -> torch.device:
+        return self._images_NHWC.device
+
+    def rows_of(self, name: str) -> Tensor:
+        """(n,) indices of a class's images.
+
+        Raises:
+            DataError: there is no such class, or it has no image.
+        """
+        rows = self._rows[self._number[name]] if name in self._number else torch.empty(0)
+        if not len(rows):
+            raise DataError(f"There is no image of the class '{name}' to train or validate on.")
+        return rows
+
+    def take(self, rows: Tensor, flips: Tensor | None = None) -> Tensor:
+        """(M,) indices [and (M,) bool: mirror it] -> (M, C, H, W)."""
+        images = self._images_NHWC[rows.to(self.device)]
+        if flips is not None:
+            images = torch.where(flips.to(self.device).view(-1, 1, 1, 1), images.flip(2), images)
+        return images.permute(0, 3, 1, 2)
+
+    def draw(self, classes: Sequence[str], number: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Images of a task, the classes balanced, half of them mirrored.
+
+        Returns:
+            (M, C, H, W) and their slots (M,), the place of their class in `classes`.
+        """
+        count = len(classes)
+        # M is seldom a multiple of K: who gets one image more is drawn, too.
+        slots = torch.arange(count).repeat(number // count)
+        slots = torch.cat([slots, torch.randperm(count, generator=generator)[: number % count]])
+        places = torch.rand(number, generator=generator, dtype=torch.float64)
+        flips = torch.rand(number, generator=generator) < 0.5
+        rows = torch.empty(number, dtype=torch.int64)
+        for slot, name in enumerate(classes):
+            mine, own = slots == slot, self.rows_of(name)
+            rows[mine] = own[(places[mine] * len(own)).long()]
+        return self.take(rows, flips), slots.to(self.device)
+
+    def all_of(self, classes: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Every image of a task's classes, and their slots."""
+        rows = [self.rows_of(name) for name in classes]
+        slots = torch.cat([torch.full((len(part),), slot) for slot, part in enumerate(rows)])
+        return self.take(torch.cat(rows)), slots.to(self.device)
+
+
+class ConditionBank:
+    """The condition vectors of every class under every encoder and template.
+
+    Args:
+        class_names: of the data set.
+        encoders: their specs, all of one space and width.
+        fit_on: the classes that the condition space is fitted on (those that may be trained on).
+
+    Attributes:
+        unit_VKE: unit vectors, (V, K, E) float32.
+        space: maps raw vectors to conditions.
+        templates: V names, ``encoder: template``.
+        fingerprint: hash of the vectors.
+    """
+
+    def __init__(self, class_names: Sequence[str], encoders: Sequence[str], fit_on: Sequence[str]) -> None:
+        self.class_names = tuple(class_names)
+        self._number = {name: i for i, name in enumerate(class_names)}
+        made = [registries().encoders.create(spec) for spec in encoders]
+        spaces = {(encoder.space, encoder.dim) for encoder in made}
+        if len(spaces) != 1:
+            listed = ", ".join(f"{e.name} ({e.space}, {e.dim} wide)" for e in made)
+            raise ConfigError(f"The encoders are of different spaces: {listed}. Train on encoders of one space.")
+        raw: list[npt.NDArray[np.float32]] = []
+        self.templates: list[str] = []
+        for encoder in made:
+            for number, template in enumerate(encoder.templates):
+                raw.append(np.asarray(encoder.encode_text(list(class_names), template=number), dtype=np.float32))
+                self.templates.append(f"{encoder.name}: {template}")
+        raw_VKE = np.stack(raw)
+        known = [self._number[name] for name in fit_on]
+        self.encoders = [str(encoder.name) for encoder in made]
+        self.space = ConditionSpace.fit(made[0].space, raw_VKE[:, known].reshape(-1, raw_VKE.shape[-1]))
+        vectors = torch.from_numpy(raw_VKE)
+        self.unit_VKE = vectors / vectors.norm(dim=-1, keepdim=True)
+        self.fingerprint = hashlib.sha256(raw_VKE.tobytes()).hexdigest()
+
+    @property
+    def dim(self) -> int:
+        return self.space.dim
+
+    def raw(self, classes: Sequence[str], template: int = 0) -> npt.NDArray[np.float32]:
+        """(K, E) unit vectors with one template, as an encoder would give them."""
+        vectors: npt.NDArray[np.float32] = self.unit_VKE[template, self._numbers(classes)].numpy()
+        return vectors
+
+    def of(self, classes: Sequence[str], template: int = 0) -> Tensor:
+        """(K, E) conditions with one template, without noise."""
+        return self.space.apply(self.raw(classes, template))
+
+    def draw(self, classes: Sequence[str], generator: torch.Generator, *, mixing: bool, noise: float) -> Tensor:
+        """(K, E) conditions of one training task, drawn class by class.
+
+        Args:
+            mixing: half of the classes get one template, the others a random convex combination; else always one.
+            noise: standard deviation of the noise's length, relative to the vector's length.
+        """
+        numbers, templates = self._numbers(classes), self.unit_VKE.shape[0]
+        one = torch.zeros(len(numbers), templates)
+        picked = torch.randint(templates, (len(numbers), 1), generator=generator)
+        one.scatter_(1, picked, 1.0)
+        # Exponential variables over their sum are uniform on the simplex.
+        shares = -torch.log1p(-torch.rand(len(numbers), templates, generator=generator))
+        shares = shares / shares.sum(dim=1, keepdim=True).clamp(min=1e-12)
+        mixed = torch.rand(len(numbers), 1, generator=generator) < 0.5
+        weights = torch.where(mixed, shares, one) if mixing else one
+        conditions = self.space.apply(torch.einsum("kv,vke->ke", weights, self.unit_VKE[:, numbers]).numpy())
+        gaussian = torch.randn(conditions.shape, generator=generator)
+        if noise:
+            lengths = conditions.norm(dim=1, keepdim=True) / conditions.shape[1] ** 0.5
+            conditions = conditions + noise * lengths * gaussian
+        return conditions
+
+    def _numbers(self, classes: Sequence[str]) -> list[int]:
+        return [self._number[name] for name in classes]

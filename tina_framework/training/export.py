@@ -1,0 +1,106 @@
+"""The finished generator: its folder, and what is recorded about how it came to be."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from tina_framework.config import TrainingConfig
+from tina_framework.denoiser.transformer import Denoiser
+from tina_framework.discovery import registries
+from tina_framework.generator import Generator, GeneratorConfig
+from tina_framework.training.assembly import Assembly, noise_process
+from tina_framework.training.validation import ValidationResult
+
+__all__ = ["git_commit", "make_generator", "portable", "recipe"]
+
+
+def make_generator(
+    assembly: Assembly,
+    denoiser: Denoiser,
+    *,
+    step: int = 0,
+    seconds: float = 0.0,
+    validation: ValidationResult | None = None,
+) -> Generator:
+    """A generator around a denoiser (shared, not copied).
+
+    Args:
+        assembly: the run.
+        denoiser: the averaged weights.
+        step: how many steps they saw.
+        seconds: training time so far.
+        validation: its figures, if there are any.
+    """
+    config, setting = assembly.config, assembly.setting
+    sampler = registries().schedulers.create(config.scheduler, **noise_process(config))
+    space = setting.conditions.space
+    training: dict[str, Any] = {
+        "recipe": recipe(config),
+        "recipe_sha256": config.sha256(),
+        "commit": git_commit(),
+        "step": step,
+        "seconds": round(seconds, 1),
+        "dataset": portable(config.dataset),
+        "encoders": [portable(encoder) for encoder in config.encoders],
+        "seen_classes": list(assembly.seen_classes),
+        "zoo_models": len(assembly.zoo.entries),
+    }
+    if validation is not None:
+        training["validation"] = validation.to_json()
+    described = GeneratorConfig(
+        architecture=assembly.spec.architecture.name,
+        tokenizer={"name": assembly.tokenizer.name, "config": dict(assembly.tokenizer.config)},
+        scheduler={"name": config.scheduler, "config": dict(sampler.config)},
+        denoiser=denoiser.config,
+        condition={
+            "space": space.space,
+            "scale": space.scale,
+            "templates": [portable(template) for template in setting.conditions.templates],
+        },
+        default_encoder=config.default_encoder or portable(config.encoders[0]),
+        max_classes=config.max_classes,
+        class_names=assembly.seen_classes,
+        num_inference_steps=config.num_inference_steps,
+        training=training,
+    )
+    generic = assembly.generic if config.bundle_zoo_reference else None
+    return Generator(described, denoiser, assembly.setting.normalizer, space, generic)
+
+
+def recipe(config: TrainingConfig) -> dict[str, Any]:
+    """The configuration without folders that exist on this machine only."""
+    values = config.to_json()
+    for name, value in values.items():
+        if name in ("output_dir", "zoo", "dataset", "resume_from_checkpoint", "default_encoder") and value is not None:
+            values[name] = portable(value)
+    values["encoders"] = [portable(encoder) for encoder in config.encoders]
+    return values
+
+
+def portable(spec: str) -> str:
+    """``arrays:/home/me/cifar100.npz`` -> ``arrays:cifar100.npz``: absolute paths lose their folders."""
+    name, colon, argument = spec.rpartition(":") if not Path(spec).is_absolute() else ("", "", spec)
+    # An encoder's description is ``embedding-table:/folder/file.npz: a {}``.
+    if name and Path(name.partition(":")[2]).is_absolute():
+        return f"{portable(name)}{colon}{argument}"
+    return f"{name}{colon}{Path(argument).name if Path(argument).is_absolute() else argument}"
+
+
+def git_commit() -> str | None:
+    """The commit of the source tree this package runs from, with ``-dirty`` if it was changed; None outside of one."""
+    here = Path(__file__).resolve().parent
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=20, check=True
+        )
+        return done.stdout.strip()
+
+    try:
+        if not git("ls-files", str(Path(__file__).name), "__init__.py"):
+            return None  # installed inside somebody else's repository
+        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "--", str(here.parent)) else "")
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,282 @@
+"""What a generator is trained for: `task` (its networks classify images) and `denoise` (it reproduces p-Models).
+
+An objective draws rows, which all objectives send through the denoiser together (one forward pass a step, so that
+data-parallel training reduces gradients once), and turns its part of the prediction into one loss a row.
+Shapes: B rows, P tokens, D token width, K classes (the greatest count, padded), E condition width, N parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from tina_framework.config import TrainingConfig
+from tina_framework.denoiser.transformer import Denoiser
+from tina_framework.interfaces.tokenizer import TokenLayout
+from tina_framework.normalizer import Normalizer
+from tina_framework.spec import ParameterSpec
+from tina_framework.targets.functional import TargetRunner
+from tina_framework.training.data import ConditionBank, ImageBank
+from tina_framework.training.randomness import generator_at
+from tina_framework.zoo.sampling import TaskSampler
+
+__all__ = ["DenoiseObjective", "Objective", "Rows", "Setting", "TaskObjective", "loss_weights"]
+
+
+@dataclass
+class Rows:
+    """Denoiser inputs of some tasks, and what their objective needs to judge the output.
+
+    Attributes:
+        condition_BKE: (B, K, E), zero in padded slots.
+        class_mask_BK: (B, K) bool.
+        noisy_BPD: (B, P, D) x_t.
+        t_B: (B,) int64.
+        extra: the objective's own.
+    """
+
+    condition_BKE: Tensor
+    class_mask_BK: Tensor
+    noisy_BPD: Tensor
+    t_B: Tensor
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Setting:
+    """What the objectives share.
+
+    Attributes:
+        layout: of `max_classes` classes; smaller tasks leave the last slots empty.
+        scheduler: the forward process, with `add_noise`, `predict_original_sample`, `get_velocity`, `alphas_cumprod`.
+    """
+
+    config: TrainingConfig
+    spec: ParameterSpec
+    layout: TokenLayout
+    normalizer: Normalizer
+    scheduler: Any
+    conditions: ConditionBank
+    device: torch.device
+
+    def noise(self, stream: str, step: int, indices: Sequence[int]) -> Tensor:
+        """(B, P, D) standard normal, row by row from its place."""
+        shape = (self.layout.num_tokens, self.layout.token_width)
+        rows = [torch.randn(shape, generator=generator_at(self.config.seed, stream, step, i)) for i in indices]
+        return torch.stack(rows).to(self.device)
+
+    def pad_conditions(self, conditions: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """B tensors (K_b, E) -> (B, K, E) and the class mask (B, K)."""
+        most = self.config.max_classes
+        padded = torch.zeros(len(conditions), most, self.conditions.dim)
+        mask = torch.zeros(len(conditions), most, dtype=torch.bool)
+        for row, condition in enumerate(conditions):
+            padded[row, : len(condition)] = condition
+            mask[row, : len(condition)] = True
+        return padded.to(self.device), mask.to(self.device)
+
+    def draw_condition(self, stream: str, step: int, index: int, classes: Sequence[str]) -> Tensor:
+        """(K, E) of one training row."""
+        return self.conditions.draw(
+            classes,
+            generator_at(self.config.seed, stream, step, index),
+            mixing=self.config.template_mixing,
+            noise=self.config.condition_noise,
+        )
+
+
+class Objective(Protocol):
+    """One part of the loss."""
+
+    name: str
+    weight: float
+    batch_size: int
+
+    def draw(self, step: int, indices: Sequence[int], denoiser: Denoiser) -> Rows:
+        """Rows number `indices` of the global batch of `step`. `denoiser`: the present weights, for rollouts."""
+        ...
+
+    def losses(self, predicted_BPD: Tensor, rows: Rows) -> Tensor:
+        """(B,) one loss a row."""
+        ...
+
+
+class TaskObjective:
+    """Cross-entropy of the generated networks on training images of their tasks.
+
+    Most rows start from pure noise at t = T - 1, where the prediction is a regression from the prompt; the others from
+    the network's own forecast, noised again to a random t, so that later steps of sampling do not spoil the first.
+
+    Args:
+        setting: see `Setting`.
+        images: training images.
+        sampler: draws tasks of the training partition.
+        runner: evaluates the generated networks.
+    """
+
+    name = "task"
+
+    def __init__(self, setting: Setting, images: ImageBank, sampler: TaskSampler, runner: TargetRunner) -> None:
+        self.setting = setting
+        self.images = images
+        self.sampler = sampler
+        self.runner = runner
+        self.weight = setting.config.task_weight
+        self.batch_size = setting.config.task_batch_size
+
+    def draw(self, step: int, indices: Sequence[int], denoiser: Denoiser) -> Rows:
+        setting, config = self.setting, self.setting.config
+        tasks = [self.sampler.task(step * self.batch_size + i).classes for i in indices]
+        condition, mask = setting.pad_conditions(
+            [setting.draw_condition("task-condition", step, i, task) for i, task in zip(indices, tasks, strict=True)]
+        )
+        last = config.num_train_timesteps - 1
+        t, rolls = [], []
+        for i in indices:
+            draws = generator_at(config.seed, "task-timestep", step, i)
+            rolls.append(float(torch.rand((), generator=draws)) < config.rollout_probability)
+            t.append(int(torch.randint(last, (), generator=draws)) if rolls[-1] else last)
+        t_B = torch.tensor(t, device=setting.device)
+        noisy = setting.noise("task-noise", step, indices)
+        rolled = [row for row, roll in enumerate(rolls) if roll]
+        if rolled:
+            noisy[rolled] = self._roll_out(condition[rolled], mask[rolled], noisy[rolled], t_B[rolled], denoiser, [
+                indices[row] for row in rolled
+            ], step)  # fmt: skip
+        drawn = [
+            self.images.draw(task, config.images_per_task, generator_at(config.seed, "task-images", step, i))
+            for i, task in zip(indices, tasks, strict=True)
+        ]
+        extra = {
+            "counts": [len(task) for task in tasks],
+            "images": [d[0] for d in drawn],
+            "labels": [d[1] for d in drawn],
+        }
+        return Rows(condition, mask, noisy, t_B, extra)
+
+    @torch.no_grad()
+    def _roll_out(
+        self,
+        condition: Tensor,
+        mask: Tensor,
+        start: Tensor,
+        t_B: Tensor,
+        denoiser: Denoiser,
+        indices: Sequence[int],
+        step: int,
+    ) -> Tensor:
+        """x_t at `t_B` around the x0 that the denoiser forecasts from pure noise `start`."""
+        setting = self.setting
+        last = torch.full_like(t_B, setting.config.num_train_timesteps - 1)
+        was_training = denoiser.training
+        denoiser.eval()
+        predicted = denoiser(condition, mask, start, last, setting.layout)
+        denoiser.train(was_training)
+        x0 = setting.scheduler.predict_original_sample(predicted.float(), last, start)
+        noisy: Tensor = setting.scheduler.add_noise(x0, setting.noise("task-rollout", step, indices), t_B)
+        return noisy
+
+    def losses(self, predicted_BPD: Tensor, rows: Rows) -> Tensor:
+        flats = self.parameters(predicted_BPD, rows)
+        return self.runner.task_loss(flats, rows.extra["counts"], rows.extra["images"], rows.extra["labels"])
+
+    def parameters(self, predicted_BPD: Tensor, rows: Rows) -> list[Tensor]:
+        """The predictions as target networks: B vectors (N_b,)."""
+        setting, most = self.setting, self.setting.config.max_classes
+        x0 = setting.scheduler.predict_original_sample(predicted_BPD, rows.t_B, rows.noisy_BPD)
+        flat_BN = setting.normalizer.denormalize(setting.layout.scatter(x0), most)
+        return [
+            setting.spec.narrow(flat, most, count)
+            for flat, count in zip(flat_BN.unbind(), rows.extra["counts"], strict=True)
+        ]
+
+
+class DenoiseObjective:
+    """Mean squared error against p-Models of the zoo, at all timesteps (arXiv 2006.11239; x0 as in DALL-E 2).
+
+    Every row weighs the same, whatever its class count.
+
+    Args:
+        setting: see `Setting`.
+        classes: the class names of each p-Model.
+        flats: its parameters, each (N_K,).
+    """
+
+    name = "denoise"
+
+    def __init__(self, setting: Setting, classes: Sequence[tuple[str, ...]], flats: Sequence[Tensor]) -> None:
+        self.setting = setting
+        self.classes = list(classes)
+        self.weight = setting.config.denoise_weight
+        self.batch_size = setting.config.denoise_batch_size
+        most = setting.config.max_classes
+        wide = [
+            setting.spec.widen(setting.normalizer.normalize(flat, len(names)), len(names), most)
+            for flat, names in zip(flats, classes, strict=True)
+        ]
+        self._normalized_ZN = torch.stack(wide)
+        self._weights_T = loss_weights(setting.scheduler.alphas_cumprod, setting.config).to(setting.device)
+
+    def draw(self, step: int, indices: Sequence[int], denoiser: Denoiser) -> Rows:
+        setting, config = self.setting, self.setting.config
+        names, flats, t = [], [], []
+        for i in indices:
+            draws = generator_at(config.seed, "denoise", step, i)
+            model = int(torch.randint(len(self.classes), (), generator=draws))
+            t.append(int(torch.randint(config.num_train_timesteps, (), generator=draws)))
+            order = torch.randperm(len(self.classes[model]), generator=draws)
+            flat = self._normalized_ZN[model]
+            if setting.layout.equivariant:
+                order = torch.arange(len(order))
+            names.append([self.classes[model][k] for k in order])
+            flats.append(self._reorder(flat, order))
+        condition, mask = setting.pad_conditions(
+            [setting.draw_condition("denoise-condition", step, i, row) for i, row in zip(indices, names, strict=True)]
+        )
+        t_B = torch.tensor(t, device=setting.device)
+        clean = setting.layout.gather(torch.stack(flats).to(setting.device))
+        noise = setting.noise("denoise-noise", step, indices)
+        noisy = setting.scheduler.add_noise(clean, noise, t_B)
+        match config.prediction_type:
+            case "epsilon":
+                target = noise
+            case "v_prediction":
+                target = setting.scheduler.get_velocity(clean, noise, t_B)
+            case _:
+                target = clean
+        return Rows(condition, mask, noisy, t_B, {"target": target})
+
+    def _reorder(self, flat_N: Tensor, order: Tensor) -> Tensor:
+        """The same network with its classes in another order; padded slots stay last."""
+        most = self.setting.config.max_classes
+        if torch.equal(order, torch.arange(len(order))):
+            return flat_N
+        slots = torch.cat([order, torch.arange(len(order), most)])
+        spec = self.setting.spec
+        return spec.flatten(spec.select_classes(spec.unflatten(flat_N, most), slots), most)
+
+    def losses(self, predicted_BPD: Tensor, rows: Rows) -> Tensor:
+        real = self.setting.layout.element_mask(rows.class_mask_BK)
+        squares = (predicted_BPD.float() - rows.extra["target"]).square().masked_fill(~real, 0.0)
+        per_row = squares.flatten(1).sum(1) / real.flatten(1).sum(1)
+        weighted: Tensor = per_row * self._weights_T[rows.t_B]
+        return weighted
+
+
+def loss_weights(alphas_cumprod_T: Tensor, config: TrainingConfig) -> Tensor:
+    """(T,) weight of each timestep: 1, or min(SNR, gamma) / gamma in x0 terms (arXiv 2303.09556), 1 at low noise.
+
+    For the other prediction types the weight is divided by what turns their error into the x0 error: SNR for epsilon,
+    SNR + 1 for v_prediction.
+    """
+    if config.snr_gamma is None:
+        return torch.ones_like(alphas_cumprod_T)
+    snr = alphas_cumprod_T / (1 - alphas_cumprod_T)
+    weights = snr.clamp(max=config.snr_gamma) / config.snr_gamma
+    if config.prediction_type == "epsilon":
+        return weights / snr
+    return weights / (snr + 1) if config.prediction_type == "v_prediction" else weights

@@ -1,0 +1,85 @@
+"""AdamW, which parameters it decays, and the learning rate of every step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from tina_framework.config import TrainingConfig
+from tina_framework.errors import CheckpointError
+
+__all__ = ["decays", "learning_rate", "load_optimizer", "make_optimizer", "optimizer_tensors"]
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+def decays(name: str, parameter: Tensor) -> bool:
+    """Whether weight decay applies: to matrices, but not to position and slot tables nor to the skip.
+
+    The skip starts as a regression whose strength is chosen already; decay would undo it.
+    """
+    return parameter.dim() >= 2 and name not in ("slot", "tokens.position") and not name.startswith("skip.")
+
+
+def make_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
+    """AdamW over all parameters, those with decay first."""
+    named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for name, p in named if decays(name, p)], "weight_decay": config.weight_decay},
+        {"params": [p for name, p in named if not decays(name, p)], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=config.learning_rate,
+        betas=(config.adam_beta1, config.adam_beta2),
+        eps=config.adam_epsilon,
+    )
+
+
+def learning_rate(config: TrainingConfig, step: int) -> float:
+    """The rate of step `step` (from 0): linear warm-up, then cosine or linear to 0 at `max_steps`, or constant."""
+    if step < config.lr_warmup_steps:
+        return config.learning_rate * (step + 1) / config.lr_warmup_steps
+    if config.lr_scheduler_type == "constant_with_warmup":
+        return config.learning_rate
+    progress = (step - config.lr_warmup_steps) / max(1, config.max_steps - config.lr_warmup_steps)
+    progress = min(1.0, progress)
+    if config.lr_scheduler_type == "linear":
+        return config.learning_rate * (1.0 - progress)
+    return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Tensor]:
+    """AdamW's moments as ``PARAMETER/exp_avg`` and so on; empty before the first step."""
+    tensors = {}
+    for name, parameter in module.named_parameters():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"{name}/{key}"] = value
+    return tensors
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Inverse of `optimizer_tensors`.
+
+    Raises:
+        CheckpointError: a moment is missing, extra or misshapen.
+    """
+    parameters = dict(module.named_parameters())
+    expected = {f"{name}/{key}" for name in parameters for key in _MOMENTS} if tensors else set()
+    if expected != tensors.keys():
+        odd = sorted(expected ^ tensors.keys())[0]
+        raise CheckpointError(f"The optimizer's state does not fit this network: '{odd}' is missing or unknown.")
+    for name, parameter in parameters.items() if tensors else ():
+        state = {}
+        for key in _MOMENTS:
+            tensor = tensors[f"{name}/{key}"]
+            if key != "step" and tensor.shape != parameter.shape:
+                raise CheckpointError(
+                    f"The optimizer's '{name}/{key}' has shape {tuple(tensor.shape)}, not {tuple(parameter.shape)}."
+                )
+            # AdamW keeps its step count on the CPU.
+            state[key] = tensor.clone() if key == "step" else tensor.to(parameter.device, copy=True)
+        optimizer.state[parameter] = state

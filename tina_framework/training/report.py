@@ -1,0 +1,109 @@
+"""What a run says: a JSONL log always, a progress bar or plain lines, and Accelerate's trackers by choice."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from tina_framework.files import replacing
+
+__all__ = ["LOG", "Reporter"]
+
+LOG = "log.jsonl"
+_SECONDS_BETWEEN_LINES = 15.0
+
+
+class Reporter:
+    """Writes log rows and shows progress; on all processes but the main one it does nothing.
+
+    Args:
+        folder: where the log lies.
+        total: steps in all.
+        active: whether this is the main process.
+        track: called with (figures, step) for trackers.
+    """
+
+    def __init__(self, folder: Path, total: int, active: bool, track: Callable[[dict[str, float], int], None]) -> None:
+        self.path = folder / LOG
+        self.total = total
+        self.active = active
+        self._track = track
+        self._console = Console(stderr=True, highlight=False)
+        self._progress: Progress | None = None
+        self._last_line = 0.0
+
+    def start(self, step: int) -> None:
+        """Begins at `step`: rows of the log beyond it (of a run that went further than its checkpoint) are removed."""
+        if not self.active:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.is_file():
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+            kept = [line for line in lines if step > 0 and _step_of(line) <= step]
+            with replacing(self.path) as temporary:
+                temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        if self._console.is_terminal:
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("left:"),
+                TimeRemainingColumn(elapsed_when_finished=True),
+                TextColumn("{task.fields[note]}", markup=False),
+            )
+            self._progress = Progress(*columns, console=self._console)
+            self._task = self._progress.add_task("training", total=self.total, completed=step, note="")
+            self._progress.start()
+
+    def row(self, kind: str, step: int, figures: dict[str, Any]) -> None:
+        """One line of the log, and the same for the trackers. Times are written, so no two runs' logs are equal."""
+        if not self.active:
+            return
+        row = {"kind": kind, "step": step, **figures}
+        with self.path.open("a", encoding="utf-8") as handle:
+            handle.write(json.dumps(row, ensure_ascii=False) + "\n")
+        prefix = "" if kind == "train" else f"{kind}/"
+        plain = {f"{prefix}{k}": float(v) for k, v in figures.items() if isinstance(v, int | float)}
+        self._track(plain, step)
+
+    def advance(self, step: int, note: str, eta: float) -> None:
+        """Shows that `step` steps are done."""
+        if not self.active:
+            return
+        if self._progress is not None:
+            self._progress.update(self._task, completed=step, note=note)
+        elif time.monotonic() - self._last_line > _SECONDS_BETWEEN_LINES or step == self.total:
+            self._last_line = time.monotonic()
+            self.say(f"step {step}/{self.total}  {note}  {_duration(eta)} left")
+
+    def say(self, text: str) -> None:
+        """A message to the user, on standard error."""
+        if self.active:
+            self._console.print(text, markup=False, soft_wrap=True)
+            sys.stderr.flush()
+
+    def close(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+
+def _step_of(line: str) -> int:
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return sys.maxsize  # cut off in mid-line: dropped
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

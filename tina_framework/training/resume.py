@@ -1,0 +1,130 @@
+"""What a checkpoint holds of a run, and how a run goes on from it exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from tina_framework.config import TrainingConfig
+from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.files import check_tensors, read_json, read_safetensors
+from tina_framework.training import checkpoint
+from tina_framework.training.optimizer import load_optimizer, optimizer_tensors
+
+if TYPE_CHECKING:
+    from tina_framework.training.loop import Trainer
+
+__all__ = ["FREE_SETTINGS", "contents", "find_checkpoint", "restore"]
+
+FREE_SETTINGS = frozenset(
+    {
+        "bundle_zoo_reference", "checkpointing_steps", "checkpoints_total_limit", "dataset", "default_encoder", "encoders",
+        "logging_steps", "max_seconds", "num_inference_steps", "num_validation_tasks", "output_dir", "overwrite_output_dir",
+        "report_to", "resume_from_checkpoint", "run_name", "scheduler", "target_workers", "validation_steps", "zoo",
+    }
+)  # fmt: skip
+"""Settings that may change on resuming. Data, zoo and vectors are compared by content, wherever they lie."""
+
+
+def find_checkpoint(config: TrainingConfig, say: Callable[[str], None]) -> Path | None:
+    """The checkpoint to start from, None for a fresh start.
+
+    Raises:
+        ConfigError: the output folder holds a run and the configuration does not say what to do with it.
+        CheckpointError: the checkpoint asked for is unusable, or all are.
+    """
+    root, wanted = config.output_dir / "checkpoints", config.resume_from_checkpoint
+    if wanted is None:
+        if checkpoint.list_checkpoints(root) and not config.overwrite_output_dir:
+            raise ConfigError(
+                f"'{config.output_dir}' holds a run already. Go on with it (--resume_from_checkpoint latest), replace it "
+                "(--overwrite_output_dir true), or choose another output_dir."
+            )
+        return None
+    if wanted != "latest":
+        reason = checkpoint.problem_with(Path(wanted)) if Path(wanted).is_dir() else "there is no such folder"
+        if reason is not None:
+            raise CheckpointError(f"'{wanted}' cannot be resumed from: {reason}. Use another checkpoint, or 'latest'.")
+        return Path(wanted)
+    found, skipped = checkpoint.find_latest(root)
+    for sentence in skipped:
+        say(sentence)
+    if found is None and skipped:
+        raise CheckpointError(
+            f"None of the {len(skipped)} checkpoints in '{root}' is usable. {skipped[0]} "
+            "Start anew with --overwrite_output_dir true and without resume_from_checkpoint."
+        )
+    if found is None:
+        say(f"There is no checkpoint in '{root}' yet: training starts at step 0.")
+    return found
+
+
+def contents(trainer: Trainer) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    """Tensors by file, and the JSON state."""
+    tensors = {
+        "model": {name: p.detach() for name, p in trainer.denoiser.named_parameters()},
+        "ema": trainer.ema.state_dict(),
+        "optimizer": optimizer_tensors(trainer.optimizer.optimizer, trainer.denoiser),
+    }
+    scaler = trainer.accelerator.scaler
+    state = {
+        "step": trainer.step,
+        "ema_updates": trainer.ema.updates,
+        "seconds": trainer.seconds,
+        "best": trainer.best,
+        "processes": trainer.accelerator.num_processes,
+        "scaler": scaler.state_dict() if scaler is not None else None,
+        "config": trainer.config.to_json(),
+        "fingerprints": trainer.assembly.fingerprints,
+    }
+    return tensors, state
+
+
+def restore(trainer: Trainer, folder: Path) -> None:
+    """Puts a run where the checkpoint was written.
+
+    Raises:
+        CheckpointError: the checkpoint is of another configuration, other data or another number of processes.
+    """
+    state = read_json(folder / "state.json")
+    _check_same(trainer, folder, state)
+    shapes = {name: tuple(p.shape) for name, p in trainer.denoiser.named_parameters()}
+    weights, average = (read_safetensors(folder / f"{name}.safetensors") for name in ("model", "ema"))
+    for tensors, name in ((weights, "model"), (average, "ema")):
+        check_tensors(tensors, shapes, f"'{folder / name}.safetensors'")
+    trainer.denoiser.load_state_dict(weights)
+    trainer.ema.load(average, state["ema_updates"])
+    moments = read_safetensors(folder / "optimizer.safetensors")
+    load_optimizer(trainer.optimizer.optimizer, trainer.denoiser, moments)
+    if trainer.accelerator.scaler is not None and state["scaler"] is not None:
+        trainer.accelerator.scaler.load_state_dict(state["scaler"])
+    trainer.step, trainer.seconds, trainer.best = state["step"], state["seconds"], state["best"]
+    checkpoint.set_rng(checkpoint.read_rng(folder, trainer.accelerator.process_index))
+
+
+def _check_same(trainer: Trainer, folder: Path, state: dict[str, Any]) -> None:
+    now, then = trainer.config.to_json(), state["config"]
+    different = [
+        f"{name}={then.get(name)!r} (now {now.get(name)!r})"
+        for name in sorted((now.keys() | then.keys()) - FREE_SETTINGS)
+        if now.get(name) != then.get(name)
+    ]
+    if state["processes"] != trainer.accelerator.num_processes:
+        different.append(f"{state['processes']} processes (now {trainer.accelerator.num_processes})")
+    if different:
+        raise CheckpointError(
+            f"Checkpoint '{folder}' was written with {', '.join(different)}; resume with the same, or start a new run in "
+            "another output_dir."
+        )
+    for what, digest in trainer.assembly.fingerprints.items():
+        if state["fingerprints"].get(what) != digest:
+            named = {"zoo": "the zoo's models", "vectors": "the encoders' vectors", "images": "the training images"}[
+                what
+            ]
+            raise CheckpointError(
+                f"Checkpoint '{folder}' was trained with other data: {named} have changed since. Resume with the same data, "
+                "or start a new run in another output_dir."
+            )

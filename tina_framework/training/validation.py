@@ -1,0 +1,141 @@
+"""Validation: generated models on tasks that training never draws, beside the generic model's own rows."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tina_framework.errors import DataError
+from tina_framework.generator import Generator
+from tina_framework.prompts.resolve import Condition, fold
+from tina_framework.targets.functional import TargetRunner
+from tina_framework.training.assembly import Assembly
+from tina_framework.training.data import ImageBank, load_images
+from tina_framework.zoo.tasks import Task
+
+__all__ = ["ValidationResult", "Validator", "other_counts"]
+
+
+def other_counts(counts: list[int]) -> list[int]:
+    """Of several class counts, those validated besides the greatest: the least, and one in the middle."""
+    rest = sorted(counts)[:-1]
+    return rest if len(rest) <= 2 else [rest[0], rest[len(rest) // 2]]
+
+
+@dataclass(frozen=True)
+class ValidationResult:
+    """Accuracies as fractions of 1; `accuracy`, `selection` and `difference` are over tasks of the greatest count.
+
+    Attributes:
+        accuracy: mean over the tasks of the generated models.
+        selection: the same of the generic model with only the task's rows.
+        difference: mean paired difference.
+        standard_error: of `difference`.
+        num_tasks: how many.
+        by_count: class count -> the same figures.
+    """
+
+    accuracy: float
+    selection: float
+    difference: float
+    standard_error: float
+    num_tasks: int
+    by_count: dict[int, dict[str, float]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "accuracy": self.accuracy,
+            "selection": self.selection,
+            "difference": self.difference,
+            "standard_error": self.standard_error,
+            "num_tasks": self.num_tasks,
+            "by_count": {str(count): figures for count, figures in self.by_count.items()},
+        }
+
+
+class Validator:
+    """Draws the tasks and measures selection once; then measures generators.
+
+    Args:
+        assembly: the run.
+        process: this process' number; it measures every `processes`-th task.
+        processes: how many there are.
+    """
+
+    def __init__(self, assembly: Assembly, process: int = 0, processes: int = 1) -> None:
+        self.assembly = assembly
+        config = assembly.config
+        counts = sorted(config.class_counts)
+        wanted = [(counts[-1], config.num_validation_tasks)]
+        wanted += [(count, max(2, config.num_validation_tasks // 4)) for count in other_counts(counts)]
+        tasks: list[Task] = []
+        for count, number in wanted:
+            found = assembly.sampler("validation", {"random": 1.0}, {count: 1.0}).tasks(number, allow_fewer=True)
+            tasks += found
+        if not tasks:
+            raise DataError("No validation task can be drawn from these classes; set num_validation_tasks to 0.")
+        self.greatest = counts[-1]
+        self.mine = tasks[process::processes]
+        data = load_images(assembly.dataset, "validation")
+        # On the same device as training, in full precision: figures that no setting of training changes.
+        self.images = ImageBank(data, assembly.dataset.class_names, assembly.spec.architecture, assembly.setting.device)
+        self.runner = TargetRunner(assembly.spec, "fp32", 1)
+        self.selection = [self._score(task, self._selected(task)) for task in self.mine]
+
+    def measure(self, generator: Generator) -> list[tuple[int, float, float]]:
+        """(class count, accuracy, accuracy of selection) of this process' tasks."""
+        conditions = [
+            Condition(task.classes, tuple(map(fold, task.classes)), self.assembly.setting.conditions.raw(task.classes))
+            for task in self.mine
+        ]
+        flats = generator.generate_parameters(conditions) if conditions else []
+        return [
+            (len(task.classes), self._score(task, flat), selection)
+            for task, flat, selection in zip(self.mine, flats, self.selection, strict=True)
+        ]
+
+    def summarize(self, rows: list[tuple[int, float, float]]) -> ValidationResult:
+        """Figures over the rows of all processes."""
+        grouped: dict[int, list[tuple[float, float]]] = defaultdict(list)
+        for count, ours, theirs in rows:
+            grouped[count].append((ours, theirs))
+        by_count = {count: _figures(pairs) for count, pairs in sorted(grouped.items())}
+        main = by_count[self.greatest if self.greatest in by_count else max(by_count)]
+        return ValidationResult(
+            main["accuracy"],
+            main["selection"],
+            main["difference"],
+            main["standard_error"],
+            int(main["num_tasks"]),
+            by_count,
+        )
+
+    def _selected(self, task: Task) -> Tensor:
+        assembly = self.assembly
+        rows = torch.tensor([assembly.seen_classes.index(name) for name in task.classes])
+        return assembly.spec.flatten(assembly.spec.select_classes(assembly.generic, rows), len(task.classes))
+
+    @torch.no_grad()
+    def _score(self, task: Task, flat_N: Tensor) -> float:
+        images, slots = self.images.all_of(task.classes)
+        flat = flat_N.to(images.device)
+        parts = [self.runner.logits(flat, len(task.classes), part).argmax(1) for part in images.split(2000)]
+        return float((torch.cat(parts) == slots).double().mean())
+
+
+def _figures(pairs: list[tuple[float, float]]) -> dict[str, float]:
+    ours, theirs = torch.tensor(pairs, dtype=torch.float64).unbind(1)
+    gain = ours - theirs
+    error = float(gain.std()) / math.sqrt(len(gain)) if len(gain) > 1 else 0.0
+    return {
+        "accuracy": float(ours.mean()),
+        "selection": float(theirs.mean()),
+        "difference": float(gain.mean()),
+        "standard_error": error,
+        "num_tasks": float(len(gain)),
+    }
