@@ -1,0 +1,53 @@
+"""A tiny data set and a tiny zoo, built once."""
+
+from __future__ import annotations
+
+import pytest
+
+from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
+from tina_framework.builtins.datasets.shapes import shapes
+from tina_framework.spec import ParameterSpec
+from tina_framework.zoo.builder import build_zoo
+from tina_framework.zoo.config import ZooConfig
+from tina_framework.zoo.worker import Setup
+
+SETTINGS = {
+    "dataset": "shapes:12",
+    "num_models": 5,
+    "shard_size": 2,
+    "class_counts": {3: 1.0, 4: 1.0},
+    "generic": {"epochs": 3, "batch_size": 32, "lr": 0.05, "precision": "fp32"},
+    "model": {"epochs": 2, "batch_size": 16, "lr": 0.05, "precision": "fp32"},
+}
+
+
+@pytest.fixture(scope="session")
+def spec():
+    return ParameterSpec(cnn_2layer)
+
+
+@pytest.fixture(scope="session")
+def dataset():
+    return shapes("12", validation_per_class=4, test_per_class=4)
+
+
+@pytest.fixture(scope="session")
+def config():
+    return ZooConfig(**SETTINGS)
+
+
+@pytest.fixture
+def build(spec, dataset, config):
+    """build(folder, **changes) -> number of models listed."""
+
+    def run(folder, *, settings=config, **options):
+        return build_zoo(folder, settings, spec, dataset, Setup("cnn-2layer", "shapes:12"), **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def zoo_folder(tmp_path_factory, spec, dataset, config):
+    folder = tmp_path_factory.mktemp("zoo") / "zoo"
+    build_zoo(folder, config, spec, dataset, Setup("cnn-2layer", "shapes:12"))
+    return folder

@@ -1,0 +1,114 @@
+"""Building a zoo: complete, reproducible, resumable without losing or repeating a model, shared between processes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tina_framework.errors import ConfigError
+from tina_framework.zoo.builder import sample_tasks
+from tina_framework.zoo.store import Zoo
+from tina_framework.zoo.tasks import partition_of
+
+
+class Cut(Exception):
+    """Stands for the power going off."""
+
+
+def same(one, two):
+    assert [e.classes for e in one.entries] == [e.classes for e in two.entries]
+    assert all(torch.equal(one.generic[n], two.generic[n]) for n in one.generic)
+    return all(torch.equal(one.flat(e.id), two.flat(e.id)) for e in one.entries)
+
+
+def test_complete(zoo_folder, spec, dataset, config):
+    zoo = Zoo.open(zoo_folder)
+    zoo.check(spec)
+    assert [entry.id for entry in zoo.entries] == [0, 1, 2, 3, 4]
+    assert [entry.classes for entry in zoo.entries] == [task.classes for task in sample_tasks(config, dataset)]
+    assert all(partition_of(entry.classes) == "train" for entry in zoo.entries)
+    assert len({frozenset(entry.classes) for entry in zoo.entries}) == 5
+    assert zoo.class_names == dataset.class_names
+    for entry in zoo.entries:
+        assert zoo.flat(entry.id).shape == (spec.num_parameters(len(entry.classes)),)
+        assert 0 <= entry.validation_accuracy <= 1
+    assert not list((zoo_folder / "models").iterdir())
+    assert not (zoo_folder / "generic.partial.safetensors").exists()
+
+
+@pytest.mark.parametrize(("stage", "after"), [("generic", 1), ("generic", 2), ("models", 1), ("models", 3)])
+def test_cut_and_resumed_equals_uninterrupted(tmp_path, build, zoo_folder, stage, after):
+    def cut(now, done, total):
+        if (now, done) == (stage, after):
+            raise Cut
+
+    with pytest.raises(Cut):
+        build(tmp_path / "zoo", progress=cut)
+    seen = []
+    assert build(tmp_path / "zoo", progress=lambda *state: seen.append(state)) == 5
+    first = next(done for now, done, _ in seen if now == stage)
+    assert first == (after + 1 if stage == "generic" else after)  # nothing is repeated
+    assert same(Zoo.open(tmp_path / "zoo"), Zoo.open(zoo_folder))
+
+
+def test_a_lost_shard_is_rebuilt_alone(tmp_path, build, zoo_folder):
+    build(tmp_path / "zoo")
+    lost = tmp_path / "zoo" / "shards" / "shard-00001.safetensors"
+    lost.unlink()
+    seen = []
+    build(tmp_path / "zoo", progress=lambda *state: seen.append(state))
+    assert seen == [("models", 3, 5), ("models", 4, 5), ("models", 5, 5)]
+    assert same(Zoo.open(tmp_path / "zoo"), Zoo.open(zoo_folder))
+
+
+def test_two_launched_processes_make_disjoint_and_complete_shards(tmp_path, build, monkeypatch, zoo_folder):
+    """One after the other here: the generic model and the index belong to process 0, shards to both."""
+    folder = tmp_path / "zoo"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+
+    def only_my_shards(now, done, total):
+        if now == "models" and done == total:
+            raise Cut  # process 0 would now wait for process 1
+
+    monkeypatch.setenv("RANK", "0")
+    with pytest.raises(Cut):
+        build(folder, progress=only_my_shards)
+    zero = {int(p.stem) for p in (folder / "models").iterdir()}
+    for shard in (folder / "shards").iterdir() if (folder / "shards").exists() else ():
+        number = int(shard.stem.rpartition("-")[2])
+        zero |= set(range(2 * number, min(5, 2 * number + 2)))
+    assert zero == {0, 1, 4}
+    monkeypatch.setenv("RANK", "1")
+    assert build(folder) == 2
+    monkeypatch.setenv("RANK", "0")
+    assert build(folder) == 5
+    assert same(Zoo.open(folder), Zoo.open(zoo_folder))
+
+
+def test_another_zoo_is_not_overwritten(tmp_path, build, config):
+    build(tmp_path / "zoo")
+    before = (tmp_path / "zoo" / "index.json").read_bytes()
+    with pytest.raises(ConfigError, match=r"other settings \(seed\)"):
+        build(tmp_path / "zoo", settings=replace(config, seed=1))
+    assert (tmp_path / "zoo" / "index.json").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_worker_processes_give_the_same_models(tmp_path, config, spec):
+    """Spawned processes find the data set by its name."""
+    from tina_framework.builtins.datasets.shapes import shapes
+    from tina_framework.zoo.builder import build_zoo
+    from tina_framework.zoo.worker import Setup
+
+    dataset = shapes("12")
+    setup = Setup("cnn-2layer", "shapes:12")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as the workers do: another number of threads rounds differently
+    try:
+        build_zoo(tmp_path / "one", config, spec, dataset, setup, workers=1)
+        build_zoo(tmp_path / "two", config, spec, dataset, setup, workers=2)
+    finally:
+        torch.set_num_threads(threads)
+    assert same(Zoo.open(tmp_path / "one"), Zoo.open(tmp_path / "two"))

@@ -1,0 +1,59 @@
+"""Recipes: files, overrides, and all mistakes at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.zoo.config import ZooConfig
+from tina_framework.zoo.recipe import load_recipe
+
+
+def write(tmp_path, text):
+    path = tmp_path / "zoo.toml"
+    path.write_text(text)
+    return path
+
+
+def test_file_defaults_and_overrides(tmp_path):
+    path = write(tmp_path, "num_models = 7\n[model]\nepochs = 3\n[class_counts]\n10 = 2\n5 = 1\n")
+    config = load_recipe(path, {"num_models": 9, "seed": None, "dataset": "shapes"})
+    assert config.num_models == 9
+    assert config.model["epochs"] == 3
+    assert config.model["lr"] == ZooConfig().model["lr"]
+    assert config.class_counts == {10: 2.0, 5: 1.0}
+    assert ZooConfig.from_json(config.to_json()) == config
+
+
+def test_three_mistakes_are_named_at_once(tmp_path):
+    path = write(tmp_path, 'num_modles = 7\nseed = "one"\n[model]\nlr = true\n')
+    with pytest.raises(ConfigError, match=r"3 mistake") as caught:
+        load_recipe(path, {})
+    text = str(caught.value)
+    assert "did you mean 'num_models'" in text
+    assert "'seed' is 'one', expected int" in text
+    assert "'model.lr' is True, expected float" in text
+
+
+def test_missing_or_malformed_files(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_recipe(tmp_path / "none.toml", {})
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_recipe(write(tmp_path, "num_models ="), {})
+
+
+def test_settings_that_make_no_sense():
+    with pytest.raises(ConfigError, match="makes no sense"):
+        ZooConfig(num_models=-1)
+    with pytest.raises(ConfigError, match="train_split"):
+        ZooConfig(train_split="test")
+    with pytest.raises(CheckpointError, match="seed"):
+        ZooConfig.from_json({k: v for k, v in ZooConfig().to_json().items() if k != "seed"})
+
+
+def test_seeds_and_shards():
+    config = ZooConfig(num_models=5, shard_size=2, seed=3)
+    assert [list(config.shard_ids(s)) for s in range(config.num_shards)] == [[0, 1], [2, 3], [4]]
+    assert config.model_seed(0) == config.model_seed(4) == 3
+    apart = ZooConfig(num_models=5, seed=3, shared_order=False)
+    assert len({apart.model_seed(i) for i in range(5)}) == 5

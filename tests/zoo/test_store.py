@@ -1,0 +1,74 @@
+"""What a zoo refuses to open, and its half-precision copy."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.zoo.export import export_zoo
+from tina_framework.zoo.store import Zoo
+
+
+@pytest.fixture
+def copy(tmp_path, zoo_folder):
+    return shutil.copytree(zoo_folder, tmp_path / "copy")
+
+
+def test_not_a_zoo(tmp_path):
+    with pytest.raises(CheckpointError, match="is not a zoo"):
+        Zoo.open(tmp_path)
+
+
+def test_unfinished(copy):
+    (copy / "index.json").unlink()
+    with pytest.raises(CheckpointError, match="is not finished; run the same"):
+        Zoo.open(copy)
+
+
+def test_a_missing_shard_is_named(copy):
+    (copy / "shards" / "shard-00001.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"lacks shards/shard-00001\.safetensors \(2 models\)"):
+        Zoo.open(copy)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip"])
+def test_a_damaged_shard_is_refused_when_read(copy, damage):
+    path = copy / "shards" / "shard-00000.safetensors"
+    data = bytearray(path.read_bytes())
+    if damage == "cut":
+        data = data[: len(data) // 2]
+    else:
+        data[-5] ^= 0x40
+    path.write_bytes(data)
+    zoo = Zoo.open(copy)
+    with pytest.raises(CheckpointError, match="is not the file the index describes"):
+        zoo.flat(0)
+    assert zoo.flat(4).numel()
+
+
+def test_a_foreign_or_altered_manifest(copy, spec):
+    manifest = json.loads((copy / "zoo.json").read_text())
+    (copy / "zoo.json").write_text(json.dumps(manifest | {"format": "other"}))
+    with pytest.raises(CheckpointError, match="is not of format tina-zoo"):
+        Zoo.open(copy)
+    del manifest["config"]["seed"]
+    (copy / "zoo.json").write_text(json.dumps(manifest))
+    with pytest.raises(CheckpointError, match="lack or do not know seed"):
+        Zoo.open(copy)
+
+
+def test_export_is_small_and_close(tmp_path, zoo_folder, spec):
+    zoo = Zoo.open(zoo_folder)
+    size = export_zoo(zoo, tmp_path / "small")
+    small = Zoo.open(tmp_path / "small")
+    assert size < sum(f.stat().st_size for f in zoo_folder.rglob("*") if f.is_file())
+    assert small.entries == zoo.entries
+    for entry in zoo.entries:
+        torch.testing.assert_close(small.flat(entry.id), zoo.flat(entry.id), atol=1e-3, rtol=1e-3)
+    assert all(torch.equal(small.generic[n], zoo.generic[n]) for n in zoo.generic)
+    with pytest.raises(ConfigError, match="exists"):
+        export_zoo(zoo, tmp_path / "small")
