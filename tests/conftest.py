@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import os
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from tina_framework.generator import Generator
 
 # The machine that runs this may be busy: time limits per example would make honest code fail.
 settings.register_profile("tina", deadline=None, max_examples=50)
@@ -29,3 +38,75 @@ def cifar100_path() -> Path:
     path = Path(value)
     assert path.is_file(), f"TINA_TEST_CIFAR100 is set to '{value}', which is no file"
     return path
+
+
+class ToyEncoder:
+    """Every text its own fixed random vector, so that nothing has to be trained or downloaded."""
+
+    name, dim, space, templates = "toy", 24, "toy-space", ("{}", "a {}")
+
+    def encode_text(self, texts: Sequence[str], template: int = 0) -> npt.NDArray[np.float32]:
+        import numpy as np
+
+        seeds = [zlib.crc32(f"{template} {text.lower()}".encode()) for text in texts]
+        return np.stack([np.random.default_rng(seed).normal(size=self.dim) for seed in seeds]).astype(np.float32)
+
+    def text_confidence(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        import numpy as np
+
+        return np.array([0.1 if "mystery" in text else 0.9 for text in texts], dtype=np.float32)
+
+
+TOY_CLASSES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay", "kite", "lion")
+
+
+@pytest.fixture(scope="session")
+def tiny_generator() -> Generator:
+    """A small random generator of `cnn-2layer` for up to 10 of `TOY_CLASSES`; its networks depend on their classes."""
+    import torch
+
+    from tina_framework.denoiser.presets import build_config
+    from tina_framework.denoiser.transformer import Denoiser
+    from tina_framework.discovery import registries
+    from tina_framework.generator import Generator, GeneratorConfig
+    from tina_framework.normalizer import Normalizer
+    from tina_framework.prompts.condition import ConditionSpace
+    from tina_framework.spec import ParameterSpec
+
+    if "toy" not in registries().encoders:
+        registries().encoders.add("toy", ToyEncoder)
+    encoder = ToyEncoder()
+    spec = ParameterSpec(registries().architectures.create("cnn-2layer"))
+    tokenizer = registries().tokenizers.create("class-row")
+    sizes = build_config("tiny", condition_dim=encoder.dim, layout=tokenizer.layout(spec, 10, 10), max_classes=10)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        denoiser = Denoiser(sizes)
+        with torch.no_grad():
+            for parameter in denoiser.parameters():
+                parameter.add_(0.05 * torch.randn_like(parameter))
+        generic = spec.architecture.build(len(TOY_CLASSES)).state_dict()
+    space = ConditionSpace.fit(encoder.space, encoder.encode_text(TOY_CLASSES))
+    scheduler = registries().schedulers.create("ddim")
+    config = GeneratorConfig(
+        architecture="cnn-2layer",
+        tokenizer={"name": "class-row", "config": tokenizer.config},
+        scheduler={"name": "ddim", "config": dict(scheduler.config)},
+        denoiser=sizes,
+        condition={"space": encoder.space, "scale": space.scale, "templates": list(encoder.templates)},
+        default_encoder="toy",
+        max_classes=10,
+        num_inference_steps=4,
+        class_names=TOY_CLASSES,
+        training={"recipe": "none"},
+        metrics={"toy": {"seen": {"3": 0.5}, "unseen-combination": {"3": 0.25}}},
+    )
+    return Generator(config, denoiser, Normalizer.fit(spec, generic), space, generic)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tiny_generator: Generator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`tiny_generator`, saved. Copy it before changing it."""
+    folder = tmp_path_factory.mktemp("generators") / "tiny"
+    tiny_generator.save_pretrained(folder)
+    return folder

@@ -70,7 +70,8 @@ class GeneratedClassifier(nn.Module):
         """A classifier around generated parameters, on their device. `state`: the architecture's own names."""
         with torch.device("meta"):
             network = architecture.build(len(class_names))
-        network.load_state_dict({name: tensor.clone() for name, tensor in state.items()}, assign=True)
+        copies = {name: tensor.clone() for name, tensor in state.items()}  # not views of a file or of a batch
+        network.load_state_dict(copies, assign=True)
         preprocessing = Preprocessing(architecture.input_shape, architecture.mean, architecture.std)
         return cls(network, architecture.name, class_names, preprocessing, provenance)
 

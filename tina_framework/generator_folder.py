@@ -178,7 +178,8 @@ def _read(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():
             raise CheckpointError(f"'{path}': '{name}' holds {tensor.dtype} instead of numbers with a fraction.")
-    return {name: tensor.float() for name, tensor in tensors.items()}
+    # Copied: what was read is a view of the file, and would change or crash with it.
+    return {name: tensor.to(torch.float32, copy=True) for name, tensor in tensors.items()}
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,0 +1,235 @@
+"""``tina generate``: class names in, a classifier folder out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tina_framework.cli.output import console, print_error, print_json, print_table, progress_bar
+
+if TYPE_CHECKING:
+    from tina_framework.classifier import GeneratedClassifier
+    from tina_framework.generator import Generator
+    from tina_framework.prompts.resolve import Condition
+
+__all__ = ["register"]
+
+_TRUSTED = 0.5
+"""Text vectors that are expected to be further than this cosine from the true one are warned about."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("generate")(generate)
+
+
+def generate(
+    names: Annotated[list[str] | None, typer.Argument(help="Class names; put quotes around several words.")] = None,
+    model: Annotated[str, typer.Option("--model", help="Generator: bundled name, folder, or Hub id.")] = "cifar100-cnn",
+    encoder: Annotated[
+        str | None, typer.Option("--encoder", help="Reads the names, e.g. clip-lite, clip-vit-b-32.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed and classes give the same classifier.")] = 0,
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Denoising steps.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; a classifier there is replaced.")] = Path(
+        "classifier"
+    ),
+    tasks: Annotated[
+        Path | None, typer.Option("--tasks", help="Task file (JSON): one classifier a task, in OUT/000, OUT/001, ...")
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Write an image classifier for exactly the classes you name. Nothing is trained."""
+    from tina_framework.errors import ConfigError
+
+    if bool(names) == (tasks is not None):
+        raise ConfigError("Name the classes, or give a task file with --tasks (one of the two).")
+
+    from tina_framework.folders import check_target
+
+    check_target(out, _replaceable, "classifier")  # before the work rather than after it
+    wanted = [list(names)] if names else _read_tasks(tasks)
+
+    from tina_framework.generator import Generator
+    from tina_framework.prompts.resolve import resolve_tasks
+
+    generator = Generator.from_pretrained(model, device=device, encoder=encoder)
+    start = time.perf_counter()
+    conditions = resolve_tasks(wanted, generator.encoder)
+    models = _generate(generator, conditions, seed, steps)
+    seconds = time.perf_counter() - start
+    folders = _save(models, out, many=tasks is not None)
+    result: dict[str, Any] = {
+        "model": model,
+        "encoder": generator.encoder.name,
+        "seed": seed,
+        "seconds": round(seconds, 4),
+        "classifiers": [_describe(generator, made, folder) for made, folder in zip(models, folders, strict=True)],
+        "warnings": _doubts(conditions, generator.encoder.name),
+        "pictures": _label_pictures(folders[0]) if tasks is None else [],
+    }
+    if json_:
+        print_json(result)
+    elif tasks is None:
+        _print_one(result)
+    else:
+        _print_many(result, out)
+
+
+def _read_tasks(path: Path | None) -> list[list[str]]:
+    from tina_framework.errors import DataError
+    from tina_framework.zoo.tasks import load_tasks
+
+    assert path is not None
+    wanted = [list(task.classes) for task in load_tasks(path)]
+    if not wanted:
+        raise DataError(f"'{path}' lists no task; give at least one.")
+    return wanted
+
+
+def _generate(
+    generator: Generator, conditions: Sequence[Condition], seed: int, steps: int | None
+) -> list[GeneratedClassifier]:
+    settings: dict[str, Any] = {"seed": seed, "num_inference_steps": steps}
+    if len(conditions) == 1:
+        return list(generator(list(conditions), **settings))
+    with progress_bar("Generating", len(conditions)) as advance:
+        before = 0
+
+        def on_progress(done: int, total: int) -> None:
+            nonlocal before
+            advance(done - before)
+            before = done
+
+        return list(generator(list(conditions), on_progress=on_progress, **settings))
+
+
+def _save(models: Sequence[GeneratedClassifier], out: Path, *, many: bool) -> list[Path]:
+    """Writes all folders, or none of them."""
+    from tina_framework.folders import writing_folder
+
+    if not many:
+        with writing_folder(out, _replaceable, "classifier") as new:
+            models[0].save_pretrained(new)
+        return [out]
+    width = max(3, len(str(len(models) - 1)))
+    names = [f"{number:0{width}d}" for number in range(len(models))]
+    with writing_folder(out, _replaceable, "classifier") as new:
+        for name, model in zip(names, models, strict=True):
+            model.save_pretrained(new / name)
+    return [out / name for name in names]
+
+
+def _replaceable(path: Path) -> bool:
+    """A classifier folder, or a folder of numbered ones, as this command writes them."""
+    from tina_framework.classifier import replaceable
+
+    if replaceable(path):
+        return True
+    return all(entry.name.isdecimal() and entry.is_dir() and replaceable(entry) for entry in path.iterdir())
+
+
+def _describe(generator: Generator, model: GeneratedClassifier, folder: Path) -> dict[str, Any]:
+    return {
+        "path": str(folder),
+        "class_names": list(model.class_names),
+        "parameters": model.num_parameters,
+        "bytes": sum(file.stat().st_size for file in folder.iterdir()),
+        "accuracy": generator.config.accuracy(generator.encoder.name, len(model.class_names)),
+    }
+
+
+def _doubts(conditions: Sequence[Condition], encoder: str) -> list[str]:
+    """One sentence for every name that the encoder is unsure about."""
+    doubts: dict[str, float] = {}
+    for condition in conditions:
+        if condition.confidence is not None:
+            doubts |= dict(zip(condition.class_names, condition.confidence.tolist(), strict=True))
+    return [
+        f"{encoder} is unsure what '{name}' means (confidence {value:.2f} of 1); "
+        "the classifier may confuse this class. --encoder clip-vit-b-32 reads any words."
+        for name, value in doubts.items()
+        if value < _TRUSTED
+    ]
+
+
+def _label_pictures(folder: Path) -> list[dict[str, Any]]:
+    """What the saved classifier says to those of the shipped pictures that show one of its classes."""
+    from importlib import resources
+
+    from tina_framework.classifier import GeneratedClassifier
+    from tina_framework.files import read_json
+    from tina_framework.prompts.resolve import fold
+
+    demo = Path(str(resources.files("tina_framework"))) / "demo"
+    if not (demo / "pictures.json").is_file():
+        return []
+    model = GeneratedClassifier.from_pretrained(folder)
+    keys = {fold(name) for name in model.class_names}
+    shown = [entry for entry in read_json(demo / "pictures.json")["pictures"] if fold(entry["class"]) in keys]
+    best = model.predict_topk([demo / entry["file"] for entry in shown], k=1)
+    return [
+        {
+            "picture": entry["file"],
+            "kind": entry["kind"],
+            "truth": entry["class"],
+            "answer": answer,
+            "probability": round(probability, 4),
+        }
+        for entry, [(answer, probability)] in zip(shown, best, strict=True)
+    ]
+
+
+def _accuracy_line(made: dict[str, Any], encoder: str) -> str:
+    who = f"models made with {encoder} at {len(made['class_names'])} classes"
+    if not made["accuracy"]:
+        return f"no figure recorded for {who}"
+    figures = ", ".join(f"{100 * value:.1f} % ({split})" for split, value in made["accuracy"].items())
+    return f"{figures}, recorded for {who}"
+
+
+def _print_one(result: dict[str, Any]) -> None:
+    made = result["classifiers"][0]
+    rows = [
+        ("classes", ", ".join(made["class_names"])),
+        ("parameters", f"{made['parameters']:,} ({made['bytes'] / 1000:.1f} kB on disk)"),
+        ("generated in", f"{result['seconds']:.2f} s by {result['model']}, without training"),
+        ("saved in", made["path"]),
+        ("accuracy", _accuracy_line(made, result["encoder"])),
+    ]
+    for label, value in rows:
+        console.print(f"{label + ':':<14}{value}", markup=False, soft_wrap=True)
+    for warning in result["warnings"]:
+        print_error(f"Warning: {warning}")
+    if result["pictures"]:
+        console.print()
+        shown = [{**row, "probability": f"{100 * row['probability']:.0f} %"} for row in result["pictures"]]
+        right = sum(row["truth"] == row["answer"] for row in shown)
+        print_table(shown, ["picture", "kind", "truth", "answer", "probability"])
+        console.print(f"\n{right} of {len(shown)} right.", markup=False)
+    console.print(f"\nYour own pictures: tina classify {made['path']} PICTURE...", markup=False, soft_wrap=True)
+
+
+def _print_many(result: dict[str, Any], out: Path) -> None:
+    made = result["classifiers"]
+    each = result["seconds"] / len(made)
+    console.print(
+        f"{len(made)} classifiers in {result['seconds']:.2f} s ({each:.3f} s each), saved in "
+        f"{made[0]['path']} to {made[-1]['path']}.",
+        markup=False,
+        soft_wrap=True,
+    )
+    for count in sorted({len(entry["class_names"]) for entry in made}):
+        first = next(entry for entry in made if len(entry["class_names"]) == count)
+        parameters = f"{count} classes: {first['parameters']:,} parameters"
+        console.print(
+            f"{parameters}; accuracy: {_accuracy_line(first, result['encoder'])}", markup=False, soft_wrap=True
+        )
+    for warning in result["warnings"]:
+        print_error(f"Warning: {warning}")
+    console.print(f"\nYour own pictures: tina classify {made[0]['path']} PICTURE...", markup=False, soft_wrap=True)
