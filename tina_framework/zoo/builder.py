@@ -39,6 +39,7 @@ from tina_framework.zoo.store import (
     write_model,
     write_shard,
 )
+from tina_framework.zoo.subset import without_classes
 from tina_framework.zoo.tasks import Task
 
 __all__ = ["build_zoo", "sample_tasks"]
@@ -91,6 +92,7 @@ def build_zoo(
     Raises:
         ConfigError: the folder holds a zoo of other settings.
     """
+    dataset = without_classes(dataset, config.held_out_classes)
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     _check_folder(folder, config)
     tasks = sample_tasks(config, dataset)

@@ -24,6 +24,7 @@ class ZooConfig:
         architecture: registry name.
         dataset: how the data set was called, without a path.
         train_split: the images to train on, ``train`` or ``train+validation``.
+        held_out_classes: classes that neither the generic model nor any p-Model sees.
         num_models: how many p-Models.
         seed: of the tasks, the generic model and the p-Models.
         shared_order: every p-Model sees its images in the same order with the same flips (its differences from the
@@ -38,6 +39,7 @@ class ZooConfig:
     architecture: str = "cnn-2layer"
     dataset: str = ""
     train_split: str = "train"
+    held_out_classes: list[str] = field(default_factory=list)
     num_models: int = 400
     seed: int = 0
     shared_order: bool = True

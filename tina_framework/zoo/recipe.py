@@ -59,6 +59,9 @@ def _mistakes(values: dict[str, Any]) -> list[str]:
     for name, value in values.items():
         if name not in known:
             found.append(_unknown(name, list(known)))
+        elif name == "held_out_classes":
+            if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+                found.append(f"'{name}' is {value!r}, expected a list of class names")
         elif name in _TABLES:
             if not isinstance(value, dict):
                 found.append(f"'{name}' is {value!r}, expected a table")

@@ -17,6 +17,7 @@ from tina_framework.zoo.images import ImageBank
 from tina_framework.zoo.pmodels import start_of, task_accuracy
 from tina_framework.zoo.sampling import sample_split_tasks
 from tina_framework.zoo.store import Zoo
+from tina_framework.zoo.subset import without_classes
 
 __all__ = ["describe", "linear_map", "measure_signal", "measure_test"]
 
@@ -43,7 +44,7 @@ def describe(zoo: Zoo) -> dict[str, Any]:
 
 def measure_test(zoo: Zoo, spec: ParameterSpec, dataset: Dataset) -> dict[str, Any]:
     """Means on test images, p-Models against selection on the same tasks, and the generic model's own figures."""
-    bank = ImageBank(dataset, "test", spec)
+    bank = ImageBank(without_classes(dataset, zoo.config.held_out_classes), "test", spec)
     models, selection = [], []
     for entry in zoo.entries:
         start = spec.flatten(start_of(spec, zoo.generic, bank.labels_of(entry.classes)), len(entry.classes))
@@ -73,6 +74,7 @@ def measure_signal(zoo: Zoo, spec: ParameterSpec, dataset: Dataset, num_tasks: i
     if not zoo.entries:
         return {"reason": "the zoo has no p-Models"}
     count = Counter(len(entry.classes) for entry in zoo.entries).most_common(1)[0][0]
+    dataset = without_classes(dataset, zoo.config.held_out_classes)
     tasks = sample_split_tasks(dataset, "validation", count, num_tasks, zoo.config.seed, allow_fewer=True)
     bank = ImageBank(dataset, "validation", spec)
     starts = [spec.flatten(start_of(spec, zoo.generic, bank.labels_of(task.classes)), count) for task in tasks]

@@ -41,13 +41,14 @@ def start(setup: Setup, folder: Path, config: ZooConfig) -> None:
     from tina_framework.zoo.images import ImageBank
     from tina_framework.zoo.pmodels import train_models
     from tina_framework.zoo.store import write_model
+    from tina_framework.zoo.subset import without_classes
 
     # One thread each: two such processes beat one with two threads on networks this small.
     torch.set_num_threads(1)
     for file in setup.plugin_files:
         load_plugin_file(Path(file))
     spec = ParameterSpec(registries().architectures.create(setup.architecture))
-    dataset = registries().datasets.create(setup.dataset)
+    dataset = without_classes(registries().datasets.create(setup.dataset), config.held_out_classes)
     train = ImageBank(dataset, config.train_split, spec)
     validation = ImageBank(dataset, "validation", spec)
     generic = read_safetensors(folder / "generic.safetensors")
