@@ -32,7 +32,7 @@ def load_images(dataset: Dataset, split: str) -> LabelledImages:
 
 
 class ImageBank:
-    """All images of one split, preprocessed, on one device, in channels-last order (what CPU convolutions like).
+    """All images of one split, preprocessed, on one device.
 
     Args:
         data: images and labels.
@@ -51,17 +51,7 @@ class ImageBank:
         architecture: TargetArchitecture,
         device: torch.device | str = "cpu",
     ) -> None:
-        preprocess = Preprocessor(architecture, device)
-        # Piece by piece: the whole bank in both memory orders at once would need twice the memory.
-        pieces = np.array_split(data.images, max(1, len(data) // 4096))
-        self._images_NHWC = torch.empty(0)
-        filled = 0
-        for piece in pieces:
-            ready = preprocess(piece).permute(0, 2, 3, 1)
-            if not filled:
-                self._images_NHWC = ready.new_empty(len(data), *ready.shape[1:])
-            self._images_NHWC[filled : filled + len(piece)] = ready
-            filled += len(piece)
+        self._images_NCHW = Preprocessor(architecture, device)(data.images)
         self.class_names = tuple(class_names)
         self._number = {name: i for i, name in enumerate(class_names)}
         self._rows = [torch.from_numpy(np.flatnonzero(data.labels == i)) for i in range(len(class_names))]
@@ -72,7 +62,7 @@ class ImageBank:
 
     @property
     def device(self) -> torch.device:
-        return self._images_NHWC.device
+        return self._images_NCHW.device
 
     def rows_of(self, name: str) -> Tensor:
         """(n,) indices of a class's images.
@@ -87,10 +77,10 @@ class ImageBank:
 
     def take(self, rows: Tensor, flips: Tensor | None = None) -> Tensor:
         """(M,) indices [and (M,) bool: mirror it] -> (M, C, H, W)."""
-        images = self._images_NHWC[rows.to(self.device)]
+        images = self._images_NCHW[rows.to(self.device)]
         if flips is not None:
-            images = torch.where(flips.to(self.device).view(-1, 1, 1, 1), images.flip(2), images)
-        return images.permute(0, 3, 1, 2)
+            images = torch.where(flips.to(self.device).view(-1, 1, 1, 1), images.flip(3), images)
+        return images
 
     def draw(self, classes: Sequence[str], number: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Images of a task, the classes balanced, half of them mirrored.
