@@ -179,7 +179,7 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=rf"{name}\.png' cannot be read \(.+\)") as caught:
             read_picture(path)
         assert "\n" not in str(caught.value)
-    with pytest.raises(DataError, match="no-such.png' does not exist"):
+    with pytest.raises(DataError, match=r"no-such\.png' does not exist"):
         read_picture(tmp_path / "no-such.png")
     with pytest.raises(DataError, match="cannot be read"):
         read_picture(tmp_path)

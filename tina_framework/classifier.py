@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tina_framework.discovery import registries
 from tina_framework.errors import CheckpointError, ConfigError, PluginError
 from tina_framework.files import check_tensors, read_safetensors, write_json, write_safetensors
-from tina_framework.folders import CONFIG, WEIGHTS, holds_only, read_config, writing_folder
+from tina_framework.folders import CONFIG, HASHES, WEIGHTS, check_hash, hashes, holds_only, read_config, writing_folder
 from tina_framework.images import Preprocessing, pictures
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.spec import ParameterSpec
@@ -70,7 +70,9 @@ class GeneratedClassifier(nn.Module):
         """A classifier around generated parameters, on their device. `state`: the architecture's own names."""
         with torch.device("meta"):
             network = architecture.build(len(class_names))
-        copies = {name: tensor.clone() for name, tensor in state.items()}  # not views of a file or of a batch
+        copies = {
+            name: tensor.to(torch.float32, copy=True) for name, tensor in state.items()
+        }  # not views of a file or of a batch
         network.load_state_dict(copies, assign=True)
         preprocessing = Preprocessing(architecture.input_shape, architecture.mean, architecture.std)
         return cls(network, architecture.name, class_names, preprocessing, provenance)
@@ -140,8 +142,8 @@ class GeneratedClassifier(nn.Module):
             state, {name: tuple(tensor.shape) for name, tensor in state.items()}, "The classifier to be saved"
         )
         with writing_folder(Path(folder), replaceable, "classifier") as new:
-            write_json(new / CONFIG, self._config())
             write_safetensors(new / WEIGHTS, state, {"format": "pt"})
+            write_json(new / CONFIG, self._config() | {HASHES: hashes(new / WEIGHTS)})
 
     def _config(self) -> dict[str, Any]:
         from tina_framework import __version__
@@ -175,7 +177,7 @@ class GeneratedClassifier(nn.Module):
         infos = ParameterSpec(architecture).parameters(len(class_names))
         state = read_safetensors(folder / WEIGHTS)
         check_tensors(state, {info.name: info.shape for info in infos}, f"'{folder / WEIGHTS}'")
-        state = {name: tensor.float() for name, tensor in state.items()}
+        check_hash(folder / WEIGHTS, values)
         classifier = cls.from_state(architecture, class_names, state, values["provenance"])
         classifier.preprocessing = preprocessing
         return classifier.to(device)
@@ -188,7 +190,7 @@ def replaceable(path: Path) -> bool:
 
 def _checked(values: Mapping[str, Any], source: str) -> tuple[TargetArchitecture, tuple[str, ...], Preprocessing]:
     """What a classifier's `config.json` says, each value checked."""
-    unknown = sorted(values.keys() - {"format", "format_version", *_KEYS})
+    unknown = sorted(values.keys() - {"format", "format_version", HASHES, *_KEYS})
     missing = [key for key in _KEYS if key not in values]
     if unknown or missing:
         what = f"lacks {', '.join(missing)}" if missing else f"has unknown {', '.join(unknown)}"

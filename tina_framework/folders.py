@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -12,10 +13,23 @@ from typing import Any
 from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.files import read_json
 
-__all__ = ["CONFIG", "WEIGHTS", "holds_only", "is_folder_of", "read_config", "writing_folder"]
+__all__ = [
+    "CONFIG",
+    "HASHES",
+    "WEIGHTS",
+    "check_hash",
+    "check_target",
+    "hashes",
+    "holds_only",
+    "is_folder_of",
+    "read_config",
+    "writing_folder",
+]
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+HASHES = "sha256"
+"""Key in `config.json`: file name -> SHA-256 of each tensor file, so that a changed weight is noticed too."""
 
 
 def read_config(folder: Path, format_name: str, version: int, needs: str) -> dict[str, Any]:
@@ -46,6 +60,32 @@ def read_config(folder: Path, format_name: str, version: int, needs: str) -> dic
             "use the version of tina-framework that wrote it, or make it anew."
         )
     return dict(values)
+
+
+def hashes(*paths: Path) -> dict[str, str]:
+    """File name -> SHA-256, in hexadecimal."""
+    found = {}
+    for path in paths:
+        with path.open("rb") as handle:
+            found[path.name] = hashlib.file_digest(handle, "sha256").hexdigest()
+    return found
+
+
+def check_hash(path: Path, values: Mapping[str, Any]) -> None:
+    """Compares a file with what the folder's `config.json` (`values`) records of it.
+
+    Raises:
+        CheckpointError: it was altered, or is not recorded.
+    """
+    recorded = values.get(HASHES)
+    if not isinstance(recorded, Mapping) or not isinstance(recorded.get(path.name), str):
+        raise CheckpointError(
+            f"'{path.with_name(CONFIG)}' records no SHA-256 of {path.name}; it was altered or made by something else."
+        )
+    if hashes(path)[path.name] != recorded[path.name]:
+        raise CheckpointError(
+            f"'{path}' was altered (its SHA-256 is not the one that {CONFIG} records); restore or rebuild it."
+        )
 
 
 def is_folder_of(path: Path, format_name: str) -> bool:

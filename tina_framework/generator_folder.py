@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.discovery import registries
 from tina_framework.errors import CheckpointError, ConfigError, DownloadError, PluginError, UnknownNameError
 from tina_framework.files import check_tensors, read_safetensors, write_json, write_safetensors
-from tina_framework.folders import CONFIG, WEIGHTS, holds_only, read_config, writing_folder
+from tina_framework.folders import CONFIG, HASHES, WEIGHTS, check_hash, hashes, holds_only, read_config, writing_folder
 from tina_framework.generator_card import model_card
 from tina_framework.generator_config import FORMAT, FORMAT_VERSION, GeneratorConfig
 from tina_framework.interfaces.architecture import TargetArchitecture
@@ -76,7 +77,7 @@ def find_folder(name: str, revision: str | None = None, local_files_only: bool =
         DownloadError: the Hub repository could not be fetched.
         UnknownNameError: none of the three.
     """
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         return Path(name)
     if name in bundled_names():
         return _pretrained() / name
@@ -140,7 +141,8 @@ def read_folder(folder: Path) -> GeneratorParts:
         CheckpointError: the folder is something else, incomplete or altered, or names something not registered.
     """
     source = f"'{folder / CONFIG}'"
-    config = GeneratorConfig.from_dict(read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS), source)
+    values = read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
+    config = GeneratorConfig.from_dict({key: value for key, value in values.items() if key != HASHES}, source)
     try:
         spec, tokenizer = make_spec(config), make_tokenizer(config)
         registries().schedulers.create(config.scheduler["name"], **config.scheduler["config"])
@@ -160,7 +162,7 @@ def read_folder(folder: Path) -> GeneratorParts:
     shapes = {f"denoiser.{name}": tuple(tensor.shape) for name, tensor in denoiser.state_dict().items()}
     shapes |= {f"normalizer.{name}": shape for name, shape in Normalizer.shapes(spec).items()}
     shapes["condition.mean"] = (config.denoiser.condition_dim,)
-    tensors = _read(folder / WEIGHTS, shapes)
+    tensors = _read(folder / WEIGHTS, shapes, values)
     denoiser.load_state_dict(_part(tensors, "denoiser."), assign=True)
     denoiser.eval()
     normalizer = Normalizer.from_tensors(spec, _part(tensors, "normalizer."))
@@ -168,16 +170,17 @@ def read_folder(folder: Path) -> GeneratorParts:
     generic = None
     if (folder / GENERIC).is_file():
         infos = spec.parameters(len(config.class_names))
-        generic = _read(folder / GENERIC, {info.name: info.shape for info in infos})
+        generic = _read(folder / GENERIC, {info.name: info.shape for info in infos}, values)
     return GeneratorParts(config, denoiser, normalizer, space, generic)
 
 
-def _read(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+def _read(path: Path, shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, Any]) -> dict[str, Tensor]:
     tensors = read_safetensors(path)
     check_tensors(tensors, shapes, f"'{path}'")
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():
             raise CheckpointError(f"'{path}': '{name}' holds {tensor.dtype} instead of numbers with a fraction.")
+    check_hash(path, values)
     # Copied: what was read is a view of the file, and would change or crash with it.
     return {name: tensor.to(torch.float32, copy=True) for name, tensor in tensors.items()}
 
@@ -201,8 +204,8 @@ def write_folder(folder: Path, parts: GeneratorParts, card: str | None = None) -
     tensors["condition.mean"] = parts.condition_space.mean
     check_tensors(tensors, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, "The generator to be saved")
     with writing_folder(folder, lambda path: holds_only(path, FORMAT, _OURS), "generator") as new:
-        write_json(new / CONFIG, parts.config.to_dict())
         write_safetensors(new / WEIGHTS, tensors, {"format": "pt"})
         if parts.generic is not None:
             write_safetensors(new / GENERIC, parts.generic, {"format": "pt"})
+        write_json(new / CONFIG, parts.config.to_dict() | {HASHES: hashes(*sorted(new.glob("*.safetensors")))})
         (new / CARD).write_text(card if card is not None else model_card(parts.config), encoding="utf-8")
