@@ -95,6 +95,18 @@ def test_another_zoo_is_not_overwritten(tmp_path, build, config):
     assert (tmp_path / "zoo" / "index.json").read_bytes() == before
 
 
+def test_a_generic_model_is_taken_over_only_if_it_is_the_same(tmp_path, build, config, zoo_folder):
+    settings = replace(config, num_models=2)
+    stages = []
+    build(tmp_path / "two", settings=settings, generic_from=zoo_folder, progress=lambda s, *_: stages.append(s))
+    assert set(stages) == {"models"}
+    zoo, source = Zoo.open(tmp_path / "two"), Zoo.open(zoo_folder)
+    assert all(torch.equal(zoo.flat(i), source.flat(i)) for i in (0, 1))
+    with pytest.raises(ConfigError, match=r"other settings \(generic\)"):
+        build(tmp_path / "no", settings=replace(settings, generic={"epochs": 1}), generic_from=zoo_folder)
+    assert not (tmp_path / "no" / "zoo.json").exists()
+
+
 @pytest.mark.slow
 def test_worker_processes_give_the_same_models(tmp_path, config, spec):
     """Spawned processes find the data set by its name."""

@@ -40,6 +40,9 @@ def build(
     architecture: Annotated[str | None, typer.Option("--architecture", help="Target architecture.")] = None,
     num_models: Annotated[int | None, typer.Option("--num-models", min=0, help="How many p-Models.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of tasks and training.")] = None,
+    generic: Annotated[
+        Path | None, typer.Option("--generic", help="Take the generic model of this zoo instead of training one.")
+    ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="CPU processes.")] = 2,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda or auto.")] = "auto",
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -74,6 +77,7 @@ def build(
             Setup(settings.architecture, dataset, plugin_files),
             device=device,
             workers=workers,
+            generic_from=generic,
             progress=_Bars(stack),
         )
     if json_:

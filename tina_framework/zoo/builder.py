@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,6 +33,7 @@ from tina_framework.zoo.sampling import TaskSampler
 from tina_framework.zoo.store import (
     FORMAT,
     VERSION,
+    Zoo,
     ZooEntry,
     read_model,
     shard_entries,
@@ -48,6 +50,9 @@ Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total): stages are ``generic`` (epochs) and ``models``."""
 
 _GPU_BATCH = 64
+
+GENERIC_SETTINGS = ("architecture", "dataset", "train_split", "held_out_classes", "seed", "generic")
+"""The settings on which the generic model depends."""
 
 
 def sample_tasks(config: ZooConfig, dataset: Dataset) -> list[Task]:
@@ -72,6 +77,7 @@ def build_zoo(
     *,
     device: torch.device | str = "cpu",
     workers: int = 1,
+    generic_from: Path | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> int:
     """Builds the zoo, or what is missing of it.
@@ -84,6 +90,7 @@ def build_zoo(
         worker_setup: how a CPU process finds architecture and data set again.
         device: where to train.
         workers: CPU processes (ignored on a GPU).
+        generic_from: a zoo whose generic model, made with the same settings, is taken over instead of trained again.
         progress: called after every epoch of the generic model and every model.
 
     Returns:
@@ -97,7 +104,9 @@ def build_zoo(
     _check_folder(folder, config)
     tasks = sample_tasks(config, dataset)
     mine = [shard for shard in range(config.num_shards) if shard % world == rank]
-    if rank == 0 and not (folder / "zoo.json").is_file():
+    if rank == 0 and not (folder / "zoo.json").is_file() and generic_from is not None:
+        _take_generic(folder, config, dataset, generic_from)
+    elif rank == 0 and not (folder / "zoo.json").is_file():
         _generic_stage(folder, config, spec, dataset, device, progress)
     _wait_for(lambda: (folder / "zoo.json").is_file())
     generic = read_safetensors(folder / "generic.safetensors")
@@ -162,19 +171,27 @@ def _generic_stage(
         spec, train, recipe, config.seed, partial, lambda epoch, _: progress("generic", epoch, epochs)
     )
     write_safetensors(folder / "generic.safetensors", state)
-    validation = ImageBank(dataset, "validation", spec, device)
-    figures = generic_figures(spec, state, validation)
-    write_json(
-        folder / "zoo.json",
-        {
-            "format": FORMAT,
-            "version": VERSION,
-            "config": config.to_json(),
-            "class_names": list(dataset.class_names),
-            "figures": {"generic": {"validation": figures}},
-        },
-    )
+    figures = generic_figures(spec, state, ImageBank(dataset, "validation", spec, device))
+    _declare(folder, config, dataset, {"generic": {"validation": figures}})
     partial.unlink(missing_ok=True)
+
+
+def _take_generic(folder: Path, config: ZooConfig, dataset: Dataset, source: Path) -> None:
+    zoo = Zoo.open(source)
+    odd = [name for name in GENERIC_SETTINGS if name in zoo.config.differences(config)]
+    if odd or zoo.class_names != tuple(dataset.class_names):
+        raise ConfigError(
+            f"The generic model of '{source}' was made with other settings ({', '.join(odd) or 'classes'}); "
+            "use the same ones, or leave out --generic to train one."
+        )
+    write_safetensors(folder / "generic.safetensors", zoo.generic)
+    _declare(folder, config, dataset, {"generic": zoo.figures["generic"]})
+
+
+def _declare(folder: Path, config: ZooConfig, dataset: Dataset, figures: dict[str, Any]) -> None:
+    """Writes ``zoo.json``: from now on the folder is a zoo, and other processes may start."""
+    manifest = {"format": FORMAT, "version": VERSION, "config": config.to_json()}
+    write_json(folder / "zoo.json", manifest | {"class_names": list(dataset.class_names), "figures": figures})
 
 
 def generic_figures(spec: ParameterSpec, state: dict[str, Tensor], bank: ImageBank) -> dict[str, float]:
