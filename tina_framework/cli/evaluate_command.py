@@ -1,0 +1,152 @@
+"""``tina evaluate``: accuracy and time of generated models beside honest baselines, on tasks with known splits."""
+
+from __future__ import annotations
+
+import shlex
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["register"]
+
+DEFAULT_METHODS = "tina,generic,selection,average,nearest,fine-tune"
+
+
+class ImageSplit(StrEnum):
+    """Which images networks are measured on."""
+
+    test = "test"
+    validation = "validation"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("evaluate")(evaluate)
+
+
+def evaluate(
+    model: Annotated[str, typer.Option("--model", help="Bundled name, folder or Hub id of a generator.")],
+    dataset: Annotated[str, typer.Option("--dataset", help="Data set, e.g. arrays:FILE.npz, cifar100, shapes.")],
+    tasks: Annotated[Path, typer.Option("--tasks", help="Task file (JSON); 'tina zoo tasks' writes one.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for results.json, results.md and tasks.json.")],
+    methods: Annotated[
+        str,
+        typer.Option(
+            "--methods",
+            help="Comma-separated: tina, random-prompt, generic, selection, average, nearest, fine-tune, p-model. "
+            "Other samplers: tina@STEPS, tina@ddpm:1000. Another base: selection@ZOO.",
+        ),
+    ] = DEFAULT_METHODS,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            "--encoder", help="Encoder, e.g. clip-lite or embedding-table:FILE.npz; by default the model's own."
+        ),
+    ] = None,
+    zoo: Annotated[
+        Path | None,
+        typer.Option("--zoo", help="Folder of the zoo; by default the one the model names, if it is bundled."),
+    ] = None,
+    split: Annotated[ImageSplit, typer.Option("--split", help="Images to measure on.")] = ImageSplit.test,
+    template: Annotated[int, typer.Option("--template", min=0, help="Which of the encoder's prompt templates.")] = 0,
+    fine_tune_tasks: Annotated[
+        int | None, typer.Option("--fine-tune-tasks", min=1, help="Fine-tune on that many tasks of each split only.")
+    ] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Write the accuracy of 'tina' into the model folder's config and card.")
+    ] = False,
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda, mps or auto.")] = "auto",
+    seed: Annotated[int, typer.Option("--seed", help="Seed of generation.")] = 0,
+    json_: Annotated[bool, typer.Option("--json", help="Print results.json instead of a table.")] = False,
+) -> None:
+    """Compare generated models with baselines, and write results.json, results.md and tasks.json.
+
+    Differences are paired, task by task, against 'selection': the generic model with only the task's outputs.
+    docs/evaluation.md defines every method and every field.
+    """
+    from tina_framework.cli.output import console, print_error, print_json, print_table, progress_bar
+    from tina_framework.evaluation.methods import parse_methods
+    from tina_framework.evaluation.record import check_recordable, record_accuracy
+    from tina_framework.evaluation.report import SHORT_COLUMNS, short_tables
+    from tina_framework.evaluation.results import check_output, write_results
+    from tina_framework.evaluation.run import Request
+    from tina_framework.evaluation.run import evaluate as run
+
+    specs = parse_methods(methods)
+    check_output(out)
+    if record:
+        check_recordable(model, [spec.label for spec in specs], split.value, template)
+    options: dict[str, Any] = {
+        "--model": model,
+        "--dataset": dataset,
+        "--tasks": tasks,
+        "--methods": ",".join(spec.label for spec in specs),
+        "--encoder": encoder,
+        "--zoo": zoo,
+        "--split": split.value,
+        "--template": template,
+        "--fine-tune-tasks": fine_tune_tasks,
+        "--out": out,
+        "--device": device,
+        "--seed": seed,
+        "--record": record,
+    }
+    request = Request(
+        model=model,
+        dataset=dataset,
+        tasks=tasks,
+        methods=specs,
+        encoder=encoder,
+        zoo=zoo,
+        image_split=split.value,
+        template=template,
+        fine_tune_tasks=fine_tune_tasks,
+        device=device,
+        seed=seed,
+        command=_command(options),
+    )
+    results = run(request, progress_bar)
+    write_results(out, results)
+    summary = results.summary
+    if record and not record_accuracy(Path(model), summary):
+        print_error("The model's card has no table 'Accuracy of generated models'; only config.json was updated.")
+    if json_:
+        print_json(summary)
+    else:
+        for title, rows in short_tables(summary):
+            print_table(rows, SHORT_COLUMNS, title=title)
+            console.print()
+        for line in _notes(summary):
+            print_error(line)
+        console.print("± is half of the 95 % interval over tasks; differences are paired, in percentage points.")
+        console.print(f"Written to {out}: results.json, results.md, tasks.json.", markup=False, soft_wrap=True)
+
+
+def _notes(summary: Mapping[str, Any]) -> list[str]:
+    """What the reader of the table has to know besides."""
+    lines = [f"Warning: {text}" for text in summary["setup"]["warnings"]]
+    relabelled = summary["setup"]["relabelled_tasks"]
+    if relabelled:
+        lines.append(f"Relabelled tasks: {relabelled}; their split was not what the task file says.")
+    for entry in summary["skipped"]:
+        where = f" on {entry['split']}" if "split" in entry else ""
+        lines.append(f"Not run: {entry['method']}{where}: {entry['reason']}")
+    return lines
+
+
+def _command(options: Mapping[str, Any]) -> str:
+    """The call, for the record: defaults left out, absolute paths cut down to their last part."""
+    from tina_framework.evaluation.sources import portable
+
+    defaults = {"--split": "test", "--template": 0, "--device": "auto", "--seed": 0}
+    words = ["tina", "evaluate"]
+    for name, value in options.items():
+        if value is None or value is False or defaults.get(name) == value:
+            continue
+        words += [name] if value is True else [name, portable(str(value))]
+    return shlex.join(words)

@@ -1,0 +1,214 @@
+"""Runs methods on tasks: accuracies, time and parameters of every network.
+
+Time is that of making a network from a task, not of measuring it. `prepare` is not counted.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+
+import torch
+
+from tina_framework.errors import TinaError
+from tina_framework.evaluation.method import Answer, Method, Missing
+from tina_framework.evaluation.scoring import Scorer
+from tina_framework.zoo.tasks import Task
+
+__all__ = [
+    "Group",
+    "MethodResult",
+    "Progress",
+    "TaskResult",
+    "Timing",
+    "group_of",
+    "run_method",
+    "run_methods",
+    "silent",
+]
+
+Group = tuple[str, int]
+"""(split, class count)."""
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[..., None]]]
+"""progress(description, total) -> a context whose value is called after every `advance(count)`."""
+
+_SINGLES = 5
+_SECONDS_FOR_SINGLES = 10.0
+
+
+def group_of(task: Task) -> Group:
+    """Which tasks a task is reported with."""
+    return task.split or "unknown", len(task.classes)
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """One network on the images of its task."""
+
+    accuracy: float
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds a network, over the tasks of one group.
+
+    Attributes:
+        alone: one task at a time, warm; the median of a few.
+        in_batch: many at a time; None for methods that do one after the other.
+    """
+
+    alone: float
+    in_batch: float | None = None
+
+
+@dataclass
+class MethodResult:
+    """What one method reached.
+
+    Attributes:
+        label: the method as the user wrote it.
+        description: what exactly ran.
+        tasks: one entry a task, in order; None: no network.
+        timings: by group.
+        skipped: (split or None for all, reason).
+    """
+
+    label: str
+    description: str = ""
+    tasks: list[TaskResult | None] = field(default_factory=list)
+    timings: dict[Group, Timing] = field(default_factory=dict)
+    skipped: list[tuple[str | None, str]] = field(default_factory=list)
+
+
+@contextmanager
+def silent(description: str, total: int) -> Iterator[Callable[..., None]]:
+    """Shows nothing."""
+    yield lambda count=1, note="": None
+
+
+def run_methods(
+    methods: Mapping[str, Method], tasks: Sequence[Task], scorer: Scorer, progress: Progress = silent
+) -> list[MethodResult]:
+    """All methods on all tasks; one that cannot run does not stop the others.
+
+    Args:
+        methods: label -> method.
+        tasks: with their splits.
+        scorer: measures.
+        progress: shows how far each method is.
+    """
+    results = []
+    for label, method in methods.items():
+        with progress(label, len(tasks)) as advance:
+            results.append(run_method(label, method, tasks, scorer, advance))
+    return results
+
+
+def run_method(
+    label: str, method: Method, tasks: Sequence[Task], scorer: Scorer, advance: Callable[..., None]
+) -> MethodResult:
+    """One method on all tasks."""
+    result = MethodResult(label, tasks=[None] * len(tasks))
+    try:
+        method.prepare(tasks)
+    except TinaError as error:
+        result.skipped.append((None, str(error)))
+        return result
+    result.description = method.describe()
+    groups: dict[Group, list[int]] = {}
+    for i, task in enumerate(tasks):
+        groups.setdefault(group_of(task), []).append(i)
+    reasons: dict[str, list[str]] = {}
+    for group, members in groups.items():
+        missing = _run_group(result, method, group, members, tasks, scorer, advance)
+        reasons.setdefault(group[0], []).extend(missing)
+    _summarise(result, tasks, reasons)
+    return result
+
+
+def _run_group(
+    result: MethodResult,
+    method: Method,
+    group: Group,
+    members: Sequence[int],
+    tasks: Sequence[Task],
+    scorer: Scorer,
+    advance: Callable[..., None],
+) -> list[str]:
+    """Fills in the results of one group; returns why tasks went without a network."""
+    device = scorer.bank.images.device
+    alone = _time_singles(method, [tasks[i] for i in members], device) if method.batch_size > 1 else None
+    seconds, made = 0.0, 0
+    reasons: list[str] = []
+    for start in range(0, len(members), method.batch_size):
+        chunk = members[start : start + method.batch_size]
+        answers, spent = _ask(method, [tasks[i] for i in chunk], device)
+        networks = 0
+        for i, answer in zip(chunk, answers, strict=True):
+            if isinstance(answer, Missing):
+                if not answer.intended:
+                    reasons.append(answer.reason)
+                continue
+            networks += 1
+            try:
+                accuracy = scorer.accuracy(answer, tasks[i].classes)
+            except TinaError as error:
+                reasons.append(str(error))
+                continue
+            result.tasks[i] = TaskResult(accuracy, answer.num_parameters)
+        if networks:
+            seconds, made = seconds + spent, made + networks
+        advance(len(chunk))
+    if made:
+        each = seconds / made
+        result.timings[group] = Timing(each) if alone is None else Timing(alone, each)
+    return reasons
+
+
+def _ask(method: Method, tasks: Sequence[Task], device: torch.device) -> tuple[list[Answer], float]:
+    """Answers and seconds. Where a whole batch fails, its tasks are tried one by one: one bad name spoils one task."""
+    start = _clock(device)
+    try:
+        answers = method.parameters(tasks)
+    except TinaError as error:
+        if len(tasks) == 1:
+            return [Missing(str(error))], 0.0
+        parts = [_ask(method, [task], device) for task in tasks]
+        return [answers[0] for answers, _ in parts], sum(spent for _, spent in parts)
+    return answers, _clock(device) - start
+
+
+def _time_singles(method: Method, tasks: Sequence[Task], device: torch.device) -> float | None:
+    """Median seconds of a single task, after one that warms up; a few tasks, or fewer if they are slow."""
+    _ask(method, tasks[:1], device)
+    times: list[float] = []
+    for task in tasks[:_SINGLES]:
+        answers, spent = _ask(method, [task], device)
+        if not isinstance(answers[0], Missing):
+            times.append(spent)
+        if sum(times) > _SECONDS_FOR_SINGLES:
+            break
+    return statistics.median(times) if times else None
+
+
+def _clock(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def _summarise(result: MethodResult, tasks: Sequence[Task], reasons: Mapping[str, Sequence[str]]) -> None:
+    """One sentence for each split in which tasks went without a network."""
+    if all(task is None for task in result.tasks):
+        first = next((found[0] for found in reasons.values() if found), "it answered no task")
+        result.skipped.append((None, first))
+        return
+    for split, found in reasons.items():
+        if found:
+            total = sum(1 for task in tasks if group_of(task)[0] == split)
+            result.skipped.append((split, f"{len(found)} of {total} tasks left out; the first because {found[0]}"))

@@ -1,0 +1,91 @@
+"""What an evaluation method is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from tina_framework.errors import ConfigError, TinaError
+from tina_framework.evaluation.scoring import Network
+
+if TYPE_CHECKING:
+    from tina_framework.evaluation.context import Context
+    from tina_framework.zoo.tasks import Task
+
+__all__ = ["Answer", "Method", "MethodUnavailable", "Missing"]
+
+
+class MethodUnavailable(TinaError):
+    """A method lacks what it needs (a zoo, an encoder that knows the names); the others still run."""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Instead of a network: why a method has none for this task.
+
+    Attributes:
+        reason: a clause, for the report.
+        intended: the user asked to leave the task out; not worth a report.
+    """
+
+    reason: str
+    intended: bool = False
+
+
+Answer = Network | Missing
+
+
+class Method:
+    """Answers tasks with networks.
+
+    Subclasses set `name` and override `prepare` and `parameters`. `prepare` does what is done once however many tasks
+    follow (reading the zoo, say); its time is not counted.
+
+    Args:
+        context: images, models and settings of this evaluation.
+        argument: what stands behind ``@`` in the method's name, None if nothing does.
+    """
+
+    name: ClassVar[str]
+    argument_help: ClassVar[str | None] = None
+    """How the argument is written; None: the method takes none."""
+    batch_size: ClassVar[int] = 1
+    """How many tasks `parameters` is given at a time; above 1, the time of a single task is measured besides."""
+
+    def __init__(self, context: Context, argument: str | None = None) -> None:
+        self.context = context
+        self.argument = argument
+
+    @classmethod
+    def check_argument(cls, argument: str | None) -> None:
+        """Refuses an argument before anything is loaded.
+
+        Raises:
+            ConfigError: the argument is malformed, or none is taken.
+        """
+        if argument is not None and cls.argument_help is None:
+            raise ConfigError(f"Method '{cls.name}' takes no argument, but got '@{argument}'; write just '{cls.name}'.")
+        if argument == "":
+            raise ConfigError(
+                f"Method '{cls.name}@' ends in '@'; write '{cls.name}' or '{cls.name}@{cls.argument_help}'."
+            )
+
+    def prepare(self, tasks: Sequence[Task]) -> None:
+        """Once, before the first task; `tasks` are all that will come.
+
+        Raises:
+            MethodUnavailable: what the method needs is not there.
+        """
+
+    def describe(self) -> str:
+        """What exactly runs here, in a few words, for the report; asked after `prepare`."""
+        return ""
+
+    def parameters(self, tasks: Sequence[Task]) -> list[Answer]:
+        """One answer a task, in order; all tasks have the same class count.
+
+        Raises:
+            TinaError: none of these tasks can be answered.
+        """
+        raise NotImplementedError

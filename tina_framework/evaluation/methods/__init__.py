@@ -1,0 +1,71 @@
+"""The methods `tina evaluate` can compare, one a file.
+
+A method is written ``NAME`` or ``NAME@ARGUMENT``: ``tina``, ``tina@ddpm:1000``, ``selection@OTHER_ZOO``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from tina_framework.errors import ConfigError, UnknownNameError
+from tina_framework.evaluation.context import Context
+from tina_framework.evaluation.method import Method
+from tina_framework.evaluation.methods.average import Average
+from tina_framework.evaluation.methods.fine_tune import FineTune
+from tina_framework.evaluation.methods.generic import Generic
+from tina_framework.evaluation.methods.nearest import Nearest
+from tina_framework.evaluation.methods.p_model import PModel
+from tina_framework.evaluation.methods.random_prompt import RandomPrompt
+from tina_framework.evaluation.methods.selection import Selection
+from tina_framework.evaluation.methods.tina import Tina
+from tina_framework.evaluation.sources import portable
+
+__all__ = ["METHODS", "MethodSpec", "parse_methods"]
+
+METHODS: dict[str, type[Method]] = {
+    method.name: method for method in (Tina, RandomPrompt, Generic, Selection, Average, Nearest, FineTune, PModel)
+}
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """One method as the user wrote it."""
+
+    name: str
+    argument: str | None
+
+    @property
+    def label(self) -> str:
+        """How its rows are called; of an absolute path only the last part."""
+        return self.name if self.argument is None else f"{self.name}@{portable(self.argument)}"
+
+    def create(self, context: Context) -> Method:
+        return METHODS[self.name](context, self.argument)
+
+
+def parse_methods(text: str) -> list[MethodSpec]:
+    """``tina,generic,selection`` -> what to run, in that order.
+
+    Raises:
+        UnknownNameError: there is no such method.
+        ConfigError: none is named, one twice, or an argument is malformed.
+    """
+    labels = [part.strip() for part in text.split(",") if part.strip()]
+    if not labels:
+        raise ConfigError(f"--methods names none; choose from {', '.join(METHODS)}.")
+    specs: list[MethodSpec] = []
+    for label in labels:
+        name, at, argument = label.partition("@")
+        if name not in METHODS:
+            close = difflib.get_close_matches(name.lower(), METHODS, n=1)
+            suggestion = f" Did you mean '{close[0]}'?" if close else ""
+            raise UnknownNameError(f"Unknown method '{name}'.{suggestion} Known: {', '.join(METHODS)}.")
+        spec = MethodSpec(name, argument if at else None)
+        METHODS[name].check_argument(spec.argument)
+        if spec.label in {other.label for other in specs}:
+            raise ConfigError(
+                f"--methods names two methods whose rows would both be called '{spec.label}'; drop or rename one."
+            )
+        specs.append(spec)
+    return specs

@@ -1,0 +1,67 @@
+"""*average*: the mean p-Model. What all p-Models have in common, without any personalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from tina_framework.evaluation.context import GenericModel
+from tina_framework.evaluation.method import Answer, Method
+from tina_framework.spec import ParameterSpec
+
+if TYPE_CHECKING:
+    from tina_framework.zoo.store import Zoo
+    from tina_framework.zoo.tasks import Task
+
+__all__ = ["Average", "mean_model"]
+
+
+def mean_model(spec: ParameterSpec, zoo: Zoo) -> tuple[GenericModel, int]:
+    """Shared tensors: the mean over all p-Models. Row of a class: the mean over the p-Models that have it.
+
+    Returns:
+        The mean as a model of all classes, and how many of these no p-Model has (their rows are the generic model's).
+    """
+    names = zoo.class_names
+    number = {name: i for i, name in enumerate(names)}
+    sums: dict[str, Tensor] = {name: torch.zeros_like(tensor.double()) for name, tensor in zoo.generic.items()}
+    counts = torch.zeros(len(names), dtype=torch.float64)
+    for entry in zoo.entries:
+        state = spec.unflatten(zoo.flat(entry.id).double(), len(entry.classes))
+        rows = torch.tensor([number[name] for name in entry.classes])
+        counts[rows] += 1
+        for name, axis in spec.class_axes.items():
+            if axis is None:
+                sums[name] += state[name]
+            else:
+                sums[name].index_add_(axis, rows, state[name])
+    mean = {}
+    for name, axis in spec.class_axes.items():
+        if axis is None:
+            mean[name] = (sums[name] / len(zoo.entries)).float()
+            continue
+        shape = [len(names) if i == axis else 1 for i in range(sums[name].dim())]
+        per_row = counts.view(shape)
+        mean[name] = torch.where(per_row > 0, sums[name] / per_row.clamp(min=1), zoo.generic[name].double()).float()
+    model = GenericModel(mean, names, f"mean of {len(zoo.entries)} p-Models of zoo '{zoo.folder.name}'")
+    return model, int((counts == 0).sum())
+
+
+class Average(Method):
+    """The mean p-Model with the class-mean rows of the task's classes."""
+
+    name = "average"
+
+    def prepare(self, tasks: Sequence[Task]) -> None:
+        zoo = self.context.need_zoo()
+        self.model, self.from_generic = mean_model(self.context.spec, zoo)
+
+    def describe(self) -> str:
+        rest = f", {self.from_generic} rows of the generic model" if self.from_generic else ""
+        return self.model.source + rest
+
+    def parameters(self, tasks: Sequence[Task]) -> list[Answer]:
+        return [self.model.select(self.context.spec, task.classes) for task in tasks]

@@ -1,0 +1,57 @@
+"""*random-prompt*: the generator with random vectors for its prompts. Far from chance means it does not read them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from tina_framework.evaluation.method import MethodUnavailable
+from tina_framework.evaluation.methods.tina import Tina
+from tina_framework.evaluation.vectors import encode_known, unit
+from tina_framework.prompts.resolve import Condition
+
+if TYPE_CHECKING:
+    from tina_framework.zoo.tasks import Task
+
+__all__ = ["RandomPrompt"]
+
+
+class RandomPrompt(Tina):
+    """Every class gets a Gaussian vector with the mean and standard deviation of the encoder's, entry by entry.
+
+    The statistics are those of the unit vectors of all class names of the data set. Keys, and with them the noise that
+    sampling starts from, stay those of the names: nothing but the prompt differs from *tina*. A task's vectors depend
+    on the seed and its classes alone.
+    """
+
+    name = "random-prompt"
+
+    def prepare(self, tasks: Sequence[Task]) -> None:
+        super().prepare(tasks)
+        known, vectors = encode_known(self.encoder, self.context.dataset.class_names, self.context.template)
+        if len(known) < 2:
+            raise MethodUnavailable(f"encoder '{self.encoder.name}' knows fewer than two of the class names")
+        self.mean, self.std = unit(vectors).mean(axis=0), unit(vectors).std(axis=0)
+
+    def describe(self) -> str:
+        return f"random vectors with the mean and spread of the encoder's; {super().describe()}"
+
+    def conditions(self, tasks: Sequence[Task]) -> list[Condition]:
+        return [
+            dataclasses.replace(condition, vectors=self._draw(condition), confidence=None)
+            for condition in super().conditions(tasks)
+        ]
+
+    def _draw(self, condition: Condition) -> npt.NDArray[np.float32]:
+        """(K, E)."""
+        text = json.dumps([self.context.seed, *condition.keys])
+        draws = np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
+        noise = draws.standard_normal((len(condition), len(self.mean)))
+        vectors: npt.NDArray[np.float32] = (self.mean + self.std * noise).astype(np.float32)
+        return vectors

@@ -1,0 +1,33 @@
+"""*selection*: the generic model with only the outputs of the task's classes (Classifier Selection)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tina_framework.evaluation.method import Answer, Method
+from tina_framework.evaluation.sources import read_generic
+
+if TYPE_CHECKING:
+    from tina_framework.zoo.tasks import Task
+
+__all__ = ["Selection"]
+
+
+class Selection(Method):
+    """What needs no generator: everything else has to be better than this."""
+
+    name = "selection"
+    argument_help = "ZOO, MODEL or FILE.safetensors"
+
+    def prepare(self, tasks: Sequence[Task]) -> None:
+        if self.argument is None:
+            self.generic = self.context.need_generic()
+        else:
+            self.generic = read_generic(self.argument, self.context.spec, self.context.dataset.class_names)
+
+    def describe(self) -> str:
+        return f"rows of {self.generic.source}"
+
+    def parameters(self, tasks: Sequence[Task]) -> list[Answer]:
+        return [self.generic.select(self.context.spec, task.classes) for task in tasks]

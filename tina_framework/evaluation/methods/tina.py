@@ -1,0 +1,71 @@
+"""*tina*: the generator under evaluation; *tina@...*: the same with another sampler."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tina_framework.discovery import registries
+from tina_framework.errors import ConfigError
+from tina_framework.evaluation.method import Answer, Method
+from tina_framework.evaluation.scoring import Network
+from tina_framework.prompts.resolve import Condition, resolve_tasks
+
+if TYPE_CHECKING:
+    from tina_framework.zoo.tasks import Task
+
+__all__ = ["Tina", "parse_sampler"]
+
+
+def parse_sampler(text: str) -> tuple[str | None, int | None]:
+    """``20`` -> (None, 20); ``ddpm`` -> (``ddpm``, None); ``ddpm:1000`` -> (``ddpm``, 1000).
+
+    Raises:
+        UnknownNameError: no scheduler has that name.
+        ConfigError: the number of steps is not an integer of at least 1.
+    """
+    name, colon, steps = ("", ":", text) if re.fullmatch(r"[+-]?\d+", text) else text.partition(":")
+    if name:
+        registries().schedulers.entry(name)
+    if colon and not (re.fullmatch(r"\d+", steps) and int(steps) >= 1):
+        raise ConfigError(
+            f"'{text}' does not say how to sample; write STEPS, SCHEDULER or SCHEDULER:STEPS, e.g. ddpm:1000."
+        )
+    return name or None, int(steps) if colon else None
+
+
+class Tina(Method):
+    """Encodes the class names and generates the network, with the generator's defaults or another sampler."""
+
+    name = "tina"
+    argument_help = "[SCHEDULER:]STEPS"
+    batch_size = 64
+
+    @classmethod
+    def check_argument(cls, argument: str | None) -> None:
+        super().check_argument(argument)
+        if argument is not None:
+            parse_sampler(argument)
+
+    def prepare(self, tasks: Sequence[Task]) -> None:
+        self.generator = self.context.generator
+        self.encoder = self.context.encoder
+        scheduler, steps = parse_sampler(self.argument) if self.argument is not None else (None, None)
+        self.settings: dict[str, Any] = {"scheduler": scheduler, "num_inference_steps": steps}
+
+    def describe(self) -> str:
+        config = self.generator.config
+        scheduler = self.settings["scheduler"] or config.scheduler["name"]
+        steps = self.settings["num_inference_steps"] or config.num_inference_steps
+        return f"{scheduler}, {steps} {'step' if steps == 1 else 'steps'}"
+
+    def conditions(self, tasks: Sequence[Task]) -> list[Condition]:
+        """What the generator is asked."""
+        return resolve_tasks([task.classes for task in tasks], self.encoder, self.context.template)
+
+    def parameters(self, tasks: Sequence[Task]) -> list[Answer]:
+        flats = self.generator.generate_parameters(
+            self.conditions(tasks), seed=self.context.seed, batch_size=self.batch_size, **self.settings
+        )
+        return [Network(flat, task.classes) for flat, task in zip(flats, tasks, strict=True)]

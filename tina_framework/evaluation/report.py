@@ -1,0 +1,166 @@
+"""``results.json`` as tables: for the terminal and as Markdown. Percent, with one decimal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["COLUMNS", "SHORT_COLUMNS", "markdown", "short_tables", "table"]
+
+COLUMNS = (
+    "split",
+    "classes",
+    "method",
+    "tasks",
+    "accuracy %",
+    "std",
+    "95 % interval",
+    "vs selection",
+    "s/model",
+    "parameters",
+)
+
+
+SHORT_COLUMNS = ("method", "tasks", "accuracy %", "vs selection", "s/model", "parameters")
+"""For a terminal of 80 columns; ± is half of the 95 % interval."""
+
+
+def table(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One line a row, under `COLUMNS`; accuracies in percent, differences in percentage points."""
+    differences = _against_selection(summary)
+    lines = []
+    for row in summary["rows"]:
+        accuracy = row["accuracy"]
+        lines.append(
+            {
+                "split": row["split"],
+                "classes": str(row.get("num_classes", "all")),
+                "method": row["method"],
+                "tasks": row["num_tasks"],
+                "accuracy %": f"{100 * accuracy['mean']:.1f}",
+                "std": None if accuracy["std"] is None else f"{100 * accuracy['std']:.1f}",
+                "95 % interval": _interval(accuracy["ci95"], ".1f"),
+                "vs selection": _difference(differences.get(_key(row))),
+                "s/model": _seconds(row["seconds_per_model"]),
+                "parameters": None if row["parameters"] is None else f"{row['parameters']:,}",
+            }
+        )
+    return lines
+
+
+def short_tables(summary: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """(title, lines under `SHORT_COLUMNS`) for each split and class count."""
+    differences = _against_selection(summary)
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for row in summary["rows"]:
+        count = row.get("num_classes")
+        title = f"{row['split']}, {'all class counts' if count is None else f'{count} classes'}"
+        difference = differences.get(_key(row))
+        tables.setdefault(title, []).append(
+            {
+                "method": row["method"],
+                "tasks": row["num_tasks"],
+                "accuracy %": _with_half(row["accuracy"], ".1f"),
+                "vs selection": None if difference is None else _with_half(difference, "+.2f"),
+                "s/model": _seconds(row["seconds_per_model"]),
+                "parameters": None if row["parameters"] is None else f"{row['parameters']:,}",
+            }
+        )
+    return list(tables.items())
+
+
+def _with_half(statistics: Mapping[str, Any], form: str) -> str:
+    mean, ends = 100 * statistics["mean"], statistics["ci95"]
+    return f"{mean:{form}}" + ("" if ends is None else f" ± {50 * (ends[1] - ends[0]):{form.lstrip('+')}}")
+
+
+def _against_selection(summary: Mapping[str, Any]) -> dict[tuple[str, str, int | None], Any]:
+    return {_key(entry): entry["difference"] for entry in summary["paired"] if entry["against"] == "selection"}
+
+
+def _key(entry: Mapping[str, Any]) -> tuple[str, str, int | None]:
+    return entry["method"], entry["split"], entry.get("num_classes")
+
+
+def _interval(ends: Sequence[float] | None, form: str) -> str | None:
+    return None if ends is None else f"{100 * ends[0]:{form}} to {100 * ends[1]:{form}}"
+
+
+def _difference(difference: Mapping[str, Any] | None) -> str | None:
+    if difference is None:
+        return None
+    interval = _interval(difference["ci95"], "+.2f")
+    return f"{100 * difference['mean']:+.2f}" + (f" ({interval})" if interval else "")
+
+
+def _seconds(seconds: float) -> str:
+    if seconds >= 10:
+        return f"{seconds:.0f}"
+    return f"{seconds:.2g}" if seconds >= 0.001 else "<0.001"
+
+
+def markdown(summary: Mapping[str, Any]) -> str:
+    """The contents of ``results.md``."""
+    setup = summary["setup"]
+    lines = [f"# Evaluation of {setup['model']['name']}", "", *_table(table(summary), COLUMNS), ""]
+    lines += [
+        "Accuracy in percent, of networks in float32 on the images of their own classes; mean, standard deviation and 95 % t",
+        "interval over tasks. *vs selection*: paired differences in percentage points, with their 95 % interval.",
+        "",
+    ]
+    others = [entry for entry in summary["paired"] if entry["against"] != "selection"]
+    if others:
+        columns = ("split", "classes", "method", "against", "tasks", "difference")
+        rows = [
+            {
+                "split": e["split"],
+                "classes": str(e.get("num_classes", "all")),
+                "method": e["method"],
+                "against": e["against"],
+                "tasks": e["num_tasks"],
+                "difference": _difference(e["difference"]),
+            }
+            for e in others
+        ]
+        lines += ["## Against other bases", "", *_table(rows, columns), ""]
+    if summary["skipped"]:
+        lines += ["## Not run", ""]
+        lines += [f"- {_where(entry)}: {_plain(entry['reason'])}" for entry in summary["skipped"]]
+        lines.append("")
+    lines += ["## Methods", "", *(f"- `{name}`: {_plain(text)}" for name, text in setup["methods"].items()), ""]
+    if setup.get("warnings"):
+        lines += ["## Warnings", "", *(f"- {_plain(text)}" for text in setup["warnings"]), ""]
+    lines += ["## Setup", "", *_setup(setup)]
+    return "\n".join(lines) + "\n"
+
+
+def _where(entry: Mapping[str, Any]) -> str:
+    return f"`{entry['method']}`" + (f" on {entry['split']}" if "split" in entry else "")
+
+
+def _setup(setup: Mapping[str, Any]) -> list[str]:
+    machine, relabelled = setup["machine"], setup["relabelled_tasks"]
+    accelerator = f", {machine['accelerator']}" if machine["accelerator"] else ""
+    return [
+        f"- Command: `{setup['command']}`",
+        f"- Model: {setup['model']['name']}, configuration sha256 `{setup['model']['config_sha256']}`",
+        f"- Data set: {setup['dataset']}, {setup['image_split']} images",
+        f"- Encoder: {setup['encoder']['name']} ({setup['encoder']['space']}), template {setup['encoder']['template']!r}",
+        f"- Seed: {setup['seed']}",
+        f"- Tasks relabelled because training could have seen them: {relabelled}",
+        f"- Program: tina-framework {setup['version']}, torch {machine['torch']}, Python {machine['python']}",
+        f"- Machine: {machine['processor']}, {machine['cores']} cores, {machine['threads']} threads{accelerator}",
+        f"- Date: {setup['date']}",
+    ]
+
+
+def _plain(value: Any) -> str:
+    """Text of others in a line of Markdown: no line breaks, no cell borders."""
+    return " ".join(str(value).split()).replace("|", "\\|")
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[str]:
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    for row in rows:
+        lines.append("| " + " | ".join("–" if row[c] is None else _plain(row[c]) for c in columns) + " |")
+    return lines

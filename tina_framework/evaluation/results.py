@@ -1,0 +1,163 @@
+"""From single measurements to the rows that are reported, and the files that hold them. Accuracies are fractions of 1."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tina_framework.errors import ConfigError
+from tina_framework.evaluation.harness import MethodResult, TaskResult, group_of
+from tina_framework.evaluation.report import markdown
+from tina_framework.evaluation.statistics import paired, summarize
+from tina_framework.files import replacing
+from tina_framework.zoo.tasks import Task
+
+__all__ = ["FILES", "FORMAT", "VERSION", "Results", "assemble", "check_output", "write_results"]
+
+FORMAT = "tina-evaluation"
+VERSION = 1
+FILES = ("results.json", "results.md", "tasks.json")
+_REFERENCE = "selection"
+
+
+@dataclass(frozen=True)
+class Results:
+    """What is written.
+
+    Attributes:
+        summary: the contents of ``results.json``: rows, paired differences, skipped methods, setup.
+        tasks: the contents of ``tasks.json``: every task with the accuracy under each method.
+    """
+
+    summary: dict[str, Any]
+    tasks: dict[str, Any]
+
+
+def assemble(tasks: Sequence[Task], results: Sequence[MethodResult], setup: Mapping[str, Any]) -> Results:
+    """Rows and paired differences of all methods, split by split; where a split mixes class counts, for each besides."""
+    rows, differences = [], []
+    for split, count, members in _groups(tasks):
+        for result in results:
+            row = _row(result, split, count, members, tasks)
+            if row is not None:
+                rows.append(row)
+        for reference in results:
+            if reference.label.partition("@")[0] == _REFERENCE:
+                differences += _differences(results, reference, split, count, members)
+    skipped = [
+        {"method": result.label, "reason": reason} | ({} if split is None else {"split": split})
+        for result in results
+        for split, reason in result.skipped
+    ]
+    summary = {
+        "format": FORMAT,
+        "format_version": VERSION,
+        "rows": rows,
+        "paired": differences,
+        "skipped": skipped,
+        "setup": dict(setup) | {"methods": {r.label: r.description for r in results if r.description}},
+    }
+    return Results(summary, {"tasks": [_task_entry(i, task, results) for i, task in enumerate(tasks)]})
+
+
+def _groups(tasks: Sequence[Task]) -> list[tuple[str, int | None, list[int]]]:
+    """(split, class count, task numbers); a split that mixes counts comes whole first (count None), then by count."""
+    splits: dict[str, dict[int, list[int]]] = {}
+    for i, task in enumerate(tasks):
+        split, count = group_of(task)
+        splits.setdefault(split, {}).setdefault(count, []).append(i)
+    groups: list[tuple[str, int | None, list[int]]] = []
+    for split, counts in splits.items():
+        if len(counts) > 1:
+            groups.append((split, None, sorted(i for members in counts.values() for i in members)))
+        groups += [(split, count, counts[count]) for count in sorted(counts, reverse=True)]
+    return groups
+
+
+def _of(result: MethodResult, members: Sequence[int]) -> dict[int, TaskResult]:
+    """Those of the tasks that have a network."""
+    return {i: found for i in members if (found := result.tasks[i]) is not None}
+
+
+def _row(
+    result: MethodResult, split: str, count: int | None, members: Sequence[int], tasks: Sequence[Task]
+) -> dict[str, Any] | None:
+    found = _of(result, members)
+    if not found:
+        return None
+    row: dict[str, Any] = {"method": result.label, "split": split, "num_tasks": len(found)}
+    if count is not None:
+        row["num_classes"] = count
+    row["accuracy"] = summarize([task.accuracy for task in found.values()]).to_json()
+    timings = [result.timings[group_of(tasks[i])] for i in found]
+    row["seconds_per_model"] = sum(t.alone for t in timings) / len(timings)
+    in_batch = [t.in_batch for t in timings if t.in_batch is not None]
+    if len(in_batch) == len(timings):
+        row["seconds_per_model_in_batch"] = sum(in_batch) / len(in_batch)
+    sizes = {task.parameters for task in found.values()}
+    row["parameters"] = sizes.pop() if len(sizes) == 1 else None
+    return row
+
+
+def _differences(
+    results: Sequence[MethodResult], reference: MethodResult, split: str, count: int | None, members: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Every other method minus the reference, over the tasks both have a network for."""
+    base = _of(reference, members)
+    found = []
+    for result in results:
+        own = _of(result, members)
+        common = [i for i in members if i in base and i in own]
+        if result is reference or not common:
+            continue
+        summary = paired([own[i].accuracy for i in common], [base[i].accuracy for i in common])
+        entry: dict[str, Any] = {"method": result.label, "against": reference.label, "split": split}
+        if count is not None:
+            entry["num_classes"] = count
+        found.append(entry | {"num_tasks": len(common), "difference": summary.to_json()})
+    return found
+
+
+def _task_entry(index: int, task: Task, results: Sequence[MethodResult]) -> dict[str, Any]:
+    accuracy = {r.label: found.accuracy for r in results if (found := r.tasks[index]) is not None}
+    return {"classes": list(task.classes), "split": task.split, "accuracy": accuracy}
+
+
+def check_output(folder: Path) -> None:
+    """Refuses a place that cannot take the files, before hours of work.
+
+    Raises:
+        ConfigError: it is a file, or one of the files to be written is a folder.
+    """
+    existing = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    if not existing.is_dir():
+        raise ConfigError(f"'{existing}' exists and is not a folder; choose another place with --out.")
+    for name in FILES:
+        if (folder / name).is_dir():
+            raise ConfigError(
+                f"'{folder / name}' is a folder, but a file of that name is to be written; choose another place."
+            )
+
+
+def write_results(folder: Path, results: Results) -> None:
+    """Writes all of `FILES`, or none if one cannot be written.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    texts = (_json(results.summary), markdown(results.summary), _json(results.tasks))
+    try:
+        # All temporary files are complete before the first takes its place.
+        with contextlib.ExitStack() as stack:
+            for name, text in zip(FILES, texts, strict=True):
+                stack.enter_context(replacing(folder / name)).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"The results cannot be written to '{folder}' ({error}); choose another place.") from error
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,185 @@
+"""One evaluation from start to end: load, check for leakage, run the methods, put the results together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tina_framework import __version__
+from tina_framework.discovery import registries
+from tina_framework.errors import PromptError, TinaError
+from tina_framework.evaluation.context import Context, GenericModel
+from tina_framework.evaluation.environment import describe_machine, now
+from tina_framework.evaluation.harness import Progress, run_methods, silent
+from tina_framework.evaluation.methods import MethodSpec
+from tina_framework.evaluation.results import Results, assemble
+from tina_framework.evaluation.scoring import Scorer
+from tina_framework.evaluation.sources import find_zoo, open_zoo, portable, recorded
+from tina_framework.files import read_json
+from tina_framework.folders import CONFIG
+from tina_framework.generator import Generator
+from tina_framework.generator_folder import find_folder
+from tina_framework.zoo.images import ImageBank
+from tina_framework.zoo.store import Zoo
+from tina_framework.zoo.tasks import LeakageReport, check_leakage, load_task_file
+
+if TYPE_CHECKING:
+    from tina_framework.interfaces.dataset import Dataset
+
+__all__ = ["Request", "config_sha256", "evaluate"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be evaluated.
+
+    Args:
+        model: bundled name, folder or Hub id of a generator.
+        dataset: spec of a data set.
+        tasks: a task file.
+        methods: what to compare, as `parse_methods` gives it.
+        encoder: spec; None: the generator's default.
+        zoo: folder of a zoo; None: the one that the generator names, if it ships with the package.
+        image_split: ``test`` or ``validation``: which images networks are measured on.
+        template: which of the encoder's prompt templates.
+        fine_tune_tasks: how many tasks of each split *fine-tune* trains on; None: all.
+        device: ``auto``, ``cpu``, ``cuda``, ...
+        seed: of generation.
+        command: how it was asked for, for the record.
+    """
+
+    model: str
+    dataset: str
+    tasks: Path
+    methods: Sequence[MethodSpec]
+    encoder: str | None = None
+    zoo: Path | None = None
+    image_split: str = "test"
+    template: int = 0
+    fine_tune_tasks: int | None = None
+    device: str = "auto"
+    seed: int = 0
+    command: str = ""
+
+
+def evaluate(request: Request, progress: Progress = silent) -> Results:
+    """Runs every method on every task.
+
+    Raises:
+        LeakageError: the task file calls a task unseen that training could have seen.
+        TinaError: something cannot be loaded, or no method at all can run.
+    """
+    dataset: Dataset = registries().datasets.create(request.dataset)
+    task_file = load_task_file(request.tasks, class_names=dataset.class_names)
+    folder = find_folder(request.model)
+    generator = Generator.from_pretrained(folder, device=request.device, encoder=request.encoder)
+    if not Path(request.model).is_dir():
+        generator.name = request.model  # a Hub id is told better by its name than by the folder it was fetched to
+    if request.encoder is not None and not 0 <= request.template < len(generator.encoder.templates):
+        raise PromptError(
+            f"Template number {request.template} does not exist: encoder '{request.encoder}' has "
+            f"{len(generator.encoder.templates)}, counted from 0."
+        )
+    context = _context(request, generator, dataset)
+    report = check_leakage(
+        task_file.tasks,
+        own=task_file.own,
+        trained_classes=generator.config.class_names,
+        trained_class_sets=[entry.classes for entry in context.zoo.entries] if context.zoo else None,
+    )
+    scorer = Scorer(generator.spec, ImageBank(dataset, request.image_split, generator.spec, generator.device))
+    scorer.check(report.tasks)
+    methods = {method.label: method.create(context) for method in request.methods}
+    results = run_methods(methods, report.tasks, scorer, progress)
+    if all(task is None for result in results for task in result.tasks):
+        reasons = "; ".join(f"{result.label}: {result.skipped[0][1]}" for result in results)
+        raise TinaError(f"No method could run, so nothing was written. {reasons}")
+    return assemble(report.tasks, results, _setup(request, context, report, folder))
+
+
+def _context(request: Request, generator: Generator, dataset: Dataset) -> Context:
+    zoo, no_zoo = _zoo(request, generator)
+    generic = None
+    if generator.generic is not None:
+        generic = GenericModel(
+            generator.generic, generator.config.class_names, f"the generic model of generator '{generator.name}'"
+        )
+    elif zoo is not None:
+        generic = GenericModel(zoo.generic, zoo.class_names, f"the generic model of zoo '{zoo.folder.name}'")
+    return Context(
+        generator=generator,
+        dataset=dataset,
+        seed=request.seed,
+        template=request.template,
+        generic=generic,
+        zoo=zoo,
+        fine_tune_tasks=request.fine_tune_tasks,
+        no_generic=f"the model folder holds no generic model, and {no_zoo}",
+        no_zoo=no_zoo,
+    )
+
+
+def _zoo(request: Request, generator: Generator) -> tuple[Zoo | None, str]:
+    """The zoo asked for, else the generator's own; or why there is none."""
+    if request.zoo is not None:
+        return open_zoo(request.zoo, generator.spec), ""
+    folder, reason = find_zoo(generator)
+    if folder is None:
+        return None, reason
+    try:
+        return open_zoo(folder, generator.spec), ""
+    except TinaError as error:
+        return None, str(error)
+
+
+def _warnings(request: Request, context: Context) -> list[str]:
+    if request.image_split != "validation":
+        return []
+    users = {
+        "the zoo's models": context.zoo.config.train_split if context.zoo else None,
+        "the generator": recorded(context.generator.config.training, "train_split"),
+    }
+    return [
+        f"The validation images were training images of {who}; these numbers say nothing about new images."
+        for who, split in users.items()
+        if split == "train+validation"
+    ]
+
+
+def _setup(request: Request, context: Context, report: LeakageReport, folder: Path) -> dict[str, Any]:
+    generator = context.generator
+    return {
+        "command": request.command,
+        "model": {
+            "name": generator.name,
+            "config_sha256": config_sha256(folder),
+            "training": {key: generator.config.training.get(key) for key in ("recipe_sha256", "commit")},
+        },
+        "dataset": portable(request.dataset),
+        "image_split": request.image_split,
+        "encoder": {
+            "name": portable(request.encoder or generator.config.default_encoder),
+            "space": generator.config.condition["space"],
+            "template": request.template,
+        },
+        "zoo": context.zoo.folder.resolve().name if context.zoo else None,
+        "seed": request.seed,
+        "relabelled_tasks": report.relabelled_seen + report.relabelled_validation + report.unseen_classes,
+        "warnings": _warnings(request, context),
+        "version": __version__,
+        "machine": describe_machine(context.device),
+        "date": now(),
+    }
+
+
+def config_sha256(folder: Path) -> str:
+    """SHA-256 of a generator's `config.json`, hashes of its weights included.
+
+    Without its metrics, so that recording figures changes no identity.
+    """
+    values = {key: value for key, value in read_json(folder / CONFIG).items() if key != "metrics"}
+    return hashlib.sha256(json.dumps(values, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

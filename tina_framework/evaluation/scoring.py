@@ -1,0 +1,114 @@
+"""Accuracy of networks given as parameter vectors, in float32, on images that are preprocessed once.
+
+Shapes: N parameters, K outputs, M images of a task, A images of the whole split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from tina_framework.errors import TinaError
+from tina_framework.spec import ParameterSpec
+from tina_framework.zoo.images import ImageBank
+from tina_framework.zoo.tasks import Task
+
+__all__ = ["Network", "Scorer"]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """What a method answers a task with.
+
+    Attributes:
+        flat: (N,) parameters.
+        outputs: the class each of the K outputs stands for. They may be more classes than the task has: choosing one
+            outside the task is then a mistake.
+    """
+
+    flat: Tensor
+    outputs: tuple[str, ...]
+
+    @property
+    def num_parameters(self) -> int:
+        return int(self.flat.numel())
+
+
+class Scorer:
+    """Measures networks of one architecture on one split's images.
+
+    Args:
+        spec: the architecture's parameters.
+        bank: the images to measure on.
+        batch_size: images at a time.
+    """
+
+    def __init__(self, spec: ParameterSpec, bank: ImageBank, batch_size: int = 1000) -> None:
+        self.spec = spec
+        self.bank = bank
+        self.batch_size = batch_size
+        self._modules: dict[int, nn.Module] = {}
+        self._rows: dict[tuple[str, ...], tuple[Tensor, Tensor]] = {}
+        self._whole: tuple[Network, Tensor] | None = None
+
+    def check(self, tasks: Iterable[Task]) -> None:
+        """Looks up the images of all tasks.
+
+        Raises:
+            DataError: the data set lacks a class, or has no image of a task in this split.
+        """
+        for task in tasks:
+            self._images_of(task.classes)
+
+    def accuracy(self, network: Network, classes: Sequence[str]) -> float:
+        """Share of the task's images whose greatest logit is the output of their class: a fraction of 1.
+
+        Raises:
+            DataError: see `check`.
+            TinaError: the network's parameters are not all finite.
+        """
+        rows, slots = self._images_of(tuple(classes))
+        if len(network.outputs) == len(classes):
+            chosen = self._choose(network, self.bank.images[rows])
+        else:
+            chosen = self._choose_everywhere(network)[rows]
+        # Output number of each of the task's classes; -1 (never chosen) where the network has no such output.
+        place = {name: i for i, name in enumerate(network.outputs)}
+        wanted = torch.tensor([place.get(name, -1) for name in classes], device=slots.device)
+        return float((chosen == wanted[slots]).double().mean())
+
+    def _images_of(self, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+        if classes not in self._rows:
+            self._rows[classes] = self.bank.rows(classes)
+        return self._rows[classes]
+
+    def _choose_everywhere(self, network: Network) -> Tensor:
+        """Outputs chosen for all A images, kept: one network with outputs for all classes answers many tasks."""
+        if self._whole is None or self._whole[0] is not network:
+            self._whole = (network, self._choose(network, self.bank.images))
+        return self._whole[1]
+
+    @torch.no_grad()
+    def _choose(self, network: Network, images: Tensor) -> Tensor:
+        """(M, C, H, W) -> (M,) the output with the greatest logit."""
+        num_outputs = len(network.outputs)
+        flat = network.flat.detach().to(images.device, torch.float32)
+        if not bool(flat.isfinite().all()):
+            raise TinaError(
+                f"The network for {', '.join(network.outputs[:3])}, ... has parameters that are not finite; "
+                "it cannot be measured. Sample with another seed, scheduler or number of steps."
+            )
+        state = self.spec.unflatten(flat, num_outputs)
+        module = self._module(num_outputs)
+        parts = [functional_call(module, state, (part,)).argmax(dim=1) for part in images.split(self.batch_size)]
+        return torch.cat(parts)
+
+    def _module(self, num_outputs: int) -> nn.Module:
+        if num_outputs not in self._modules:
+            with torch.device("meta"):
+                self._modules[num_outputs] = self.spec.architecture.build(num_outputs).eval()
+        return self._modules[num_outputs]
