@@ -1,0 +1,175 @@
+"""``tina generate`` from the outside: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tina_framework.classifier import GeneratedClassifier
+from tina_framework.cli.__main__ import main
+
+
+@pytest.fixture
+def tina(tiny_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Runs ``tina generate --model <the tiny one>`` in an empty folder: (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as caught:
+            main(["generate", "--model", str(tiny_folder), "--device", "cpu", *arguments])
+        printed = capsys.readouterr()
+        return int(caught.value.code or 0), printed.out, printed.err
+
+    return run
+
+
+def test_prints_what_it_made(tina: Any) -> None:
+    code, out, err = tina("ant", "bee", "cat")
+    assert code == 0, err
+    assert "ant, bee, cat" in out
+    assert "5,139 (" in out
+    assert "kB on disk" in out
+    assert "saved in:     classifier" in out
+    assert "50.0 % (seen), 25.0 % (unseen-combination), recorded for models made with toy at 3 classes" in out
+    assert "tina classify classifier" in out
+    assert GeneratedClassifier.from_pretrained("classifier").class_names == ("ant", "bee", "cat")
+
+
+def test_says_when_no_accuracy_is_recorded(tina: Any) -> None:
+    code, out, _ = tina("ant", "bee")
+    assert code == 0
+    assert "no figure recorded for models made with toy at 2 classes" in out
+
+
+def test_json(tina: Any) -> None:
+    code, out, _ = tina("ant", "bee", "cat", "--json", "--seed", "3", "--steps", "2", "--out", "a/b")
+    assert code == 0
+    result = json.loads(out)
+    [made] = result["classifiers"]
+    assert made["path"] == str(Path("a") / "b")
+    assert made["class_names"] == ["ant", "bee", "cat"]
+    assert made["parameters"] == 5139
+    assert made["bytes"] == sum(file.stat().st_size for file in Path("a/b").iterdir())
+    assert made["accuracy"] == {"seen": 0.5, "unseen-combination": 0.25}
+    assert result["encoder"] == "toy"
+    assert result["seconds"] > 0
+    provenance = GeneratedClassifier.from_pretrained("a/b").provenance
+    assert provenance["seed"] == 3
+    assert provenance["num_inference_steps"] == 2
+
+
+def test_the_same_seed_writes_the_same_file(tina: Any) -> None:
+    for out, seed in (("one", "1"), ("two", "1"), ("three", "2")):
+        assert tina("ant", "bee", "--seed", seed, "--out", out)[0] == 0
+    one, two, three = (Path(name, "model.safetensors").read_bytes() for name in ("one", "two", "three"))
+    assert one == two
+    assert one != three
+
+
+def test_doubtful_words_are_warned_about(tina: Any) -> None:
+    code, _, err = tina("ant", "mystery thing")
+    assert code == 0
+    assert "Warning: toy is unsure what 'mystery thing' means (confidence 0.10 of 1)" in err
+    assert "'ant'" not in err
+    assert len(json.loads(tina("ant", "mystery thing", "--json")[1])["warnings"]) == 1
+
+
+def test_task_files(tina: Any) -> None:
+    tasks = [["ant", "bee"], ["cat", "dog", "eel"], ["ant", "eel"]]
+    Path("tasks.json").write_text(json.dumps({"tasks": [{"classes": classes} for classes in tasks]}))
+    code, out, err = tina("--tasks", "tasks.json", "--out", "many")
+    assert code == 0, err
+    assert "3 classifiers" in out
+    assert sorted(path.name for path in Path("many").iterdir()) == ["000", "001", "002"]
+    for number, classes in enumerate(tasks):
+        assert list(GeneratedClassifier.from_pretrained(f"many/{number:03d}").class_names) == classes
+    # Again with fewer tasks: nothing of the old ones stays.
+    Path("tasks.json").write_text(json.dumps({"tasks": [{"classes": ["ant", "bee"]}]}))
+    code, out, _ = tina("--tasks", "tasks.json", "--out", "many", "--json")
+    assert code == 0
+    assert [made["path"] for made in json.loads(out)["classifiers"]] == [str(Path("many") / "000")]
+    assert [path.name for path in Path("many").iterdir()] == ["000"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        ([], 2, "Name the classes, or give a task file"),
+        (["ant", "--tasks", "tasks.json"], 2, "one of the two"),
+        (["ant"], 2, "Only one class was named"),
+        (["ant", "Ant"], 2, "the same class"),
+        (["ant", ""], 2, "is empty"),
+        ([f"class {k}" for k in range(11)], 2, "11 classes were named"),
+        (["ant", "bee", "--encoder", "toi"], 2, "Unknown encoder 'toi'"),
+        (["ant", "bee", "--model", "no-such"], 2, "Unknown generator 'no-such'"),
+        (["ant", "bee", "--steps", "5000"], 2, "only 1000 timesteps"),
+        (["--tasks", "missing.json"], 1, "missing.json"),
+        (["ant", "bee", "--device", "abacus"], 2, "Device 'abacus' cannot be used"),
+    ],
+)
+def test_refusals_leave_nothing_behind(tina: Any, arguments: list[str], code: int, sentence: str) -> None:
+    found, out, err = tina(*arguments)
+    assert found == code
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert not out
+    assert not list(Path().iterdir())
+
+
+def test_something_else_in_the_way_is_kept(tina: Any) -> None:
+    Path("classifier").mkdir()
+    Path("classifier/thesis.txt").write_text("precious")
+    code, _, err = tina("ant", "bee")
+    assert code == 2
+    assert "exists and is not a classifier folder" in err
+    assert [path.name for path in Path("classifier").iterdir()] == ["thesis.txt"]
+
+
+def test_a_classifier_in_the_way_is_replaced(tina: Any) -> None:
+    assert tina("ant", "bee")[0] == 0
+    assert tina("cat", "dog")[0] == 0
+    assert GeneratedClassifier.from_pretrained("classifier").class_names == ("cat", "dog")
+    assert [path.name for path in Path().iterdir()] == ["classifier"]
+
+
+def test_a_failure_while_writing_leaves_nothing_behind(tina: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("tasks.json").write_text(json.dumps({"tasks": [{"classes": ["ant", "bee"]}, {"classes": ["ant", "cat"]}]}))
+    save = GeneratedClassifier.save_pretrained
+
+    def fail_at_the_second(self: GeneratedClassifier, folder: Path) -> None:
+        if folder.name == "001":
+            raise OSError(28, "No space left on device")
+        save(self, folder)
+
+    monkeypatch.setattr(GeneratedClassifier, "save_pretrained", fail_at_the_second)
+    code, _, err = tina("--tasks", "tasks.json", "--out", "many")
+    assert code != 0
+    assert "No space left" in err
+    assert [path.name for path in Path().iterdir()] == ["tasks.json"]
+
+
+def test_an_altered_checkpoint_is_one_sentence(tina: Any, tiny_folder: Path) -> None:
+    spoiled = Path(shutil.copytree(tiny_folder, "spoiled"))
+    whole = (spoiled / "model.safetensors").read_bytes()
+    (spoiled / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    code, _, err = tina("ant", "bee", "--model", str(spoiled))
+    assert code == 1
+    assert "truncated or altered" in err
+    assert "Traceback" not in err
+    assert not Path("classifier").exists()
+
+
+def test_shipped_pictures_of_the_classes_are_labelled(tina: Any) -> None:
+    code, out, _ = tina("Apple", "castle", "ant", "--json")
+    assert code == 0
+    shown = json.loads(out)["pictures"]
+    assert {row["truth"] for row in shown} == {"apple", "castle"}
+    assert all(row["answer"] in ("Apple", "castle", "ant") for row in shown)
+    assert all(row["kind"] in ("photograph", "drawing") for row in shown)
+    out = tina("Apple", "castle", "ant")[1]
+    assert f"of {len(shown)} right." in out
+    assert "right." not in tina("ant", "bee")[1]
