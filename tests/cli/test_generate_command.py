@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from tina_framework.classifier import GeneratedClassifier
 from tina_framework.cli.__main__ import main
+from tina_framework.images import read_picture
 
 
 @pytest.fixture
@@ -173,3 +175,29 @@ def test_shipped_pictures_of_the_classes_are_labelled(tina: Any) -> None:
     out = tina("Apple", "castle", "ant")[1]
     assert f"of {len(shown)} right." in out
     assert "right." not in tina("ant", "bee")[1]
+
+
+def test_every_shipped_picture_is_listed_readable_and_credited() -> None:
+    demo = Path(str(resources.files("tina_framework"))) / "demo"
+    listed = json.loads((demo / "pictures.json").read_text())["pictures"]
+    credits = (demo / "CREDITS.md").read_text()
+    assert sorted(entry["file"] for entry in listed) == sorted(
+        p.name for p in demo.iterdir() if p.suffix in (".png", ".jpg")
+    )
+    for entry in listed:
+        assert set(entry) == {"file", "class", "kind"}
+        assert read_picture(demo / entry["file"]).size == (128, 128)
+        assert entry["kind"] == ("drawing" if entry["file"].endswith("-drawing.png") else "photograph")
+        assert entry["kind"] == "drawing" or f"`{entry['file']}`" in credits
+    assert {entry["class"] for entry in listed} == {
+        "apple",
+        "bear",
+        "bicycle",
+        "bus",
+        "castle",
+        "clock",
+        "cloud",
+        "forest",
+        "mountain",
+        "train",
+    }
