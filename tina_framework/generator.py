@@ -17,7 +17,7 @@ from torch import Tensor
 from tina_framework.classifier import GeneratedClassifier
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.discovery import registries
-from tina_framework.errors import ConfigError, DownloadError, PromptError
+from tina_framework.errors import ConfigError, PromptError
 from tina_framework.generator_config import GeneratorConfig
 from tina_framework.generator_folder import (
     GeneratorParts,
@@ -28,6 +28,7 @@ from tina_framework.generator_folder import (
     read_folder,
     write_folder,
 )
+from tina_framework.generator_hub import upload
 from tina_framework.interfaces.encoder import Encoder
 from tina_framework.interfaces.scheduler import NoiseScheduler
 from tina_framework.interfaces.tokenizer import TokenLayout
@@ -120,20 +121,10 @@ class Generator:
         Raises:
             DownloadError: the Hub cannot be reached or refuses.
         """
-        from huggingface_hub import HfApi
-
         with tempfile.TemporaryDirectory() as root:
             folder = Path(root) / "generator"
             self.save_pretrained(folder, card)
-            try:
-                api = HfApi(token=token)
-                api.create_repo(repo_id, private=private, exist_ok=True)
-                return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload generator"))
-            except Exception as error:  # the client's own errors and its transport's
-                raise DownloadError(
-                    f"'{repo_id}' could not be uploaded to the Hub: {(str(error).splitlines() or [type(error).__name__])[0]} "
-                    "Check the name, the login and the connection."
-                ) from error
+            return upload(folder, repo_id, private=private, token=token)
 
     def to(self, device: str | torch.device) -> Generator:
         """Moves the denoiser; returns itself."""

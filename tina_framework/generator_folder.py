@@ -19,11 +19,22 @@ from torch import Tensor
 
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.discovery import registries
-from tina_framework.errors import CheckpointError, ConfigError, DownloadError, PluginError, UnknownNameError
+from tina_framework.errors import CheckpointError, ConfigError, PluginError, UnknownNameError
 from tina_framework.files import check_tensors, read_safetensors, write_json, write_safetensors
-from tina_framework.folders import CONFIG, HASHES, WEIGHTS, check_hash, hashes, holds_only, read_config, writing_folder
+from tina_framework.folders import (
+    CONFIG,
+    HASHES,
+    WEIGHTS,
+    check_hash,
+    hashes,
+    holds_only,
+    is_folder_of,
+    read_config,
+    writing_folder,
+)
 from tina_framework.generator_card import model_card
 from tina_framework.generator_config import FORMAT, FORMAT_VERSION, GeneratorConfig
+from tina_framework.generator_hub import commit_of, download
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.tokenizer import ParameterTokenizer
 from tina_framework.normalizer import Normalizer
@@ -66,7 +77,7 @@ def _pretrained() -> Path:
 def bundled_names() -> list[str]:
     """Names of the generators that ship with the package."""
     root = _pretrained()
-    return sorted(path.parent.name for path in root.glob(f"*/{CONFIG}")) if root.is_dir() else []
+    return sorted(path.name for path in root.iterdir() if is_folder_of(path, FORMAT)) if root.is_dir() else []
 
 
 def find_folder(name: str, revision: str | None = None, local_files_only: bool = False) -> Path:
@@ -82,7 +93,10 @@ def find_folder(name: str, revision: str | None = None, local_files_only: bool =
     if name in bundled_names():
         return _pretrained() / name
     if _HUB_ID.fullmatch(name):
-        return _download(name, revision, local_files_only)
+        # The small file first: a repository of something else is refused before its weights are fetched.
+        folder = download(name, [CONFIG], revision, local_files_only)
+        read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
+        return download(name, _PATTERNS, commit_of(folder) or revision, local_files_only)
     known = bundled_names()
     close = difflib.get_close_matches(name, known, n=1)
     suggestion = f" Did you mean '{close[0]}'?" if close else ""
@@ -90,30 +104,6 @@ def find_folder(name: str, revision: str | None = None, local_files_only: bool =
         f"Unknown generator '{name}'.{suggestion} Bundled: {', '.join(known) or 'none'}. "
         "Otherwise give an existing folder or a Hub id 'owner/name'."
     )
-
-
-def _download(repo: str, revision: str | None, local_files_only: bool) -> Path:
-    def fetch(patterns: list[str], at: str | None) -> Path:
-        from huggingface_hub import snapshot_download
-
-        try:
-            return Path(
-                snapshot_download(repo, revision=at, local_files_only=local_files_only, allow_patterns=patterns)
-            )
-        except Exception as error:  # the client's own errors, its transport's, and the file system's
-            cause = str(error).strip().splitlines() or [type(error).__name__]
-            where = f"'{repo}'" + (f" at revision '{revision}'" if revision else "")
-            kept = " It is not among the files already downloaded." if local_files_only else ""
-            raise DownloadError(
-                f"{where} is no folder here, and could not be fetched from the Hub: {cause[0]}{kept} "
-                "Check the name and the connection."
-            ) from error
-
-    # The small file first: a repository of something else is refused before its weights are fetched.
-    folder = fetch([CONFIG], revision)
-    read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
-    commit = folder.name if re.fullmatch(r"[0-9a-f]{40}", folder.name) else revision
-    return fetch(_PATTERNS, commit)
 
 
 def make_spec(config: GeneratorConfig) -> ParameterSpec:
