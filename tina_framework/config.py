@@ -5,63 +5,24 @@ Names are Accelerate's and transformers' wherever they have one. Nothing here im
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic import BeforeValidator, Field, field_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from tina_framework.config_sources import Settings, closest, from_text, load_settings, none_from_text, weights_from_text
 from tina_framework.denoiser.presets import PRESETS
-from tina_framework.errors import ConfigError
 
 __all__ = ["ENVIRONMENT_PREFIX", "TrainingConfig", "load_config"]
 
 ENVIRONMENT_PREFIX = "TINA_"
 
-
-def _from_text(value: Any) -> Any:
-    """A list or table given as text: JSON, else ``a,b,c`` or ``a:1,b:2`` (what one types in a shell)."""
-    if not isinstance(value, str):
-        return value
-    text = value.strip()
-    if text.startswith(("[", "{")):
-        try:
-            return json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"expected JSON, but {error}") from None
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _weights(value: Any) -> Any:
-    parts = _from_text(value)
-    if not isinstance(parts, list):
-        return parts
-    pairs = [str(part).rpartition(":")[::2] if ":" in str(part) else (str(part), "1") for part in parts]
-    return {name.strip(): weight for name, weight in pairs}
-
-
-def _or_none(value: Any) -> Any:
-    """TOML and shells have no null: ``none`` stands for it."""
-    return None if isinstance(value, str) and value.strip().lower() in ("none", "null", "off") else value
-
-
-Texts = Annotated[list[str], NoDecode, BeforeValidator(_from_text)]
-Optional = BeforeValidator(_or_none)
+Texts = Annotated[list[str], NoDecode, BeforeValidator(from_text)]
+Optional = BeforeValidator(none_from_text)
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -69,7 +30,7 @@ Count = Annotated[int, Field(ge=1)]
 CountOrNone = Annotated[Count | None, Optional]
 
 
-class TrainingConfig(BaseSettings):
+class TrainingConfig(Settings):
     """All settings. Built directly, it reads nothing but its arguments; use `load_config` for files and environment."""
 
     model_config = SettingsConfigDict(
@@ -94,12 +55,12 @@ class TrainingConfig(BaseSettings):
     )
     held_out_classes: Texts = Field([], description="Classes that training never uses (to test on unseen classes).")
     max_classes: Annotated[int, Field(ge=2)] = Field(10, description="Greatest class count the generator can do.")
-    class_counts: Annotated[dict[int, Positive], NoDecode, BeforeValidator(_weights)] = Field(
+    class_counts: Annotated[dict[int, Positive], NoDecode, BeforeValidator(weights_from_text)] = Field(
         {10: 1.0},
         min_length=1,
         description='Class count -> weight in training tasks, e.g. {"10": 2, "5": 1} or 10:2,5:1.',
     )
-    schemes: Annotated[dict[str, Positive], NoDecode, BeforeValidator(_weights)] = Field(
+    schemes: Annotated[dict[str, Positive], NoDecode, BeforeValidator(weights_from_text)] = Field(
         {"random": 1.0}, min_length=1, description="Task scheme -> weight: random, two-superclasses, ten-superclasses."
     )
 
@@ -162,6 +123,7 @@ class TrainingConfig(BaseSettings):
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.999, description="Of the averaged weights, which are validated and exported; warms up as (1 + n) / (10 + n)."
     )
+    gradient_checkpointing: bool = Field(False, description="Recompute activations to save memory; slower.")
     gradient_accumulation_steps: Count = Field(1, description="Parts into which a step's batch is cut to save memory.")
     mixed_precision: Literal["no", "bf16", "fp16"] = Field("no", description="Of the denoiser.")
     target_precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="Of the generated networks.")
@@ -193,21 +155,11 @@ class TrainingConfig(BaseSettings):
         False, description="Store the generic model in the exported folder, to compare with later."
     )
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        *args: PydanticBaseSettingsSource,
-        **others: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings,)  # `load_config` reads the others itself, so that it knows where each value came from
-
     @field_validator("preset")
     @classmethod
     def _known_preset(cls, value: str) -> str:
         if value not in PRESETS:
-            raise ValueError(f"expected one of {', '.join(PRESETS)}.{_closest(value, list(PRESETS))}")
+            raise ValueError(f"expected one of {', '.join(PRESETS)}.{closest(value, list(PRESETS))}")
         return value
 
     def contradictions(self) -> list[tuple[str, str]]:
@@ -246,93 +198,4 @@ def load_config(flags: Mapping[str, Any] | None = None, file: Path | str | None 
     Raises:
         ConfigError: something is wrong; the message names every mistake with its value and where it came from.
     """
-    values: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    for origin, source in (
-        (f"file {file}", _read_toml(file)),
-        ("environment {}", _read_environment()),
-        ("flag --{}", dict(flags or {})),
-    ):
-        for name, value in source.items():
-            values[name] = value
-            shown = f"{ENVIRONMENT_PREFIX}{name.upper()}" if origin.startswith("environment") else name
-            origins[name] = origin.format(shown)
-    try:
-        config = TrainingConfig(**values)
-    except ValidationError as error:
-        raise _config_error([_line(details, values, origins) for details in _one_per_field(error)]) from None
-    wrong = [
-        f"{field} = {_short(getattr(config, field))} ({origins.get(field, 'default')}): {expected}"
-        for field, expected in config.contradictions()
-    ]
-    if wrong:
-        raise _config_error(wrong)
-    return config
-
-
-def _read_toml(file: Path | str | None) -> dict[str, Any]:
-    if file is None:
-        return {}
-    path = Path(file)
-    if not path.is_file():
-        raise ConfigError(f"The configuration file '{path}' does not exist; check the path given with --config.")
-    try:
-        return dict(TomlConfigSettingsSource(TrainingConfig, path)())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The configuration file '{path}' is not TOML: {error}. Correct it.") from None
-
-
-def _read_environment() -> dict[str, Any]:
-    """Our variables. Others may begin with the same prefix; only what looks like a misspelt field is an error."""
-    found = dict(EnvSettingsSource(TrainingConfig)())
-    for variable, value in os.environ.items():
-        name = variable.lower().removeprefix(ENVIRONMENT_PREFIX.lower())
-        ours = variable.upper().startswith(ENVIRONMENT_PREFIX) and name not in TrainingConfig.model_fields
-        if ours and difflib.get_close_matches(name, TrainingConfig.model_fields, n=1, cutoff=0.85):
-            found[name] = value
-    return found
-
-
-def _one_per_field(error: ValidationError) -> list[ErrorDetails]:
-    """A field of several accepted types fails once a type; one line says enough."""
-    return list({details["loc"][:1]: details for details in reversed(error.errors())}.values())[::-1]
-
-
-def _line(details: ErrorDetails, values: Mapping[str, Any], origins: Mapping[str, str]) -> str:
-    name = str(details["loc"][0]) if details["loc"] else "configuration"
-    if details["type"] == "missing":
-        field = TrainingConfig.model_fields[name]
-        return (
-            f"{name} is not set: {_help(field)} Set it with --{name}, {ENVIRONMENT_PREFIX}{name.upper()} or in the file"
-        )
-    where = f"{name} = {_short(values.get(name))} ({origins.get(name, 'default')})"
-    if details["type"] == "extra_forbidden":
-        return f"{where}: there is no such setting.{_closest(name, list(TrainingConfig.model_fields))}"
-    message = details["msg"].removeprefix("Value error, ")
-    expected = message.replace("Input should be ", "expected ").replace("Input should ", "expected to ")
-    inner = [str(part) for part in details["loc"][1:] if str(part) not in ("[key]", "nullable")]
-    entry = (
-        f"entry {inner[0]}: "
-        if inner and get_origin(TrainingConfig.model_fields[name].annotation) in (dict, list)
-        else ""
-    )
-    return f"{where}: {entry}{expected}"
-
-
-def _help(field: FieldInfo) -> str:
-    return field.description or ""
-
-
-def _config_error(lines: list[str]) -> ConfigError:
-    head = "1 setting is wrong:" if len(lines) == 1 else f"{len(lines)} settings are wrong:"
-    return ConfigError("\n".join([head, *(f"  - {line.rstrip('.')}." for line in lines)]))
-
-
-def _short(value: Any) -> str:
-    text = repr(str(value) if isinstance(value, Path) else value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _closest(name: str, known: list[str]) -> str:
-    matches = difflib.get_close_matches(name.replace("-", "_"), known, n=1)
-    return f" Did you mean '{matches[0]}'?" if matches else ""
+    return load_settings(TrainingConfig, flags, file)

@@ -20,7 +20,8 @@ from tina_framework.normalizer import Normalizer
 from tina_framework.spec import ParameterSpec
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.training.data import ConditionBank, ImageBank, load_images
-from tina_framework.training.objectives import DenoiseObjective, Objective, Setting, TaskObjective
+from tina_framework.training.objectives import DenoiseObjective, Objective, TaskObjective
+from tina_framework.training.rows import Setting
 from tina_framework.zoo.sampling import TaskSampler
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import partition_of

@@ -80,11 +80,16 @@ def find_latest(root: Path) -> tuple[Path | None, list[str]]:
 def start_writing(root: Path, step: int) -> Path:
     """An empty folder to write the checkpoint of `step` into; left-overs of earlier attempts are removed."""
     root.mkdir(parents=True, exist_ok=True)
-    for old in root.glob(".step-*.partial"):
+    for old in [*root.glob(".step-*.partial"), *root.glob(".step-*.old")]:
         shutil.rmtree(old)
-    folder = root / f".{checkpoint_name(step)}.partial"
+    folder = partial_folder(root, step)
     folder.mkdir()
     return folder
+
+
+def partial_folder(root: Path, step: int) -> Path:
+    """Where the checkpoint of `step` is written before it gets its name."""
+    return root / f".{checkpoint_name(step)}.partial"
 
 
 def finish(partial: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> Path:
@@ -108,9 +113,14 @@ def finish(partial: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Ma
         }
         write_json(partial / MANIFEST, {"format": "tina-training-checkpoint", "version": 1, "files": files})
         _sync_folder(partial)
-        if final.exists():  # a damaged or unfinished one of the same step, or a repeated save
-            shutil.rmtree(final)
-        partial.rename(final)
+        if final.exists():  # a damaged one of the same step, or one of a course of training that was left
+            replaced = partial.with_name(f".{final.name}.old")
+            shutil.rmtree(replaced, ignore_errors=True)
+            final.rename(replaced)
+            partial.rename(final)
+            shutil.rmtree(replaced)
+        else:
+            partial.rename(final)
         _sync_folder(final.parent)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -121,9 +131,14 @@ def finish(partial: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Ma
     return final
 
 
-def prune(root: Path, keep: int) -> None:
-    """Removes all but the newest `keep` checkpoints."""
-    for folder in list_checkpoints(root)[:-keep]:
+def prune(root: Path, step: int, keep: int) -> None:
+    """Removes all checkpoints but the newest `keep` up to `step`, which was just written.
+
+    Later ones belong to a course of training that was left: it was damaged, or the user went back behind it.
+    """
+    present = list_checkpoints(root)
+    current = [folder for folder in present if folder.name <= checkpoint_name(step)]
+    for folder in set(present) - set(current[-keep:]):
         shutil.rmtree(folder)
 
 

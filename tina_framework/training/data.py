@@ -82,11 +82,11 @@ class ImageBank:
             images = torch.where(flips.to(self.device).view(-1, 1, 1, 1), images.flip(3), images)
         return images
 
-    def draw(self, classes: Sequence[str], number: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Images of a task, the classes balanced, half of them mirrored.
+    def draw(self, classes: Sequence[str], number: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Which images a task gets: the classes balanced, half of the images mirrored.
 
         Returns:
-            (M, C, H, W) and their slots (M,), the place of their class in `classes`.
+            (M,) indices for `take`, (M,) bool flips, and (M,) slots: the place of the image's class in `classes`.
         """
         count = len(classes)
         # M is seldom a multiple of K: who gets one image more is drawn, too.
@@ -98,7 +98,7 @@ class ImageBank:
         for slot, name in enumerate(classes):
             mine, own = slots == slot, self.rows_of(name)
             rows[mine] = own[(places[mine] * len(own)).long()]
-        return self.take(rows, flips), slots.to(self.device)
+        return rows, flips, slots
 
     def all_of(self, classes: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Every image of a task's classes, and their slots."""

@@ -8,85 +8,20 @@ Shapes: B rows, P tokens, D token width, K classes (the greatest count, padded),
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from tina_framework.config import TrainingConfig
 from tina_framework.denoiser.transformer import Denoiser
-from tina_framework.interfaces.tokenizer import TokenLayout
-from tina_framework.normalizer import Normalizer
-from tina_framework.spec import ParameterSpec
 from tina_framework.targets.functional import TargetRunner
-from tina_framework.training.data import ConditionBank, ImageBank
+from tina_framework.training.data import ImageBank
 from tina_framework.training.randomness import generator_at
+from tina_framework.training.rows import Rows, Setting
 from tina_framework.zoo.sampling import TaskSampler
 
-__all__ = ["DenoiseObjective", "Objective", "Rows", "Setting", "TaskObjective", "loss_weights"]
-
-
-@dataclass
-class Rows:
-    """Denoiser inputs of some tasks, and what their objective needs to judge the output.
-
-    Attributes:
-        condition_BKE: (B, K, E), zero in padded slots.
-        class_mask_BK: (B, K) bool.
-        noisy_BPD: (B, P, D) x_t.
-        t_B: (B,) int64.
-        extra: the objective's own.
-    """
-
-    condition_BKE: Tensor
-    class_mask_BK: Tensor
-    noisy_BPD: Tensor
-    t_B: Tensor
-    extra: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Setting:
-    """What the objectives share.
-
-    Attributes:
-        layout: of `max_classes` classes; smaller tasks leave the last slots empty.
-        scheduler: the forward process, with `add_noise`, `predict_original_sample`, `get_velocity`, `alphas_cumprod`.
-    """
-
-    config: TrainingConfig
-    spec: ParameterSpec
-    layout: TokenLayout
-    normalizer: Normalizer
-    scheduler: Any
-    conditions: ConditionBank
-    device: torch.device
-
-    def noise(self, stream: str, step: int, indices: Sequence[int]) -> Tensor:
-        """(B, P, D) standard normal, row by row from its place."""
-        shape = (self.layout.num_tokens, self.layout.token_width)
-        rows = [torch.randn(shape, generator=generator_at(self.config.seed, stream, step, i)) for i in indices]
-        return torch.stack(rows).to(self.device)
-
-    def pad_conditions(self, conditions: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """B tensors (K_b, E) -> (B, K, E) and the class mask (B, K)."""
-        most = self.config.max_classes
-        padded = torch.zeros(len(conditions), most, self.conditions.dim)
-        mask = torch.zeros(len(conditions), most, dtype=torch.bool)
-        for row, condition in enumerate(conditions):
-            padded[row, : len(condition)] = condition
-            mask[row, : len(condition)] = True
-        return padded.to(self.device), mask.to(self.device)
-
-    def draw_condition(self, stream: str, step: int, index: int, classes: Sequence[str]) -> Tensor:
-        """(K, E) of one training row."""
-        return self.conditions.draw(
-            classes,
-            generator_at(self.config.seed, stream, step, index),
-            mixing=self.config.template_mixing,
-            noise=self.config.condition_noise,
-        )
+__all__ = ["DenoiseObjective", "Objective", "TaskObjective", "loss_weights"]
 
 
 class Objective(Protocol):
@@ -151,10 +86,12 @@ class TaskObjective:
             self.images.draw(task, config.images_per_task, generator_at(config.seed, "task-images", step, i))
             for i, task in zip(indices, tasks, strict=True)
         ]
+        # One look-up for all tasks: on a GPU many small ones would cost more than the networks.
+        rows, flips, slots = (torch.cat(parts) for parts in zip(*drawn, strict=True))
         extra = {
             "counts": [len(task) for task in tasks],
-            "images": [d[0] for d in drawn],
-            "labels": [d[1] for d in drawn],
+            "images": self.images.take(rows, flips).split(config.images_per_task),
+            "labels": slots.to(setting.device).split(config.images_per_task),
         }
         return Rows(condition, mask, noisy, t_B, extra)
 

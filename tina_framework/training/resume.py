@@ -45,6 +45,12 @@ def find_checkpoint(config: TrainingConfig, say: Callable[[str], None]) -> Path 
             )
         return None
     if wanted != "latest":
+        elsewhere = Path(wanted).resolve().parent != root.resolve()
+        if elsewhere and checkpoint.list_checkpoints(root) and not config.overwrite_output_dir:
+            raise ConfigError(
+                f"'{config.output_dir}' holds another run than the checkpoint '{wanted}'; choose another output_dir, or "
+                "replace that run (--overwrite_output_dir true)."
+            )
         reason = checkpoint.problem_with(Path(wanted)) if Path(wanted).is_dir() else "there is no such folder"
         if reason is not None:
             raise CheckpointError(f"'{wanted}' cannot be resumed from: {reason}. Use another checkpoint, or 'latest'.")
@@ -65,14 +71,14 @@ def find_checkpoint(config: TrainingConfig, say: Callable[[str], None]) -> Path 
 def contents(trainer: Trainer) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """Tensors by file, and the JSON state."""
     tensors = {
-        "model": {name: p.detach() for name, p in trainer.denoiser.named_parameters()},
-        "ema": trainer.ema.state_dict(),
-        "optimizer": optimizer_tensors(trainer.optimizer.optimizer, trainer.denoiser),
+        "model": {name: p.detach() for name, p in trainer.stepper.denoiser.named_parameters()},
+        "ema": trainer.stepper.ema.state_dict(),
+        "optimizer": optimizer_tensors(trainer.stepper.optimizer.optimizer, trainer.stepper.denoiser),
     }
     scaler = trainer.accelerator.scaler
     state = {
-        "step": trainer.step,
-        "ema_updates": trainer.ema.updates,
+        "step": trainer.stepper.step,
+        "ema_updates": trainer.stepper.ema.updates,
         "seconds": trainer.seconds,
         "best": trainer.best,
         "processes": trainer.accelerator.num_processes,
@@ -91,17 +97,18 @@ def restore(trainer: Trainer, folder: Path) -> None:
     """
     state = read_json(folder / "state.json")
     _check_same(trainer, folder, state)
-    shapes = {name: tuple(p.shape) for name, p in trainer.denoiser.named_parameters()}
+    shapes = {name: tuple(p.shape) for name, p in trainer.stepper.denoiser.named_parameters()}
     weights, average = (read_safetensors(folder / f"{name}.safetensors") for name in ("model", "ema"))
     for tensors, name in ((weights, "model"), (average, "ema")):
         check_tensors(tensors, shapes, f"'{folder / name}.safetensors'")
-    trainer.denoiser.load_state_dict(weights)
-    trainer.ema.load(average, state["ema_updates"])
+    trainer.stepper.denoiser.load_state_dict(weights)
+    trainer.stepper.ema.load(average, state["ema_updates"])
     moments = read_safetensors(folder / "optimizer.safetensors")
-    load_optimizer(trainer.optimizer.optimizer, trainer.denoiser, moments)
+    load_optimizer(trainer.stepper.optimizer.optimizer, trainer.stepper.denoiser, moments)
     if trainer.accelerator.scaler is not None and state["scaler"] is not None:
         trainer.accelerator.scaler.load_state_dict(state["scaler"])
-    trainer.step, trainer.seconds, trainer.best = state["step"], state["seconds"], state["best"]
+    trainer.stepper.step, trainer.seconds, trainer.best = state["step"], state["seconds"], state["best"]
+    trainer.saved_at = state["step"] if folder.resolve().parent == trainer.root.resolve() else None
     checkpoint.set_rng(checkpoint.read_rng(folder, trainer.accelerator.process_index))
 
 

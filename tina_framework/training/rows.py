@@ -1,0 +1,84 @@
+"""Rows: what an objective sends through the denoiser, and what objectives need to make them.
+
+Shapes: B rows, P tokens, D token width, K classes (the greatest count, padded), E condition width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tina_framework.config import TrainingConfig
+from tina_framework.interfaces.tokenizer import TokenLayout
+from tina_framework.normalizer import Normalizer
+from tina_framework.spec import ParameterSpec
+from tina_framework.training.data import ConditionBank
+from tina_framework.training.randomness import generator_at
+
+__all__ = ["Rows", "Setting"]
+
+
+@dataclass
+class Rows:
+    """Denoiser inputs of some tasks, and what their objective needs to judge the output.
+
+    Attributes:
+        condition_BKE: (B, K, E), zero in padded slots.
+        class_mask_BK: (B, K) bool.
+        noisy_BPD: (B, P, D) x_t.
+        t_B: (B,) int64.
+        extra: the objective's own.
+    """
+
+    condition_BKE: Tensor
+    class_mask_BK: Tensor
+    noisy_BPD: Tensor
+    t_B: Tensor
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Setting:
+    """What the objectives share.
+
+    Attributes:
+        layout: of `max_classes` classes; smaller tasks leave the last slots empty.
+        scheduler: the forward process, with `add_noise`, `predict_original_sample`, `get_velocity`, `alphas_cumprod`.
+    """
+
+    config: TrainingConfig
+    spec: ParameterSpec
+    layout: TokenLayout
+    normalizer: Normalizer
+    scheduler: Any
+    conditions: ConditionBank
+    device: torch.device
+
+    def noise(self, stream: str, step: int, indices: Sequence[int]) -> Tensor:
+        """(B, P, D) standard normal, row by row from its place."""
+        shape = (self.layout.num_tokens, self.layout.token_width)
+        rows = [torch.randn(shape, generator=generator_at(self.config.seed, stream, step, i)) for i in indices]
+        return torch.stack(rows).to(self.device)
+
+    def pad_conditions(self, conditions: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """B tensors (K_b, E) -> (B, K, E) and the class mask (B, K)."""
+        most = self.config.max_classes
+        padded = torch.zeros(len(conditions), most, self.conditions.dim)
+        mask = torch.zeros(len(conditions), most, dtype=torch.bool)
+        for row, condition in enumerate(conditions):
+            padded[row, : len(condition)] = condition
+            mask[row, : len(condition)] = True
+        return padded.to(self.device), mask.to(self.device)
+
+    def draw_condition(self, stream: str, step: int, index: int, classes: Sequence[str]) -> Tensor:
+        """(K, E) of one training row."""
+        return self.conditions.draw(
+            classes,
+            generator_at(self.config.seed, stream, step, index),
+            mixing=self.config.template_mixing,
+            noise=self.config.condition_noise,
+        )

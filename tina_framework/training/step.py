@@ -1,0 +1,137 @@
+"""One optimiser step, on one process or several: draws, one forward pass, one backward pass, checks, update."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tina_framework.config import TrainingConfig
+from tina_framework.denoiser.transformer import Denoiser
+from tina_framework.errors import ConfigError, TrainingError
+from tina_framework.interfaces.tokenizer import TokenLayout
+from tina_framework.training.ema import EMA
+from tina_framework.training.objectives import Objective
+from tina_framework.training.optimizer import learning_rate, make_optimizer
+
+__all__ = ["Stepper", "check_batches"]
+
+
+def check_batches(config: TrainingConfig, processes: int) -> None:
+    """Refuses batches that the processes cannot share.
+
+    Raises:
+        ConfigError: a batch size is no multiple of processes x gradient_accumulation_steps.
+    """
+    shares = processes * config.gradient_accumulation_steps
+    for name, weight in (("task_batch_size", config.task_weight), ("denoise_batch_size", config.denoise_weight)):
+        if weight > 0 and getattr(config, name) % shares:
+            raise ConfigError(
+                f"{name} is {getattr(config, name)}, which {processes} process(es) with gradient_accumulation_steps="
+                f"{config.gradient_accumulation_steps} cannot share equally; choose a multiple of {shares}."
+            )
+
+
+class Stepper:
+    """Weights, their average, the optimiser, and what a step does to them.
+
+    Args:
+        config: the run's settings.
+        accelerator: Accelerate's.
+        denoiser: the initial weights, on the accelerator's device.
+        objectives: what to train for.
+        layout: of the tokens.
+
+    Attributes:
+        denoiser: the weights, unwrapped.
+        ema: their average.
+        step: optimiser steps done.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        accelerator: Any,
+        denoiser: Denoiser,
+        objectives: list[Objective],
+        layout: TokenLayout,
+    ) -> None:
+        self.config = config
+        self.accelerator = accelerator
+        self.objectives = objectives
+        self.layout = layout
+        self.denoiser = denoiser
+        self.ema = EMA(denoiser, config.ema_decay)  # copied before `prepare`, which may wrap the forward pass
+        denoiser.enable_checkpointing(config.gradient_checkpointing)
+        self.model, self.optimizer = accelerator.prepare(denoiser, make_optimizer(denoiser, config))
+        self.step = 0
+
+    def train_step(self) -> tuple[dict[str, float], float]:
+        """One step on the global batch number `step`.
+
+        Returns:
+            The mean loss of each objective over all processes, and the norm of the gradient before clipping.
+
+        Raises:
+            TrainingError: a loss or the gradient is not finite; nothing was changed.
+        """
+        parts = self.config.gradient_accumulation_steps
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        totals = [torch.zeros((), device=self.accelerator.device) for _ in self.objectives]
+        for part in range(parts):
+            with self.accelerator.no_sync(self.model) if part < parts - 1 else contextlib.nullcontext():
+                losses = self._losses(part)
+                weighted = [o.weight * loss / parts for o, loss in zip(self.objectives, losses, strict=True)]
+                self.accelerator.backward(torch.stack(weighted).sum())
+                totals = [total + loss.detach() / parts for total, loss in zip(totals, losses, strict=True)]
+        limit = self.config.max_grad_norm if self.config.max_grad_norm is not None else math.inf
+        norm = self.accelerator.clip_grad_norm_(self.denoiser.parameters(), limit)
+        gathered = self.accelerator.gather(torch.stack([*totals, norm.detach()])[None].float()).cpu()
+        self._check_finite(gathered)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.config, self.step)
+        self.optimizer.step()
+        if not self.accelerator.optimizer_step_was_skipped:
+            self.ema.update(self.denoiser)
+        self.step += 1
+        means = gathered.double().mean(0).tolist()
+        return {o.name: mean for o, mean in zip(self.objectives, means, strict=False)}, means[-1]
+
+    def _losses(self, part: int) -> list[Tensor]:
+        """The mean loss of each objective over this process' share number `part` of the batch."""
+        rows = [o.draw(self.step, self._share(o, part), self.denoiser) for o in self.objectives]
+        predicted = self.model(
+            torch.cat([r.condition_BKE for r in rows]),
+            torch.cat([r.class_mask_BK for r in rows]),
+            torch.cat([r.noisy_BPD for r in rows]),
+            torch.cat([r.t_B for r in rows]),
+            self.layout,
+        )
+        split = predicted.split([len(r.t_B) for r in rows])
+        return [o.losses(p, r).mean() for o, p, r in zip(self.objectives, split, rows, strict=True)]
+
+    def _share(self, objective: Objective, part: int) -> range:
+        """Places in the global batch, so that all shares of all processes make up the whole."""
+        parts = self.config.gradient_accumulation_steps
+        size = objective.batch_size // (self.accelerator.num_processes * parts)
+        start = (self.accelerator.process_index * parts + part) * size
+        return range(start, start + size)
+
+    def _check_finite(self, gathered: Tensor) -> None:
+        """Sees the figures of all processes (rows), so that all stop, and at the same step."""
+        # With fp16 an infinite gradient is the loss scaler's business: it skips the step.
+        columns = gathered[:, :-1] if self.config.mixed_precision == "fp16" else gathered
+        bad = torch.nonzero(~columns.isfinite())
+        if not len(bad):
+            return
+        process, column = bad[0].tolist()
+        names = [f"the loss of objective '{o.name}'" for o in self.objectives] + ["the norm of the gradient"]
+        raise TrainingError(
+            f"At step {self.step} {names[column]} became {float(gathered[process, column])} (process {process}); training "
+            f"stopped before the weights were touched. Lower learning_rate (now {self.config.learning_rate:g}) or "
+            "max_grad_norm, and resume from the last checkpoint."
+        )
