@@ -1,0 +1,233 @@
+"""``embedding-table:FILE``: vectors computed beforehand, looked up by class name.
+
+Shapes: M rows of the table, T templates, N texts, E width.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tina_framework.errors import DataError, PromptError
+from tina_framework.interfaces.encoder import Vectors
+
+__all__ = ["EmbeddingTable"]
+
+_CLIP_SPACE = "openai/clip-vit-base-patch32"
+_CLIP_WIDTH = 512
+_SHOWN = 5
+
+
+class EmbeddingTable:
+    """An encoder that knows the names of one file and no others.
+
+    Three layouts are read:
+
+    - generic, ``.npz`` or ``.safetensors``: ``names`` (M,) strings and ``vectors`` (M, E) or (T, M, E), optionally
+      ``templates`` (T,) strings and ``space``, one string. In ``.safetensors``, which stores no strings, ``names`` and
+      ``templates`` are JSON lists in the header's metadata, ``space`` a plain string there.
+    - one array a template, ``.npz``: ``class_names`` (M,) strings; every other array (M, E) is a template, named by its
+      words: ``this_is_a_photo_of_a`` means "This is a photo of a {}".
+    - one template, ``.npz``: ``name`` (M,) strings and ``emb`` (M, E), taken to be "a {}".
+
+    Names are compared without regard to case, hyphens, underscores and surrounding or double spaces. If several rows
+    have one name the first is used and the others are ignored: rows that differ come from different prompts, and
+    their average would be the vector of neither.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        name: ``embedding-table:FILE``.
+        dim: E.
+        space: what the file states; ``openai/clip-vit-base-patch32`` if it states none and E is 512.
+        templates: the prompts that the vectors were computed with.
+        names: the distinct names, as the file spells them, in its order.
+
+    Raises:
+        DataError: the file is missing, damaged, or of none of the layouts.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        source = Path(path).expanduser()
+        self.name = f"embedding-table:{path}"
+        table = _layout(_read(source), f"Embedding table '{source}'")
+        self.templates = table.templates
+        self.space = table.space
+        self.dim = int(table.vectors_TME.shape[2])
+        self._vectors_TME = table.vectors_TME
+        self._row: dict[str, int] = {}
+        for row, name in enumerate(table.names):
+            self._row.setdefault(_fold(name), row)
+        self.names = tuple(table.names[row] for row in self._row.values())
+
+    def encode_text(self, texts: Sequence[str], template: int = 0) -> Vectors:
+        """The rows of N names, (N, E), as they are in the file.
+
+        Raises:
+            PromptError: the table lacks a name, or has no template of that number.
+        """
+        if not 0 <= template < len(self.templates):
+            raise PromptError(
+                f"{self.name} has no template number {template}; it has {len(self.templates)}, counted from 0: "
+                f"{', '.join(repr(t) for t in self.templates)}."
+            )
+        keys = [_fold(text) for text in texts]
+        missing = list(dict.fromkeys(text for text, key in zip(texts, keys, strict=True) if key not in self._row))
+        if missing:
+            raise PromptError(self._lacks(missing))
+        return self._vectors_TME[template, [self._row[key] for key in keys]]
+
+    def _lacks(self, missing: Sequence[str]) -> str:
+        parts = []
+        for text in missing[:_SHOWN]:
+            close = difflib.get_close_matches(_fold(text), self._row, n=3, cutoff=0.6)
+            parts.append(f"'{text}'" + (f" (closest: {', '.join(close)})" if close else ""))
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        return (
+            f"{self.name} lacks {', '.join(parts)}{more}; it can only encode the {len(self._row)} names it holds. "
+            "Use one of them, or an encoder that reads any text (clip-lite, clip-vit-b-32)."
+        )
+
+    def __repr__(self) -> str:
+        return f"EmbeddingTable({self.name!r}, {len(self._row)} names, {len(self.templates)} templates)"
+
+
+def _fold(name: str) -> str:
+    return re.sub(r"[\s_-]+", " ", name.casefold()).strip()
+
+
+@dataclass(frozen=True)
+class _Table:
+    names: tuple[str, ...]
+    vectors_TME: npt.NDArray[np.float32]
+    templates: tuple[str, ...]
+    space: str
+
+
+def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
+    if not path.is_file():
+        raise DataError(f"Embedding table '{path}' does not exist; give a file: embedding-table:FILE.npz.")
+    reader = {".npz": _read_npz, ".safetensors": _read_safetensors}.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"Embedding table '{path}' is neither .npz nor .safetensors; convert it to one of them.")
+    return reader(path)
+
+
+def _read_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"Embedding table '{path}' cannot be read ({_first_line(error)}); write it again with numpy.savez, "
+            "strings as a string array, not as objects."
+        ) from error
+
+
+def _read_safetensors(path: Path) -> dict[str, npt.NDArray[Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as handle:
+            arrays = {name: np.asarray(handle.get_tensor(name)) for name in handle.keys()}  # noqa: SIM118 - no mapping
+            metadata = dict(handle.metadata() or {})
+        for key in ("names", "templates"):
+            if key in metadata:
+                arrays[key] = np.asarray([str(value) for value in json.loads(metadata[key])], dtype=np.str_)
+    except (OSError, SafetensorError, ValueError, TypeError) as error:
+        raise DataError(
+            f"Embedding table '{path}' cannot be read ({_first_line(error)}); write it again, 'names' and 'templates' "
+            "as JSON lists in the metadata."
+        ) from error
+    if "space" in metadata:
+        arrays["space"] = np.asarray(metadata["space"])
+    return arrays
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def _layout(arrays: Mapping[str, npt.NDArray[Any]], source: str) -> _Table:
+    """Finds out which of the three layouts it is, and checks it."""
+    if {"names", "vectors"} <= arrays.keys():
+        names, vectors = arrays["names"], arrays["vectors"]
+        templates = _strings(arrays["templates"], "templates", source) if "templates" in arrays else None
+    elif "class_names" in arrays:
+        names = arrays["class_names"]
+        parts = {key: array for key, array in arrays.items() if array.ndim == 2 and array.dtype.kind == "f"}
+        if len({array.shape for array in parts.values()}) != 1:
+            shapes = ", ".join(f"'{key}' {array.shape}" for key, array in parts.items()) or "none"
+            raise DataError(f"{source}: beside 'class_names' it needs vectors (M, E) of one shape; found {shapes}.")
+        vectors = np.stack(list(parts.values()))
+        templates = tuple(_template_of(key) for key in parts)
+    elif {"name", "emb"} <= arrays.keys():
+        names, vectors, templates = arrays["name"], arrays["emb"], ("a {}",)
+    else:
+        raise DataError(
+            f"{source} has the arrays {', '.join(sorted(arrays)) or '(none)'}; expected 'names' and 'vectors', "
+            "or 'class_names' and one array a template, or 'name' and 'emb'."
+        )
+    return _checked(_strings(names, "names", source), vectors, templates, arrays.get("space"), source)
+
+
+def _template_of(key: str) -> str:
+    """``a`` -> "a {}", ``this_is_a_photo_of_a`` -> "This is a photo of a {}"."""
+    words = key.split("_")
+    return " ".join(words if len(words) == 1 else [words[0].capitalize(), *words[1:]]) + " {}"
+
+
+def _strings(array: npt.NDArray[Any], what: str, source: str) -> tuple[str, ...]:
+    if array.ndim != 1 or array.dtype.kind != "U" or not len(array):
+        raise DataError(f"{source}: '{what}' has shape {array.shape} and type {array.dtype}; expected (M,) strings.")
+    return tuple(str(value) for value in array)
+
+
+def _checked(
+    names: tuple[str, ...],
+    vectors: npt.NDArray[Any],
+    templates: tuple[str, ...] | None,
+    space: npt.NDArray[Any] | None,
+    source: str,
+) -> _Table:
+    vectors_TME = vectors[None] if vectors.ndim == 2 else vectors
+    if vectors_TME.ndim != 3 or vectors_TME.dtype.kind != "f" or vectors_TME.shape[1] != len(names):
+        raise DataError(
+            f"{source}: {len(names)} names, but vectors of shape {vectors.shape} and type {vectors.dtype}; "
+            f"expected ({len(names)}, E) or (T, {len(names)}, E) floats."
+        )
+    if templates is None:
+        # What was in the prompt besides the name is then unknown.
+        templates = tuple("{}" if number == 0 else f"{{}} (template {number})" for number in range(len(vectors_TME)))
+    if len(templates) != len(vectors_TME) or any("{}" not in template for template in templates):
+        raise DataError(
+            f"{source}: templates {', '.join(repr(t) for t in templates)} for {len(vectors_TME)} sets of vectors; "
+            "expected one each, with {} where the name goes."
+        )
+    vectors_TME = vectors_TME.astype(np.float32)
+    usable = np.isfinite(vectors_TME).all(axis=2) & (np.abs(vectors_TME).max(axis=2, initial=0.0) > 0)
+    if not usable.all():
+        row = int(np.flatnonzero(~usable.all(axis=0))[0])
+        raise DataError(f"{source}: the vector of '{names[row]}' is zero or not finite; compute it again.")
+    if any(not _fold(name) for name in names):
+        raise DataError(f"{source}: a name is empty; give every row a name.")
+    if space is not None and (space.ndim != 0 or space.dtype.kind != "U" or not str(space)):
+        raise DataError(f"{source}: 'space' must be one string, the id of the vector space.")
+    width = int(vectors_TME.shape[2])
+    if space is None and width != _CLIP_WIDTH:
+        raise DataError(
+            f"{source} states no 'space' and its vectors are {width} wide; only tables of width {_CLIP_WIDTH} are "
+            f"taken to be of '{_CLIP_SPACE}'. Add 'space'."
+        )
+    return _Table(names, vectors_TME, templates, _CLIP_SPACE if space is None else str(space))
