@@ -50,7 +50,7 @@ class Method:
     name: ClassVar[str]
     argument_help: ClassVar[str | None] = None
     """How the argument is written; None: the method takes none."""
-    batch_size: ClassVar[int] = 1
+    batch_size: int = 1
     """How many tasks `parameters` is given at a time; above 1, the time of a single task is measured besides."""
 
     def __init__(self, context: Context, argument: str | None = None) -> None:

@@ -161,6 +161,19 @@ def test_fine_tune_finds_its_rows_by_name(context: Context, zoo: Zoo) -> None:
     torch.testing.assert_close(answer(FineTune(context), TASK).flat, expected)
 
 
+def test_fine_tune_where_the_zoo_never_met_some_classes(context: Context, zoo: Zoo) -> None:
+    expected = answer(FineTune(context), TASK).flat
+    few = Zoo.open(zoo.folder)
+    kept = torch.tensor([i for i, name in enumerate(zoo.class_names) if name != "ant"])
+    few.generic = context.spec.select_classes(zoo.generic, kept)
+    few.class_names = tuple(name for name in zoo.class_names if name != "ant")
+    context.zoo = few
+    torch.testing.assert_close(answer(FineTune(context), TASK).flat, expected)
+    found = answer(FineTune(context), Task(("ant", "bee")))
+    assert isinstance(found, Missing)
+    assert "no output for 'ant'" in found.reason
+
+
 def _arrays(context: Context) -> Any:
     from tina_framework.interfaces.dataset import ArrayDataset
 

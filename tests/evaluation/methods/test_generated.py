@@ -40,9 +40,17 @@ def test_a_sampler_can_be_chosen(context: Context, tasks: list[Task]) -> None:
     one, two, three = (networks(method, tasks[:1])[0].flat for method in (default, few, ddpm))
     assert not torch.equal(one, two)
     assert not torch.equal(two, three)
+    assert default.batch_size == ddpm.batch_size == 64
     assert default.describe() == "ddim, 4 steps"
     assert few.describe() == "ddim, 2 steps"
     assert ddpm.describe() == "ddpm, 50 steps"
+
+
+def test_many_steps_run_in_smaller_batches(context: Context, tasks: list[Task]) -> None:
+    method = Tina(context, "ddpm:1000")
+    method.prepare(tasks)
+    assert method.batch_size == 16
+    assert Tina.batch_size == 64
 
 
 def test_more_steps_than_the_noise_process_has_are_refused(context: Context, tasks: list[Task]) -> None:

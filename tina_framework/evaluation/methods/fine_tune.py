@@ -41,13 +41,10 @@ class FineTune(Method):
             raise MethodUnavailable(f"{self.context.no_zoo}, and the recipe is the zoo's")
         self.zoo = zoo
         self.chosen = subset(tasks, self.context.fine_tune_tasks)
-        # The zoo's rows in the order of this data set's labels.
-        classes = self.context.dataset.class_names
-        base = GenericModel(zoo.generic, zoo.class_names, f"zoo '{zoo.folder.name}'")
-        lacking = base.missing(classes)
-        if lacking is not None:
-            raise MethodUnavailable(f"the zoo is of another data set: {lacking.reason}")
-        self.start = self.context.spec.select_classes(base.state, base.rows(classes))
+        self.base = GenericModel(zoo.generic, zoo.class_names, f"zoo '{zoo.folder.name}'")
+        # The zoo's rows in the order of this data set's labels. Classes it never met get any row: no task starts there.
+        names = [name if name in zoo.class_names else zoo.class_names[0] for name in self.context.dataset.class_names]
+        self.start = self.context.spec.select_classes(zoo.generic, self.base.rows(names))
         self.bank = ImageBank(self.context.dataset, zoo.config.train_split, self.context.spec, self.context.device)
         self.recipe = SGDRecipe(**zoo.config.model)
 
@@ -64,6 +61,9 @@ class FineTune(Method):
     def _answer(self, task: Task) -> Answer:
         if task not in self.chosen:
             return Missing("not among the tasks to be fine-tuned", intended=True)
+        lacking = self.base.missing(task.classes)
+        if lacking is not None:
+            return lacking
         config = self.zoo.config
         # A seed that no p-Model of the zoo has, unless all share theirs.
         seed = config.model_seed(config.num_models + self.context.seed)

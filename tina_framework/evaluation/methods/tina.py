@@ -35,6 +35,9 @@ def parse_sampler(text: str) -> tuple[str | None, int | None]:
     return name or None, int(steps) if colon else None
 
 
+_MANY_STEPS = 200
+
+
 class Tina(Method):
     """Encodes the class names and generates the network, with the generator's defaults or another sampler."""
 
@@ -53,6 +56,8 @@ class Tina(Method):
         self.encoder = self.context.encoder
         scheduler, steps = parse_sampler(self.argument) if self.argument is not None else (None, None)
         self.settings: dict[str, Any] = {"scheduler": scheduler, "num_inference_steps": steps}
+        if (steps or self.generator.config.num_inference_steps) > _MANY_STEPS:
+            self.batch_size = 16  # a batch takes minutes then, and progress is told after each
 
     def describe(self) -> str:
         config = self.generator.config
