@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -73,6 +74,11 @@ class Trainer:
         check_batches(config, self.accelerator.num_processes)
         self.is_main = bool(self.accelerator.is_main_process)
         self.report = Reporter(config.output_dir, config.max_steps, self.is_main, self._track)
+        if self.accelerator.num_processes == 1 and "MASTER_PORT" in os.environ and "WORLD_SIZE" not in os.environ:
+            self.report.say(
+                "Several processes were asked for, but only this one was started: on a CPU `accelerate launch` needs MPI "
+                "for more. Use `accelerate launch --multi_gpu --num_processes N`, which works on CPUs too, or torchrun."
+            )
         source = resume.find_checkpoint(config, self.report.say)
         self.assembly = assemble(config, self.accelerator.device)
         self.stepper = Stepper(
@@ -131,7 +137,7 @@ class Trainer:
         start, first = time.perf_counter(), stepper.step
         window: list[dict[str, float]] = []
         window_seconds = 0.0
-        while stepper.step < config.max_steps and not self.stop.agreed():
+        while stepper.step < config.max_steps:
             before = time.perf_counter()
             losses, norm = stepper.train_step()
             window.append(losses)
@@ -147,6 +153,8 @@ class Trainer:
             if config.checkpointing_steps and step % config.checkpointing_steps == 0:
                 self._save()
             self.report.advance(step, _note(losses, validation), eta)
+            if self.stop.agreed():
+                break
         if validated != stepper.step:
             validation = self._validate()
         return validation
@@ -232,6 +240,8 @@ def _make_accelerator(config: TrainingConfig) -> Any:
     """Accelerate's object, with its complaints about settings turned into ours."""
     try:
         accelerator = Accelerator(
+            # Accelerate forms a group of CPU processes only when told that the CPU is meant.
+            cpu=not torch.accelerator.is_available(),
             mixed_precision=config.mixed_precision,
             log_with=list(config.report_to) or None,
             project_dir=str(config.output_dir),

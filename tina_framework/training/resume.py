@@ -28,6 +28,8 @@ FREE_SETTINGS = frozenset(
 )  # fmt: skip
 """Settings that may change on resuming. Data, zoo and vectors are compared by content, wherever they lie."""
 
+_MOMENTS = "optimizer.safetensors"
+
 
 def find_checkpoint(config: TrainingConfig, say: Callable[[str], None]) -> Path | None:
     """The checkpoint to start from, None for a fresh start.
@@ -70,11 +72,13 @@ def find_checkpoint(config: TrainingConfig, say: Callable[[str], None]) -> Path 
 
 def contents(trainer: Trainer) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """Tensors by file, and the JSON state."""
-    tensors = {
+    tensors: dict[str, dict[str, Tensor]] = {
         "model": {name: p.detach() for name, p in trainer.stepper.denoiser.named_parameters()},
         "ema": trainer.stepper.ema.state_dict(),
-        "optimizer": optimizer_tensors(trainer.stepper.optimizer.optimizer, trainer.stepper.denoiser),
     }
+    moments = optimizer_tensors(trainer.stepper.optimizer.optimizer, trainer.stepper.denoiser)
+    if moments:  # none before the first step
+        tensors["optimizer"] = moments
     scaler = trainer.accelerator.scaler
     state = {
         "step": trainer.stepper.step,
@@ -103,7 +107,8 @@ def restore(trainer: Trainer, folder: Path) -> None:
         check_tensors(tensors, shapes, f"'{folder / name}.safetensors'")
     trainer.stepper.denoiser.load_state_dict(weights)
     trainer.stepper.ema.load(average, state["ema_updates"])
-    moments = read_safetensors(folder / "optimizer.safetensors")
+    has_moments = (folder / _MOMENTS).is_file()
+    moments = read_safetensors(folder / _MOMENTS) if has_moments or state["step"] > 0 else {}
     load_optimizer(trainer.stepper.optimizer.optimizer, trainer.stepper.denoiser, moments)
     if trainer.accelerator.scaler is not None and state["scaler"] is not None:
         trainer.accelerator.scaler.load_state_dict(state["scaler"])

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tina_framework.config import TrainingConfig
+from tina_framework.errors import ConfigError, DataError, LeakageError
+from tina_framework.files import read_json, write_json
+from tina_framework.training.assembly import assemble, ridge_start
+
+Make = Callable[..., TrainingConfig]
+CPU = torch.device("cpu")
+
+
+def test_ridge_start_solves_the_penalised_least_squares() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, true = torch.randn(30, 5, generator=generator), torch.randn(3, 5, generator=generator)
+    y = x @ true.T + 2.0
+    weight, bias = ridge_start(x, y, 1e-9)
+    torch.testing.assert_close(weight, true, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(bias, torch.full((3,), 2.0), atol=1e-4, rtol=1e-4)
+    strong, centre = ridge_start(x, y, 1e9)
+    torch.testing.assert_close(strong, torch.zeros(3, 5), atol=1e-4, rtol=0)
+    torch.testing.assert_close(centre, y.mean(0))
+
+
+def test_an_untrained_denoiser_says_what_the_ridge_says(make_config: Make) -> None:
+    assembly = assemble(make_config(ridge=1e-6), CPU)
+    seen, setting = assembly.seen_classes, assembly.setting
+    classes = seen[:4]
+    condition, mask = setting.pad_conditions([setting.conditions.of(classes)])
+    with torch.no_grad():
+        tokens = assembly.denoiser(condition, mask, setting.noise("x", 0, [0]), torch.tensor([999]), setting.layout)
+    flat = setting.normalizer.denormalize(setting.layout.scatter(tokens), 4)[0]
+    state = assembly.spec.unflatten(flat, 4)
+    # 24 vectors, 16 dimensions: close to the generic rows, and exactly the generic convolutions.
+    torch.testing.assert_close(state["conv2.weight"], assembly.generic["conv2.weight"])
+    rows = assembly.generic["fc.weight"]
+    assert float((state["fc.weight"] - rows[:4]).square().mean()) < 0.5 * float((rows - rows.mean(0)).square().mean())
+
+
+def test_no_ridge_starts_at_the_base(make_config: Make) -> None:
+    denoiser = assemble(make_config(ridge="none"), CPU).denoiser
+    assert denoiser.skip is not None
+    assert not denoiser.skip.weight.any()
+
+
+def test_skip_only_where_x0_is_predicted(make_config: Make) -> None:
+    assert assemble(make_config(prediction_type="epsilon"), CPU).denoiser.skip is None
+    assert assemble(make_config(tokenizer="chunk"), CPU).denoiser.skip is None
+
+
+def test_the_seed_fixes_the_weights_and_leaves_the_global_generator_alone(make_config: Make) -> None:
+    before = torch.get_rng_state()
+    one, same, other = (assemble(make_config(seed=seed), CPU).denoiser.state_dict() for seed in (1, 1, 2))
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not torch.equal(one["condition.weight"], other["condition.weight"])
+
+
+def test_overrides_of_the_preset(make_config: Make) -> None:
+    sizes = assemble(make_config(hidden_size=32, num_decoder_layers=2, dropout=0.1), CPU).denoiser.config
+    assert (sizes.hidden_size, sizes.num_decoder_layers, sizes.num_encoder_layers, sizes.dropout) == (32, 2, 1, 0.1)
+
+
+def test_held_out_classes_are_nowhere(make_config: Make) -> None:
+    assembly = assemble(make_config(held_out_classes="ant,lion", denoise_weight=0), CPU)
+    assert not {"ant", "lion"} & set(assembly.seen_classes)
+    assert assembly.generic["fc.weight"].shape == (10, 32)
+    assert assembly.seen_superclasses == (1, 2, 3, 0, 1, 2, 3, 0, 1, 2)
+    sampler = assembly.sampler("train", {"random": 1.0}, {4: 1.0})
+    assert not any({"ant", "lion"} & sampler.task(i).class_set for i in range(50))
+
+
+def test_objectives_without_weight_are_left_out(make_config: Make) -> None:
+    assert [o.name for o in assemble(make_config(task_weight=0), CPU).objectives] == ["denoise"]
+    assert [o.name for o in assemble(make_config(denoise_weight=0), CPU).objectives] == ["task"]
+
+
+def changed_zoo(world: Path, tmp_path: Path, change: Callable[[Path], None]) -> Path:
+    folder = tmp_path / "zoo"
+    shutil.copytree(world / "zoo", folder)
+    change(folder)
+    return folder
+
+
+def test_a_model_of_a_reserved_set_is_a_leak(make_config: Make, world: Path, tmp_path: Path) -> None:
+    from tina_framework.zoo.sampling import TaskSampler
+
+    reserved = TaskSampler(make_classes(world), partition="test", class_counts={4: 1.0}).task(0).classes
+
+    def change(folder: Path) -> None:
+        index = read_json(folder / "index.json")
+        entry = next(e for e in index["models"] if len(e["classes"]) == 4)
+        entry["classes"] = list(reserved)
+        write_json(folder / "index.json", index)
+
+    with pytest.raises(LeakageError, match="reserved for test"):
+        assemble(make_config(zoo=changed_zoo(world, tmp_path, change)), CPU)
+
+
+def test_a_zoo_without_models_serves_the_task_objective_alone(make_config: Make, world: Path, tmp_path: Path) -> None:
+    def change(folder: Path) -> None:
+        manifest = read_json(folder / "zoo.json")
+        manifest["config"]["num_models"] = 0
+        write_json(folder / "zoo.json", manifest)
+        (folder / "index.json").unlink()
+
+    zoo = changed_zoo(world, tmp_path, change)
+    assert [o.name for o in assemble(make_config(zoo=zoo, denoise_weight=0), CPU).objectives] == ["task"]
+    with pytest.raises(ConfigError, match="holds no p-Model"):
+        assemble(make_config(zoo=zoo), CPU)
+
+
+def test_a_zoo_of_other_data_is_refused(make_config: Make, world: Path, tmp_path: Path) -> None:
+    def change(folder: Path) -> None:
+        text = (folder / "zoo.json").read_text().replace('"lion"', '"unicorn"')
+        (folder / "zoo.json").write_text(text)
+
+    with pytest.raises(DataError, match="'unicorn'"):
+        assemble(make_config(zoo=changed_zoo(world, tmp_path, change)), CPU)
+
+
+def test_wrong_names_are_config_errors(make_config: Make) -> None:
+    with pytest.raises(ConfigError, match="held_out_classes names 'bat'"):
+        assemble(make_config(held_out_classes="bat"), CPU)
+    with pytest.raises(ConfigError, match="Unknown tokenizer 'class-rows'"):
+        assemble(make_config(tokenizer="class-rows"), CPU)
+
+
+def make_classes(world: Path) -> list[str]:
+    names: list[str] = json.loads((world / "zoo" / "zoo.json").read_text())["class_names"]
+    return names

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tina_framework.discovery import registries
+from tina_framework.errors import ConfigError, DataError
+from tina_framework.training.data import ConditionBank, ImageBank, load_images
+from tina_framework.training.randomness import generator_at
+
+TASK = ("cat", "ant", "lion")
+
+
+@pytest.fixture
+def bank(world: Path) -> ImageBank:
+    dataset = registries().datasets.create(f"arrays:{world / 'data.npz'}")
+    architecture = registries().architectures.create("cnn-2layer")
+    return ImageBank(load_images(dataset, "train"), dataset.class_names, architecture)
+
+
+@pytest.fixture
+def conditions(world: Path) -> ConditionBank:
+    names = np.load(world / "table.npz")["names"].tolist()
+    return ConditionBank(names, [f"embedding-table:{world / 'table.npz'}"], names[:10])
+
+
+def test_both_parts_of_the_training_images(world: Path) -> None:
+    dataset = registries().datasets.create(f"arrays:{world / 'data.npz'}")
+    both = load_images(dataset, "train+validation")
+    assert len(both) == 240
+    assert Counter(both.labels.tolist()) == dict.fromkeys(range(12), 20)
+
+
+def test_drawn_images_are_balanced_and_of_their_class(bank: ImageBank) -> None:
+    rows, flips, slots = bank.draw(TASK, 20, generator_at(0, "x", 0))
+    assert sorted(Counter(slots.tolist()).values()) == [6, 7, 7]
+    assert 0 < int(flips.sum()) < 20
+    for row, slot in zip(rows, slots, strict=True):
+        assert int(row) in bank.rows_of(TASK[slot]).tolist()
+
+
+def test_take_mirrors_where_asked(bank: ImageBank) -> None:
+    rows = torch.tensor([3, 3])
+    plain, mirrored = bank.take(rows, torch.tensor([False, True]))
+    assert torch.equal(plain, bank.take(rows)[0])
+    assert torch.equal(mirrored, plain.flip(2))
+    assert not torch.equal(mirrored, plain)
+
+
+def test_all_images_of_a_task(bank: ImageBank) -> None:
+    images, slots = bank.all_of(TASK)
+    assert images.shape == (54, 3, 32, 32)
+    assert torch.equal(slots, torch.arange(3).repeat_interleave(18))
+    with pytest.raises(DataError, match="no image of the class 'unicorn'"):
+        bank.all_of(("cat", "unicorn"))
+
+
+def test_the_fingerprint_sees_one_pixel(world: Path) -> None:
+    dataset = registries().datasets.create(f"arrays:{world / 'data.npz'}")
+    architecture = registries().architectures.create("cnn-2layer")
+    data = load_images(dataset, "train")
+    before = ImageBank(data, dataset.class_names, architecture).fingerprint
+    data.images[5, 0, 0, 0] ^= 1
+    assert ImageBank(data, dataset.class_names, architecture).fingerprint != before
+
+
+def test_conditions_are_centred_on_the_classes_trained_on(conditions: ConditionBank) -> None:
+    assert conditions.unit_VKE.shape == (2, 12, 16)
+    fitted = torch.cat([conditions.of(conditions.class_names[:10], template) for template in (0, 1)])
+    torch.testing.assert_close(fitted.mean(0), torch.zeros(16), atol=1e-5, rtol=0)
+    assert float(fitted.norm(dim=1).mean()) == pytest.approx(4.0, abs=1e-4)  # sqrt(E)
+
+
+def test_without_mixing_every_class_gets_one_template(conditions: ConditionBank) -> None:
+    drawn = conditions.draw(TASK * 1, generator_at(0, "c", 1), mixing=False, noise=0.0)
+    choices = torch.stack([conditions.of(TASK, template) for template in (0, 1)])
+    distance = (drawn - choices).norm(dim=2).min(dim=0).values
+    torch.testing.assert_close(distance, torch.zeros(3), atol=1e-4, rtol=0)
+
+
+def test_mixing_draws_points_between_templates(conditions: ConditionBank) -> None:
+    between = 0
+    choices = torch.stack([conditions.of(TASK, template) for template in (0, 1)])
+    for i in range(40):
+        drawn = conditions.draw(TASK, generator_at(0, "c", i), mixing=True, noise=0.0)
+        between += int(((drawn - choices).norm(dim=2).min(dim=0).values > 1e-3).sum())
+    assert 35 < between < 85  # half of 120
+
+
+def test_noise_has_the_length_asked_for(conditions: ConditionBank) -> None:
+    ratios = []
+    for i in range(60):
+        clean = conditions.draw(TASK, generator_at(0, "c", i), mixing=True, noise=0.0)
+        noisy = conditions.draw(TASK, generator_at(0, "c", i), mixing=True, noise=0.3)
+        ratios.append((noisy - clean).norm(dim=1) / clean.norm(dim=1))
+    assert float(torch.cat(ratios).mean()) == pytest.approx(0.3, rel=0.1)
+
+
+def test_encoders_of_two_spaces_are_refused(world: Path, tmp_path: Path) -> None:
+    names = np.load(world / "table.npz")["names"]
+    np.savez(tmp_path / "other.npz", names=names, vectors=np.random.default_rng(1).normal(size=(12, 16)), space="other")
+    specs = [f"embedding-table:{world / 'table.npz'}", f"embedding-table:{tmp_path / 'other.npz'}"]
+    with pytest.raises(ConfigError, match=r"different spaces: .*toy, 16 wide.*other, 16 wide"):
+        ConditionBank(names.tolist(), specs, names.tolist())

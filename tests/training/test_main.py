@@ -1,0 +1,112 @@
+"""The command lines, in one process and in two."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tina_framework.training.__main__ import main
+
+
+def words(settings: dict[str, Any], **changes: Any) -> list[str]:
+    return [part for name, value in {**settings, **changes}.items() for part in (f"--{name}", str(value))]
+
+
+def losses(folder: Path) -> list[list[float]]:
+    rows = map(json.loads, (folder / "log.jsonl").read_text().splitlines())
+    return [
+        [row["loss"], row["task_loss"], row["denoise_loss"], row["grad_norm"]] for row in rows if row["kind"] == "train"
+    ]
+
+
+def test_a_run_from_file_and_flags(
+    settings: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "recipe.toml"
+    file.write_text("\n".join(f'{name} = "{value}"' for name, value in settings.items()))
+    assert main(["--config", str(file), "--max-steps", "1"]) == 0
+    assert capsys.readouterr().out == f"Generator after 1 steps: {tmp_path / 'run' / 'generator'}\n"
+
+
+def test_help_and_mistakes(settings: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "--learning_rate NUMBER" in capsys.readouterr().out
+    assert main(words(settings, learning_rate="fast", seed=-1, nope=1)) == 2
+    assert capsys.readouterr().err.startswith("Error: 3 settings are wrong:")
+    assert main(words(settings, zoo="nowhere")) == 1
+    assert "'nowhere' is not a zoo" in capsys.readouterr().err
+
+
+def test_tina_train_is_the_same_door(settings: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    import typer
+    from typer.testing import CliRunner
+
+    from tina_framework.cli.train_command import register
+    from tina_framework.errors import ConfigError
+
+    app = typer.Typer()
+    register(app)
+
+    @app.command()
+    def other() -> None:
+        """A second command, or Typer would fold the only one into the application."""
+
+    shown = CliRunner().invoke(app, ["train", "--help"])
+    assert "--learning_rate NUMBER" in shown.output
+    result = CliRunner().invoke(app, ["train", *words(settings, dropout=2)])
+    assert isinstance(result.exception, ConfigError)
+    assert "dropout = '2' (flag --dropout)" in str(result.exception)
+
+
+def launch(processes: int, arguments: list[str]) -> None:
+    launcher = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+    ]
+    launcher += ["--num_processes", str(processes), "--dynamo_backend", "no", "--num_cpu_threads_per_process", "1"]
+    if processes > 1:
+        launcher += ["--multi_gpu", "--main_process_port", "0"]  # on a machine without GPU: gloo between CPU processes
+    done = subprocess.run(
+        [*launcher, "-m", "tina_framework.training", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_losses_of_one(settings: dict[str, Any], tmp_path: Path) -> None:
+    common = {"max_steps": 24, "num_validation_tasks": 4, "tokenizer": "class-row", "learning_rate": 0.001}
+    launch(1, words(settings, **common, output_dir=tmp_path / "one"))
+    launch(2, words(settings, **common, output_dir=tmp_path / "two"))
+    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert len(one) == len(two) == 24
+    for a, b in zip(one, two, strict=True):
+        assert a == pytest.approx(b, rel=2e-4)
+    folder = tmp_path / "two" / "checkpoints" / "step-00000024"
+    assert (folder / "rng-00001.safetensors").is_file()
+    launch(2, words(settings, **common, output_dir=tmp_path / "two", resume_from_checkpoint="latest"))
+    again = words(settings, **common, output_dir=tmp_path / "two", resume_from_checkpoint="latest")
+    refused = subprocess.run(
+        [sys.executable, "-m", "tina_framework.training", *again],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert "2 processes (now 1)" in refused.stderr

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from tina_framework.config import TrainingConfig
+from tina_framework.training.assembly import Assembly, assemble
+from tina_framework.training.objectives import DenoiseObjective, TaskObjective, loss_weights
+from tina_framework.zoo.tasks import partition_of
+
+Make = Callable[..., TrainingConfig]
+CPU = torch.device("cpu")
+
+
+def parts(config: TrainingConfig) -> tuple[Assembly, TaskObjective, DenoiseObjective]:
+    assembly = assemble(config, CPU)
+    with torch.no_grad():  # an untrained denoiser says zero to everything
+        for i, parameter in enumerate(assembly.denoiser.parameters()):
+            generator = torch.Generator().manual_seed(i)
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    task, denoise = assembly.objectives
+    assert isinstance(task, TaskObjective)
+    assert isinstance(denoise, DenoiseObjective)
+    return assembly, task, denoise
+
+
+def predict(assembly: Assembly, rows: Any) -> torch.Tensor:
+    return assembly.denoiser(rows.condition_BKE, rows.class_mask_BK, rows.noisy_BPD, rows.t_B, assembly.setting.layout)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("prediction_type", ["sample", "epsilon", "v_prediction"])
+def test_the_task_gradient_is_that_of_plain_autograd(make_config: Make, prediction_type: str) -> None:
+    assembly, task, _ = parts(make_config(prediction_type=prediction_type))
+    setting, parameters = assembly.setting, list(assembly.denoiser.parameters())
+    rows = task.draw(3, range(4), assembly.denoiser)
+    assert {3, 4} == set(rows.extra["counts"])
+    ours = torch.autograd.grad(task.losses(predict(assembly, rows), rows).mean(), parameters, allow_unused=True)
+
+    predicted, losses = predict(assembly, rows), []
+    for i, count in enumerate(rows.extra["counts"]):
+        x0 = setting.scheduler.predict_original_sample(predicted[i : i + 1], rows.t_B[i], rows.noisy_BPD[i : i + 1])
+        layout = assembly.tokenizer.layout(setting.spec, count, 4)
+        flat = setting.normalizer.denormalize(layout.scatter(x0[:, : layout.num_tokens])[0], count)
+        state = setting.spec.unflatten(flat, count)
+        with torch.device("meta"):
+            module = setting.spec.architecture.build(count)
+        losses.append(
+            F.cross_entropy(functional_call(module, state, (rows.extra["images"][i],)), rows.extra["labels"][i])
+        )
+    direct = torch.autograd.grad(torch.stack(losses).mean(), parameters, allow_unused=True)
+    for mine, theirs in zip(ours, direct, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_task_rows_start_from_noise_or_from_the_own_forecast(make_config: Make) -> None:
+    assembly, task, _ = parts(make_config(rollout_probability=0.5))
+    rows = task.draw(0, range(32), assembly.denoiser)
+    noise = assembly.setting.noise("task-noise", 0, range(32))
+    fresh = rows.t_B == 999
+    assert 4 < int(fresh.sum()) < 28
+    assert torch.equal(rows.noisy_BPD[fresh], noise[fresh])
+    # At little noise a rolled-out row is almost the forecast itself.
+    with torch.no_grad():
+        rows.noisy_BPD, late = noise, torch.full_like(rows.t_B, 999)
+        forecast = assembly.denoiser(rows.condition_BKE, rows.class_mask_BK, noise, late, assembly.setting.layout)
+    again = task.draw(0, range(32), assembly.denoiser)
+    real = assembly.setting.layout.element_mask(rows.class_mask_BK)
+    a = assembly.setting.scheduler.alphas_cumprod[again.t_B[~fresh]].view(-1, 1, 1)
+    left_over = (again.noisy_BPD[~fresh] - a.sqrt() * forecast[~fresh]) / (1 - a).sqrt()
+    assert float(left_over[real[~fresh]].std()) == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize(("probability", "share"), [(0.0, 1.0), (1.0, 0.0)])
+def test_rollout_probability_at_its_ends(make_config: Make, probability: float, share: float) -> None:
+    assembly, task, _ = parts(make_config(rollout_probability=probability))
+    rows = task.draw(0, range(8), assembly.denoiser)
+    assert float((rows.t_B == 999).float().mean()) == share
+
+
+def test_tasks_are_of_the_train_partition_and_new_every_step(make_config: Make) -> None:
+    assembly, task, _ = parts(make_config())
+    drawn = [task.sampler.task(i) for i in range(40)]
+    assert {partition_of(t.classes) for t in drawn} == {"train"}
+    first, second = (task.draw(step, range(4), assembly.denoiser) for step in (0, 1))
+    assert not torch.equal(first.condition_BKE, second.condition_BKE)
+
+
+def test_rows_do_not_depend_on_how_the_batch_is_cut(make_config: Make) -> None:
+    assembly, task, denoise = parts(make_config())
+    for objective in (task, denoise):
+        whole = objective.draw(5, range(4), assembly.denoiser)
+        halves = [objective.draw(5, part, assembly.denoiser) for part in (range(2), range(2, 4))]
+        for name in ("condition_BKE", "class_mask_BK", "t_B"):
+            assert torch.equal(getattr(whole, name), torch.cat([getattr(h, name) for h in halves]))
+        torch.testing.assert_close(whole.noisy_BPD, torch.cat([h.noisy_BPD for h in halves]))
+        losses = [objective.losses(predict(assembly, h), h) for h in halves]
+        torch.testing.assert_close(objective.losses(predict(assembly, whole), whole), torch.cat(losses))
+
+
+def classes_of(assembly: Assembly, rows: Any, row: int) -> tuple[str, ...]:
+    """The class names a row was given, found by its conditions (no mixing, no noise)."""
+    bank = assembly.setting.conditions
+    known = torch.stack([bank.of(bank.class_names, template) for template in (0, 1)])
+    shown = rows.condition_BKE[row][rows.class_mask_BK[row]]
+    nearest = torch.cdist(shown, known.flatten(0, 1)).argmin(dim=1) % len(bank.class_names)
+    return tuple(bank.class_names[k] for k in nearest)
+
+
+@pytest.mark.parametrize("prediction_type", ["sample", "epsilon", "v_prediction"])
+@pytest.mark.parametrize("tokenizer", ["class-row", "chunk"])
+def test_the_denoise_target_is_the_model_of_the_prompt(make_config: Make, prediction_type: str, tokenizer: str) -> None:
+    config = make_config(
+        prediction_type=prediction_type, tokenizer=tokenizer, template_mixing=False, condition_noise=0, beta_end=0.003
+    )
+    assembly, _, denoise = parts(config)
+    setting, spec = assembly.setting, assembly.setting.spec
+    models = {frozenset(e.classes): e for e in assembly.zoo.entries}
+    rows = denoise.draw(0, range(8), assembly.denoiser)
+    torch.testing.assert_close(denoise.losses(rows.extra["target"], rows), torch.zeros(8))
+    clean = setting.scheduler.predict_original_sample(rows.extra["target"], rows.t_B, rows.noisy_BPD)
+    flats = setting.normalizer.denormalize(setting.layout.scatter(clean), 4)
+    for row in range(8):
+        classes = classes_of(assembly, rows, row)
+        entry = models[frozenset(classes)]
+        order = torch.tensor([entry.classes.index(name) for name in classes])
+        stored = spec.unflatten(assembly.zoo.flat(entry.id), len(classes))
+        expected = spec.flatten(spec.select_classes(stored, order), len(classes))
+        torch.testing.assert_close(spec.narrow(flats[row], 4, len(classes)), expected, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("tokenizer", "shuffled"), [("class-row", False), ("chunk", True)])
+def test_class_order_is_shuffled_only_where_it_matters(make_config: Make, tokenizer: str, shuffled: bool) -> None:
+    assembly, _, denoise = parts(make_config(tokenizer=tokenizer, template_mixing=False, condition_noise=0))
+    stored = {frozenset(e.classes): e.classes for e in assembly.zoo.entries}
+    rows = denoise.draw(0, range(60), assembly.denoiser)
+    shown = [classes_of(assembly, rows, row) for row in range(60)]
+    assert any(classes != stored[frozenset(classes)] for classes in shown) == shuffled
+    assert any(classes == stored[frozenset(classes)] for classes in shown)
+
+
+def test_every_row_weighs_the_same_and_padding_nothing(make_config: Make) -> None:
+    assembly, _, denoise = parts(make_config())
+    rows = denoise.draw(0, range(12), assembly.denoiser)
+    assert len(set(rows.class_mask_BK.sum(1).tolist())) == 2
+    losses = denoise.losses(rows.extra["target"] + 2.0, rows)
+    torch.testing.assert_close(losses, torch.full((12,), 4.0))
+    real = assembly.setting.layout.element_mask(rows.class_mask_BK)
+    wild = rows.extra["target"] + torch.where(real, 0.0, 1e6)
+    torch.testing.assert_close(denoise.losses(wild, rows), torch.zeros(12))
+
+
+def test_snr_weights(make_config: Make) -> None:
+    alphas = torch.tensor([0.99, 0.5, 0.1])
+    snr = alphas / (1 - alphas)
+    assert torch.equal(loss_weights(alphas, make_config()), torch.ones(3))
+    expected = torch.tensor([1.0, 1.0 / 5, float(snr[2]) / 5])
+    torch.testing.assert_close(loss_weights(alphas, make_config(snr_gamma=5)), expected)
+    torch.testing.assert_close(
+        loss_weights(alphas, make_config(snr_gamma=5, prediction_type="epsilon")), expected / snr
+    )
+    torch.testing.assert_close(
+        loss_weights(alphas, make_config(snr_gamma=5, prediction_type="v_prediction")), expected / (snr + 1)
+    )

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from tina_framework.config import TrainingConfig
+from tina_framework.denoiser.presets import build_config
+from tina_framework.denoiser.transformer import Denoiser
+from tina_framework.discovery import registries
+from tina_framework.errors import CheckpointError
+from tina_framework.spec import ParameterSpec
+from tina_framework.training.optimizer import decays, learning_rate, load_optimizer, make_optimizer, optimizer_tensors
+
+Make = Callable[..., TrainingConfig]
+
+
+def denoiser(tokenizer: str = "class-row") -> Denoiser:
+    spec = ParameterSpec(registries().architectures.create("cnn-2layer"))
+    layout = registries().tokenizers.create(tokenizer).layout(spec, 4, 4)
+    return Denoiser(build_config("tiny", condition_dim=8, layout=layout, max_classes=4))
+
+
+def test_warm_up_then_cosine_to_zero(make_config: Make) -> None:
+    config = make_config(learning_rate=1.0, lr_warmup_steps=4, max_steps=12)
+    rates = [learning_rate(config, step) for step in range(13)]
+    assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert rates[4] == 1.0
+    assert rates[8] == pytest.approx(0.5)
+    assert rates[10] == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.75)))
+    assert rates[12] == pytest.approx(0.0)
+
+
+def test_linear_and_constant(make_config: Make) -> None:
+    linear = make_config(learning_rate=1.0, lr_warmup_steps=0, max_steps=10, lr_scheduler_type="linear")
+    constant = make_config(learning_rate=1.0, lr_warmup_steps=2, max_steps=10, lr_scheduler_type="constant_with_warmup")
+    assert [learning_rate(linear, step) for step in (0, 5, 10)] == [1.0, 0.5, 0.0]
+    assert [learning_rate(constant, step) for step in (0, 2, 10)] == [0.5, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("tokenizer", ["class-row", "chunk"])
+def test_only_matrices_of_the_network_decay(tokenizer: str) -> None:
+    decayed = {name for name, p in denoiser(tokenizer).named_parameters() if decays(name, p)}
+    assert "encoder.blocks.0.mlp_in.weight" in decayed
+    assert "tokens.into.0.weight" in decayed
+    forbidden = ("bias", "norm", "position", "slot", "skip")
+    assert not [name for name in decayed if any(word in name for word in forbidden)]
+
+
+def test_every_parameter_is_in_exactly_one_group(make_config: Make) -> None:
+    module = denoiser()
+    groups = make_optimizer(module, make_config(weight_decay=0.3)).param_groups
+    held = [id(p) for group in groups for p in group["params"]]
+    assert sorted(held) == sorted(id(p) for p in module.parameters())
+    assert [group["weight_decay"] for group in groups] == [0.3, 0.0]
+
+
+def test_state_travels_by_name(make_config: Make) -> None:
+    module = denoiser()
+    optimizer = make_optimizer(module, make_config())
+    for parameter in module.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    optimizer.step()
+    tensors = optimizer_tensors(optimizer, module)
+    other = make_optimizer(module, make_config())
+    load_optimizer(other, module, tensors)
+    again = optimizer_tensors(other, module)
+    assert tensors.keys() == again.keys()
+    assert all(torch.equal(tensors[name], again[name]) for name in tensors)
+    del tensors["condition.weight/exp_avg"]
+    with pytest.raises(CheckpointError, match=r"condition\.weight/exp_avg"):
+        load_optimizer(other, module, tensors)

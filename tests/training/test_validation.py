@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from tina_framework.config import TrainingConfig
+from tina_framework.training.assembly import Assembly, assemble
+from tina_framework.training.export import make_generator
+from tina_framework.training.validation import Validator, other_counts
+from tina_framework.zoo.pmodels import network
+from tina_framework.zoo.tasks import partition_of
+
+Make = Callable[..., TrainingConfig]
+
+
+@pytest.fixture
+def assembly(make_config: Make) -> Assembly:
+    return assemble(make_config(num_validation_tasks=6), torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("counts", "others"), [([10], []), ([10, 5], [5]), ([3, 5, 10], [3, 5]), ([2, 3, 4, 5, 6, 10], [2, 4])]
+)
+def test_which_counts_are_validated_besides_the_greatest(counts: list[int], others: list[int]) -> None:
+    assert other_counts(counts) == others
+
+
+def test_tasks_are_reserved_for_validation_and_shared_out(assembly: Assembly) -> None:
+    everything = Validator(assembly).mine
+    assert {partition_of(task.classes) for task in everything} == {"validation"}
+    assert [len(task.classes) for task in everything].count(4) == 6
+    assert [len(task.classes) for task in everything].count(3) == 2
+    halves = [Validator(assembly, process, 2).mine for process in (0, 1)]
+    assert sorted(t.classes for half in halves for t in half) == sorted(t.classes for t in everything)
+
+
+def test_selection_is_the_generic_model_with_the_rows_of_the_task(assembly: Assembly) -> None:
+    validator = Validator(assembly)
+    task = validator.mine[0]
+    rows = [assembly.seen_classes.index(name) for name in task.classes]
+    state = {name: t if name.startswith("conv") else t[rows] for name, t in assembly.generic.items()}
+    module = network(assembly.spec, assembly.spec.flatten(state, 4), 4)
+    images, slots = validator.images.all_of(task.classes)
+    with torch.no_grad():
+        expected = float((module(images).argmax(1) == slots).double().mean())
+    assert validator.selection[0] == pytest.approx(expected)
+    assert len(images) == 4 * 2  # the last tenth of 20 images a class
+
+
+def test_a_generator_that_gives_the_generic_rows_scores_as_selection(assembly: Assembly) -> None:
+    validator = Validator(assembly)
+    generator = make_generator(assembly, assembly.denoiser)
+    true = [validator._selected(task) for task in validator.mine]
+    generator.generate_parameters = lambda conditions: true  # type: ignore[method-assign, assignment]
+    result = validator.summarize(validator.measure(generator))
+    assert result.accuracy == result.selection
+    assert (result.difference, result.standard_error) == (0.0, 0.0)
+
+
+def test_figures_are_paired_and_by_count(assembly: Assembly) -> None:
+    result = Validator(assembly).summarize([(4, 0.5, 0.4), (4, 0.7, 0.4), (3, 0.9, 0.8)])
+    assert result.accuracy == pytest.approx(0.6)
+    assert result.selection == pytest.approx(0.4)
+    assert result.difference == pytest.approx(0.2)
+    assert result.standard_error == pytest.approx(0.1)
+    assert result.num_tasks == 2
+    assert result.to_json()["by_count"]["3"]["difference"] == pytest.approx(0.1)
+
+
+def test_measuring_leaves_the_global_generator_alone(assembly: Assembly) -> None:
+    before = torch.get_rng_state()
+    Validator(assembly).measure(make_generator(assembly, assembly.denoiser))
+    assert torch.equal(before, torch.get_rng_state())
