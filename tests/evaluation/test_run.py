@@ -11,11 +11,18 @@ from typing import Any
 import pytest
 
 from tina_framework.errors import CheckpointError, DataError, LeakageError, PromptError, TinaError
+from tina_framework.evaluation import run
 from tina_framework.evaluation.methods import METHODS, parse_methods
 from tina_framework.evaluation.run import Request, config_sha256, evaluate
 from tina_framework.zoo.tasks import Task, save_tasks
 
 SEEN, UNSEEN = "seen", "unseen-combination"
+
+
+@pytest.fixture(autouse=True)
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The load of the machine that runs the tests must not change what they see."""
+    monkeypatch.setattr(run, "busy_warning", lambda: None)
 
 
 @pytest.fixture
@@ -184,6 +191,12 @@ def test_validation_images_that_were_trained_on_are_pointed_out(request_: Reques
     ]
     assert "training images of the zoo's models" in warning
     assert evaluate(dataclasses.replace(request_, zoo=refit)).summary["setup"]["warnings"] == []
+
+
+def test_a_busy_machine_is_pointed_out(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "busy_warning", lambda: "busy")
+    selection = dataclasses.replace(request_, methods=parse_methods("selection"))
+    assert evaluate(selection).summary["setup"]["warnings"] == ["busy"]
 
 
 def test_recording_figures_does_not_change_what_a_model_is(tiny_folder: Path, tmp_path: Path) -> None:

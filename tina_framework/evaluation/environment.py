@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["describe_machine", "now"]
+__all__ = ["busy_warning", "describe_machine", "now"]
 
 
 def _processor() -> str:
@@ -29,6 +29,18 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def busy_warning() -> str | None:
+    """A sentence if other programs were using the processor in the last minute: times measured then are too long."""
+    if not hasattr(os, "getloadavg"):
+        return None
+    load, cores = os.getloadavg()[0], _cores()
+    if load <= 0.5 * cores:
+        return None
+    return (
+        f"The machine had a load of {load:.1f} on {cores} cores when this began; the times are those of a busy machine."
+    )
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:

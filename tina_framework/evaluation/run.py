@@ -13,7 +13,7 @@ from tina_framework import __version__
 from tina_framework.discovery import registries
 from tina_framework.errors import PromptError, TinaError
 from tina_framework.evaluation.context import Context, GenericModel
-from tina_framework.evaluation.environment import describe_machine, now
+from tina_framework.evaluation.environment import busy_warning, describe_machine, now
 from tina_framework.evaluation.harness import Progress, run_methods, silent
 from tina_framework.evaluation.methods import MethodSpec
 from tina_framework.evaluation.results import Results, assemble
@@ -73,6 +73,7 @@ def evaluate(request: Request, progress: Progress = silent) -> Results:
         LeakageError: the task file calls a task unseen that training could have seen.
         TinaError: something cannot be loaded, or no method at all can run.
     """
+    busy = busy_warning()  # before this run itself keeps the processor busy
     dataset: Dataset = registries().datasets.create(request.dataset)
     task_file = load_task_file(request.tasks, class_names=dataset.class_names)
     folder = find_folder(request.model)
@@ -98,7 +99,7 @@ def evaluate(request: Request, progress: Progress = silent) -> Results:
     if all(task is None for result in results for task in result.tasks):
         reasons = "; ".join(f"{result.label}: {result.skipped[0][1]}" for result in results)
         raise TinaError(f"No method could run, so nothing was written. {reasons}")
-    return assemble(report.tasks, results, _setup(request, context, report, folder))
+    return assemble(report.tasks, results, _setup(request, context, report, folder, busy))
 
 
 def _context(request: Request, generator: Generator, dataset: Dataset) -> Context:
@@ -150,7 +151,7 @@ def _warnings(request: Request, context: Context) -> list[str]:
     ]
 
 
-def _setup(request: Request, context: Context, report: LeakageReport, folder: Path) -> dict[str, Any]:
+def _setup(request: Request, context: Context, report: LeakageReport, folder: Path, busy: str | None) -> dict[str, Any]:
     generator = context.generator
     return {
         "command": request.command,
@@ -169,7 +170,7 @@ def _setup(request: Request, context: Context, report: LeakageReport, folder: Pa
         "zoo": context.zoo.folder.resolve().name if context.zoo else None,
         "seed": request.seed,
         "relabelled_tasks": report.relabelled_seen + report.relabelled_validation + report.unseen_classes,
-        "warnings": _warnings(request, context),
+        "warnings": _warnings(request, context) + ([busy] if busy else []),
         "version": __version__,
         "machine": describe_machine(context.device),
         "date": now(),
