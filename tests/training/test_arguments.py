@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tina_framework.config import TrainingConfig
+from tina_framework.config import TrainingConfig, load_config
 from tina_framework.errors import ConfigError
-from tina_framework.training.arguments import help_text, parse_arguments
+from tina_framework.training.arguments import help_text, parse_arguments, settings_table
 
 
 def test_all_ways_to_write_a_flag() -> None:
@@ -50,3 +50,16 @@ def test_help_names_every_setting_and_its_choices() -> None:
     assert "--lr_scheduler_type cosine|linear|constant_with_warmup" in text
     assert "[required]" in text
     assert "[default: 0.0003]" in text
+
+
+def test_the_documentation_lists_every_setting_as_it_is() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    missing = [line for line in settings_table() if line not in text]
+    assert missing == []
+
+
+def test_the_recipe_in_the_documentation_is_valid(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(text.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+    assert load_config({}, recipe).class_counts == {10: 2.0, 5: 1.0, 3: 1.0}

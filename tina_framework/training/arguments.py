@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -14,7 +14,7 @@ from pydantic_core import PydanticUndefined
 from tina_framework.config import ENVIRONMENT_PREFIX, TrainingConfig
 from tina_framework.errors import ConfigError
 
-__all__ = ["Arguments", "help_text", "parse_arguments"]
+__all__ = ["Arguments", "help_text", "parse_arguments", "settings_table"]
 
 
 @dataclass
@@ -108,6 +108,23 @@ def help_text(program: str) -> str:
         ),
         "",
     ]
+    for name, shown, default, description in _settings():
+        lines.append(f"  --{name} {shown}")
+        lines += textwrap.wrap(f"{description} [{default}]", 100, initial_indent=" " * 8, subsequent_indent=" " * 8)
+    return "\n".join(lines)
+
+
+def settings_table() -> list[str]:
+    """All settings as lines of a Markdown table; `docs/training.md` holds them."""
+    rows = [
+        f"| `{name}` | {default.removeprefix('default: ')} | {description.replace('|', ', ')} |"
+        for name, _, default, description in _settings()
+    ]
+    return ["| setting | default | meaning |", "|---|---|---|", *rows]
+
+
+def _settings() -> Iterator[tuple[str, str, str, str]]:
+    """Name, kind of value, default and help text of every setting."""
     for name, info in TrainingConfig.model_fields.items():
         kind = _plain_type(name)
         shown = "|".join(map(str, get_args(kind))) if get_origin(kind) is Literal else _SHOWN.get(kind, "VALUE")
@@ -115,8 +132,4 @@ def help_text(program: str) -> str:
             default = "required"
         else:
             default = f"default: {'none' if info.default is None else info.default}"
-        lines.append(f"  --{name} {shown}")
-        lines += textwrap.wrap(
-            f"{info.description} [{default}]", 100, initial_indent=" " * 8, subsequent_indent=" " * 8
-        )
-    return "\n".join(lines)
+        yield name, shown, default, info.description or ""

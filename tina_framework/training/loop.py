@@ -111,6 +111,11 @@ class Trainer:
         self.report.start(stepper.step)
         if config.report_to:
             self.accelerator.init_trackers(config.run_name, {k: str(v) for k, v in recipe(config).items()})
+        if "validation" in config.train_split and config.num_validation_tasks:
+            self.report.say(
+                f"train_split is '{config.train_split}': the validation images are trained on, so validation shows only that "
+                "nothing broke."
+            )
         try:
             with self.stop.listening():
                 validation = self._steps()
