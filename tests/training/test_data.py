@@ -9,17 +9,18 @@ import torch
 
 from tina_framework.discovery import registries
 from tina_framework.errors import ConfigError, DataError
-from tina_framework.training.data import ConditionBank, ImageBank, load_images
+from tina_framework.spec import ParameterSpec
+from tina_framework.training.data import ConditionBank, TrainingImages
 from tina_framework.training.randomness import generator_at
+from tina_framework.zoo.images import load_split
 
 TASK = ("cat", "ant", "lion")
 
 
 @pytest.fixture
-def bank(world: Path) -> ImageBank:
+def bank(world: Path) -> TrainingImages:
     dataset = registries().datasets.create(f"arrays:{world / 'data.npz'}")
-    architecture = registries().architectures.create("cnn-2layer")
-    return ImageBank(load_images(dataset, "train"), dataset.class_names, architecture)
+    return TrainingImages(dataset, "train", ParameterSpec(registries().architectures.create("cnn-2layer")))
 
 
 @pytest.fixture
@@ -30,12 +31,12 @@ def conditions(world: Path) -> ConditionBank:
 
 def test_both_parts_of_the_training_images(world: Path) -> None:
     dataset = registries().datasets.create(f"arrays:{world / 'data.npz'}")
-    both = load_images(dataset, "train+validation")
+    both = load_split(dataset, "train+validation")
     assert len(both) == 240
     assert Counter(both.labels.tolist()) == dict.fromkeys(range(12), 20)
 
 
-def test_drawn_images_are_balanced_and_of_their_class(bank: ImageBank) -> None:
+def test_drawn_images_are_balanced_and_of_their_class(bank: TrainingImages) -> None:
     rows, flips, slots = bank.draw(TASK, 20, generator_at(0, "x", 0))
     assert sorted(Counter(slots.tolist()).values()) == [6, 7, 7]
     assert 0 < int(flips.sum()) < 20
@@ -43,29 +44,30 @@ def test_drawn_images_are_balanced_and_of_their_class(bank: ImageBank) -> None:
         assert int(row) in bank.rows_of(TASK[slot]).tolist()
 
 
-def test_take_mirrors_where_asked(bank: ImageBank) -> None:
-    rows = torch.tensor([3, 3])
-    plain, mirrored = bank.take(rows, torch.tensor([False, True]))
-    assert torch.equal(plain, bank.take(rows)[0])
+def test_take_mirrors_where_asked(bank: TrainingImages) -> None:
+    plain, mirrored = bank.take(torch.tensor([3, 3]), torch.tensor([False, True]))
+    assert torch.equal(plain, bank.images[3])
     assert torch.equal(mirrored, plain.flip(2))
     assert not torch.equal(mirrored, plain)
 
 
-def test_all_images_of_a_task(bank: ImageBank) -> None:
-    images, slots = bank.all_of(TASK)
-    assert images.shape == (54, 3, 32, 32)
-    assert torch.equal(slots, torch.arange(3).repeat_interleave(18))
-    with pytest.raises(DataError, match="no image of the class 'unicorn'"):
-        bank.all_of(("cat", "unicorn"))
+def test_all_images_of_a_task(bank: TrainingImages) -> None:
+    rows, slots = bank.rows(TASK)
+    assert len(rows) == 54
+    for row, slot in zip(rows, slots, strict=True):
+        assert bank.class_names[int(bank.labels[row])] == TASK[slot]
+    with pytest.raises(DataError, match="no class 'unicorn'"):
+        bank.rows(("cat", "unicorn"))
+    with pytest.raises(DataError, match="no class 'unicorn'"):
+        bank.rows_of("unicorn")
 
 
 def test_the_fingerprint_sees_one_pixel(world: Path) -> None:
     dataset = registries().datasets.create(f"arrays:{world / 'data.npz'}")
-    architecture = registries().architectures.create("cnn-2layer")
-    data = load_images(dataset, "train")
-    before = ImageBank(data, dataset.class_names, architecture).fingerprint
-    data.images[5, 0, 0, 0] ^= 1
-    assert ImageBank(data, dataset.class_names, architecture).fingerprint != before
+    spec = ParameterSpec(registries().architectures.create("cnn-2layer"))
+    before = TrainingImages(dataset, "train", spec).fingerprint
+    dataset.load("train").images[5, 0, 0, 0] ^= 1
+    assert TrainingImages(dataset, "train", spec).fingerprint != before
 
 
 def test_conditions_are_centred_on_the_classes_trained_on(conditions: ConditionBank) -> None:

@@ -19,7 +19,7 @@ from tina_framework.interfaces.tokenizer import ParameterTokenizer, TokenLayout
 from tina_framework.normalizer import Normalizer
 from tina_framework.spec import ParameterSpec
 from tina_framework.targets.functional import TargetRunner
-from tina_framework.training.data import ConditionBank, ImageBank, load_images
+from tina_framework.training.data import ConditionBank, TrainingImages
 from tina_framework.training.objectives import DenoiseObjective, Objective, TaskObjective
 from tina_framework.training.rows import Setting
 from tina_framework.zoo.sampling import TaskSampler
@@ -104,7 +104,7 @@ def assemble(config: TrainingConfig, device: torch.device) -> Assembly:
     )
     assembly.fingerprints = {"zoo": _fingerprint(generic, classes, flats), "vectors": conditions.fingerprint}
     if config.task_weight > 0:
-        images = ImageBank(load_images(dataset, config.train_split), dataset.class_names, spec.architecture, device)
+        images = TrainingImages(dataset, config.train_split, spec, device)
         assembly.fingerprints["images"] = images.fingerprint
         sampler = assembly.sampler("train", config.schemes, config.class_counts)
         assembly.objectives.append(TaskObjective(setting, images, sampler, runner))

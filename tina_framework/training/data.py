@@ -15,54 +15,36 @@ from torch import Tensor
 
 from tina_framework.discovery import registries
 from tina_framework.errors import ConfigError, DataError
-from tina_framework.interfaces.architecture import TargetArchitecture
-from tina_framework.interfaces.dataset import Dataset, LabelledImages
+from tina_framework.interfaces.dataset import Dataset
 from tina_framework.prompts.condition import ConditionSpace
-from tina_framework.targets.preprocess import Preprocessor
+from tina_framework.spec import ParameterSpec
+from tina_framework.targets.sgd import mirror
+from tina_framework.zoo.images import ImageBank, load_split
 
-__all__ = ["ConditionBank", "ImageBank", "load_images"]
-
-
-def load_images(dataset: Dataset, split: str) -> LabelledImages:
-    """One split, or ``train+validation``: both together."""
-    parts = [dataset.load(part) for part in split.split("+")]
-    if len(parts) == 1:
-        return parts[0]
-    return LabelledImages(np.concatenate([p.images for p in parts]), np.concatenate([p.labels for p in parts]))
+__all__ = ["ConditionBank", "TrainingImages"]
 
 
-class ImageBank:
-    """All images of one split, preprocessed, on one device.
+class TrainingImages(ImageBank):
+    """The images that generated networks are tried on, drawn class by class.
 
     Args:
-        data: images and labels.
-        class_names: what the labels mean.
-        architecture: whose preprocessing to apply.
+        dataset: images and class names.
+        split: which of them, e.g. ``train``.
+        spec: whose preprocessing to apply.
         device: where the images lie.
 
     Attributes:
         fingerprint: hash of images, labels and class names.
     """
 
-    def __init__(
-        self,
-        data: LabelledImages,
-        class_names: Sequence[str],
-        architecture: TargetArchitecture,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        self._images_NCHW = Preprocessor(architecture, device)(data.images)
-        self.class_names = tuple(class_names)
-        self._number = {name: i for i, name in enumerate(class_names)}
-        self._rows = [torch.from_numpy(np.flatnonzero(data.labels == i)) for i in range(len(class_names))]
+    def __init__(self, dataset: Dataset, split: str, spec: ParameterSpec, device: torch.device | str = "cpu") -> None:
+        super().__init__(dataset, split, spec, device)
+        data = load_split(dataset, split)
+        self._rows = [torch.from_numpy(np.flatnonzero(data.labels == i)) for i in range(len(self.class_names))]
         digest = hashlib.sha256(np.ascontiguousarray(data.images).data)
         digest.update(np.ascontiguousarray(data.labels).data)
-        digest.update("\n".join(class_names).encode())
+        digest.update("\n".join(self.class_names).encode())
         self.fingerprint = digest.hexdigest()
-
-    @property
-    def device(self) -> torch.device:
-        return self._images_NCHW.device
 
     def rows_of(self, name: str) -> Tensor:
         """(n,) indices of a class's images.
@@ -70,17 +52,14 @@ class ImageBank:
         Raises:
             DataError: there is no such class, or it has no image.
         """
-        rows = self._rows[self._number[name]] if name in self._number else torch.empty(0)
+        rows = self._rows[self.labels_of([name])[0]]
         if not len(rows):
-            raise DataError(f"There is no image of the class '{name}' to train or validate on.")
+            raise DataError(f"There is no image of the class '{name}' to train on.")
         return rows
 
-    def take(self, rows: Tensor, flips: Tensor | None = None) -> Tensor:
-        """(M,) indices [and (M,) bool: mirror it] -> (M, C, H, W)."""
-        images = self._images_NCHW[rows.to(self.device)]
-        if flips is not None:
-            images = torch.where(flips.to(self.device).view(-1, 1, 1, 1), images.flip(3), images)
-        return images
+    def take(self, rows: Tensor, flips: Tensor) -> Tensor:
+        """(M,) indices and (M,) bool, whether to mirror -> (M, C, H, W)."""
+        return mirror(self.images[rows.to(self.images.device)], flips.to(self.images.device))
 
     def draw(self, classes: Sequence[str], number: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Which images a task gets: the classes balanced, half of the images mirrored.
@@ -99,12 +78,6 @@ class ImageBank:
             mine, own = slots == slot, self.rows_of(name)
             rows[mine] = own[(places[mine] * len(own)).long()]
         return rows, flips, slots
-
-    def all_of(self, classes: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Every image of a task's classes, and their slots."""
-        rows = [self.rows_of(name) for name in classes]
-        slots = torch.cat([torch.full((len(part),), slot) for slot, part in enumerate(rows)])
-        return self.take(torch.cat(rows)), slots.to(self.device)
 
 
 class ConditionBank:

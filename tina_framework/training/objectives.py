@@ -16,7 +16,7 @@ from torch import Tensor
 from tina_framework.config import TrainingConfig
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.targets.functional import TargetRunner
-from tina_framework.training.data import ImageBank
+from tina_framework.training.data import TrainingImages
 from tina_framework.training.randomness import generator_at
 from tina_framework.training.rows import Rows, Setting
 from tina_framework.zoo.sampling import TaskSampler
@@ -55,7 +55,7 @@ class TaskObjective:
 
     name = "task"
 
-    def __init__(self, setting: Setting, images: ImageBank, sampler: TaskSampler, runner: TargetRunner) -> None:
+    def __init__(self, setting: Setting, images: TrainingImages, sampler: TaskSampler, runner: TargetRunner) -> None:
         self.setting = setting
         self.images = images
         self.sampler = sampler

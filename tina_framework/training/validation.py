@@ -15,7 +15,7 @@ from tina_framework.generator import Generator
 from tina_framework.prompts.resolve import Condition, fold
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.training.assembly import Assembly
-from tina_framework.training.data import ImageBank, load_images
+from tina_framework.zoo.images import ImageBank
 from tina_framework.zoo.tasks import Task
 
 __all__ = ["ValidationResult", "Validator", "other_counts"]
@@ -81,9 +81,8 @@ class Validator:
             raise DataError("No validation task can be drawn from these classes; set num_validation_tasks to 0.")
         self.greatest = counts[-1]
         self.mine = tasks[process::processes]
-        data = load_images(assembly.dataset, "validation")
         # On the same device as training, in full precision: figures that no setting of training changes.
-        self.images = ImageBank(data, assembly.dataset.class_names, assembly.spec.architecture, assembly.setting.device)
+        self.images = ImageBank(assembly.dataset, "validation", assembly.spec, assembly.setting.device)
         self.runner = TargetRunner(assembly.spec, "fp32", 1)
         self.selection = [self._score(task, self._selected(task)) for task in self.mine]
 
@@ -122,7 +121,8 @@ class Validator:
 
     @torch.no_grad()
     def _score(self, task: Task, flat_N: Tensor) -> float:
-        images, slots = self.images.all_of(task.classes)
+        rows, slots = self.images.rows(task.classes)
+        images = self.images.images[rows]
         flat = flat_N.to(images.device)
         parts = [self.runner.logits(flat, len(task.classes), part).argmax(1) for part in images.split(2000)]
         return float((torch.cat(parts) == slots).double().mean())

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from tina_framework.errors import DataError
-from tina_framework.interfaces.dataset import Dataset
+from tina_framework.interfaces.dataset import Dataset, LabelledImages
 from tina_framework.spec import ParameterSpec
 from tina_framework.targets.accuracy import remap_labels
 from tina_framework.targets.preprocess import Preprocessor
 
-__all__ = ["ImageBank"]
+__all__ = ["ImageBank", "load_split"]
+
+
+def load_split(dataset: Dataset, split: str) -> LabelledImages:
+    """One split, or several joined by ``+`` (``train+validation``, for a final refit)."""
+    parts = [dataset.load(part) for part in split.split("+")]
+    if len(parts) == 1:
+        return parts[0]
+    return LabelledImages(np.concatenate([p.images for p in parts]), np.concatenate([p.labels for p in parts]))
 
 
 class ImageBank:
@@ -26,7 +35,7 @@ class ImageBank:
     """
 
     def __init__(self, dataset: Dataset, split: str, spec: ParameterSpec, device: torch.device | str = "cpu") -> None:
-        data = dataset.load(split)
+        data = load_split(dataset, split)
         self.class_names = dataset.class_names
         self.images = Preprocessor(spec.architecture, device)(data.images)
         self.labels = torch.from_numpy(data.labels.astype("int64")).to(device)
@@ -51,5 +60,5 @@ class ImageBank:
         """
         indices, slots = remap_labels(self.labels, self.labels_of(classes))
         if len(indices) == 0:
-            raise DataError(f"No image of {', '.join(classes)} in this split.")
+            raise DataError(f"There is no image of {', '.join(classes)} in this split.")
         return indices, slots
