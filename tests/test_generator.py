@@ -14,9 +14,9 @@ from torch import Tensor
 from tina_framework.classifier import GeneratedClassifier
 from tina_framework.discovery import registries
 from tina_framework.errors import ConfigError, PromptError, TinaError, UnknownNameError
+from tina_framework.generation.sampling import make_scheduler, task_draws
 from tina_framework.generator import Generator, resolve_device
 from tina_framework.prompts.resolve import Condition, resolve_names
-from tina_framework.sampling import make_scheduler, task_draws
 
 NAMES = ["dog", "ant", "fox", "bee"]
 

@@ -18,8 +18,8 @@ from tina_framework.classifier import GeneratedClassifier
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.discovery import registries
 from tina_framework.errors import ConfigError, PromptError
-from tina_framework.generator_config import GeneratorConfig
-from tina_framework.generator_folder import (
+from tina_framework.generation.config import GeneratorConfig
+from tina_framework.generation.folder import (
     GeneratorParts,
     bundled_names,
     find_folder,
@@ -28,15 +28,15 @@ from tina_framework.generator_folder import (
     read_folder,
     write_folder,
 )
-from tina_framework.generator_hub import upload
+from tina_framework.generation.hub import upload
+from tina_framework.generation.parameters import OnProgress, ParameterSampler, resolve_device
+from tina_framework.generation.sampling import make_scheduler
 from tina_framework.interfaces.encoder import Encoder
 from tina_framework.interfaces.scheduler import NoiseScheduler
 from tina_framework.interfaces.tokenizer import TokenLayout
 from tina_framework.normalizer import Normalizer
-from tina_framework.parameter_sampler import OnProgress, ParameterSampler, resolve_device
 from tina_framework.prompts.condition import ConditionSpace
 from tina_framework.prompts.resolve import Condition, resolve_tasks
-from tina_framework.sampling import make_scheduler
 
 __all__ = ["Generator", "GeneratorConfig", "bundled_names", "resolve_device"]
 

@@ -127,7 +127,9 @@ class ParameterSpec:
             raise ValueError(f"{flat.shape[-1]} values for {sum(sizes)} parameters at {num_classes} classes.")
         parts = torch.split(flat, sizes, dim=-1)
         infos = self.parameters(num_classes)
-        return {info.name: part.reshape((*flat.shape[:-1], *info.shape)) for info, part in zip(infos, parts, strict=True)}
+        return {
+            info.name: part.reshape((*flat.shape[:-1], *info.shape)) for info, part in zip(infos, parts, strict=True)
+        }
 
     def select_classes(self, state: Mapping[str, Tensor], classes: Tensor) -> dict[str, Tensor]:
         """The same network with only the given class slots, in the given order. `classes`: (K',) int64."""

@@ -12,8 +12,8 @@ from typing import Any
 from tina_framework.errors import ConfigError
 from tina_framework.files import replacing
 from tina_framework.folders import CONFIG, HASHES, read_config
-from tina_framework.generator_card import model_card
-from tina_framework.generator_config import FORMAT, FORMAT_VERSION, GeneratorConfig
+from tina_framework.generation.card import model_card
+from tina_framework.generation.config import FORMAT, FORMAT_VERSION, GeneratorConfig
 
 __all__ = ["check_recordable", "merge_metrics", "record_accuracy", "update_card"]
 

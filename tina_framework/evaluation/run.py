@@ -21,8 +21,8 @@ from tina_framework.evaluation.scoring import Scorer
 from tina_framework.evaluation.sources import find_zoo, open_zoo, portable, recorded
 from tina_framework.files import read_json
 from tina_framework.folders import CONFIG
+from tina_framework.generation.folder import find_folder
 from tina_framework.generator import Generator
-from tina_framework.generator_folder import find_folder
 from tina_framework.zoo.images import ImageBank
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import LeakageReport, check_leakage, load_task_file

@@ -12,8 +12,8 @@ from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.evaluation.context import GenericModel
 from tina_framework.files import check_tensors, read_metadata, read_safetensors
 from tina_framework.folders import is_folder_of
-from tina_framework.generator_config import FORMAT as GENERATOR_FORMAT
-from tina_framework.generator_folder import GENERIC, bundled_names, find_folder, read_folder
+from tina_framework.generation.config import FORMAT as GENERATOR_FORMAT
+from tina_framework.generation.folder import GENERIC, bundled_names, find_folder, read_folder
 from tina_framework.spec import ParameterSpec
 from tina_framework.zoo.store import Zoo
 

@@ -86,7 +86,7 @@ class ArrayDataset:
                 f"Data set '{self.name}' has {len(self.class_names)} classes but {len(self.superclasses)} superclass entries."
             )
         for split, data in self.splits.items():
-            if len(data) and not (0 <= int(data.labels.min()) and int(data.labels.max()) < len(self.class_names)):
+            if len(data) and not (int(data.labels.min()) >= 0 and int(data.labels.max()) < len(self.class_names)):
                 raise DataError(
                     f"Data set '{self.name}', split '{split}': a label lies outside 0..{len(self.class_names) - 1}."
                 )

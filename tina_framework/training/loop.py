@@ -19,7 +19,7 @@ from tina_framework.config import TrainingConfig
 from tina_framework.errors import ConfigError, DependencyError
 from tina_framework.files import write_json, write_safetensors
 from tina_framework.folders import is_folder_of
-from tina_framework.generator_config import FORMAT
+from tina_framework.generation.config import FORMAT
 from tina_framework.training import checkpoint, resume
 from tina_framework.training.assembly import assemble
 from tina_framework.training.export import make_generator, recipe

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tina_framework.generator_config import GeneratorConfig
+from tina_framework.generation.config import GeneratorConfig
 
 __all__ = ["model_card"]
 

@@ -32,9 +32,9 @@ from tina_framework.folders import (
     read_config,
     writing_folder,
 )
-from tina_framework.generator_card import model_card
-from tina_framework.generator_config import FORMAT, FORMAT_VERSION, GeneratorConfig
-from tina_framework.generator_hub import commit_of, download
+from tina_framework.generation.card import model_card
+from tina_framework.generation.config import FORMAT, FORMAT_VERSION, GeneratorConfig
+from tina_framework.generation.hub import commit_of, download
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.tokenizer import ParameterTokenizer
 from tina_framework.normalizer import Normalizer

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from tina_framework.denoiser.transformer import ClassMemory, Denoiser
 from tina_framework.errors import ConfigError, PromptError, TinaError
-from tina_framework.generator_config import GeneratorConfig
+from tina_framework.generation.config import GeneratorConfig
+from tina_framework.generation.sampling import sample_tokens, task_draws
 from tina_framework.interfaces.scheduler import NoiseScheduler
 from tina_framework.interfaces.tokenizer import TokenLayout
 from tina_framework.normalizer import Normalizer
 from tina_framework.prompts.condition import ConditionSpace
 from tina_framework.prompts.resolve import Condition
-from tina_framework.sampling import sample_tokens, task_draws
 
 __all__ = ["OnProgress", "ParameterSampler", "resolve_device"]
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from tina_framework.denoiser.transformer import ClassMemory, Denoiser
 from tina_framework.discovery import registries
 from tina_framework.errors import ConfigError
-from tina_framework.generator_config import GeneratorConfig
+from tina_framework.generation.config import GeneratorConfig
 from tina_framework.interfaces.scheduler import NoiseScheduler
 from tina_framework.interfaces.tokenizer import TokenLayout
 
