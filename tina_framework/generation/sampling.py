@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tina_framework.denoiser.preconditioning import model_input
 from tina_framework.denoiser.transformer import ClassMemory, Denoiser
 from tina_framework.discovery import registries
 from tina_framework.errors import ConfigError
@@ -94,6 +95,8 @@ def sample_tokens(
     scheduler = copy.deepcopy(scheduler)
     device = memory.hidden_BKH.device
     scheduler.set_timesteps(num_inference_steps)
+    alphas_cumprod_T = torch.as_tensor(scheduler.alphas_cumprod, device=device)
+    prediction_type = dict(scheduler.config)["prediction_type"]
     shape = (layout.num_tokens, layout.token_width)
     noise = torch.stack([torch.randn(shape, generator=draw) for draw in draws]).to(device)
     tokens_BPD = noise * float(scheduler.init_noise_sigma)
@@ -101,6 +104,8 @@ def sample_tokens(
     extra = {"generator": draws} if "generator" in inspect.signature(scheduler.step).parameters else {}
     for t in scheduler.timesteps:
         scaled = scheduler.scale_model_input(tokens_BPD, t)
-        predicted = denoiser.denoise(scaled, t.to(device).expand(len(draws)), memory, layout, class_mask)
+        t_B = t.to(device).expand(len(draws))
+        seen = model_input(scaled, t_B, alphas_cumprod_T, prediction_type)
+        predicted = denoiser.denoise(seen, t_B, memory, layout, class_mask)
         tokens_BPD = scheduler.step(predicted, t, tokens_BPD, **extra).prev_sample
     return tokens_BPD

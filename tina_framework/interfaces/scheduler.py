@@ -20,11 +20,13 @@ class NoiseScheduler(Protocol):
     Attributes:
         config: what `from_config` needs (`num_train_timesteps`, betas, `prediction_type`, ...), JSON-serialisable.
         timesteps: (S,) int64, decreasing; set by `set_timesteps`.
+        alphas_cumprod: (T,) share of signal left at each training timestep, in variance.
         init_noise_sigma: standard deviation of the initial noise.
     """
 
     config: Any
     timesteps: torch.Tensor
+    alphas_cumprod: torch.Tensor
     init_noise_sigma: Any
 
     def set_timesteps(self, num_inference_steps: int, device: Any = None) -> None: ...

@@ -86,7 +86,7 @@ class Trainer:
             self.accelerator,
             self.assembly.denoiser.to(self.accelerator.device),
             self.assembly.objectives,
-            self.assembly.setting.layout,
+            self.assembly.setting,
         )
         self.seconds = 0.0
         self.best: dict[str, Any] | None = None

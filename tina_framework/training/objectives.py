@@ -111,7 +111,7 @@ class TaskObjective:
         last = torch.full_like(t_B, setting.config.num_train_timesteps - 1)
         was_training = denoiser.training
         denoiser.eval()
-        predicted = denoiser(condition, mask, start, last, setting.layout)
+        predicted = denoiser(condition, mask, setting.model_input(start, last), last, setting.layout)
         denoiser.train(was_training)
         x0 = setting.scheduler.predict_original_sample(predicted.float(), last, start)
         noisy: Tensor = setting.scheduler.add_noise(x0, setting.noise("task-rollout", step, indices), t_B)

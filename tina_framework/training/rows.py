@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tina_framework.config import TrainingConfig
+from tina_framework.denoiser.preconditioning import model_input
 from tina_framework.interfaces.tokenizer import TokenLayout
 from tina_framework.normalizer import Normalizer
 from tina_framework.spec import ParameterSpec
@@ -73,6 +74,10 @@ class Setting:
             padded[row, : len(condition)] = condition
             mask[row, : len(condition)] = True
         return padded.to(self.device), mask.to(self.device)
+
+    def model_input(self, noisy_BPD: Tensor, t_B: Tensor) -> Tensor:
+        """What the denoiser is shown of x_t."""
+        return model_input(noisy_BPD, t_B, self.scheduler.alphas_cumprod, self.config.prediction_type)
 
     def draw_condition(self, stream: str, step: int, index: int, classes: Sequence[str]) -> Tensor:
         """(K, E) of one training row."""

@@ -12,10 +12,10 @@ from torch import Tensor
 from tina_framework.config import TrainingConfig
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import ConfigError, TrainingError
-from tina_framework.interfaces.tokenizer import TokenLayout
 from tina_framework.training.ema import EMA
 from tina_framework.training.objectives import Objective
 from tina_framework.training.optimizer import learning_rate, make_optimizer
+from tina_framework.training.rows import Setting
 
 __all__ = ["Stepper", "check_batches"]
 
@@ -43,7 +43,7 @@ class Stepper:
         accelerator: Accelerate's.
         denoiser: the initial weights, on the accelerator's device.
         objectives: what to train for.
-        layout: of the tokens.
+        setting: what the objectives share.
 
     Attributes:
         denoiser: the weights, unwrapped.
@@ -57,12 +57,12 @@ class Stepper:
         accelerator: Any,
         denoiser: Denoiser,
         objectives: list[Objective],
-        layout: TokenLayout,
+        setting: Setting,
     ) -> None:
         self.config = config
         self.accelerator = accelerator
         self.objectives = objectives
-        self.layout = layout
+        self.setting = setting
         self.denoiser = denoiser
         self.ema = EMA(denoiser, config.ema_decay)  # copied before `prepare`, which may wrap the forward pass
         denoiser.enable_checkpointing(config.gradient_checkpointing)
@@ -104,12 +104,13 @@ class Stepper:
     def _losses(self, part: int) -> list[Tensor]:
         """The mean loss of each objective over this process' share number `part` of the batch."""
         rows = [o.draw(self.step, self._share(o, part), self.denoiser) for o in self.objectives]
+        t_B = torch.cat([r.t_B for r in rows])
         predicted = self.model(
             torch.cat([r.condition_BKE for r in rows]),
             torch.cat([r.class_mask_BK for r in rows]),
-            torch.cat([r.noisy_BPD for r in rows]),
-            torch.cat([r.t_B for r in rows]),
-            self.layout,
+            self.setting.model_input(torch.cat([r.noisy_BPD for r in rows]), t_B),
+            t_B,
+            self.setting.layout,
         )
         split = predicted.split([len(r.t_B) for r in rows])
         return [o.losses(p, r).mean() for o, p, r in zip(self.objectives, split, rows, strict=True)]
