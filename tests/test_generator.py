@@ -11,7 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from tina_framework.builtins.schedulers.ddpm import DDPMScheduler
 from tina_framework.classifier import GeneratedClassifier
+from tina_framework.denoiser.preconditioning import model_input
 from tina_framework.discovery import registries
 from tina_framework.errors import ConfigError, PromptError, TinaError, UnknownNameError
 from tina_framework.generation.sampling import make_scheduler, task_draws
@@ -242,9 +244,9 @@ def test_one_step_is_regression(tiny_generator: Generator) -> None:
     noise = torch.randn(layout.num_tokens, layout.token_width, generator=task_draws(0, 0, sorted(NAMES)))[None]
     vectors = tiny_generator.condition_space.apply(condition.vectors)[None]
     with torch.no_grad():
-        answer = tiny_generator.denoiser(
-            vectors, torch.ones(1, 4, dtype=torch.bool), noise, torch.tensor([999]), layout
-        )
+        last = torch.tensor([999])
+        seen = model_input(noise, last, DDPMScheduler().alphas_cumprod, "sample")
+        answer = tiny_generator.denoiser(vectors, torch.ones(1, 4, dtype=torch.bool), seen, last, layout)
     expected = tiny_generator.normalizer.denormalize(layout.scatter(answer), 4)[0]
     torch.testing.assert_close(flat, expected, atol=1e-5, rtol=1e-4)
 

@@ -67,7 +67,8 @@ def test_task_rows_start_from_noise_or_from_the_own_forecast(make_config: Make) 
     # At little noise a rolled-out row is almost the forecast itself.
     with torch.no_grad():
         rows.noisy_BPD, late = noise, torch.full_like(rows.t_B, 999)
-        forecast = assembly.denoiser(rows.condition_BKE, rows.class_mask_BK, noise, late, assembly.setting.layout)
+        seen = assembly.setting.model_input(noise, late)
+        forecast = assembly.denoiser(rows.condition_BKE, rows.class_mask_BK, seen, late, assembly.setting.layout)
     again = task.draw(0, range(32), assembly.denoiser)
     real = assembly.setting.layout.element_mask(rows.class_mask_BK)
     a = assembly.setting.scheduler.alphas_cumprod[again.t_B[~fresh]].view(-1, 1, 1)
