@@ -12,6 +12,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tina_framework.builtins.encoders.clip_lite import CLIPLite
@@ -222,3 +223,41 @@ class TestAgainstTheTeacher:
         known = vocabulary.read_vocabulary(TABLES)
         names = np.array(known.names)[vocabulary.divide(known) == vocabulary.HELD_OUT]
         assert not any(encoder.text_tower.read(str(name)).known for name in names)
+
+
+@pytest.mark.slow
+def test_training_of_the_image_tower_resumes_exactly(
+    copy: Path, tmp_path: Path, scripts: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = np.random.default_rng(0)
+    names, count = np.array(["apple", "bus", "wolf"]), 180
+    parts = {"train": count, "test": 6}
+    arrays = {f"{part}_images": draw.integers(0, 256, (size, 32, 32, 3), np.uint8) for part, size in parts.items()}
+    labels = {f"{part}_labels": np.arange(size) % 3 for part, size in parts.items()}
+    np.savez(tmp_path / "data.npz", class_names=names, **arrays, **labels)
+    train_image = scripts("train_image")
+    whole_epoch = train_image.train_epoch
+
+    def run(folder: Path, stop_before: int | None = None) -> dict[str, object]:
+        def epoch(state: object, *rest: object) -> float:
+            if state.epoch == stop_before:  # type: ignore[attr-defined]
+                raise KeyboardInterrupt
+            return float(whole_epoch(state, *rest))
+
+        monkeypatch.setattr(train_image, "train_epoch", epoch)
+        call = ["train_image.py", "--data", str(tmp_path / "data.npz"), "--out", str(folder), "--epochs", "2"]
+        monkeypatch.setattr(sys, "argv", call)
+        train_image.main()
+        return json.loads((folder / "config.json").read_text())["image"]
+
+    stopped = shutil.copytree(copy, tmp_path / "stopped")
+    threads = torch.get_num_threads()
+    try:
+        straight = run(copy)
+        with pytest.raises(KeyboardInterrupt):
+            run(stopped, stop_before=1)
+        resumed = run(stopped)
+    finally:
+        torch.set_num_threads(threads)
+    assert resumed["sha256"] == straight["sha256"]
+    assert not list(stopped.glob("*resume*"))
