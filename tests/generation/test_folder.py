@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tina_framework.generation import folder as generator_folder
 from tina_framework.errors import CheckpointError, ConfigError, DownloadError, UnknownNameError
+from tina_framework.generation import folder as generator_folder
 from tina_framework.generator import Generator, GeneratorConfig, bundled_names
 
 NAMES = ["dog", "ant", "fox"]

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Every accuracy in docs/results.md: DATA=cifar100.npz TABLE=cifar100_clip_text.npz bash benchmarks/cifar100.sh [MODEL]
+# Writes results.json, results.md and tasks.json into outputs/results/NAME for each table.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+model=${1:-tina_framework/pretrained/cifar100-cnn}
+table=embedding-table:${TABLE:?set TABLE to the .npz of CLIP text vectors}
+data=arrays:${DATA:?set DATA to the .npz of CIFAR-100}
+tina=${TINA:-.venv/bin/tina}
+out=${OUT:-outputs/results}
+
+run() { # NAME TASKS METHODS ENCODER [OPTION...]
+    local name=$1 tasks=$2 methods=$3 encoder=$4
+    shift 4
+    echo "== $name"
+    rm -rf "${out:?}/$name"
+    "$tina" evaluate --model "$model" --dataset "$data" --tasks "examples/cifar100/$tasks.json" \
+        --methods "$methods" --encoder "$encoder" --out "$out/$name" "$@"
+}
+
+for k in 10 5 3; do
+    run "table-$k" "tasks-$k" tina,random-prompt,generic,selection,average,nearest "$table" --record
+    run "lite-$k" "tasks-$k" tina,selection clip-lite --record
+done
+run table-ten-superclasses tasks-ten-superclasses tina,generic,selection,average,nearest "$table"
+run table-seen tasks-seen tina,selection,p-model "$table"
+run steps tasks-10 tina@1,tina@2,tina@4,tina@20,selection "$table"
+run ddpm tasks-10 tina,tina@ddpm:1000,selection "$table"
+run fine-tune tasks-10 tina,selection,fine-tune "$table" --fine-tune-tasks 20
