@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from tina_framework.errors import ConfigError
 from tina_framework.interfaces.tokenizer import TokenLayout
 from tina_framework.spec import ParameterSpec
 
-__all__ = ["Token", "assemble", "offsets"]
+__all__ = ["ChunkSized", "Token", "assemble", "offsets"]
+
+
+class ChunkSized:
+    """A tokenizer whose one setting is the greatest width of a chunk.
+
+    Args:
+        chunk_size: 576 in the paper.
+
+    Raises:
+        ConfigError: it is below 1.
+    """
+
+    def __init__(self, chunk_size: int = 576) -> None:
+        if chunk_size < 1:
+            raise ConfigError(f"chunk_size is {chunk_size}; it must be at least 1.")
+        self.chunk_size = chunk_size
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What rebuilds it."""
+        return {"chunk_size": self.chunk_size}
 
 
 @dataclass(frozen=True)

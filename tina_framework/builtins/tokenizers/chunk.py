@@ -7,19 +7,17 @@ the class order instead.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 
-from tina_framework.builtins.tokenizers._chunks import Token, assemble, offsets
-from tina_framework.errors import ConfigError
+from tina_framework.builtins.tokenizers._chunks import ChunkSized, Token, assemble, offsets
 from tina_framework.interfaces.tokenizer import TokenLayout
 from tina_framework.spec import ParameterSpec
 
 __all__ = ["ChunkTokenizer"]
 
 
-class ChunkTokenizer:
+class ChunkTokenizer(ChunkSized):
     """Every chunk is a group of its own: each position has its own projections, as in the published code.
 
     With fewer classes than the maximum, the tensors with a class axis are shorter and their last chunks may be
@@ -30,15 +28,6 @@ class ChunkTokenizer:
     """
 
     name = "chunk"
-
-    def __init__(self, chunk_size: int = 576) -> None:
-        if chunk_size < 1:
-            raise ConfigError(f"chunk_size is {chunk_size}; it must be at least 1.")
-        self.chunk_size = chunk_size
-
-    @property
-    def config(self) -> dict[str, Any]:
-        return {"chunk_size": self.chunk_size}
 
     def layout(self, spec: ParameterSpec, num_classes: int, max_classes: int) -> TokenLayout:
         starts = offsets(spec, num_classes)

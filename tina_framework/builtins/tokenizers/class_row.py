@@ -6,19 +6,16 @@ and nothing else, and any number of classes fits.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
-from tina_framework.builtins.tokenizers._chunks import Token, assemble, offsets
-from tina_framework.errors import ConfigError
+from tina_framework.builtins.tokenizers._chunks import ChunkSized, Token, assemble, offsets
 from tina_framework.interfaces.tokenizer import TokenLayout
 from tina_framework.spec import ParameterSpec
 
 __all__ = ["ClassRowTokenizer"]
 
 
-class ClassRowTokenizer:
+class ClassRowTokenizer(ChunkSized):
     """One group a shared tensor (its chunks of at most `chunk_size` are positions), one group for all class rows.
 
     A class row holds, for one class, its slice of every tensor that has a class axis, in parameter order: 32 head
@@ -29,15 +26,6 @@ class ClassRowTokenizer:
     """
 
     name = "class-row"
-
-    def __init__(self, chunk_size: int = 576) -> None:
-        if chunk_size < 1:
-            raise ConfigError(f"chunk_size is {chunk_size}; it must be at least 1.")
-        self.chunk_size = chunk_size
-
-    @property
-    def config(self) -> dict[str, Any]:
-        return {"chunk_size": self.chunk_size}
 
     def layout(self, spec: ParameterSpec, num_classes: int, max_classes: int) -> TokenLayout:
         starts = offsets(spec, num_classes)
