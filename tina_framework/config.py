@@ -141,6 +141,9 @@ class TrainingConfig(Settings):
     num_validation_tasks: Annotated[int, Field(ge=0)] = Field(50, description="Validation tasks; 0: never validate.")
     checkpointing_steps: CountOrNone = Field(500, description="Steps between checkpoints; none: at the end only.")
     checkpoints_total_limit: Annotated[int, Field(ge=2)] = Field(2, description="Checkpoints kept, at least two.")
+    init_from: Annotated[str | None, Optional] = Field(
+        None, description="Generator (folder, bundled name or Hub id) whose weights a new run starts from."
+    )
     resume_from_checkpoint: Annotated[str | None, Optional] = Field(
         None, description="latest, or the folder of a checkpoint."
     )

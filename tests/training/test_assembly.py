@@ -11,7 +11,9 @@ import torch
 from tina_framework.config import TrainingConfig
 from tina_framework.errors import ConfigError, DataError, LeakageError
 from tina_framework.files import read_json, write_json
+from tina_framework.generator import Generator
 from tina_framework.training.assembly import assemble, ridge_start
+from tina_framework.training.loop import Trainer
 
 Make = Callable[..., TrainingConfig]
 CPU = torch.device("cpu")
@@ -136,3 +138,22 @@ def test_wrong_names_are_config_errors(make_config: Make) -> None:
 def make_classes(world: Path) -> list[str]:
     names: list[str] = json.loads((world / "zoo" / "zoo.json").read_text())["class_names"]
     return names
+
+
+def test_a_run_may_start_from_a_generator(make_config: Make, tmp_path: Path) -> None:
+    first = Trainer(make_config(max_steps=3, learning_rate=0.01))
+    folder = first.run().generator
+    start = Generator.from_pretrained(folder, device="cpu")
+    # Another seed and other p-Models: the weights, and what they mean, come from the generator all the same.
+    assembly = assemble(make_config(init_from=str(folder), seed=5, output_dir=tmp_path / "second"), CPU)
+    for name, tensor in start.denoiser.state_dict().items():
+        assert torch.equal(assembly.denoiser.state_dict()[name], tensor)
+    assert torch.equal(assembly.setting.normalizer.base_flat(4), start.normalizer.base_flat(4))
+    assert torch.equal(assembly.setting.conditions.space.mean, start.condition_space.mean)
+    assert "start" in assembly.fingerprints
+
+
+def test_a_generator_of_other_settings_is_refused(make_config: Make, tmp_path: Path) -> None:
+    folder = Trainer(make_config(max_steps=1)).run().generator
+    with pytest.raises(ConfigError, match="differs from the settings in hidden_size, beta_end"):
+        assemble(make_config(init_from=str(folder), hidden_size=32, beta_end=0.03, output_dir=tmp_path / "b"), CPU)

@@ -14,9 +14,11 @@ from tina_framework.denoiser.presets import build_config
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.discovery import registries
 from tina_framework.errors import ConfigError, DataError, LeakageError
+from tina_framework.generator import Generator
 from tina_framework.interfaces.dataset import Dataset
 from tina_framework.interfaces.tokenizer import ParameterTokenizer, TokenLayout
 from tina_framework.normalizer import Normalizer
+from tina_framework.prompts.condition import ConditionSpace
 from tina_framework.spec import ParameterSpec
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.training.data import ConditionBank, TrainingImages
@@ -93,9 +95,15 @@ def assemble(config: TrainingConfig, device: torch.device) -> Assembly:
     layout = tokenizer.layout(spec, config.max_classes, config.max_classes)
     normalizer = Normalizer.fit(spec, generic, (spec.unflatten(f, len(c)) for c, f in zip(classes, flats, strict=True)))
     conditions = ConditionBank(dataset.class_names, config.encoders, seen)
+    start = None if config.init_from is None else Generator.from_pretrained(config.init_from, device="cpu")
+    if start is not None:
+        # What its weights mean depends on both.
+        normalizer, conditions.space = start.normalizer, _same_space(start, conditions)
     scheduler = registries().schedulers.create("ddpm", **noise_process(config))
     setting = Setting(config, spec, layout, normalizer, scheduler, conditions, device)
     denoiser = _make_denoiser(config, layout, tokenizer, setting, generic, seen)
+    if start is not None:
+        _take_weights(denoiser, start, config)
 
     workers = (config.target_workers or torch.get_num_threads()) if device.type == "cpu" else 1
     runner = TargetRunner(spec, config.target_precision, workers)
@@ -103,6 +111,8 @@ def assemble(config: TrainingConfig, device: torch.device) -> Assembly:
         config, dataset, zoo, spec, tokenizer, setting, denoiser, [], runner, seen, superclasses, generic, {}
     )
     assembly.fingerprints = {"zoo": _fingerprint(generic, classes, flats), "vectors": conditions.fingerprint}
+    if start is not None:
+        assembly.fingerprints["start"] = _fingerprint(start.denoiser.state_dict(), (), ())
     if config.task_weight > 0:
         images = TrainingImages(dataset, config.train_split, spec, device)
         assembly.fingerprints["images"] = images.fingerprint
@@ -116,6 +126,28 @@ def assemble(config: TrainingConfig, device: torch.device) -> Assembly:
             )
         assembly.objectives.append(DenoiseObjective(setting, classes, flats))
     return assembly
+
+
+def _same_space(start: Generator, conditions: ConditionBank) -> ConditionSpace:
+    if (start.condition_space.space, start.condition_space.dim) != (conditions.space.space, conditions.space.dim):
+        raise ConfigError(
+            f"The generator to start from reads '{start.condition_space.space}' ({start.condition_space.dim} wide), but "
+            f"encoders speak '{conditions.space.space}' ({conditions.space.dim} wide); use encoders of one space."
+        )
+    return start.condition_space
+
+
+def _take_weights(denoiser: Denoiser, start: Generator, config: TrainingConfig) -> None:
+    ours, theirs = denoiser.config.to_dict(), start.denoiser.config.to_dict()
+    odd = [name for name in ours if ours[name] != theirs[name] and name != "dropout"]
+    noise = start.config.scheduler["config"]
+    odd += [name for name, value in noise_process(config).items() if noise.get(name, value) != value]
+    if odd:
+        raise ConfigError(
+            f"The generator '{config.init_from}' differs from the settings in {', '.join(odd)}; "
+            "use its settings, or leave out init_from."
+        )
+    denoiser.load_state_dict(start.denoiser.state_dict())
 
 
 def noise_process(config: TrainingConfig) -> dict[str, object]:

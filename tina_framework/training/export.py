@@ -73,7 +73,10 @@ def recipe(config: TrainingConfig) -> dict[str, Any]:
     """The configuration without folders that exist on this machine only."""
     values = config.to_json()
     for name, value in values.items():
-        if name in ("output_dir", "zoo", "dataset", "resume_from_checkpoint", "default_encoder") and value is not None:
+        if (
+            name in ("output_dir", "zoo", "dataset", "init_from", "resume_from_checkpoint", "default_encoder")
+            and value is not None
+        ):
             values[name] = portable(value)
     values["encoders"] = [portable(encoder) for encoder in config.encoders]
     return values

@@ -23,7 +23,7 @@ FREE_SETTINGS = frozenset(
     {
         "bundle_zoo_reference", "checkpointing_steps", "checkpoints_total_limit", "dataset", "default_encoder", "encoders",
         "logging_steps", "max_seconds", "num_inference_steps", "num_validation_tasks", "output_dir", "overwrite_output_dir",
-        "report_to", "resume_from_checkpoint", "run_name", "scheduler", "target_workers", "validation_steps", "zoo",
+        "init_from", "report_to", "resume_from_checkpoint", "run_name", "scheduler", "target_workers", "validation_steps", "zoo",
     }
 )  # fmt: skip
 """Settings that may change on resuming. Data, zoo and vectors are compared by content, wherever they lie."""
