@@ -93,3 +93,7 @@ def test_divergence_and_bad_recipes_are_said():
         fit(start(), images * 1e4, labels, SGDRecipe(epochs=3, lr=1e9, precision="fp32"), 0)
     with pytest.raises(ConfigError, match="above 0"):
         SGDRecipe(epochs=0)
+    with pytest.raises(ConfigError, match="choose auto, fp32 or bf16"):
+        SGDRecipe(precision="float16")
+    with pytest.raises(ConfigError, match="average_last 2"):
+        SGDRecipe(average_last=2)

@@ -53,6 +53,20 @@ def test_cut_and_resumed_equals_uninterrupted(tmp_path, build, zoo_folder, stage
     assert same(Zoo.open(tmp_path / "zoo"), Zoo.open(zoo_folder))
 
 
+def test_a_stopped_generic_model_does_not_go_on_under_other_settings(tmp_path, build, config):
+    def cut(now, done, total):
+        if (now, done) == ("generic", 2):
+            raise Cut
+
+    with pytest.raises(Cut):
+        build(tmp_path / "zoo", progress=cut)
+    other = replace(config, num_models=0, seed=9)
+    build(tmp_path / "zoo", settings=other)
+    build(tmp_path / "fresh", settings=other)
+    one, two = Zoo.open(tmp_path / "zoo"), Zoo.open(tmp_path / "fresh")
+    assert all(torch.equal(one.generic[n], two.generic[n]) for n in one.generic)
+
+
 def test_a_lost_shard_is_rebuilt_alone(tmp_path, build, zoo_folder):
     build(tmp_path / "zoo")
     lost = tmp_path / "zoo" / "shards" / "shard-00001.safetensors"

@@ -55,6 +55,9 @@ def test_a_foreign_or_altered_manifest(copy, spec):
     (copy / "zoo.json").write_text(json.dumps(manifest | {"format": "other"}))
     with pytest.raises(CheckpointError, match="is not of format tina-zoo"):
         Zoo.open(copy)
+    (copy / "zoo.json").write_text(json.dumps({k: v for k, v in manifest.items() if k != "config"}))
+    with pytest.raises(CheckpointError, match="lacks config"):
+        Zoo.open(copy)
     del manifest["config"]["seed"]
     (copy / "zoo.json").write_text(json.dumps(manifest))
     with pytest.raises(CheckpointError, match="lack or do not know seed"):

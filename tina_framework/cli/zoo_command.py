@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -80,6 +81,8 @@ def build(
             generic_from=generic,
             progress=_Bars(stack),
         )
+    if int(os.environ.get("RANK", "0")) != 0:
+        return  # of several launched processes, the first one speaks
     if json_:
         print_json({"zoo": str(out), "models": listed})
     else:
@@ -131,7 +134,10 @@ def export(
 def tasks(
     out: Annotated[Path, typer.Argument(help="Task file to write (JSON).")],
     dataset: Annotated[str | None, typer.Option("--dataset", help="Data set whose classes are drawn.")] = None,
-    zoo: Annotated[Path | None, typer.Option("--zoo", help="For the split 'seen': take the tasks of this zoo.")] = None,
+    zoo: Annotated[
+        Path | None,
+        typer.Option("--zoo", help="Zoo: its tasks for the split 'seen'; its held-out classes for the others."),
+    ] = None,
     split: Annotated[list[str] | None, typer.Option("--split", help="Repeatable; default unseen-combination.")] = None,
     classes: Annotated[list[int] | None, typer.Option("--classes", help="Classes a task; repeatable.")] = None,
     num_tasks: Annotated[int, typer.Option("--num-tasks", min=1, help="Tasks of every split and class count.")] = 100,
@@ -142,14 +148,18 @@ def tasks(
     from tina_framework.zoo.sampling import sample_split_tasks
     from tina_framework.zoo.tasks import Task, save_tasks
 
+    opened = None
+    if zoo is not None:
+        from tina_framework.zoo.store import Zoo
+
+        opened = Zoo.open(zoo)
+    held_out = opened.config.held_out_classes if opened is not None else None
     found: list[Task] = []
     for name in split or ["unseen-combination"]:
         if name == "seen":
-            if zoo is None:
+            if opened is None:
                 raise ConfigError("The split 'seen' takes its tasks from a zoo; add --zoo FOLDER.")
-            from tina_framework.zoo.store import Zoo
-
-            found += [Task(entry.classes, "seen") for entry in Zoo.open(zoo).entries[:num_tasks]]
+            found += [Task(entry.classes, "seen") for entry in opened.entries[:num_tasks]]
             continue
         if dataset is None:
             raise ConfigError(f"The split '{name}' is drawn from the classes of a data set; add --dataset.")
@@ -157,7 +167,7 @@ def tasks(
 
         data = registries().datasets.create(dataset)
         for count in classes or [10]:
-            found += sample_split_tasks(data, name, count, num_tasks, seed)
+            found += sample_split_tasks(data, name, count, num_tasks, seed, held_out=held_out)
     save_tasks(out, found)
     console.print(f"Wrote {len(found)} tasks to {out}.", soft_wrap=True)
 

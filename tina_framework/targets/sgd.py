@@ -48,6 +48,13 @@ class SGDRecipe:
                 f"An SGD recipe needs epochs, batch_size and lr above 0; got {self.epochs}, {self.batch_size}, {self.lr}."
             )
 
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise ConfigError(f"precision is '{self.precision}'; choose auto, fp32 or bf16.")
+        if not (0 <= self.momentum < 1 and 0 <= self.average_last <= 1):
+            raise ConfigError(
+                f"momentum is {self.momentum} and average_last {self.average_last}; the first lies in [0, 1), the second in [0, 1]."
+            )
+
     def steps(self, num_images: int) -> tuple[int, int]:
         """Steps an epoch and steps in all, for that many images."""
         per_epoch = max(1, num_images // self.batch_size)

@@ -7,6 +7,8 @@ Inside one process, models are spread over `workers` CPU processes, or trained t
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -57,6 +59,8 @@ GENERIC_SETTINGS = ("architecture", "dataset", "train_split", "held_out_classes"
 
 def sample_tasks(config: ZooConfig, dataset: Dataset) -> list[Task]:
     """The tasks of a zoo, all different, none reserved; model i is trained on task i."""
+    if not config.num_models:
+        return []
     sampler = TaskSampler(
         dataset.class_names,
         dataset.superclasses,
@@ -167,8 +171,10 @@ def _generic_stage(
     train = ImageBank(dataset, config.train_split, spec, device)
     partial = folder / "generic.partial.safetensors"
     epochs = int(-(-recipe.epochs // 1))
+    settings = {name: config.to_json()[name] for name in GENERIC_SETTINGS}
+    identity = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     state = train_generic(
-        spec, train, recipe, config.seed, partial, lambda epoch, _: progress("generic", epoch, epochs)
+        spec, train, recipe, config.seed, partial, identity, lambda epoch, _: progress("generic", epoch, epochs)
     )
     write_safetensors(folder / "generic.safetensors", state)
     figures = generic_figures(spec, state, ImageBank(dataset, "validation", spec, device))

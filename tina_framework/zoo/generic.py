@@ -23,6 +23,7 @@ def train_generic(
     recipe: SGDRecipe,
     seed: int,
     partial: Path,
+    identity: str = "",
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> dict[str, Tensor]:
     """Trains the generic model; stopped and called again, it goes on with the epoch it had reached.
@@ -33,6 +34,7 @@ def train_generic(
         recipe: how.
         seed: of the initial weights and the data order.
         partial: the file that keeps the state after each epoch; removed by the caller when the result is safe.
+        identity: stands for all settings; a state stored under another one is not gone on from, but replaced.
         on_epoch: called with (epochs done, mean loss).
 
     Returns:
@@ -47,21 +49,26 @@ def train_generic(
         now = state()
         tensors = {f"parameters.{n}": t for n, t in now.parameters.items()}
         tensors |= {f"momenta.{n}": t for n, t in now.momenta.items()} | {f"sums.{n}": t for n, t in now.sums.items()}
-        write_safetensors(partial, tensors, {"epoch": str(now.epoch), "averaged": str(now.averaged)})
+        write_safetensors(
+            partial, tensors, {"epoch": str(now.epoch), "averaged": str(now.averaged), "identity": identity}
+        )
         if on_epoch is not None:
             on_epoch(epoch, loss)
 
-    fit(module, bank.images, bank.labels, recipe, seed, save, _resume(partial))
+    fit(module, bank.images, bank.labels, recipe, seed, save, _resume(partial, identity))
     return {name: parameter.detach().cpu() for name, parameter in module.named_parameters()}
 
 
-def _resume(partial: Path) -> FitState | None:
+def _resume(partial: Path, identity: str) -> FitState | None:
     if not partial.is_file():
         return None
     try:
         metadata, tensors = read_metadata(partial), read_safetensors(partial)
     except CheckpointError:
         return None  # damaged: start again
+
+    if metadata.get("identity") != identity:
+        return None
 
     def part(prefix: str) -> dict[str, Tensor]:
         return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

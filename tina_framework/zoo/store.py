@@ -148,6 +148,9 @@ class Zoo:
         manifest = read_json(folder / "zoo.json")
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or manifest.get("version") != VERSION:
             raise CheckpointError(f"'{folder / 'zoo.json'}' is not of format {FORMAT} {VERSION}; rebuild the zoo.")
+        lacking = [key for key in ("config", "class_names") if key not in manifest]
+        if lacking:
+            raise CheckpointError(f"'{folder / 'zoo.json'}' lacks {' and '.join(lacking)}; restore or rebuild the zoo.")
         index: dict[str, Any] = {"shards": [], "models": []}
         if (folder / "index.json").is_file():
             index = read_json(folder / "index.json")

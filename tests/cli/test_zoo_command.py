@@ -1,0 +1,93 @@
+"""`tina zoo`: the commands end to end on tiny zoos, and what they say when the call is wrong."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from tina_framework.cli.app import build_app
+from tina_framework.errors import ConfigError
+from tina_framework.zoo.store import Zoo
+from tina_framework.zoo.tasks import load_task_file
+
+RECIPE = """
+num_models = 2
+held_out_classes = [
+    "solid red circle", "dotted blue star", "striped green square", "outlined yellow triangle",
+    "solid green star", "dotted red square", "striped blue circle", "outlined red star",
+]
+[class_counts]
+3 = 1
+[generic]
+epochs = 1
+[model]
+epochs = 1
+"""
+
+
+def tina(*words):
+    return CliRunner().invoke(build_app(), [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("zoo")
+    (root / "zoo.toml").write_text(RECIPE)
+    result = tina(
+        "zoo",
+        "build",
+        "--out",
+        root / "zoo",
+        "--dataset",
+        "shapes:8",
+        "--config",
+        root / "zoo.toml",
+        "--workers",
+        1,
+        "--json",
+    )
+    assert json.loads(result.stdout) == {"zoo": str(root / "zoo"), "models": 2}
+    return root / "zoo"
+
+
+def test_info_and_export(folder, tmp_path):
+    value = json.loads(tina("zoo", "info", folder, "--json").stdout)
+    assert (value["models"], value["classes"]) == (2, 56)
+    assert "Wrote" in tina("zoo", "export", folder, tmp_path / "small").stdout
+    assert len(Zoo.open(tmp_path / "small")) == 2
+
+
+def test_seen_tasks_are_the_zoos(folder, tmp_path):
+    tina("zoo", "tasks", tmp_path / "seen.json", "--split", "seen", "--zoo", folder)
+    tasks = load_task_file(tmp_path / "seen.json").tasks
+    assert [task.classes for task in tasks] == [entry.classes for entry in Zoo.open(folder).entries]
+
+
+@pytest.mark.parametrize(("split", "inside"), [("unseen-classes", True), ("unseen-combination", False)])
+def test_held_out_classes_follow_the_zoo(folder, tmp_path, split, inside):
+    held = set(Zoo.open(folder).config.held_out_classes)
+    arguments = ("--split", split, "--zoo", folder, "--dataset", "shapes:8", "--classes", 2 if inside else 4)
+    tina("zoo", "tasks", tmp_path / "t.json", *arguments, "--num-tasks", 1 if inside else 20)
+    for task in load_task_file(tmp_path / "t.json").tasks:
+        assert task.split == split
+        assert set(task.classes) <= held if inside else not set(task.classes) & held
+
+
+def test_only_the_first_process_speaks(folder, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    recipe = folder.parent / "zoo.toml"
+    result = tina(
+        "zoo", "build", "--out", folder, "--dataset", "shapes:8", "--config", recipe, "--workers", 1, "--json"
+    )
+    assert result.exit_code == 0
+    assert result.stdout == ""
+
+
+def test_calls_that_lack_something(folder, tmp_path):
+    assert isinstance(tina("zoo", "info", folder, "--test").exception, ConfigError)
+    assert isinstance(tina("zoo", "tasks", tmp_path / "x.json", "--split", "seen").exception, ConfigError)
+    assert isinstance(tina("zoo", "tasks", tmp_path / "x.json").exception, ConfigError)
+    assert not (tmp_path / "x.json").exists()
