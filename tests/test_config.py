@@ -83,6 +83,13 @@ def test_contradictions_are_collected() -> None:
     )
 
 
+def test_the_pooled_forecast_has_to_make_sense() -> None:
+    with pytest.raises(ConfigError, match=r"pool_moments = 3 .*expected at most pool_rank=2"):
+        load_config({**REQUIRED, "pool_rank": "2", "pool_moments": "3"})
+    with pytest.raises(ConfigError, match=r"pool_rank = 2 .*expected 0 unless prediction_type is sample"):
+        load_config({**REQUIRED, "pool_rank": "2", "prediction_type": "epsilon"})
+
+
 def test_a_misspelt_variable_is_a_mistake_but_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TINA_TEST_CIFAR100", "somewhere")
     monkeypatch.setenv("TINA_STRICT_PLUGINS", "1")

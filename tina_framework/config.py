@@ -77,6 +77,13 @@ class TrainingConfig(Settings):
     ridge: Annotated[Positive | None, Optional] = Field(
         0.01, description="Strength of the ridge regression that the skip starts from; none: starts at zero."
     )
+    pool_rank: Annotated[Annotated[int, Field(ge=0)] | None, Optional] = Field(
+        None,
+        description="Overrides the preset: directions of a condition that the pooled forecast sees; 0: no such forecast.",
+    )
+    pool_moments: Annotated[Annotated[int, Field(ge=0)] | None, Optional] = Field(
+        None, description="Overrides the preset: how many of these directions it also sees in pairs."
+    )
 
     # Diffusion
     prediction_type: Literal["sample", "epsilon", "v_prediction"] = Field(
@@ -176,6 +183,10 @@ class TrainingConfig(Settings):
             found.append(
                 ("images_per_task", f"expected at least one image for each of {max(self.class_counts)} classes")
             )
+        if self.pool_rank is not None and self.pool_moments is not None and self.pool_moments > self.pool_rank:
+            found.append(("pool_moments", f"expected at most pool_rank={self.pool_rank}"))
+        if self.pool_rank and self.prediction_type != "sample":
+            found.append(("pool_rank", "expected 0 unless prediction_type is sample: the forecast is of clean tokens"))
         if self.beta_end < self.beta_start:
             found.append(("beta_end", f"expected at least beta_start={self.beta_start}"))
         if self.num_inference_steps > self.num_train_timesteps:

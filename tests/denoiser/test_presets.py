@@ -25,8 +25,8 @@ TOTALS = {
     ("tina", "chunk"): 1_232_250_106,
     ("tina-published", "class-row"): 610_188_850,
     ("tina-published", "chunk"): 627_946_746,
-    ("small", "class-row"): 2_793_138,
-    ("small", "chunk"): 4_446_522,
+    ("small", "class-row"): 3_043_151,
+    ("small", "chunk"): 2_078_074,
     ("tiny", "class-row"): 301_554,
     ("tiny", "chunk"): 844_282,
 }
@@ -72,6 +72,8 @@ def test_every_preset_is_counted() -> None:
         {"equivariant": False, "max_classes": 9},
         {"skip": True, "class_group": 1},
         {"skip": True, "class_group": 0, "num_encoder_layers": 0, "equivariant": False},
+        {"pool_rank": 6, "class_group": 1},
+        {"pool_rank": 6, "pool_moments": 4, "class_group": 0, "skip": True},
     ],
 )
 def test_the_formula_holds_for_any_setting(changes: dict) -> None:
@@ -105,11 +107,20 @@ def test_class_rows_get_a_skip_and_chunks_do_not() -> None:
         build_config("tiny", condition_dim=512, layout=layout("chunk"), max_classes=10, skip=True)
 
 
+def test_the_pooled_forecast_needs_class_rows_and_a_skip() -> None:
+    config = build_config("small", condition_dim=512, layout=layout("class-row"), max_classes=10)
+    assert (config.pool_rank, config.pool_moments) == (96, 24)
+    for where, skip in (("chunk", None), ("class-row", False)):
+        assert not build_config("small", condition_dim=512, layout=layout(where), max_classes=10, skip=skip).pool_rank
+    asked = build_config("tiny", condition_dim=512, layout=layout("class-row"), max_classes=10, pool_rank=7)
+    assert (asked.pool_rank, asked.pool_moments) == (7, 0)
+
+
 def test_overrides_win() -> None:
     config = build_config(
         "small", condition_dim=16, layout=layout("class-row"), max_classes=10, dropout=0.1, hidden_size=48
     )
-    assert (config.dropout, config.hidden_size, config.num_encoder_layers) == (0.1, 48, 2)
+    assert (config.dropout, config.hidden_size, config.num_encoder_layers) == (0.1, 48, 1)
 
 
 def test_a_configuration_goes_through_json() -> None:
@@ -132,6 +143,8 @@ def test_a_configuration_goes_through_json() -> None:
         ({"group_sizes": (2, 0)}, "group_sizes=0"),
         ({"token_width": 3}, "4 wide, but tokens only 3"),
         ({"class_group": 2}, "only 2 token groups"),
+        ({"pool_rank": 2}, "pool_rank=2 needs tokens that each belong to one class"),
+        ({"pool_rank": 2, "pool_moments": 3, "class_group": 1}, "pool_moments=3 is more than pool_rank=2"),
         ({"hidden": 3}, "Unknown denoiser setting 'hidden'"),
         ({"hiden_size": 3}, "Did you mean 'hidden_size'"),
     ],

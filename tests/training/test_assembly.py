@@ -12,7 +12,7 @@ from tina_framework.config import TrainingConfig
 from tina_framework.errors import ConfigError, DataError, LeakageError
 from tina_framework.files import read_json, write_json
 from tina_framework.generator import Generator
-from tina_framework.training.assembly import assemble, ridge_start
+from tina_framework.training.assembly import assemble, principal_directions, ridge_start
 from tina_framework.training.loop import Trainer
 
 Make = Callable[..., TrainingConfig]
@@ -44,6 +44,30 @@ def test_an_untrained_denoiser_says_what_the_ridge_says(make_config: Make) -> No
     torch.testing.assert_close(state["conv2.weight"], assembly.generic["conv2.weight"])
     rows = assembly.generic["fc.weight"]
     assert float((state["fc.weight"] - rows[:4]).square().mean()) < 0.5 * float((rows - rows.mean(0)).square().mean())
+
+
+def test_principal_directions_whiten_what_varies_and_keep_the_rest() -> None:
+    generator = torch.Generator().manual_seed(0)
+    # Six dimensions, of which the inputs use three.
+    x = torch.randn(40, 3, generator=generator) @ torch.randn(3, 6, generator=generator) + 5.0
+    others = torch.full((5, 6), 7.0)
+    directions = principal_directions(x, others)
+    projected = (x - x.mean(0)) @ directions[:3].T
+    torch.testing.assert_close(projected.T @ projected / 40, torch.eye(3), atol=1e-4, rtol=1e-4)
+    assert torch.equal(directions[3:], others[3:])
+    torch.testing.assert_close(principal_directions(x, others[:2]), directions[:2])
+
+
+def test_the_pooled_forecast_starts_at_principal_directions_and_says_nothing(make_config: Make) -> None:
+    assembly = assemble(make_config(pool_rank=6, pool_moments=2), CPU)
+    pooled, seen = assembly.denoiser.pooled, assembly.seen_classes
+    assert pooled is not None
+    vectors = torch.cat([assembly.setting.conditions.of(seen, template) for template in range(2)])
+    projected = vectors @ pooled.directions.detach().T
+    torch.testing.assert_close(projected.std(0, correction=0), torch.ones(6), atol=1e-3, rtol=1e-3)
+    condition, mask = assembly.setting.pad_conditions([assembly.setting.conditions.of(seen[:4])])
+    assert not pooled(condition, mask).any()
+    assert assemble(make_config(), CPU).denoiser.pooled is None
 
 
 def test_no_ridge_starts_at_the_base(make_config: Make) -> None:

@@ -51,6 +51,15 @@ def test_take_mirrors_where_asked(bank: TrainingImages) -> None:
     assert not torch.equal(mirrored, plain)
 
 
+def test_half_precision_is_what_autocast_would_make_of_a_batch(world: Path, bank: TrainingImages) -> None:
+    dataset = registries().datasets.create(f"arrays:{world / 'data.npz'}")
+    spec = ParameterSpec(registries().architectures.create("cnn-2layer"))
+    half = TrainingImages(dataset, "train", spec, dtype=torch.bfloat16)
+    rows, flips = torch.tensor([3, 100]), torch.tensor([True, False])
+    assert half.fingerprint == bank.fingerprint
+    assert torch.equal(half.take(rows, flips), bank.take(rows, flips).bfloat16())
+
+
 def test_all_images_of_a_task(bank: TrainingImages) -> None:
     rows, slots = bank.rows(TASK)
     assert len(rows) == 54

@@ -17,10 +17,10 @@ from tina_framework.training.optimizer import decays, learning_rate, load_optimi
 Make = Callable[..., TrainingConfig]
 
 
-def denoiser(tokenizer: str = "class-row") -> Denoiser:
+def denoiser(tokenizer: str = "class-row", **settings: int) -> Denoiser:
     spec = ParameterSpec(registries().architectures.create("cnn-2layer"))
     layout = registries().tokenizers.create(tokenizer).layout(spec, 4, 4)
-    return Denoiser(build_config("tiny", condition_dim=8, layout=layout, max_classes=4))
+    return Denoiser(build_config("tiny", condition_dim=8, layout=layout, max_classes=4, **settings))
 
 
 def test_warm_up_then_cosine_to_zero(make_config: Make) -> None:
@@ -47,6 +47,12 @@ def test_only_matrices_of_the_network_decay(tokenizer: str) -> None:
     assert "tokens.into.0.weight" in decayed
     forbidden = ("bias", "norm", "position", "slot", "skip")
     assert not [name for name in decayed if any(word in name for word in forbidden)]
+
+
+def test_the_pooled_forecast_does_not_decay() -> None:
+    names = [name for name, _ in denoiser(pool_rank=3).named_parameters() if name.startswith("pooled.")]
+    assert len(names) == 5
+    assert not any(decays(name, torch.zeros(2, 2)) for name in names)
 
 
 def test_every_parameter_is_in_exactly_one_group(make_config: Make) -> None:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from tina_framework.denoiser.blocks import BlockStack, init_linear
 from tina_framework.denoiser.embeddings import GroupProjection, TimestepEmbedding, layout_index
+from tina_framework.denoiser.forecast import PooledForecast
 from tina_framework.denoiser.presets import DenoiserConfig
 from tina_framework.errors import ConfigError
 from tina_framework.interfaces.tokenizer import TokenLayout
@@ -26,10 +27,19 @@ class ClassMemory(NamedTuple):
     Attributes:
         hidden_BKH: (B, K, H), zero in padded slots.
         skip_BKD: (B, K, D) linear forecast of each class's row, in token space; None without a skip.
+        pooled_BQD: (B, Q, D) linear forecast of each position of each token group from the class set; None without one.
     """
 
     hidden_BKH: Tensor
-    skip_BKD: Tensor | None
+    skip_BKD: Tensor | None = None
+    pooled_BQD: Tensor | None = None
+
+    def rows(self, which: Tensor) -> ClassMemory:
+        """The memory of some rows of the batch: (B',) indices, repeated as wanted."""
+        skip, pooled = self.skip_BKD, self.pooled_BQD
+        return ClassMemory(
+            self.hidden_BKH[which], None if skip is None else skip[which], None if pooled is None else pooled[which]
+        )
 
 
 class Denoiser(nn.Module):
@@ -61,6 +71,19 @@ class Denoiser(nn.Module):
         # Where classes have an order (`chunk`), the memory must say which slot it stands for.
         self.slot = None if config.equivariant else nn.Parameter(torch.empty(config.max_classes, hidden))
         self.skip = nn.Linear(config.condition_dim, config.group_widths[config.class_group]) if config.skip else None
+        self.pooled = (
+            PooledForecast(
+                config.condition_dim,
+                config.pool_rank,
+                config.pool_moments,
+                config.group_widths,
+                config.group_sizes,
+                config.class_group,
+                config.token_width,
+            )
+            if config.pool_rank
+            else None
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -75,6 +98,8 @@ class Denoiser(nn.Module):
         if self.skip is not None:
             nn.init.zeros_(self.skip.weight)
             nn.init.zeros_(self.skip.bias)
+        if self.pooled is not None:
+            self.pooled.reset_parameters()
 
     def init_skip(self, weight: Tensor, bias: Tensor) -> None:
         """Starts the skip from a linear regression: row in token space = weight @ condition + bias.
@@ -97,6 +122,25 @@ class Denoiser(nn.Module):
         with torch.no_grad():
             self.skip.weight.copy_(weight)
             self.skip.bias.copy_(bias)
+
+    def init_pool(self, directions_RE: Tensor) -> None:
+        """Sets the directions onto which the pooled forecast projects a condition, e.g. principal ones.
+
+        Args:
+            directions_RE: (pool_rank, E).
+
+        Raises:
+            ConfigError: this denoiser has no pooled forecast, or the shape does not fit.
+        """
+        if self.pooled is None:
+            raise ConfigError("This denoiser has no pooled forecast to initialise; build it with pool_rank above 0.")
+        expected = tuple(self.pooled.directions.shape)
+        if tuple(directions_RE.shape) != expected:
+            raise ConfigError(
+                f"The pooled forecast needs directions of shape {expected}, not {tuple(directions_RE.shape)}."
+            )
+        with torch.no_grad():
+            self.pooled.directions.copy_(directions_RE)
 
     def enable_checkpointing(self, enabled: bool = True) -> None:
         """Trades time for memory in training: blocks are run again in the backward pass. Results do not change."""
@@ -121,12 +165,15 @@ class Denoiser(nn.Module):
         absent = ~class_mask_BK[..., None]
         condition = condition_BKE.to(self.condition.weight.dtype)
         hidden = self.encoder(self.condition(condition), class_mask_BK).masked_fill(absent, 0.0)
-        if self.skip is None:
-            return ClassMemory(hidden, None)
-        # The forecast is a regression worth its full precision, and it costs next to nothing.
+        rows = pooled = None
+        # The forecasts are regressions worth their full precision, and they cost next to nothing.
         with torch.autocast(condition.device.type, enabled=False):
-            rows = self.skip(condition).masked_fill(absent, 0.0)
-        return ClassMemory(hidden, F.pad(rows, (0, self.config.token_width - rows.shape[-1])))
+            if self.skip is not None:
+                rows = self.skip(condition).masked_fill(absent, 0.0)
+                rows = F.pad(rows, (0, self.config.token_width - rows.shape[-1]))
+            if self.pooled is not None:
+                pooled = self.pooled(condition, class_mask_BK)
+        return ClassMemory(hidden, rows, pooled)
 
     def denoise(
         self, tokens_BPD: Tensor, t_B: Tensor, memory: ClassMemory, layout: TokenLayout, class_mask_BK: Tensor
@@ -166,6 +213,8 @@ class Denoiser(nn.Module):
         if memory.skip_BKD is not None:
             rows = index.token_class.masked_fill(index.group != self.config.class_group, -1)
             out = out + _pick(memory.skip_BKD, rows).to(out.dtype)
+        if memory.pooled_BQD is not None:
+            out = out + memory.pooled_BQD[:, index.position].to(out.dtype)
         return out.masked_fill(~exists_BPD, 0.0)
 
     def forward(

@@ -126,8 +126,7 @@ class ParameterSampler:
         draws = [task_draws(seed, sample, sorted(conditions[task].keys)) for task, sample in rows]
         memory = self._encode([conditions[task] for task in tasks], [orders[task] for task in tasks])
         which = torch.tensor([tasks.index(task) for task, _ in rows], device=memory.hidden_BKH.device)
-        skip = memory.skip_BKD
-        memory = ClassMemory(memory.hidden_BKH[which], None if skip is None else skip[which])
+        memory = memory.rows(which)
         layout = self.layout(count)
         tokens_BPD = sample_tokens(self.denoiser, scheduler, memory, layout, draws, steps)
         sorted_BN = self.normalizer.denormalize(layout.scatter(tokens_BPD).float(), count)

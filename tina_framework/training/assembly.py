@@ -20,7 +20,7 @@ from tina_framework.interfaces.tokenizer import ParameterTokenizer, TokenLayout
 from tina_framework.normalizer import Normalizer
 from tina_framework.prompts.condition import ConditionSpace
 from tina_framework.spec import ParameterSpec
-from tina_framework.targets.functional import TargetRunner
+from tina_framework.targets.functional import TargetRunner, resolve_precision
 from tina_framework.training.data import ConditionBank, TrainingImages
 from tina_framework.training.objectives import DenoiseObjective, Objective, TaskObjective
 from tina_framework.training.rows import Setting
@@ -28,7 +28,7 @@ from tina_framework.zoo.sampling import TaskSampler
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import partition_of
 
-__all__ = ["Assembly", "assemble", "ridge_start"]
+__all__ = ["Assembly", "assemble", "principal_directions", "ridge_start"]
 
 
 @dataclass
@@ -114,7 +114,8 @@ def assemble(config: TrainingConfig, device: torch.device) -> Assembly:
     if start is not None:
         assembly.fingerprints["start"] = _fingerprint(start.denoiser.state_dict(), (), ())
     if config.task_weight > 0:
-        images = TrainingImages(dataset, config.train_split, spec, device)
+        dtype = torch.bfloat16 if resolve_precision(device, config.target_precision) == "bf16" else torch.float32
+        images = TrainingImages(dataset, config.train_split, spec, device, dtype)
         assembly.fingerprints["images"] = images.fingerprint
         sampler = assembly.sampler("train", config.schemes, config.class_counts)
         assembly.objectives.append(TaskObjective(setting, images, sampler, runner))
@@ -199,8 +200,17 @@ def _make_denoiser(
     generic: Mapping[str, Tensor],
     seen: Sequence[str],
 ) -> Denoiser:
-    names = ("hidden_size", "num_encoder_layers", "num_decoder_layers", "num_attention_heads")
+    names = (
+        "hidden_size",
+        "num_encoder_layers",
+        "num_decoder_layers",
+        "num_attention_heads",
+        "pool_rank",
+        "pool_moments",
+    )
     overrides = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
+    templates = setting.conditions.unit_VKE.shape[0]
+    inputs = torch.cat([setting.conditions.of(seen, template) for template in range(templates)])
     sizes = build_config(
         config.preset,
         condition_dim=setting.conditions.dim,
@@ -219,10 +229,25 @@ def _make_denoiser(
         normalized = setting.normalizer.normalize(setting.spec.flatten(generic, len(seen)), len(seen))
         rows = whole.gather(normalized[None])[0][whole.token_class >= 0]
         rows = rows[torch.argsort(whole.token_class[whole.token_class >= 0]), : sizes.group_widths[sizes.class_group]]
-        templates = setting.conditions.unit_VKE.shape[0]
-        inputs = torch.cat([setting.conditions.of(seen, template) for template in range(templates)])
         denoiser.init_skip(*ridge_start(inputs, rows.repeat(templates, 1), config.ridge))
+    if denoiser.pooled is not None:
+        denoiser.init_pool(principal_directions(inputs, denoiser.pooled.directions.detach()))
     return denoiser
+
+
+def principal_directions(inputs_NE: Tensor, others_RE: Tensor) -> Tensor:
+    """(R, E): the directions in which the inputs vary most, scaled so that each projection has unit variance.
+
+    Args:
+        inputs_NE: conditions.
+        others_RE: what stands in for directions in which the inputs do not vary at all.
+    """
+    x = inputs_NE.double() - inputs_NE.double().mean(0)
+    _, singular, directions = torch.linalg.svd(x, full_matrices=False)
+    deviations = singular / len(x) ** 0.5
+    known = min(len(others_RE), int((deviations > 1e-6 * deviations[0]).sum()))
+    principal = (directions[:known] / deviations[:known, None]).float()
+    return torch.cat([principal, others_RE[known:]])
 
 
 def ridge_start(inputs_NE: Tensor, targets_ND: Tensor, strength: float) -> tuple[Tensor, Tensor]:

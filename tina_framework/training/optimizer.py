@@ -17,11 +17,13 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 def decays(name: str, parameter: Tensor) -> bool:
-    """Whether weight decay applies: to matrices, but not to position and slot tables nor to the skip.
+    """Whether weight decay applies: to matrices, but not to position and slot tables nor to the linear forecasts.
 
-    The skip starts as a regression whose strength is chosen already; decay would undo it.
+    The skip starts as a regression whose strength is chosen already, and the pooled forecast's directions as principal
+    ones; decay would undo both.
     """
-    return parameter.dim() >= 2 and name not in ("slot", "tokens.position") and not name.startswith("skip.")
+    tables = ("slot", "tokens.position")
+    return parameter.dim() >= 2 and name not in tables and not name.startswith(("skip.", "pooled."))
 
 
 def make_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
+from tina_framework.builtins.tokenizers.class_row import ClassRowTokenizer
+from tina_framework.denoiser.forecast import PooledForecast, num_features
+from tina_framework.denoiser.presets import build_config
+from tina_framework.denoiser.transformer import Denoiser
+from tina_framework.errors import ConfigError
+from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.interfaces.tokenizer import TokenLayout
+from tina_framework.spec import ParameterSpec
+
+E, R, M, MAX = 12, 5, 3, 6
+SPEC = ParameterSpec(cnn_2layer)
+
+
+def layout_of(classes: int) -> TokenLayout:
+    return ClassRowTokenizer().layout(SPEC, classes, MAX)
+
+
+def forecast(shapes: tuple[tuple[int, int], ...] = ((2, 4), (6, 3)), moments: int = M) -> PooledForecast:
+    """Groups of (positions, width); the last is the class group. Every parameter is random."""
+    torch.manual_seed(0)
+    sizes, widths = zip(*shapes, strict=True)
+    module = PooledForecast(E, R, moments, widths, sizes, len(shapes) - 1, 4)
+    module.reset_parameters()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return module
+
+
+def conditions(batch: int = 2, classes: int = 4) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    mask = torch.ones(batch, classes, dtype=torch.bool)
+    return torch.randn(batch, classes, E, generator=generator), mask
+
+
+def test_features_are_the_first_two_moments() -> None:
+    module = forecast()
+    condition, mask = conditions()
+    features = module.features(condition, mask)
+    assert features.shape == (2, num_features(R, M)) == (2, 5 + 6)
+    projected = condition @ module.directions.T
+    torch.testing.assert_close(features[:, :R], projected.sum(1) / math.sqrt(4))
+    pairs = [(i, j) for i in range(M) for j in range(i, M)]
+    for number, (i, j) in enumerate(pairs):
+        wanted = (projected[..., i] * projected[..., j]).sum(1) / math.sqrt(4)
+        torch.testing.assert_close(features[:, R + number], wanted)
+
+
+@pytest.mark.parametrize("moments", [0, M])
+def test_order_and_padding_do_not_matter(moments: int) -> None:
+    module = forecast(moments=moments)
+    condition, mask = conditions()
+    out = module(condition, mask)
+    torch.testing.assert_close(module(condition.flip(1), mask), out)
+    garbage = torch.cat([condition, torch.full((2, 2, E), 9.0)], dim=1)
+    padded = torch.cat([mask, torch.zeros(2, 2, dtype=torch.bool)], dim=1)
+    torch.testing.assert_close(module(garbage, padded), out)
+
+
+def test_each_shared_position_has_its_own_map_and_the_class_rows_have_one() -> None:
+    module = forecast()
+    out = module(*conditions())
+    assert out.shape == (2, 2 + 6, 4)
+    assert not torch.allclose(out[:, 0], out[:, 1])
+    assert torch.equal(out[:, 2:], out[:, 2:3].expand(-1, 6, -1))
+    assert not out[:, 2:, 3:].any()
+
+
+def test_a_network_of_class_rows_alone() -> None:
+    assert forecast(((6, 3),)).shared is None
+    assert forecast(((6, 3),))(*conditions()).shape == (2, 6, 4)
+
+
+def denoiser(**overrides) -> Denoiser:
+    torch.manual_seed(0)
+    layout = layout_of(MAX)
+    settings = {"pool_rank": R, "pool_moments": M} | overrides
+    return Denoiser(build_config("tiny", condition_dim=E, layout=layout, max_classes=MAX, **settings)).eval()
+
+
+@pytest.mark.parametrize("classes", [2, MAX])
+def test_the_denoiser_adds_the_forecast_to_every_real_token(classes: int) -> None:
+    model, layout = denoiser(), layout_of(classes)
+    condition, mask = conditions(classes=classes)
+    tokens = torch.zeros(2, layout.num_tokens, layout.token_width)
+    t = torch.tensor([999, 3])
+    assert not model(condition, mask, tokens, t, layout).any()
+    with torch.no_grad():
+        model.pooled.shared.bias.fill_(2.0)
+        model.pooled.rows.bias.fill_(3.0)
+    out = model(condition, mask, tokens, t, layout)
+    is_row = layout.token_class >= 0
+    exists = layout.element_mask(mask)
+    assert torch.equal(out != 0, exists)
+    assert set(out[:, ~is_row][exists[:, ~is_row]].tolist()) == {2.0}
+    assert set(out[:, is_row][exists[:, is_row]].tolist()) == {3.0}
+
+
+def test_the_memory_of_some_rows() -> None:
+    model = denoiser()
+    memory = model.encode(*conditions())
+    picked = memory.rows(torch.tensor([1, 1, 0]))
+    assert torch.equal(picked.pooled_BQD, memory.pooled_BQD[[1, 1, 0]])
+    assert torch.equal(picked.hidden_BKH, memory.hidden_BKH[[1, 1, 0]])
+    assert denoiser(pool_rank=0, pool_moments=0).encode(*conditions()).rows(torch.tensor([0])).pooled_BQD is None
+
+
+def test_directions_are_set_from_outside() -> None:
+    model = denoiser()
+    wanted = torch.randn(R, E)
+    model.init_pool(wanted)
+    assert torch.equal(model.pooled.directions, wanted)
+    with pytest.raises(ConfigError, match=r"directions of shape \(5, 12\), not \(4, 12\)"):
+        model.init_pool(wanted[:4])
+    with pytest.raises(ConfigError, match="pool_rank above 0"):
+        denoiser(pool_rank=0, pool_moments=0).init_pool(wanted)
+
+
+def test_it_works_for_an_architecture_without_shared_tokens() -> None:
+    linear = TargetArchitecture(
+        name="linear", build=lambda k: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, k))
+    )
+    layout = ClassRowTokenizer().layout(ParameterSpec(linear), 4, MAX)
+    model = Denoiser(build_config("tiny", condition_dim=E, layout=layout, max_classes=MAX, pool_rank=R))
+    condition, mask = conditions()
+    tokens = torch.zeros(2, layout.num_tokens, layout.token_width)
+    with torch.no_grad():
+        model.pooled.rows.bias.fill_(1.0)
+    assert float(model(condition, mask, tokens, torch.tensor(5), layout).sum()) == 2 * 4 * 3073
