@@ -19,10 +19,10 @@ run() { # NAME TASKS METHODS ENCODER [OPTION...]
 }
 
 for k in 10 5 3; do
-    run "table-$k" "tasks-$k" tina,random-prompt,generic,selection,average,nearest "$table" --record
+    run "table-$k" "tasks-$k" tina,common,random-prompt,generic,selection,average,nearest "$table" --record
     run "lite-$k" "tasks-$k" tina,selection clip-lite --record
 done
-run table-ten-superclasses tasks-ten-superclasses tina,generic,selection,average,nearest "$table"
+run table-ten-superclasses tasks-ten-superclasses tina,common,generic,selection,average,nearest "$table"
 run table-seen tasks-seen tina,selection,p-model "$table"
 run steps tasks-10 tina@1,tina@2,tina@4,tina@20,selection "$table"
 run ddpm tasks-10 tina,tina@ddpm:1000,selection "$table"

@@ -38,7 +38,7 @@ def evaluate(
         str,
         typer.Option(
             "--methods",
-            help="Comma-separated: tina, random-prompt, generic, selection, average, nearest, fine-tune, p-model. "
+            help="Comma-separated: tina, common, random-prompt, generic, selection, average, nearest, fine-tune, p-model. "
             "Other samplers: tina@STEPS, tina@ddpm:1000. Another base: selection@ZOO.",
         ),
     ] = DEFAULT_METHODS,

@@ -1,4 +1,4 @@
-"""*tina* and *random-prompt*."""
+"""*tina*, *common* and *random-prompt*."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 
 from tina_framework.errors import ConfigError
 from tina_framework.evaluation.context import Context
+from tina_framework.evaluation.methods.common import Common
 from tina_framework.evaluation.methods.random_prompt import RandomPrompt
 from tina_framework.evaluation.methods.tina import Tina, parse_sampler
 from tina_framework.evaluation.scoring import Network
@@ -64,6 +65,34 @@ def test_samplers_are_read() -> None:
     assert parse_sampler("20") == (None, 20)
     assert parse_sampler("ddpm") == ("ddpm", None)
     assert parse_sampler("ddim:7") == ("ddim", 7)
+
+
+def test_common_keeps_the_rows_and_averages_the_rest(context: Context, tasks: list[Task]) -> None:
+    spec = context.spec
+    own, common = networks(Tina(context), tasks), networks(Common(context), tasks)
+    shared: dict[int, list[torch.Tensor]] = {}
+    for one, other in zip(own, common, strict=True):
+        count = len(one.outputs)
+        assert other.outputs == one.outputs
+        mine, theirs = spec.unflatten(one.flat, count), spec.unflatten(other.flat, count)
+        torch.testing.assert_close(mine["fc.weight"], theirs["fc.weight"])
+        torch.testing.assert_close(mine["fc.bias"], theirs["fc.bias"])
+        assert not torch.allclose(mine["conv2.weight"], theirs["conv2.weight"], atol=1e-5)
+        shared.setdefault(count, []).append(theirs["conv2.weight"])
+    for weights in shared.values():
+        assert all(torch.equal(weight, weights[0]) for weight in weights)
+
+
+def test_common_is_the_mean_over_training_tasks(context: Context, tasks: list[Task]) -> None:
+    from tina_framework.zoo.sampling import TaskSampler
+
+    count = len(tasks[0].classes)
+    network = networks(Common(context), tasks[:1])[0]
+    drawn = TaskSampler(context.generator.config.class_names, class_counts={count: 1.0}).tasks(64, allow_fewer=True)
+    flats = [answer.flat for answer in networks(Tina(context), drawn)]
+    mean = context.spec.unflatten(torch.stack(flats).mean(0), count)
+    made = context.spec.unflatten(network.flat, count)
+    torch.testing.assert_close(made["conv1.weight"], mean["conv1.weight"], rtol=1e-4, atol=1e-5)
 
 
 def test_random_prompts_are_not_the_names_but_look_like_them(context: Context, tasks: list[Task]) -> None:

@@ -12,6 +12,7 @@ from tina_framework.errors import ConfigError, UnknownNameError
 from tina_framework.evaluation.context import Context
 from tina_framework.evaluation.method import Method
 from tina_framework.evaluation.methods.average import Average
+from tina_framework.evaluation.methods.common import Common
 from tina_framework.evaluation.methods.fine_tune import FineTune
 from tina_framework.evaluation.methods.generic import Generic
 from tina_framework.evaluation.methods.nearest import Nearest
@@ -24,7 +25,8 @@ from tina_framework.evaluation.sources import portable
 __all__ = ["METHODS", "MethodSpec", "parse_methods"]
 
 METHODS: dict[str, type[Method]] = {
-    method.name: method for method in (Tina, RandomPrompt, Generic, Selection, Average, Nearest, FineTune, PModel)
+    method.name: method
+    for method in (Tina, Common, RandomPrompt, Generic, Selection, Average, Nearest, FineTune, PModel)
 }
 
 

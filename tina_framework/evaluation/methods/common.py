@@ -1,0 +1,63 @@
+"""*common*: the generator without personal shared tensors. How much of its gain is the same for every task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from tina_framework.evaluation.method import Answer
+from tina_framework.evaluation.methods.tina import Tina
+from tina_framework.evaluation.scoring import Network
+from tina_framework.prompts.resolve import resolve_tasks
+from tina_framework.zoo.sampling import TaskSampler
+
+if TYPE_CHECKING:
+    from tina_framework.zoo.tasks import Task
+
+__all__ = ["Common"]
+
+_TASKS = 64
+
+
+class Common(Tina):
+    """The networks of *tina* with the shared tensors that the generator writes on average; class rows are the task's own.
+
+    The average is over 64 random tasks of the training partition with as many classes, drawn from the classes that the
+    generator was trained on. Where *tina* is no better than this, it has a better base network, but nothing personal.
+    """
+
+    name = "common"
+
+    def prepare(self, tasks: Sequence[Task]) -> None:
+        super().prepare(tasks)
+        self._means: dict[int, dict[str, Tensor]] = {}
+
+    def describe(self) -> str:
+        return f"shared tensors averaged over {_TASKS} training tasks; {super().describe()}"
+
+    def parameters(self, tasks: Sequence[Task]) -> list[Answer]:
+        spec, answers = self.context.spec, super().parameters(tasks)
+        replaced: list[Answer] = []
+        for answer in answers:
+            assert isinstance(answer, Network)
+            count = len(answer.outputs)
+            state = spec.unflatten(answer.flat, count) | self._mean(count)
+            replaced.append(Network(spec.flatten(state, count), answer.outputs))
+        return replaced
+
+    def _mean(self, count: int) -> dict[str, Tensor]:
+        """The mean shared tensors of networks for `count` classes."""
+        if count not in self._means:
+            spec = self.context.spec
+            sampler = TaskSampler(self.generator.config.class_names, class_counts={count: 1.0}, seed=self.context.seed)
+            drawn = [task.classes for task in sampler.tasks(_TASKS, allow_fewer=True)]
+            conditions = resolve_tasks(drawn, self.encoder, self.context.template)
+            flats = self.generator.generate_parameters(
+                conditions, seed=self.context.seed, batch_size=self.batch_size, **self.settings
+            )
+            mean = spec.unflatten(torch.stack(flats).mean(dim=0), count)
+            self._means[count] = {name: mean[name] for name, axis in spec.class_axes.items() if axis is None}
+        return self._means[count]
