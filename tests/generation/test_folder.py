@@ -89,6 +89,8 @@ def test_the_generated_card_tells_what_is_recorded(folder: Path) -> None:
     assert "| `toy` | unseen-combination | 3 | 25.0 % |" in card
     assert '"recipe": "none"' in card
     assert "toy-space" in card
+    for heading in ("Data and prompts", "Accuracy of generated models", "Limits", "Training"):
+        assert f"\n## {heading}\n" in card
 
 
 def test_recorded_accuracy(tiny_generator: Generator) -> None:

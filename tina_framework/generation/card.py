@@ -39,9 +39,24 @@ def model_card(config: GeneratorConfig) -> str:
         f"| sampler | `{config.scheduler['name']}`, {config.num_inference_steps} steps |",
         f"| classes of the training data | {len(config.class_names)} |",
         "",
+        "## Data and prompts",
+        "",
+        *_data(config),
+        "",
         "## Accuracy of generated models",
         "",
         *_metrics(config.metrics),
+        "",
+        *_validation(config.training.get("validation")),
+        "## Limits",
+        "",
+        f"- It was trained on {len(config.class_names)} classes (listed below). New combinations of them are what it is for; other "
+        "words work as far as their vectors resemble known ones.",
+        "- A generated classifier knows pictures like those of the training data, and always answers with one of its classes, "
+        "whatever the picture shows.",
+        "- The accuracies are means over tasks; single tasks lie above and below, the more so the fewer and the more alike their "
+        "classes are.",
+        "- It generates one architecture, and is read by `tina_framework` alone; the classifiers it writes are not.",
         "",
         "## Training",
         "",
@@ -51,6 +66,38 @@ def model_card(config: GeneratorConfig) -> str:
     else:
         lines.append("Nothing was recorded.")
     return "\n".join(lines) + "\n"
+
+
+def _data(config: GeneratorConfig) -> list[str]:
+    recipe = config.training.get("recipe")
+    lines = []
+    if isinstance(recipe, Mapping) and "dataset" in recipe:
+        models = config.training.get("zoo_models")
+        zoo = f", and {models} networks of the zoo `{recipe.get('zoo')}`" if models else ""
+        lines.append(f"Images `{recipe.get('train_split')}` of the data set `{recipe['dataset']}`{zoo}.")
+    else:
+        lines.append("What it was trained on was not recorded.")
+    lines.append(
+        "A prompt is a class name; the encoder puts it into its template. Any encoder of the text space above will do, with the "
+        "same or similar templates."
+    )
+    return lines
+
+
+def _validation(figures: object) -> list[str]:
+    if not isinstance(figures, Mapping):
+        return []
+    try:
+        names = ("accuracy", "selection", "difference", "standard_error")
+        ours, theirs, difference, error = (100 * float(figures[name]) for name in names)
+        number = int(figures["num_tasks"])
+    except (KeyError, TypeError, ValueError):
+        return []
+    return [
+        f"When it was exported: {ours:.1f} % on {number} validation tasks, where the generic model with only the task's rows "
+        f"(selection) has {theirs:.1f} %: a difference of {difference:+.2f} ± {error:.2f} points (standard error over tasks).",
+        "",
+    ]
 
 
 def _metrics(metrics: Mapping[str, Any]) -> list[str]:
