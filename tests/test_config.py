@@ -36,9 +36,11 @@ def test_tables_on_the_command_line(text: str) -> None:
     assert load_config({**REQUIRED, "class_counts": text}).class_counts == {10: 2.0, 5: 1.0}
 
 
-@pytest.mark.parametrize("value", ["a:1,b", '["a:1", "b"]', ["a:1", "b"]])
+@pytest.mark.parametrize(
+    "value", ["embedding-table:1,clip-lite", '["embedding-table:1", "clip-lite"]', ["embedding-table:1", "clip-lite"]]
+)
 def test_lists(value: object) -> None:
-    assert load_config({**REQUIRED, "encoders": value}).encoders == ["a:1", "b"]
+    assert load_config({**REQUIRED, "encoders": value}).encoders == ["embedding-table:1", "clip-lite"]
 
 
 @pytest.mark.parametrize("name", ["snr_gamma", "ridge", "max_seconds", "max_grad_norm", "hidden_size"])
@@ -81,6 +83,46 @@ def test_contradictions_are_collected() -> None:
     assert "class_counts = {12: 1.0} (flag --class_counts): expected class counts from 2 to max_classes=10" in str(
         caught.value
     )
+
+
+def test_names_that_nobody_provides_are_mistakes_like_any_other() -> None:
+    names = {"scheduler": "dimm", "tokenizer": "class-rows", "encoders": "clip-light", "default_encoder": "none-such:x"}
+    with pytest.raises(ConfigError) as caught:
+        load_config({**REQUIRED, **names, "schemes": "randum", "beta_schedule": "cosine", "dataset": "shapez:3"})
+    text = str(caught.value)
+    assert text.startswith("7 settings are wrong:")
+    assert "scheduler = 'dimm' (flag --scheduler): Unknown scheduler 'dimm'. Did you mean 'ddim'?" in text
+    for name in ("class-rows", "clip-light", "none-such", "randum", "cosine", "shapez"):
+        assert name in text
+
+
+def test_contradictions_come_with_the_other_mistakes() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(
+            {
+                "dataset": "shapes",
+                "encoders": "clip-lite",
+                "output_dir": "x",
+                "learning_rate": "-1",
+                "class_counts": "20:1",
+            }
+        )
+    text = str(caught.value)
+    assert text.startswith("3 settings are wrong:")
+    assert "zoo is not set" in text
+    assert "learning_rate = '-1'" in text
+    assert "class_counts = {20: 1.0}" in text
+
+
+def test_the_schemes_are_those_of_the_sampler() -> None:
+    from typing import get_args
+
+    from tina_framework.builtins.schedulers._diffusion import BETA_SCHEDULES
+    from tina_framework.config import Scheme
+    from tina_framework.zoo.sampling import SCHEMES
+
+    assert get_args(Scheme) == SCHEMES
+    assert get_args(TrainingConfig.model_fields["beta_schedule"].annotation) == BETA_SCHEDULES
 
 
 def test_the_pooled_forecast_has_to_make_sense() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import warnings
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from tina_framework.builtins.schedulers.ddpm import DDPMScheduler
 from tina_framework.classifier import GeneratedClassifier
 from tina_framework.denoiser.preconditioning import model_input
 from tina_framework.discovery import registries
-from tina_framework.errors import ConfigError, PromptError, TinaError, UnknownNameError
+from tina_framework.errors import ConfigError, PromptError, PromptWarning, TinaError, UnknownNameError
 from tina_framework.generation.sampling import make_scheduler, task_draws
 from tina_framework.generator import Generator, resolve_device
 from tina_framework.prompts.resolve import Condition, resolve_names
@@ -53,6 +54,15 @@ def test_one_task_gives_a_classifier(tiny_generator: Generator) -> None:
     assert model.provenance["num_inference_steps"] == 4
     assert model.provenance["encoder"] == "toy"
     assert model.provenance["scheduler"] == "ddim"
+
+
+def test_a_name_the_encoder_is_unsure_of_is_warned_about(tiny_generator: Generator) -> None:
+    with pytest.warns(PromptWarning, match="toy is unsure what 'mystery thing' means"):
+        tiny_generator(["ant", "mystery thing"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PromptWarning)
+        tiny_generator(NAMES)
+        tiny_generator(resolve_names(["ant", "mystery thing"], tiny_generator.encoder))  # who encodes can look
 
 
 def test_many_tasks_give_a_list_in_their_order(tiny_generator: Generator) -> None:
@@ -280,6 +290,8 @@ def test_schedulers_that_do_not_fit_are_refused(tiny_generator: Generator) -> No
         tiny_generator(NAMES, scheduler=diffusers.DDIMScheduler(beta_start=1e-4, beta_end=0.02, clip_sample=False))
     with pytest.raises(ConfigError, match="clip_sample=True, which cuts off weights"):
         tiny_generator(NAMES, scheduler=diffusers.DDIMScheduler(**fitting))
+    with pytest.raises(ConfigError, match="FlowMatchEulerDiscreteScheduler samples another noise process"):
+        tiny_generator(NAMES, scheduler=diffusers.FlowMatchEulerDiscreteScheduler())
     with pytest.raises(UnknownNameError, match="Did you mean 'ddim'"):
         tiny_generator(NAMES, scheduler="ddimm")
 

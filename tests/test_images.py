@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFile
 
 from tina_framework.errors import DataError
 from tina_framework.images import Preprocessing, fit_picture, pictures, read_picture, to_rgb
@@ -218,3 +218,17 @@ def test_preprocessing_matches_what_networks_are_trained_on() -> None:
         architecture = TargetArchitecture("x", torch.nn.Identity, (channels, 8, 8), mean, std)  # type: ignore[arg-type]
         ours = Preprocessing((channels, 8, 8), mean, std)(pixels)
         torch.testing.assert_close(ours, Preprocessor(architecture)(pixels))
+
+
+@pytest.mark.parametrize("error", [NotImplementedError("DXT1"), KeyError("x"), EOFError()])
+def test_whatever_a_decoder_lets_out_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+
+    def broken(self: Image.Image) -> None:
+        raise error
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", broken)
+    with pytest.raises(DataError, match=r"a\.png' cannot be read"):
+        read_picture(tmp_path / "a.png")

@@ -16,6 +16,9 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from tina_framework.config_sources import Settings, closest, from_text, load_settings, none_from_text, weights_from_text
 from tina_framework.denoiser.presets import PRESETS
+from tina_framework.discovery import registries
+from tina_framework.errors import UnknownNameError
+from tina_framework.registry import Registry
 
 __all__ = ["ENVIRONMENT_PREFIX", "TrainingConfig", "load_config"]
 
@@ -28,6 +31,9 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 CountOrNone = Annotated[Count | None, Optional]
+
+
+Scheme = Literal["random", "two-superclasses", "ten-superclasses"]
 
 
 class TrainingConfig(Settings):
@@ -60,7 +66,7 @@ class TrainingConfig(Settings):
         min_length=1,
         description='Class count -> weight in training tasks, e.g. {"10": 2, "5": 1} or 10:2,5:1.',
     )
-    schemes: Annotated[dict[str, Positive], NoDecode, BeforeValidator(weights_from_text)] = Field(
+    schemes: Annotated[dict[Scheme, Positive], NoDecode, BeforeValidator(weights_from_text)] = Field(
         {"random": 1.0}, min_length=1, description="Task scheme -> weight: random, two-superclasses, ten-superclasses."
     )
 
@@ -92,7 +98,9 @@ class TrainingConfig(Settings):
     num_train_timesteps: Annotated[int, Field(ge=2)] = Field(1000, description="Steps T of the forward process.")
     beta_start: Annotated[float, Field(gt=0, lt=1)] = Field(1e-4, description="First noise variance.")
     beta_end: Annotated[float, Field(gt=0, lt=1)] = Field(0.02, description="Last noise variance.")
-    beta_schedule: str = Field("linear", description="How the variances rise in between.")
+    beta_schedule: Literal["linear", "scaled_linear", "squaredcos_cap_v2"] = Field(
+        "linear", description="How the variances rise in between."
+    )
     scheduler: str = Field("ddim", description="Sampler of the finished generator and of validation.")
     num_inference_steps: Count = Field(10, description="Its steps.")
 
@@ -120,7 +128,9 @@ class TrainingConfig(Settings):
     adam_beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="As in AdamW.")
     adam_beta2: Annotated[float, Field(ge=0, lt=1)] = Field(0.999, description="As in AdamW.")
     adam_epsilon: Positive = Field(1e-8, description="As in AdamW.")
-    weight_decay: NotNegative = Field(0.01, description="Of matrices; not of biases, norms, embeddings and the skip.")
+    weight_decay: NotNegative = Field(
+        0.01, description="Of matrices; not of biases, norms, embeddings and the linear forecasts."
+    )
     max_grad_norm: Annotated[Positive | None, Optional] = Field(1.0, description="Clips the gradient; none: never.")
     lr_scheduler_type: Literal["cosine", "linear", "constant_with_warmup"] = Field(
         "cosine", description="After the warm-up; cosine and linear end at zero."
@@ -187,10 +197,33 @@ class TrainingConfig(Settings):
             found.append(("pool_moments", f"expected at most pool_rank={self.pool_rank}"))
         if self.pool_rank and self.prediction_type != "sample":
             found.append(("pool_rank", "expected 0 unless prediction_type is sample: the forecast is of clean tokens"))
+        found += self._unknown_names()
         if self.beta_end < self.beta_start:
             found.append(("beta_end", f"expected at least beta_start={self.beta_start}"))
         if self.num_inference_steps > self.num_train_timesteps:
             found.append(("num_inference_steps", f"expected at most num_train_timesteps={self.num_train_timesteps}"))
+        return found
+
+    def _unknown_names(self) -> list[tuple[str, str]]:
+        """Settings that name something which no plugin provides; only names are looked up, nothing is imported."""
+        known = registries()
+        wanted: list[tuple[str, Registry, list[str | None]]] = [
+            ("dataset", known.datasets, [self.dataset]),
+            ("encoders", known.encoders, [*self.encoders]),
+            ("default_encoder", known.encoders, [self.default_encoder]),
+            ("architecture", known.architectures, [self.architecture]),
+            ("tokenizer", known.tokenizers, [self.tokenizer]),
+            ("scheduler", known.schedulers, [self.scheduler]),
+        ]
+        found = []
+        for field, registry, specs in wanted:
+            for spec in specs:
+                if spec is None:
+                    continue
+                try:
+                    registry.entry(spec.partition(":")[0])
+                except UnknownNameError as error:
+                    found.append((field, str(error)))
         return found
 
     def to_json(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import difflib
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_origin
 
@@ -91,17 +91,39 @@ def load_settings(kind: type[S], flags: Mapping[str, Any] | None = None, file: P
         values[name], origins[name] = value, f"environment {prefix}{name.upper()}"
     for name, value in (flags or {}).items():
         values[name], origins[name] = value, f"flag --{name}"
+    wrong: list[str] = []
     try:
         settings = kind(**values)
     except ValidationError as error:
-        raise _config_error([_line(kind, prefix, e, values, origins) for e in _one_per_field(error)]) from None
-    wrong = [
+        mistakes = _one_per_field(error)
+        wrong = [_line(kind, prefix, e, values, origins) for e in mistakes]
+        rest = _without(kind, values, mistakes)
+        if rest is None:
+            raise _config_error(wrong) from None
+        settings = rest
+        bad = {str(e["loc"][0]) for e in mistakes}
+    else:
+        bad = set()
+    wrong += [
         f"{field} = {_short(getattr(settings, field))} ({origins.get(field, 'default')}): {expected}"
         for field, expected in settings.contradictions()
+        if field not in bad
     ]
     if wrong:
         raise _config_error(wrong)
     return settings
+
+
+def _without(kind: type[S], values: Mapping[str, Any], mistakes: Sequence[ErrorDetails]) -> S | None:
+    """The settings with the wrong ones at their defaults, to look for contradictions among the others; None if none can be made."""
+    bad = {str(e["loc"][0]) for e in mistakes}
+    required = {name for name, info in kind.model_fields.items() if info.is_required()}
+    try:
+        return kind(
+            **{name: value for name, value in values.items() if name not in bad}, **dict.fromkeys(bad & required, "x")
+        )
+    except ValidationError:
+        return None
 
 
 def _read_toml(kind: type[Settings], file: Path | str | None) -> dict[str, Any]:

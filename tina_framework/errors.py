@@ -14,10 +14,27 @@ __all__ = [
     "LeakageError",
     "PluginError",
     "PromptError",
+    "PromptWarning",
     "TinaError",
     "TrainingError",
     "UnknownNameError",
+    "explain",
 ]
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """One sentence for whatever ended the program, and the exit code: the only place that decides both."""
+    if isinstance(error, TinaError):
+        return f"Error: {error}", error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return "Interrupted.", 130
+    if isinstance(
+        error, OSError
+    ):  # a full disk, a folder that may not be written to: the system's sentence says it all
+        where = f" ('{error.filename}')" if error.filename else ""
+        return f"Error: {error.strerror or str(error) or type(error).__name__}{where}.", 1
+    reason = " ".join(str(error).split())
+    return f"Unexpected {type(error).__name__}: {reason or 'no reason given'}. Run again with --debug to see where.", 1
 
 
 class TinaError(Exception):
@@ -46,6 +63,10 @@ class DependencyError(TinaError):
 
 class PromptError(ConfigError):
     """The classes asked for cannot be turned into a task: too few, too many, empty or duplicated names."""
+
+
+class PromptWarning(UserWarning):
+    """An encoder is unsure what a class name means; the model is made all the same."""
 
 
 class DataError(TinaError):

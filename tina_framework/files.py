@@ -63,12 +63,20 @@ def read_json(path: Path) -> Any:
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Writes tensors (moved to the CPU, made contiguous) atomically."""
+    """Writes tensors (moved to the CPU, made contiguous) atomically.
+
+    Raises:
+        OSError: the file cannot be written (safetensors has an error of its own for that).
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
-        save_file(plain, temporary, metadata=dict(metadata or {}))
+        try:
+            save_file(plain, temporary, metadata=dict(metadata or {}))
+        except SafetensorError as error:
+            raise OSError(f"'{path}' could not be written: {error}") from error
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:

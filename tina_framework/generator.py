@@ -6,6 +6,7 @@ Shapes: B batch, K classes, E condition width, N parameters.
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import Tensor
 from tina_framework.classifier import GeneratedClassifier
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.discovery import registries
-from tina_framework.errors import ConfigError, PromptError
+from tina_framework.errors import ConfigError, PromptError, PromptWarning
 from tina_framework.generation.config import GeneratorConfig
 from tina_framework.generation.folder import (
     GeneratorParts,
@@ -36,6 +37,7 @@ from tina_framework.interfaces.scheduler import NoiseScheduler
 from tina_framework.interfaces.tokenizer import TokenLayout
 from tina_framework.normalizer import Normalizer
 from tina_framework.prompts.condition import ConditionSpace
+from tina_framework.prompts.doubts import doubts
 from tina_framework.prompts.resolve import Condition, resolve_tasks
 
 __all__ = ["Generator", "GeneratorConfig", "bundled_names", "resolve_device"]
@@ -182,9 +184,15 @@ class Generator:
         Raises:
             PromptError: a task has too few or too many classes, an empty or a duplicated name.
             ConfigError: encoder, scheduler or settings do not fit.
+
+        Warns:
+            PromptWarning: the encoder is unsure what a name means.
         """
         reader = self.encoder if encoder is None else self._make_encoder(encoder)
         single, conditions = _conditions(prompts, reader, template)
+        if not _are_encoded(prompts):  # whoever encodes for himself sees the confidence himself
+            for sentence in doubts(conditions, reader):
+                warnings.warn(sentence, PromptWarning, stacklevel=2)
         steps = self.config.num_inference_steps if num_inference_steps is None else num_inference_steps
         flats = self.generate_parameters(
             conditions,
@@ -266,6 +274,10 @@ def _conditions(prompts: Any, encoder: Encoder, template: int) -> tuple[bool, li
         return False, prompts
     single = not prompts or any(isinstance(prompt, str) for prompt in prompts)
     return single, resolve_tasks([prompts] if single else prompts, encoder, template)
+
+
+def _are_encoded(prompts: Any) -> bool:
+    return isinstance(prompts, Condition) or any(isinstance(prompt, Condition) for prompt in prompts)
 
 
 def _scheduler_name(scheduler: str | NoiseScheduler | None, config: GeneratorConfig) -> str:

@@ -45,6 +45,12 @@ class Preprocessing:
         return self.input_shape[2], self.input_shape[1]
 
 
+_DAMAGED = (
+    OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, MemoryError, NotImplementedError,
+)  # fmt: skip
+"""What PIL's decoders let out when a file is damaged."""
+
+
 def read_picture(path: str | Path) -> Image.Image:
     """One file as upright RGB.
 
@@ -61,8 +67,7 @@ def read_picture(path: str | Path) -> Image.Image:
         raise DataError(f"Picture '{path}' does not exist; check the path.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(f"Picture '{path}' is too large to be opened safely ({error}); scale it down first.") from error
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, MemoryError) as error:
-        # PIL's decoders let all of these out when a file is damaged.
+    except _DAMAGED as error:
         raise DataError(
             f"Picture '{path}' cannot be read ({_reason(error, path)}); give a picture file that is whole."
         ) from error

@@ -65,6 +65,37 @@ def test_seen_tasks_are_the_zoos(folder, tmp_path):
     assert [task.classes for task in tasks] == [entry.classes for entry in Zoo.open(folder).entries]
 
 
+def test_seen_tasks_of_some_class_counts(folder, tmp_path):
+    tina("zoo", "tasks", tmp_path / "seen.json", "--split", "seen", "--zoo", folder, "--classes", 3)
+    assert len(load_task_file(tmp_path / "seen.json").tasks) == 2
+    result = tina("zoo", "tasks", tmp_path / "none.json", "--split", "seen", "--zoo", folder, "--classes", 9)
+    assert isinstance(result.exception, ConfigError)
+    assert "has 9 classes" in str(result.exception)
+    assert not (tmp_path / "none.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "rank", "chosen"),
+    [("auto", 0, "0", "cpu"), ("cpu", 2, "1", "cpu"), ("auto", 2, "1", "cuda:1"), ("cuda", 2, "3", "cuda:1")],
+)
+def test_every_process_takes_its_own_gpu(monkeypatch, device, gpus, rank, chosen):
+    import torch
+
+    from tina_framework.cli.zoo_command import _device
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    assert str(_device(device)) == chosen
+
+
+def test_a_device_that_is_not_there_is_one_sentence(tmp_path):
+    result = tina("zoo", "build", "--out", tmp_path / "zoo", "--dataset", "shapes:8", "--device", "abacus")
+    assert isinstance(result.exception, ConfigError)
+    assert "Device 'abacus' cannot be used" in str(result.exception)
+    assert not (tmp_path / "zoo").exists()
+
+
 @pytest.mark.parametrize(("split", "inside"), [("unseen-classes", True), ("unseen-combination", False)])
 def test_held_out_classes_follow_the_zoo(folder, tmp_path, split, inside):
     held = set(Zoo.open(folder).config.held_out_classes)

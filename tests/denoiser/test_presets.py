@@ -116,6 +116,12 @@ def test_the_pooled_forecast_needs_class_rows_and_a_skip() -> None:
     assert (asked.pool_rank, asked.pool_moments) == (7, 0)
 
 
+@pytest.mark.parametrize(("rank", "moments"), [(0, 0), (10, 10), (50, 24)])
+def test_fewer_directions_than_the_preset_pairs(rank: int, moments: int) -> None:
+    config = build_config("small", condition_dim=512, layout=layout("class-row"), max_classes=10, pool_rank=rank)
+    assert (config.pool_rank, config.pool_moments) == (rank, moments)
+
+
 def test_overrides_win() -> None:
     config = build_config(
         "small", condition_dim=16, layout=layout("class-row"), max_classes=10, dropout=0.1, hidden_size=48

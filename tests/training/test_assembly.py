@@ -10,7 +10,7 @@ import torch
 
 from tina_framework.config import TrainingConfig
 from tina_framework.errors import ConfigError, DataError, LeakageError
-from tina_framework.files import read_json, write_json
+from tina_framework.files import read_json, read_safetensors, write_json, write_safetensors
 from tina_framework.generator import Generator
 from tina_framework.training.assembly import assemble, principal_directions, ridge_start
 from tina_framework.training.loop import Trainer
@@ -94,13 +94,34 @@ def test_overrides_of_the_preset(make_config: Make) -> None:
     assert (sizes.hidden_size, sizes.num_decoder_layers, sizes.num_encoder_layers, sizes.dropout) == (32, 2, 1, 0.1)
 
 
-def test_held_out_classes_are_nowhere(make_config: Make) -> None:
-    assembly = assemble(make_config(held_out_classes="ant,lion", denoise_weight=0), CPU)
+def without(*names: str) -> Callable[[Path], None]:
+    """Makes a zoo look as if it had been built without these classes (its p-Models stay, and are not to be used)."""
+
+    def change(folder: Path) -> None:
+        manifest, state = read_json(folder / "zoo.json"), read_safetensors(folder / "generic.safetensors")
+        kept = [i for i, name in enumerate(manifest["class_names"]) if name not in names]
+        for name in ("fc.weight", "fc.bias"):
+            state[name] = state[name][kept]
+        write_safetensors(folder / "generic.safetensors", state)
+        write_json(folder / "zoo.json", manifest | {"class_names": [manifest["class_names"][i] for i in kept]})
+
+    return change
+
+
+def test_held_out_classes_are_nowhere(make_config: Make, world: Path, tmp_path: Path) -> None:
+    zoo = changed_zoo(world, tmp_path, without("ant", "lion"))
+    assembly = assemble(make_config(zoo=zoo, held_out_classes="ant,lion", denoise_weight=0), CPU)
     assert not {"ant", "lion"} & set(assembly.seen_classes)
     assert assembly.generic["fc.weight"].shape == (10, 32)
     assert assembly.seen_superclasses == (1, 2, 3, 0, 1, 2, 3, 0, 1, 2)
     sampler = assembly.sampler("train", {"random": 1.0}, {4: 1.0})
     assert not any({"ant", "lion"} & sampler.task(i).class_set for i in range(50))
+
+
+def test_a_class_that_the_zoo_has_seen_cannot_be_held_out(make_config: Make, world: Path, tmp_path: Path) -> None:
+    zoo = changed_zoo(world, tmp_path, without("ant"))
+    with pytest.raises(LeakageError, match="held_out_classes names 'lion', but the generic model"):
+        assemble(make_config(zoo=zoo, held_out_classes="ant,lion"), CPU)
 
 
 def test_objectives_without_weight_are_left_out(make_config: Make) -> None:

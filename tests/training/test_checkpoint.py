@@ -89,6 +89,21 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, monkeypa
     assert names(tmp_path) == ["step-00000001"]
 
 
+def test_a_disk_that_refuses_tensors_is_one_sentence_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """safetensors reports a failed write by an error of its own."""
+    import safetensors.torch
+
+    def refused(*_: object, **__: object) -> None:
+        raise safetensors.SafetensorError("I/O error: No space left on device (os error 28)")
+
+    partial = checkpoint.start_writing(tmp_path, 2)
+    monkeypatch.setattr(safetensors.torch, "save_file", refused)
+    for write in (lambda: checkpoint.write_rng(partial, 0), lambda: checkpoint.finish(partial, {"model": {}}, {})):
+        with pytest.raises(TrainingError, match="No space left on device"):
+            write()
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_saving_a_step_again_replaces_it(tmp_path: Path) -> None:
     (save(tmp_path, 1) / "state.json").unlink()
     assert checkpoint.problem_with(save(tmp_path, 1)) is None

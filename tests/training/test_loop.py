@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -47,7 +48,10 @@ def stop_after(trainer: Trainer, step: int) -> None:
     trainer.stepper.train_step = wrapped  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize("changes", [{"dropout": 0.2}, {"tokenizer": "chunk", "gradient_accumulation_steps": 2}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"dropout": 0.2}, {"pool_rank": 6, "pool_moments": 3}, {"tokenizer": "chunk", "gradient_accumulation_steps": 2}],
+)
 def test_stopped_and_resumed_is_bit_identical(make_config: Make, tmp_path: Path, changes: dict[str, Any]) -> None:
     whole = make_config(output_dir=tmp_path / "whole", **changes)
     assert Trainer(whole).run().finished
@@ -65,6 +69,22 @@ def test_stopped_and_resumed_is_bit_identical(make_config: Make, tmp_path: Path,
     assert [name for name in one if not torch.equal(one[name], two[name])] == []
     figures = ("step", "loss", "task_loss", "denoise_loss", "learning_rate", "grad_norm")
     assert [[row[f] for f in figures] for row in log(whole)] == [[row[f] for f in figures] for row in log(parts)]
+
+
+def test_a_run_from_a_generator_resumes_only_from_the_same(make_config: Make, tmp_path: Path) -> None:
+    first, second = (
+        make_config(max_steps=1, output_dir=tmp_path / "a"),
+        make_config(max_steps=1, seed=5, output_dir=tmp_path / "b"),
+    )
+    starts = [Trainer(config).run().generator for config in (first, second)]
+    run = {"max_steps": 2, "output_dir": tmp_path / "c"}
+    Trainer(make_config(**run, init_from=starts[0])).run()
+    again = {**run, "resume_from_checkpoint": "latest"}
+    moved = shutil.copytree(starts[0], tmp_path / "moved")
+    assert Trainer(make_config(**again, init_from=moved)).stepper.step == 2
+    for other in ({"init_from": starts[1]}, {}):
+        with pytest.raises(CheckpointError, match=r"the generator it started from \(init_from\) has changed since"):
+            Trainer(make_config(**again, **other))
 
 
 @pytest.mark.parametrize("objective", ["task", "denoise"])

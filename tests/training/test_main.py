@@ -43,6 +43,17 @@ def test_help_and_mistakes(settings: dict[str, Any], capsys: pytest.CaptureFixtu
     assert "'nowhere' is not a zoo" in capsys.readouterr().err
 
 
+def test_what_nobody_thought_of_is_one_sentence(
+    settings: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(words(settings, output_dir=tmp_path / "file" / "run")) == 1
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n"), err[:7]) == ("", 1, "Error: ")
+    assert main([*words(settings, output_dir=tmp_path / "file" / "run"), "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
 def test_tina_train_is_the_same_door(settings: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     import typer
     from typer.testing import CliRunner
@@ -90,7 +101,7 @@ def launch(processes: int, arguments: list[str]) -> None:
 
 @pytest.mark.slow
 def test_two_processes_give_the_losses_of_one(settings: dict[str, Any], tmp_path: Path) -> None:
-    common = {"max_steps": 24, "num_validation_tasks": 4, "tokenizer": "class-row", "learning_rate": 0.001}
+    common = {"max_steps": 24, "num_validation_tasks": 4, "pool_rank": 6, "pool_moments": 3, "learning_rate": 0.001}
     launch(1, words(settings, **common, output_dir=tmp_path / "one"))
     launch(2, words(settings, **common, output_dir=tmp_path / "two"))
     one, two = losses(tmp_path / "one"), losses(tmp_path / "two")

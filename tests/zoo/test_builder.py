@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tina_framework.errors import ConfigError
+from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.zoo.builder import sample_tasks
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import partition_of
@@ -75,6 +75,31 @@ def test_a_lost_shard_is_rebuilt_alone(tmp_path, build, zoo_folder):
     build(tmp_path / "zoo", progress=lambda *state: seen.append(state))
     assert seen == [("models", 3, 5), ("models", 4, 5), ("models", 5, 5)]
     assert same(Zoo.open(tmp_path / "zoo"), Zoo.open(zoo_folder))
+
+
+def test_a_damaged_shard_is_rebuilt_and_never_blessed(tmp_path, build, zoo_folder):
+    build(tmp_path / "zoo")
+    path = tmp_path / "zoo" / "shards" / "shard-00001.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 0x40
+    path.write_bytes(data)
+    seen = []
+    build(tmp_path / "zoo", progress=lambda *state: seen.append(state))
+    assert seen == [("models", 3, 5), ("models", 4, 5), ("models", 5, 5)]
+    assert same(Zoo.open(tmp_path / "zoo"), Zoo.open(zoo_folder))
+
+
+def test_a_recipe_out_of_range_is_refused_before_anything_is_trained(tmp_path, build, config):
+    with pytest.raises(ConfigError, match="lr above 0"):
+        build(tmp_path / "zoo", settings=replace(config, model={**config.model, "lr": 0.0}))
+    assert not (tmp_path / "zoo").exists()
+
+
+def test_a_manifest_without_settings_is_one_sentence(tmp_path, build):
+    build(tmp_path / "zoo")
+    (tmp_path / "zoo" / "zoo.json").write_text('{"format": "tina-zoo"}')
+    with pytest.raises(CheckpointError, match="or damaged"):
+        build(tmp_path / "zoo")
 
 
 def test_two_launched_processes_make_disjoint_and_complete_shards(tmp_path, build, monkeypatch, zoo_folder):

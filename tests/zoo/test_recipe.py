@@ -35,6 +35,24 @@ def test_three_mistakes_are_named_at_once(tmp_path):
     assert "'model.lr' is True, expected float" in text
 
 
+def test_values_out_of_range_are_mistakes_too(tmp_path):
+    text = (
+        '[model]\nlr = 0.0\nprecision = "x"\nmomentum = 1.0\n[generic]\nepochs = -1\naverage_last = 2\nbatch_size = 0\n'
+    )
+    with pytest.raises(ConfigError, match=r"6 mistake") as caught:
+        load_recipe(write(tmp_path, text), {})
+    assert "'model.lr' is 0.0, expected a number above 0" in str(caught.value)
+    assert "'model.precision' is 'x', expected auto, fp32 or bf16" in str(caught.value)
+
+
+def test_the_ranges_are_those_of_the_recipe():
+    from tina_framework.targets.sgd import SGDRecipe
+
+    for wrong in ({"lr": 0.0}, {"epochs": 0}, {"batch_size": 0}, {"momentum": 1.0}, {"average_last": 1.5}):
+        with pytest.raises(ConfigError):
+            SGDRecipe(**wrong)
+
+
 def test_missing_or_malformed_files(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read"):
         load_recipe(tmp_path / "none.toml", {})

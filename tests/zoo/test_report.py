@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tina_framework.errors import DataError
 from tina_framework.zoo.images import ImageBank
 from tina_framework.zoo.pmodels import task_accuracy
 from tina_framework.zoo.report import describe, linear_map, measure_signal, measure_test
@@ -36,6 +37,21 @@ def test_signal_names_the_class_count(zoo_folder, spec, dataset):
     value = measure_signal(Zoo.open(zoo_folder), spec, dataset, num_tasks=5)
     assert value["class count"] in (3, 4)
     assert value["tasks"] == 5
+
+
+class Shuffled:
+    """The same data with its classes in another order."""
+
+    def __init__(self, dataset):
+        self._dataset = dataset
+        self.name, self.class_names = dataset.name, tuple(reversed(dataset.class_names))
+        self.superclasses, self.load = None, dataset.load
+
+
+def test_classes_in_another_order_are_refused(zoo_folder, spec, dataset):
+    for measure in (measure_test, measure_signal):
+        with pytest.raises(DataError, match="or has them in another order"):
+            measure(Zoo.open(zoo_folder), spec, Shuffled(dataset))
 
 
 class LinearZoo:

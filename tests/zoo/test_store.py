@@ -50,6 +50,28 @@ def test_a_damaged_shard_is_refused_when_read(copy, damage):
     assert zoo.flat(4).numel()
 
 
+@pytest.mark.parametrize("damage", ["no shards", "no model", "text"])
+def test_a_damaged_index_is_one_sentence(copy, damage):
+    index = json.loads((copy / "index.json").read_text())
+    if damage == "no shards":
+        del index["shards"]
+    elif damage == "no model":
+        index["models"].pop()
+    (copy / "index.json").write_text("[]" if damage == "text" else json.dumps(index))
+    with pytest.raises(CheckpointError, match="is damaged; remove it and run the same"):
+        Zoo.open(copy)
+
+
+def test_a_shard_without_a_digest_is_taken_as_it_is(copy):
+    from tina_framework.files import read_metadata, read_safetensors, write_safetensors
+    from tina_framework.zoo.store import shard_entries, shard_path
+
+    path = shard_path(copy, 0)
+    entries = read_metadata(path)["entries"]
+    write_safetensors(path, read_safetensors(path), {"entries": entries})
+    assert [entry.id for entry in shard_entries(copy, 0)] == [0, 1]
+
+
 def test_a_foreign_or_altered_manifest(copy, spec):
     manifest = json.loads((copy / "zoo.json").read_text())
     (copy / "zoo.json").write_text(json.dumps(manifest | {"format": "other"}))

@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from tina_framework.errors import TinaError
+from tina_framework.errors import explain
 
 __all__ = ["main"]
 
@@ -21,20 +21,8 @@ def main(args: Sequence[str] | None = None) -> None:
         from tina_framework.cli.app import build_app
 
         build_app()(args=arguments, prog_name="tina")
-    except TinaError as error:
-        _fail(f"Error: {error}", error.exit_code, debug)
-    except KeyboardInterrupt:
-        _fail("Interrupted.", 130, debug)
-    except OSError as error:  # a full disk, a folder that may not be written to: the system's sentence says it all
-        where = f" ('{error.filename}')" if error.filename else ""
-        _fail(f"Error: {error.strerror or type(error).__name__}{where}.", 1, debug)
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        _fail(
-            f"Unexpected {type(error).__name__}: {reason or 'no reason given'}. Run again with --debug to see where.",
-            1,
-            debug,
-        )
+    except (Exception, KeyboardInterrupt) as error:
+        _fail(*explain(error), debug)
 
 
 def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:

@@ -14,13 +14,9 @@ from tina_framework.cli.output import console, print_error, print_json, print_ta
 if TYPE_CHECKING:
     from tina_framework.classifier import GeneratedClassifier
     from tina_framework.generator import Generator
-    from tina_framework.interfaces.encoder import Encoder
     from tina_framework.prompts.resolve import Condition
 
 __all__ = ["register"]
-
-_TRUSTED = 0.5
-"""Texts of lower confidence are warned about, unless the encoder has a limit of its own."""
 
 
 def register(app: typer.Typer) -> None:
@@ -57,6 +53,7 @@ def generate(
     wanted = [list(names)] if names else _read_tasks(tasks)
 
     from tina_framework.generator import Generator
+    from tina_framework.prompts.doubts import doubts
     from tina_framework.prompts.resolve import resolve_tasks
 
     generator = Generator.from_pretrained(model, device=device, encoder=encoder)
@@ -71,7 +68,7 @@ def generate(
         "seed": seed,
         "seconds": round(seconds, 4),
         "classifiers": [_describe(generator, made, folder) for made, folder in zip(models, folders, strict=True)],
-        "warnings": _doubts(conditions, generator.encoder),
+        "warnings": doubts(conditions, generator.encoder),
         "pictures": _label_pictures(folders[0]) if tasks is None else [],
     }
     if json_:
@@ -143,28 +140,6 @@ def _describe(generator: Generator, model: GeneratedClassifier, folder: Path) ->
         "bytes": sum(file.stat().st_size for file in folder.iterdir()),
         "accuracy": generator.config.accuracy(generator.encoder.name, len(model.class_names)),
     }
-
-
-def _doubts(conditions: Sequence[Condition], encoder: Encoder) -> list[str]:
-    """One sentence for every name that the encoder is unsure about."""
-    doubts: dict[str, float] = {}
-    for condition in conditions:
-        if condition.confidence is not None:
-            doubts |= dict(zip(condition.class_names, condition.confidence.tolist(), strict=True))
-    # An encoder that knows its own limit says so; one may also know which words are new to it.
-    limit = float(getattr(encoder, "warn_below", _TRUSTED))
-    unknown_words = getattr(encoder, "unknown_words", None)
-    sentences = []
-    for name, value in doubts.items():
-        if value >= limit:
-            continue
-        words = unknown_words([name]) if callable(unknown_words) else []
-        new = f"; it does not know {', '.join(repr(word) for word in words)}" if words else ""
-        sentences.append(
-            f"{encoder.name} is unsure what '{name}' means (confidence {value:.2f} of 1{new}), so the classifier may miss "
-            "this class. Use another word, or another encoder (--encoder)."
-        )
-    return sentences
 
 
 def _label_pictures(folder: Path) -> list[dict[str, Any]]:

@@ -12,6 +12,8 @@ import typer
 from tina_framework.cli.output import Advance, console, print_json, print_table, progress_bar
 
 if TYPE_CHECKING:
+    import torch
+
     from tina_framework.interfaces.dataset import Dataset
     from tina_framework.spec import ParameterSpec
 
@@ -59,15 +61,12 @@ def build(
     }
     settings = load_recipe(config, overrides)
 
-    import torch
-
     from tina_framework.discovery import plugin_records
     from tina_framework.zoo.builder import build_zoo
     from tina_framework.zoo.worker import Setup
 
     spec, data = _spec_and_data(settings.architecture, dataset)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    where = _device(device)
     plugin_files = tuple(record.target for record in plugin_records() if record.target.endswith(".py"))
     with ExitStack() as stack:
         listed = build_zoo(
@@ -76,7 +75,7 @@ def build(
             spec,
             data,
             Setup(settings.architecture, dataset, plugin_files),
-            device=device,
+            device=where,
             workers=workers,
             generic_from=generic,
             progress=_Bars(stack),
@@ -159,7 +158,10 @@ def tasks(
         if name == "seen":
             if opened is None:
                 raise ConfigError("The split 'seen' takes its tasks from a zoo; add --zoo FOLDER.")
-            found += [Task(entry.classes, "seen") for entry in opened.entries[:num_tasks]]
+            wanted = [e for e in opened.entries if not classes or len(e.classes) in classes]
+            if not wanted:
+                raise ConfigError(f"No p-Model of the zoo '{zoo}' has {' or '.join(map(str, classes or []))} classes.")
+            found += [Task(entry.classes, "seen") for entry in wanted[:num_tasks]]
             continue
         if dataset is None:
             raise ConfigError(f"The split '{name}' is drawn from the classes of a data set; add --dataset.")
@@ -177,6 +179,18 @@ def _spec_and_data(architecture: str, dataset: str) -> tuple[ParameterSpec, Data
     from tina_framework.spec import ParameterSpec
 
     return ParameterSpec(registries().architectures.create(architecture)), registries().datasets.create(dataset)
+
+
+def _device(device: str) -> torch.device:
+    """``auto`` and ``cuda`` mean this process' own GPU among those that ``accelerate launch`` shares out."""
+    import torch
+
+    from tina_framework.generation.parameters import resolve_device
+
+    if device in ("auto", "cuda") and torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    # Networks are trained on CPUs or CUDA; `auto` elsewhere (MPS) would take the path of the GPU untested.
+    return torch.device("cpu") if device == "auto" else resolve_device(device)
 
 
 def _without_path(dataset: str) -> str:

@@ -219,6 +219,11 @@ def build_config(
         "class_group": class_group,
         "skip": skip,
     }
+    if "pool_rank" in overrides and "pool_moments" not in overrides and name in PRESETS:
+        # Whoever asks for fewer directions than the preset pairs, or for none, means the pairs too.
+        derived["pool_moments"] = min(
+            overrides["pool_rank"], derived.get("pool_moments", PRESETS[name]["pool_moments"])
+        )
     return preset(name, **{**derived, **overrides})
 
 

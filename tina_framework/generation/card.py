@@ -13,6 +13,7 @@ __all__ = ["model_card"]
 
 def model_card(config: GeneratorConfig) -> str:
     """Markdown with the Hub's metadata block in front."""
+    listed = " (listed below)" if "seen_classes" in config.training else ""
     lines = [
         "---",
         "library_name: tina-framework",
@@ -50,7 +51,7 @@ def model_card(config: GeneratorConfig) -> str:
         *_validation(config.training.get("validation")),
         "## Limits",
         "",
-        f"- It was trained on {len(config.class_names)} classes (listed below). New combinations of them are what it is for; other "
+        f"- It was trained on {len(config.class_names)} classes{listed}. New combinations of them are what it is for; other "
         "words work as far as their vectors resemble known ones.",
         "- A generated classifier knows pictures like those of the training data, and always answers with one of its classes, "
         "whatever the picture shows.",

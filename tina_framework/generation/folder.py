@@ -138,7 +138,7 @@ def read_folder(folder: Path) -> GeneratorParts:
         registries().schedulers.create(config.scheduler["name"], **config.scheduler["config"])
         registries().encoders.entry(config.default_encoder.partition(":")[0])
         layout = tokenizer.layout(spec, config.max_classes, config.denoiser.max_classes)
-    except ConfigError as error:
+    except (ConfigError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{source} names something that cannot be made: {error}") from error
     sizes = config.denoiser
     theirs = (layout.group_widths, layout.group_sizes, layout.token_width, layout.equivariant)

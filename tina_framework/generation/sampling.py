@@ -60,6 +60,11 @@ def make_scheduler(config: GeneratorConfig, scheduler: str | NoiseScheduler | No
 
 def _check_fits(scheduler: NoiseScheduler, trained: Any) -> None:
     given = dict(scheduler.config)
+    if not hasattr(scheduler, "alphas_cumprod") or "prediction_type" not in given:
+        raise ConfigError(
+            f"{type(scheduler).__name__} samples another noise process (it has no alphas_cumprod or no prediction_type), "
+            "such as flow matching; use a scheduler of DDPM's process, e.g. DDIM, DPM-Solver++, UniPC or Euler."
+        )
     for key in NOISE_PROCESS:
         if key in given and key in trained and given[key] != trained[key]:
             raise ConfigError(

@@ -1,14 +1,15 @@
 """``accelerate launch -m tina_framework.training --config FILE [--field value]``; without launcher on one process.
 
-Exit codes: 0 done (or stopped in order), 1 failed, 2 the call has to be changed, 130 interrupted.
+``--debug`` shows where an error came from. Exit codes: 0 done (or stopped in order), 1 failed, 2 the call has to be changed, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
 
-from tina_framework.errors import TinaError
+from tina_framework.errors import explain
 
 __all__ = ["main", "run"]
 
@@ -44,14 +45,16 @@ def run(arguments: Sequence[str], program: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    words = [word for word in given if word != "--debug"]
     try:
-        run(sys.argv[1:] if arguments is None else arguments, "python -m tina_framework.training")
-    except TinaError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return 130
+        run(words, "python -m tina_framework.training")
+    except (Exception, KeyboardInterrupt) as error:
+        if len(words) < len(given):
+            traceback.print_exc()
+        sentence, code = explain(error)
+        print(sentence, file=sys.stderr)
+        return code
     return 0
 
 

@@ -117,7 +117,7 @@ def assemble(config: TrainingConfig, device: torch.device) -> Assembly:
         dtype = torch.bfloat16 if resolve_precision(device, config.target_precision) == "bf16" else torch.float32
         images = TrainingImages(dataset, config.train_split, spec, device, dtype)
         assembly.fingerprints["images"] = images.fingerprint
-        sampler = assembly.sampler("train", config.schemes, config.class_counts)
+        sampler = assembly.sampler("train", dict[str, float](config.schemes.items()), config.class_counts)
         assembly.objectives.append(TaskObjective(setting, images, sampler, runner))
     if config.denoise_weight > 0:
         if not flats:
@@ -169,6 +169,12 @@ def _seen_classes(config: TrainingConfig, dataset: Dataset, zoo: Zoo) -> tuple[s
     if unknown:
         raise ConfigError(
             f"held_out_classes names '{unknown[0]}', which data set '{config.dataset}' lacks; correct it."
+        )
+    leaked = [name for name in config.held_out_classes if name in zoo.class_names]
+    if leaked:
+        raise LeakageError(
+            f"held_out_classes names '{leaked[0]}', but the generic model and p-Models of the zoo '{config.zoo}' were trained "
+            "on it; build a zoo with the same held_out_classes, or do not hold it out."
         )
     return tuple(n for n in dataset.class_names if n in zoo.class_names and n not in config.held_out_classes)
 

@@ -31,6 +31,7 @@ __all__ = [
     "read_rng",
     "rng_tensors",
     "set_rng",
+    "write_rng",
 ]
 
 MANIFEST = "manifest.json"
@@ -92,6 +93,31 @@ def partial_folder(root: Path, step: int) -> Path:
     return root / f".{checkpoint_name(step)}.partial"
 
 
+def write_rng(partial: Path, process: int) -> None:
+    """Adds this process' random state to a checkpoint that is being written.
+
+    Raises:
+        TrainingError: the disk does not take it; the checkpoints already there are untouched.
+    """
+    try:
+        write_safetensors(partial / f"{rng_name(process)}.safetensors", rng_tensors())
+    except OSError as error:
+        raise _not_written(partial, error) from error
+
+
+def _final(partial: Path) -> Path:
+    return partial.with_name(partial.name.removeprefix(".").removesuffix(".partial"))
+
+
+def _not_written(partial: Path, error: OSError) -> TrainingError:
+    """The error to raise, after what was written of the checkpoint is gone."""
+    shutil.rmtree(partial, ignore_errors=True)
+    return TrainingError(
+        f"The checkpoint '{_final(partial)}' could not be written ({error}); earlier checkpoints are untouched. Free some "
+        "space and resume."
+    )
+
+
 def finish(partial: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> Path:
     """Writes everything but the processes' own files (there already), then the manifest, then gives the final name.
 
@@ -103,7 +129,7 @@ def finish(partial: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Ma
     Raises:
         TrainingError: the disk does not take it; the checkpoints already there are untouched.
     """
-    final = partial.with_name(partial.name.removeprefix(".").removesuffix(".partial"))
+    final = _final(partial)
     try:
         for name, values in tensors.items():
             write_safetensors(partial / f"{name}.safetensors", values)
@@ -123,11 +149,7 @@ def finish(partial: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Ma
             partial.rename(final)
         _sync_folder(final.parent)
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise TrainingError(
-            f"The checkpoint '{final}' could not be written ({error}); earlier checkpoints are untouched. Free some space "
-            "and resume."
-        ) from error
+        raise _not_written(partial, error) from error
     return final
 
 

@@ -31,7 +31,8 @@ class TrainingImages(ImageBank):
         split: which of them, e.g. ``train``.
         spec: whose preprocessing to apply.
         device: where the images lie.
-        dtype: what they are kept in; under bfloat16 autocast, bfloat16 gives the same and saves converting every batch.
+        dtype: what they are kept in; bfloat16 saves converting every batch where the networks run in it (and changes nothing where
+            their first layer multiplies, which autocast would round the images for).
 
     Attributes:
         fingerprint: hash of images, labels and class names.

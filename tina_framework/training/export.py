@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,12 @@ def portable(spec: str) -> str:
     return f"{name}{colon}{Path(argument).name if Path(argument).is_absolute() else argument}"
 
 
+@functools.cache
 def git_commit() -> str | None:
-    """The commit of the source tree this package runs from, with ``-dirty`` if it was changed; None outside of one."""
+    """The commit of the source tree this package runs from, with ``-dirty`` if it was changed; None outside of one.
+
+    As it was at the first call: the tree may move on while a run lasts.
+    """
     here = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:

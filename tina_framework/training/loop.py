@@ -17,12 +17,12 @@ from accelerate.utils import gather_object  # type: ignore[import-untyped]
 
 from tina_framework.config import TrainingConfig
 from tina_framework.errors import ConfigError, DependencyError
-from tina_framework.files import write_json, write_safetensors
+from tina_framework.files import write_json
 from tina_framework.folders import is_folder_of
 from tina_framework.generation.config import FORMAT
 from tina_framework.training import checkpoint, resume
 from tina_framework.training.assembly import assemble
-from tina_framework.training.export import make_generator, recipe
+from tina_framework.training.export import git_commit, make_generator, recipe
 from tina_framework.training.interrupt import StopRequest
 from tina_framework.training.optimizer import learning_rate
 from tina_framework.training.report import Reporter
@@ -67,6 +67,7 @@ class Trainer:
     """
 
     def __init__(self, config: TrainingConfig) -> None:
+        git_commit()  # remembered now: the source tree may move on while this runs
         self.config = config
         self.root = config.output_dir / "checkpoints"
         self.accelerator = _make_accelerator(config)
@@ -201,8 +202,7 @@ class Trainer:
             checkpoint.start_writing(self.root, step)
         self.accelerator.wait_for_everyone()
         partial = checkpoint.partial_folder(self.root, step)
-        name = checkpoint.rng_name(self.accelerator.process_index)
-        write_safetensors(partial / f"{name}.safetensors", checkpoint.rng_tensors())
+        checkpoint.write_rng(partial, self.accelerator.process_index)
         self.accelerator.wait_for_everyone()
         if self.is_main:
             checkpoint.finish(partial, *resume.contents(self))

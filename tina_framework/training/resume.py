@@ -28,6 +28,14 @@ FREE_SETTINGS = frozenset(
 )  # fmt: skip
 """Settings that may change on resuming. Data, zoo and vectors are compared by content, wherever they lie."""
 
+_CONTENTS = {
+    "zoo": "the zoo's models have",
+    "vectors": "the encoders' vectors have",
+    "images": "the training images have",
+    "start": "the generator it started from (init_from) has",
+}
+"""What is compared by content -> how to say that it differs."""
+
 _MOMENTS = "optimizer.safetensors"
 
 
@@ -131,12 +139,10 @@ def _check_same(trainer: Trainer, folder: Path, state: dict[str, Any]) -> None:
             f"Checkpoint '{folder}' was written with {', '.join(different)}; resume with the same, or start a new run in "
             "another output_dir."
         )
-    for what, digest in trainer.assembly.fingerprints.items():
-        if state["fingerprints"].get(what) != digest:
-            named = {"zoo": "the zoo's models", "vectors": "the encoders' vectors", "images": "the training images"}[
-                what
-            ]
+    ours, theirs = trainer.assembly.fingerprints, state["fingerprints"]
+    for what in [*_CONTENTS, *sorted((ours.keys() | theirs.keys()) - _CONTENTS.keys())]:
+        if ours.get(what) != theirs.get(what):
             raise CheckpointError(
-                f"Checkpoint '{folder}' was trained with other data: {named} have changed since. Resume with the same data, "
-                "or start a new run in another output_dir."
+                f"Checkpoint '{folder}' was trained with other data: {_CONTENTS.get(what, what)} changed since. Resume with "
+                "the same data, or start a new run in another output_dir."
             )

@@ -101,8 +101,10 @@ def build_zoo(
         How many p-Models the index lists.
 
     Raises:
-        ConfigError: the folder holds a zoo of other settings.
+        ConfigError: the folder holds a zoo of other settings, or a recipe has a value out of range.
     """
+    for recipe in (config.generic, config.model):
+        SGDRecipe(**recipe)  # refuses values out of range now, not after hours
     dataset = without_classes(dataset, config.held_out_classes)
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     _check_folder(folder, config)
@@ -142,8 +144,8 @@ def _check_folder(folder: Path, config: ZooConfig) -> None:
     if not (folder / "zoo.json").is_file():
         return
     manifest = read_json(folder / "zoo.json")
-    if manifest.get("format") != FORMAT:
-        raise CheckpointError(f"'{folder / 'zoo.json'}' is not of format {FORMAT}; choose another folder.")
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or "config" not in manifest:
+        raise CheckpointError(f"'{folder / 'zoo.json'}' is not of format {FORMAT}, or damaged; choose another folder.")
     old = ZooConfig.from_json(manifest["config"])
     odd = old.differences(config)
     if odd or old.shard_size != config.shard_size:

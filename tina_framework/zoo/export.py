@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from tina_framework.errors import ConfigError
 from tina_framework.files import read_json, write_json, write_safetensors
-from tina_framework.zoo.store import Zoo, shard_path, write_index
+from tina_framework.zoo.store import Zoo, write_index, write_shard
 
 __all__ = ["export_zoo"]
 
@@ -28,10 +27,8 @@ def export_zoo(zoo: Zoo, out: Path) -> int:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         config = replace(zoo.config, shard_size=max(1, len(zoo)))
-        tensors = {f"{entry.id:06d}": zoo.flat(entry.id).to(torch.float16) for entry in zoo.entries}
-        if tensors:
-            entries = json.dumps([asdict(entry) for entry in zoo.entries])
-            write_safetensors(shard_path(partial, 0), tensors, {"entries": entries})
+        if zoo.entries:
+            write_shard(partial, 0, [(entry, zoo.flat(entry.id).to(torch.float16)) for entry in zoo.entries])
         write_safetensors(partial / "generic.safetensors", zoo.generic)
         manifest = read_json(zoo.folder / "zoo.json")
         write_json(partial / "zoo.json", manifest | {"config": config.to_json(), "dtype": "float16"})

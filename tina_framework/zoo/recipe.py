@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,17 @@ _RECIPE_KEYS = {
     "flip": bool,
     "average_last": float,
     "precision": str,
+}
+
+_RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "epochs": (lambda value: 0 < value < math.inf, "a number above 0"),
+    "batch_size": (lambda value: value >= 1, "at least 1"),
+    "lr": (lambda value: 0 < value < math.inf, "a number above 0"),
+    "momentum": (lambda value: 0 <= value < 1, "0 or more and less than 1"),
+    "weight_decay": (lambda value: 0 <= value < math.inf, "a number of at least 0"),
+    "warmup_epochs": (lambda value: 0 <= value < math.inf, "a number of at least 0"),
+    "average_last": (lambda value: 0 <= value <= 1, "a share from 0 to 1"),
+    "precision": (lambda value: value in ("auto", "fp32", "bf16"), "auto, fp32 or bf16"),
 }
 
 
@@ -85,6 +98,8 @@ def _recipe_mistakes(table: str, values: dict[str, Any]) -> list[str]:
             found.append(_unknown(f"{table}.{name}", [f"{table}.{key}" for key in _RECIPE_KEYS]))
         elif not _is(value, _RECIPE_KEYS[name]):
             found.append(f"'{table}.{name}' is {value!r}, expected {_RECIPE_KEYS[name].__name__}")
+        elif name in _RANGES and not _RANGES[name][0](value):
+            found.append(f"'{table}.{name}' is {value!r}, expected {_RANGES[name][1]}")
     return found
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tina_framework.errors import DataError
 from tina_framework.interfaces.dataset import Dataset
 from tina_framework.spec import ParameterSpec
 from tina_framework.zoo.builder import generic_figures
@@ -44,7 +45,7 @@ def describe(zoo: Zoo) -> dict[str, Any]:
 
 def measure_test(zoo: Zoo, spec: ParameterSpec, dataset: Dataset) -> dict[str, Any]:
     """Means on test images, p-Models against selection on the same tasks, and the generic model's own figures."""
-    bank = ImageBank(without_classes(dataset, zoo.config.held_out_classes), "test", spec)
+    bank = ImageBank(_same_classes(zoo, dataset), "test", spec)
     models, selection = [], []
     for entry in zoo.entries:
         start = spec.flatten(start_of(spec, zoo.generic, bank.labels_of(entry.classes)), len(entry.classes))
@@ -74,7 +75,7 @@ def measure_signal(zoo: Zoo, spec: ParameterSpec, dataset: Dataset, num_tasks: i
     if not zoo.entries:
         return {"reason": "the zoo has no p-Models"}
     count = Counter(len(entry.classes) for entry in zoo.entries).most_common(1)[0][0]
-    dataset = without_classes(dataset, zoo.config.held_out_classes)
+    dataset = _same_classes(zoo, dataset)
     tasks = sample_split_tasks(dataset, "validation", count, num_tasks, zoo.config.seed, allow_fewer=True)
     bank = ImageBank(dataset, "validation", spec)
     starts = [spec.flatten(start_of(spec, zoo.generic, bank.labels_of(task.classes)), count) for task in tasks]
@@ -93,6 +94,21 @@ def measure_signal(zoo: Zoo, spec: ParameterSpec, dataset: Dataset, num_tasks: i
         "linear map": by_ridge[best],
         "ridge": best,
     }
+
+
+def _same_classes(zoo: Zoo, dataset: Dataset) -> Dataset:
+    """The data set without the zoo's held-out classes.
+
+    Raises:
+        DataError: its classes, or their order, are not the zoo's: rows of the generic model would be taken for others.
+    """
+    rest = without_classes(dataset, zoo.config.held_out_classes)
+    if tuple(rest.class_names) != zoo.class_names:
+        raise DataError(
+            f"The data set '{dataset.name}' has other classes than the zoo '{zoo.folder}', or has them in another order; "
+            "use the data set that the zoo was built from."
+        )
+    return rest
 
 
 def linear_map(zoo: Zoo, spec: ParameterSpec, tasks: Sequence[Sequence[str]], count: int, ridge: float) -> list[Tensor]:

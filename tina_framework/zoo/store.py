@@ -77,7 +77,7 @@ def read_model(folder: Path, model_id: int) -> tuple[ZooEntry, Tensor] | None:
 def write_shard(folder: Path, shard: int, models: list[tuple[ZooEntry, Tensor]]) -> None:
     """Writes a complete shard and removes the single files it replaces."""
     tensors = {f"{entry.id:06d}": flat for entry, flat in models}
-    metadata = {"entries": json.dumps([asdict(entry) for entry, _ in models])}
+    metadata = {"entries": json.dumps([asdict(entry) for entry, _ in models]), "digest": _digest(tensors)}
     write_safetensors(shard_path(folder, shard), tensors, metadata)
     for entry, _ in models:
         model_path(folder, entry.id).unlink(missing_ok=True)
@@ -85,10 +85,23 @@ def write_shard(folder: Path, shard: int, models: list[tuple[ZooEntry, Tensor]])
 
 def shard_entries(folder: Path, shard: int) -> list[ZooEntry] | None:
     """The entries of a finished shard; None if it is missing or damaged."""
+    path = shard_path(folder, shard)
     try:
-        return [ZooEntry.from_json(e) for e in json.loads(read_metadata(shard_path(folder, shard))["entries"])]
+        metadata = read_metadata(path)
+        if metadata.get("digest", "") not in ("", _digest(read_safetensors(path))):  # early zoos have none
+            return None
+        return [ZooEntry.from_json(e) for e in json.loads(metadata["entries"])]
     except (CheckpointError, KeyError, ValueError, TypeError):
         return None
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    """A hash of what a shard's tensors hold, kept in its own header: so damage shows without the index, too."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def write_index(folder: Path, config: ZooConfig) -> int:
@@ -106,6 +119,18 @@ def write_index(folder: Path, config: ZooConfig) -> int:
         folder / "index.json", {"format": f"{FORMAT}-index", "version": VERSION, "shards": shards, "models": models}
     )
     return len(models)
+
+
+def _check_index(folder: Path, index: Any) -> None:
+    try:
+        listed = [i for shard in index["shards"] for i in shard["ids"] if shard["file"] and shard["sha256"]]
+        described = [ZooEntry.from_json(entry).id for entry in index["models"]]
+    except (KeyError, TypeError, AttributeError):
+        listed, described = [], [0]
+    if sorted(listed) != sorted(described):
+        raise CheckpointError(
+            f"'{folder / 'index.json'}' is damaged; remove it and run the same `tina zoo build` again, which writes it anew."
+        )
 
 
 class Zoo:
@@ -156,6 +181,7 @@ class Zoo:
             index = read_json(folder / "index.json")
         elif manifest["config"]["num_models"]:
             raise CheckpointError(f"The zoo '{folder}' is not finished; run the same `tina zoo build` again to go on.")
+        _check_index(folder, index)
         for shard in index["shards"]:
             if not (folder / shard["file"]).is_file():
                 raise CheckpointError(

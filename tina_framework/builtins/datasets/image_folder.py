@@ -146,5 +146,5 @@ def _picture(file: Path, size: int) -> Image.Image:
                 image = image.convert("RGBA")
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
             return image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, NotImplementedError, Image.DecompressionBombError) as error:
         raise DataError(f"The picture '{file}' cannot be read ({error}); repair or remove it.") from error

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tina_framework.prompts.doubts import doubts
+from tina_framework.prompts.resolve import resolve_tasks
+
+
+class Plain:
+    name, dim, space, templates = "plain", 1, "s", ("{}",)
+
+    def encode_text(self, texts: Sequence[str], template: int = 0) -> np.ndarray:
+        return np.ones((len(texts), 1), dtype=np.float32)
+
+
+class Unsure(Plain):
+    name = "unsure"
+
+    def text_confidence(self, texts: Sequence[str]) -> np.ndarray:
+        return np.array([1 / len(text) for text in texts], dtype=np.float32)
+
+
+class Exacting(Unsure):
+    warn_below = 0.9
+
+    def unknown_words(self, texts: Sequence[str]) -> list[str]:
+        return [text for text in texts if len(text) > 3]
+
+
+def test_only_names_below_the_limit_are_named_and_each_once() -> None:
+    conditions = resolve_tasks([["a", "bee"], ["bee", "b"]], Unsure())
+    assert doubts(conditions, Unsure()) == [
+        "unsure is unsure what 'bee' means (confidence 0.33 of 1), so the classifier may miss this class. "
+        "Use another word, or another encoder."
+    ]
+
+
+def test_an_encoder_has_its_own_limit_and_its_own_words() -> None:
+    found = doubts(resolve_tasks([["a", "be", "long"]], Exacting()), Exacting())
+    assert [sentence.split("'")[1] for sentence in found] == ["be", "long"]
+    assert "(confidence 0.25 of 1; it does not know 'long')" in found[1]
+
+
+def test_an_encoder_that_says_nothing_is_not_doubted() -> None:
+    assert doubts(resolve_tasks([["a", "bee"]], Plain()), Plain()) == []

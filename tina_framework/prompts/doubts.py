@@ -1,0 +1,35 @@
+"""What an encoder itself says about how well it understood a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tina_framework.interfaces.encoder import Encoder
+from tina_framework.prompts.resolve import Condition
+
+__all__ = ["doubts"]
+
+_TRUSTED = 0.5
+"""Texts of lower confidence are warned about, unless the encoder has a limit of its own."""
+
+
+def doubts(conditions: Sequence[Condition], encoder: Encoder) -> list[str]:
+    """One sentence for every name that the encoder is unsure about."""
+    unsure: dict[str, float] = {}
+    for condition in conditions:
+        if condition.confidence is not None:
+            unsure |= dict(zip(condition.class_names, condition.confidence.tolist(), strict=True))
+    # An encoder that knows its own limit says so; one may also know which words are new to it.
+    limit = float(getattr(encoder, "warn_below", _TRUSTED))
+    unknown_words = getattr(encoder, "unknown_words", None)
+    sentences = []
+    for name, value in unsure.items():
+        if value >= limit:
+            continue
+        words = unknown_words([name]) if callable(unknown_words) else []
+        new = f"; it does not know {', '.join(repr(word) for word in words)}" if words else ""
+        sentences.append(
+            f"{encoder.name} is unsure what '{name}' means (confidence {value:.2f} of 1{new}), so the classifier may miss "
+            "this class. Use another word, or another encoder."
+        )
+    return sentences
