@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import count as count_from
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tina_framework.errors import ConfigError, DataError
 from tina_framework.zoo._draws import choose, in_turn, shuffled, weights
@@ -79,7 +79,6 @@ class TaskSampler:
         self.split = split
         self._schemes = weights("scheme", schemes if schemes is not None else {"random": 1.0})
         self._counts = weights("class count", {10: 1.0} if class_counts is None else class_counts)
-        self._next = 0
         self._check(superclasses)
         members: dict[int, list[str]] = {}
         for name, superclass in zip(self.class_names, superclasses or (), strict=False):
@@ -116,12 +115,6 @@ class TaskSampler:
         scheme = choose(rng, self._schemes)
         return self._draw(rng, scheme, choose(rng, self._counts))
 
-    def sample(self) -> Task:
-        """The next task; what comes next is in `state_dict`."""
-        task = self.task(self._next)
-        self._next += 1
-        return task
-
     def tasks(self, number: int, *, allow_fewer: bool = False) -> list[Task]:
         """The first `number` tasks with different class sets.
 
@@ -153,22 +146,6 @@ class TaskSampler:
                 yield task
             elif (duplicates := duplicates + 1) == _DUPLICATES_IN_A_ROW:
                 return
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where `sample` stands, JSON-serialisable."""
-        return {"seed": self.seed, "next": self._next}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continues where `state_dict` was taken.
-
-        Raises:
-            ConfigError: the state belongs to another seed.
-        """
-        if state["seed"] != self.seed:
-            raise ConfigError(
-                f"The task sampler's state has seed {state['seed']}, this one has {self.seed}; use the same seed."
-            )
-        self._next = int(state["next"])
 
     def _draw(self, rng: random.Random, scheme: str, num_classes: int) -> Task:
         for _ in range(_ATTEMPTS):

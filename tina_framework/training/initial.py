@@ -1,0 +1,94 @@
+"""The denoiser's initial weights: drawn from the seed, its forecasts started from what the generic model knows.
+
+Shapes: N rows, R directions, D row width, E condition width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from tina_framework.config import TrainingConfig
+from tina_framework.denoiser.presets import build_config
+from tina_framework.denoiser.transformer import Denoiser
+from tina_framework.interfaces.tokenizer import ParameterTokenizer, TokenLayout
+from tina_framework.training.rows import Setting
+
+__all__ = ["make_denoiser", "principal_directions", "ridge_start"]
+
+
+def make_denoiser(
+    config: TrainingConfig,
+    layout: TokenLayout,
+    tokenizer: ParameterTokenizer,
+    setting: Setting,
+    generic: Mapping[str, Tensor],
+    seen: Sequence[str],
+) -> Denoiser:
+    names = (
+        "hidden_size",
+        "num_encoder_layers",
+        "num_decoder_layers",
+        "num_attention_heads",
+        "pool_rank",
+        "pool_moments",
+    )
+    overrides = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
+    templates = setting.conditions.unit_VKE.shape[0]
+    inputs = torch.cat([setting.conditions.of(seen, template) for template in range(templates)])
+    sizes = build_config(
+        config.preset,
+        condition_dim=setting.conditions.dim,
+        layout=layout,
+        max_classes=config.max_classes,
+        # The skip forecasts x0; added to a prediction of noise or velocity it would only be in the way.
+        skip=None if config.prediction_type == "sample" else False,
+        dropout=config.dropout,
+        **overrides,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        denoiser = Denoiser(sizes)
+    if sizes.skip and config.ridge is not None:
+        whole = tokenizer.layout(setting.spec, len(seen), max(len(seen), config.max_classes))
+        normalized = setting.normalizer.normalize(setting.spec.flatten(generic, len(seen)), len(seen))
+        rows = whole.gather(normalized[None])[0][whole.token_class >= 0]
+        rows = rows[torch.argsort(whole.token_class[whole.token_class >= 0]), : sizes.group_widths[sizes.class_group]]
+        denoiser.init_skip(*ridge_start(inputs, rows.repeat(templates, 1), config.ridge))
+    if denoiser.pooled is not None:
+        denoiser.init_pool(principal_directions(inputs, denoiser.pooled.directions.detach()))
+    return denoiser
+
+
+def principal_directions(inputs_NE: Tensor, others_RE: Tensor) -> Tensor:
+    """(R, E): the directions in which the inputs vary most, scaled so that each projection has unit variance.
+
+    Args:
+        inputs_NE: conditions.
+        others_RE: what stands in for directions in which the inputs do not vary at all.
+    """
+    x = inputs_NE.double() - inputs_NE.double().mean(0)
+    _, singular, directions = torch.linalg.svd(x, full_matrices=False)
+    deviations = singular / len(x) ** 0.5
+    known = min(len(others_RE), int((deviations > 1e-6 * deviations[0]).sum()))
+    principal = (directions[:known] / deviations[:known, None]).float()
+    return torch.cat([principal, others_RE[known:]])
+
+
+def ridge_start(inputs_NE: Tensor, targets_ND: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+    """Ridge regression with intercept: weight (D, E) and bias (D,).
+
+    Args:
+        inputs_NE: conditions.
+        targets_ND: rows.
+        strength: of the penalty, relative to the mean variance of an input (trace / E).
+    """
+    x, y = inputs_NE.double(), targets_ND.double()
+    x_mean, y_mean = x.mean(0), y.mean(0)
+    x, y = x - x_mean, y - y_mean
+    gram = x.T @ x
+    penalty = strength * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
+    weight = torch.linalg.solve(gram + penalty, x.T @ y).T
+    return weight.float(), (y_mean - weight @ x_mean).float()
