@@ -152,10 +152,95 @@ def test_disabled_plugins_are_not_imported(install: Install, monkeypatch: pytest
     install("fake-bad", "raise RuntimeError('imported')", entry="entry")
     monkeypatch.setenv("TINA_DISABLE_PLUGINS", blocked)
     record = record_of("fake-bad")
-    assert (record.status, record.error) == ("disabled", None)
+    assert (record.status, record.error) == ("disabled", "disabled by TINA_DISABLE_PLUGINS")
     assert "fake_bad" not in sys.modules
     with pytest.raises(UnknownNameError, match=r"Plugin 'fake-bad' \(entry\) is disabled by TINA_DISABLE_PLUGINS"):
         registries().datasets.create("x")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "status"), [("fake-good", "ok"), ("Entry", "ok"), ("other", "disabled"), ("", "disabled")]
+)
+def test_an_allow_list_leaves_out_the_rest_but_the_built_ins(
+    install: Install, monkeypatch: pytest.MonkeyPatch, allowed: str, status: str
+) -> None:
+    install("fake-good", GOOD.format(kind="datasets", name="mine"), entry="entry")
+    monkeypatch.setenv("TINA_ALLOW_PLUGINS", allowed)
+    assert record_of("fake-good").status == status
+    assert record_of("tina-framework").status == "ok"
+    if status == "disabled":
+        assert "fake_good" not in sys.modules
+        with pytest.raises(UnknownNameError, match=r"Plugin 'fake-good' \(entry\) is not among TINA_ALLOW_PLUGINS\."):
+            registries().datasets.create("mine")
+
+
+@pytest.mark.parametrize("stated", ['"1.0"', None])
+def test_a_plugin_for_this_api_is_loaded(install: Install, stated: str | None) -> None:
+    install("fake-good", (f"TINA_API = {stated}\n" if stated else "") + GOOD.format(kind="datasets", name="mine"))
+    assert record_of("fake-good").status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("stated", "reason"),
+    [
+        ('"1.1"', "it was written for plugin API 1.1, and this program has 1.0; upgrade tina-framework"),
+        ('"2.0"', "it was written for plugin API 2.0, and this program has 1.0; upgrade tina-framework"),
+        ('"0.9"', "it was written for plugin API 0.9, and this program has 1.0; upgrade the plugin"),
+        ("1", "its TINA_API is 1; write the plugin API it was made for"),
+        ('"new"', "its TINA_API is 'new'; write"),
+    ],
+)
+def test_a_plugin_for_another_api_is_broken_and_says_who_has_to_move(
+    install: Install, stated: str, reason: str
+) -> None:
+    install("fake-other", f"TINA_API = {stated}\n" + GOOD.format(kind="datasets", name="mine"))
+    record = record_of("fake-other")
+    assert record.status == "broken"
+    assert str(record.error).startswith(reason)
+    assert "mine" not in registries().datasets
+
+
+def test_what_a_plugin_prints_stays_off_the_output(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    install("fake-loud", "print('hello', 'there')\n" + GOOD.format(kind="datasets", name="mine"))
+    record = record_of("fake-loud")
+    assert (record.status, record.notes) == ("ok", ["prints while it is loaded: hello there"])
+    assert capsys.readouterr().out == ""
+
+
+def test_a_slow_plugin_is_loaded_and_told(install: Install) -> None:
+    install("fake-slow", "import time\ntime.sleep(1.0)\n" + GOOD.format(kind="datasets", name="mine"))
+    record = record_of("fake-slow")
+    assert record.status == "ok"
+    assert record.seconds >= 1.0
+    assert record.notes == ["takes 1.0 s to load, for which every command waits; import lazily"]
+
+
+def test_a_plugin_that_imports_torch_is_loaded_and_told(install: Install) -> None:
+    """In a process of its own: this one has torch already."""
+    site = install("fake-heavy", "import torch\n" + GOOD.format(kind="datasets", name="mine"))
+    code = "from tina_framework.discovery import plugin_records as r\n"
+    code += "print([n for p in r() if p.distribution == 'fake-heavy' for n in p.notes][0])"
+    environment = {**os.environ, "PYTHONPATH": site}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("imports torch when it is loaded; register strings"), done.stderr
+
+
+def test_a_plugin_cannot_replace_a_built_in(install: Install) -> None:
+    install("fake-shadow", GOOD.format(kind="architectures", name="cnn-2layer"))
+    record = record_of("fake-shadow")
+    assert record.status == "broken"
+    assert "Architecture 'cnn-2layer' is registered twice: by 'tina-framework' and by 'fake-shadow'" in str(
+        record.error
+    )
+    assert "TINA_DISABLE_PLUGINS=fake-shadow" in str(record.error)
+    assert registries().architectures.entry("cnn-2layer").distribution == "tina-framework"
+
+
+def test_the_built_ins_have_nothing_to_be_told() -> None:
+    code = "from tina_framework.discovery import plugin_records as r; print([p.notes for p in r()])"
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[[]]", done.stdout + done.stderr
 
 
 def test_blocking_one_of_two_that_claim_a_name_lets_the_other_have_it(

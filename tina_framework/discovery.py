@@ -3,8 +3,9 @@
 A plugin is a distribution with an entry point in the group ``tina_framework`` that names a module (or object) with
 hook implementations (see `tina_framework.hookspecs`); the built-ins are the plugin of this very distribution.
 
-Environment: ``TINA_DISABLE_PLUGINS`` (comma-separated distribution or entry-point names that are not loaded) and
-``TINA_STRICT_PLUGINS=1`` (a broken plugin raises instead of being recorded).
+Environment: ``TINA_DISABLE_PLUGINS`` (comma-separated distribution or entry-point names that are not loaded),
+``TINA_ALLOW_PLUGINS`` (if set, nothing but these and the built-ins is loaded) and ``TINA_STRICT_PLUGINS=1`` (a broken plugin
+raises instead of being recorded).
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from typing import Any
 
 import pluggy
 
-from tina_framework.entry_points import find_plugins, normal_name
+from tina_framework.entry_points import DISTRIBUTION, find_plugins, normal_name
 from tina_framework.errors import ConfigError, PluginError
-from tina_framework.hookspecs import GROUP, HookSpecs, PluginRecord, Registrar, Registries
+from tina_framework.hookspecs import GROUP, HookSpecs, PluginRecord, Registrar, Registries, check_api
+from tina_framework.watching import watched
 
 __all__ = [
     "PluginRecord",
@@ -52,15 +54,17 @@ class _Host:
         self._plugins: list[tuple[PluginRecord, Any]] = []
 
     def load_all(self) -> None:
-        blocked = {
-            normal_name(name.strip()) for name in os.environ.get("TINA_DISABLE_PLUGINS", "").split(",") if name.strip()
-        }
+        blocked, allowed = _names("TINA_DISABLE_PLUGINS"), _names("TINA_ALLOW_PLUGINS")
         strict = os.environ.get("TINA_STRICT_PLUGINS", "") not in ("", "0")
         for found in find_plugins():
             record = PluginRecord(found.name, found.distribution, found.version, found.target)
             self.records.append(record)
-            if blocked & {normal_name(found.name), found.distribution}:
-                record.status = "disabled"
+            names = {normal_name(found.name), found.distribution}
+            if blocked & names:
+                record.status, record.error = "disabled", "disabled by TINA_DISABLE_PLUGINS"
+                continue
+            if "TINA_ALLOW_PLUGINS" in os.environ and found.distribution != DISTRIBUTION and not allowed & names:
+                record.status, record.error = "disabled", "not among TINA_ALLOW_PLUGINS"
                 continue
             try:
                 self.load(record, lambda target=found.target: _import(target))  # type: ignore[misc]
@@ -78,9 +82,11 @@ class _Host:
         start, outer, self.loading = time.perf_counter(), self.loading, record
         try:
             with ExitStack() as undo:
+                undo.enter_context(watched(record))
                 for _, registry in self.registries:
                     undo.enter_context(registry.transaction())
                 plugin = importer()
+                check_api(getattr(plugin, "TINA_API", None))
                 self._manager.register(plugin)
                 try:
                     self._manager.check_pending()
@@ -110,12 +116,17 @@ class _Host:
         sentences = []
         for record in self.records:
             if record.status == "disabled":
-                sentences.append(f"{record.label} is disabled by TINA_DISABLE_PLUGINS.")
+                sentences.append(f"{record.label} is {record.error}.")
             elif record.status == "broken" and name in record.provides.get(f"{kind}s", []):
                 sentences.append(f"{record.label} would have provided '{name}', but failed to load: {record.error}.")
             elif record.status == "broken":
                 sentences.append(f"{record.label} failed to load: {record.error}.")
         return " ".join(sentences)
+
+
+def _names(variable: str) -> set[str]:
+    """The names in a comma-separated environment variable, in their normal form."""
+    return {normal_name(name.strip()) for name in os.environ.get(variable, "").split(",") if name.strip()}
 
 
 def _import(target: str) -> Any:

@@ -14,6 +14,7 @@ An entry point in the group ``tina_framework`` that names the module makes it kn
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -23,9 +24,24 @@ import pluggy
 from tina_framework.errors import PluginError
 from tina_framework.registry import Registry
 
-__all__ = ["GROUP", "HookSpecs", "KindRegistrar", "PluginRecord", "Registrar", "Registries", "hookimpl", "hookspec"]
+__all__ = [
+    "GROUP",
+    "PLUGIN_API",
+    "HookSpecs",
+    "KindRegistrar",
+    "PluginRecord",
+    "Registrar",
+    "Registries",
+    "check_api",
+    "hookimpl",
+    "hookspec",
+]
 
 GROUP = "tina_framework"
+PLUGIN_API = (1, 0)
+"""Version of hooks and interfaces, (major, minor). A plugin states the one it was written for as ``TINA_API = "1.0"``: it is
+loaded where the major version is the same and the minor version is not newer than this one. See docs/plugins.md."""
+
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
 
@@ -42,6 +58,33 @@ class HookSpecs:
     @hookspec
     def tina_commands(self, app: Any) -> None:
         """Add commands to `app`, the `typer.Typer` application behind ``tina``. Import heavy things inside them."""
+
+
+def check_api(stated: object) -> None:
+    """Refuses a plugin that was written for hooks and interfaces which this program does not have.
+
+    Args:
+        stated: the plugin's ``TINA_API``; None where it states nothing, which is taken for 1.0.
+
+    Raises:
+        PluginError: another major version, a newer minor one, or no version at all.
+    """
+    if stated is None:
+        return
+    found = _VERSION.fullmatch(stated) if isinstance(stated, str) else None
+    ours = ".".join(map(str, PLUGIN_API))
+    if found is None:
+        raise PluginError(f'its TINA_API is {stated!r}; write the plugin API it was made for, e.g. TINA_API = "{ours}"')
+    major, minor = int(found[1]), int(found[2])
+    if (major, minor) > PLUGIN_API:
+        raise PluginError(
+            f"it was written for plugin API {stated}, and this program has {ours}; upgrade tina-framework"
+        )
+    if major < PLUGIN_API[0]:
+        raise PluginError(f"it was written for plugin API {stated}, and this program has {ours}; upgrade the plugin")
+
+
+_VERSION = re.compile(r"(\d+)\.(\d+)")
 
 
 @dataclass(frozen=True)
@@ -102,7 +145,8 @@ class PluginRecord:
         status: ``ok``, ``broken`` or ``disabled``.
         provides: kind -> names; of a broken plugin, those it had added before it failed (they are undone).
         seconds: spent importing it and running its hook.
-        error: why it is broken, else None.
+        error: why it is broken (``broken``) or was left out (``disabled``), else None.
+        notes: what its author should know, and nobody else need: it printed something, it is slow, it imports torch.
     """
 
     name: str
@@ -113,6 +157,7 @@ class PluginRecord:
     provides: dict[str, list[str]] = field(default_factory=dict)
     seconds: float = 0.0
     error: str | None = None
+    notes: list[str] = field(default_factory=list)
 
     @property
     def label(self) -> str:

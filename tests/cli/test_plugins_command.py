@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,11 @@ finally:
 
 
 @pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(discovery, "_host", None)
+    yield
+    for name in [name for name in sys.modules if name.startswith("fake_")]:
+        del sys.modules[name]
 
 
 def listing(capsys: pytest.CaptureFixture[str], *args: str) -> str:
@@ -64,7 +68,56 @@ def test_broken_and_disabled_plugins_are_listed_with_the_reason(
     assert health == {"builtins": "ok", "fake_broken": "broken", "fake_blocked": "disabled"}
 
 
-@pytest.mark.parametrize("args", [["plugins", "list"], ["--help"], ["plugins", "list", "--json"]])
+def fake(folder: Path, name: str, code: str) -> None:
+    (folder / f"{name}.py").write_text(code)
+    info = folder / f"{name}-1.5.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\nSummary: It does things.\n")
+    (info / "entry_points.txt").write_text(f"[tina_framework]\nthings = {name}\n")
+
+
+GOOD = "from tina_framework import hookimpl\n@hookimpl\ndef tina_register(registry):\n    registry.datasets.add('mine', 'json:dumps')\n"
+
+
+def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as caught:
+        main(list(args))
+    printed = capsys.readouterr()
+    return int(caught.value.code or 0), printed.out, printed.err
+
+
+@pytest.mark.parametrize("name", ["things", "fake-shown", "Fake_Shown"])
+def test_show_tells_all_about_one(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    fake(tmp_path, "fake_shown", "print('hello')\n" + GOOD)
+    monkeypatch.syspath_prepend(tmp_path)
+    code, out, _ = run(capsys, "plugins", "show", name)
+    assert code == 0
+    for line in ("fake-shown 1.5", "It does things.", "health:       ok", "mine  (json:dumps)"):
+        assert line in out
+    assert "note:         prints while it is loaded: hello" in out
+    [record] = json.loads(run(capsys, "plugins", "show", name, "--json")[1])
+    assert record["summary"] == "It does things."
+    assert record["entries"] == {"datasets": [{"name": "mine", "target": "json:dumps"}]}
+    assert "has notes for its author" in listing(capsys)
+
+
+def test_show_says_why_a_plugin_is_broken(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake(tmp_path, "fake_bad", "import not_there_at_all")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "broken: No module named 'not_there_at_all'" in run(capsys, "plugins", "show", "fake-bad")[1]
+
+
+def test_show_of_an_unknown_plugin(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, "plugins", "show", "builtin")
+    assert code == 2
+    assert "No plugin 'builtin' is installed. Did you mean 'builtins'?" in err
+
+
+@pytest.mark.parametrize("args", [["plugins", "list"], ["--help"], ["plugins", "list", "--json"], ["list", "encoders"]])
 def test_it_loads_no_torch(args: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", CODE.format(args=args)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

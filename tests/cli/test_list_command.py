@@ -1,0 +1,39 @@
+"""``tina list``."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tina_framework.cli.__main__ import main
+
+
+def tina(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as caught:
+        main(["list", *args])
+    printed = capsys.readouterr()
+    return int(caught.value.code or 0), printed.out, printed.err
+
+
+def test_names_of_a_kind_by_pattern(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = tina(capsys, "schedulers", "dd?m")
+    assert code == 0
+    assert [line.split()[:2] for line in out.splitlines()[1:]] == [
+        ["ddim", "tina-framework"],
+        ["ddpm", "tina-framework"],
+    ]
+    assert len(tina(capsys, "schedulers", "x*")[1].splitlines()) == 1
+
+
+@pytest.mark.parametrize("kind", ["architecture", "architectures"])
+def test_json(capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    rows = json.loads(tina(capsys, kind, "cnn*", "--json")[1])
+    assert [row["name"] for row in rows] == ["cnn-2layer"]
+    assert rows[0]["target"].startswith("tina_framework.builtins.architectures")
+
+
+def test_an_unknown_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = tina(capsys, "models")
+    assert code == 2
+    assert "There is no kind 'models'; choose one of architectures, datasets" in err

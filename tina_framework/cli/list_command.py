@@ -1,0 +1,38 @@
+"""``tina list KIND [PATTERN]``: the names of one kind, as `list_architectures` and its sisters give them."""
+
+from __future__ import annotations
+
+import fnmatch
+from typing import Annotated
+
+import typer
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("list")(list_names)
+
+
+def list_names(
+    kind: Annotated[str, typer.Argument(help="architectures, datasets, encoders, schedulers or tokenizers.")],
+    pattern: Annotated[str, typer.Argument(help="Shell pattern, e.g. 'cnn*'.")] = "*",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """List what can be named: all architectures, say, and which package each comes from."""
+    from tina_framework.cli.output import print_json, print_table
+    from tina_framework.discovery import registries
+    from tina_framework.errors import ConfigError
+
+    kinds = dict(registries())
+    wanted = kind if kind in kinds else f"{kind}s"
+    if wanted not in kinds:
+        raise ConfigError(f"There is no kind '{kind}'; choose one of {', '.join(sorted(kinds))}.")
+    rows = [row for row in kinds[wanted].describe() if fnmatch.fnmatchcase(row["name"], pattern)]
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        [{**row, "distribution": row["distribution"] or None} for row in rows], ["name", "distribution", "target"]
+    )
