@@ -1,0 +1,92 @@
+"""Which checks there are for each kind, in the order in which they are run."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from tina_framework.testing.checks import (
+    architecture,
+    architecture_running,
+    dataset,
+    encoder,
+    encoder_extras,
+    scheduler,
+    scheduler_sampling,
+    tokenizer,
+    tokenizer_constancy,
+)
+from tina_framework.testing.findings import Check
+
+__all__ = ["CHECKS"]
+
+CHECKS: MappingProxyType[str, tuple[Check, ...]] = MappingProxyType(
+    {
+        "architecture": (
+            architecture.check_fields,
+            architecture.check_parameters,
+            architecture.check_class_counts,
+            architecture.check_initial_values,
+            architecture.check_input_shape,
+            architecture.check_output_width,
+            architecture_running.check_forward_changes_nothing,
+            architecture_running.check_deterministic_in_eval,
+            architecture_running.check_rows_are_independent,
+            architecture_running.check_functional_call,
+            architecture_running.check_vmap,
+            architecture_running.check_class_order,
+        ),
+        "tokenizer": (
+            tokenizer_constancy.check_description,
+            tokenizer.check_bijection,
+            tokenizer.check_layout_shapes,
+            tokenizer.check_element_class,
+            tokenizer.check_token_class,
+            tokenizer.check_groups,
+            tokenizer.check_equivariance,
+            tokenizer.check_round_trip,
+            tokenizer_constancy.check_repeatable,
+            tokenizer_constancy.check_key_order,
+            tokenizer_constancy.check_fixed_groups,
+            tokenizer_constancy.check_config_rebuilds,
+        ),
+        "scheduler": (
+            scheduler.check_interface,
+            scheduler.check_settings,
+            scheduler.check_config_rebuilds,
+            scheduler.check_timesteps,
+            scheduler.check_add_noise,
+            scheduler_sampling.check_step_runs,
+            scheduler_sampling.check_shape_and_dtype,
+            scheduler_sampling.check_oracle,
+            scheduler_sampling.check_no_clipping,
+            scheduler_sampling.check_instances_are_independent,
+            scheduler_sampling.check_randomness,
+            scheduler_sampling.check_rows_are_independent,
+        ),
+        "encoder": (
+            encoder.check_description,
+            encoder.check_text_vectors,
+            encoder.check_empty_batch,
+            encoder.check_deterministic,
+            encoder.check_batch_invariance,
+            encoder.check_order,
+            encoder.check_texts_differ,
+            encoder.check_inputs_unchanged,
+            encoder.check_templates,
+            encoder_extras.check_confidence,
+            encoder_extras.check_image_vectors,
+            encoder_extras.check_image_batch_invariance,
+        ),
+        "dataset": (
+            dataset.check_class_names,
+            dataset.check_superclasses,
+            dataset.check_splits,
+            dataset.check_images,
+            dataset.check_labels,
+            dataset.check_every_class_has_images,
+            dataset.check_splits_are_disjoint,
+            dataset.check_deterministic,
+            dataset.check_unknown_split,
+        ),
+    }
+)

@@ -1,0 +1,257 @@
+"""How a noise scheduler samples: to the truth if it is told the truth, without clipping, and without hidden state."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tina_framework.interfaces.scheduler import NoiseScheduler
+from tina_framework.testing.checks._randomness import normal, seeded
+from tina_framework.testing.checks.scheduler import (
+    PREDICTION_TYPES,
+    SchedulerFactory,
+    check_settings,
+    check_timesteps,
+)
+from tina_framework.testing.findings import guarded, needs, require
+
+__all__ = [
+    "check_instances_are_independent",
+    "check_no_clipping",
+    "check_oracle",
+    "check_randomness",
+    "check_rows_are_independent",
+    "check_shape_and_dtype",
+    "check_step_runs",
+]
+
+Predict = Callable[[Tensor, int, int], Tensor]
+"""(scaled sample, timestep, number of the step) -> what a denoiser would say."""
+
+
+def sample(made: NoiseScheduler, predict: Predict, start: Tensor, steps: int, generator: Any = None) -> list[Tensor]:
+    """The samples after each step of a whole run, `start` first."""
+    made.set_timesteps(steps)
+    extra = {"generator": generator} if "generator" in inspect.signature(made.step).parameters else {}
+    path = [start * float(made.init_noise_sigma)]
+    for number, t in enumerate(made.timesteps):
+        prediction = predict(made.scale_model_input(path[-1], t), int(t), number)
+        path.append(made.step(prediction, t, path[-1], **extra).prev_sample)
+    return path
+
+
+def generators(rows: Sequence[int]) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(100 + row) for row in rows]
+
+
+def oracle(made: NoiseScheduler, x0: Tensor) -> Predict:
+    """A denoiser that knows x0 and says so in the scheduler's kind of prediction."""
+    share_T = torch.as_tensor(made.alphas_cumprod)
+    kind = dict(made.config)["prediction_type"]
+
+    def predict(scaled: Tensor, t: int, number: int) -> Tensor:
+        signal, sigma = share_T[t].sqrt(), (1 - share_T[t]).sqrt()
+        noise = (scaled - signal * x0) / sigma
+        return {"sample": x0, "epsilon": noise, "v_prediction": signal * noise - sigma * x0}[kind].to(scaled.dtype)
+
+    return predict
+
+
+def _fixed(scaled: Tensor, t: int, number: int) -> Tensor:
+    """Predictions that depend on the step alone, the same for every row."""
+    return normal(*scaled.shape[1:], seed=50 + number, dtype=scaled.dtype).expand(scaled.shape).contiguous()
+
+
+@needs(check_timesteps)
+def check_step_runs(scheduler: SchedulerFactory, *, steps: Sequence[int] = (1, 4, 10)) -> None:
+    """A run of any length goes through and stays finite; `step` leaves its arguments alone."""
+    for number in steps:
+        with guarded(
+            f"A run of {number} steps failed",
+            "This is how generators sample.",
+            "Let step(model_output, timestep, sample) return an object with prev_sample.",
+        ):
+            path = sample(scheduler(), _fixed, normal(2, 3, 4), number, generators([0, 1]))
+        require(
+            all(bool(torch.isfinite(x).all()) for x in path),
+            f"A run of {number} steps gives values that are not finite.",
+            "Generated weights must be numbers.",
+            "Look for a division by zero at the first or last timestep.",
+        )
+    made = scheduler()
+    made.set_timesteps(4)
+    x, prediction = normal(2, 3, 4), normal(2, 3, 4, seed=1)
+    x_before, prediction_before = x.clone(), prediction.clone()
+    with seeded(0):
+        made.step(prediction, made.timesteps[0], x)
+    require(
+        torch.equal(x, x_before) and torch.equal(prediction, prediction_before),
+        "step changed the sample or the prediction it was given.",
+        "The caller still uses them.",
+        "Compute out of place.",
+    )
+
+
+@needs(check_step_runs)
+def check_shape_and_dtype(scheduler: SchedulerFactory) -> None:
+    """Samples keep their shape and type through scaling, noising and stepping."""
+    for shape, dtype in (((2, 3, 4), torch.float32), ((1, 5), torch.float32), ((2, 3, 4), torch.float64)):
+        made = scheduler()
+        x = normal(*shape, dtype=dtype)
+        made.set_timesteps(4)
+        t = made.timesteps[0]
+        results = {
+            "scale_model_input": made.scale_model_input(x, t),
+            "step": _stepped(made, x, t),
+            "add_noise": made.add_noise(x, x, torch.full((shape[0],), int(t))),
+        }
+        for name, result in results.items():
+            require(
+                tuple(result.shape) == shape and result.dtype == dtype,
+                f"{name} turns {shape} of {dtype} into {tuple(result.shape)} of {result.dtype}.",
+                "Tokens of any shape and type are sampled.",
+                "Convert coefficients to the sample's type and shape them to broadcast; do not squeeze.",
+            )
+
+
+def _stepped(made: NoiseScheduler, x: Tensor, t: Tensor) -> Tensor:
+    with seeded(0):
+        result: Tensor = made.step(x, t, x).prev_sample
+    return result
+
+
+@needs(check_step_runs, check_settings)
+def check_oracle(
+    scheduler: SchedulerFactory,
+    *,
+    prediction_types: Sequence[str] = PREDICTION_TYPES,
+    steps: Sequence[int] = (1, 4, 10),
+    tolerance: float = 5e-3,
+    seed: int = 0,
+) -> None:
+    """A denoiser that always knows x0 leads to x0, whatever it predicts and however many steps are taken.
+
+    `seed` chooses x0 and the noise; `tolerance` is the difference allowed, for values of about 0.5.
+    """
+    x0 = normal(2, 3, 4, seed=seed).clamp(-0.9, 0.9)  # values beyond 1 are the business of check_no_clipping
+    for prediction_type in prediction_types:
+        for number in steps:
+            made = scheduler(prediction_type=prediction_type)
+            end = sample(made, oracle(made, x0), normal(2, 3, 4, seed=seed + 1), number, generators([0, 1]))[-1]
+            error = float((end - x0).abs().max())
+            require(
+                error <= tolerance,
+                f"With prediction_type='{prediction_type}' and {number} steps, sampling with a perfect denoiser ends "
+                f"{error:.3g} away from x0 (allowed: {tolerance}).",
+                "No denoiser could then give the right weights.",
+                "Check the conversion of predictions to x0, and that the last step ends at a = 1 (no noise left).",
+            )
+
+
+@needs(check_step_runs)
+def check_no_clipping(scheduler: SchedulerFactory) -> None:
+    """Nothing is cut off: weights are not pixels."""
+    config = dict(scheduler().config)
+    on = [name for name in ("clip_sample", "thresholding") if config.get(name)]
+    require(
+        not on,
+        f"`config` says {' and '.join(f'{name}=True' for name in on)}.",
+        "Weights beyond 1 are cut off.",
+        "Make False the default.",
+    )
+    # Without clipping a run is affine in (start, predictions): what 0.05 times as much gives predicts 50 times as much.
+    ends = []
+    for scale in (0.05, 5.0, 50.0):
+
+        def predict(scaled: Tensor, t: int, number: int, scale: float = scale) -> Tensor:
+            return _fixed(scaled, t, number) * scale
+
+        ends.append(sample(scheduler(), predict, normal(2, 3, 4) * scale, 4, generators([0, 1])))
+    for number, (small, large, huge) in enumerate(zip(*ends, strict=True)):
+        expected = small + (large - small) * (50.0 - 0.05) / (5.0 - 0.05)
+        error = float((huge - expected).abs().max())
+        require(
+            error <= 1e-2 * float(expected.abs().max()),
+            f"After step {number} large values are not treated as small ones are (difference {error:.3g} at values of "
+            f"{float(expected.abs().max()):.3g}).",
+            "Samples are clipped, thresholded or rescaled, which destroys weights.",
+            "Switch clip_sample, thresholding and the like off; clamp neither x0 nor the sample.",
+        )
+
+
+@needs(check_step_runs)
+def check_instances_are_independent(scheduler: SchedulerFactory) -> None:
+    """Two schedulers share nothing, and a copy is a scheduler of its own."""
+    start = normal(2, 3, 4)
+    alone = sample(scheduler(), _fixed, start, 4, generators([0, 1]))[-1]
+    first, second = scheduler(), scheduler()
+
+    def interrupted(scaled: Tensor, t: int, number: int) -> Tensor:
+        for other in (second, copy.deepcopy(first)):
+            sample(other, _fixed, start * 2, 3, generators([2, 3]))
+        return _fixed(scaled, t, number)
+
+    with guarded(
+        "A run fails when another scheduler is used meanwhile",
+        "Validation samples while training goes on.",
+        "Keep timesteps and step counters in the instance, never in the class or module; allow copy.deepcopy.",
+    ):
+        beside = sample(first, interrupted, start, 4, generators([0, 1]))[-1]
+    require(
+        torch.equal(alone, beside),
+        f"A run gives another result when another scheduler is used meanwhile "
+        f"(difference {float((alone - beside).abs().max()):.3g}).",
+        "Validation samples while training goes on.",
+        "Keep timesteps, histories and step counters in the instance, never in the class or module.",
+    )
+
+
+@needs(check_step_runs)
+def check_randomness(scheduler: SchedulerFactory, *, stochastic: bool | None = None) -> None:
+    """Random numbers come from `generator` alone.
+
+    `stochastic`: True: it must draw; False: it must not; None: either.
+    """
+    rows = [0, 1, 2]
+    plain, reseeded, redrawn = _third(scheduler, rows, 0), _third(scheduler, rows, 1), _third(scheduler, rows, 0, 10)
+    require(
+        torch.equal(plain, reseeded),
+        "The same generators give another sample under another global seed.",
+        "A seed promises the same model.",
+        "Take a keyword `generator` and draw from it only; draw nothing without need.",
+    )
+    draws = not torch.equal(plain, redrawn)
+    require(
+        stochastic is None or draws == stochastic,
+        f"The scheduler is said to be {'stochastic' if stochastic else 'deterministic'}, but other generators "
+        f"{'change' if draws else 'do not change'} the sample.",
+        "Users rely on what it is said to be.",
+        f"Set stochastic = {draws}, or change `step`.",
+    )
+
+
+@needs(check_randomness)
+def check_rows_are_independent(scheduler: SchedulerFactory) -> None:
+    """A row is sampled alike alone and in a batch; `generator` may be a list, one a row."""
+    whole = _third(scheduler, [0, 1, 2], 0)
+    for row in range(3):
+        alone = _third(scheduler, [row], 0)[0]
+        require(
+            torch.allclose(alone, whole[row], rtol=1e-4, atol=1e-5),
+            f"Row {row} is sampled differently alone than in a batch of 3 "
+            f"(difference {float((alone - whole[row]).abs().max()):.3g}).",
+            "A seed promises the same model alone or in a batch.",
+            "Draw each row's noise from its own generator, and mix nothing over rows.",
+        )
+
+
+def _third(scheduler: SchedulerFactory, rows: list[int], seed: int, offset: int = 0) -> Tensor:
+    """The samples after two of four steps: before a last step that may forget everything but the prediction."""
+    with seeded(seed):
+        draws = generators([row + offset for row in rows])
+        return sample(scheduler(), _fixed, normal(3, 4, 5)[rows], 4, draws)[2]

@@ -1,0 +1,109 @@
+"""The guard of the base classes: a standard test that is removed, replaced or marked away does not go unnoticed.
+
+The test methods of a base class are noted when it is made. What a subclass makes of them is compared by the standard
+test `test_no_standard_test_is_missing`, which itself cannot be taken away from a subclass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
+
+from tina_framework.testing.findings import ConformanceError, require
+
+__all__ = ["GUARD", "Guarded", "check_nothing_is_missing", "standard_tests"]
+
+GUARD = "test_no_standard_test_is_missing"
+_AWAY = frozenset({"skip", "skipif", "xfail"})
+
+
+def _marks(thing: Any) -> list[Any]:
+    marks = vars(thing).get("pytestmark", []) if hasattr(thing, "__dict__") else []
+    return list(marks) if isinstance(marks, Iterable) else [marks]
+
+
+def _split(marks: Any) -> tuple[list[Any], set[str]]:
+    """Marks that may stay on a class, and the names of those that would take its tests away."""
+    listed = list(marks) if isinstance(marks, Iterable) else [marks]
+    away = {mark.name for mark in listed if getattr(mark, "name", "") in _AWAY}
+    return [mark for mark in listed if getattr(mark, "name", "") not in away], away
+
+
+class Guarded(type):
+    """Metaclass: keeps the guard in place, and marks that skip a whole class off it (they would skip the guard, too).
+
+    A class made with ``standard=True`` is a base class of the kit: its test methods are the standard tests.
+    """
+
+    _guard: Callable[..., None] | None = None
+    _marked_away: ClassVar[frozenset[str]] = frozenset()
+
+    def __new__(
+        mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, standard: bool = False
+    ) -> Guarded:
+        return super().__new__(mcs, name, bases, namespace)
+
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, standard: bool = False) -> None:
+        super().__init__(name, bases, namespace)
+        if cls._guard is None and GUARD in namespace:
+            type.__setattr__(cls, "_guard", staticmethod(namespace[GUARD]))
+        if standard:
+            tests = {name: getattr(cls, name) for name in dir(cls) if name.startswith("test_")}
+            type.__setattr__(cls, "_standard", tests)
+        if getattr(cls, GUARD, None) is not cls._guard:
+            type.__setattr__(cls, GUARD, cls._guard)
+            type.__setattr__(cls, "_guard_removed", True)
+        if "pytestmark" in namespace:
+            cls.pytestmark = namespace["pytestmark"]
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        if name == GUARD:
+            name, value = "_guard_removed", True
+        elif name == "pytestmark":
+            value, away = _split(value)
+            type.__setattr__(cls, "_marked_away", cls._marked_away | away)
+        super().__setattr__(name, value)
+
+
+def standard_tests(base: type) -> Mapping[str, Callable[..., None]]:
+    """The test methods of a base class of the kit, by name."""
+    found: dict[str, Callable[..., None]] = getattr(base, "_standard", {})
+    return found
+
+
+def check_nothing_is_missing(cls: type) -> None:
+    """Every standard test of the class is there as the kit wrote it, or excused in `allowed_overrides`.
+
+    Raises:
+        ConformanceError: one is missing, replaced or marked skip or xfail without a reason, or an excuse is idle.
+    """
+    allowed = dict(getattr(cls, "allowed_overrides", {}))
+    problems = {}
+    for name, original in standard_tests(cls).items():
+        now = getattr(cls, name, None)
+        if name == GUARD:
+            if getattr(cls, "_guard_removed", False):
+                problems[name] = "is taken away"
+        elif now is None:
+            problems[name] = "is missing (deleted, renamed or set to None)"
+        elif now is not original:
+            problems[name] = "is overridden"
+        elif away := sorted({mark.name for mark in _marks(now)} & _AWAY):
+            problems[name] = f"is marked {' and '.join(away)}"
+    marked: frozenset[str] = getattr(cls, "_marked_away", frozenset())
+    if marked:
+        problems["*"] = f"are marked {' and '.join(sorted(marked))}, all of them"
+    unexcused = {name: what for name, what in problems.items() if not str(allowed.get(name, "")).strip()}
+    if unexcused:
+        listed = "; ".join(f"{'the tests' if name == '*' else name} {what}" for name, what in unexcused.items())
+        raise ConformanceError(
+            f"{cls.__name__}: {listed}. A plugin that passes the kit is one that passes all of it. Restore the test, "
+            f'or say why it cannot hold: allowed_overrides = {{"{next(iter(unexcused))}": "the reason"}}.'
+        )
+    idle = sorted(allowed.keys() - problems.keys())
+    require(
+        not idle,
+        f"{cls.__name__}: allowed_overrides excuses {', '.join(idle)}, which nothing was changed about.",
+        "An excuse without a need hides the next change.",
+        "Remove it, or correct the name of the test.",
+    )

@@ -1,0 +1,96 @@
+"""Runs all checks of a kind without pytest and tells how each went."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+from tina_framework.errors import ConfigError
+from tina_framework.testing.findings import Check, CheckSkipped, ConformanceError, accepted
+
+__all__ = ["CheckResult", "run_checks"]
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """How one check went.
+
+    Attributes:
+        name: the check's name, e.g. ``check_oracle``.
+        passed: it was carried out and found nothing.
+        message: what was found, or why the check was skipped; empty if it passed.
+        skipped: it does not apply, or a more basic check failed; `passed` is False then.
+    """
+
+    name: str
+    passed: bool
+    message: str = ""
+    skipped: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """It found a fault."""
+        return not self.passed and not self.skipped
+
+
+def run_checks(kind: str, thing: Any, **flags: Any) -> list[CheckResult]:
+    """Runs all checks of a kind, the basic ones first.
+
+    Args:
+        kind: ``architecture``, ``tokenizer``, ``scheduler``, ``encoder`` or ``dataset``, or its plural, as registries
+            are called.
+        thing: a `TargetArchitecture`; a tokenizer; the class or function that makes schedulers; an encoder; a data set
+            or a function without arguments that makes one.
+        flags: capability flags, the class attributes of the base classes: ``stochastic=True``, ``texts=("apple",)``.
+
+    Returns:
+        One result a check. The thing conforms if none of them `failed`.
+
+    Raises:
+        ConfigError: there is no such kind, or no check of it has such a flag.
+    """
+    checks = checks_of(kind)
+    known = sorted(flags_of(kind))
+    for flag in flags:
+        if flag not in known:
+            close = difflib.get_close_matches(flag, known, n=1)
+            suggestion = f" Did you mean '{close[0]}'?" if close else ""
+            raise ConfigError(
+                f"No check of the kind '{kind}' has a flag '{flag}'.{suggestion} Known: {', '.join(known)}."
+            )
+    return [_run(check, thing, flags) for check in checks]
+
+
+def checks_of(kind: str) -> tuple[Check, ...]:
+    """The checks of a kind, given in the singular or plural.
+
+    Raises:
+        ConfigError: there is no such kind.
+    """
+    from tina_framework.testing.catalogue import CHECKS  # torch is loaded here, not with this module
+
+    singular = kind.removesuffix("s")
+    if singular not in CHECKS:
+        raise ConfigError(f"There is nothing to check of the kind '{kind}'; it must be one of {', '.join(CHECKS)}.")
+    return CHECKS[singular]
+
+
+def flags_of(kind: str) -> set[str]:
+    """The names of all capability flags of a kind."""
+    return {name for check in checks_of(kind) for name in list(inspect.signature(check).parameters)[1:]}
+
+
+def _run(check: Check, thing: Any, flags: dict[str, Any]) -> CheckResult:
+    name = str(check.__name__)
+    try:
+        check(thing, **accepted(check, flags))
+    except CheckSkipped as reason:
+        return CheckResult(name, False, str(reason), skipped=True)
+    except ConformanceError as finding:
+        return CheckResult(name, False, str(finding))
+    except Exception as error:  # the plugin's own code may raise anything, and one check may not hide the others
+        reason_text = " ".join(str(error).split()) or "no reason given"
+        return CheckResult(name, False, f"The plugin raised {type(error).__name__}: {reason_text}.")
+    return CheckResult(name, True)
