@@ -1,4 +1,4 @@
-"""Which checks there are for each kind, in the order in which they are run."""
+"""Which checks there are for each kind, in the order in which they are run: a check comes after those it needs."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ CHECKS: MappingProxyType[str, tuple[Check, ...]] = MappingProxyType(
             scheduler_sampling.check_shape_and_dtype,
             scheduler_sampling.check_oracle,
             scheduler_sampling.check_no_clipping,
-            scheduler_sampling.check_instances_are_independent,
             scheduler_sampling.check_randomness,
             scheduler_sampling.check_rows_are_independent,
+            scheduler_sampling.check_instances_are_independent,
         ),
         "encoder": (
             encoder.check_description,

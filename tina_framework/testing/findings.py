@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
-__all__ = ["Check", "CheckSkipped", "ConformanceError", "accepted", "guarded", "needs", "require"]
+__all__ = ["Check", "CheckSkipped", "ConformanceError", "accepted", "earlier_checks", "guarded", "needs", "require"]
 
 Check = Callable[..., None]
 """A check takes the thing and, by keyword, capability flags; it returns nothing or raises."""
@@ -54,6 +54,12 @@ def accepted(check: Check, options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name in inspect.signature(check).parameters}
 
 
+def earlier_checks(check: Check) -> tuple[Check, ...]:
+    """The checks that a check was made to need."""
+    found: tuple[Check, ...] = getattr(check, "earlier", ())
+    return found
+
+
 def needs(*earlier: Check) -> Callable[[C], C]:
     """Makes a check depend on more basic ones: if one of these fails it is skipped, so that one fault is one finding."""
 
@@ -67,6 +73,7 @@ def needs(*earlier: Check) -> Callable[[C], C]:
                     raise CheckSkipped(f"Not checked, because {basic.__name__} fails.") from error
             check(thing, **options)
 
+        run.earlier = earlier  # type: ignore[attr-defined]
         return cast(C, run)
 
     return decorate

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tina_framework.errors import ConfigError
-from tina_framework.testing.findings import Check, CheckSkipped, ConformanceError, accepted
+from tina_framework.testing.findings import Check, CheckSkipped, ConformanceError, accepted, earlier_checks
 
 __all__ = ["CheckResult", "run_checks"]
 
@@ -60,7 +60,10 @@ def run_checks(kind: str, thing: Any, **flags: Any) -> list[CheckResult]:
             raise ConfigError(
                 f"No check of the kind '{kind}' has a flag '{flag}'.{suggestion} Known: {', '.join(known)}."
             )
-    return [_run(check, thing, flags) for check in checks]
+    results: dict[str, CheckResult] = {}
+    for check in checks:
+        results[check.__name__] = _blocked(check, results) or _run(inspect.unwrap(check), thing, flags)
+    return list(results.values())
 
 
 def checks_of(kind: str) -> tuple[Check, ...]:
@@ -80,6 +83,17 @@ def checks_of(kind: str) -> tuple[Check, ...]:
 def flags_of(kind: str) -> set[str]:
     """The names of all capability flags of a kind."""
     return {name for check in checks_of(kind) for name in list(inspect.signature(check).parameters)[1:]}
+
+
+def _blocked(check: Check, results: dict[str, CheckResult]) -> CheckResult | None:
+    """A skipped result if a check that this one needs did not pass; these come before it in the catalogue."""
+    for earlier in earlier_checks(check):
+        result = results[earlier.__name__]
+        if result.failed:
+            return CheckResult(check.__name__, False, f"Not checked, because {result.name} fails.", skipped=True)
+        if result.skipped:
+            return CheckResult(check.__name__, False, result.message, skipped=True)
+    return None
 
 
 def _run(check: Check, thing: Any, flags: dict[str, Any]) -> CheckResult:

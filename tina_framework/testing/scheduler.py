@@ -81,10 +81,6 @@ class SchedulerTests(ConformanceTests, standard=True):
         """To fix: switch clip_sample and thresholding off, and clamp neither x0 nor samples."""
         conforms(self, sampling.check_no_clipping, scheduler)
 
-    def test_instances_are_independent(self, scheduler: SchedulerFactory) -> None:
-        """To fix: keep timesteps and histories in the instance, never in the class or module."""
-        conforms(self, sampling.check_instances_are_independent, scheduler)
-
     def test_randomness(self, scheduler: SchedulerFactory) -> None:
         """To fix: draw from the keyword `generator` alone, and set the flag `stochastic` truly."""
         conforms(self, sampling.check_randomness, scheduler)
@@ -92,3 +88,7 @@ class SchedulerTests(ConformanceTests, standard=True):
     def test_rows_are_independent(self, scheduler: SchedulerFactory) -> None:
         """To fix: take a list of generators, one a row, and mix nothing over rows."""
         conforms(self, sampling.check_rows_are_independent, scheduler)
+
+    def test_instances_are_independent(self, scheduler: SchedulerFactory) -> None:
+        """To fix: keep timesteps and histories in the instance, never in the class or module."""
+        conforms(self, sampling.check_instances_are_independent, scheduler)

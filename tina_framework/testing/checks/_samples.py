@@ -70,6 +70,7 @@ class RenamedSpec(ParameterSpec):
     def __init__(self, architecture: TargetArchitecture, salt: int | None) -> None:
         super().__init__(architecture)
         self._salt = salt
+        self._plain = ParameterSpec(architecture)
         self.class_axes = {self._renamed(name): axis for name, axis in reversed(self.class_axes.items())}
 
     def _renamed(self, name: str) -> str:
@@ -81,5 +82,7 @@ class RenamedSpec(ParameterSpec):
 
     def parameters(self, num_classes: int) -> tuple[ParameterInfo, ...]:  # type: ignore[override]
         """As `ParameterSpec.parameters`."""
-        plain = ParameterSpec(self.architecture).parameters(num_classes)
-        return tuple(ParameterInfo(self._renamed(info.name), info.shape, info.class_axis) for info in plain)
+        return tuple(
+            ParameterInfo(self._renamed(info.name), info.shape, info.class_axis)
+            for info in self._plain.parameters(num_classes)
+        )

@@ -43,9 +43,9 @@ def pictures(architecture: TargetArchitecture, number: int) -> Tensor:
 
 
 def logits(module: nn.Module, images: Tensor, seed: int = 0) -> Tensor:
-    """The network's answer, under a known random state, without a graph."""
+    """The network's answer to a copy of the images, under a known random state, without a graph."""
     with seeded(seed), torch.no_grad():
-        output: Tensor = module(images)
+        output: Tensor = module(images.clone())
     return output
 
 

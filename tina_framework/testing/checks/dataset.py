@@ -35,7 +35,7 @@ DatasetOrFactory = Dataset | Callable[[], Dataset]
 
 def opened(dataset: DatasetOrFactory) -> Dataset:
     """The data set itself."""
-    if isinstance(dataset, Dataset):
+    if isinstance(dataset, Dataset) and not isinstance(dataset, type):  # a class may have the attributes already
         return dataset
     made: Dataset = dataset() if callable(dataset) else dataset
     return made

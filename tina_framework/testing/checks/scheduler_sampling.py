@@ -171,7 +171,8 @@ def check_no_clipping(scheduler: SchedulerFactory) -> None:
         def predict(scaled: Tensor, t: int, number: int, scale: float = scale) -> Tensor:
             return _fixed(scaled, t, number) * scale
 
-        ends.append(sample(scheduler(), predict, normal(2, 3, 4) * scale, 4, generators([0, 1])))
+        with seeded(0):
+            ends.append(sample(scheduler(), predict, normal(2, 3, 4) * scale, 4, generators([0, 1])))
     for number, (small, large, huge) in enumerate(zip(*ends, strict=True)):
         expected = small + (large - small) * (50.0 - 0.05) / (5.0 - 0.05)
         error = float((huge - expected).abs().max())
@@ -182,33 +183,6 @@ def check_no_clipping(scheduler: SchedulerFactory) -> None:
             "Samples are clipped, thresholded or rescaled, which destroys weights.",
             "Switch clip_sample, thresholding and the like off; clamp neither x0 nor the sample.",
         )
-
-
-@needs(check_step_runs)
-def check_instances_are_independent(scheduler: SchedulerFactory) -> None:
-    """Two schedulers share nothing, and a copy is a scheduler of its own."""
-    start = normal(2, 3, 4)
-    alone = sample(scheduler(), _fixed, start, 4, generators([0, 1]))[-1]
-    first, second = scheduler(), scheduler()
-
-    def interrupted(scaled: Tensor, t: int, number: int) -> Tensor:
-        for other in (second, copy.deepcopy(first)):
-            sample(other, _fixed, start * 2, 3, generators([2, 3]))
-        return _fixed(scaled, t, number)
-
-    with guarded(
-        "A run fails when another scheduler is used meanwhile",
-        "Validation samples while training goes on.",
-        "Keep timesteps and step counters in the instance, never in the class or module; allow copy.deepcopy.",
-    ):
-        beside = sample(first, interrupted, start, 4, generators([0, 1]))[-1]
-    require(
-        torch.equal(alone, beside),
-        f"A run gives another result when another scheduler is used meanwhile "
-        f"(difference {float((alone - beside).abs().max()):.3g}).",
-        "Validation samples while training goes on.",
-        "Keep timesteps, histories and step counters in the instance, never in the class or module.",
-    )
 
 
 @needs(check_step_runs)
@@ -236,6 +210,33 @@ def check_randomness(scheduler: SchedulerFactory, *, stochastic: bool | None = N
 
 
 @needs(check_randomness)
+def check_instances_are_independent(scheduler: SchedulerFactory) -> None:
+    """Two schedulers share nothing, and a copy is a scheduler of its own."""
+    start = normal(2, 3, 4)
+    alone = torch.stack(sample(scheduler(), _fixed, start, 4, generators([0, 1])))
+    first, second = scheduler(), scheduler()
+
+    def interrupted(scaled: Tensor, t: int, number: int) -> Tensor:
+        for other in (second, copy.deepcopy(first)):
+            sample(other, _fixed, start * 2, 3, generators([2, 3]))
+        return _fixed(scaled, t, number)
+
+    with guarded(
+        "A run fails when another scheduler is used meanwhile",
+        "Validation samples while training goes on.",
+        "Keep timesteps and step counters in the instance, never in the class or module; allow copy.deepcopy.",
+    ):
+        beside = torch.stack(sample(first, interrupted, start, 4, generators([0, 1])))
+    require(
+        torch.equal(alone, beside),
+        f"A run gives another result when another scheduler is used meanwhile "
+        f"(difference {float((alone - beside).abs().max()):.3g}).",
+        "Validation samples while training goes on.",
+        "Keep timesteps, histories and step counters in the instance, never in the class or module.",
+    )
+
+
+@needs(check_randomness, check_shape_and_dtype)
 def check_rows_are_independent(scheduler: SchedulerFactory) -> None:
     """A row is sampled alike alone and in a batch; `generator` may be a list, one a row."""
     whole = _third(scheduler, [0, 1, 2], 0)

@@ -6,6 +6,7 @@ Shapes: P tokens, D token width, N parameters, K classes. What it may not depend
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -28,10 +29,16 @@ __all__ = [
 ]
 
 
+@lru_cache(maxsize=32)
+def spec_of(architecture: TargetArchitecture) -> ParameterSpec:
+    """Derived once: the checks ask for it many times."""
+    return ParameterSpec(architecture)
+
+
 def cases(architectures: Sequence[TargetArchitecture] | None, max_classes: int) -> Iterator[tuple[ParameterSpec, int]]:
     """Every architecture at few, some and all classes."""
     for architecture in SAMPLES if architectures is None else architectures:
-        spec = ParameterSpec(architecture)
+        spec = spec_of(architecture)
         for num_classes in sorted({2, max_classes // 2 + 1, max_classes}):
             yield spec, num_classes
 
@@ -173,7 +180,7 @@ def check_groups(
             )
 
 
-@needs(check_layout_shapes)
+@needs(check_layout_shapes, check_token_class)
 def check_equivariance(
     tokenizer: ParameterTokenizer,
     *,
@@ -231,7 +238,7 @@ def check_round_trip(
     `num_classes` and `seed` choose the network and its parameters.
     """
     for architecture in SAMPLES if architectures is None else architectures:
-        spec = ParameterSpec(architecture)
+        spec = spec_of(architecture)
         layout = tokenizer.layout(spec, num_classes, max_classes)
         flat = normal(2, spec.num_parameters(num_classes), seed=seed).requires_grad_(True)
         with guarded(
