@@ -60,8 +60,10 @@ class Guarded(type):
         if name == GUARD:
             name, value = "_guard_removed", True
         elif name == "pytestmark":
-            value, away = _split(value)
+            kept, away = _split(value)
             type.__setattr__(cls, "_marked_away", cls._marked_away | away)
+            excused = str(dict(getattr(cls, "allowed_overrides", {})).get("*", "")).strip()
+            value = value if excused else kept
         super().__setattr__(name, value)
 
 

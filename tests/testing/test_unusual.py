@@ -1,0 +1,125 @@
+"""Honest but unusual plugins: the kit accepts them, in pytest and without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import diffusers
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tina_framework.builtins.tokenizers.class_row import ClassRowTokenizer
+from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.testing import ArchitectureTests, SchedulerTests, TokenizerTests, run_checks
+
+
+# diffusers 0.3x asks NumPy 2 in the manner of NumPy 1.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+class GreyNet(nn.Module):
+    """One channel in."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 5, stride=2)
+        self.fc = nn.Linear(4, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.fc(torch.tanh(self.conv(images)).amax(dim=(2, 3)))
+
+
+class GroupNormNet(nn.Module):
+    """Normalised, but image by image; and only the bias of the head, by name, comes before its weight."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, bias=False)
+        self.norm = nn.GroupNorm(4, 8)
+        self.fc = nn.Linear(8, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.fc(torch.relu(self.norm(self.conv(images))).mean(dim=(2, 3)))
+
+
+class ColumnsNet(nn.Module):
+    """Class axes that are not the first: x @ w with w (features, K), and one scale for each of two halves and each class."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.randn(12, num_classes) / 4)
+        self.scale = nn.Parameter(torch.ones(2, num_classes, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        scores = images.unflatten(2, (2, -1)).mean(dim=(3, 4)).flatten(1).repeat(1, 2) @ self.w
+        return (scores[:, None, :, None] * self.scale).mean(dim=(1, 3))
+
+
+GREY = TargetArchitecture("grey", GreyNet, (1, 28, 20), mean=(0.13,), std=(0.3,))
+GROUP_NORM = TargetArchitecture("group-norm", GroupNormNet, (3, 9, 9))
+COLUMNS = TargetArchitecture("columns", ColumnsNet, (3, 8, 8))
+
+
+class TestOneChannel(ArchitectureTests):
+    @pytest.fixture
+    def architecture(self) -> TargetArchitecture:
+        return GREY
+
+
+class TestGroupNorm(ArchitectureTests):
+    @pytest.fixture
+    def architecture(self) -> TargetArchitecture:
+        return GROUP_NORM
+
+
+class TestClassAxisNotFirst(ArchitectureTests):
+    @pytest.fixture
+    def architecture(self) -> TargetArchitecture:
+        return COLUMNS
+
+
+class TestTokensOfUnusualNetworks(TokenizerTests):
+    architectures = (GREY, GROUP_NORM, COLUMNS)
+    max_classes = 5
+
+    @pytest.fixture
+    def tokenizer(self) -> ClassRowTokenizer:
+        return ClassRowTokenizer(chunk_size=30)
+
+
+def of_diffusers(name: str, **own: Any) -> Callable[..., Any]:
+    """A factory as a plugin would register it: weights are predicted, never clipped, and sampling starts at pure noise."""
+    unclipped = {"prediction_type": "sample", "timestep_spacing": "trailing", "beta_start": 1e-4, "beta_end": 0.02}
+
+    def make(**settings: Any) -> Any:
+        return getattr(diffusers, name)(**unclipped | own | settings)
+
+    return make
+
+
+class TestSecondOrderSolver(SchedulerTests):
+    """It remembers its last prediction."""
+
+    stochastic = False
+
+    @pytest.fixture
+    def scheduler(self) -> Callable[..., Any]:
+        return of_diffusers("DPMSolverMultistepScheduler", final_sigmas_type="zero")
+
+
+class TestVarianceExploding(SchedulerTests):
+    """It scales the network's input, and starts from noise of a deviation far above 1."""
+
+    stochastic = False
+    variance_exploding = True
+
+    @pytest.fixture
+    def scheduler(self) -> Callable[..., Any]:
+        return of_diffusers("EulerDiscreteScheduler")
+
+
+@pytest.mark.parametrize("architecture", [GREY, GROUP_NORM, COLUMNS], ids=lambda architecture: architecture.name)
+def test_without_pytest_they_pass_too(architecture: TargetArchitecture) -> None:
+    assert [result for result in run_checks("architecture", architecture) if not result.passed] == []
