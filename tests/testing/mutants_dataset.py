@@ -101,12 +101,7 @@ class AClassWithoutImages(Loading):
         return images, labels.clip(max=1)
 
 
-class ValidatesOnTrainingImages(Loading):
-    def after(self, images: Any, labels: Any, split: str) -> tuple[Any, Any]:
-        return (super().load("train").images if split == "validation" else images), labels
-
-
-class ValidatesOnTrainingImagesPart(Sound):
+class ValidatesOnTrainingImages(Sound):
     def load(self, split: str) -> Any:
         part = super().load(split)
         if split == "validation":
@@ -154,7 +149,7 @@ MUTANTS = [
     (LabelsFromOne(), "check_labels"),
     (LabelsAsInt32(), "check_labels"),
     (AClassWithoutImages(), "check_every_class_has_images"),
-    (ValidatesOnTrainingImagesPart(), "check_splits_are_disjoint"),
+    (ValidatesOnTrainingImages(), "check_splits_are_disjoint"),
     (Shuffles(), "check_deterministic"),
     (DividesAnewEachTime, "check_deterministic"),
     (AnySplitWillDo(), "check_unknown_split"),

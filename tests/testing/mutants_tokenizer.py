@@ -16,7 +16,7 @@ __all__ = ["MUTANTS"]
 
 
 class Row(ClassRowTokenizer):
-    """`class-row` whose layouts are changed afterwards. `unchecked` layouts escape TokenLayout's own check."""
+    """`class-row` whose layouts are changed afterwards."""
 
     def __init__(self, chunk_size: int = 100) -> None:
         super().__init__(chunk_size)

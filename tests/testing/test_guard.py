@@ -81,6 +81,19 @@ def test_reasons_excuse_and_idle_ones_are_refused() -> None:
     refused(Idle, "excuses test_lables, which nothing was changed about")
 
 
+def test_a_base_class_of_ones_own_excuses_nothing() -> None:
+    class Own(DatasetTests, standard=True):
+        test_labels = None
+
+        def test_more(self) -> None: ...
+
+    class Mine(Own):
+        test_more = None
+
+    refused(Own, "test_labels is missing")
+    refused(Mine, "test_labels is missing .*; test_more is missing")
+
+
 def test_the_guard_itself_stays() -> None:
     class Off(DatasetTests):
         test_no_standard_test_is_missing = None

@@ -14,8 +14,7 @@ from tina_framework.builtins.tokenizers.class_row import ClassRowTokenizer
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.testing import ArchitectureTests, SchedulerTests, TokenizerTests, run_checks
 
-
-# diffusers 0.3x asks NumPy 2 in the manner of NumPy 1.
+# From numpy.array(tensor) in diffusers; nothing of ours.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
@@ -32,7 +31,7 @@ class GreyNet(nn.Module):
 
 
 class GroupNormNet(nn.Module):
-    """Normalised, but image by image; and only the bias of the head, by name, comes before its weight."""
+    """Normalised, but image by image."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()

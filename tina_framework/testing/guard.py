@@ -49,7 +49,7 @@ class Guarded(type):
             type.__setattr__(cls, "_guard", staticmethod(namespace[GUARD]))
         if standard:
             tests = {name: getattr(cls, name) for name in dir(cls) if name.startswith("test_")}
-            type.__setattr__(cls, "_standard", tests)
+            type.__setattr__(cls, "_standard", tests | dict(standard_tests(cls)))  # inherited ones stay as they were
         if getattr(cls, GUARD, None) is not cls._guard:
             type.__setattr__(cls, GUARD, cls._guard)
             type.__setattr__(cls, "_guard_removed", True)

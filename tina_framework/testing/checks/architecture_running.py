@@ -83,7 +83,7 @@ def check_forward_changes_nothing(architecture: TargetArchitecture) -> None:
             torch.equal(images, images_before),
             "A forward pass changed the images it was given.",
             "The same images are given to many networks.",
-            "Avoid in-place operations on the input (relu_, add_, normalise_).",
+            "Avoid in-place operations on the input (relu_, sub_, div_).",
         )
 
 
