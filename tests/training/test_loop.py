@@ -79,6 +79,9 @@ def test_a_run_from_a_generator_resumes_only_from_the_same(make_config: Make, tm
     starts = [Trainer(config).run().generator for config in (first, second)]
     run = {"max_steps": 2, "output_dir": tmp_path / "c"}
     Trainer(make_config(**run, init_from=starts[0])).run()
+    recorded = Generator.from_pretrained(tmp_path / "c" / "generator", device="cpu").config.training
+    assert recorded["start"]["recipe_sha256"] == first.sha256()
+    assert recorded["start"]["step"] == 1
     again = {**run, "resume_from_checkpoint": "latest"}
     moved = shutil.copytree(starts[0], tmp_path / "moved")
     assert Trainer(make_config(**again, init_from=moved)).stepper.step == 2

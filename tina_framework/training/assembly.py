@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,6 +41,7 @@ class Assembly:
         seen_superclasses: of these, or None.
         generic: the generic model over `seen_classes`.
         fingerprints: hashes of the data, the zoo and the vectors; a resumed run must find the same.
+        origin: the training record of the generator that the run started from; None: it started anew.
     """
 
     config: TrainingConfig
@@ -55,6 +57,7 @@ class Assembly:
     seen_superclasses: tuple[int, ...] | None
     generic: dict[str, Tensor]
     fingerprints: dict[str, str]
+    origin: dict[str, Any] | None = None
 
     def sampler(self, partition: str, schemes: Mapping[str, float], counts: Mapping[int, float]) -> TaskSampler:
         """Tasks of the seen classes."""
@@ -113,6 +116,7 @@ def assemble(config: TrainingConfig, device: torch.device) -> Assembly:
     assembly.fingerprints = {"zoo": _fingerprint(generic, classes, flats), "vectors": conditions.fingerprint}
     if start is not None:
         assembly.fingerprints["start"] = _fingerprint(start.denoiser.state_dict(), (), ())
+        assembly.origin = {key: value for key, value in start.config.training.items() if key != "seen_classes"}
     if config.task_weight > 0:
         dtype = torch.bfloat16 if resolve_precision(device, config.target_precision) == "bf16" else torch.float32
         images = TrainingImages(dataset, config.train_split, spec, device, dtype)

@@ -48,6 +48,8 @@ def make_generator(
         "seen_classes": list(assembly.seen_classes),
         "zoo_models": len(assembly.zoo.entries),
     }
+    if assembly.origin is not None:
+        training["start"] = assembly.origin
     if validation is not None:
         training["validation"] = validation.to_json()
     described = GeneratorConfig(
