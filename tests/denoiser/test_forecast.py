@@ -66,18 +66,12 @@ def test_order_and_padding_do_not_matter(moments: int) -> None:
     torch.testing.assert_close(module(garbage, padded), out)
 
 
-def test_each_shared_position_has_its_own_map_and_the_class_rows_have_one() -> None:
+def test_each_shared_position_has_its_own_map_and_class_rows_have_none() -> None:
     module = forecast()
     out = module(*conditions())
     assert out.shape == (2, 2 + 6, 4)
     assert not torch.allclose(out[:, 0], out[:, 1])
-    assert torch.equal(out[:, 2:], out[:, 2:3].expand(-1, 6, -1))
-    assert not out[:, 2:, 3:].any()
-
-
-def test_a_network_of_class_rows_alone() -> None:
-    assert forecast(((6, 3),)).shared is None
-    assert forecast(((6, 3),))(*conditions()).shape == (2, 6, 4)
+    assert not out[:, 2:].any()
 
 
 def denoiser(**overrides) -> Denoiser:
@@ -88,7 +82,7 @@ def denoiser(**overrides) -> Denoiser:
 
 
 @pytest.mark.parametrize("classes", [2, MAX])
-def test_the_denoiser_adds_the_forecast_to_every_real_token(classes: int) -> None:
+def test_the_denoiser_adds_the_forecast_to_every_shared_token(classes: int) -> None:
     model, layout = denoiser(), layout_of(classes)
     condition, mask = conditions(classes=classes)
     tokens = torch.zeros(2, layout.num_tokens, layout.token_width)
@@ -96,13 +90,10 @@ def test_the_denoiser_adds_the_forecast_to_every_real_token(classes: int) -> Non
     assert not model(condition, mask, tokens, t, layout).any()
     with torch.no_grad():
         model.pooled.shared.bias.fill_(2.0)
-        model.pooled.rows.bias.fill_(3.0)
     out = model(condition, mask, tokens, t, layout)
-    is_row = layout.token_class >= 0
-    exists = layout.element_mask(mask)
-    assert torch.equal(out != 0, exists)
-    assert set(out[:, ~is_row][exists[:, ~is_row]].tolist()) == {2.0}
-    assert set(out[:, is_row][exists[:, is_row]].tolist()) == {3.0}
+    shared = layout.element_mask(mask) & (layout.token_class < 0)[:, None]
+    assert torch.equal(out != 0, shared)
+    assert set(out[shared].tolist()) == {2.0}
 
 
 def test_the_memory_of_some_rows() -> None:
@@ -125,14 +116,19 @@ def test_directions_are_set_from_outside() -> None:
         denoiser(pool_rank=0, pool_moments=0).init_pool(wanted)
 
 
-def test_it_works_for_an_architecture_without_shared_tokens() -> None:
+def test_a_network_of_class_rows_alone_has_none() -> None:
     linear = TargetArchitecture(
         name="linear", build=lambda k: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, k))
     )
     layout = ClassRowTokenizer().layout(ParameterSpec(linear), 4, MAX)
-    model = Denoiser(build_config("tiny", condition_dim=E, layout=layout, max_classes=MAX, pool_rank=R))
-    condition, mask = conditions()
-    tokens = torch.zeros(2, layout.num_tokens, layout.token_width)
-    with torch.no_grad():
-        model.pooled.rows.bias.fill_(1.0)
-    assert float(model(condition, mask, tokens, torch.tensor(5), layout).sum()) == 2 * 4 * 3073
+    assert build_config("small", condition_dim=E, layout=layout, max_classes=MAX).pool_rank == 0
+    with pytest.raises(ConfigError, match="class rows alone"):
+        build_config("tiny", condition_dim=E, layout=layout, max_classes=MAX, pool_rank=R)
+
+
+def test_what_softmax_does_not_see_is_not_forecast() -> None:
+    """A shift common to all class rows would get a gradient of rounding noise alone."""
+    model, layout = denoiser(), layout_of(MAX)
+    condition, mask = conditions(classes=MAX)
+    assert not model.encode(condition, mask).pooled_BQD[:, layout.group_sizes[0] + layout.group_sizes[1] :].any()
+    assert [name for name, _ in model.pooled.named_parameters()] == ["directions", "shared.weight", "shared.bias"]

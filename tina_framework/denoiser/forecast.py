@@ -24,11 +24,12 @@ class PooledForecast(nn.Module):
 
     Each class is projected onto R directions. The features of a task are the sum of these projections over its K
     classes, and the sums of products of the first M of them, both divided by sqrt(K): the first two moments of the class
-    set, blind to the order of the classes. One linear map leads from them to every position that belongs to no class,
-    another to what all class rows have in common.
+    set, blind to the order of the classes. A linear map leads from them to every position that belongs to no class. Class rows
+    get nothing: what could be said without looking at one class is the same for all rows, softmax does not see it, and AdamW
+    would turn the rounding noise of its gradient into a drift.
 
     Through attention alone the tokens of the convolutions learn slowly what the class set says about them; this path gives
-    the gradient of the generated network's loss a short way to them. The maps start at zero.
+    the gradient of the generated network's loss a short way to them. The map starts at zero.
 
     Args:
         condition_dim: E.
@@ -57,16 +58,12 @@ class PooledForecast(nn.Module):
         self.shapes = list(zip(group_sizes, group_widths, strict=True))
         shared = [size * width for group, (size, width) in enumerate(self.shapes) if group != class_group]
         self.directions = nn.Parameter(torch.empty(rank, condition_dim))
-        self.rows = nn.Linear(num_features(rank, moments), group_widths[class_group])
-        # A network may be class rows and nothing else.
-        self.shared = nn.Linear(num_features(rank, moments), sum(shared)) if shared else None
+        self.shared = nn.Linear(num_features(rank, moments), sum(shared))
 
     def reset_parameters(self) -> None:
         nn.init.normal_(self.directions, std=1.0 / math.sqrt(self.directions.shape[1]))
-        for linear in (self.rows, self.shared):
-            if linear is not None:
-                nn.init.zeros_(linear.weight)
-                nn.init.zeros_(linear.bias)
+        nn.init.zeros_(self.shared.weight)
+        nn.init.zeros_(self.shared.bias)
 
     def features(self, condition_BKE: Tensor, class_mask_BK: Tensor) -> Tensor:
         """(B, K, E) and a mask (B, K) -> (B, F)."""
@@ -81,14 +78,12 @@ class PooledForecast(nn.Module):
         return torch.cat(parts, dim=1)
 
     def forward(self, condition_BKE: Tensor, class_mask_BK: Tensor) -> Tensor:
-        """(B, K, E) and a mask (B, K) -> (B, Q, D): the forecast for each position of each group, zero beyond its width."""
-        features_BF = self.features(condition_BKE, class_mask_BK)
-        common_BW = self.rows(features_BF)
-        shared_BS = features_BF.new_zeros(len(features_BF), 0) if self.shared is None else self.shared(features_BF)
+        """(B, K, E) and a mask (B, K) -> (B, Q, D): the forecast for each position of each group, zero for class rows."""
+        shared_BS = self.shared(self.features(condition_BKE, class_mask_BK))
         parts, used = [], 0
         for group, (size, width) in enumerate(self.shapes):
             if group == self.class_group:
-                part = common_BW[:, None].expand(-1, size, -1)
+                part = shared_BS.new_zeros(len(shared_BS), size, width)
             else:
                 part = shared_BS[:, used : used + size * width].unflatten(1, (size, width))
                 used += size * width

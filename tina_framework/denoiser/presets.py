@@ -109,6 +109,10 @@ class DenoiserConfig:
                 f"pool_rank={self.pool_rank} needs tokens that each belong to one class, and this layout has none; "
                 "use the class-row tokenizer or pool_rank=0."
             )
+        if self.pool_rank and len(self.group_widths) == 1:
+            raise ConfigError(
+                f"pool_rank={self.pool_rank} forecasts shared tokens, and this network has class rows alone; use 0."
+            )
         if self.pool_moments > self.pool_rank:
             raise ConfigError(
                 f"pool_moments={self.pool_moments} is more than pool_rank={self.pool_rank}; "
@@ -199,7 +203,7 @@ def build_config(
         max_classes: the greatest class count.
         skip: the linear map from condition to class row. None: on wherever the layout has class rows. Meant for
             ``prediction_type="sample"``; with another prediction type turn it off. Without it there is no pooled forecast
-            either, unless an override asks for one.
+            either, nor where a network has class rows alone, unless an override asks for one.
         overrides: any other setting of `DenoiserConfig`.
 
     Raises:
@@ -208,7 +212,8 @@ def build_config(
     class_groups = set(layout.group[layout.token_class >= 0].tolist())
     class_group = class_groups.pop() if len(class_groups) == 1 else -1
     skip = class_group >= 0 if skip is None else skip
-    derived: dict[str, Any] = {} if skip else {"pool_rank": 0, "pool_moments": 0}
+    pooled = skip and len(layout.group_widths) > 1
+    derived: dict[str, Any] = {} if pooled else {"pool_rank": 0, "pool_moments": 0}
     derived |= {
         "condition_dim": condition_dim,
         "group_widths": layout.group_widths,
@@ -244,7 +249,6 @@ def count_parameters(config: DenoiserConfig) -> int:
     if config.pool_rank:
         features = config.pool_rank + config.pool_moments * (config.pool_moments + 1) // 2
         outputs = sum(w * n for w, n in zip(config.group_widths, config.group_sizes, strict=True))
-        positions = config.group_sizes[config.class_group]
-        outputs -= (positions - 1) * config.group_widths[config.class_group]  # all class rows share one map
+        outputs -= config.group_sizes[config.class_group] * config.group_widths[config.class_group]
         total += config.pool_rank * config.condition_dim + (features + 1) * outputs
     return total
