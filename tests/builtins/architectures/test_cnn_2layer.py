@@ -40,3 +40,17 @@ def test_stride_and_padding_by_hand():
         logits = net(image)
     assert logits[0, 0] == 0
     assert logits[0, 1] == pytest.approx(5 * 2 * 3 / 256)
+
+
+def test_a_shift_of_all_logits_costs_no_precision_under_autocast() -> None:
+    torch.manual_seed(0)
+    network, images = cnn_2layer.build(10), torch.randn(64, 3, 32, 32)
+    plain = network(images)
+    with torch.no_grad():
+        network.fc.bias += 1000.0
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        shifted = network(images)
+    assert shifted.dtype == torch.float32
+    torch.testing.assert_close(shifted - 1000.0, plain, atol=0.02, rtol=0)
+    half = cnn_2layer.build(3).bfloat16()
+    assert half(images.bfloat16()).shape == (64, 3)

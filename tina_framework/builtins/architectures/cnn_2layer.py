@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -25,7 +26,11 @@ class CNN2Layer(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         hidden = F.relu(self.conv1(images))
         hidden = F.relu(self.conv2(hidden))
-        logits: Tensor = self.fc(hidden.mean(dim=(2, 3)))
+        # Under autocast the head stays in full precision: a shift common to all logits, which nothing holds in place, can grow
+        # large, and what tells the classes apart would then be lost in rounding.
+        features = hidden.float().mean(dim=(2, 3)).to(self.fc.weight.dtype)
+        with torch.autocast(images.device.type, enabled=False):
+            logits: Tensor = self.fc(features)
         return logits
 
 
