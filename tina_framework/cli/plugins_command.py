@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -87,6 +88,72 @@ def show_plugin(
             console.print(f"{kind + ':':<14}", markup=False)
             for entry in entries:
                 console.print(f"  {entry['name']}  ({entry['target']})", markup=False, soft_wrap=True)
+
+
+@plugins.command("check")
+def check_plugin(
+    name: Annotated[str, typer.Argument(help="Entry point, distribution, or file given with --plugin.")],
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="NAME:ARGUMENT", help="How to make what needs an argument. Repeatable."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+) -> None:
+    """Run the conformance kit's checks on all that a plugin provides. Returns 1 if one fails or nothing could be checked."""
+    from tina_framework.cli.check_plugin import check_records, read_specs
+    from tina_framework.cli.output import console, print_json, print_table
+
+    specs = read_specs(given or ())
+    records = _find(name)
+    verdicts = check_records(records, specs)
+    if as_json:
+        print_json([verdict.to_json() for verdict in verdicts])
+    else:
+        rows = [
+            {
+                "kind": verdict.kind,
+                "name": verdict.name,
+                "result": verdict.status,
+                "passed": sum(result.passed for result in verdict.results),
+                "skipped": sum(result.skipped for result in verdict.results),
+                "failed": len(verdict.failures),
+            }
+            for verdict in verdicts
+        ]
+        print_table(rows, ["kind", "name", "result", "passed", "skipped", "failed"])
+        for verdict in verdicts:
+            if verdict.problem:
+                console.print(f"\n{verdict.name} was not checked: {verdict.problem}", markup=False, soft_wrap=True)
+            for result in verdict.failures:
+                console.print(f"\n{verdict.name}, {result.name}: {result.message}", markup=False, soft_wrap=True)
+        for record in records:
+            for note in record.notes:
+                console.print(f"\nNote: {record.name} {note}.", markup=False, soft_wrap=True)
+        good = [verdict for verdict in verdicts if verdict.status == "passed"]
+        if len(good) == len(verdicts):
+            console.print(f"\nNext: {good[0].next_command}", markup=False, soft_wrap=True)
+    if any(verdict.failures for verdict in verdicts) or not any(verdict.results for verdict in verdicts):
+        raise typer.Exit(1)
+
+
+@plugins.command("new")
+def new_plugin(
+    name: Annotated[str, typer.Argument(help="Name of the package to be, e.g. my-plugin.")],
+    parent: Annotated[Path, typer.Option("--in", help="Folder to write it into.")] = Path(),
+) -> None:
+    """Write a plugin to start from: a package with one architecture, its tests, a README and a CI file."""
+    from tina_framework.cli.new_plugin import write_plugin
+    from tina_framework.cli.output import console
+
+    folder = write_plugin(name, parent)
+    for line in (
+        f"Wrote {folder}. Next:",
+        f"  cd {folder}",
+        "  pip install -e '.[test]'",
+        f"  tina plugins check {folder.name}",
+        "  pytest",
+    ):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _provides(record: PluginRecord) -> list[str]:

@@ -1,0 +1,121 @@
+"""What ``tina plugins check`` runs: the conformance kit's checks on everything a plugin provides, without pytest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tina_framework.errors import ConfigError, PluginError, TinaError
+
+if TYPE_CHECKING:
+    from tina_framework.hookspecs import PluginRecord
+    from tina_framework.testing.runner import CheckResult
+
+__all__ = ["Verdict", "check_records", "read_specs"]
+
+_NEXT = {
+    "architectures": "tina zoo build --out zoo --dataset shapes --architecture {name}",
+    "datasets": "tina zoo build --out zoo --dataset {spec}",
+    "encoders": "tina generate apple bear --encoder {spec}",
+    "schedulers": "tina evaluate --model cifar100-cnn --methods tina,tina@{name}:20,selection --dataset DATA --tasks TASKS.json --out results",
+    "tokenizers": "tina train --tokenizer {name} --zoo zoo --dataset shapes --encoders clip-lite --output_dir run",
+}
+"""Kind -> the command that uses such a thing for the first time."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found out about one name.
+
+    Attributes:
+        kind: ``architectures``, ...
+        name: as it is registered.
+        results: one a check; empty if it was not checked.
+        problem: why it was not, else None.
+        next_command: what to run when it conforms.
+    """
+
+    kind: str
+    name: str
+    results: Sequence[CheckResult] = field(default_factory=tuple)
+    problem: str | None = None
+    next_command: str = ""
+
+    @property
+    def failures(self) -> list[CheckResult]:
+        return [result for result in self.results if result.failed]
+
+    @property
+    def status(self) -> str:
+        if self.problem is not None:
+            return "not checked"
+        return "failed" if self.failures else "passed"
+
+    def to_json(self) -> dict[str, Any]:
+        checks = [
+            {
+                "check": r.name,
+                "status": "failed" if r.failed else "skipped" if r.skipped else "passed",
+                "message": r.message,
+            }
+            for r in self.results
+        ]
+        return {"kind": self.kind, "name": self.name, "status": self.status, "problem": self.problem, "checks": checks}
+
+
+def read_specs(given: Sequence[str]) -> dict[str, str]:
+    """``NAME:ARGUMENT`` of each --with, by name.
+
+    Raises:
+        ConfigError: one has no argument.
+    """
+    specs = {}
+    for spec in given:
+        name, colon, argument = spec.partition(":")
+        if not colon or not argument:
+            raise ConfigError(
+                f"--with {spec} has no argument; write --with NAME:ARGUMENT, e.g. my-encoder:vectors.npz."
+            )
+        specs[name] = spec
+    return specs
+
+
+def check_records(records: Sequence[PluginRecord], specs: Mapping[str, str]) -> list[Verdict]:
+    """Checks everything that these plugins provide.
+
+    Args:
+        records: the plugins.
+        specs: name -> how to make it, where it needs an argument.
+
+    Raises:
+        PluginError: one of them is broken, disabled or provides nothing to check.
+        ConfigError: `specs` has a name that none of them provides.
+    """
+    for record in records:
+        if record.status != "ok":
+            raise PluginError(f"{record.label} is {record.status}, so there is nothing to check: {record.error}.")
+    provided = [(kind, name) for r in records for kind, names in r.provides.items() if kind in _NEXT for name in names]
+    if not provided:
+        raise PluginError(f"{records[0].label} provides nothing that can be checked: it registers no name.")
+    unknown = sorted(specs.keys() - {name for _, name in provided})
+    if unknown:
+        raise ConfigError(f"--with names '{unknown[0]}', which the plugin does not provide; it provides "
+                          f"{', '.join(name for _, name in provided)}.")  # fmt: skip
+    return [_verdict(kind, name, specs.get(name, name)) for kind, name in provided]
+
+
+def _verdict(kind: str, name: str, spec: str) -> Verdict:
+    from tina_framework.discovery import registries
+    from tina_framework.testing import run_checks
+
+    create = partial(getattr(registries(), kind).create, spec)
+    try:
+        made = create()
+        # Schedulers keep state and data sets are compared with themselves: their checks make several.
+        results = run_checks(kind, create if kind in ("schedulers", "datasets") else made)
+    except TinaError as error:
+        hint = f" Give it with --with {name}:ARGUMENT." if "needs an argument" in str(error) else ""
+        return Verdict(kind, name, problem=f"{error}{hint}")
+    return Verdict(kind, name, tuple(results), next_command=_NEXT[kind].format(name=name, spec=spec))
