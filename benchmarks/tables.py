@@ -25,9 +25,11 @@ def table(results: dict[str, Any]) -> list[str]:
         "| method | accuracy %, 95 % interval | minus `selection`, paired | s / model, alone |",
         "|---|---|---|---|",
     ]
+    counts = {row["num_classes"] for row in results["rows"] if "num_classes" in row}
     for row in results["rows"]:
         if "num_classes" not in row:
             continue
+        of = f", {row['num_classes']} classes" if len(counts) > 1 else ""
         accuracy = row["accuracy"]
         low, high = (100 * value for value in accuracy["ci95"])
         difference = against.get((row["method"], row["split"], row["num_classes"]))
@@ -37,7 +39,7 @@ def table(results: dict[str, Any]) -> list[str]:
             gain = f"{100 * difference['mean']:+.2f} ({a:+.2f} to {b:+.2f})"
         seconds = f"{row['seconds_per_model']:.3f}"
         lines.append(
-            f"| `{row['method']}` | {100 * accuracy['mean']:.2f} ({low:.2f} to {high:.2f}) | {gain} | {seconds} |"
+            f"| `{row['method']}`{of} | {100 * accuracy['mean']:.2f} ({low:.2f} to {high:.2f}) | {gain} | {seconds} |"
         )
     return [*lines, "", f"`{results['setup']['command']}`"]
 
