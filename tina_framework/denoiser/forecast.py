@@ -1,4 +1,4 @@
-"""A forecast of the whole network straight from the set of classes: linear in the sum of their conditions and its products.
+"""A forecast of the shared tensors straight from the set of classes: linear in the sum of their conditions and its products.
 
 Shapes: B batch, K classes, E condition width, R rank, M moments, F features, Q positions of all token groups, D token width.
 """
@@ -20,7 +20,7 @@ def num_features(rank: int, moments: int) -> int:
 
 
 class PooledForecast(nn.Module):
-    """What every token should be, as far as a linear map can tell from which classes are asked for.
+    """What every shared token should be, as far as a linear map can tell from which classes are asked for.
 
     Each class is projected onto R directions. The features of a task are the sum of these projections over its K
     classes, and the sums of products of the first M of them, both divided by sqrt(K): the first two moments of the class

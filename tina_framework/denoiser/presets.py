@@ -30,7 +30,7 @@ class DenoiserConfig:
         equivariant: classes have no order; if False, a learnt embedding a class slot joins the memory.
         class_group: the one group whose tokens each belong to a class, -1 if there is none (`chunk`).
         skip: a linear map from the condition straight to the class row; needs a class group.
-        pool_rank: R, directions that a linear forecast of all tokens from the class set sees of a condition; 0: no such
+        pool_rank: R, directions that a linear forecast of the shared tokens from the class set sees of a condition; 0: no such
             forecast. Needs a class group.
         pool_moments: M, how many of these directions also enter in pairs.
         hidden_size: H.

@@ -27,7 +27,8 @@ class ClassMemory(NamedTuple):
     Attributes:
         hidden_BKH: (B, K, H), zero in padded slots.
         skip_BKD: (B, K, D) linear forecast of each class's row, in token space; None without a skip.
-        pooled_BQD: (B, Q, D) linear forecast of each position of each token group from the class set; None without one.
+        pooled_BQD: (B, Q, D) linear forecast of each position of the shared token groups from the class set (zero for class
+            rows); None without one.
     """
 
     hidden_BKH: Tensor
