@@ -28,9 +28,8 @@ def explain(error: BaseException) -> tuple[str, int]:
         return f"Error: {error}", error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return "Interrupted.", 130
-    if isinstance(
-        error, OSError
-    ):  # a full disk, a folder that may not be written to: the system's sentence says it all
+    if isinstance(error, OSError):
+        # A full disk, a folder that may not be written to: the system's sentence says it all.
         where = f" ('{error.filename}')" if error.filename else ""
         return f"Error: {error.strerror or str(error) or type(error).__name__}{where}.", 1
     reason = " ".join(str(error).split())
