@@ -1,0 +1,1 @@
+"""Three tiny target architectures for tina_framework."""
