@@ -1,0 +1,91 @@
+"""ResNet-20 for 32x32 pictures (He et al., arXiv 1512.03385, section 4.2): three stages of three blocks, 16, 32 and 64 wide.
+
+Batch norm is used while a trunk is trained, and folded into the convolutions afterwards (`fold`): statistics over a batch
+cannot be generated, and a frozen network needs none.
+Shapes: N pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["FEATURES", "Trunk", "fold", "trainable_trunk"]
+
+FEATURES = 64
+"""Width of what the trunk gives: the last stage, averaged over the picture."""
+
+_STAGES = (16, 32, 64)
+_BLOCKS = 3
+
+Norm = Callable[[int], nn.Module]
+
+
+class _Block(nn.Module):
+    """Two 3x3 convolutions beside a shortcut without parameters (option A of the paper)."""
+
+    def __init__(self, inside: int, outside: int, norm: Norm | None) -> None:
+        super().__init__()
+        stride = 1 if inside == outside else 2
+        plain = norm is None
+        self.conv1 = nn.Conv2d(inside, outside, 3, stride, 1, bias=plain)
+        self.conv2 = nn.Conv2d(outside, outside, 3, 1, 1, bias=plain)
+        self.norm1 = norm(outside) if norm is not None else nn.Identity()
+        self.norm2 = norm(outside) if norm is not None else nn.Identity()
+        self.stride, self.extra = stride, outside - inside
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x
+        if self.extra:
+            shortcut = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.extra // 2, self.extra - self.extra // 2))
+        hidden = F.relu(self.norm1(self.conv1(x)))
+        result: Tensor = F.relu(self.norm2(self.conv2(hidden)) + shortcut)
+        return result
+
+
+class Trunk(nn.Module):
+    """Pictures (N, 3, 32, 32) -> features (N, 64).
+
+    Args:
+        norm: makes the normalisation after each convolution; None: none, and the convolutions have biases.
+    """
+
+    def __init__(self, norm: Norm | None = None) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, _STAGES[0], 3, 1, 1, bias=norm is None)
+        self.norm = norm(_STAGES[0]) if norm is not None else nn.Identity()
+        blocks, inside = [], _STAGES[0]
+        for width in _STAGES:
+            for _ in range(_BLOCKS):
+                blocks.append(_Block(inside, width, norm))
+                inside = width
+        self.blocks = nn.Sequential(*blocks)
+
+    def forward(self, images: Tensor) -> Tensor:
+        hidden: Tensor = self.blocks(F.relu(self.norm(self.conv(images))))
+        return hidden.float().mean(dim=(2, 3))
+
+
+def trainable_trunk() -> Trunk:
+    """With batch norm, for training a trunk."""
+    return Trunk(nn.BatchNorm2d)
+
+
+def fold(state: Mapping[str, Tensor], eps: float = 1e-5) -> dict[str, Tensor]:
+    """The state of a `trainable_trunk` as that of a `Trunk` without normalisation, the same function in evaluation.
+
+    Every convolution w followed by batch norm (mean m, variance v, weight g, bias b) becomes w g / s with bias
+    b - m g / s, where s = sqrt(v + eps).
+    """
+    folded: dict[str, Tensor] = {}
+    for name, weight in state.items():
+        if not name.endswith("weight") or "norm" in name:
+            continue
+        norm = name.removesuffix(".weight").replace("conv", "norm")
+        scale = state[f"{norm}.weight"] / torch.sqrt(state[f"{norm}.running_var"] + eps)
+        folded[name] = weight * scale.view(-1, 1, 1, 1)
+        folded[name.removesuffix("weight") + "bias"] = state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * scale
+    return folded
