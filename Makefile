@@ -13,12 +13,13 @@ WORKERS ?= 2
 DEMO := apple bear bicycle bus castle clock cloud forest mountain train
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format clean
+.PHONY: help demo test test-slow test-plugins lint format clean
 
 help:
 	@echo "make demo       install into $(VENV) and generate a classifier from ten class names"
 	@echo "make test       the tests without the slow ones"
 	@echo "make test-slow  the slow tests (set TINA_TEST_CIFAR100 to include those on real data)"
+	@echo "make test-plugins  the tests of the first-party plugins, all of them"
 	@echo "make lint       ruff, mypy and the import layers"
 	@echo "make format     let ruff rewrite the sources"
 
@@ -27,6 +28,12 @@ $(VENV)/.created:
 		|| { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
+
+# The first-party plugins, each a distribution of its own. They get an environment of theirs, which sees the libraries of the
+# first one, so that the tests of the package alone see no plugin.
+PLUGINS := $(sort $(wildcard plugins/*))
+PLUGIN_VENV := $(VENV)/plugins
+PLUGIN_PYTHON := $(PLUGIN_VENV)/$(notdir $(BIN))/python
 
 # Stamps: nothing is installed again before pyproject.toml changes.
 $(VENV)/.test-installed: pyproject.toml | $(VENV)/.created
@@ -38,6 +45,13 @@ $(VENV)/.dev-installed: pyproject.toml | $(VENV)/.created
 	@$(PIP) install --quiet --editable '.[dev]'
 	@touch $@ $(VENV)/.test-installed
 
+$(VENV)/.plugins-installed: pyproject.toml $(wildcard plugins/*/pyproject.toml) | $(VENV)/.test-installed
+	@$(BIN)/python -m venv --without-pip $(PLUGIN_VENV)
+	@$(BIN)/python -c 'import pathlib, sysconfig; paths = sysconfig.get_paths(); print(pathlib.Path.cwd(), paths["purelib"], sep="\n")' \
+		> "$$($(PLUGIN_PYTHON) -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/libraries.pth"
+	@$(PIP) --python $(PLUGIN_PYTHON) install --quiet $(foreach plugin,$(PLUGINS),--editable './$(plugin)[test]')
+	@touch $@
+
 demo: $(VENV)/.test-installed
 	@$(BIN)/tina generate $(DEMO)
 
@@ -48,6 +62,11 @@ test: $(VENV)/.test-installed
 
 test-slow: $(VENV)/.test-installed
 	@$(PYTEST) -n $(WORKERS) -m slow
+
+test-plugins: export OMP_NUM_THREADS := 1
+
+test-plugins: $(VENV)/.plugins-installed
+	@$(PLUGIN_PYTHON) -m pytest -n $(WORKERS) -m "slow or not slow" plugins
 
 lint: $(VENV)/.dev-installed
 	$(BIN)/ruff check .

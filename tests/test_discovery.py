@@ -174,7 +174,7 @@ def test_an_allow_list_leaves_out_the_rest_but_the_built_ins(
             registries().datasets.create("mine")
 
 
-@pytest.mark.parametrize("stated", ['"1.0"', None])
+@pytest.mark.parametrize("stated", ['"1.1"', '"1.0"', None])
 def test_a_plugin_for_this_api_is_loaded(install: Install, stated: str | None) -> None:
     install("fake-good", (f"TINA_API = {stated}\n" if stated else "") + GOOD.format(kind="datasets", name="mine"))
     assert record_of("fake-good").status == "ok"
@@ -183,9 +183,9 @@ def test_a_plugin_for_this_api_is_loaded(install: Install, stated: str | None) -
 @pytest.mark.parametrize(
     ("stated", "reason"),
     [
-        ('"1.1"', "it was written for plugin API 1.1, and this program has 1.0; upgrade tina-framework"),
-        ('"2.0"', "it was written for plugin API 2.0, and this program has 1.0; upgrade tina-framework"),
-        ('"0.9"', "it was written for plugin API 0.9, and this program has 1.0; upgrade the plugin"),
+        ('"1.2"', "it was written for plugin API 1.2, and this program has 1.1; upgrade tina-framework"),
+        ('"2.0"', "it was written for plugin API 2.0, and this program has 1.1; upgrade tina-framework"),
+        ('"0.9"', "it was written for plugin API 0.9, and this program has 1.1; upgrade the plugin"),
         ("1", "its TINA_API is 1; write the plugin API it was made for"),
         ('"new"', "its TINA_API is 'new'; write"),
     ],

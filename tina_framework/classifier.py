@@ -21,6 +21,7 @@ from tina_framework.folders import CONFIG, HASHES, WEIGHTS, check_hash, hashes, 
 from tina_framework.images import Preprocessing, pictures
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.spec import ParameterSpec
+from tina_framework.trunk import check_record, record_of, trunk_features
 
 __all__ = ["FORMAT", "GeneratedClassifier", "replaceable"]
 
@@ -29,6 +30,7 @@ FORMAT_VERSION = 1
 
 _FILES = frozenset({CONFIG, WEIGHTS})
 _NEEDS = f"{CONFIG} with format '{FORMAT}' and {WEIGHTS}, as `tina generate` and save_pretrained write them"
+_TRUNK = "trunk"
 _KEYS = ("architecture", "class_names", "preprocessing", "provenance")
 
 
@@ -36,8 +38,8 @@ class GeneratedClassifier(nn.Module):
     """A network for exactly the classes it was generated for.
 
     Args:
-        network: (N, C, H, W) -> logits (N, K).
-        architecture: the registry name that rebuilds it.
+        network: (N, C, H, W) -> logits (N, K), or the features of the architecture's frozen trunk -> logits.
+        architecture: its registry name, which rebuilds it; given as a `TargetArchitecture`, a frozen trunk of it is used.
         class_names: K names; output k stands for `class_names[k]`.
         preprocessing: what its input looks like.
         provenance: generator, seed, steps, encoder, package version: any JSON.
@@ -46,14 +48,16 @@ class GeneratedClassifier(nn.Module):
     def __init__(
         self,
         network: nn.Module,
-        architecture: str,
+        architecture: str | TargetArchitecture,
         class_names: Sequence[str],
         preprocessing: Preprocessing,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.network = network
-        self.architecture = architecture
+        # The trunk is no submodule: it is shared by all classifiers of the process, and neither saved nor trained with one.
+        self._architecture = None if isinstance(architecture, str) else architecture
+        self.architecture = architecture if isinstance(architecture, str) else architecture.name
         self.class_names = tuple(class_names)
         self.preprocessing = preprocessing
         self.provenance = dict(provenance or {})
@@ -75,7 +79,7 @@ class GeneratedClassifier(nn.Module):
         }  # not views of a file or of a batch
         network.load_state_dict(copies, assign=True)
         preprocessing = Preprocessing(architecture.input_shape, architecture.mean, architecture.std)
-        return cls(network, architecture.name, class_names, preprocessing, provenance)
+        return cls(network, architecture, class_names, preprocessing, provenance)
 
     @property
     def num_parameters(self) -> int:
@@ -87,7 +91,8 @@ class GeneratedClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, K) of pictures (N, C, H, W) that are standardised already; `predict` takes raw ones."""
-        logits: Tensor = self.network(images)
+        seen = images if self._architecture is None else trunk_features(self._architecture, images)
+        logits: Tensor = self.network(seen)
         return logits
 
     def predict_proba(self, images: Any, batch_size: int = 1000) -> npt.NDArray[np.float32]:
@@ -131,7 +136,8 @@ class GeneratedClassifier(nn.Module):
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes `config.json` and `model.safetensors`, whole or not at all; an existing classifier folder is replaced.
 
-        The tensors have the architecture's own names: they load into the plain module without this package.
+        The tensors have the architecture's own names: they load into the plain module without this package. A frozen trunk is
+        not written, but named, with a hash of its weights: its plugin must be there to load the folder.
 
         Raises:
             ConfigError: the place holds something else.
@@ -148,6 +154,7 @@ class GeneratedClassifier(nn.Module):
     def _config(self) -> dict[str, Any]:
         from tina_framework import __version__
 
+        trunk = None if self._architecture is None else record_of(self._architecture)
         return {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -159,6 +166,7 @@ class GeneratedClassifier(nn.Module):
                 "std": list(self.preprocessing.std),
             },
             "provenance": {"package_version": __version__, **self.provenance},
+            **({} if trunk is None else {_TRUNK: trunk}),
         }
 
     @classmethod
@@ -190,7 +198,7 @@ def replaceable(path: Path) -> bool:
 
 def _checked(values: Mapping[str, Any], source: str) -> tuple[TargetArchitecture, tuple[str, ...], Preprocessing]:
     """What a classifier's `config.json` says, each value checked."""
-    unknown = sorted(values.keys() - {"format", "format_version", HASHES, *_KEYS})
+    unknown = sorted(values.keys() - {"format", "format_version", HASHES, _TRUNK, *_KEYS})
     missing = [key for key in _KEYS if key not in values]
     if unknown or missing:
         what = f"lacks {', '.join(missing)}" if missing else f"has unknown {', '.join(unknown)}"
@@ -210,6 +218,7 @@ def _checked(values: Mapping[str, Any], source: str) -> tuple[TargetArchitecture
         raise CheckpointError(
             f"{source}: '{values['architecture']}' did not make a TargetArchitecture; its plugin is at fault."
         )
+    check_record(values.get(_TRUNK), architecture, source)
     preprocessing = _preprocessing(values["preprocessing"], source)
     if preprocessing.input_shape != tuple(architecture.input_shape):
         raise CheckpointError(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "cache_folder",
     "check_tensors",
     "read_json",
     "read_metadata",
@@ -23,6 +24,12 @@ __all__ = [
     "write_json",
     "write_safetensors",
 ]
+
+
+def cache_folder() -> Path:
+    """Where things are kept that can be had again: ``$TINA_CACHE``, or ``~/.cache/tina_framework``."""
+    named = os.environ.get("TINA_CACHE")
+    return Path(named).expanduser() if named else Path.home() / ".cache" / "tina_framework"
 
 
 @contextmanager

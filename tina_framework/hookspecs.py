@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 GROUP = "tina_framework"
-PLUGIN_API = (1, 0)
+PLUGIN_API = (1, 1)
 """Version of hooks and interfaces, (major, minor). A plugin states the one it was written for as ``TINA_API = "1.0"``: it is
 loaded where the major version is the same and the minor version is not newer than this one. See docs/plugins.md."""
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
 
 __all__ = ["MUTANTS", "Sound"]
 
@@ -157,6 +157,57 @@ def made(build: Any, **changes: Any) -> TargetArchitecture:
     return TargetArchitecture(**{"name": "mutant", "build": build, "input_shape": (3, 8, 8)} | changes)
 
 
+class SoundTrunk(nn.Module):
+    """Nothing wrong with it: pictures (N, 3, 8, 8) to features (N, 4), fixed weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        with torch.no_grad():
+            for seed, parameter in enumerate(self.parameters()):
+                parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.relu(self.conv(images)).mean(dim=(2, 3))
+
+
+class FeaturesOfAnotherShape(SoundTrunk):
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.relu(self.conv(images)).mean(dim=3)
+
+
+class RandomWeights(SoundTrunk):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+
+class DropoutInEval(SoundTrunk):
+    def forward(self, images: Tensor) -> Tensor:
+        return nn.functional.dropout(super().forward(images), training=True)
+
+
+class ComparesWithTheBatch(SoundTrunk):
+    def forward(self, images: Tensor) -> Tensor:
+        features = super().forward(images)
+        return features - features.mean(dim=0)
+
+
+class SeesNothing(SoundTrunk):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(torch.zeros_like(images))
+
+
+def behind(build: Any, name: str = "sound-trunk", feature_shape: tuple[int, ...] = (4,)) -> TargetArchitecture:
+    """A linear head behind a trunk."""
+
+    def head(num_classes: int) -> nn.Module:
+        return nn.Linear(4, num_classes)
+
+    head.__name__ = getattr(build, "__name__", "trunk")
+    return TargetArchitecture("behind", head, (3, 8, 8), trunk=FrozenTrunk(name, build, feature_shape))
+
+
 MUTANTS = [
     (made(Sound, name="Not A Name"), "check_fields"),
     (made(Sound, input_shape=(3, 8, 8), mean=(0.5,)), "check_fields"),
@@ -170,6 +221,13 @@ MUTANTS = [
     (made(DrawnWithNumPy), "check_initial_values"),
     (made(lambda k: nn.Sequential(nn.Flatten(), nn.Linear(100, k))), "check_input_shape"),
     (made(Sound, input_shape=(1, 8, 8), mean=(0.5,), std=(0.5,)), "check_input_shape"),
+    (behind(FeaturesOfAnotherShape), "check_trunk"),
+    (behind(RandomWeights), "check_trunk"),
+    (behind(DropoutInEval), "check_trunk"),
+    (behind(ComparesWithTheBatch), "check_trunk"),
+    (behind(SeesNothing), "check_trunk"),
+    (behind(lambda: "no module"), "check_trunk"),
+    (behind(SoundTrunk, name=""), "check_trunk"),
     (made(OneLogitTooMany), "check_output_width"),
     (made(DropsTheBatchAxisOfOne), "check_output_width"),
     (made(ChangesItsParameters), "check_forward_changes_nothing"),

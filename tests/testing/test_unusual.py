@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tina_framework.builtins.tokenizers.class_row import ClassRowTokenizer
-from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
 from tina_framework.testing import ArchitectureTests, SchedulerTests, TokenizerTests, run_checks
 
 # From numpy.array(tensor) in diffusers; nothing of ours.
@@ -59,6 +59,24 @@ class ColumnsNet(nn.Module):
 GREY = TargetArchitecture("grey", GreyNet, (1, 28, 20), mean=(0.13,), std=(0.3,))
 GROUP_NORM = TargetArchitecture("group-norm", GroupNormNet, (3, 9, 9))
 COLUMNS = TargetArchitecture("columns", ColumnsNet, (3, 8, 8))
+
+
+class Averages(nn.Module):
+    """A frozen trunk without parameters: the picture at a quarter of its size, as a list of numbers."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return nn.functional.avg_pool2d(images, 4).flatten(1)
+
+
+BEHIND_A_TRUNK = TargetArchitecture(
+    "behind-a-trunk", lambda k: nn.Linear(12, k), (3, 8, 8), trunk=FrozenTrunk("averages", Averages, (12,))
+)
+
+
+class TestBehindATrunk(ArchitectureTests):
+    @pytest.fixture
+    def architecture(self) -> TargetArchitecture:
+        return BEHIND_A_TRUNK
 
 
 class TestOneChannel(ArchitectureTests):

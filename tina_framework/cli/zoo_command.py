@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-_LABELS = {"generic": "Generic model (epochs)", "models": "p-Models"}
+_LABELS = {
+    "features": "Features of the frozen trunk",
+    "mirrored features": "The same of mirrored pictures",
+    "generic": "Generic model (epochs)",
+    "models": "p-Models",
+}
 
 
 def register(app: typer.Typer) -> None:

@@ -40,6 +40,7 @@ from tina_framework.interfaces.tokenizer import ParameterTokenizer
 from tina_framework.normalizer import Normalizer
 from tina_framework.prompts.condition import ConditionSpace
 from tina_framework.spec import ParameterSpec
+from tina_framework.trunk import check_record, record_of
 
 __all__ = [
     "GeneratorParts",
@@ -53,6 +54,7 @@ __all__ = [
 
 GENERIC = "generic.safetensors"
 CARD = "README.md"
+TRUNK = "trunk"
 _OURS = frozenset({CONFIG, WEIGHTS, GENERIC, CARD, ".gitattributes"})
 _NEEDS = f"{CONFIG} with format '{FORMAT}' and {WEIGHTS}, as Generator.save_pretrained writes them"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -132,7 +134,9 @@ def read_folder(folder: Path) -> GeneratorParts:
     """
     source = f"'{folder / CONFIG}'"
     values = read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
-    config = GeneratorConfig.from_dict({key: value for key, value in values.items() if key != HASHES}, source)
+    config = GeneratorConfig.from_dict(
+        {key: value for key, value in values.items() if key not in (HASHES, TRUNK)}, source
+    )
     try:
         spec, tokenizer = make_spec(config), make_tokenizer(config)
         registries().schedulers.create(config.scheduler["name"], **config.scheduler["config"])
@@ -140,6 +144,7 @@ def read_folder(folder: Path) -> GeneratorParts:
         layout = tokenizer.layout(spec, config.max_classes, config.denoiser.max_classes)
     except (ConfigError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{source} names something that cannot be made: {error}") from error
+    check_record(values.get(TRUNK), spec.architecture, source)
     sizes = config.denoiser
     theirs = (layout.group_widths, layout.group_sizes, layout.token_width, layout.equivariant)
     if theirs != (sizes.group_widths, sizes.group_sizes, sizes.token_width, sizes.equivariant):
@@ -197,5 +202,7 @@ def write_folder(folder: Path, parts: GeneratorParts, card: str | None = None) -
         write_safetensors(new / WEIGHTS, tensors, {"format": "pt"})
         if parts.generic is not None:
             write_safetensors(new / GENERIC, parts.generic, {"format": "pt"})
-        write_json(new / CONFIG, parts.config.to_dict() | {HASHES: hashes(*sorted(new.glob("*.safetensors")))})
+        trunk = record_of(make_spec(parts.config).architecture)
+        values = parts.config.to_dict() | ({} if trunk is None else {TRUNK: trunk})
+        write_json(new / CONFIG, values | {HASHES: hashes(*sorted(new.glob("*.safetensors")))})
         (new / CARD).write_text(card if card is not None else model_card(parts.config), encoding="utf-8")

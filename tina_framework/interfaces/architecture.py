@@ -7,7 +7,26 @@ from dataclasses import dataclass
 
 from torch import nn
 
-__all__ = ["TargetArchitecture"]
+__all__ = ["FrozenTrunk", "TargetArchitecture"]
+
+
+@dataclass(frozen=True)
+class FrozenTrunk:
+    """A trained network that stays as it is: the generated network then reads its features instead of pictures.
+
+    Features are computed once for a data set and kept, so a large trunk costs training nothing.
+
+    Args:
+        name: says which weights these are, e.g. ``resnet20-cifar100``; saved folders record it with a hash of the weights.
+        build: returns the network with its weights: pictures (N, C, H, W) float32, prepared as the architecture says,
+            to features (N, *feature_shape) float32. Called once a process and device; the framework puts the network
+            into evaluation mode and asks for no gradients.
+        feature_shape: of one picture's features, without the batch.
+    """
+
+    name: str
+    build: Callable[[], nn.Module]
+    feature_shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -19,10 +38,12 @@ class TargetArchitecture:
 
     Args:
         name: the registry name, e.g. ``cnn-2layer``; this is what checkpoints store.
-        build: number of classes K -> a fresh module mapping images (N, C, H, W) float32 to logits (N, K).
+        build: number of classes K -> a fresh module mapping images (N, C, H, W) float32 to logits (N, K); with a `trunk`,
+            mapping its features (N, *feature_shape).
         input_shape: (C, H, W) of one image.
         mean: per channel, subtracted from pixels in [0, 1].
         std: per channel, divided by after the mean is subtracted.
+        trunk: a frozen network in front; None: the generated network reads the pictures itself.
     """
 
     name: str
@@ -30,3 +51,9 @@ class TargetArchitecture:
     input_shape: tuple[int, int, int] = (3, 32, 32)
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    trunk: FrozenTrunk | None = None
+
+    @property
+    def network_input(self) -> tuple[int, ...]:
+        """Shape of what the generated network takes, without the batch: of a picture, or of the trunk's features."""
+        return self.input_shape if self.trunk is None else tuple(self.trunk.feature_shape)

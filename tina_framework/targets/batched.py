@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from tina_framework.errors import TrainingError
 from tina_framework.spec import ParameterSpec
 from tina_framework.targets.functional import autocast
-from tina_framework.targets.sgd import SGDRecipe, epoch_draws, learning_rate, mirror
+from tina_framework.targets.sgd import SGDRecipe, epoch_draws, learning_rate, picked
 
 __all__ = ["fit_batched"]
 
@@ -26,6 +26,7 @@ def fit_batched(
     labels: Sequence[Tensor],
     recipe: SGDRecipe,
     seeds: Sequence[int],
+    mirrored: Tensor | None = None,
 ) -> Tensor:
     """Trains M networks of one class count, each as `tina_framework.targets.sgd.fit` would train it alone.
 
@@ -38,6 +39,7 @@ def fit_batched(
         labels: M tensors (n,): their slots 0..K-1.
         recipe: how.
         seeds: M seeds.
+        mirrored: as `images`, of the pictures mirrored; see `tina_framework.targets.sgd.picked`.
 
     Returns:
         (M, N) trained parameters.
@@ -67,9 +69,8 @@ def fit_batched(
         flips_Mn = torch.stack([flips for _, flips in draws]).to(device)
         for index in range(min(steps_per_epoch, total_steps - step)):
             picks = order_Mn[:, index * recipe.batch_size : (index + 1) * recipe.batch_size]
-            batch = images[rows_Mn.gather(1, picks)]
-            if recipe.flip:
-                batch = mirror(batch, flips_Mn.gather(1, picks))
+            rows = rows_Mn.gather(1, picks)
+            batch = picked(images, rows, flips_Mn.gather(1, picks), mirrored) if recipe.flip else images[rows]
             targets = slots_Mn.gather(1, picks)
             leaf = flats.detach().requires_grad_(True)
             with autocast(device, recipe.precision):

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from tina_framework.errors import ConfigError, TrainingError
 from tina_framework.targets.functional import autocast
 
-__all__ = ["FitState", "SGDRecipe", "epoch_draws", "fit", "learning_rate", "mirror"]
+__all__ = ["FitState", "SGDRecipe", "epoch_draws", "fit", "learning_rate", "mirror", "picked"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,17 @@ def mirror(batch: Tensor, flips: Tensor) -> Tensor:
     return torch.where(flips.view(*flips.shape, *(1,) * (batch.dim() - flips.dim())), batch.flip(-1), batch)
 
 
+def picked(images: Tensor, rows: Tensor, flips: Tensor, mirrored: Tensor | None) -> Tensor:
+    """The images at `rows`, mirrored where `flips` (of the same shape) is true.
+
+    `mirrored`: the images mirrored already, where that is no flip of the last axis (features of a frozen trunk).
+    """
+    batch = images[rows]
+    if mirrored is None:
+        return mirror(batch, flips)
+    return torch.where(flips.view(*flips.shape, *(1,) * (batch.dim() - flips.dim())), mirrored[rows], batch)
+
+
 @dataclass(frozen=True)
 class FitState:
     """Where a fit stands after some whole epochs: all that continuing it exactly takes."""
@@ -103,17 +114,19 @@ def fit(
     seed: int,
     on_epoch: Callable[[int, float, Callable[[], FitState]], None] | None = None,
     resume: FitState | None = None,
+    mirrored: Tensor | None = None,
 ) -> nn.Module:
     """Trains `module` in place.
 
     Args:
         module: on the device of `images`.
-        images: (N, C, H, W) float32, already preprocessed.
+        images: (N, C, H, W) float32, already preprocessed; or features of a frozen trunk.
         labels: (N,) int64.
         recipe: how.
         seed: fixes the order of the images and the flips; the same on every device.
         on_epoch: called with (epochs done, mean loss of the last epoch, function that returns the present state).
         resume: continue from here; the result is what an uninterrupted fit would have given.
+        mirrored: the images mirrored, where that is no flip of the last axis; see `picked`.
 
     Raises:
         TrainingError: the loss is not finite.
@@ -153,7 +166,7 @@ def fit(
         steps = min(steps_per_epoch, total_steps - step)
         for index in range(steps):
             rows = order[index * recipe.batch_size : (index + 1) * recipe.batch_size]
-            batch = mirror(images[rows], flips[rows]) if recipe.flip else images[rows]
+            batch = picked(images, rows, flips[rows], mirrored) if recipe.flip else images[rows]
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(recipe, step, total_steps, steps_per_epoch)
             with autocast(device, recipe.precision):

@@ -9,6 +9,7 @@ from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.testing._base import ConformanceTests, conforms, for_examples, missing_fixture, pytest, st
 from tina_framework.testing.checks import architecture as checks
 from tina_framework.testing.checks import architecture_running as running
+from tina_framework.testing.checks import trunk
 
 __all__ = ["ArchitectureTests"]
 
@@ -48,6 +49,10 @@ class ArchitectureTests(ConformanceTests, standard=True):
     def test_initial_values(self, architecture: TargetArchitecture) -> None:
         """To fix: initialise every parameter, with torch's global random generator only."""
         conforms(self, checks.check_initial_values, architecture)
+
+    def test_trunk(self, architecture: TargetArchitecture) -> None:
+        """To fix: a frozen trunk loads fixed weights and gives float32 features of feature_shape, image by image."""
+        conforms(self, trunk.check_trunk, architecture)
 
     def test_input_shape(self, architecture: TargetArchitecture) -> None:
         """To fix: make input_shape what the first layer, and any flattening, expects."""

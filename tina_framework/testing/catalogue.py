@@ -14,6 +14,7 @@ from tina_framework.testing.checks import (
     scheduler_sampling,
     tokenizer,
     tokenizer_constancy,
+    trunk,
 )
 from tina_framework.testing.findings import Check
 
@@ -26,6 +27,7 @@ CHECKS: MappingProxyType[str, tuple[Check, ...]] = MappingProxyType(
             architecture.check_parameters,
             architecture.check_class_counts,
             architecture.check_initial_values,
+            trunk.check_trunk,
             architecture.check_input_shape,
             architecture.check_output_width,
             architecture_running.check_forward_changes_nothing,

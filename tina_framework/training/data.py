@@ -49,7 +49,8 @@ class TrainingImages(ImageBank):
         super().__init__(dataset, split, spec, device)
         # Mirror images are kept, not made: flipping a batch costs a tenth of what running networks on it does.
         pictures = self.images.to(dtype)
-        self._both = torch.cat([pictures, pictures.flip(-1)])
+        mirrored = pictures.flip(-1) if self.mirrored is None else self.mirrored.to(dtype)
+        self._both = torch.cat([pictures, mirrored])
         self.images = self._both[: len(pictures)]
         data = load_split(dataset, split)
         self._rows = [torch.from_numpy(np.flatnonzero(data.labels == i)) for i in range(len(self.class_names))]
@@ -70,7 +71,7 @@ class TrainingImages(ImageBank):
         return rows
 
     def take(self, rows: Tensor, flips: Tensor) -> Tensor:
-        """(M,) indices and (M,) bool, whether to mirror -> (M, C, H, W)."""
+        """(M,) indices and (M,) bool, whether to mirror -> (M, C, H, W), or (M, *feature_shape) behind a trunk."""
         return self._both[(rows + len(self.images) * flips).to(self._both.device)]
 
     def draw(self, classes: Sequence[str], number: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -26,6 +26,7 @@ from tina_framework.interfaces.dataset import Dataset
 from tina_framework.spec import ParameterSpec
 from tina_framework.targets.accuracy import accuracy, logits
 from tina_framework.targets.sgd import SGDRecipe
+from tina_framework.trunk import record_of
 from tina_framework.zoo import worker
 from tina_framework.zoo.config import ZooConfig
 from tina_framework.zoo.generic import train_generic
@@ -49,7 +50,8 @@ from tina_framework.zoo.tasks import Task
 __all__ = ["build_zoo", "sample_tasks"]
 
 Progress = Callable[[str, int, int], None]
-"""Called with (stage, done, total): stages are ``generic`` (epochs) and ``models``."""
+"""Called with (stage, done, total): stages are ``features`` and ``mirrored features`` (pictures; only with a frozen trunk),
+``generic`` (epochs) and ``models``."""
 
 _GPU_BATCH = 64
 
@@ -111,7 +113,7 @@ def build_zoo(
     tasks = sample_tasks(config, dataset)
     mine = [shard for shard in range(config.num_shards) if shard % world == rank]
     if rank == 0 and not (folder / "zoo.json").is_file() and generic_from is not None:
-        _take_generic(folder, config, dataset, generic_from)
+        _take_generic(folder, config, spec, dataset, generic_from)
     elif rank == 0 and not (folder / "zoo.json").is_file():
         _generic_stage(folder, config, spec, dataset, device, progress)
     _wait_for(lambda: (folder / "zoo.json").is_file())
@@ -170,7 +172,7 @@ def _generic_stage(
 ) -> None:
     """Trains and measures the generic model, then declares the zoo open by writing ``zoo.json``."""
     recipe = SGDRecipe(**config.generic)
-    train = ImageBank(dataset, config.train_split, spec, device)
+    train = ImageBank(dataset, config.train_split, spec, device, progress)
     partial = folder / "generic.partial.safetensors"
     epochs = int(-(-recipe.epochs // 1))
     settings = {name: config.to_json()[name] for name in GENERIC_SETTINGS}
@@ -180,12 +182,13 @@ def _generic_stage(
     )
     write_safetensors(folder / "generic.safetensors", state)
     figures = generic_figures(spec, state, ImageBank(dataset, "validation", spec, device))
-    _declare(folder, config, dataset, {"generic": {"validation": figures}})
+    _declare(folder, config, spec, dataset, {"generic": {"validation": figures}})
     partial.unlink(missing_ok=True)
 
 
-def _take_generic(folder: Path, config: ZooConfig, dataset: Dataset, source: Path) -> None:
+def _take_generic(folder: Path, config: ZooConfig, spec: ParameterSpec, dataset: Dataset, source: Path) -> None:
     zoo = Zoo.open(source)
+    zoo.check(spec)
     odd = [name for name in GENERIC_SETTINGS if name in zoo.config.differences(config)]
     if odd or zoo.class_names != tuple(dataset.class_names):
         raise ConfigError(
@@ -193,12 +196,15 @@ def _take_generic(folder: Path, config: ZooConfig, dataset: Dataset, source: Pat
             "use the same ones, or leave out --generic to train one."
         )
     write_safetensors(folder / "generic.safetensors", zoo.generic)
-    _declare(folder, config, dataset, {"generic": zoo.figures["generic"]})
+    _declare(folder, config, spec, dataset, {"generic": zoo.figures["generic"]})
 
 
-def _declare(folder: Path, config: ZooConfig, dataset: Dataset, figures: dict[str, Any]) -> None:
+def _declare(folder: Path, config: ZooConfig, spec: ParameterSpec, dataset: Dataset, figures: dict[str, Any]) -> None:
     """Writes ``zoo.json``: from now on the folder is a zoo, and other processes may start."""
-    manifest = {"format": FORMAT, "version": VERSION, "config": config.to_json()}
+    manifest: dict[str, Any] = {"format": FORMAT, "version": VERSION, "config": config.to_json()}
+    trunk = record_of(spec.architecture)
+    if trunk is not None:
+        manifest["trunk"] = trunk
     write_json(folder / "zoo.json", manifest | {"class_names": list(dataset.class_names), "figures": figures})
 
 

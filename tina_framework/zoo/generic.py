@@ -55,7 +55,8 @@ def train_generic(
         if on_epoch is not None:
             on_epoch(epoch, loss)
 
-    fit(module, bank.images, bank.labels, recipe, seed, save, _resume(partial, identity))
+    mirrored = bank.mirrored if recipe.flip else None
+    fit(module, bank.images, bank.labels, recipe, seed, save, _resume(partial, identity), mirrored)
     return {name: parameter.detach().cpu() for name, parameter in module.named_parameters()}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,6 +15,7 @@ from tina_framework.interfaces.dataset import Dataset, LabelledImages
 from tina_framework.spec import ParameterSpec
 from tina_framework.targets.accuracy import remap_labels
 from tina_framework.targets.preprocess import Preprocessor
+from tina_framework.trunk import all_features
 
 __all__ = ["ImageBank", "load_split"]
 
@@ -26,20 +29,52 @@ def load_split(dataset: Dataset, split: str) -> LabelledImages:
 
 
 class ImageBank:
-    """All images of one split as float32, on one device.
+    """All images of one split as the target networks take them, float32, on one device.
+
+    Args:
+        dataset: images and class names.
+        split: which of them, e.g. ``train``.
+        spec: whose preprocessing to apply.
+        device: where the images lie.
+        on_progress: called with (stage, images done, images) where a frozen trunk takes its time over them; stages are
+            ``features`` and ``mirrored features``.
 
     Attributes:
-        images: (A, C, H, W).
+        images: (A, C, H, W); for an architecture with a frozen trunk its features of them, (A, *feature_shape).
         labels: (A,) int64.
         class_names: what the labels mean.
     """
 
-    def __init__(self, dataset: Dataset, split: str, spec: ParameterSpec, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        split: str,
+        spec: ParameterSpec,
+        device: torch.device | str = "cpu",
+        on_progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    ) -> None:
         data = load_split(dataset, split)
         self.class_names = dataset.class_names
-        self.images = Preprocessor(spec.architecture, device)(data.images)
+        self._mirrored: Callable[[], Tensor] | None = None
+        if spec.architecture.trunk is None:
+            self.images = Preprocessor(spec.architecture, device)(data.images)
+        else:
+            compute = functools.partial(all_features, spec.architecture, data.images, device=device)
+            self.images = compute(on_progress=functools.partial(on_progress, "features"))
+            self._mirrored = functools.partial(
+                compute, mirrored=True, on_progress=functools.partial(on_progress, "mirrored features")
+            )
         self.labels = torch.from_numpy(data.labels.astype("int64")).to(device)
         self._number = {name: i for i, name in enumerate(dataset.class_names)}
+
+    @cached_property
+    def mirrored(self) -> Tensor | None:
+        """As `images`, of the pictures mirrored left to right; None: flip the last axis of `images`."""
+        return None if self._mirrored is None else self._mirrored()
+
+    def mirrored_rows(self, rows: Tensor) -> Tensor | None:
+        """`mirrored` at the given (M,) indices."""
+        return None if self.mirrored is None else self.mirrored[rows]
 
     def labels_of(self, classes: Sequence[str]) -> list[int]:
         """Class names -> label numbers.

@@ -43,7 +43,7 @@ def fine_tune(
     rows, slots = bank.rows(classes)
     start = spec.flatten(start_of(spec, generic, labels), len(classes))
     module = network(spec, start.to(bank.images.device), len(classes))
-    fit(module, bank.images[rows], slots, recipe, seed)
+    fit(module, bank.images[rows], slots, recipe, seed, mirrored=bank.mirrored_rows(rows) if recipe.flip else None)
     return spec.flatten(dict(module.named_parameters()), len(classes)).detach().cpu()
 
 
@@ -116,6 +116,7 @@ def _train_batched(
             [picked[i][1] for i in members],
             recipe,
             [tasks[i][1] for i in members],
+            train.mirrored if recipe.flip else None,
         )
         for i, flat in zip(members, trained.cpu(), strict=True):
             flats[i] = flat

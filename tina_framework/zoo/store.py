@@ -28,6 +28,7 @@ from tina_framework.files import (
     write_safetensors,
 )
 from tina_framework.spec import ParameterSpec
+from tina_framework.trunk import check_record
 from tina_framework.zoo.config import ZooConfig
 
 __all__ = ["FORMAT", "Zoo", "ZooEntry", "read_model", "write_index", "write_model", "write_shard"]
@@ -153,6 +154,7 @@ class Zoo:
         self.config = ZooConfig.from_json(manifest["config"])
         self.class_names: tuple[str, ...] = tuple(manifest["class_names"])
         self.figures: dict[str, Any] = manifest.get("figures", {})
+        self._trunk = manifest.get("trunk")
         self.architecture = self.config.architecture
         self.generic = generic
         self.entries = [ZooEntry.from_json(entry) for entry in index["models"]]
@@ -197,8 +199,9 @@ class Zoo:
         """Compares the generic model with the architecture.
 
         Raises:
-            CheckpointError: names, shapes or values are not what the architecture has.
+            CheckpointError: names, shapes or values are not what the architecture has, or its frozen trunk is another one.
         """
+        check_record(self._trunk, spec.architecture, f"Zoo '{self.folder}'")
         shapes = {info.name: info.shape for info in spec.parameters(len(self.class_names))}
         check_tensors(self.generic, shapes, f"The generic model of zoo '{self.folder}'")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-from tina_framework import TargetArchitecture
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from tina_framework import TargetArchitecture
 
 __all__ = ["CNN3Layer", "cnn_3layer"]
 

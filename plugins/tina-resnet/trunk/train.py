@@ -16,15 +16,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tina_resnet.resnet20 import FEATURES, Trunk, fold, trainable_trunk
+from torch import Tensor, nn
+from torch.nn import functional as F
+
 from tina_framework.discovery import registries
 from tina_framework.files import read_metadata, read_safetensors, write_safetensors
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.targets.functional import autocast
 from tina_framework.targets.preprocess import Preprocessor
-from torch import Tensor, nn
-from torch.nn import functional as F
-
-from tina_resnet.resnet20 import FEATURES, Trunk, fold, trainable_trunk
 
 OUT = Path(__file__).resolve().parent.parent / "tina_resnet" / "weights" / "resnet20-cifar100.safetensors"
 
@@ -138,7 +138,9 @@ def main() -> None:
     trunk.load_state_dict(fold(network[0].state_dict()))
     folded = accuracy(nn.Sequential(trunk, network[1]), validation, truth)
     write_safetensors(args.out, {n: t.contiguous() for n, t in trunk.state_dict().items()}, {"format": "pt"})
-    print(f"Wrote {args.out.name}: {100 * folded:.1f} % of the validation pictures among all {len(dataset.class_names)} classes.")
+    print(
+        f"Wrote {args.out.name}: {100 * folded:.1f} % of the validation pictures among all {len(dataset.class_names)} classes."
+    )
 
 
 if __name__ == "__main__":

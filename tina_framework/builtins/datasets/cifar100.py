@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 
 import numpy as np
 
 from tina_framework.builtins.datasets._divided import DividedDataset, TrainingImages, divide, readable
 from tina_framework.errors import DataError, DependencyError, DownloadError
+from tina_framework.files import cache_folder
 from tina_framework.interfaces.dataset import Dataset, LabelledImages
 
 __all__ = ["cifar100"]
@@ -55,7 +55,7 @@ def cifar100(root: str | Path | None = None) -> Dataset:
         DownloadError: (on `load`) it is not there and cannot be fetched.
         DataError: (on `load`) what is there is not CIFAR-100.
     """
-    folder = _default_root() if root is None else Path(root).expanduser()
+    folder = cache_folder() / "cifar100" if root is None else Path(root).expanduser()
     class_names = tuple(sorted(name for members in _SUPERCLASSES.values() for name in members.split(", ")))
     coarse = {name: i for i, members in enumerate(_SUPERCLASSES.values()) for name in members.split(", ")}
 
@@ -70,11 +70,6 @@ def cifar100(root: str | Path | None = None) -> Dataset:
         read_training,
         lambda: _read(folder, False, class_names),
     )
-
-
-def _default_root() -> Path:
-    cache_folder = os.environ.get("TINA_CACHE")
-    return (Path(cache_folder).expanduser() if cache_folder else Path.home() / ".cache" / "tina_framework") / "cifar100"
 
 
 def _read(folder: Path, train: bool, class_names: tuple[str, ...]) -> LabelledImages:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.spec import ParameterSpec
 from tina_framework.targets.preprocess import Preprocessor
-from tina_framework.testing.checks._randomness import seeded
+from tina_framework.testing.checks._randomness import normal, seeded
 from tina_framework.testing.findings import guarded, needs, require
 
 __all__ = [
@@ -36,7 +36,15 @@ def built(architecture: TargetArchitecture, num_classes: int = 5) -> nn.Module:
 
 
 def pictures(architecture: TargetArchitecture, number: int) -> Tensor:
-    """(N, C, H, W): random pictures as the framework prepares them."""
+    """What the generated network takes: random pictures (N, C, H, W) as the framework prepares them; behind a frozen
+    trunk, random features (N, *feature_shape)."""
+    if architecture.trunk is not None:
+        return normal(number, *architecture.network_input)
+    return prepared_pictures(architecture, number)
+
+
+def prepared_pictures(architecture: TargetArchitecture, number: int) -> Tensor:
+    """(N, C, H, W)."""
     _, height, width = architecture.input_shape
     pixels = np.random.default_rng(0).integers(0, 256, (number, height, width, 3), dtype=np.uint8)
     return Preprocessor(architecture)(pixels)

@@ -1,0 +1,92 @@
+"""What a frozen trunk promises: always the same network, which gives each picture features of its own.
+
+Shapes: N pictures.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.testing.checks._randomness import seeded
+from tina_framework.testing.checks.architecture import check_fields, prepared_pictures
+from tina_framework.testing.findings import guarded, needs, require
+
+__all__ = ["check_trunk"]
+
+
+@needs(check_fields)
+def check_trunk(architecture: TargetArchitecture) -> None:
+    """The frozen trunk, if there is one: fixed weights, features of the promised shape, picture by picture."""
+    trunk = architecture.trunk
+    if trunk is None:
+        return  # nothing is promised, and nothing to be told: most architectures have none
+    shape = tuple(trunk.feature_shape)
+    require(
+        isinstance(trunk.name, str) and bool(trunk.name) and all(isinstance(n, int) and n > 0 for n in shape),
+        f"The trunk's name is {trunk.name!r} and its feature_shape {trunk.feature_shape!r}.",
+        "Saved folders record the one, and networks are built for the other.",
+        "Give a name and a tuple of positive integers.",
+    )
+    with guarded("The trunk cannot be built", "Its features are what the network reads.", "Make its build() work."):
+        with seeded(0):
+            first = trunk.build()
+        with seeded(1):
+            second = trunk.build()
+    require(
+        isinstance(first, nn.Module),
+        f"The trunk's build() returned a {type(first).__name__}.",
+        "It is called with pictures and moved between devices.",
+        "Return a torch.nn.Module with its weights loaded.",
+    )
+    ours, theirs = first.state_dict(), second.state_dict()
+    changed = [name for name in ours if name not in theirs or not torch.equal(ours[name], theirs[name])]
+    require(
+        not changed and ours.keys() == theirs.keys(),
+        f"Built twice, the trunk has different weights{f', for instance {changed[0]!r}' if changed else ''}.",
+        "A saved head fits one trunk only.",
+        "Load trained weights from a file in build(); leave none at random initial values.",
+    )
+    images = prepared_pictures(architecture, 4)
+    first.eval()
+    with guarded(
+        f"The trunk fails on images of shape {tuple(images.shape)}",
+        f"input_shape {architecture.input_shape} says it takes them.",
+        "Make input_shape and the trunk agree.",
+    ):
+        together, again = _features(first, images, 0), _features(first, images, 1)
+    require(
+        tuple(together.shape) == (4, *shape) and together.dtype == torch.float32 and bool(together.isfinite().all()),
+        f"For 4 images the trunk gives {tuple(together.shape)} of type {together.dtype}; expected finite float32 {(4, *shape)}.",
+        "The generated network is built for features of feature_shape.",
+        "Make feature_shape what the trunk returns.",
+    )
+    require(
+        torch.equal(together, again),
+        "In eval mode the trunk gives the same images other features the second time.",
+        "Features are computed once and kept.",
+        "Draw no random numbers and keep no state in the trunk's forward.",
+    )
+    alone = torch.cat([_features(first, images[row : row + 1], 0) for row in range(4)])
+    slack = 1e-3 * max(1e-3, float(together.abs().max()))
+    require(
+        torch.allclose(alone, together, rtol=1e-3, atol=slack),
+        f"An image gets other features alone than in a batch (difference up to {float((alone - together).abs().max()):.3g}).",
+        "A classifier that is asked about one picture must answer as it did in the evaluation.",
+        "Mix nothing over the batch axis in eval mode.",
+    )
+    require(
+        math.isclose(float(together.std(dim=0).max()), 0.0) is False,
+        "All images get the same features.",
+        "Nothing could be told apart by them.",
+        "Load the trained weights; check that forward uses the images.",
+    )
+
+
+def _features(module: nn.Module, images: Tensor, seed: int) -> Tensor:
+    with seeded(seed), torch.no_grad():
+        features: Tensor = module(images.clone())
+    return features
