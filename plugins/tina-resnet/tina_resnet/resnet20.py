@@ -1,7 +1,8 @@
 """ResNet-20 for 32x32 pictures (He et al., arXiv 1512.03385, section 4.2): three stages of three blocks, 16, 32 and 64 wide.
 
 Batch norm is used while a trunk is trained, and folded into the convolutions afterwards (`fold`): statistics over a batch
-cannot be generated, and a frozen network needs none.
+cannot be generated, and a frozen network needs none. The generated whole network has none from the start: every residual branch
+is multiplied by a learnt number that begins at zero (SkipInit, arXiv 2002.10444), so that it trains all the same.
 Shapes: N pictures.
 """
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["FEATURES", "Trunk", "fold", "trainable_trunk"]
+__all__ = ["FEATURES", "ResNet20", "Trunk", "fold", "trainable_trunk"]
 
 FEATURES = 64
 """Width of what the trunk gives: the last stage, averaged over the picture."""
@@ -27,7 +28,7 @@ Norm = Callable[[int], nn.Module]
 class _Block(nn.Module):
     """Two 3x3 convolutions beside a shortcut without parameters (option A of the paper)."""
 
-    def __init__(self, inside: int, outside: int, norm: Norm | None) -> None:
+    def __init__(self, inside: int, outside: int, norm: Norm | None, skip_init: bool) -> None:
         super().__init__()
         stride = 1 if inside == outside else 2
         plain = norm is None
@@ -35,14 +36,18 @@ class _Block(nn.Module):
         self.conv2 = nn.Conv2d(outside, outside, 3, 1, 1, bias=plain)
         self.norm1 = norm(outside) if norm is not None else nn.Identity()
         self.norm2 = norm(outside) if norm is not None else nn.Identity()
-        self.stride, self.extra = stride, outside - inside
+        self.extra = outside - inside
+        self.branch = nn.Parameter(torch.zeros(1)) if skip_init else None
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x
         if self.extra:
             shortcut = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.extra // 2, self.extra - self.extra // 2))
         hidden = F.relu(self.norm1(self.conv1(x)))
-        result: Tensor = F.relu(self.norm2(self.conv2(hidden)) + shortcut)
+        hidden = self.norm2(self.conv2(hidden))
+        if self.branch is not None:
+            hidden = hidden * self.branch
+        result: Tensor = F.relu(hidden + shortcut)
         return result
 
 
@@ -51,22 +56,39 @@ class Trunk(nn.Module):
 
     Args:
         norm: makes the normalisation after each convolution; None: none, and the convolutions have biases.
+        skip_init: scale each residual branch by a learnt number that begins at zero.
     """
 
-    def __init__(self, norm: Norm | None = None) -> None:
+    def __init__(self, norm: Norm | None = None, skip_init: bool = False) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, _STAGES[0], 3, 1, 1, bias=norm is None)
         self.norm = norm(_STAGES[0]) if norm is not None else nn.Identity()
         blocks, inside = [], _STAGES[0]
         for width in _STAGES:
             for _ in range(_BLOCKS):
-                blocks.append(_Block(inside, width, norm))
+                blocks.append(_Block(inside, width, norm, skip_init))
                 inside = width
         self.blocks = nn.Sequential(*blocks)
 
     def forward(self, images: Tensor) -> Tensor:
         hidden: Tensor = self.blocks(F.relu(self.norm(self.conv(images))))
         return hidden.float().mean(dim=(2, 3))
+
+
+class ResNet20(nn.Module):
+    """The whole network without batch norm: pictures (N, 3, 32, 32) -> logits (N, K). 269,043 parameters for ten classes."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.trunk = Trunk(skip_init=True)
+        self.fc = nn.Linear(FEATURES, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.trunk(images).to(self.fc.weight.dtype)
+        # Under autocast the head stays in full precision: small differences between large logits would be lost in rounding.
+        with torch.autocast(images.device.type, enabled=False):
+            logits: Tensor = self.fc(features)
+        return logits
 
 
 def trainable_trunk() -> Trunk:
