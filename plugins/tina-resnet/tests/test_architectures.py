@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+
+import tina_resnet.architectures
 from tina_framework import TargetArchitecture, list_architectures
 from tina_framework.errors import CheckpointError
 from tina_framework.files import write_safetensors
 from tina_framework.spec import ParameterSpec
 from tina_framework.testing import ArchitectureTests
-
-import tina_resnet.architectures
 from tina_resnet.architectures import WEIGHTS, load_trunk, resnet20, resnet20_head
 from tina_resnet.resnet20 import ResNet20, Trunk, fold, trainable_trunk
 
@@ -84,5 +84,5 @@ def test_a_damaged_file_of_weights_is_named(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(CheckpointError, match="does not exist"):
         load_trunk()
     write_safetensors(path, {"conv.weight": torch.zeros(16, 3, 3, 3)})
-    with pytest.raises(CheckpointError, match="'resnet20-cifar100.safetensors' of tina-resnet lacks"):
+    with pytest.raises(CheckpointError, match=r"'resnet20-cifar100\.safetensors' of tina-resnet lacks"):
         load_trunk()

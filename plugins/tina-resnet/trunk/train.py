@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tina_resnet.resnet20 import FEATURES, Trunk, fold, trainable_trunk
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -25,6 +24,7 @@ from tina_framework.files import read_metadata, read_safetensors, write_safetens
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.targets.functional import autocast
 from tina_framework.targets.preprocess import Preprocessor
+from tina_resnet.resnet20 import FEATURES, Trunk, fold, trainable_trunk
 
 OUT = Path(__file__).resolve().parent.parent / "tina_resnet" / "weights" / "resnet20-cifar100.safetensors"
 

@@ -1,0 +1,69 @@
+"""The distributions under plugins/: complete, and built on public names alone, as a stranger's would be."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tina_framework.hookspecs import GROUP, check_api
+
+ROOT = Path(__file__).resolve().parent.parent
+PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
+PUBLIC = ("errors", "files", "folders", "images", "interfaces", "spec", "testing")
+"""Modules that plugins may import: what docs/plugins.md calls public. Hook specifications besides, for types alone."""
+
+
+def package(plugin: Path) -> Path:
+    return plugin / plugin.name.replace("-", "_")
+
+
+def imported(path: Path) -> set[str]:
+    """Modules of tina_framework that a file imports, except for the type checker alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+        elif isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+    return {name for name in names if name.split(".")[0] == "tina_framework"}
+
+
+def test_there_are_plugins() -> None:
+    assert len(PLUGINS) >= 2
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.name)
+def test_a_plugin_is_complete(plugin: Path) -> None:
+    project = tomllib.loads((plugin / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["name"] == plugin.name
+    assert re.fullmatch(r"\d+\.\d+\.\d+", project["version"])
+    assert any(need.startswith("tina-framework") for need in project["dependencies"])
+    (target,) = project["entry-points"][GROUP].values()
+    module = (plugin / target.replace(".", "/")).with_suffix(".py").read_text(encoding="utf-8")
+    stated = re.search(r'^TINA_API = "(.*)"$', module, re.MULTILINE)
+    assert stated is not None, "the module with the hooks states the plugin API it was written for"
+    check_api(stated[1])
+    assert (package(plugin) / "py.typed").is_file()
+    assert list((plugin / "tests").glob("test_*.py"))
+    assert (plugin / "README.md").read_text(encoding="utf-8").startswith(f"# {plugin.name}\n")
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.name)
+def test_a_plugin_sees_public_names_alone(plugin: Path) -> None:
+    for path in package(plugin).rglob("*.py"):
+        for name in imported(path):
+            room = name.partition(".")[2].partition(".")[0]
+            assert room in ("", *PUBLIC), f"{path.relative_to(ROOT)} imports {name}"
