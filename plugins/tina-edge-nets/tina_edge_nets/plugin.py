@@ -16,3 +16,5 @@ TINA_API = "1.0"
 def tina_register(registry: Registrar) -> None:
     # A string is imported when the name is used, and not before.
     registry.architectures.add("cnn-3layer", "tina_edge_nets.cnn_3layer:cnn_3layer")
+    registry.architectures.add("cnn-separable", "tina_edge_nets.separable:cnn_separable")
+    registry.architectures.add("edge-mlp", "tina_edge_nets.mlp:edge_mlp")

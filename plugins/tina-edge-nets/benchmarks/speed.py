@@ -1,0 +1,60 @@
+"""How fast each network of this package answers, beside the built-in `cnn-2layer`: python plugins/tina-edge-nets/benchmarks/speed.py
+
+Prints a Markdown table: parameters at ten classes, multiply-adds a picture, and milliseconds (median of 30) for one picture and
+for 1,000, in float32, tensors in, logits out.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import torch
+from torch import Tensor, nn
+
+from tina_framework.discovery import registries
+from tina_framework.spec import ParameterSpec
+
+NAMES = ("cnn-2layer", "cnn-3layer", "cnn-separable", "edge-mlp")
+
+
+def multiply_adds(network: nn.Module, image: Tensor) -> int:
+    """Of convolutions and linear layers: the weights of one output value times the number of output values."""
+    counted = 0
+
+    def count(module: nn.Module, _: object, output: Tensor) -> None:
+        nonlocal counted
+        weight: Tensor = module.weight
+        counted += output[0].numel() * weight[0].numel()
+
+    handles = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    network(image)
+    for handle in handles:
+        handle.remove()
+    return counted
+
+
+def milliseconds(network: nn.Module, images: Tensor) -> float:
+    times = []
+    for _ in range(35):
+        began = time.perf_counter()
+        network(images)
+        times.append(time.perf_counter() - began)
+    return 1000 * statistics.median(times[5:])
+
+
+@torch.inference_mode()
+def main() -> None:
+    print("| name | parameters | multiply-adds a picture | 1 picture, ms | 1,000 pictures, ms |\n|---|---|---|---|---|")
+    for name in NAMES:
+        architecture = registries().architectures.create(name)
+        network = architecture.build(10).eval()
+        one, many = torch.randn(1, 3, 32, 32), torch.randn(1000, 3, 32, 32)
+        print(
+            f"| `{name}` | {ParameterSpec(architecture).num_parameters(10):,} | {multiply_adds(network, one):,} "
+            f"| {milliseconds(network, one):.2f} | {milliseconds(network, many):.0f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

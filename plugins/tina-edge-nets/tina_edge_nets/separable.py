@@ -1,0 +1,50 @@
+"""A depthwise-separable network (as in MobileNets, arXiv 1704.04861), without batch norm: 11,194 parameters for ten classes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tina_framework import TargetArchitecture
+
+__all__ = ["SeparableCNN", "cnn_separable"]
+
+
+class _Separable(nn.Module):
+    """3x3 convolution of each channel by itself, then a mixture of channels, normalised in groups."""
+
+    def __init__(self, inside: int, outside: int, stride: int) -> None:
+        super().__init__()
+        self.depth = nn.Conv2d(inside, inside, 3, stride, 1, groups=inside, bias=False)
+        self.mix = nn.Conv2d(inside, outside, 1, bias=False)
+        # Statistics over a batch cannot be generated; those of one picture need none kept.
+        self.norm = nn.GroupNorm(8, outside)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden: Tensor = self.norm(self.mix(self.depth(x)))
+        return F.relu(hidden)
+
+
+class SeparableCNN(nn.Module):
+    """conv 3→24 (3x3, stride 2) → ReLU → separable 24→48 (stride 2) → separable 48→64 → separable 64→64 → mean → linear 64→K.
+
+    10,544 + 65 K parameters. Input (N, 3, 32, 32) in [-1, 1], output (N, K).
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 24, 3, 2, 1, bias=False)
+        self.blocks = nn.Sequential(_Separable(24, 48, 2), _Separable(48, 64, 1), _Separable(64, 64, 1))
+        self.fc = nn.Linear(64, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        hidden = self.blocks(F.relu(self.conv(images)))
+        features = hidden.float().mean(dim=(2, 3)).to(self.fc.weight.dtype)
+        # Under autocast the head stays in full precision; cnn_3layer.py says why.
+        with torch.autocast(images.device.type, enabled=False):
+            logits: Tensor = self.fc(features)
+        return logits
+
+
+cnn_separable = TargetArchitecture(name="cnn-separable", build=SeparableCNN)
