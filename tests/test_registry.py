@@ -125,7 +125,7 @@ def test_an_error_inside_the_target_is_its_own(registry: Registry) -> None:
         (
             "needs_missing:thing",
             DependencyError,
-            "of 'tina-b' needs the package 'missing_dependency', which is not installed",
+            "of 'tina-b' needs the module 'missing_dependency', which is not installed; install it: pip install missing-dependency.",
         ),
         ("broken_module:thing", PluginError, "cannot be imported from 'broken_module:thing' (deliberate)"),
     ],
@@ -133,7 +133,7 @@ def test_an_error_inside_the_target_is_its_own(registry: Registry) -> None:
 def test_targets_that_cannot_be_imported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, error: type[Exception], message: str
 ) -> None:
-    (tmp_path / "needs_missing.py").write_text("import missing_dependency.part\n")
+    (tmp_path / "needs_missing.py").write_text("import missing_dependency\n")
     (tmp_path / "broken_module.py").write_text("raise RuntimeError('deliberate')\n")
     monkeypatch.syspath_prepend(tmp_path)
     registry = Registry("encoder")

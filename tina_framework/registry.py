@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tina_framework.errors import ConfigError, DependencyError, PluginError, TinaError, UnknownNameError
+from tina_framework.extras import advice
 
 __all__ = ["Entry", "Registry"]
 
@@ -138,7 +139,7 @@ class Registry:
         Raises:
             UnknownNameError: there is no such name.
             ConfigError: an argument or setting is missing, unknown or not taken.
-            PluginError, DependencyError: the target cannot be imported.
+            PluginError, DependencyError: the target cannot be imported, or needs a module that is not installed.
         """
         name, colon, argument = spec.partition(":")
         entry = self.entry(name)
@@ -148,7 +149,14 @@ class Registry:
             return target
         arguments = (argument,) if colon else ()
         self._check_call(entry, target, arguments, config)
-        return target(*arguments, **config)
+        try:
+            return target(*arguments, **config)
+        except ModuleNotFoundError as error:  # what is needed by nobody else may be imported when it is used
+            missing = error.name or str(error)
+            raise DependencyError(
+                f"{self.kind.capitalize()} '{entry.name}' of {entry.owner} needs the module '{missing}', which is not installed; "
+                f"{advice(missing, entry.distribution)}."
+            ) from error
 
     def _resolve(self, entry: Entry) -> Any:
         """The target itself, imported if it is lazy."""
@@ -167,7 +175,7 @@ class Registry:
                     f"{what} points at '{entry.target}', but there is no module '{missing}'; reinstall it."
                 ) from error
             raise DependencyError(
-                f"{what} needs the package '{missing}', which is not installed; install it."
+                f"{what} needs the module '{missing}', which is not installed; {advice(missing, entry.distribution)}."
             ) from error
         except TinaError:
             raise

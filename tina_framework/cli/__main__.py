@@ -21,6 +21,10 @@ def main(args: Sequence[str] | None = None) -> None:
         from tina_framework.cli.app import build_app
 
         build_app()(args=arguments, prog_name="tina")
+    except ModuleNotFoundError as error:
+        from tina_framework.extras import missing_dependency
+
+        _fail(*explain(missing_dependency(error)), debug)
     except (Exception, KeyboardInterrupt) as error:
         _fail(*explain(error), debug)
 
