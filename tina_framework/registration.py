@@ -15,7 +15,7 @@ from tina_framework.registry import Registry
 if TYPE_CHECKING:
     from torch import nn
 
-    from tina_framework.interfaces.architecture import TargetArchitecture
+    from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
 
 __all__ = [
     "list_architectures",
@@ -67,6 +67,7 @@ def register_architecture(
     input_shape: tuple[int, int, int] = (3, 32, 32),
     mean: tuple[float, ...] = (0.5, 0.5, 0.5),
     std: tuple[float, ...] = (0.5, 0.5, 0.5),
+    trunk: FrozenTrunk | None = None,
 ) -> Callable[[Callable[[int], nn.Module]], TargetArchitecture]:
     """Registers a function (or class) num_classes -> `torch.nn.Module` as a `TargetArchitecture`, which replaces it.
 
@@ -75,6 +76,7 @@ def register_architecture(
         input_shape: (C, H, W) of one image.
         mean: per channel, subtracted from pixels in [0, 1].
         std: per channel, divided by after that.
+        trunk: a frozen network in front, whose features the module reads.
 
     Raises:
         PluginError: the network cannot be generated (buffers, tied weights, no class axis), or the name is taken.
@@ -84,7 +86,7 @@ def register_architecture(
         from tina_framework.interfaces.architecture import TargetArchitecture
         from tina_framework.spec import ParameterSpec
 
-        architecture = TargetArchitecture(name=name, build=build, input_shape=input_shape, mean=mean, std=std)
+        architecture = TargetArchitecture(name, build, input_shape, mean, std, trunk)
         ParameterSpec(architecture)  # refuses, with a reason, what cannot be generated
         register("architectures", name, architecture)
         return architecture
