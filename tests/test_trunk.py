@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,18 @@ from torch import Tensor, nn
 from tina_framework.classifier import GeneratedClassifier
 from tina_framework.discovery import registries
 from tina_framework.errors import CheckpointError, PluginError
+from tina_framework.files import write_json
+from tina_framework.generator import Generator
 from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
 from tina_framework.interfaces.dataset import ArrayDataset, LabelledImages
 from tina_framework.spec import ParameterSpec
 from tina_framework.training.data import TrainingImages
 from tina_framework.trunk import all_features, check_record, load_trunk, record_of, trunk_features
+from tina_framework.zoo.builder import build_zoo
+from tina_framework.zoo.config import ZooConfig
 from tina_framework.zoo.images import ImageBank
+from tina_framework.zoo.store import Zoo
+from tina_framework.zoo.worker import Setup
 
 CALLS: list[int] = []
 
@@ -181,3 +188,26 @@ def test_a_head_is_refused_behind_another_trunk(tmp_path: Path, registered: dict
 def test_an_altered_record_is_refused(recorded: object) -> None:
     with pytest.raises(CheckpointError, match="not a name and a hash; it was altered"):
         check_record(recorded, HALVES, "'config.json'")
+
+
+def test_a_generator_is_refused_behind_another_trunk(tiny_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "tiny")
+    config = json.loads((folder / "config.json").read_text())
+    assert "trunk" not in config
+    write_json(folder / "config.json", config | {"trunk": record_of(HALVES)})
+    with pytest.raises(
+        CheckpointError, match=r"made for trunk 'halves' .* the installed architecture 'cnn-2layer' has no trunk"
+    ):
+        Generator.from_pretrained(folder)
+
+
+def test_a_zoo_is_refused_behind_another_trunk(tmp_path: Path, registered: dict[str, TargetArchitecture]) -> None:
+    config = ZooConfig(
+        architecture="halves-head", dataset="toy", num_models=0, generic={"epochs": 1}, model={"epochs": 1}
+    )
+    setup = Setup("halves-head", "toy")
+    build_zoo(tmp_path / "zoo", config, ParameterSpec(HALVES), dataset(), setup)
+    zoo = Zoo.open(tmp_path / "zoo")
+    zoo.check(ParameterSpec(HALVES))
+    with pytest.raises(CheckpointError, match=r"Zoo '.*' was made for trunk 'halves'"):
+        zoo.check(ParameterSpec(OTHER))
