@@ -17,7 +17,19 @@ from torch import Tensor, nn
 from tina_framework.discovery import registries
 from tina_framework.errors import CheckpointError, ConfigError, PluginError
 from tina_framework.files import check_tensors, read_safetensors, write_json, write_safetensors
-from tina_framework.folders import CONFIG, HASHES, WEIGHTS, check_hash, hashes, holds_only, read_config, writing_folder
+from tina_framework.folders import (
+    CONFIG,
+    HASHES,
+    PLUGINS,
+    WEIGHTS,
+    check_hash,
+    hashes,
+    holds_only,
+    plugin_hint,
+    plugins_of,
+    read_config,
+    writing_folder,
+)
 from tina_framework.images import Preprocessing, pictures
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.spec import ParameterSpec
@@ -154,6 +166,9 @@ class GeneratedClassifier(nn.Module):
     def _config(self) -> dict[str, Any]:
         from tina_framework import __version__
 
+        # An architecture of the running program may have left the registry by now.
+        known = self.architecture in registries().architectures
+        plugins = plugins_of(architectures=self.architecture) if known else {}
         trunk = None if self._architecture is None else record_of(self._architecture)
         return {
             "format": FORMAT,
@@ -167,6 +182,7 @@ class GeneratedClassifier(nn.Module):
             },
             "provenance": {"package_version": __version__, **self.provenance},
             **({} if trunk is None else {_TRUNK: trunk}),
+            **plugins,
         }
 
     @classmethod
@@ -198,7 +214,7 @@ def replaceable(path: Path) -> bool:
 
 def _checked(values: Mapping[str, Any], source: str) -> tuple[TargetArchitecture, tuple[str, ...], Preprocessing]:
     """What a classifier's `config.json` says, each value checked."""
-    unknown = sorted(values.keys() - {"format", "format_version", HASHES, _TRUNK, *_KEYS})
+    unknown = sorted(values.keys() - {"format", "format_version", HASHES, PLUGINS, _TRUNK, *_KEYS})
     missing = [key for key in _KEYS if key not in values]
     if unknown or missing:
         what = f"lacks {', '.join(missing)}" if missing else f"has unknown {', '.join(unknown)}"
@@ -213,7 +229,9 @@ def _checked(values: Mapping[str, Any], source: str) -> tuple[TargetArchitecture
     try:
         architecture = registries().architectures.create(values["architecture"])
     except (ConfigError, PluginError) as error:
-        raise CheckpointError(f"{source} names an architecture that cannot be made: {error}") from error
+        raise CheckpointError(
+            f"{source} names an architecture that cannot be made: {error}{plugin_hint(values)}"
+        ) from error
     if not isinstance(architecture, TargetArchitecture):
         raise CheckpointError(
             f"{source}: '{values['architecture']}' did not make a TargetArchitecture; its plugin is at fault."

@@ -10,18 +10,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tina_framework.discovery import plugin_records, registries
+from tina_framework.entry_points import DISTRIBUTION
 from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.files import read_json
 
 __all__ = [
     "CONFIG",
     "HASHES",
+    "PLUGINS",
     "WEIGHTS",
     "check_hash",
     "check_target",
     "hashes",
     "holds_only",
     "is_folder_of",
+    "plugin_hint",
+    "plugins_of",
     "read_config",
     "writing_folder",
 ]
@@ -30,6 +35,32 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 HASHES = "sha256"
 """Key in `config.json`: file name -> SHA-256 of each tensor file, so that a changed weight is noticed too."""
+
+
+PLUGINS = "plugins"
+"""Key in `config.json`: distributions beside this one whose names it uses; left out where there are none."""
+
+
+def plugins_of(**names: str) -> dict[str, list[str]]:
+    """What to record about names: ``plugins_of(architectures="resnet20-head")`` -> ``{"plugins": ["tina-resnet"]}``.
+
+    Names of the built-ins, and of the running program, are nobody's to install.
+    """
+    entries = [dict(registries())[kind].entry(name) for kind, name in names.items()]
+    found = sorted({entry.distribution for entry in entries if entry.distribution} - {DISTRIBUTION})
+    return {PLUGINS: found} if found else {}
+
+
+def plugin_hint(values: Mapping[str, Any]) -> str:
+    """The end of a message about a name that nobody provides: which plugins the folder was made with, if they are missing."""
+    recorded = values.get(PLUGINS, [])
+    here = {record.distribution for record in plugin_records()}
+    missing = [p for p in recorded if isinstance(p, str) and p not in here] if isinstance(recorded, list) else []
+    files = [name for name in missing if name.endswith(".py")]  # given with --plugin, and never stored
+    packages = [name for name in missing if name not in files]
+    sentences = [f" It was made with the plugin {name}; install it." for name in packages]
+    sentences += [f" It was made with the file {name}; give it with --plugin." for name in files]
+    return "".join(sentences)
 
 
 def read_config(folder: Path, format_name: str, version: int, needs: str) -> dict[str, Any]:

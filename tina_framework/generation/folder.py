@@ -24,11 +24,14 @@ from tina_framework.files import check_tensors, read_safetensors, write_json, wr
 from tina_framework.folders import (
     CONFIG,
     HASHES,
+    PLUGINS,
     WEIGHTS,
     check_hash,
     hashes,
     holds_only,
     is_folder_of,
+    plugin_hint,
+    plugins_of,
     read_config,
     writing_folder,
 )
@@ -135,7 +138,7 @@ def read_folder(folder: Path) -> GeneratorParts:
     source = f"'{folder / CONFIG}'"
     values = read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
     config = GeneratorConfig.from_dict(
-        {key: value for key, value in values.items() if key not in (HASHES, TRUNK)}, source
+        {key: value for key, value in values.items() if key not in (HASHES, PLUGINS, TRUNK)}, source
     )
     try:
         spec, tokenizer = make_spec(config), make_tokenizer(config)
@@ -143,7 +146,7 @@ def read_folder(folder: Path) -> GeneratorParts:
         registries().encoders.entry(config.default_encoder.partition(":")[0])
         layout = tokenizer.layout(spec, config.max_classes, config.denoiser.max_classes)
     except (ConfigError, TypeError, ValueError, KeyError, AttributeError) as error:
-        raise CheckpointError(f"{source} names something that cannot be made: {error}") from error
+        raise CheckpointError(f"{source} names something that cannot be made: {error}{plugin_hint(values)}") from error
     check_record(values.get(TRUNK), spec.architecture, source)
     sizes = config.denoiser
     theirs = (layout.group_widths, layout.group_sizes, layout.token_width, layout.equivariant)
@@ -204,5 +207,11 @@ def write_folder(folder: Path, parts: GeneratorParts, card: str | None = None) -
             write_safetensors(new / GENERIC, parts.generic, {"format": "pt"})
         trunk = record_of(make_spec(parts.config).architecture)
         values = parts.config.to_dict() | ({} if trunk is None else {TRUNK: trunk})
+        values |= plugins_of(
+            architectures=parts.config.architecture,
+            tokenizers=parts.config.tokenizer["name"],
+            schedulers=parts.config.scheduler["name"],
+            encoders=parts.config.default_encoder.partition(":")[0],
+        )
         write_json(new / CONFIG, values | {HASHES: hashes(*sorted(new.glob("*.safetensors")))})
         (new / CARD).write_text(card if card is not None else model_card(parts.config), encoding="utf-8")
