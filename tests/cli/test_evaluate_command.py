@@ -72,6 +72,14 @@ def test_a_table_and_three_files(place: Path, capsys: pytest.CaptureFixture[str]
     assert str(place) not in (place / "out" / "results.json").read_text()
 
 
+def test_without_methods_the_record_names_none(place: Path) -> None:
+    assert run("--fine-tune-tasks", "1") == 0
+    setup = json.loads((place / "out" / "results.json").read_text())["setup"]
+    assert "--methods" not in setup["command"]
+    assert {"tina", "selection"} <= setup["methods"].keys()
+    assert run("--record") == 0
+
+
 def test_json_is_the_file(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--methods", "selection,tina@2", "--json", "--seed", "3") == 0
     printed = json.loads(capsys.readouterr().out)

@@ -12,7 +12,7 @@ import pytest
 
 from tina_framework.errors import CheckpointError, DataError, LeakageError, PromptError, TinaError
 from tina_framework.evaluation import run
-from tina_framework.evaluation.methods import METHODS, parse_methods
+from tina_framework.evaluation.methods import DEFAULT_METHODS, METHODS, parse_methods
 from tina_framework.evaluation.run import Request, config_sha256, evaluate
 from tina_framework.zoo.tasks import Task, save_tasks
 
@@ -48,7 +48,8 @@ def test_all_methods_together(request_: Request) -> None:
     results = evaluate(dataclasses.replace(request_, methods=parse_methods(methods), fine_tune_tasks=2))
     summary = results.summary
     rows = {(row["method"], row["split"]): row for row in summary["rows"]}
-    labels = [*METHODS, "tina@2", "random-prompt@ddpm:3", "selection@toy-zoo"]
+    # This architecture has no trunk.
+    labels = [*(name for name in METHODS if name != "zero-shot"), "tina@2", "random-prompt@ddpm:3", "selection@toy-zoo"]
     for label in labels:
         assert (label, SEEN) in rows
         assert ((label, UNSEEN) in rows) == (label != "p-model")
@@ -63,7 +64,11 @@ def test_all_methods_together(request_: Request) -> None:
             "method": "p-model",
             "split": UNSEEN,
             "reason": "6 of 6 tasks left out; the first because the task is not in the zoo",
-        }
+        },
+        {
+            "method": "zero-shot",
+            "reason": "architecture 'cnn-2layer' has no frozen trunk whose features lie in the space of text vectors",
+        },
     ]
     assert len(results.tasks["tasks"]) == 10
     # Fine-tuning was asked for on two tasks of each split: of the six unseen ones, the first and the fourth.
@@ -73,6 +78,12 @@ def test_all_methods_together(request_: Request) -> None:
     assert setup["encoder"] == {"name": "toy", "space": "toy-space", "template": 0}
     assert setup["methods"].keys() == set(labels)
     json.dumps(summary, allow_nan=False)
+
+
+def test_without_a_list_the_default_methods_run(request_: Request) -> None:
+    summary = evaluate(dataclasses.replace(request_, methods=None, fine_tune_tasks=1)).summary
+    assert list(summary["setup"]["methods"]) == DEFAULT_METHODS.split(",")
+    assert summary["skipped"] == []
 
 
 def test_the_same_call_gives_the_same_accuracies(request_: Request) -> None:

@@ -198,14 +198,16 @@ class SeesNothing(SoundTrunk):
         return super().forward(torch.zeros_like(images))
 
 
-def behind(build: Any, name: str = "sound-trunk", feature_shape: tuple[int, ...] = (4,)) -> TargetArchitecture:
+def behind(
+    build: Any, name: str = "sound-trunk", feature_shape: tuple[int, ...] = (4,), space: Any = None
+) -> TargetArchitecture:
     """A linear head behind a trunk."""
 
     def head(num_classes: int) -> nn.Module:
         return nn.Linear(4, num_classes)
 
     head.__name__ = getattr(build, "__name__", "trunk")
-    return TargetArchitecture("behind", head, (3, 8, 8), trunk=FrozenTrunk(name, build, feature_shape))
+    return TargetArchitecture("behind", head, (3, 8, 8), trunk=FrozenTrunk(name, build, feature_shape, space))
 
 
 MUTANTS = [
@@ -228,6 +230,7 @@ MUTANTS = [
     (behind(SeesNothing), "check_trunk"),
     (behind(lambda: "no module"), "check_trunk"),
     (behind(SoundTrunk, name=""), "check_trunk"),
+    (behind(SoundTrunk, space=""), "check_trunk"),
     (made(OneLogitTooMany), "check_output_width"),
     (made(DropsTheBatchAxisOfOne), "check_output_width"),
     (made(ChangesItsParameters), "check_forward_changes_nothing"),

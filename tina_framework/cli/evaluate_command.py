@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-DEFAULT_METHODS = "tina,generic,selection,average,nearest,fine-tune"
-
 
 class ImageSplit(StrEnum):
     """Which images networks are measured on."""
@@ -35,13 +33,14 @@ def evaluate(
     tasks: Annotated[Path, typer.Option("--tasks", help="Task file (JSON); 'tina zoo tasks' writes one.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for results.json, results.md and tasks.json.")],
     methods: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--methods",
-            help="Comma-separated: tina, common, random-prompt, generic, selection, average, nearest, fine-tune, p-model. "
-            "Other samplers: tina@STEPS, tina@ddpm:1000. Another base: selection@ZOO.",
+            help="Comma-separated: tina, common, random-prompt, generic, selection, average, nearest, fine-tune, p-model, "
+            "zero-shot. Other samplers: tina@STEPS, tina@ddpm:1000. Another base: selection@ZOO. "
+            "Default: tina,generic,selection,average,nearest,fine-tune, and zero-shot where it applies.",
         ),
-    ] = DEFAULT_METHODS,
+    ] = None,
     encoder: Annotated[
         str | None,
         typer.Option(
@@ -70,22 +69,23 @@ def evaluate(
     docs/evaluation.md defines every method and every field.
     """
     from tina_framework.cli.output import console, print_error, print_json, print_table, progress_bar
-    from tina_framework.evaluation.methods import parse_methods
+    from tina_framework.evaluation.methods import DEFAULT_METHODS, parse_methods
     from tina_framework.evaluation.record import check_recordable, record_accuracy
     from tina_framework.evaluation.report import SHORT_COLUMNS, short_tables
     from tina_framework.evaluation.results import check_output, write_results
     from tina_framework.evaluation.run import Request
     from tina_framework.evaluation.run import evaluate as run
 
-    specs = parse_methods(methods)
+    specs = None if methods is None else parse_methods(methods)
     check_output(out)
     if record:
-        check_recordable(model, [spec.label for spec in specs], split.value, template)
+        named = parse_methods(DEFAULT_METHODS) if specs is None else specs
+        check_recordable(model, [spec.label for spec in named], split.value, template)
     options: dict[str, Any] = {
         "--model": model,
         "--dataset": dataset,
         "--tasks": tasks,
-        "--methods": ",".join(spec.label for spec in specs),
+        "--methods": None if specs is None else ",".join(spec.label for spec in specs),
         "--encoder": encoder,
         "--zoo": zoo,
         "--split": split.value,

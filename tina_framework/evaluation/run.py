@@ -15,7 +15,7 @@ from tina_framework.errors import PromptError, TinaError
 from tina_framework.evaluation.context import Context, GenericModel
 from tina_framework.evaluation.environment import busy_warning, describe_machine, now
 from tina_framework.evaluation.harness import Progress, run_methods, silent
-from tina_framework.evaluation.methods import MethodSpec
+from tina_framework.evaluation.methods import MethodSpec, default_methods
 from tina_framework.evaluation.results import Results, assemble
 from tina_framework.evaluation.scoring import Scorer
 from tina_framework.evaluation.sources import find_zoo, open_zoo, portable, recorded
@@ -41,7 +41,7 @@ class Request:
         model: bundled name, folder or Hub id of a generator.
         dataset: spec of a data set.
         tasks: a task file.
-        methods: what to compare, as `parse_methods` gives it.
+        methods: what to compare, as `parse_methods` gives it; None: `default_methods` of the generator's architecture.
         encoder: spec; None: the generator's default.
         zoo: folder of a zoo; None: the one that the generator names, if it ships with the package.
         image_split: ``test`` or ``validation``: which images networks are measured on.
@@ -55,7 +55,7 @@ class Request:
     model: str
     dataset: str
     tasks: Path
-    methods: Sequence[MethodSpec]
+    methods: Sequence[MethodSpec] | None = None
     encoder: str | None = None
     zoo: Path | None = None
     image_split: str = "test"
@@ -94,7 +94,8 @@ def evaluate(request: Request, progress: Progress = silent) -> Results:
     )
     scorer = Scorer(generator.spec, ImageBank(dataset, request.image_split, generator.spec, generator.device))
     scorer.check(report.tasks)
-    methods = {method.label: method.create(context) for method in request.methods}
+    specs = default_methods(generator.spec.architecture) if request.methods is None else request.methods
+    methods = {method.label: method.create(context) for method in specs}
     results = run_methods(methods, report.tasks, scorer, progress)
     if all(task is None for result in results for task in result.tasks):
         reasons = "; ".join(f"{result.label}: {result.skipped[0][1]}" for result in results)

@@ -22,11 +22,14 @@ class FrozenTrunk:
             to features (N, *feature_shape) float32. Called once a process and device; the framework puts the network
             into evaluation mode and asks for no gradients.
         feature_shape: of one picture's features, without the batch.
+        space: id of the vector space the features lie in, if encoders speak it (`Encoder.space`): the cosine of features
+            (E,) and of an encoder's vector of a text then says how well they fit. None: features of its own.
     """
 
     name: str
     build: Callable[[], nn.Module]
     feature_shape: tuple[int, ...]
+    space: str | None = None
 
 
 @dataclass(frozen=True)

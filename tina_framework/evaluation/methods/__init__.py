@@ -20,14 +20,19 @@ from tina_framework.evaluation.methods.p_model import PModel
 from tina_framework.evaluation.methods.random_prompt import RandomPrompt
 from tina_framework.evaluation.methods.selection import Selection
 from tina_framework.evaluation.methods.tina import Tina
+from tina_framework.evaluation.methods.zero_shot import ZeroShot
 from tina_framework.evaluation.sources import portable
+from tina_framework.interfaces.architecture import TargetArchitecture
 
-__all__ = ["METHODS", "MethodSpec", "parse_methods"]
+__all__ = ["DEFAULT_METHODS", "METHODS", "MethodSpec", "default_methods", "parse_methods"]
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
-    for method in (Tina, Common, RandomPrompt, Generic, Selection, Average, Nearest, FineTune, PModel)
+    for method in (Tina, Common, RandomPrompt, Generic, Selection, Average, Nearest, FineTune, PModel, ZeroShot)
 }
+
+DEFAULT_METHODS = "tina,generic,selection,average,nearest,fine-tune"
+"""What is compared where nobody says otherwise; see `default_methods`."""
 
 
 @dataclass(frozen=True)
@@ -71,3 +76,12 @@ def parse_methods(text: str) -> list[MethodSpec]:
             )
         specs.append(spec)
     return specs
+
+
+def default_methods(architecture: TargetArchitecture) -> list[MethodSpec]:
+    """`DEFAULT_METHODS`, and *zero-shot* where the features of a frozen trunk lie in a space that encoders speak.
+
+    There a classifier comes for free with the class names: no other figure means much without that one beside it.
+    """
+    zero_shot = architecture.trunk is not None and architecture.trunk.space is not None
+    return parse_methods(f"{DEFAULT_METHODS},{ZeroShot.name}" if zero_shot else DEFAULT_METHODS)

@@ -31,6 +31,12 @@ def check_trunk(architecture: TargetArchitecture) -> None:
         "Saved folders record the one, and networks are built for the other.",
         "Give a name and a tuple of positive integers.",
     )
+    require(
+        trunk.space is None or (isinstance(trunk.space, str) and bool(trunk.space) and len(shape) == 1),
+        f"The trunk's space is {trunk.space!r}, with features of shape {shape}.",
+        "Features are compared with an encoder's text vectors of that space.",
+        "Give the id that the encoder states, and features of one axis; or None.",
+    )
     with guarded("The trunk cannot be built", "Its features are what the network reads.", "Make its build() work."):
         with seeded(0):
             first = trunk.build()
