@@ -72,6 +72,16 @@ def test_the_same_seed_writes_the_same_file(tina: Any) -> None:
     assert one != three
 
 
+def test_another_scheduler_samples_another_model(tina: Any) -> None:
+    for out, scheduler in (("one", []), ("two", ["--scheduler", "ddim"]), ("three", ["--scheduler", "ddpm"])):
+        assert tina("ant", "bee", "--steps", "3", "--out", out, *scheduler)[0] == 0
+    one, two, three = (Path(name, "model.safetensors").read_bytes() for name in ("one", "two", "three"))
+    assert GeneratedClassifier.from_pretrained("one").provenance["scheduler"] == "ddim"
+    assert GeneratedClassifier.from_pretrained("three").provenance["scheduler"] == "ddpm"
+    assert one == two
+    assert one != three
+
+
 def test_doubtful_words_are_warned_about(tina: Any) -> None:
     code, _, err = tina("ant", "mystery thing")
     assert code == 0
@@ -107,6 +117,7 @@ def test_task_files(tina: Any) -> None:
         (["ant", ""], 2, "is empty"),
         ([f"class {k}" for k in range(11)], 2, "11 classes were named"),
         (["ant", "bee", "--encoder", "toi"], 2, "Unknown encoder 'toi'"),
+        (["ant", "bee", "--scheduler", "ddimm"], 2, "Did you mean 'ddim'"),
         (["ant", "bee", "--model", "no-such"], 2, "Unknown generator 'no-such'"),
         (["ant", "bee", "--steps", "5000"], 2, "only 1000 timesteps"),
         (["--tasks", "missing.json"], 1, "missing.json"),

@@ -32,6 +32,9 @@ def generate(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed and classes give the same classifier.")] = 0,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Denoising steps.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", help="Another sampler, e.g. ddpm; 'tina list schedulers' names them.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder to write; a classifier there is replaced.")] = Path(
         "classifier"
     ),
@@ -59,7 +62,7 @@ def generate(
     generator = Generator.from_pretrained(model, device=device, encoder=encoder)
     start = time.perf_counter()
     conditions = resolve_tasks(wanted, generator.encoder)
-    models = _generate(generator, conditions, seed, steps)
+    models = _generate(generator, conditions, {"seed": seed, "num_inference_steps": steps, "scheduler": scheduler})
     seconds = time.perf_counter() - start
     folders = _save(models, out, many=tasks is not None)
     result: dict[str, Any] = {
@@ -91,9 +94,8 @@ def _read_tasks(path: Path | None) -> list[list[str]]:
 
 
 def _generate(
-    generator: Generator, conditions: Sequence[Condition], seed: int, steps: int | None
+    generator: Generator, conditions: Sequence[Condition], settings: dict[str, Any]
 ) -> list[GeneratedClassifier]:
-    settings: dict[str, Any] = {"seed": seed, "num_inference_steps": steps}
     if len(conditions) == 1:
         return list(generator(list(conditions), **settings))
     with progress_bar("Generating", len(conditions)) as advance:
