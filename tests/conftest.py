@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import sysconfig
+import venv
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +43,53 @@ def cifar100_path() -> Path:
     path = Path(value)
     assert path.is_file(), f"TINA_TEST_CIFAR100 is set to '{value}', which is no file"
     return path
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A Python environment of its own, with this project's source and the present environment's libraries on its path.
+
+    Editable installs of the present environment are out of sight: a .pth file in a folder that was itself added by one is
+    not read.
+    """
+
+    python: Path
+
+    def run(self, words: Sequence[str | Path], folder: Path, **variables: str) -> str:
+        """What a command prints that has to succeed, run in `folder`, offline; `variables` of the environment besides."""
+        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **variables}
+        environment.pop("PYTHONPATH", None)
+        command = [str(word) for word in words]
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900, check=False
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done.stdout
+
+    def tina(self, words: Sequence[str | Path], folder: Path, **variables: str) -> str:
+        return self.run([self.python, "-m", "tina_framework.cli", *words], folder, **variables)
+
+    def install(self, *what: str | Path) -> None:
+        """Without isolation and index: an isolated build would download its backend."""
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", self.python, "install"]
+        self.run([*pip, "--no-deps", "--no-index", "--no-build-isolation", *what], self.python.parent)
+
+
+@pytest.fixture(scope="session")
+def new_environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Environment]:
+    """Makes an environment of its own."""
+
+    def make() -> Environment:
+        root = tmp_path_factory.mktemp("environment")
+        venv.EnvBuilder(with_pip=False, symlinks=os.name != "nt").create(root)
+        python = root / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+        code = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
+        site = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        paths = f"{Path(__file__).resolve().parent.parent}\n{sysconfig.get_paths()['purelib']}\n"
+        (Path(site) / "libraries.pth").write_text(paths, encoding="utf-8")
+        return Environment(python)
+
+    return make
 
 
 class ToyEncoder:
