@@ -20,8 +20,9 @@ run() { # NAME MODEL ZOO TASKS METHODS ENCODER [OPTION...]
         --methods "$methods" --encoder "$encoder" --out "$out/$name" "$@"
 }
 
-for name in ${NAMES:-cnn3 resnet20-head}; do
-    model=work/$name/generator
+for folder in ${FOLDERS:-cnn3/generator resnet20-head/best}; do
+    name=${folder%%/*}
+    model=work/$folder
     zoo=work/${name%-head}-zoo
     run "$name-10" "$model" "$zoo" tasks-10 tina,common,random-prompt,generic,selection,average,nearest "$table"
     run "$name-5" "$model" "$zoo" tasks-5 tina,selection "$table"
