@@ -1,0 +1,27 @@
+"""What this package adds to tina_framework. Loaded by every command: it imports nothing heavy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tina_framework import hookimpl
+
+if TYPE_CHECKING:
+    import typer
+
+    from tina_framework.hookspecs import Registrar
+
+TINA_API = "1.0"
+
+
+@hookimpl
+def tina_register(registry: Registrar) -> None:
+    # A string is imported when the name is used, and not before.
+    registry.encoders.add("sentence-transformers", "tina_sentence_transformers.encoder:SentenceTransformersEncoder")
+
+
+@hookimpl
+def tina_commands(app: typer.Typer) -> None:
+    from tina_sentence_transformers.command import register
+
+    register(app)

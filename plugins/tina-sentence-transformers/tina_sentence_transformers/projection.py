@@ -1,0 +1,198 @@
+"""A fitted projection on disk: ``config.json`` (names, numbers and hashes only) and ``projection.safetensors``.
+
+Shapes: T templates, L landmarks (1 if linear), F features, D width of the sentence model, E width of the space.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tina_framework.errors import CheckpointError
+from tina_framework.files import check_tensors, read_json, read_safetensors, write_json, write_safetensors
+from tina_sentence_transformers.ridge import Fit, signs
+
+__all__ = ["WEIGHTS", "Confidence", "Header", "Projection", "read_header", "read_projection", "write_projection"]
+
+FORMAT = "tina-sentence-projection"
+FORMAT_VERSION = 1
+WEIGHTS = "projection.safetensors"
+_CONFIG = "config.json"
+_HALF_MAX = 6e4
+# A landmark's own text comes back with similarity 1 but for rounding.
+_SAME = 0.9995
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """A line fitted to rows that the projection had not seen: expected cosine = intercept + length * |shift| + similarity *
+    similarity with the nearest landmark."""
+
+    intercept: float
+    length: float
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Header:
+    """What ``config.json`` says.
+
+    Attributes:
+        model: id of the sentence model, its Hub commit (or None) and its fingerprint.
+        model_dim: D.
+        space, dim, templates: of the vectors.
+        landmarks: L, 0 if it is linear.
+        gamma: of the kernel, 0 if it is linear.
+        confidence: one line a template.
+        record: how it was made and what was measured; nothing depends on it.
+    """
+
+    model: str
+    revision: str | None
+    fingerprint: str
+    model_dim: int
+    space: str
+    dim: int
+    templates: tuple[str, ...]
+    landmarks: int
+    gammas: tuple[float, ...]
+    confidence: tuple[Confidence, ...]
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Projection:
+    """One template's: the fit, the line, and (L,) the cosines that the landmarks' own rows came out with."""
+
+    fit: Fit
+    confidence: Confidence
+    known_L: Floats
+
+    def expected_cosine(self, x_ND: Floats) -> Floats:
+        """(N,) in [0, 1]."""
+        lengths, similarities = signs(self.fit, x_ND)
+        line = self.confidence
+        values = line.intercept + line.length * lengths + line.similarity * similarities
+        if self.fit.gamma:
+            nearest = self.fit.features(x_ND).argmax(axis=1)
+            values = np.where(similarities >= _SAME, self.known_L[nearest], values)
+        result: Floats = np.clip(values, 0.0, 1.0)
+        return result
+
+
+def write_projection(folder: Path, header: Header, parts: Sequence[Projection]) -> None:
+    """Writes both files, each whole or not at all; the configuration, which names the other's hash, last."""
+    tensors = {
+        "origin": np.stack([part.fit.origin_LD for part in parts]),
+        "weight": np.stack([part.fit.weight_FE for part in parts]),
+        "mean": np.stack([part.fit.mean_E for part in parts]),
+        "known": np.stack([part.known_L for part in parts]),
+    }
+    path = folder / WEIGHTS
+    write_safetensors(path, {name: _stored(name, array) for name, array in tensors.items()})
+    value = asdict(header) | {"format": FORMAT, "format_version": FORMAT_VERSION, "sha256": _sha256(path)}
+    write_json(folder / _CONFIG, {key: value[key] for key in ("format", "format_version", "sha256", *asdict(header))})
+
+
+def _stored(name: str, array: Floats) -> torch.Tensor:
+    half = name in ("origin", "weight") and float(np.abs(array).max()) < _HALF_MAX
+    return torch.from_numpy(np.ascontiguousarray(array)).to(torch.float16 if half else torch.float32)
+
+
+def read_header(folder: Path) -> Header:
+    """What ``config.json`` says, checked.
+
+    Raises:
+        CheckpointError: it is missing, of something else, or lacks an entry.
+    """
+    path = folder / _CONFIG
+    if not folder.is_dir():
+        raise CheckpointError(f"'{folder}' is no folder; make one with `tina fit-projection`.")
+    value = read_json(path)
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
+        raise CheckpointError(f"'{path}' does not describe a projection; make one with `tina fit-projection`.")
+    if value.get("format_version") != FORMAT_VERSION:
+        raise CheckpointError(
+            f"'{path}' has format version {value.get('format_version')!r}, and this program reads {FORMAT_VERSION}; "
+            "upgrade tina-sentence-transformers or fit again."
+        )
+    try:
+        header = Header(
+            model=_text(value["model"]),
+            revision=None if value["revision"] is None else _text(value["revision"]),
+            fingerprint=_text(value["fingerprint"]),
+            model_dim=_count(value["model_dim"]),
+            space=_text(value["space"]),
+            dim=_count(value["dim"]),
+            templates=tuple(_text(template) for template in value["templates"]),
+            landmarks=int(value["landmarks"]),
+            gammas=tuple(float(gamma) for gamma in value["gammas"]),
+            confidence=tuple(
+                Confidence(**{key: float(number) for key, number in line.items()}) for line in value["confidence"]
+            ),
+            record=dict(value["record"]),
+        )
+        same = {len(header.templates), len(header.gammas), len(header.confidence)}
+        if len(same) != 1 or not header.templates or any("{}" not in template for template in header.templates):
+            raise ValueError("templates, gammas and confidence do not fit together")
+        if header.landmarks < 0 or any((gamma > 0) != (header.landmarks > 0) for gamma in header.gammas):
+            raise ValueError("landmarks and gammas do not fit together")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"'{path}' lacks an entry or has a wrong one ({type(error).__name__}: {error}); restore it or fit again."
+        ) from error
+    return header
+
+
+def read_projection(folder: Path, header: Header) -> list[Projection]:
+    """The weights, one `Projection` a template.
+
+    Raises:
+        CheckpointError: they are missing, altered or damaged.
+    """
+    path = folder / WEIGHTS
+    tensors = read_safetensors(path)
+    if _sha256(path) != read_json(folder / _CONFIG).get("sha256"):
+        raise CheckpointError(f"'{path}' is not the file that config.json describes; restore it or fit again.")
+    count, rows = len(header.templates), header.landmarks or 1
+    shapes = {
+        "origin": (count, rows, header.model_dim),
+        "weight": (count, header.landmarks or header.model_dim, header.dim),
+        "mean": (count, header.dim),
+        "known": (count, rows),
+    }
+    check_tensors(tensors, shapes, f"'{path}'")
+    arrays = {name: tensor.double().numpy() for name, tensor in tensors.items()}
+    return [
+        Projection(
+            Fit(arrays["origin"][t], header.gammas[t], arrays["weight"][t], arrays["mean"][t]),
+            header.confidence[t],
+            arrays["known"][t],
+        )
+        for t in range(count)
+    ]
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{value!r} is no text")
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or value <= 0:
+        raise ValueError(f"{value!r} is no number above 0")
+    return value
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
