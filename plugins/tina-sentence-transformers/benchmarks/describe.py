@@ -1,0 +1,41 @@
+"""A table for ``tina evaluate --encoder embedding-table:FILE``: for each class name, the vector of its description.
+
+    python benchmarks/describe.py --descriptions descriptions.json --encoder sentence-transformers --out FILE.npz
+
+`descriptions.json` is an object: class name -> sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+from tina_framework.discovery import registries
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--descriptions", type=Path, required=True)
+    parser.add_argument("--encoder", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    texts = {
+        str(name): str(text) for name, text in json.loads(options.descriptions.read_text(encoding="utf-8")).items()
+    }
+    encoder = registries().encoders.create(options.encoder)
+    np.savez(
+        options.out,
+        names=np.array(list(texts)),
+        vectors=encoder.encode_text(list(texts.values())),
+        templates=np.array(["{}"]),
+        space=np.array(encoder.space),
+    )
+    confidence = encoder.text_confidence(list(texts.values()))
+    print(f"{options.encoder}: {len(texts)} descriptions, mean confidence {confidence.mean():.2f}")
+
+
+if __name__ == "__main__":
+    main()
