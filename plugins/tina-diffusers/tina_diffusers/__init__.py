@@ -1,0 +1,1 @@
+"""The samplers of diffusers, by name, for generators of tina_framework."""
