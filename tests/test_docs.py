@@ -113,7 +113,9 @@ def commands_of_plugins() -> set[str]:
     """What the plugins of this repository, and the example of one, add to ``tina``."""
     sources = [*ROOT.glob("plugins/*/tina_*/**/*.py"), *ROOT.glob("examples/third_party_plugin/**/*.py")]
     return {
-        name for path in sources for name in re.findall(r'\bapp\.command\("([a-z-]+)"', path.read_text(encoding="utf-8"))
+        name
+        for path in sources
+        for name in re.findall(r'\bapp\.command\("([a-z-]+)"', path.read_text(encoding="utf-8"))
     }
 
 

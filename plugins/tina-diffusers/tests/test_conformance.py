@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tina_diffusers import samplers
 
+from tina_diffusers import samplers
 from tina_framework.testing import SchedulerTests
 
 # From numpy.array(tensor) in diffusers; nothing of ours.

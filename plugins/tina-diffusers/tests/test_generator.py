@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tina_diffusers import samplers
 from torch import Tensor
 
+from tina_diffusers import samplers
 from tina_framework import Generator, TinaError, list_schedulers
 from tina_framework.cli.__main__ import main
 

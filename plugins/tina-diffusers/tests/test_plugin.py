@@ -10,8 +10,8 @@ from pathlib import Path
 
 import diffusers
 import pytest
-from tina_diffusers import plugin, samplers
 
+from tina_diffusers import plugin, samplers
 from tina_framework import list_schedulers
 from tina_framework.discovery import registries
 from tina_framework.errors import DependencyError

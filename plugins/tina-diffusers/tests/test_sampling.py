@@ -8,10 +8,10 @@ from typing import Any
 import diffusers
 import pytest
 import torch
-from tina_diffusers import samplers
-from tina_diffusers.adapter import DiffusersSampler
 from torch import Tensor
 
+from tina_diffusers import samplers
+from tina_diffusers.adapter import DiffusersSampler
 from tina_framework.discovery import registries
 from tina_framework.errors import ConfigError
 
