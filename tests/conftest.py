@@ -30,7 +30,7 @@ settings.load_profile("tina")
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the caller has set for plugins or the terminal must not change what tests see."""
-    for name in ("TINA_DISABLE_PLUGINS", "TINA_STRICT_PLUGINS", "FORCE_COLOR", "NO_COLOR"):
+    for name in ("TINA_ALLOW_PLUGINS", "TINA_DISABLE_PLUGINS", "TINA_STRICT_PLUGINS", "FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
 
 
