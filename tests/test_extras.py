@@ -10,6 +10,7 @@ import pytest
 
 from tina_framework.errors import DependencyError
 from tina_framework.extras import advice, extra_for, missing_dependency
+from tina_framework.hookspecs import PluginRecord
 from tina_framework.registry import Registry
 
 METADATA = """Metadata-Version: 2.4
@@ -92,7 +93,7 @@ def test_a_name_whose_target_needs_it(site: Path, target: str) -> None:
     [
         ("listen", "Error: 'tina-sounds' needs the module 'sound_files', which is not installed; "
                    "install it: pip install 'tina-sounds[audio]'.\n"),
-        ("look", "Error: This needs the module 'no_extra_brings_this', which is not installed; "
+        ("look", "Error: 'tina-sounds' needs the module 'no_extra_brings_this', which is not installed; "
                  "install it: pip install no-extra-brings-this.\n"),
     ],
 )  # fmt: skip
@@ -106,3 +107,11 @@ def test_an_error_without_a_name_is_told_all_the_same() -> None:
     assert "This needs the module 'gone', which is not installed" in str(
         missing_dependency(ModuleNotFoundError("gone"))
     )
+
+
+def test_a_plugin_that_cannot_even_be_loaded_without_it(site: Path) -> None:
+    record = PluginRecord("sounds", "tina-sounds", "1.0", "tina_sounds.plugin")
+    record.fail(ModuleNotFoundError("No module named 'sound_files'", name="sound_files"))
+    assert record.error == "No module named 'sound_files'; install it: pip install 'tina-sounds[audio]'"
+    record.fail(ModuleNotFoundError("No module named 'tina_sounds.plugin'", name="tina_sounds.plugin"))
+    assert record.error == "No module named 'tina_sounds.plugin'; reinstall it"

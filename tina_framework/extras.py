@@ -53,11 +53,19 @@ def advice(module: str, distribution: str | None) -> str:
 
 
 def missing_dependency(error: ModuleNotFoundError) -> DependencyError:
-    """The same as one sentence, which names the package whose code asked for the module, if one with metadata did."""
+    """The same as one sentence, which names the package whose code asked for the module: one that has an extra for it, else a plugin."""
     module = error.name or str(error)
-    owner = next((d for d in _owners(error) if extra_for(d, module) is not None), None)
+    owners = list(_owners(error))
+    with_extra = (d for d in owners if extra_for(d, module) is not None)
+    owner = next(with_extra, next(filter(_is_plugin, owners), None))
     who = f"'{owner}' needs" if owner is not None else "This needs"
     return DependencyError(f"{who} the module '{module}', which is not installed; {advice(module, owner)}.")
+
+
+def _is_plugin(distribution: str) -> bool:
+    import importlib.metadata
+
+    return any(point.group == "tina_framework" for point in importlib.metadata.distribution(distribution).entry_points)
 
 
 def _owners(error: BaseException) -> Iterator[str]:
@@ -70,4 +78,4 @@ def _owners(error: BaseException) -> Iterator[str]:
         frames.append(str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0])
         trace = trace.tb_next
     for package in reversed(frames):
-        yield from packages.get(package, [])
+        yield from filter(None, packages.get(package, []))  # broken metadata states no name

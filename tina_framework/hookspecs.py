@@ -22,6 +22,7 @@ from typing import Any
 import pluggy
 
 from tina_framework.errors import PluginError
+from tina_framework.extras import advice
 from tina_framework.registry import Registry
 
 __all__ = [
@@ -169,3 +170,6 @@ class PluginRecord:
         self.status = "broken"
         plain = isinstance(error, (PluginError, ImportError))
         self.error = (str(error) if plain else f"{type(error).__name__}: {error}").strip().removesuffix(".")
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            own = re.split("[.:]", self.target)[0] == error.name.partition(".")[0]
+            self.error += "; reinstall it" if own else f"; {advice(error.name, self.distribution)}"

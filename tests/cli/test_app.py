@@ -135,7 +135,10 @@ def test_a_plugin_file_registers_before_the_command_runs(capsys: pytest.CaptureF
 def test_a_broken_plugin_file_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text("import not_there_at_all")
     code, _, err = run(capsys, "--plugin", str(tmp_path / "bad.py"), "plugins", "list")
-    assert (code, err) == (1, "Error: Plugin 'bad.py' failed to load: No module named 'not_there_at_all'.\n")
+    assert (code, err) == (
+        1,
+        "Error: Plugin 'bad.py' failed to load: No module named 'not_there_at_all'; install it: pip install not-there-at-all.\n",
+    )
     code, _, err = run(capsys, "--plugin", "nowhere.py", "plugins", "list")
     assert (code, err) == (
         2,

@@ -63,7 +63,7 @@ def test_broken_and_disabled_plugins_are_listed_with_the_reason(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("TINA_DISABLE_PLUGINS", "fake-blocked")
     out = listing(capsys)
-    assert "Plugin 'fake-broken' (fake_broken) is broken: No module named 'not_there_at_all'." in out
+    assert "Plugin 'fake-broken' (fake_broken) is broken: No module named 'not_there_at_all'; install it:" in out
     health = {line.split()[0]: line.split()[3] for line in out.splitlines() if line.startswith(("fake_", "builtins"))}
     assert health == {"builtins": "ok", "fake_broken": "broken", "fake_blocked": "disabled"}
 
