@@ -61,7 +61,7 @@ def test_without_diffusers_one_sentence_says_what_to_install(
     for module in ("tina_diffusers.samplers", "tina_diffusers.adapter"):
         monkeypatch.delitem(sys.modules, module)
     for name in targets:
-        with pytest.raises(DependencyError, match=f"Scheduler '{name}' .* needs the package 'diffusers'") as caught:
+        with pytest.raises(DependencyError, match=f"Scheduler '{name}' .* needs the module 'diffusers'") as caught:
             registries().schedulers.create(name)
         assert "\n" not in str(caught.value)
 

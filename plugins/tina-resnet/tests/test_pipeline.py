@@ -40,7 +40,7 @@ def test_zoo_training_generation(architecture: str, parameters: int, tmp_path: P
     assert sum(tensor.numel() for tensor in weights.values()) == parameters
     recorded = json.loads((tmp_path / "mine" / "config.json").read_text())
     assert (recorded.get("trunk", {}).get("name") == "resnet20-cifar100") == (architecture == "resnet20-head")
-    tina("zoo", "tasks", "--dataset", "shapes:8", "--out", "tasks.json", "--num-tasks", "2", "--classes", "3")
+    tina("zoo", "tasks", "--dataset", "shapes:8", "tasks.json", "--num-tasks", "2", "--classes", "3")
     evaluated = tina("evaluate", "--model", "run/generator", "--dataset", "shapes:8", "--tasks", "tasks.json",
                      "--split", "validation", "--methods", "tina,selection", "--out", "results")  # fmt: skip
     assert "selection" in evaluated
