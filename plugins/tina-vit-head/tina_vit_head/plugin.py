@@ -1,0 +1,18 @@
+"""What this package adds to tina_framework. Loaded by every command: it imports nothing heavy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tina_framework import hookimpl
+
+if TYPE_CHECKING:
+    from tina_framework.hookspecs import Registrar
+
+TINA_API = "1.1"
+
+
+@hookimpl
+def tina_register(registry: Registrar) -> None:
+    # A string is imported when the name is used, and not before.
+    registry.architectures.add("vit-head", "tina_vit_head.architecture:vit_head")
