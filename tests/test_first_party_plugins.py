@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -67,3 +71,23 @@ def test_a_plugin_sees_public_names_alone(plugin: Path) -> None:
         for name in imported(path):
             room = name.partition(".")[2].partition(".")[0]
             assert room in ("", *PUBLIC), f"{path.relative_to(ROOT)} imports {name}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.name)
+def test_a_plugin_builds_alone_and_its_wheel_is_whole(plugin: Path, tmp_path: Path) -> None:
+    # A copy: building leaves folders behind.
+    source = shutil.copytree(
+        plugin, tmp_path / "source", ignore=shutil.ignore_patterns("*.egg-info", "build", "__pycache__")
+    )
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(source)]
+    done = subprocess.run(build, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        assert f"Name: {plugin.name}" in archive.read(metadata).decode()
+    home = package(plugin)
+    ours = {path.relative_to(plugin).as_posix() for path in home.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    assert held == ours, "code, types, and data the package needs; no tests, nothing else"
