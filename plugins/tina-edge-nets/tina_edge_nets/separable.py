@@ -22,14 +22,18 @@ class _Separable(nn.Module):
         self.norm = nn.GroupNorm(8, outside)
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden: Tensor = self.norm(self.mix(self.depth(x)))
+        # On a CPU with bfloat16 instructions a training step is faster with this convolution in full precision.
+        with torch.autocast(x.device.type, enabled=False):
+            alone: Tensor = self.depth(x.to(self.depth.weight.dtype))
+        hidden: Tensor = self.norm(self.mix(alone))
         return F.relu(hidden)
 
 
 class SeparableCNN(nn.Module):
     """conv 3→24 (3x3, stride 2) → ReLU → separable 24→48 (stride 2) → separable 48→64 → separable 64→64 → mean → linear 64→K.
 
-    10,544 + 65 K parameters. Input (N, 3, 32, 32) in [-1, 1], output (N, K).
+    10,544 + 65 K parameters. Input (N, 3, 32, 32) in [-1, 1], output (N, K). Without the normalisation it does not begin to
+    learn at the zoo's learning rate of 0.1.
     """
 
     def __init__(self, num_classes: int) -> None:
