@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from tina_edge_nets.cnn_3layer import cnn_3layer
 from tina_edge_nets.mlp import edge_mlp
@@ -50,20 +52,55 @@ def test_they_are_found() -> None:
 def test_sizes(architecture: TargetArchitecture) -> None:
     shared, per_class = SIZES[architecture]
     spec = ParameterSpec(architecture)
-    for count in (2, 5, 10):
+    for count in range(2, 11):
         assert spec.num_parameters(count) == shared + count * per_class < 20_000
+
+
+def test_sizes_at_ten_classes() -> None:
+    sizes = {a.name: ParameterSpec(a).num_parameters(10) for a in SIZES}
+    assert sizes == {"cnn-3layer": 14_586, "cnn-separable": 11_194, "edge-mlp": 19_498}
+
+
+def answers(network: nn.Module, images: Tensor, bfloat16: bool) -> Tensor:
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
+        logits: Tensor = network(images)
+    return logits
 
 
 @NETWORKS
 def test_in_bfloat16_the_answer_is_the_same_up_to_rounding(architecture: TargetArchitecture) -> None:
     torch.manual_seed(0)
-    network, images = architecture.build(5), torch.rand(8, 3, 32, 32) * 2 - 1
-    with torch.no_grad():
-        plain = network(images)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            rounded = network(images)
+    network, images = architecture.build(5), torch.rand(32, 3, 32, 32) * 2 - 1
+    plain, rounded = answers(network, images, False), answers(network, images, True)
     assert rounded.dtype == torch.float32
-    assert float((rounded - plain).abs().max()) < 0.05
+    # Measured by what tells pictures apart: that is far smaller than the logits, which are mostly bias in a fresh network.
+    assert (rounded - plain).norm() < 0.05 * (plain - plain.mean(0)).norm()
+
+
+@NETWORKS
+def test_in_bfloat16_a_shift_common_to_all_logits_hides_nothing(architecture: TargetArchitecture) -> None:
+    torch.manual_seed(0)
+    network, images = architecture.build(5), torch.rand(32, 3, 32, 32) * 2 - 1
+    before = answers(network, images, True)
+    with torch.no_grad():
+        network.get_parameter("fc.bias").add_(300.0)  # in bfloat16 the next number is 302
+    assert torch.allclose(answers(network, images, True) - 300.0, before, atol=1e-4)
+
+
+def test_the_hooks_import_nothing_heavy() -> None:
+    code = "import sys, tina_edge_nets.plugin; print(sorted({'torch', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@NETWORKS
+def test_the_readme_gives_the_counts_that_the_benchmark_prints(architecture: TargetArchitecture) -> None:
+    folder = Path(__file__).resolve().parent.parent
+    multiply_adds = runpy.run_path(str(folder / "benchmarks" / "speed.py"))["multiply_adds"]
+    with torch.inference_mode():
+        counted = multiply_adds(architecture.build(10), torch.zeros(1, 3, 32, 32))
+    row = f"| `{architecture.name}` | {ParameterSpec(architecture).num_parameters(10):,} | {counted:,} |"
+    assert row in (folder / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
