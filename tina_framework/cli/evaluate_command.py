@@ -56,6 +56,9 @@ def evaluate(
     fine_tune_tasks: Annotated[
         int | None, typer.Option("--fine-tune-tasks", min=1, help="Fine-tune on that many tasks of each split only.")
     ] = None,
+    novelty: Annotated[
+        bool, typer.Option("--novelty/--no-novelty", help="Compare generated networks with those of the zoo, too.")
+    ] = True,
     record: Annotated[
         bool, typer.Option("--record", help="Write the accuracy of 'tina' into the model folder's config and card.")
     ] = False,
@@ -71,7 +74,7 @@ def evaluate(
     from tina_framework.cli.output import console, print_error, print_json, print_table, progress_bar
     from tina_framework.evaluation.methods import DEFAULT_METHODS, parse_methods
     from tina_framework.evaluation.record import check_recordable, record_accuracy
-    from tina_framework.evaluation.report import SHORT_COLUMNS, short_tables
+    from tina_framework.evaluation.report import SHORT_COLUMNS, novelty_sentence, short_tables
     from tina_framework.evaluation.results import check_output, write_results
     from tina_framework.evaluation.run import Request
     from tina_framework.evaluation.run import evaluate as run
@@ -95,6 +98,7 @@ def evaluate(
         "--device": device,
         "--seed": seed,
         "--record": record,
+        "--no-novelty": not novelty,
     }
     request = Request(
         model=model,
@@ -109,6 +113,7 @@ def evaluate(
         device=device,
         seed=seed,
         command=_command(options),
+        novelty=novelty,
     )
     results = run(request, progress_bar)
     write_results(out, results)
@@ -123,6 +128,8 @@ def evaluate(
             console.print()
         for line in _notes(summary):
             print_error(line)
+        if "novelty" in summary:
+            console.print(novelty_sentence(summary["novelty"]), markup=False)
         console.print("± is half of the 95 % interval over tasks; differences are paired, in percentage points.")
         console.print(f"Written to {out}: results.json, results.md, tasks.json.", markup=False, soft_wrap=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["COLUMNS", "SHORT_COLUMNS", "markdown", "short_tables", "table"]
+__all__ = ["COLUMNS", "SHORT_COLUMNS", "markdown", "novelty_sentence", "short_tables", "table"]
 
 COLUMNS = (
     "split",
@@ -123,6 +123,8 @@ def markdown(summary: Mapping[str, Any]) -> str:
             for e in others
         ]
         lines += ["## Against other bases", "", *_table(rows, columns), ""]
+    if "novelty" in summary:
+        lines += ["## Novelty", "", *_novelty(summary["novelty"]), ""]
     if summary["skipped"]:
         lines += ["## Not run", ""]
         lines += [f"- {_where(entry)}: {_plain(entry['reason'])}" for entry in summary["skipped"]]
@@ -132,6 +134,34 @@ def markdown(summary: Mapping[str, Any]) -> str:
         lines += ["## Warnings", "", *(f"- {_plain(text)}" for text in setup["warnings"]), ""]
     lines += ["## Setup", "", *_setup(setup)]
     return "\n".join(lines) + "\n"
+
+
+def novelty_sentence(novelty: Mapping[str, Any]) -> str:
+    """The verdict, or why there is none."""
+    return str(novelty["verdict"]) if "verdict" in novelty else f"Novelty was not measured: {novelty['reason']}."
+
+
+def _novelty(novelty: Mapping[str, Any]) -> list[str]:
+    lines = [_plain(novelty_sentence(novelty))]
+    if "verdict" not in novelty:
+        return lines
+    rows = [
+        ("generated network to the nearest p-Model, median", f"{novelty['to_nearest']:.2f}"),
+        ("p-Model to the nearest other p-Model, median", f"{novelty['between_models']:.2f}"),
+        ("generated network to the base, median", f"{novelty['to_base']:.2f}"),
+        ("between networks generated for two tasks, mean", f"{novelty['over_tasks']:.2f}"),
+        ("between two p-Models, mean", f"{novelty['models_over_tasks']:.2f}"),
+        ("between seeds, same task, mean", f"{novelty['over_seeds']:.3f}"),
+    ]
+    for name, text in (("nearest", "the most similar task's p-Model"), ("selection", "selection")):
+        value = novelty[f"errors_{name}"]
+        rows.append((f"mistakes shared with {text}, intersection over union", "–" if value is None else f"{value:.2f}"))
+    table = [f"| {what} | {value} |" for what, value in rows]
+    note = (
+        f"{novelty['tasks']} tasks, {novelty['models']} p-Models. Distances are over the tensors that all classes share, in units of the "
+        "p-Models' own distance from the base."
+    )
+    return [*lines, "", "| what | |", "|---|---|", *table, "", note]
 
 
 def _where(entry: Mapping[str, Any]) -> str:

@@ -29,7 +29,7 @@ class Results:
     """What is written.
 
     Attributes:
-        summary: the contents of ``results.json``: rows, paired differences, skipped methods, setup.
+        summary: the contents of ``results.json``: rows, paired differences, skipped methods, novelty, setup.
         tasks: the contents of ``tasks.json``: every task with the accuracy under each method.
     """
 
@@ -37,7 +37,12 @@ class Results:
     tasks: dict[str, Any]
 
 
-def assemble(tasks: Sequence[Task], results: Sequence[MethodResult], setup: Mapping[str, Any]) -> Results:
+def assemble(
+    tasks: Sequence[Task],
+    results: Sequence[MethodResult],
+    setup: Mapping[str, Any],
+    novelty: Mapping[str, Any] | None = None,
+) -> Results:
     """Rows and paired differences of all methods, split by split; where a split mixes class counts, for each besides."""
     rows, differences = [], []
     for split, count, members in _groups(tasks):
@@ -59,6 +64,7 @@ def assemble(tasks: Sequence[Task], results: Sequence[MethodResult], setup: Mapp
         "rows": rows,
         "paired": differences,
         "skipped": skipped,
+        **({} if novelty is None else {"novelty": dict(novelty)}),
         "setup": dict(setup) | {"methods": {r.label: r.description for r in results if r.description}},
     }
     return Results(summary, {"tasks": [_task_entry(i, task, results) for i, task in enumerate(tasks)]})

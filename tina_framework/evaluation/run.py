@@ -16,6 +16,7 @@ from tina_framework.evaluation.context import Context, GenericModel
 from tina_framework.evaluation.environment import busy_warning, describe_machine, now
 from tina_framework.evaluation.harness import Progress, run_methods, silent
 from tina_framework.evaluation.methods import MethodSpec, default_methods
+from tina_framework.evaluation.novelty import measure
 from tina_framework.evaluation.results import Results, assemble
 from tina_framework.evaluation.scoring import Scorer
 from tina_framework.evaluation.sources import find_zoo, open_zoo, portable, recorded
@@ -25,7 +26,7 @@ from tina_framework.generation.folder import find_folder
 from tina_framework.generator import Generator
 from tina_framework.zoo.images import ImageBank
 from tina_framework.zoo.store import Zoo
-from tina_framework.zoo.tasks import LeakageReport, check_leakage, load_task_file
+from tina_framework.zoo.tasks import LeakageReport, Task, check_leakage, load_task_file
 
 if TYPE_CHECKING:
     from tina_framework.interfaces.dataset import Dataset
@@ -50,6 +51,7 @@ class Request:
         device: ``auto``, ``cpu``, ``cuda``, ...
         seed: of generation.
         command: how it was asked for, for the record.
+        novelty: compare generated networks with the zoo's, too, if *tina* is among the methods.
     """
 
     model: str
@@ -64,6 +66,7 @@ class Request:
     device: str = "auto"
     seed: int = 0
     command: str = ""
+    novelty: bool = True
 
 
 def evaluate(request: Request, progress: Progress = silent) -> Results:
@@ -100,7 +103,20 @@ def evaluate(request: Request, progress: Progress = silent) -> Results:
     if all(task is None for result in results for task in result.tasks):
         reasons = "; ".join(f"{result.label}: {result.skipped[0][1]}" for result in results)
         raise TinaError(f"No method could run, so nothing was written. {reasons}")
-    return assemble(report.tasks, results, _setup(request, context, report, folder, busy))
+    generated = any(spec.name == "tina" for spec in specs)
+    novelty = _novelty(context, report.tasks, scorer, progress) if request.novelty and generated else None
+    return assemble(report.tasks, results, _setup(request, context, report, folder, busy), novelty)
+
+
+def _novelty(context: Context, tasks: Sequence[Task], scorer: Scorer, progress: Progress) -> dict[str, Any]:
+    """The comparison with the zoo, or why there is none."""
+    with progress("novelty", 1) as advance:
+        try:
+            found = measure(context, tasks, scorer).to_json()
+        except TinaError as error:
+            found = {"reason": str(error)}
+        advance(1)
+    return found
 
 
 def _context(request: Request, generator: Generator, dataset: Dataset) -> Context:

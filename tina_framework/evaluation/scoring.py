@@ -71,6 +71,10 @@ class Scorer:
             DataError: see `check`.
             TinaError: the network's parameters are not all finite.
         """
+        return float(self.correct(network, classes).double().mean())
+
+    def correct(self, network: Network, classes: Sequence[str]) -> Tensor:
+        """(M,) bool: for which of the task's images that is so; raises as `accuracy`."""
         rows, slots = self._images_of(tuple(classes))
         if len(network.outputs) == len(classes):
             chosen = self._choose(network, self.bank.images[rows])
@@ -79,7 +83,7 @@ class Scorer:
         # Output number of each of the task's classes; -1 (never chosen) where the network has no such output.
         place = {name: i for i, name in enumerate(network.outputs)}
         wanted = torch.tensor([place.get(name, -1) for name in classes], device=slots.device)
-        return float((chosen == wanted[slots]).double().mean())
+        return chosen == wanted[slots]
 
     def _images_of(self, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
         if classes not in self._rows:

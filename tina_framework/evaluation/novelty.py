@@ -1,0 +1,187 @@
+"""Is what is generated new? Distances to the networks a generator was trained on, shared mistakes, and spread over seeds.
+
+Generators of weights tend to reproduce training networks, or to give the same network whatever they are asked (Zeng et al.,
+*Generative Modeling of Weights: Generalization or Memorization?*, arXiv 2506.07998). The accuracy of a memorised network says nothing.
+
+Distances are root mean squares over the shared tensors (those without a class axis: class rows belong to other classes in every task)
+of standardised differences, so that 1 is how far the zoo's p-Models lie from the network that generation starts from.
+Shapes: G generated networks, M p-Models, S elements of shared tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from tina_framework.evaluation.method import MethodUnavailable
+from tina_framework.evaluation.methods.nearest import Nearest
+from tina_framework.evaluation.methods.selection import Selection
+from tina_framework.evaluation.scoring import Network
+from tina_framework.prompts.resolve import resolve_tasks
+
+if TYPE_CHECKING:
+    from tina_framework.evaluation.context import Context
+    from tina_framework.evaluation.scoring import Scorer
+    from tina_framework.zoo.tasks import Task
+
+__all__ = ["Novelty", "measure", "nearest_distances", "overlap", "verdict"]
+
+TASKS = 50
+MODELS = 400
+SEEDS = 3
+
+COPY = 0.5
+"""Below this share of the distance from p-Model to nearest other p-Model, a network is called a likely copy. One that is the noise-free mean
+of what a p-Model varies around lies at about 0.7 of it: the p-Model's noise alone, against that of two."""
+
+SAME = 0.1
+"""Below this share of the distance between p-Models of different tasks, generated networks are said hardly to depend on the task."""
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """What was found; distances in units of the p-Models' own distance from the base.
+
+    Attributes:
+        tasks, models: how many generated networks and p-Models were compared.
+        to_base: median distance of generated networks from the network that generation starts from.
+        to_nearest: median distance of a generated network to the nearest p-Model.
+        between_models: median distance of a p-Model to the nearest other p-Model.
+        over_tasks: mean distance of two networks generated for different tasks.
+        models_over_tasks: the same of two p-Models.
+        over_seeds: mean distance of two networks generated for the same task from different seeds.
+        errors_nearest: intersection over union of the mistakes with those of the most similar training task's p-Model; None
+            where it cannot be had.
+        errors_selection: the same with *selection*.
+    """
+
+    tasks: int
+    models: int
+    to_base: float
+    to_nearest: float
+    between_models: float
+    over_tasks: float
+    models_over_tasks: float
+    over_seeds: float
+    errors_nearest: float | None
+    errors_selection: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        rounded = {key: round(v, 4) if isinstance(v, float) else v for key, v in vars(self).items()}
+        return rounded | {"verdict": verdict(self)}
+
+
+def verdict(found: Novelty) -> str:
+    """One plain sentence."""
+    near, spread = found.to_nearest / found.between_models, found.over_tasks / found.models_over_tasks
+    if near < COPY:
+        return (
+            f"Likely copies: a generated network lies at {near:.2f} of the distance that a p-Model keeps from its nearest "
+            "neighbour."
+        )
+    if spread < SAME:
+        return (
+            f"Hardly personal: networks for different tasks differ by {spread:.2f} of what p-Models of different tasks do, in "
+            "the tensors that all classes share."
+        )
+    return (
+        f"No copies: the nearest p-Model is {near:.2f} times as far as p-Models are from one another, and networks for different "
+        f"tasks differ by {spread:.2f} of what p-Models do."
+    )
+
+
+def nearest_distances(one_GS: Tensor, other_MS: Tensor | None = None) -> Tensor:
+    """(G,) distance of each row to the nearest row of `other_MS`, or to the nearest other row of its own."""
+    if other_MS is not None:
+        return _distances(one_GS, other_MS).amin(dim=1)
+    between = _distances(one_GS, one_GS)
+    between.fill_diagonal_(float("inf"))
+    return between.amin(dim=1)
+
+
+def _distances(one_GS: Tensor, other_MS: Tensor) -> Tensor:
+    # Not by way of a matrix product, which loses small distances between large vectors.
+    exact = torch.cdist(one_GS.double(), other_MS.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    scaled: Tensor = exact / one_GS.shape[1] ** 0.5
+    return scaled
+
+
+def _mean_distance(rows_GS: Tensor) -> float:
+    """Between two different rows."""
+    count = len(rows_GS)
+    return float(_distances(rows_GS, rows_GS).sum()) / (count * (count - 1))
+
+
+def overlap(one: Tensor, other: Tensor) -> float:
+    """Intersection over union of two sets of mistakes, (M,) bool each; 0 where neither made one."""
+    union = int((one | other).sum())
+    return int((one & other).sum()) / union if union else 0.0
+
+
+def measure(context: Context, tasks: Sequence[Task], scorer: Scorer) -> Novelty:
+    """Compares networks generated for up to 50 of the tasks with up to 400 p-Models.
+
+    Args:
+        context: generator, zoo, encoder, seed.
+        tasks: evenly picked from; those of the class count that most of them have.
+        scorer: for mistakes.
+
+    Raises:
+        MethodUnavailable: there is no zoo, too little in it, or nothing but class rows in a network.
+        TinaError: the tasks cannot be generated.
+    """
+    spec, zoo = context.spec, context.need_zoo()
+    shared = [name for name, axis in spec.class_axes.items() if axis is None]
+    if not shared:
+        raise MethodUnavailable(
+            f"networks of '{spec.architecture.name}' have class rows alone, and no two tasks share a class's row"
+        )
+    counts = [len(task.classes) for task in tasks]
+    count = max(sorted(set(counts), reverse=True), key=counts.count)
+    fitting = [task for task in tasks if len(task.classes) == count]
+    chosen = [fitting[i * len(fitting) // min(TASKS, len(fitting))] for i in range(min(TASKS, len(fitting)))]
+    entries = zoo.entries[:: max(1, len(zoo.entries) // MODELS)][:MODELS]
+    if len(chosen) < 2 or len(entries) < 2:
+        raise MethodUnavailable(f"{len(chosen)} tasks and {len(entries)} p-Models are too few to compare")
+
+    def standardised(flat: Tensor, classes: int) -> Tensor:
+        normalized = spec.unflatten(context.generator.normalizer.normalize(flat.cpu().float(), classes), classes)
+        return torch.cat([normalized[name].flatten() for name in shared])
+
+    conditions = resolve_tasks([task.classes for task in chosen], context.encoder, context.template)
+    seeds = [context.seed + i for i in range(SEEDS)]
+    flats = [context.generator.generate_parameters(conditions, seed=seed) for seed in seeds]
+    generated = torch.stack([torch.stack([standardised(flat, count) for flat in drawn]) for drawn in flats])
+    models = torch.stack([standardised(zoo.flat(entry.id), len(entry.classes)) for entry in entries])
+    networks = [Network(flat, task.classes) for flat, task in zip(flats[0], chosen, strict=True)]
+    return Novelty(
+        tasks=len(chosen),
+        models=len(entries),
+        to_base=float(generated[0].double().square().mean(dim=1).sqrt().median()),
+        to_nearest=float(nearest_distances(generated[0], models).median()),
+        between_models=float(nearest_distances(models).median()),
+        over_tasks=_mean_distance(generated[0]),
+        models_over_tasks=_mean_distance(models),
+        over_seeds=sum(_mean_distance(generated[:, i]) for i in range(len(chosen))) / len(chosen),
+        errors_nearest=_shared_mistakes(Nearest(context), networks, chosen, scorer),
+        errors_selection=_shared_mistakes(Selection(context), networks, chosen, scorer),
+    )
+
+
+def _shared_mistakes(
+    method: Nearest | Selection, networks: Sequence[Network], tasks: Sequence[Task], scorer: Scorer
+) -> float | None:
+    """Mean overlap of mistakes with another method's networks; None if it has none."""
+    try:
+        method.prepare(tasks)
+    except MethodUnavailable:
+        return None
+    found = []
+    for network, task, answer in zip(networks, tasks, method.parameters(tasks), strict=True):
+        if isinstance(answer, Network):
+            found.append(overlap(~scorer.correct(network, task.classes), ~scorer.correct(answer, task.classes)))
+    return sum(found) / len(found) if found else None
