@@ -4,6 +4,7 @@ import builtins
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -336,3 +337,20 @@ def test_describing_an_encoder_loads_no_model(monkeypatch: pytest.MonkeyPatch, p
 
     monkeypatch.setattr(builtins, "__import__", guarded)
     assert SentenceTransformersEncoder(projection_folder).dim == 8
+
+
+def test_a_text_is_read_once_for_vector_and_confidence(
+    monkeypatch: pytest.MonkeyPatch, projection_folder: Path
+) -> None:
+    read: list[str] = []
+    embed = SentenceModel.embed
+
+    def counting(self: SentenceModel, texts: Sequence[str], batch: int = 1) -> Any:
+        read.extend(texts)
+        return embed(self, texts, batch)
+
+    monkeypatch.setattr(SentenceModel, "embed", counting)
+    encoder = SentenceTransformersEncoder(projection_folder)
+    encoder.encode_text(["red cat", "old bus", "red cat"])
+    encoder.text_confidence(["red cat", "old bus"])
+    assert read == ["red cat", "old bus"]

@@ -42,6 +42,7 @@ class SentenceTransformersEncoder:
         self._folder = _shipped() if folder is None else Path(folder).expanduser()
         self._header = read_header(self._folder)
         self.dim, self.space, self.templates = self._header.dim, self._header.space, self._header.templates
+        self._last: dict[str, npt.NDArray[np.float64]] = {}
 
     def encode_text(self, texts: Sequence[str], template: int = 0) -> Vectors:
         """(N, E): the expected vectors, so that a text of unclear meaning comes close to the mean of all names.
@@ -81,7 +82,10 @@ class SentenceTransformersEncoder:
         if not texts:
             return self._parts[template], []
         prompts = [self.templates[template].replace("{}", text) for text in texts]
-        return self._parts[template], [self._model.embed([prompt]) for prompt in prompts]
+        # A prompt is asked for its vector and then for its confidence: the sentence vectors of one call are kept for the next.
+        known = self._last
+        self._last = {p: known[p] if p in known else self._model.embed([p]) for p in dict.fromkeys(prompts)}
+        return self._parts[template], [self._last[prompt] for prompt in prompts]
 
     @cached_property
     def _parts(self) -> list[Projection]:
