@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["COLUMNS", "SHORT_COLUMNS", "markdown", "novelty_sentence", "short_tables", "table"]
+__all__ = ["COLUMNS", "SHORT_COLUMNS", "diagnosis_table", "markdown", "novelty_sentence", "short_tables", "table"]
 
 COLUMNS = (
     "split",
@@ -162,6 +162,18 @@ def _novelty(novelty: Mapping[str, Any]) -> list[str]:
         "p-Models' own distance from the base."
     )
     return [*lines, "", "| what | |", "|---|---|", *table, "", note]
+
+
+def diagnosis_table(diagnosis: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One line a stage; accuracies in percent, differences from the p-Models in percentage points."""
+    return [
+        {
+            "stage": row["stage"],
+            "accuracy %": _with_half(row["accuracy"], ".1f"),
+            "vs p-model": _with_half(row["minus_p_model"], "+.2f") if "minus_p_model" in row else None,
+        }
+        for row in diagnosis["stages"]
+    ]
 
 
 def _where(entry: Mapping[str, Any]) -> str:

@@ -31,7 +31,7 @@ from tina_framework.zoo.tasks import LeakageReport, Task, check_leakage, load_ta
 if TYPE_CHECKING:
     from tina_framework.interfaces.dataset import Dataset
 
-__all__ = ["Request", "config_sha256", "evaluate"]
+__all__ = ["Request", "config_sha256", "evaluate", "open_context"]
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,7 @@ def evaluate(request: Request, progress: Progress = silent) -> Results:
     dataset: Dataset = registries().datasets.create(request.dataset)
     task_file = load_task_file(request.tasks, class_names=dataset.class_names)
     folder = find_folder(request.model)
-    generator = Generator.from_pretrained(folder, device=request.device, encoder=request.encoder)
-    if not Path(request.model).is_dir():
-        generator.name = request.model  # a Hub id is told better by its name than by the folder it was fetched to
-    if request.encoder is not None and not 0 <= request.template < len(generator.encoder.templates):
-        raise PromptError(
-            f"Template number {request.template} does not exist: encoder '{request.encoder}' has "
-            f"{len(generator.encoder.templates)}, counted from 0."
-        )
+    generator = _generator(request, folder)
     context = _context(request, generator, dataset)
     report = check_leakage(
         task_file.tasks,
@@ -106,6 +99,30 @@ def evaluate(request: Request, progress: Progress = silent) -> Results:
     generated = any(spec.name == "tina" for spec in specs)
     novelty = _novelty(context, report.tasks, scorer, progress) if request.novelty and generated else None
     return assemble(report.tasks, results, _setup(request, context, report, folder, busy), novelty)
+
+
+def open_context(request: Request) -> tuple[Context, Scorer]:
+    """What `request` names, loaded, without running anything; its tasks and methods do not matter.
+
+    Raises:
+        TinaError: something cannot be loaded.
+    """
+    dataset: Dataset = registries().datasets.create(request.dataset)
+    generator = _generator(request, find_folder(request.model))
+    bank = ImageBank(dataset, request.image_split, generator.spec, generator.device)
+    return _context(request, generator, dataset), Scorer(generator.spec, bank)
+
+
+def _generator(request: Request, folder: Path) -> Generator:
+    generator = Generator.from_pretrained(folder, device=request.device, encoder=request.encoder)
+    if not Path(request.model).is_dir():
+        generator.name = request.model  # a Hub id is told better by its name than by the folder it was fetched to
+    if request.encoder is not None and not 0 <= request.template < len(generator.encoder.templates):
+        raise PromptError(
+            f"Template number {request.template} does not exist: encoder '{request.encoder}' has "
+            f"{len(generator.encoder.templates)}, counted from 0."
+        )
+    return generator
 
 
 def _novelty(context: Context, tasks: Sequence[Task], scorer: Scorer, progress: Progress) -> dict[str, Any]:

@@ -1,0 +1,69 @@
+"""``tina diagnose``: which stage of a generator breaks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tina_framework.cli.evaluate_command import ImageSplit
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("diagnose")(diagnose)
+
+
+def diagnose(
+    model: Annotated[str, typer.Option("--model", help="Bundled name, folder or Hub id of a generator.")],
+    dataset: Annotated[str, typer.Option("--dataset", help="Data set, e.g. arrays:FILE.npz, cifar100, shapes.")],
+    zoo: Annotated[
+        Path | None,
+        typer.Option("--zoo", help="Folder of the zoo; by default the one the model names, if it is bundled."),
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option("--encoder", help="What reads the class names; by default the model's own encoder.")
+    ] = None,
+    num_tasks: Annotated[int, typer.Option("--num-tasks", min=1, help="How many p-Models to take through.")] = 20,
+    split: Annotated[ImageSplit, typer.Option("--split", help="Images to measure on.")] = ImageSplit.validation,
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda, mps or auto.")] = "auto",
+    seed: Annotated[int, typer.Option("--seed", help="Seed of noise and generation.")] = 0,
+    json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON instead of a table.")] = False,
+) -> None:
+    """Take p-Models through tokens, noise, denoiser and sampling, and say where accuracy is lost.
+
+    docs/evaluation.md explains the stages.
+    """
+    from tina_framework.cli.output import console, print_json, print_table, progress_bar
+    from tina_framework.evaluation.diagnose import diagnose as run
+    from tina_framework.evaluation.report import diagnosis_table
+    from tina_framework.evaluation.run import Request, open_context
+
+    request = Request(
+        model=model,
+        dataset=dataset,
+        tasks=Path(),
+        zoo=zoo,
+        encoder=encoder,
+        image_split=split.value,
+        device=device,
+        seed=seed,
+    )
+    context, scorer = open_context(request)
+    with progress_bar("p-Models", num_tasks) as advance:
+        seen = 0
+
+        def on_progress(done: int, total: int) -> None:
+            nonlocal seen
+            advance(done - seen)
+            seen = done
+
+        found = run(context, scorer, num_tasks=num_tasks, on_progress=on_progress).to_json()
+    if json_:
+        print_json(found)
+        return
+    rows = diagnosis_table(found)
+    print_table(rows, tuple(rows[0]), title=f"{found['num_tasks']} p-Models, {split.value} images")
+    console.print(found["verdict"], markup=False)

@@ -1,0 +1,225 @@
+"""Which stage breaks? The way from a p-Model through tokens, noise and denoiser to sampling, each stage with its accuracy.
+
+A generator that gives bad networks may have a layout that loses parameters, a denoiser that learnt nothing, or a sampler that spoils
+what the denoiser knows. Every stage here starts from the zoo's own p-Models, so that the first one whose accuracy drops is the
+one to look at.
+Shapes: N parameters, P tokens, D token width, K classes, T timesteps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from tina_framework.denoiser.preconditioning import model_input
+from tina_framework.discovery import registries
+from tina_framework.evaluation.method import MethodUnavailable
+from tina_framework.evaluation.scoring import Network, Scorer
+from tina_framework.evaluation.statistics import paired, summarize
+from tina_framework.generation.sampling import NOISE_PROCESS
+from tina_framework.prompts.resolve import fold, resolve_names
+
+if TYPE_CHECKING:
+    from tina_framework.evaluation.context import Context
+    from tina_framework.zoo.store import ZooEntry
+
+__all__ = ["Diagnosis", "Stage", "diagnose", "verdict"]
+
+LOSS = 0.01
+"""A stage is said to break where it costs more than this on average (a fraction of 1)."""
+
+LITTLE_NOISE = 0.25
+"""Share of the timesteps, from 0, in which a denoiser still sees most of the p-Model and ought to give it back."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: its name and one accuracy (a fraction of 1) a task."""
+
+    name: str
+    accuracies: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All stages over the same tasks.
+
+    Attributes:
+        stages: ``p-model`` first, ``selection`` last.
+        timesteps: those of the stages ``denoised from t = ...``, rising, out of `num_timesteps`.
+        round_trip: greatest change of a parameter by tokens and standardisation, over the greatest parameter.
+    """
+
+    stages: tuple[Stage, ...]
+    timesteps: tuple[int, ...]
+    num_timesteps: int
+    round_trip: float
+
+    def stage(self, name: str) -> Stage:
+        return next(stage for stage in self.stages if stage.name == name)
+
+    def to_json(self) -> dict[str, Any]:
+        base = self.stages[0].accuracies
+        rows = [
+            {
+                "stage": stage.name,
+                "accuracy": summarize(list(stage.accuracies)).to_json(),
+                **({} if index == 0 else {"minus_p_model": paired(list(stage.accuracies), list(base)).to_json()}),
+            }
+            for index, stage in enumerate(self.stages)
+        ]
+        return {
+            "format": "tina-diagnosis",
+            "format_version": 1,
+            "num_tasks": len(base),
+            "num_train_timesteps": self.num_timesteps,
+            "round_trip": self.round_trip,
+            "stages": rows,
+            "verdict": verdict(self),
+        }
+
+
+def verdict(found: Diagnosis) -> str:
+    """One plain sentence: the first stage that breaks, or that none does."""
+
+    def mean(name: str) -> float:
+        accuracies = found.stage(name).accuracies
+        return sum(accuracies) / len(accuracies)
+
+    model = mean("p-model")
+    if mean("round trip") < model - LOSS or found.round_trip > 1e-3:
+        return (
+            "The round trip breaks: tokenizer and normalizer do not give back the network they were given "
+            f"(a change of {found.round_trip:.1e}); check the tokenizer's layout with `tina plugins check`."
+        )
+    sampled, last = mean("sampled"), mean(_from(found.timesteps[-1]))
+    fine = f"sampled networks reach {100 * sampled:.1f} %, the p-Models {100 * model:.1f} %"
+    little = [t for t in found.timesteps if t < LITTLE_NOISE * found.num_timesteps and mean(_from(t)) < model - LOSS]
+    if little:
+        lost = (
+            f"{100 * (model - mean(_from(little[0]))):.1f} points worse from t = {little[0]} of {found.num_timesteps}"
+        )
+        if sampled >= model - LOSS:
+            return (
+                f"Sampling is sound: {fine}. But from little noise the denoiser does not give p-Models back ({lost}): it "
+                "knows networks of its own, not the zoo's, as one trained mostly for the task loss does."
+            )
+        return (
+            f"The denoiser breaks: it does not give p-Models back from little noise ({lost}); train it longer, or with "
+            "more weight on the denoising loss."
+        )
+    if sampled < last - LOSS:
+        return (
+            f"The sampler breaks: one step from pure noise reaches {100 * last:.1f} %, the whole loop {100 * sampled:.1f} %; "
+            "use fewer steps or another scheduler."
+        )
+    if sampled < mean("selection") - LOSS:
+        return (
+            f"No single stage breaks, but what is sampled ({100 * sampled:.1f} %) is worse than selection "
+            f"({100 * mean('selection'):.1f} %): the prompt does not tell the denoiser enough yet; train it longer."
+        )
+    return f"No stage breaks: {fine}."
+
+
+def _from(t: int) -> str:
+    return f"denoised from t = {t}"
+
+
+def diagnose(
+    context: Context,
+    scorer: Scorer,
+    *,
+    num_tasks: int = 20,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Diagnosis:
+    """Takes p-Models of the zoo through every stage.
+
+    Args:
+        context: generator, zoo, encoder, seed (of the noise).
+        scorer: the images to measure on.
+        num_tasks: how many p-Models, evenly picked.
+        on_progress: called with (p-Models done, p-Models).
+
+    Raises:
+        MethodUnavailable: there is no zoo, or no p-Model of a size that the generator makes.
+        TinaError: a name cannot be encoded, a network is not finite.
+    """
+    generator, zoo = context.generator, context.need_zoo()
+    config = generator.config
+    fitting = [e for e in zoo.entries if config.min_classes <= len(e.classes) <= config.max_classes]
+    if not fitting:
+        raise MethodUnavailable(
+            f"the zoo '{zoo.folder.name}' has no p-Model of {config.min_classes} to {config.max_classes} classes"
+        )
+    number = min(num_tasks, len(fitting))
+    entries = [fitting[i * len(fitting) // number] for i in range(number)]
+    settings = {key: config.scheduler["config"][key] for key in NOISE_PROCESS if key in config.scheduler["config"]}
+    forward = registries().schedulers.create("ddpm", **settings)
+    total = len(forward.alphas_cumprod)
+    timesteps = tuple(sorted({round(share * (total - 1)) for share in (0.02, 0.1, 0.25, 0.5, 0.75, 1.0)}))
+    walk = _Walk(context, forward, timesteps)
+    found: dict[str, list[float]] = {}
+    change = 0.0
+    for done, entry in enumerate(entries, start=1):
+        classes, networks, moved = walk.stages(entry)
+        change = max(change, moved)
+        for name, flat in networks.items():
+            found.setdefault(name, []).append(scorer.accuracy(Network(flat, classes), classes))
+        on_progress(done, number)
+    stages = tuple(Stage(name, tuple(values)) for name, values in found.items())
+    return Diagnosis(stages, timesteps, total, change)
+
+
+class _Walk:
+    """The stages of one p-Model after the other.
+
+    Args:
+        forward: the noise process, with `add_noise` and `predict_original_sample`.
+        timesteps: to be denoised from.
+    """
+
+    def __init__(self, context: Context, forward: Any, timesteps: Sequence[int]) -> None:
+        self.context, self.generator, self.spec = context, context.generator, context.spec
+        self.forward, self.timesteps = forward, timesteps
+        self.zoo = context.need_zoo()
+
+    @torch.no_grad()
+    def stages(self, entry: ZooEntry) -> tuple[tuple[str, ...], dict[str, Tensor], float]:
+        """The classes in the order of their keys, the network (N,) of each stage, and the greatest change of the round trip."""
+        generator, spec, count = self.generator, self.spec, len(entry.classes)
+        # The order in which classes are generated, too; without it a layout that knows an order would be shown the wrong one.
+        order = sorted(range(count), key=lambda k: fold(entry.classes[k]))
+        classes = tuple(entry.classes[k] for k in order)
+        state = spec.select_classes(spec.unflatten(self.zoo.flat(entry.id), count), torch.tensor(order))
+        model = spec.flatten(state, count)
+        layout, device = generator.layout(count), generator.device
+        clean = layout.gather(generator.normalizer.normalize(model, count)[None])
+        networks = {"p-model": model, "round trip": self._network(clean, count)}
+        moved = float((networks["round trip"] - model).abs().max() / model.abs().max().clamp(min=1e-12))
+        condition = resolve_names(classes, self.context.encoder, self.context.template)
+        vectors = generator.condition_space.apply(condition.vectors)[None].to(device)
+        mask = torch.ones(vectors.shape[:2], dtype=torch.bool, device=device)
+        memory = generator.denoiser.encode(vectors, mask)
+        draws = torch.Generator().manual_seed(self.context.seed * 1_000_003 + entry.id)
+        alphas = torch.as_tensor(self.forward.alphas_cumprod, device=device)
+        kind = dict(self.forward.config)["prediction_type"]
+        for t in self.timesteps:
+            t_B = torch.tensor([t], device=device)
+            noise = torch.randn(clean.shape, generator=draws).to(device)
+            noisy = self.forward.add_noise(clean.to(device), noise, t_B)
+            predicted = generator.denoiser.denoise(model_input(noisy, t_B, alphas, kind), t_B, memory, layout, mask)
+            x0 = self.forward.predict_original_sample(predicted, t_B, noisy)
+            networks[_from(t)] = self._network(x0.cpu(), count)
+        networks["sampled"] = generator.generate_parameters([condition], seed=self.context.seed)[0].cpu()
+        rows = torch.tensor([self.zoo.class_names.index(name) for name in classes])
+        networks["selection"] = spec.flatten(spec.select_classes(self.zoo.generic, rows), count).float()
+        return classes, networks, moved
+
+    def _network(self, tokens_1PD: Tensor, count: int) -> Tensor:
+        generator = self.generator
+        flat: Tensor = generator.normalizer.denormalize(generator.layout(count).scatter(tokens_1PD).float(), count)[0]
+        return flat
