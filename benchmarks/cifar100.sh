@@ -24,6 +24,7 @@ for k in 10 5 3; do
 done
 run table-ten-superclasses tasks-ten-superclasses tina,common,generic,selection,average,nearest "$table"
 run table-seen tasks-seen tina,selection,p-model "$table"
+run ridge-10 tasks-10 ridge,ridge@0.01,selection "$table"
 run steps tasks-10 tina@1,tina@2,tina@4,tina@20,selection "$table"
 run ddpm tasks-10 tina,tina@ddpm:1000,selection "$table"
 run fine-tune tasks-10 tina,selection,fine-tune "$table" --fine-tune-tasks 20

@@ -36,7 +36,7 @@ def evaluate(
         str | None,
         typer.Option(
             "--methods",
-            help="Comma-separated: tina, common, random-prompt, generic, selection, average, nearest, fine-tune, p-model, "
+            help="Comma-separated: tina, common, random-prompt, generic, selection, average, nearest, ridge, fine-tune, p-model, "
             "zero-shot. Other samplers: tina@STEPS, tina@ddpm:1000. Another base: selection@ZOO. "
             "Default: tina,generic,selection,average,nearest,fine-tune, and zero-shot where it applies.",
         ),

@@ -18,6 +18,7 @@ from tina_framework.evaluation.methods.generic import Generic
 from tina_framework.evaluation.methods.nearest import Nearest
 from tina_framework.evaluation.methods.p_model import PModel
 from tina_framework.evaluation.methods.random_prompt import RandomPrompt
+from tina_framework.evaluation.methods.ridge import Ridge
 from tina_framework.evaluation.methods.selection import Selection
 from tina_framework.evaluation.methods.tina import Tina
 from tina_framework.evaluation.methods.zero_shot import ZeroShot
@@ -28,7 +29,7 @@ __all__ = ["DEFAULT_METHODS", "METHODS", "MethodSpec", "default_methods", "parse
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
-    for method in (Tina, Common, RandomPrompt, Generic, Selection, Average, Nearest, FineTune, PModel, ZeroShot)
+    for method in (Tina, Common, RandomPrompt, Generic, Selection, Average, Nearest, Ridge, FineTune, PModel, ZeroShot)
 }
 
 DEFAULT_METHODS = "tina,generic,selection,average,nearest,fine-tune"
