@@ -149,6 +149,13 @@ def test_the_trunk_is_frozen_shared_and_its_hash_follows_the_weights() -> None:
     assert len(ours["sha256"]) == 64
 
 
+def test_a_trunk_built_by_a_prediction_is_an_ordinary_one() -> None:
+    trunk = FrozenTrunk("halves", lambda: Halves(4.0), (6,))
+    with torch.inference_mode():
+        module = load_trunk(trunk, torch.device("cpu"))
+    assert not any(parameter.is_inference() for parameter in module.parameters())
+
+
 def test_features_of_another_shape_are_refused() -> None:
     wrong = TargetArchitecture("wrong", head, (3, 8, 8), trunk=FrozenTrunk("wrong", Halves, (7,)))
     with pytest.raises(PluginError, match=r"gave features of shape \(2, 6\); its feature_shape promises \(2, 7\)"):

@@ -34,7 +34,8 @@ def load_trunk(trunk: FrozenTrunk, device: torch.device) -> nn.Module:
     Raises:
         PluginError: what the plugin builds is no module.
     """
-    with torch.random.fork_rng(devices=[]):
+    # It is kept for everybody: built by the first prediction, it would consist of tensors that only inference mode may use freely.
+    with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
         module = trunk.build()
     if not isinstance(module, nn.Module):
         raise PluginError(
