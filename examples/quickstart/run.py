@@ -21,7 +21,7 @@ from pathlib import Path
 from PIL import Image
 
 from tina_framework.discovery import registries
-from tina_framework.zoo.sampling import sample_split_tasks
+from tina_framework.zoo.splits import sample_split_tasks
 from tina_framework.zoo.tasks import save_tasks
 
 HERE = Path(__file__).resolve().parent

@@ -3,20 +3,17 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tina_framework.errors import ConfigError, DataError
-from tina_framework.interfaces.dataset import ArrayDataset
-from tina_framework.zoo.sampling import RESERVED_SPLITS, SCHEMES, TaskSampler, sample_split_tasks
-from tina_framework.zoo.tasks import PARTITIONS, check_leakage, load_task_file, partition_of, save_tasks
+from tina_framework.zoo.sampling import SCHEMES, TaskSampler
+from tina_framework.zoo.tasks import PARTITIONS, partition_of
 
 CLASSES = tuple(f"class {i}" for i in range(30))
 SUPERCLASSES = tuple(i // 5 for i in range(30))  # six of five classes each
 OF = dict(zip(CLASSES, SUPERCLASSES, strict=True))
-DATASET = ArrayDataset("drawn", CLASSES, {}, SUPERCLASSES)
 
 
 def sampler(scheme: str = "random", count: int = 6, **settings) -> TaskSampler:
@@ -162,32 +159,3 @@ class TestBadSettings:
         assert {partition_of(p) for p in [("ant", "fox"), ("ant", "owl"), ("fox", "owl")]} == {"train"}
         with pytest.raises(DataError, match=r"No set of 2 of these 3 classes.*partition 'test'"):
             TaskSampler(classes, partition="test", class_counts={2: 1})
-
-
-class TestReservedSplits:
-    @pytest.mark.parametrize("split", RESERVED_SPLITS)
-    def test_own_files_pass_the_leakage_check(self, split, tmp_path):
-        held_out = CLASSES[::3]
-        tasks = sample_split_tasks(DATASET, split, 4, 15, seed=3, held_out=held_out)
-        assert len({t.class_set for t in tasks}) == 15
-        save_tasks(tmp_path / "tasks.json", tasks)
-        file = load_task_file(tmp_path / "tasks.json", class_names=CLASSES)
-        trained = set(CLASSES) - set(held_out)
-        report = check_leakage(file.tasks, own=file.own, trained_classes=trained)
-        assert report.tasks == tuple(tasks)
-        assert {t.split for t in tasks} == {split}
-        assert all(set(t.classes) <= (set(held_out) if split == "unseen-classes" else trained) for t in tasks)
-
-    def test_bad_requests(self):
-        with pytest.raises(ConfigError, match="Unknown split 'seen'"):
-            sample_split_tasks(DATASET, "seen", 5, 1)
-        with pytest.raises(ConfigError, match="need held-out classes"):
-            sample_split_tasks(DATASET, "unseen-classes", 5, 1)
-        with pytest.raises(DataError, match="held-out class 'nothing'"):
-            sample_split_tasks(DATASET, "validation", 5, 1, held_out=["nothing"])
-
-    def test_labels_of_numpy_make_no_difference(self):
-        other = ArrayDataset("drawn", CLASSES, {}, tuple(np.asarray(SUPERCLASSES)))
-        assert sample_split_tasks(other, "two-superclasses", 5, 5) == sample_split_tasks(
-            DATASET, "two-superclasses", 5, 5
-        )

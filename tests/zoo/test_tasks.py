@@ -208,8 +208,18 @@ class TestLeakage:
         assert [t.split for t in report.tasks] == ["unseen-classes", "unseen-classes"]
         assert report.unseen_classes == 1
 
-    def test_classes_called_unseen_that_were_trained_on(self):
-        task = Task(in_partition("train"), "unseen-classes")
+    def test_two_unseen_classes_means_two(self):
+        train = in_partition("train")
+        task = Task((*train, "never", "ever"), "two-unseen-classes")
+        one, three = Task((*train, "never"), task.split), Task((*train, "never", "ever", "once"), task.split)
+        alone = Task(("never", "ever"), task.split)
+        report = check_leakage([task, one, three, alone], own=True, trained_classes=train)
+        assert [t.split for t in report.tasks] == ["two-unseen-classes", *["unseen-classes"] * 3]
+        assert report.unseen_classes == 3
+
+    @pytest.mark.parametrize("split", ["unseen-classes", "two-unseen-classes"])
+    def test_classes_called_unseen_that_were_trained_on(self, split):
+        task = Task(in_partition("train"), split)
         with pytest.raises(LeakageError):
             check_leakage([task], own=True, trained_classes=task.classes)
         assert check_leakage([task], own=False, trained_classes=task.classes).tasks[0].split == "seen"

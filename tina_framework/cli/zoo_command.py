@@ -149,7 +149,7 @@ def tasks(
 ) -> None:
     """Draw reserved tasks for `tina evaluate`."""
     from tina_framework.errors import ConfigError
-    from tina_framework.zoo.sampling import sample_split_tasks
+    from tina_framework.zoo.splits import sample_split_tasks
     from tina_framework.zoo.tasks import Task, save_tasks
 
     opened = None

@@ -16,7 +16,7 @@ from tina_framework.spec import ParameterSpec
 from tina_framework.zoo.builder import generic_figures
 from tina_framework.zoo.images import ImageBank
 from tina_framework.zoo.pmodels import start_of, task_accuracy
-from tina_framework.zoo.sampling import sample_split_tasks
+from tina_framework.zoo.splits import sample_split_tasks
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.subset import without_classes
 

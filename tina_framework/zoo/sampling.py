@@ -7,29 +7,16 @@ no common state. Only `random.Random.random` is used, whose stream Python guaran
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count as count_from
-from typing import TYPE_CHECKING
 
 from tina_framework.errors import ConfigError, DataError
 from tina_framework.zoo._draws import choose, in_turn, shuffled, weights
 from tina_framework.zoo.tasks import PARTITIONS, Task, partition_of
 
-if TYPE_CHECKING:
-    from tina_framework.interfaces.dataset import Dataset
-
-__all__ = ["RESERVED_SPLITS", "SCHEMES", "TaskSampler", "sample_split_tasks"]
+__all__ = ["SCHEMES", "TaskSampler"]
 
 SCHEMES = ("random", "two-superclasses", "ten-superclasses")
-
-RESERVED_SPLITS = {
-    "unseen-combination": ("random", "test"),
-    "two-superclasses": ("two-superclasses", "test"),
-    "ten-superclasses": ("ten-superclasses", "test"),
-    "unseen-classes": ("random", "test"),
-    "validation": ("random", "validation"),
-}
-"""Split name -> (scheme, partition) of the tasks that training never sees."""
 
 # With 5 % of all class sets (the smallest partition) the chance that so many draws all miss is below 1e-80; a space so
 # small that one of 200 sets is usable is still found in all but one of 10^8 cases.
@@ -177,52 +164,3 @@ class TaskSampler:
             if number >= 2 and held >= num_classes:
                 return number
         return len(self._members)
-
-
-def sample_split_tasks(
-    dataset: Dataset,
-    split: str,
-    count: int,
-    num_tasks: int,
-    seed: int = 0,
-    *,
-    held_out: Collection[str] | None = None,
-    allow_fewer: bool = False,
-) -> list[Task]:
-    """Tasks of one of `RESERVED_SPLITS`, all with different class sets that training never draws.
-
-    Args:
-        dataset: supplies class names and superclasses.
-        split: ``unseen-combination``, ``two-superclasses``, ``ten-superclasses``, ``unseen-classes`` or ``validation``.
-        count: classes a task.
-        num_tasks: how many tasks.
-        seed: any integer.
-        held_out: the classes that training leaves out. ``unseen-classes`` draws from them alone, all other splits from
-            the rest.
-        allow_fewer: return what there is where the split holds fewer tasks.
-
-    Raises:
-        ConfigError: an unknown split, a class count out of range, or ``unseen-classes`` without `held_out`.
-        DataError: a held-out class that the data set lacks, or too few tasks.
-    """
-    if split not in RESERVED_SPLITS:
-        raise ConfigError(f"Unknown split '{split}'; tasks can be drawn for {', '.join(RESERVED_SPLITS)}.")
-    held = frozenset(held_out or ())
-    if unknown := sorted(held - set(dataset.class_names)):
-        raise DataError(f"The held-out class '{unknown[0]}' is not in data set '{dataset.name}'; correct or drop it.")
-    if split == "unseen-classes" and not held:
-        raise ConfigError(
-            "Tasks of the split 'unseen-classes' need held-out classes; name those that training leaves out."
-        )
-    kept = [i for i, name in enumerate(dataset.class_names) if (name in held) == (split == "unseen-classes")]
-    scheme, partition = RESERVED_SPLITS[split]
-    sampler = TaskSampler(
-        [dataset.class_names[i] for i in kept],
-        None if dataset.superclasses is None else [dataset.superclasses[i] for i in kept],
-        partition=partition,
-        schemes={scheme: 1.0},
-        class_counts={count: 1.0},
-        seed=seed,
-        split=split,
-    )
-    return sampler.tasks(num_tasks, allow_fewer=allow_fewer)

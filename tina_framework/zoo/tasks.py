@@ -22,6 +22,7 @@ from tina_framework.files import read_json, write_json
 
 __all__ = [
     "GENERATOR",
+    "NUM_UNSEEN",
     "PARTITIONS",
     "SPLITS",
     "LeakageReport",
@@ -40,8 +41,19 @@ GENERATOR = "tina tasks"
 
 PARTITIONS = ("train", "validation", "test")
 
-SPLITS = ("seen", "unseen-combination", "two-superclasses", "ten-superclasses", "unseen-classes", "validation")
+SPLITS = (
+    "seen",
+    "unseen-combination",
+    "two-superclasses",
+    "ten-superclasses",
+    "unseen-classes",
+    "two-unseen-classes",
+    "validation",
+)
 """The split names the framework gives; files of others may use any."""
+
+NUM_UNSEEN = 2
+"""How many classes of a task of the split ``two-unseen-classes`` were never trained on."""
 
 _BUCKETS = 20
 _TEST_BUCKETS = (0, 1, 2)
@@ -213,9 +225,11 @@ def check_leakage(
     checked: list[Task] = []
     seen = validation = unseen_classes = 0
     for i, task in enumerate(tasks):
-        if classes is not None and not classes.issuperset(name.lower() for name in task.classes):
-            unseen_classes += task.split != "unseen-classes"
-            checked.append(replace(task, split="unseen-classes"))
+        unknown = 0 if classes is None else sum(name.lower() not in classes for name in task.classes)
+        if unknown:
+            mixed = task.split == "two-unseen-classes" and unknown == NUM_UNSEEN < len(task.classes)
+            unseen_classes += not mixed and task.split != "unseen-classes"
+            checked.append(task if mixed else replace(task, split="unseen-classes"))
             continue
         truth = "seen" if class_set_hash(task.classes) in hashes else _SPLIT_OF_PARTITION[task.partition]
         if own and _contradicts(task.split, truth):
@@ -226,18 +240,20 @@ def check_leakage(
         elif truth == "validation" and _claims_unseen(task.split):
             validation += 1
             checked.append(replace(task, split="validation"))
-        elif task.split is None or (task.split == "unseen-classes" and classes is not None):
+        elif task.split is None or (task.split in _OF_UNSEEN and classes is not None):
             checked.append(replace(task, split=truth))
         else:
             checked.append(task)
     return LeakageReport(tuple(checked), seen, validation, unseen_classes)
 
 
+_CLAIMS = ("two-superclasses", "ten-superclasses", "two-unseen-classes")
+_OF_UNSEEN = ("unseen-classes", "two-unseen-classes")
 _SPLIT_OF_PARTITION = {"train": "seen", "validation": "validation", "test": "unseen-combination"}
 
 
 def _claims_unseen(split: str | None) -> bool:
-    return split is not None and (split.startswith("unseen") or split in ("two-superclasses", "ten-superclasses"))
+    return split is not None and (split.startswith("unseen") or split in _CLAIMS)
 
 
 def _contradicts(split: str | None, truth: str) -> bool:

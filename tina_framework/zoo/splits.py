@@ -1,0 +1,116 @@
+"""The splits of evaluation: which tasks each one reserves, and drawing them.
+
+All splits keep to a partition of class sets that training never draws (`tina_framework.zoo.tasks.partition_of`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from tina_framework.errors import ConfigError, DataError
+from tina_framework.zoo._draws import shuffled
+from tina_framework.zoo.sampling import TaskSampler
+from tina_framework.zoo.tasks import NUM_UNSEEN, Task, partition_of
+
+if TYPE_CHECKING:
+    from tina_framework.interfaces.dataset import Dataset
+
+__all__ = ["RESERVED_SPLITS", "sample_split_tasks"]
+
+RESERVED_SPLITS = {
+    "unseen-combination": ("random", "test"),
+    "two-superclasses": ("two-superclasses", "test"),
+    "ten-superclasses": ("ten-superclasses", "test"),
+    "unseen-classes": ("random", "test"),
+    "two-unseen-classes": ("random", "test"),
+    "validation": ("random", "validation"),
+}
+"""Split name -> (scheme, partition) of the tasks that training never sees."""
+
+_FROM_HELD_OUT = ("unseen-classes", "two-unseen-classes")
+_DRAWS = 40_000
+
+
+def sample_split_tasks(
+    dataset: Dataset,
+    split: str,
+    count: int,
+    num_tasks: int,
+    seed: int = 0,
+    *,
+    held_out: Collection[str] | None = None,
+    allow_fewer: bool = False,
+) -> list[Task]:
+    """Tasks of one of `RESERVED_SPLITS`, all with different class sets that training never draws.
+
+    Args:
+        dataset: supplies class names and superclasses.
+        split: a key of `RESERVED_SPLITS`.
+        count: classes a task.
+        num_tasks: how many tasks.
+        seed: any integer.
+        held_out: the classes that training leaves out. ``unseen-classes`` draws from them alone, ``two-unseen-classes`` two
+            from them and the others from the rest, all other splits from the rest alone.
+        allow_fewer: return what there is where the split holds fewer tasks.
+
+    Raises:
+        ConfigError: an unknown split, a class count out of range, or no `held_out` where the split draws from it.
+        DataError: a held-out class that the data set lacks, or too few tasks.
+    """
+    if split not in RESERVED_SPLITS:
+        raise ConfigError(f"Unknown split '{split}'; tasks can be drawn for {', '.join(RESERVED_SPLITS)}.")
+    held = frozenset(held_out or ())
+    if unknown := sorted(held - set(dataset.class_names)):
+        raise DataError(f"The held-out class '{unknown[0]}' is not in data set '{dataset.name}'; correct or drop it.")
+    if split in _FROM_HELD_OUT and not held:
+        raise ConfigError(f"Tasks of the split '{split}' need held-out classes; name those that training leaves out.")
+    if split == "two-unseen-classes":
+        ours = [name for name in dataset.class_names if name in held]
+        rest = [name for name in dataset.class_names if name not in held]
+        return _mixed(rest, ours, count, num_tasks, seed, allow_fewer)
+    kept = [i for i, name in enumerate(dataset.class_names) if (name in held) == (split == "unseen-classes")]
+    scheme, partition = RESERVED_SPLITS[split]
+    sampler = TaskSampler(
+        [dataset.class_names[i] for i in kept],
+        None if dataset.superclasses is None else [dataset.superclasses[i] for i in kept],
+        partition=partition,
+        schemes={scheme: 1.0},
+        class_counts={count: 1.0},
+        seed=seed,
+        split=split,
+    )
+    return sampler.tasks(num_tasks, allow_fewer=allow_fewer)
+
+
+def _mixed(
+    rest: Sequence[str], held: Sequence[str], count: int, num_tasks: int, seed: int, allow_fewer: bool
+) -> list[Task]:
+    """Tasks of the split ``two-unseen-classes``, no class set twice."""
+    split = "two-unseen-classes"
+    if len(held) < NUM_UNSEEN or not NUM_UNSEEN < count <= NUM_UNSEEN + len(rest):
+        raise ConfigError(
+            f"A task of {count} classes cannot take {NUM_UNSEEN} from {len(held)} held-out classes and the others from {len(rest)}; "
+            f"choose a class count from {NUM_UNSEEN + 1} to {NUM_UNSEEN + len(rest)}, or hold out more."
+        )
+    found = {task.class_set: task for task in _draw_mixed(rest, held, count, num_tasks, seed)}
+    if len(found) < num_tasks and not allow_fewer:
+        raise DataError(
+            f"Only {len(found)} different tasks of the split '{split}' found of {num_tasks} asked for. Ask for at most {len(found)}."
+        )
+    return list(found.values())
+
+
+def _draw_mixed(rest: Sequence[str], held: Sequence[str], count: int, num_tasks: int, seed: int) -> Iterator[Task]:
+    _, partition = RESERVED_SPLITS["two-unseen-classes"]
+    seen: set[frozenset[str]] = set()
+    for index in range(_DRAWS + 100 * num_tasks):
+        if len(seen) == num_tasks:
+            return
+        rng = random.Random(f"{seed}/two-unseen/{index}")
+        names = shuffled(rng, held, NUM_UNSEEN) + shuffled(rng, rest, count - NUM_UNSEEN)
+        names = shuffled(rng, names, count)
+        if partition_of(names) == partition and frozenset(names) not in seen:
+            seen.add(frozenset(names))
+            yield Task(tuple(names), "two-unseen-classes")
