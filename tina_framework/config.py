@@ -60,6 +60,10 @@ class TrainingConfig(Settings):
         "train", description="Images to train on; train+validation for a final refit."
     )
     held_out_classes: Texts = Field([], description="Classes that training never uses (to test on unseen classes).")
+    validation_classes: Texts = Field(
+        [],
+        description="Classes that the zoo knows but training leaves alone: to choose settings for unseen classes on.",
+    )
     max_classes: Annotated[int, Field(ge=2)] = Field(10, description="Greatest class count the generator can do.")
     class_counts: Annotated[dict[int, Positive], NoDecode, BeforeValidator(weights_from_text)] = Field(
         {10: 1.0},
@@ -119,6 +123,13 @@ class TrainingConfig(Settings):
     condition_noise: NotNegative = Field(
         0.0, description="Gaussian noise on the condition vectors in training, relative to their length."
     )
+    recall: bool = Field(
+        False, description="Show the denoiser what the generic model's rows say about each class, by resemblance."
+    )
+    left_out_probability: Fraction = Field(
+        0.0, description="Share of tasks in which some classes are treated as never seen (needs recall)."
+    )
+    left_out_noise: NotNegative = Field(0.3, description="condition_noise of these classes.")
     template_mixing: bool = Field(
         True, description="Mix templates: half the time one of them, else a random average; off: always one of them."
     )
@@ -195,6 +206,10 @@ class TrainingConfig(Settings):
             )
         if self.pool_rank is not None and self.pool_moments is not None and self.pool_moments > self.pool_rank:
             found.append(("pool_moments", f"expected at most pool_rank={self.pool_rank}"))
+        if self.left_out_probability and not self.recall:
+            found.append(("left_out_probability", "expected 0 without recall: there is nothing to leave out"))
+        if self.recall and self.prediction_type != "sample":
+            found.append(("recall", "expected false unless prediction_type is sample: rows are clean tokens"))
         if self.pool_rank and self.prediction_type != "sample":
             found.append(("pool_rank", "expected 0 unless prediction_type is sample: the forecast is of clean tokens"))
         found += self._unknown_names()

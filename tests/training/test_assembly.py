@@ -127,3 +127,21 @@ def test_a_generator_of_other_settings_is_refused(make_config: Make, tmp_path: P
     folder = Trainer(make_config(max_steps=1)).run().generator
     with pytest.raises(ConfigError, match="differs from the settings in hidden_size, beta_end"):
         assemble(make_config(init_from=str(folder), hidden_size=32, beta_end=0.03, output_dir=tmp_path / "b"), CPU)
+
+
+def test_validation_classes_are_left_alone(make_config: Make) -> None:
+    whole = assemble(make_config(), CPU).seen_classes
+    assembly = assemble(make_config(validation_classes=whole[2]), CPU)
+    assert assembly.seen_classes == tuple(name for name in whole if name != whole[2])
+    with pytest.raises(ConfigError, match="validation_classes names 'nothing'"):
+        assemble(make_config(validation_classes="nothing"), CPU)
+
+
+def test_left_out_classes_are_drawn_as_often_as_asked(make_config: Make) -> None:
+    settings = {"recall": True, "max_classes": 4, "class_counts": "4:1", "images_per_task": 8}
+    setting = assemble(make_config(**settings, left_out_probability=0.5), CPU).setting
+    drawn = [setting.draw_left_out(0, i, 4) for i in range(400)]
+    assert 150 < sum(bool(places) for places in drawn) < 250
+    assert {len(places) for places in drawn} == {0, 1, 2, 3, 4}
+    assert drawn[:5] == [setting.draw_left_out(0, i, 4) for i in range(5)]
+    assert {k for places in drawn for k in places} == {0, 1, 2, 3}

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 import torch
 
 from tina_framework.config import TrainingConfig
+from tina_framework.errors import ConfigError
 from tina_framework.training.assembly import assemble
 from tina_framework.training.initial import principal_directions, ridge_start
 
@@ -85,3 +87,23 @@ def test_the_seed_fixes_the_weights_and_leaves_the_global_generator_alone(make_c
 def test_overrides_of_the_preset(make_config: Make) -> None:
     sizes = assemble(make_config(hidden_size=32, num_decoder_layers=2, dropout=0.1), CPU).denoiser.config
     assert (sizes.hidden_size, sizes.num_decoder_layers, sizes.num_encoder_layers, sizes.dropout) == (32, 2, 1, 0.1)
+
+
+def test_with_a_recall_an_untrained_denoiser_repeats_the_generic_rows(make_config: Make) -> None:
+    assembly = assemble(make_config(recall=True, max_classes=4, class_counts="4:1"), CPU)
+    seen, setting = assembly.seen_classes, assembly.setting
+    conditions = setting.conditions.of(seen[:4])
+    assert conditions.shape[1] == setting.conditions.width == assembly.denoiser.config.condition_dim
+    condition, mask = setting.pad_conditions([conditions])
+    with torch.no_grad():
+        tokens = assembly.denoiser(condition, mask, setting.noise("x", 0, [0]), torch.tensor([999]), setting.layout)
+    flat = setting.normalizer.denormalize(setting.layout.scatter(tokens), 4)[0]
+    state = assembly.spec.unflatten(flat, 4)
+    rows = assembly.generic["fc.weight"]
+    # Two templates a class, so no condition is exactly a key.
+    assert float((state["fc.weight"] - rows[:4]).square().mean()) < 0.2 * float((rows - rows.mean(0)).square().mean())
+
+
+def test_a_recall_needs_more_classes_than_a_task_has(make_config: Make) -> None:
+    with pytest.raises(ConfigError, match="recall needs"):
+        assemble(make_config(recall=True, max_classes=30), CPU)

@@ -201,7 +201,7 @@ class _Walk:
         networks = {"p-model": model, "round trip": self._network(clean, count)}
         moved = float((networks["round trip"] - model).abs().max() / model.abs().max().clamp(min=1e-12))
         condition = resolve_names(classes, self.context.encoder, self.context.template)
-        vectors = generator.condition_space.apply(condition.vectors)[None].to(device)
+        vectors = generator.condition_space.read(condition.vectors)[None].to(device)
         mask = torch.ones(vectors.shape[:2], dtype=torch.bool, device=device)
         memory = generator.denoiser.encode(vectors, mask)
         draws = torch.Generator().manual_seed(self.context.seed * 1_000_003 + entry.id)

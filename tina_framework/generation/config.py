@@ -30,7 +30,8 @@ class GeneratorConfig:
         tokenizer: ``{"name": registry name, "config": {...}}``.
         scheduler: likewise; the default sampler, with the noise process the denoiser was trained for.
         denoiser: sizes of the denoiser.
-        condition: ``{"space": id, "scale": number, "templates": [...]}``; the mean is a tensor.
+        condition: ``{"space": id, "scale": number, "templates": [...]}``; the mean is a tensor. With ``"recall": {"classes": S,
+            "temperature": number, "strength": number}`` where known rows are recalled (`tina_framework.prompts.recall`).
         default_encoder: encoder spec used unless another of the same space is given.
         max_classes: greatest class count of a task.
         class_names: all classes of the training data, in the order of the generic model's outputs.
@@ -90,13 +91,31 @@ class GeneratorConfig:
 
     def _check_condition(self) -> None:
         condition = self.condition
-        if not isinstance(condition, Mapping) or set(condition) != {"space", "scale", "templates"}:
-            raise ConfigError(f"Generator setting condition={condition!r} needs exactly space, scale and templates.")
+        if not isinstance(condition, Mapping) or set(condition) - {"recall"} != {"space", "scale", "templates"}:
+            raise ConfigError(
+                f"Generator setting condition={condition!r} needs exactly space, scale and templates (and perhaps recall)."
+            )
+        self._check_recall(condition.get("recall"))
         scale = condition["scale"]
         if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < float("inf"):
             raise ConfigError(f"The condition's scale is {scale!r}; it must be a number above 0.")
         if not isinstance(condition["space"], str) or not isinstance(condition["templates"], list | tuple):
             raise ConfigError("The condition's space must be a name, and its templates a list.")
+
+    def _check_recall(self, recall: Any) -> None:
+        if recall is None:
+            return
+        names = {"classes", "temperature", "strength"}
+        if not isinstance(recall, Mapping) or set(recall) != names:
+            raise ConfigError(
+                f"The condition's recall is {recall!r}; it needs exactly classes, temperature and strength."
+            )
+        for name in names:
+            value = recall[name]
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+                raise ConfigError(f"The {name} of the condition's recall is {value!r}; it must be a number above 0.")
+        if not isinstance(recall["classes"], int) or self.denoiser.class_group < 0:
+            raise ConfigError("The condition's recall needs a whole number of classes, and a denoiser with class rows.")
 
     def to_dict(self) -> dict[str, Any]:
         """The contents of `config.json`."""

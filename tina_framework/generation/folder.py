@@ -19,7 +19,7 @@ from torch import Tensor
 
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.discovery import registries
-from tina_framework.errors import CheckpointError, ConfigError, PluginError, UnknownNameError
+from tina_framework.errors import CheckpointError, ConfigError, DataError, PluginError, UnknownNameError
 from tina_framework.files import check_tensors, read_safetensors, write_json, write_safetensors
 from tina_framework.folders import (
     CONFIG,
@@ -42,6 +42,7 @@ from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.tokenizer import ParameterTokenizer
 from tina_framework.normalizer import Normalizer
 from tina_framework.prompts.condition import ConditionSpace
+from tina_framework.prompts.recall import Recall
 from tina_framework.spec import ParameterSpec
 from tina_framework.trunk import check_record, record_of
 
@@ -159,17 +160,45 @@ def read_folder(folder: Path) -> GeneratorParts:
         denoiser = Denoiser(config.denoiser)
     shapes = {f"denoiser.{name}": tuple(tensor.shape) for name, tensor in denoiser.state_dict().items()}
     shapes |= {f"normalizer.{name}": shape for name, shape in Normalizer.shapes(spec).items()}
-    shapes["condition.mean"] = (config.denoiser.condition_dim,)
+    shapes |= {f"condition.{name}": shape for name, shape in condition_shapes(config).items()}
     tensors = _read(folder / WEIGHTS, shapes, values)
     denoiser.load_state_dict(_part(tensors, "denoiser."), assign=True)
     denoiser.eval()
     normalizer = Normalizer.from_tensors(spec, _part(tensors, "normalizer."))
-    space = ConditionSpace(config.condition["space"], tensors["condition.mean"], config.condition["scale"])
+    space = make_space(config, _part(tensors, "condition."))
     generic = None
     if (folder / GENERIC).is_file():
         infos = spec.parameters(len(config.class_names))
         generic = _read(folder / GENERIC, {info.name: info.shape for info in infos}, values)
     return GeneratorParts(config, denoiser, normalizer, space, generic)
+
+
+def condition_shapes(config: GeneratorConfig) -> dict[str, tuple[int, ...]]:
+    """What `make_space` needs: name -> shape."""
+    recall, width = config.condition.get("recall"), config.denoiser.condition_dim
+    if recall is None:
+        return {"mean": (width,)}
+    row = config.denoiser.group_widths[config.denoiser.class_group]
+    width -= row + 1
+    return {"mean": (width,), "recall.keys": (recall["classes"], width), "recall.rows": (recall["classes"], row)}
+
+
+def make_space(config: GeneratorConfig, tensors: Mapping[str, Tensor]) -> ConditionSpace:
+    """The condition space of a folder.
+
+    Raises:
+        CheckpointError: its values make none.
+    """
+    try:
+        recall = config.condition.get("recall")
+        made = (
+            None
+            if recall is None
+            else Recall.from_tensors(_part(tensors, "recall."), recall["temperature"], recall["strength"])
+        )
+        return ConditionSpace(config.condition["space"], tensors["mean"], config.condition["scale"], made)
+    except DataError as error:
+        raise CheckpointError(f"The condition space of the generator is damaged: {error}") from error
 
 
 def _read(path: Path, shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -199,7 +228,7 @@ def write_folder(folder: Path, parts: GeneratorParts, card: str | None = None) -
     """
     tensors = {f"denoiser.{name}": tensor for name, tensor in parts.denoiser.state_dict().items()}
     tensors |= {f"normalizer.{name}": tensor for name, tensor in parts.normalizer.state_dict().items()}
-    tensors["condition.mean"] = parts.condition_space.mean
+    tensors |= {f"condition.{name}": tensor for name, tensor in parts.condition_space.state_dict().items()}
     check_tensors(tensors, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, "The generator to be saved")
     with writing_folder(folder, lambda path: holds_only(path, FORMAT, _OURS), "generator") as new:
         write_safetensors(new / WEIGHTS, tensors, {"format": "pt"})

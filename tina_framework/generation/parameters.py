@@ -145,7 +145,7 @@ class ParameterSampler:
         """The memory of tasks of one class count, each with its classes in the given order."""
         device = next(self.denoiser.parameters()).device
         vectors = [condition.vectors[order] for condition, order in zip(conditions, orders, strict=True)]
-        condition_BKE = torch.stack([self.condition_space.apply(part) for part in vectors]).to(device)
+        condition_BKE = torch.stack([self.condition_space.read(part) for part in vectors]).to(device)
         return self.denoiser.encode(condition_BKE, torch.ones(condition_BKE.shape[:2], dtype=torch.bool, device=device))
 
     def _reorder(self, flat_N: Tensor, order: list[int]) -> Tensor:

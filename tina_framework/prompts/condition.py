@@ -6,6 +6,7 @@ Shapes: N rows, E condition width.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ import torch
 from torch import Tensor
 
 from tina_framework.errors import DataError, PromptError
+
+if TYPE_CHECKING:
+    from tina_framework.prompts.recall import Recall
 
 __all__ = ["ConditionSpace"]
 
@@ -29,9 +33,10 @@ class ConditionSpace:
         space: id of the encoder space, e.g. ``openai/clip-vit-base-patch32``.
         mean: (E,) mean of the unit vectors.
         scale: positive factor.
+        recall: what is known about classes already, to be appended; None: nothing is.
     """
 
-    def __init__(self, space: str, mean: Tensor, scale: float) -> None:
+    def __init__(self, space: str, mean: Tensor, scale: float, recall: Recall | None = None) -> None:
         if mean.dim() != 1 or not bool(mean.isfinite().all()):
             raise DataError(
                 f"A condition space needs a finite mean of shape (E,), not one of shape {tuple(mean.shape)}."
@@ -41,11 +46,22 @@ class ConditionSpace:
         self.space = space
         self.mean = mean.detach().cpu().float()
         self.scale = float(scale)
+        self.recall = recall
 
     @property
     def dim(self) -> int:
-        """E."""
+        """E: width of the encoder's vectors, and of `apply`."""
         return int(self.mean.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Width of what the denoiser reads: E, and what is recalled."""
+        return self.dim + (0 if self.recall is None else self.recall.width)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The tensors to be stored; scale and the settings of the recall go into the configuration."""
+        recalled = {} if self.recall is None else self.recall.state_dict()
+        return {"mean": self.mean, **{f"recall.{name}": tensor for name, tensor in recalled.items()}}
 
     @classmethod
     def fit(cls, space: str, raw_vectors: npt.NDArray[np.float32]) -> ConditionSpace:
@@ -67,6 +83,11 @@ class ConditionSpace:
                 f"All {len(unit)} vectors of '{space}' point the same way; a condition space needs different ones."
             )
         return cls(space, torch.from_numpy(mean).float(), math.sqrt(unit.shape[1]) / spread)
+
+    def read(self, raw_vectors: npt.NDArray[np.float32]) -> Tensor:
+        """(N, E) raw vectors -> (N, `width`) what the denoiser reads: `apply`, and what is recalled. Raises as `apply`."""
+        conditions = self.apply(raw_vectors)
+        return conditions if self.recall is None else self.recall.extend(conditions)
 
     def apply(self, raw_vectors: npt.NDArray[np.float32]) -> Tensor:
         """(N, E) raw vectors of any length -> (N, E) float32 conditions on the CPU.

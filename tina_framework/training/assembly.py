@@ -174,13 +174,19 @@ def _seen_classes(config: TrainingConfig, dataset: Dataset, zoo: Zoo) -> tuple[s
         raise ConfigError(
             f"held_out_classes names '{unknown[0]}', which data set '{config.dataset}' lacks; correct it."
         )
+    strange = [name for name in config.validation_classes if name not in zoo.class_names]
+    if strange:
+        raise ConfigError(
+            f"validation_classes names '{strange[0]}', which the zoo '{config.zoo}' does not know; correct it."
+        )
     leaked = [name for name in config.held_out_classes if name in zoo.class_names]
     if leaked:
         raise LeakageError(
             f"held_out_classes names '{leaked[0]}', but the generic model and p-Models of the zoo '{config.zoo}' were trained "
             "on it; build a zoo with the same held_out_classes, or do not hold it out."
         )
-    return tuple(n for n in dataset.class_names if n in zoo.class_names and n not in config.held_out_classes)
+    left = {*config.held_out_classes, *config.validation_classes}
+    return tuple(name for name in dataset.class_names if name in zoo.class_names and name not in left)
 
 
 def _zoo_models(config: TrainingConfig, zoo: Zoo, seen: Sequence[str]) -> tuple[list[tuple[str, ...]], list[Tensor]]:

@@ -17,6 +17,7 @@ from tina_framework.discovery import registries
 from tina_framework.errors import ConfigError, DataError
 from tina_framework.interfaces.dataset import Dataset
 from tina_framework.prompts.condition import ConditionSpace
+from tina_framework.prompts.recall import Recall
 from tina_framework.spec import ParameterSpec
 from tina_framework.zoo.images import ImageBank, load_split
 
@@ -126,13 +127,15 @@ class ConditionBank:
         known = [self._number[name] for name in fit_on]
         self.encoders = [str(encoder.name) for encoder in made]
         self.space = ConditionSpace.fit(made[0].space, raw_VKE[:, known].reshape(-1, raw_VKE.shape[-1]))
+        self._key: dict[str, int] = {}
         vectors = torch.from_numpy(raw_VKE)
         self.unit_VKE = vectors / vectors.norm(dim=-1, keepdim=True)
         self.fingerprint = hashlib.sha256(raw_VKE.tobytes()).hexdigest()
 
     @property
-    def dim(self) -> int:
-        return self.space.dim
+    def width(self) -> int:
+        """Width of what the denoiser reads."""
+        return self.space.width
 
     def raw(self, classes: Sequence[str], template: int = 0) -> npt.NDArray[np.float32]:
         """(K, E) unit vectors with one template, as an encoder would give them."""
@@ -140,15 +143,32 @@ class ConditionBank:
         return vectors
 
     def of(self, classes: Sequence[str], template: int = 0) -> Tensor:
-        """(K, E) conditions with one template, without noise."""
-        return self.space.apply(self.raw(classes, template))
+        """(K, `width`) what the denoiser reads of one template, without noise."""
+        return self.space.read(self.raw(classes, template))
 
-    def draw(self, classes: Sequence[str], generator: torch.Generator, *, mixing: bool, noise: float) -> Tensor:
-        """(K, E) conditions of one training task, drawn class by class.
+    def remember(self, seen: Sequence[str], rows_SD: Tensor) -> None:
+        """From here on the denoiser also reads what the rows of the classes `seen` say; see `tina_framework.prompts.recall`."""
+        keys = torch.stack([self.space.apply(self.raw(seen, template)) for template in range(len(self.templates))])
+        self.space.recall = Recall(keys.mean(dim=0), rows_SD)
+        self._key = {name: s for s, name in enumerate(seen)}
+
+    def draw(
+        self,
+        classes: Sequence[str],
+        generator: torch.Generator,
+        *,
+        mixing: bool,
+        noise: float,
+        left_out: Sequence[int] = (),
+        left_out_noise: float = 0.0,
+    ) -> Tensor:
+        """(K, `width`) what the denoiser reads of one training task, drawn class by class.
 
         Args:
             mixing: half of the classes get one template, the others a random convex combination; else always one.
             noise: standard deviation of the noise's length, relative to the vector's length.
+            left_out: places in `classes` of those that are not to be recalled, as if they had never been seen.
+            left_out_noise: `noise` of these.
         """
         numbers, templates = self._numbers(classes), self.unit_VKE.shape[0]
         one = torch.zeros(len(numbers), templates)
@@ -161,10 +181,19 @@ class ConditionBank:
         weights = torch.where(mixed, shares, one) if mixing else one
         conditions = self.space.apply(torch.einsum("kv,vke->ke", weights, self.unit_VKE[:, numbers]).numpy())
         gaussian = torch.randn(conditions.shape, generator=generator)
-        if noise:
+        if noise or (left_out and left_out_noise):
             lengths = conditions.norm(dim=1, keepdim=True) / conditions.shape[1] ** 0.5
-            conditions = conditions + noise * lengths * gaussian
-        return conditions
+            lengths = (
+                lengths
+                * torch.tensor([left_out_noise if k in left_out else noise for k in range(len(classes))])[:, None]
+            )
+            conditions = conditions + lengths * gaussian
+        recall = self.space.recall
+        if recall is None:
+            return conditions
+        mask = torch.zeros(len(classes), len(recall.keys_SE), dtype=torch.bool)
+        mask[:, [self._key[classes[k]] for k in left_out]] = True
+        return recall.extend(conditions, mask)
 
     def _numbers(self, classes: Sequence[str]) -> list[int]:
         return [self._number[name] for name in classes]

@@ -13,6 +13,7 @@ from torch import Tensor
 from tina_framework.config import TrainingConfig
 from tina_framework.denoiser.presets import build_config
 from tina_framework.denoiser.transformer import Denoiser
+from tina_framework.errors import ConfigError
 from tina_framework.interfaces.tokenizer import ParameterTokenizer, TokenLayout
 from tina_framework.training.rows import Setting
 
@@ -37,10 +38,18 @@ def make_denoiser(
     )
     overrides = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
     templates = setting.conditions.unit_VKE.shape[0]
+    rows = class_rows(layout, tokenizer, setting, generic, seen) if config.recall or config.ridge is not None else None
+    if config.recall:
+        if rows is None or len(seen) <= config.max_classes:
+            raise ConfigError(
+                f"recall needs a tokenizer with class rows and more than max_classes={config.max_classes} classes to learn from, "
+                f"but '{tokenizer.name}' is used on {len(seen)}; turn recall off."
+            )
+        setting.conditions.remember(seen, rows)
     inputs = torch.cat([setting.conditions.of(seen, template) for template in range(templates)])
     sizes = build_config(
         config.preset,
-        condition_dim=setting.conditions.dim,
+        condition_dim=setting.conditions.width,
         layout=layout,
         max_classes=config.max_classes,
         # The skip forecasts x0; added to a prediction of noise or velocity it would only be in the way.
@@ -51,15 +60,30 @@ def make_denoiser(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         denoiser = Denoiser(sizes)
-    if sizes.skip and config.ridge is not None:
-        whole = tokenizer.layout(setting.spec, len(seen), max(len(seen), config.max_classes))
-        normalized = setting.normalizer.normalize(setting.spec.flatten(generic, len(seen)), len(seen))
-        rows = whole.gather(normalized[None])[0][whole.token_class >= 0]
-        rows = rows[torch.argsort(whole.token_class[whole.token_class >= 0]), : sizes.group_widths[sizes.class_group]]
+    if setting.conditions.space.recall is not None:
+        denoiser.init_skip(*setting.conditions.space.recall.start())
+    elif sizes.skip and config.ridge is not None and rows is not None:
         denoiser.init_skip(*ridge_start(inputs, rows.repeat(templates, 1), config.ridge))
     if denoiser.pooled is not None:
         denoiser.init_pool(principal_directions(inputs, denoiser.pooled.directions.detach()))
     return denoiser
+
+
+def class_rows(
+    layout: TokenLayout,
+    tokenizer: ParameterTokenizer,
+    setting: Setting,
+    generic: Mapping[str, Tensor],
+    seen: Sequence[str],
+) -> Tensor | None:
+    """(S, D) the generic model's rows of the classes `seen`, as normalised tokens; None where no token is a class's."""
+    groups = set(layout.group[layout.token_class >= 0].tolist())
+    if len(groups) != 1:
+        return None
+    whole = tokenizer.layout(setting.spec, len(seen), max(len(seen), setting.config.max_classes))
+    normalized = setting.normalizer.normalize(setting.spec.flatten(generic, len(seen)), len(seen))
+    rows = whole.gather(normalized[None])[0][whole.token_class >= 0]
+    return rows[torch.argsort(whole.token_class[whole.token_class >= 0]), : layout.group_widths[groups.pop()]]
 
 
 def principal_directions(inputs_NE: Tensor, others_RE: Tensor) -> Tensor:

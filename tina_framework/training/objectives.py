@@ -67,7 +67,10 @@ class TaskObjective:
         setting, config = self.setting, self.setting.config
         tasks = [self.sampler.task(step * self.batch_size + i).classes for i in indices]
         condition, mask = setting.pad_conditions(
-            [setting.draw_condition("task-condition", step, i, task) for i, task in zip(indices, tasks, strict=True)]
+            [
+                setting.draw_condition("task-condition", step, i, task, setting.draw_left_out(step, i, len(task)))
+                for i, task in zip(indices, tasks, strict=True)
+            ]
         )
         last = config.num_train_timesteps - 1
         t, rolls = [], []

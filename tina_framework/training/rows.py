@@ -68,7 +68,7 @@ class Setting:
     def pad_conditions(self, conditions: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """B tensors (K_b, E) -> (B, K, E) and the class mask (B, K)."""
         most = self.config.max_classes
-        padded = torch.zeros(len(conditions), most, self.conditions.dim)
+        padded = torch.zeros(len(conditions), most, self.conditions.width)
         mask = torch.zeros(len(conditions), most, dtype=torch.bool)
         for row, condition in enumerate(conditions):
             padded[row, : len(condition)] = condition
@@ -79,11 +79,23 @@ class Setting:
         """What the denoiser is shown of x_t."""
         return model_input(noisy_BPD, t_B, self.scheduler.alphas_cumprod, self.config.prediction_type)
 
-    def draw_condition(self, stream: str, step: int, index: int, classes: Sequence[str]) -> Tensor:
-        """(K, E) of one training row."""
+    def draw_condition(
+        self, stream: str, step: int, index: int, classes: Sequence[str], left_out: Sequence[int] = ()
+    ) -> Tensor:
+        """(K, E) of one training row. `left_out`: places in `classes` of those treated as never seen."""
         return self.conditions.draw(
             classes,
             generator_at(self.config.seed, stream, step, index),
             mixing=self.config.template_mixing,
             noise=self.config.condition_noise,
+            left_out=left_out,
+            left_out_noise=self.config.left_out_noise,
         )
+
+    def draw_left_out(self, step: int, index: int, count: int) -> list[int]:
+        """Which of a task's classes are treated as never seen: none, or any number of them, equally likely."""
+        draws = generator_at(self.config.seed, "task-left-out", step, index)
+        if float(torch.rand((), generator=draws)) >= self.config.left_out_probability:
+            return []
+        number = 1 + int(torch.randint(count, (), generator=draws))
+        return sorted(torch.randperm(count, generator=draws)[:number].tolist())

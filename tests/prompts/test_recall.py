@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from tina_framework.errors import DataError
+from tina_framework.prompts.recall import Recall
+
+
+@pytest.fixture
+def known() -> tuple[Tensor, Tensor]:
+    """Conditions of 12 classes that hardly resemble each other, and rows that depend on them linearly, with a little noise."""
+    draws = torch.Generator().manual_seed(0)
+    keys = torch.randn(12, 40, generator=draws)
+    return keys, keys @ torch.randn(40, 5, generator=draws) / 6 + 0.1 * torch.randn(12, 5, generator=draws)
+
+
+def test_a_known_class_gets_its_own_row(known) -> None:
+    keys, rows = known
+    found, familiarity = Recall(keys, rows).rows(keys)
+    torch.testing.assert_close(found, rows, atol=1e-3, rtol=0)
+    torch.testing.assert_close(familiarity, torch.ones(12))
+
+
+def test_leaving_one_out_is_not_having_it_but_for_the_mean(known) -> None:
+    keys, rows = known
+    rows = rows - rows.mean(0)
+    for i in (0, 7):
+        others = [s for s in range(12) if s != i]
+        # The same penalty and the same mean row, which are what the closed form keeps of the class left out.
+        strength = 3.0 * 12 * float(keys.square().sum()) / float(keys[others].square().sum()) / 12
+        without = Recall(keys[others], rows[others], strength=strength)
+        without._mean_D = torch.zeros(5)
+        keys_double = keys[others].double()
+        gram = keys_double @ keys_double.T
+        penalty = 3.0 * float(keys.double().square().sum()) / 40 * torch.eye(11, dtype=torch.float64)
+        without._coefficients_SD = torch.linalg.solve(gram + penalty, rows[others].double()).float()
+        mask = torch.zeros(1, 12, dtype=torch.bool)
+        mask[0, i] = True
+        found, familiarity = Recall(keys, rows).rows(keys[i : i + 1], mask)
+        expected, other_familiarity = without.rows(keys[i : i + 1])
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+        torch.testing.assert_close(familiarity, other_familiarity)
+
+
+def test_what_is_left_out_does_not_leak(known) -> None:
+    """Changing the row of a class that is left out changes what is recalled for it by its share of the mean alone."""
+    keys, rows = known
+    mask = torch.eye(12, dtype=torch.bool)[3:4]
+    changed = rows.clone()
+    changed[3] += 60.0
+    before, after = Recall(keys, rows), Recall(keys, changed)
+    recalled = before.rows(keys[3:4], mask)[0], after.rows(keys[3:4], mask)[0]
+    assert float((recalled[1] - recalled[0]).abs().max()) < 5.0 + 1e-3  # 60 / 12 is the mean's move
+    assert float((after.rows(keys[3:4])[0] - before.rows(keys[3:4])[0]).abs().min()) > 50.0
+
+
+def test_extended_conditions_lead_back_to_the_rows(known) -> None:
+    keys, rows = known
+    recall = Recall(keys, rows)
+    strangers = torch.randn(4, 40, generator=torch.Generator().manual_seed(1))
+    extended = recall.extend(strangers)
+    assert extended.shape == (4, 40 + recall.width) == (4, 46)
+    torch.testing.assert_close(extended[:, :40], strangers)
+    weight, bias = recall.start()
+    torch.testing.assert_close(extended @ weight.T + bias, recall.rows(strangers)[0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(extended[:, -1], recall.familiarity(strangers))
+
+
+def test_rows_that_depend_on_the_condition_are_recalled_better_than_their_mean() -> None:
+    draws = torch.Generator().manual_seed(0)
+    keys = torch.randn(60, 8, generator=draws)
+    rows = keys @ torch.randn(8, 5, generator=draws)
+    found, _ = Recall(keys, rows).rows(keys, torch.eye(60, dtype=torch.bool))
+    assert float((found - rows).square().mean()) < 0.5 * float((rows.mean(0) - rows).square().mean())
+
+
+def test_stored_and_read_again(known) -> None:
+    recall = Recall(*known, temperature=20.0, strength=1.0)
+    settings = recall.settings()
+    again = Recall.from_tensors(recall.state_dict(), settings["temperature"], settings["strength"])
+    strangers = torch.randn(4, 40, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(again.extend(strangers), recall.extend(strangers))
+    assert settings["classes"] == 12
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rows_SD": torch.zeros(3, 5)}, "conditions and rows of the same"),
+        ({"keys_SE": torch.zeros(1, 4), "rows_SD": torch.zeros(1, 5)}, "two or more"),
+        ({"rows_SD": torch.full((12, 5), float("nan"))}, "not all finite"),
+        ({"temperature": 0.0}, "above 0"),
+    ],
+)
+def test_one_clear_message(known, change, message) -> None:
+    with pytest.raises(DataError, match=message):
+        Recall(**({"keys_SE": known[0], "rows_SD": known[1]} | change))
