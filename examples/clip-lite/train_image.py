@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import json
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from tina_framework.builtins.encoders.clip_lite import IMAGE_WEIGHTS, CLIPLite
 from tina_framework.builtins.encoders.clip_lite_image import ImageTower, standardise
 from tina_framework.files import read_json, read_metadata, read_safetensors, write_json, write_safetensors
 from tina_framework.interfaces.dataset import LabelledImages
+from tina_framework.zoo.subset import without_classes
 
 WIDTHS = (48, 96, 192)
 BATCH = 128
@@ -150,10 +152,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--zoo-config", type=Path, help="recipe of a zoo (TOML) whose held_out_classes are left out")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 
-    dataset = arrays(options.data)
+    held_out = [] if options.zoo_config is None else tomllib.loads(options.zoo_config.read_text())["held_out_classes"]
+    dataset = without_classes(arrays(options.data), held_out)
     training, validation = dataset.load("train"), dataset.load("validation")
     encoder = CLIPLite(options.out)
     mean = torch.from_numpy(encoder.mean)
@@ -173,6 +177,7 @@ def main() -> None:
     command = (
         f"python examples/clip-lite/train_image.py --data {options.data.name} --out DIR "
         f"--epochs {options.epochs} --seed {options.seed} --threads {options.threads}"
+        + (f" --zoo-config {options.zoo_config}" if held_out else "")
     )
     section = {
         "figures": {
@@ -182,6 +187,7 @@ def main() -> None:
             "cpu_seconds": round(run.cpu_seconds),
             "parameters": sum(p.numel() for p in run.tower.parameters()),
         },
+        **({"held_out_classes": held_out} if held_out else {}),
         "recipe": {"command": command, "seed": options.seed, "data_sha256": sha256_of([options.data])},
     }
     write(run, options.out, float(shifts.norm(dim=1).mean()), section)

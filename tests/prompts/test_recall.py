@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from tina_framework.errors import DataError
-from tina_framework.prompts.recall import Recall
+from tina_framework.prompts.recall import Recall, strangeness
 
 
 @pytest.fixture
@@ -62,7 +62,14 @@ def test_extended_conditions_lead_back_to_the_rows(known) -> None:
     strangers = torch.randn(4, 40, generator=torch.Generator().manual_seed(1))
     extended = recall.extend(strangers)
     assert extended.shape == (4, 40 + recall.width) == (4, 46)
-    torch.testing.assert_close(extended[:, :40], strangers)
+    assert float(recall.familiarity(strangers).max()) < 0.7
+    assert not extended[:, :40].any()
+    familiar = recall.extend(keys)
+    torch.testing.assert_close(familiar[:, :40], keys, atol=1e-4, rtol=1e-4)
+    half = recall.extend(keys[:1] + 0.6 * keys[1:2])
+    share = half[0, :40] / (keys[0] + 0.6 * keys[1])
+    torch.testing.assert_close(share, (1 - strangeness(half[0, -1:])).expand(40), atol=1e-4, rtol=1e-4)
+    assert 0.1 < float(share.mean()) < 0.9
     weight, bias = recall.start()
     torch.testing.assert_close(extended @ weight.T + bias, recall.rows(strangers)[0], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(extended[:, -1], recall.familiarity(strangers))

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from tina_framework.errors import DataError
 
-__all__ = ["STRENGTH", "TEMPERATURE", "Recall"]
+__all__ = ["STRENGTH", "TEMPERATURE", "Recall", "strangeness"]
 
 TEMPERATURE = 50.0
 """Factor on the cosines before the softmax. Chosen, like `STRENGTH`, by leaving each class of the generic model out in turn."""
@@ -24,7 +24,12 @@ STRENGTH = 3.0
 """Of the ridge regression, relative to the mean squared length of a condition divided by E times S."""
 
 _MOST_BLENDED = 0.5
-_FAMILIAR = 0.3
+_STRANGE = 0.3
+
+
+def strangeness(familiarity_N: Tensor) -> Tensor:
+    """(N,) in [0, 1]: 0 for a class that is known, 1 below a cosine of 0.7 with all that are."""
+    return ((1.0 - familiarity_N) / _STRANGE).clamp(0.0, 1.0)
 
 
 class Recall:
@@ -35,7 +40,8 @@ class Recall:
     half of the weight for classes unlike all known ones and none for known ones. In training some classes are left out: they
     get what they would get if the generic model did not know them, so that the denoiser learns what to make of that.
 
-    The recalled row, divided by the spread of the known ones, and the greatest cosine with a known class (the familiarity)
+    A condition that resembles none is faded out: what a denoiser reads into it would be what it has memorised of others. It
+    must make do with what is recalled. The recalled row, divided by the spread of the known ones, and the greatest cosine with a known class (the familiarity)
     are appended to the condition.
 
     Args:
@@ -106,13 +112,14 @@ class Recall:
             regressed_ND = regressed_ND - ((kernel_NS @ self._leave_SS) * left_out_NS) @ self._coefficients_SD
         familiarity_N = cosine_NS.amax(dim=1)
         averaged_ND = (self.temperature * cosine_NS).softmax(dim=1) @ self.rows_SD
-        blend_N = _MOST_BLENDED * ((1.0 - familiarity_N) / _FAMILIAR).clamp(0.0, 1.0)
+        blend_N = _MOST_BLENDED * strangeness(familiarity_N)
         return torch.lerp(averaged_ND, regressed_ND, blend_N[:, None]), familiarity_N
 
     def extend(self, condition_NE: Tensor, left_out_NS: Tensor | None = None) -> Tensor:
-        """(N, E + D + 1): the conditions with what is recalled; see `rows`."""
+        """(N, E + D + 1): the conditions, faded as far as they are strange, with what is recalled; see `rows`."""
         rows_ND, familiarity_N = self.rows(condition_NE, left_out_NS)
-        return torch.cat([condition_NE, (rows_ND - self._mean_D) / self.spread, familiarity_N[:, None]], dim=1)
+        known_NE = condition_NE * (1.0 - strangeness(familiarity_N))[:, None]
+        return torch.cat([known_NE, (rows_ND - self._mean_D) / self.spread, familiarity_N[:, None]], dim=1)
 
     def start(self) -> tuple[Tensor, Tensor]:
         """Weight (D, E + D + 1) and bias (D,) of the linear map from an extended condition to the recalled row itself."""
