@@ -135,7 +135,10 @@ class TrainingConfig(Settings):
     )
 
     # Optimiser
-    learning_rate: Positive = Field(3e-4, description="Peak learning rate of AdamW.")
+    optim: Literal["adamw", "adafactor"] = Field(
+        "adamw", description="Optimiser; adafactor keeps next to no state, for networks that hardly fit."
+    )
+    learning_rate: Positive = Field(3e-4, description="Peak learning rate.")
     adam_beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="As in AdamW.")
     adam_beta2: Annotated[float, Field(ge=0, lt=1)] = Field(0.999, description="As in AdamW.")
     adam_epsilon: Positive = Field(1e-8, description="As in AdamW.")

@@ -50,7 +50,12 @@ def stop_after(trainer: Trainer, step: int) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"dropout": 0.2}, {"pool_rank": 6, "pool_moments": 3}, {"tokenizer": "chunk", "gradient_accumulation_steps": 2}],
+    [
+        {"dropout": 0.2},
+        {"pool_rank": 6, "pool_moments": 3},
+        {"tokenizer": "chunk", "gradient_accumulation_steps": 2},
+        {"optim": "adafactor", "recall": True, "left_out_probability": 0.5},
+    ],
 )
 def test_stopped_and_resumed_is_bit_identical(make_config: Make, tmp_path: Path, changes: dict[str, Any]) -> None:
     whole = make_config(output_dir=tmp_path / "whole", **changes)

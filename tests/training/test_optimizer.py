@@ -63,18 +63,33 @@ def test_every_parameter_is_in_exactly_one_group(make_config: Make) -> None:
     assert [group["weight_decay"] for group in groups] == [0.3, 0.0]
 
 
-def test_state_travels_by_name(make_config: Make) -> None:
+@pytest.mark.parametrize(("optim", "moment"), [("adamw", "exp_avg"), ("adafactor", "row_var")])
+def test_state_travels_by_name(make_config: Make, optim: str, moment: str) -> None:
     module = denoiser()
-    optimizer = make_optimizer(module, make_config())
+    config = make_config(optim=optim)
+    optimizer = make_optimizer(module, config)
     for parameter in module.parameters():
         parameter.grad = torch.randn_like(parameter)
     optimizer.step()
     tensors = optimizer_tensors(optimizer, module)
-    other = make_optimizer(module, make_config())
+    other = make_optimizer(module, config)
     load_optimizer(other, module, tensors)
     again = optimizer_tensors(other, module)
     assert tensors.keys() == again.keys()
     assert all(torch.equal(tensors[name], again[name]) for name in tensors)
-    del tensors["condition.weight/exp_avg"]
-    with pytest.raises(CheckpointError, match=r"condition\.weight/exp_avg"):
+    misshapen = tensors | {f"condition.weight/{moment}": torch.zeros(3)}
+    with pytest.raises(CheckpointError, match=rf"condition\.weight/{moment}' has shape \(3,\)"):
+        load_optimizer(other, module, misshapen)
+    del tensors[f"condition.weight/{moment}"]
+    with pytest.raises(CheckpointError, match=rf"condition\.weight/{moment}"):
         load_optimizer(other, module, tensors)
+
+
+def test_adafactor_keeps_next_to_nothing(make_config: Make) -> None:
+    module = denoiser()
+    optimizer = make_optimizer(module, make_config(optim="adafactor"))
+    for parameter in module.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    optimizer.step()
+    kept = sum(tensor.numel() for tensor in optimizer_tensors(optimizer, module).values())
+    assert kept < 0.1 * sum(p.numel() for p in module.parameters())

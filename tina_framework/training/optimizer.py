@@ -1,4 +1,4 @@
-"""AdamW, which parameters it decays, and the learning rate of every step."""
+"""The optimiser, which parameters it decays, and the learning rate of every step."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from tina_framework.errors import CheckpointError
 
 __all__ = ["decays", "learning_rate", "load_optimizer", "make_optimizer", "optimizer_tensors"]
 
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-
 
 def decays(name: str, parameter: Tensor) -> bool:
     """Whether weight decay applies: to matrices, but not to position and slot tables nor to the linear forecasts.
@@ -26,15 +24,21 @@ def decays(name: str, parameter: Tensor) -> bool:
     return parameter.dim() >= 2 and name not in tables and not name.startswith(("skip.", "pooled."))
 
 
-def make_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW over all parameters, those with decay first."""
+def make_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    """AdamW, or Adafactor (arXiv 1804.04235), over all parameters, those with decay first.
+
+    AdamW keeps two numbers a parameter. Adafactor keeps one a row and one a column of each matrix, next to nothing.
+    """
     named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     groups = [
         {"params": [p for name, p in named if decays(name, p)], "weight_decay": config.weight_decay},
         {"params": [p for name, p in named if not decays(name, p)], "weight_decay": 0.0},
     ]
+    groups = [group for group in groups if group["params"]]
+    if config.optim == "adafactor":
+        return torch.optim.Adafactor(groups, lr=config.learning_rate)
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
+        groups,
         lr=config.learning_rate,
         betas=(config.adam_beta1, config.adam_beta2),
         eps=config.adam_epsilon,
@@ -56,7 +60,7 @@ def learning_rate(config: TrainingConfig, step: int) -> float:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Tensor]:
-    """AdamW's moments as ``PARAMETER/exp_avg`` and so on; empty before the first step."""
+    """The optimiser's moments as ``PARAMETER/exp_avg`` and so on; empty before the first step."""
     tensors = {}
     for name, parameter in module.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
@@ -71,18 +75,27 @@ def load_optimizer(optimizer: torch.optim.Optimizer, module: nn.Module, tensors:
         CheckpointError: a moment is missing, extra or misshapen.
     """
     parameters = dict(module.named_parameters())
-    expected = {f"{name}/{key}" for name in parameters for key in _MOMENTS} if tensors else set()
+    shapes = {name: _moments(optimizer, parameter) for name, parameter in parameters.items()} if tensors else {}
+    expected = {f"{name}/{key}" for name, moments in shapes.items() for key in moments}
     if expected != tensors.keys():
         odd = sorted(expected ^ tensors.keys())[0]
         raise CheckpointError(f"The optimizer's state does not fit this network: '{odd}' is missing or unknown.")
-    for name, parameter in parameters.items() if tensors else ():
+    for name, moments in shapes.items():
         state = {}
-        for key in _MOMENTS:
+        for key, shape in moments.items():
             tensor = tensors[f"{name}/{key}"]
-            if key != "step" and tensor.shape != parameter.shape:
-                raise CheckpointError(
-                    f"The optimizer's '{name}/{key}' has shape {tuple(tensor.shape)}, not {tuple(parameter.shape)}."
-                )
-            # AdamW keeps its step count on the CPU.
-            state[key] = tensor.clone() if key == "step" else tensor.to(parameter.device, copy=True)
-        optimizer.state[parameter] = state
+            if tuple(tensor.shape) != shape:
+                raise CheckpointError(f"The optimizer's '{name}/{key}' has shape {tuple(tensor.shape)}, not {shape}.")
+            # The step count stays on the CPU.
+            state[key] = tensor.clone() if key == "step" else tensor.to(parameters[name].device, copy=True)
+        optimizer.state[parameters[name]] = state
+
+
+def _moments(optimizer: torch.optim.Optimizer, parameter: Tensor) -> dict[str, tuple[int, ...]]:
+    """What the optimiser keeps of a parameter: name -> shape."""
+    shape = tuple(parameter.shape)
+    if not isinstance(optimizer, torch.optim.Adafactor):
+        return {"step": (), "exp_avg": shape, "exp_avg_sq": shape}
+    if len(shape) < 2:
+        return {"step": (), "variance": shape}
+    return {"step": (), "row_var": (*shape[:-1], 1), "col_var": (*shape[:-2], 1, shape[-1])}
