@@ -56,7 +56,7 @@ def test_what_is_left_out_does_not_leak(known) -> None:
     assert float((after.rows(keys[3:4])[0] - before.rows(keys[3:4])[0]).abs().min()) > 50.0
 
 
-def test_extended_conditions_lead_back_to_the_rows(known) -> None:
+def test_strange_conditions_fade_and_rows_stand_behind(known) -> None:
     keys, rows = known
     recall = Recall(keys, rows)
     strangers = torch.randn(4, 40, generator=torch.Generator().manual_seed(1))
@@ -64,15 +64,16 @@ def test_extended_conditions_lead_back_to_the_rows(known) -> None:
     assert extended.shape == (4, 40 + recall.width) == (4, 46)
     assert float(recall.familiarity(strangers).max()) < 0.7
     assert not extended[:, :40].any()
+    assert (extended[:, 40] == 1.0).all()
+    torch.testing.assert_close(extended[:, 41:], recall.rows(strangers)[0])
     familiar = recall.extend(keys)
     torch.testing.assert_close(familiar[:, :40], keys, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(familiar[:, 40], torch.zeros(12), atol=1e-5, rtol=0)
     half = recall.extend(keys[:1] + 0.6 * keys[1:2])
     share = half[0, :40] / (keys[0] + 0.6 * keys[1])
-    torch.testing.assert_close(share, (1 - strangeness(half[0, -1:])).expand(40), atol=1e-4, rtol=1e-4)
-    assert 0.1 < float(share.mean()) < 0.9
-    weight, bias = recall.start()
-    torch.testing.assert_close(extended @ weight.T + bias, recall.rows(strangers)[0], atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(extended[:, -1], recall.familiarity(strangers))
+    torch.testing.assert_close(share, (1 - half[0, 40]).expand(40), atol=1e-4, rtol=1e-4)
+    assert 0.1 < float(half[0, 40]) < 0.9
+    torch.testing.assert_close(half[:, 40], strangeness(recall.familiarity(keys[:1] + 0.6 * keys[1:2])))
 
 
 def test_rows_that_depend_on_the_condition_are_recalled_better_than_their_mean() -> None:

@@ -93,7 +93,7 @@ def test_with_a_recall_an_untrained_denoiser_repeats_the_generic_rows(make_confi
     assembly = assemble(make_config(recall=True, max_classes=4, class_counts="4:1"), CPU)
     seen, setting = assembly.seen_classes, assembly.setting
     conditions = setting.conditions.of(seen[:4])
-    assert conditions.shape[1] == setting.conditions.width == assembly.denoiser.config.condition_dim
+    assert conditions.shape[1] == setting.conditions.width == assembly.denoiser.config.input_dim
     condition, mask = setting.pad_conditions([conditions])
     with torch.no_grad():
         tokens = assembly.denoiser(condition, mask, setting.noise("x", 0, [0]), torch.tensor([999]), setting.layout)

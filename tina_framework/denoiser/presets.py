@@ -30,6 +30,7 @@ class DenoiserConfig:
         equivariant: classes have no order; if False, a learnt embedding a class slot joins the memory.
         class_group: the one group whose tokens each belong to a class, -1 if there is none (`chunk`).
         skip: a linear map from the condition straight to the class row; needs a class group.
+        given_row: behind the condition stands a row to start from, which is added to the class row and seen by nothing else.
         pool_rank: R, directions that a linear forecast of the shared tokens from the class set sees of a condition; 0: no such
             forecast. Needs a class group.
         pool_moments: M, how many of these directions also enter in pairs.
@@ -55,6 +56,7 @@ class DenoiserConfig:
     equivariant: bool
     class_group: int = -1
     skip: bool = False
+    given_row: bool = False
     pool_rank: int = 0
     pool_moments: int = 0
     hidden_size: int = 192
@@ -99,11 +101,12 @@ class DenoiserConfig:
             raise ConfigError(
                 f"class_group={self.class_group}, but there are only {len(self.group_widths)} token groups."
             )
-        if self.skip and self.class_group < 0:
-            raise ConfigError(
-                "skip=True needs tokens that each belong to one class, and this layout has none; "
-                "use the class-row tokenizer or skip=False."
-            )
+        for name in ("skip", "given_row"):
+            if getattr(self, name) and self.class_group < 0:
+                raise ConfigError(
+                    f"{name}=True needs tokens that each belong to one class, and this layout has none; "
+                    f"use the class-row tokenizer or {name}=False."
+                )
         if self.pool_rank and self.class_group < 0:
             raise ConfigError(
                 f"pool_rank={self.pool_rank} needs tokens that each belong to one class, and this layout has none; "
@@ -118,6 +121,11 @@ class DenoiserConfig:
                 f"pool_moments={self.pool_moments} is more than pool_rank={self.pool_rank}; "
                 "products are taken of directions that there are."
             )
+
+    @property
+    def input_dim(self) -> int:
+        """Width of what is read of a class: the condition, and the given row."""
+        return self.condition_dim + (self.group_widths[self.class_group] if self.given_row else 0)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` is the way back."""

@@ -26,7 +26,7 @@ class ClassMemory(NamedTuple):
 
     Attributes:
         hidden_BKH: (B, K, H), zero in padded slots.
-        skip_BKD: (B, K, D) linear forecast of each class's row, in token space; None without a skip.
+        skip_BKD: (B, K, D) forecast of each class's row, in token space: linear, and what was given; None without either.
         pooled_BQD: (B, Q, D) linear forecast of each position of the shared token groups from the class set (zero for class
             rows); None without one.
     """
@@ -151,26 +151,32 @@ class Denoiser(nn.Module):
         """Reads the classes; independent of the timestep.
 
         Args:
-            condition_BKE: (B, K, E) float; padded slots may hold anything finite.
+            condition_BKE: (B, K, E) float, or (B, K, E + width of a class row) where a row is given (`DenoiserConfig.given_row`);
+                padded slots may hold anything finite.
             class_mask_BK: (B, K) bool, True where a class is; at least one in every row.
         """
-        if condition_BKE.dim() != 3 or condition_BKE.shape[-1] != self.config.condition_dim:
+        if condition_BKE.dim() != 3 or condition_BKE.shape[-1] != self.config.input_dim:
             raise ConfigError(
                 f"Conditions have shape {tuple(condition_BKE.shape)}; "
-                f"this denoiser needs (batch, classes, {self.config.condition_dim})."
+                f"this denoiser needs (batch, classes, {self.config.input_dim})."
             )
         if class_mask_BK.shape != condition_BKE.shape[:2]:
             raise ConfigError(
                 f"The class mask has shape {tuple(class_mask_BK.shape)}; expected {tuple(condition_BKE.shape[:2])}."
             )
         absent = ~class_mask_BK[..., None]
+        condition_BKE, given_BKD = condition_BKE.split(
+            [self.config.condition_dim, self.config.input_dim - self.config.condition_dim], dim=-1
+        )
         condition = condition_BKE.to(self.condition.weight.dtype)
         hidden = self.encoder(self.condition(condition), class_mask_BK).masked_fill(absent, 0.0)
         rows = pooled = None
         # The forecasts are regressions worth their full precision, and they cost next to nothing.
         with torch.autocast(condition.device.type, enabled=False):
-            if self.skip is not None:
-                rows = self.skip(condition).masked_fill(absent, 0.0)
+            parts = [] if self.skip is None else [self.skip(condition)]
+            parts += [given_BKD.to(condition.dtype)] if self.config.given_row else []
+            if parts:
+                rows = torch.stack(parts).sum(dim=0).masked_fill(absent, 0.0)
                 rows = F.pad(rows, (0, self.config.token_width - rows.shape[-1]))
             if self.pooled is not None:
                 pooled = self.pooled(condition, class_mask_BK)

@@ -114,8 +114,8 @@ class GeneratorConfig:
             value = recall[name]
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
                 raise ConfigError(f"The {name} of the condition's recall is {value!r}; it must be a number above 0.")
-        if not isinstance(recall["classes"], int) or self.denoiser.class_group < 0:
-            raise ConfigError("The condition's recall needs a whole number of classes, and a denoiser with class rows.")
+        if not isinstance(recall["classes"], int) or not self.denoiser.given_row:
+            raise ConfigError("The condition's recall needs a whole number of classes, and a denoiser with given_row.")
 
     def to_dict(self) -> dict[str, Any]:
         """The contents of `config.json`."""

@@ -179,7 +179,7 @@ def condition_shapes(config: GeneratorConfig) -> dict[str, tuple[int, ...]]:
     if recall is None:
         return {"mean": (width,)}
     row = config.denoiser.group_widths[config.denoiser.class_group]
-    width -= row + 1
+    width -= 1  # how strange a class is
     return {"mean": (width,), "recall.keys": (recall["classes"], width), "recall.rows": (recall["classes"], row)}
 
 

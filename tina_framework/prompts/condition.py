@@ -54,8 +54,13 @@ class ConditionSpace:
         return int(self.mean.shape[0])
 
     @property
+    def condition_dim(self) -> int:
+        """Width of a denoiser's condition: E, and one more where rows are recalled (how strange a class is)."""
+        return self.dim + (self.recall is not None)
+
+    @property
     def width(self) -> int:
-        """Width of what the denoiser reads: E, and what is recalled."""
+        """Width of `read`: the condition, and a row where rows are recalled."""
         return self.dim + (0 if self.recall is None else self.recall.width)
 
     def state_dict(self) -> dict[str, Tensor]:

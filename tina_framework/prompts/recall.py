@@ -40,9 +40,8 @@ class Recall:
     half of the weight for classes unlike all known ones and none for known ones. In training some classes are left out: they
     get what they would get if the generic model did not know them, so that the denoiser learns what to make of that.
 
-    A condition that resembles none is faded out: what a denoiser reads into it would be what it has memorised of others. It
-    must make do with what is recalled. The recalled row, divided by the spread of the known ones, and the greatest cosine with a known class (the familiarity)
-    are appended to the condition.
+    A condition that resembles none is faded out: what a denoiser reads into it would be what it has memorised of others. It is
+    told that the class is strange, and the recalled row goes past it (`DenoiserConfig.given_row`).
 
     Args:
         keys_SE: conditions of the known classes.
@@ -87,11 +86,6 @@ class Recall:
         """How many numbers are appended to a condition: D + 1."""
         return self.rows_SD.shape[1] + 1
 
-    @property
-    def spread(self) -> float:
-        """Root mean square of the known rows' differences from their mean: recalled rows are divided by it."""
-        return float((self.rows_SD - self._mean_D).square().mean().sqrt().clamp(min=1e-8))
-
     def familiarity(self, condition_NE: Tensor) -> Tensor:
         """(N,) the greatest cosine with the condition of a known class."""
         return (F.normalize(condition_NE, dim=1) @ self._unit_SE.T).amax(dim=1)
@@ -116,17 +110,10 @@ class Recall:
         return torch.lerp(averaged_ND, regressed_ND, blend_N[:, None]), familiarity_N
 
     def extend(self, condition_NE: Tensor, left_out_NS: Tensor | None = None) -> Tensor:
-        """(N, E + D + 1): the conditions, faded as far as they are strange, with what is recalled; see `rows`."""
+        """(N, E + 1 + D): the conditions, faded as far as they are strange; how strange; and the recalled rows. See `rows`."""
         rows_ND, familiarity_N = self.rows(condition_NE, left_out_NS)
-        known_NE = condition_NE * (1.0 - strangeness(familiarity_N))[:, None]
-        return torch.cat([known_NE, (rows_ND - self._mean_D) / self.spread, familiarity_N[:, None]], dim=1)
-
-    def start(self) -> tuple[Tensor, Tensor]:
-        """Weight (D, E + D + 1) and bias (D,) of the linear map from an extended condition to the recalled row itself."""
-        width, row = self.keys_SE.shape[1], self.rows_SD.shape[1]
-        weight = torch.zeros(row, width + row + 1)
-        weight[:, width : width + row] = self.spread * torch.eye(row)
-        return weight, self._mean_D.clone()
+        strange_N1 = strangeness(familiarity_N)[:, None]
+        return torch.cat([condition_NE * (1.0 - strange_N1), strange_N1, rows_ND], dim=1)
 
     def settings(self) -> dict[str, float | int]:
         """What belongs into a configuration."""

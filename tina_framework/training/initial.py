@@ -47,22 +47,23 @@ def make_denoiser(
             )
         setting.conditions.remember(seen, rows)
     inputs = torch.cat([setting.conditions.of(seen, template) for template in range(templates)])
+    inputs = inputs[:, : setting.conditions.space.condition_dim]
     sizes = build_config(
         config.preset,
-        condition_dim=setting.conditions.width,
+        condition_dim=setting.conditions.space.condition_dim,
         layout=layout,
         max_classes=config.max_classes,
         # The skip forecasts x0; added to a prediction of noise or velocity it would only be in the way.
         skip=None if config.prediction_type == "sample" else False,
         dropout=config.dropout,
+        given_row=setting.conditions.space.recall is not None,
         **overrides,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         denoiser = Denoiser(sizes)
-    if setting.conditions.space.recall is not None:
-        denoiser.init_skip(*setting.conditions.space.recall.start())
-    elif sizes.skip and config.ridge is not None and rows is not None:
+    # Where rows are given, the skip only adds to them.
+    if sizes.skip and not sizes.given_row and config.ridge is not None and rows is not None:
         denoiser.init_skip(*ridge_start(inputs, rows.repeat(templates, 1), config.ridge))
     if denoiser.pooled is not None:
         denoiser.init_pool(principal_directions(inputs, denoiser.pooled.directions.detach()))
