@@ -325,3 +325,25 @@ def test_wrong_inputs_are_refused() -> None:
     twelve = TOKENIZERS["class-row"].layout(SPEC, 12, 12)
     with pytest.raises(ConfigError, match="12 classes, but this denoiser was built for 10"):
         denoiser(*inputs(twelve), twelve)
+
+
+def test_a_given_row_is_added_to_its_class_row_and_changes_nothing_else() -> None:
+    layout = layout_of("class-row", 5)
+    denoiser = make("class-row", given_row=True, pool_rank=4)
+    condition, mask, tokens, t = inputs(layout)
+    width = denoiser.config.input_dim - E
+    assert width == layout.group_widths[denoiser.config.class_group] == 33
+    given = torch.randn(2, 5, width, generator=torch.Generator().manual_seed(2))
+    plain = denoiser(torch.cat([condition, torch.zeros_like(given)], -1), mask, tokens, t, layout)
+    out = denoiser(torch.cat([condition, given], -1), mask, tokens, t, layout)
+    added = (out - plain)[:, layout.token_class >= 0]
+    order = layout.token_class[layout.token_class >= 0]
+    torch.testing.assert_close(added[..., :width], given[:, order], atol=1e-5, rtol=1e-5)
+    assert not (out - plain)[:, layout.token_class < 0].any()
+    with pytest.raises(ConfigError, match=f"needs \\(batch, classes, {E + width}\\)"):
+        denoiser(condition, mask, tokens, t, layout)
+
+
+def test_a_given_row_needs_class_rows() -> None:
+    with pytest.raises(ConfigError, match="given_row=True needs tokens that each belong to one class"):
+        make("chunk", given_row=True)

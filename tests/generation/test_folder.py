@@ -12,9 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import CheckpointError, ConfigError, DownloadError, UnknownNameError
 from tina_framework.generation import folder as generator_folder
 from tina_framework.generator import Generator, GeneratorConfig, bundled_names
+from tina_framework.prompts.condition import ConditionSpace
+from tina_framework.prompts.recall import Recall
 
 NAMES = ["dog", "ant", "fox"]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -347,3 +350,62 @@ def test_configs_that_cannot_be_are_refused(tiny_generator: Generator) -> None:
     ]:
         with pytest.raises(ConfigError, match=sentence):
             dataclasses.replace(tiny_generator.config, **changes)
+
+
+@pytest.fixture
+def recalling(tiny_generator: Generator) -> Generator:
+    """A generator that recalls the rows of the first twelve classes."""
+    config, space = tiny_generator.config, tiny_generator.condition_space
+    names = config.class_names[:12]
+    keys = space.apply(tiny_generator.encoder.encode_text(names))
+    draws = torch.Generator().manual_seed(0)
+    width = config.denoiser.group_widths[config.denoiser.class_group]
+    recall = Recall(keys, torch.randn(len(names), width, generator=draws))
+    sizes = dataclasses.replace(config.denoiser, condition_dim=config.denoiser.condition_dim + 1, given_row=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        denoiser = Denoiser(sizes)
+    made = dataclasses.replace(
+        config,
+        denoiser=sizes,
+        condition={**config.condition, "recall": recall.settings()},
+        class_names=config.class_names,
+    )
+    generator = Generator(
+        made, denoiser, tiny_generator.normalizer, ConditionSpace(space.space, space.mean, space.scale, recall)
+    )
+    generator._encoder = tiny_generator.encoder
+    return generator
+
+
+def test_what_is_recalled_travels_along(recalling: Generator, tmp_path: Path) -> None:
+    recalling.save_pretrained(tmp_path / "recalling")
+    loaded = Generator.from_pretrained(tmp_path / "recalling", device="cpu")
+    names = recalling.config.class_names[:2] + recalling.config.class_names[-2:]
+    ours, theirs = recalling(names), loaded(names)
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
+    # An untrained denoiser adds nothing: a class has the row that is recalled.
+    space = recalling.condition_space
+    assert space.recall is not None
+    recalled = space.recall.rows(space.apply(recalling.encoder.encode_text(names)))[0][:, :32]
+    base, scale = recalling.normalizer.base["fc.weight"], recalling.normalizer.scale["fc.weight"]
+    torch.testing.assert_close(ours.network.state_dict()["fc.weight"], recalled * scale + base, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("recall", "sentence"),
+    [
+        ({"classes": 12}, "needs exactly classes, temperature and strength"),
+        ({"classes": 12, "temperature": 0, "strength": 3.0}, "temperature of the condition's recall is 0"),
+        ({"classes": 12.5, "temperature": 50.0, "strength": 3.0}, "whole number of classes"),
+        ({"classes": 11, "temperature": 50.0, "strength": 3.0}, "shape"),
+    ],
+)
+def test_an_altered_recall_is_refused(
+    recalling: Generator, tmp_path: Path, recall: dict[str, Any], sentence: str
+) -> None:
+    recalling.save_pretrained(tmp_path / "recalling")
+    values = json.loads((tmp_path / "recalling" / "config.json").read_text())
+    _edit(tmp_path / "recalling", condition={**values["condition"], "recall": recall})
+    with pytest.raises(CheckpointError, match=sentence):
+        Generator.from_pretrained(tmp_path / "recalling")
