@@ -20,6 +20,7 @@ from tina_framework.evaluation.methods.p_model import PModel
 from tina_framework.evaluation.methods.random_prompt import RandomPrompt
 from tina_framework.evaluation.methods.ridge import Ridge
 from tina_framework.evaluation.methods.selection import Selection
+from tina_framework.evaluation.methods.taper import Taper
 from tina_framework.evaluation.methods.tina import Tina
 from tina_framework.evaluation.methods.zero_shot import ZeroShot
 from tina_framework.evaluation.sources import portable
@@ -29,7 +30,20 @@ __all__ = ["DEFAULT_METHODS", "METHODS", "MethodSpec", "default_methods", "parse
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
-    for method in (Tina, Common, RandomPrompt, Generic, Selection, Average, Nearest, Ridge, FineTune, PModel, ZeroShot)
+    for method in (
+        Tina,
+        Common,
+        RandomPrompt,
+        Generic,
+        Selection,
+        Average,
+        Nearest,
+        Ridge,
+        Taper,
+        FineTune,
+        PModel,
+        ZeroShot,
+    )
 }
 
 DEFAULT_METHODS = "tina,generic,selection,average,nearest,fine-tune"

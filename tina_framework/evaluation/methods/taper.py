@@ -1,0 +1,72 @@
+"""*taper*: basis models mixed by text (`tina_framework.baselines.taper`), trained once for all tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from tina_framework.baselines.taper import Taper as Model
+from tina_framework.errors import ConfigError
+from tina_framework.evaluation.method import Answer, Method, MethodUnavailable, Missing
+from tina_framework.evaluation.scoring import Network
+from tina_framework.prompts.resolve import resolve_tasks
+
+if TYPE_CHECKING:
+    from tina_framework.zoo.tasks import Task
+
+__all__ = ["Taper"]
+
+
+class Taper(Method):
+    """Mixes the networks of the TAPER model in the argument's folder (or of a file in it)."""
+
+    name = "taper"
+    argument_help = "FOLDER"
+    batch_size = 64
+
+    @classmethod
+    def check_argument(cls, argument: str | None) -> None:
+        super().check_argument(argument)
+        if argument is None:
+            raise ConfigError(
+                "Method 'taper' needs a trained TAPER model; write taper@FOLDER (benchmarks/taper.py trains one)."
+            )
+
+    def prepare(self, tasks: Sequence[Task]) -> None:
+        assert self.argument is not None
+        place = Path(self.argument)
+        self.model = Model.load(place.parent if place.is_file() else place, self.context.spec).to(self.context.device)
+        encoder, space = self.context.encoder, self.model.space
+        if (encoder.space, encoder.dim) != (space.space, space.dim):
+            raise MethodUnavailable(
+                f"encoder '{encoder.name}' speaks '{encoder.space}' ({encoder.dim} wide), but this TAPER model reads "
+                f"'{space.space}' ({space.dim} wide)"
+            )
+        self.number = {name: i for i, name in enumerate(self.model.config.class_names)}
+
+    def describe(self) -> str:
+        config = self.model.config
+        mixed = "tensor by tensor" if config.per_tensor else "with one set of coefficients"
+        return f"{config.num_bases} bases of {len(config.class_names)} classes, mixed {mixed}"
+
+    @torch.no_grad()
+    def parameters(self, tasks: Sequence[Task]) -> list[Answer]:
+        lacking = {task: [n for n in task.classes if n not in self.number] for task in tasks}
+        able = [task for task in tasks if not lacking[task]]
+        networks: dict[Task, Answer] = {}
+        if able:
+            found = resolve_tasks([task.classes for task in able], self.context.encoder, self.context.template)
+            device = self.context.device
+            conditions = torch.stack([self.model.space.apply(condition.vectors) for condition in found]).to(device)
+            classes = torch.tensor([[self.number[name] for name in task.classes] for task in able], device=device)
+            flats = self.model.networks(conditions, classes)
+            networks = {task: Network(flat, task.classes) for task, flat in zip(able, flats, strict=True)}
+        return [
+            networks[task]
+            if task in networks
+            else Missing(f"the bases have no row for {', '.join(map(repr, lacking[task][:3]))}")
+            for task in tasks
+        ]

@@ -1,0 +1,120 @@
+"""Training TAPER (`tina_framework.baselines.taper`): bases and mixer together, through the loss of the mixed networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from tina_framework.baselines.taper import Taper
+from tina_framework.errors import ConfigError, TrainingError
+from tina_framework.targets.functional import TargetRunner
+from tina_framework.training.data import ConditionBank, TrainingImages
+from tina_framework.training.randomness import generator_at
+from tina_framework.zoo.sampling import TaskSampler
+
+__all__ = ["TaperRecipe", "train_taper"]
+
+
+@dataclass(frozen=True)
+class TaperRecipe:
+    """AdamW with a linear warm-up and half a cosine to zero, one learning rate for the bases and one for the mixer.
+
+    Args:
+        steps: optimiser steps.
+        tasks_per_step: tasks whose losses are averaged.
+        images_per_task: training images of each.
+        lr: peak learning rate of the bases.
+        mixer_lr: of the mixer.
+        weight_decay: of both.
+        spread: how different the bases start; see `Taper.start_from`.
+        warmup: share of the steps.
+        seed: of every draw.
+
+    Raises:
+        ConfigError: a value out of range.
+    """
+
+    steps: int = 800
+    tasks_per_step: int = 8
+    images_per_task: int = 200
+    lr: float = 1e-3
+    mixer_lr: float = 3e-3
+    weight_decay: float = 1e-4
+    spread: float = 0.1
+    warmup: float = 0.05
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "tasks_per_step", "images_per_task", "lr", "mixer_lr"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"TAPER's {name} is {getattr(self, name)}; it must be above 0.")
+        if not (0 <= self.weight_decay < math.inf and 0 <= self.spread < math.inf and 0 <= self.warmup <= 1):
+            raise ConfigError(
+                f"TAPER's weight_decay, spread and warmup are {self.weight_decay}, {self.spread} and {self.warmup}; "
+                "none may be below 0, and the last not above 1."
+            )
+
+    def rate(self, step: int) -> float:
+        """Share of the peak learning rate in step `step`, from 0."""
+        rising = self.warmup * self.steps
+        if step < rising:
+            return (step + 1) / (rising + 1)
+        return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1.0, self.steps - rising)))
+
+
+def train_taper(
+    taper: Taper,
+    images: TrainingImages,
+    conditions: ConditionBank,
+    sampler: TaskSampler,
+    runner: TargetRunner,
+    recipe: TaperRecipe,
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
+) -> Taper:
+    """Trains in place.
+
+    Args:
+        taper: its bases set already (`Taper.start_from`); on the device of the images.
+        images: what the mixed networks are tried on.
+        conditions: condition vectors, in the space of `taper`.
+        sampler: draws tasks of the training partition.
+        runner: evaluates the mixed networks.
+        recipe: how.
+        on_step: called with (steps done, mean loss of the step).
+
+    Raises:
+        TrainingError: a loss is not finite; the weights are those of the step before.
+    """
+    number = {name: i for i, name in enumerate(taper.config.class_names)}
+    mixer = [parameter for name, parameter in taper.named_parameters() if name != "bases"]
+    groups = [{"params": [taper.bases], "peak": recipe.lr}, {"params": mixer, "peak": recipe.mixer_lr}]
+    optimizer = torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
+    device = taper.bases.device
+    taper.train()
+    for step in range(recipe.steps):
+        places = range(step * recipe.tasks_per_step, (step + 1) * recipe.tasks_per_step)
+        tasks = [sampler.task(place).classes for place in places]
+        flats, batches, labels = [], [], []
+        for place, task in zip(places, tasks, strict=True):
+            draws = generator_at(recipe.seed, "taper", place)
+            condition = conditions.draw(task, draws, mixing=True, noise=0.0).to(device)
+            rows, flips, slots = images.draw(task, recipe.images_per_task, draws)
+            classes = torch.tensor([[number[name] for name in task]], device=device)
+            flats.append(taper.networks(condition[None], classes)[0])
+            batches.append(images.take(rows, flips))
+            labels.append(slots.to(device))
+        loss = runner.task_loss(flats, [len(task) for task in tasks], batches, labels).mean()
+        if not bool(loss.isfinite()):
+            raise TrainingError(
+                f"TAPER's loss became {float(loss.detach())} at step {step}; lower its learning rates (now {recipe.lr:g} and {recipe.mixer_lr:g})."
+            )
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * recipe.rate(step)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        on_step(step + 1, float(loss.detach()))
+    return taper.eval()
