@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tina_framework.errors import ConfigError
 from tina_framework.evaluation.context import GenericModel
 from tina_framework.evaluation.method import Answer, Method, MethodUnavailable, Missing
 from tina_framework.evaluation.scoring import Network
@@ -15,7 +18,67 @@ from tina_framework.zoo.pmodels import fine_tune
 if TYPE_CHECKING:
     from tina_framework.zoo.tasks import Task
 
-__all__ = ["FineTune", "subset"]
+__all__ = ["NAMED", "FineTune", "parse_recipe", "subset"]
+
+NAMED: dict[str, dict[str, Any]] = {
+    "short": {},
+    "long": {"epochs": 60.0, "lr": 0.1, "batch_size": 128, "flip": True},
+}
+"""Name -> fields of `SGDRecipe` that differ from the zoo's recipe; ``long`` trains as long as a generic model."""
+
+_KINDS = {field.name: field.type for field in dataclasses.fields(SGDRecipe)}
+
+
+def parse_recipe(text: str) -> dict[str, Any]:
+    """``long`` or ``epochs=60:lr=0.1:flip=true`` -> fields of `SGDRecipe`; ``long:lr=0.05`` changes a named one.
+
+    Raises:
+        ConfigError: a name or field that does not exist, one named twice, or a value of the wrong type or range.
+    """
+    found: dict[str, Any] = {}
+    first, *rest = parts = text.split(":")
+    if "=" not in first:
+        if first not in NAMED:
+            raise ConfigError(
+                f"'fine-tune@{text}' names no recipe; write {', '.join(NAMED)}, or fields such as epochs=60:lr=0.1."
+            )
+        found, parts = dict(NAMED[first]), rest
+    given: set[str] = set()
+    for part in parts:
+        name, equals, value = part.partition("=")
+        if name not in _KINDS or not equals:
+            close = difflib.get_close_matches(name, _KINDS, n=1)
+            hint = f" Did you mean '{close[0]}'?" if close else ""
+            raise ConfigError(
+                f"'fine-tune@{text}': '{part}' sets no field of a recipe.{hint} Fields: {', '.join(_KINDS)}."
+            )
+        if name in given:
+            raise ConfigError(f"'fine-tune@{text}' sets {name} twice; drop one.")
+        given.add(name)
+        found[name] = _value(text, name, value)
+    try:
+        SGDRecipe(**found)
+    except ConfigError as error:
+        raise ConfigError(f"'fine-tune@{text}': {error}") from error
+    return found
+
+
+def _value(text: str, name: str, value: str) -> Any:
+    kind = str(_KINDS[name])
+    if kind == "str":
+        return value
+    if kind == "bool":
+        if value in ("true", "false"):
+            return value == "true"
+        raise ConfigError(f"'fine-tune@{text}': {name} is '{value}'; write true or false.")
+    try:
+        number = int(value) if kind == "int" else float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        what = "whole number" if kind == "int" else "number"
+        raise ConfigError(f"'fine-tune@{text}': {name} is '{value}'; write a {what} of at least 0.")
+    return number
 
 
 def subset(tasks: Sequence[Task], number: int | None) -> frozenset[Task]:
@@ -31,9 +94,19 @@ def subset(tasks: Sequence[Task], number: int | None) -> frozenset[Task]:
 
 
 class FineTune(Method):
-    """The zoo's p-Model recipe, from the zoo's generic model, on the images the zoo was trained on."""
+    """From the zoo's generic model, on the images the zoo was trained on, by the zoo's p-Model recipe or the argument's.
+
+    Fields that the argument does not name are those of the zoo's recipe.
+    """
 
     name = "fine-tune"
+    argument_help = "long, short or FIELD=VALUE:..."
+
+    @classmethod
+    def check_argument(cls, argument: str | None) -> None:
+        super().check_argument(argument)
+        if argument is not None:
+            parse_recipe(argument)
 
     def prepare(self, tasks: Sequence[Task]) -> None:
         zoo = self.context.zoo
@@ -46,12 +119,14 @@ class FineTune(Method):
         names = [name if name in zoo.class_names else zoo.class_names[0] for name in self.context.dataset.class_names]
         self.start = self.context.spec.select_classes(zoo.generic, self.base.rows(names))
         self.bank = ImageBank(self.context.dataset, zoo.config.train_split, self.context.spec, self.context.device)
-        self.recipe = SGDRecipe(**zoo.config.model)
+        changes = {} if self.argument is None else parse_recipe(self.argument)
+        self.recipe = SGDRecipe(**{**zoo.config.model, **changes})
 
     def describe(self) -> str:
         recipe = self.recipe
+        averaged = f", last {recipe.average_last:g} of the epochs averaged" if recipe.average_last else ""
         return (
-            f"{recipe.epochs:g} epochs, lr {recipe.lr:g}, batch {recipe.batch_size}, "
+            f"{recipe.epochs:g} epochs, lr {recipe.lr:g}, batch {recipe.batch_size}, weight decay {recipe.weight_decay:g}{averaged}, "
             f"'{self.zoo.config.train_split}' images, from the generic model of zoo '{self.zoo.folder.name}'"
         )
 
