@@ -20,6 +20,7 @@ from tina_framework.evaluation.methods.p_model import PModel
 from tina_framework.evaluation.methods.random_prompt import RandomPrompt
 from tina_framework.evaluation.methods.ridge import Ridge
 from tina_framework.evaluation.methods.selection import Selection
+from tina_framework.evaluation.methods.substitute import Substitute
 from tina_framework.evaluation.methods.taper import Taper
 from tina_framework.evaluation.methods.tina import Tina
 from tina_framework.evaluation.methods.zero_shot import ZeroShot
@@ -36,6 +37,7 @@ METHODS: dict[str, type[Method]] = {
         RandomPrompt,
         Generic,
         Selection,
+        Substitute,
         Average,
         Nearest,
         Ridge,
