@@ -47,7 +47,8 @@ def result(label: str, accuracies: list[float | None], **more: Any) -> MethodRes
         ("unseen-combination", 3): Timing(0.5, 0.05),
         ("seen", 2): Timing(1.0),
     }
-    return MethodResult(label, f"about {label}", found, timings, **more)
+    memory = {("unseen-combination", 2): 2_000_000, ("unseen-combination", 3): 12_400_000}
+    return MethodResult(label, f"about {label}", found, timings, memory, **more)
 
 
 @pytest.fixture
@@ -78,6 +79,16 @@ def test_a_row_by_hand(summary: dict[str, Any]) -> None:
     assert row["accuracy"]["std"] == pytest.approx(0.02**0.5)
     assert row["accuracy"]["ci95"] == pytest.approx([0.8 - 1.27062, 0.8 + 1.27062], abs=1e-5)
     assert (row["seconds_per_model"], row["seconds_per_model_in_batch"], row["parameters"]) == (0.2, 0.02, 20)
+
+
+def test_memory_is_that_of_the_greediest_group(summary: dict[str, Any]) -> None:
+    wanted = {"method": "selection", "split": "unseen-combination"}
+    assert pick(summary["rows"], **wanted, num_classes=2)["peak_memory"] == 2_000_000
+    assert pick(summary["rows"], **wanted, num_classes=None)["peak_memory"] == 12_400_000
+    assert pick(summary["rows"], method="selection", split="seen")["peak_memory"] is None
+    assert pick(table(summary), method="selection", classes="3")["memory MB"] == "12"
+    assert pick(table(summary), method="selection", split="seen")["memory MB"] is None
+    assert pick(dict(short_tables(summary))["unseen-combination, 2 classes"], method="tina")["MB"] == "2"
 
 
 def test_the_whole_split_by_hand(summary: dict[str, Any]) -> None:

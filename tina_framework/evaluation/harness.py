@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import torch
 
 from tina_framework.errors import TinaError
+from tina_framework.evaluation.memory import PeakMemory
 from tina_framework.evaluation.method import Answer, Method, Missing
 from tina_framework.evaluation.scoring import Scorer
 from tina_framework.zoo.tasks import Task
@@ -75,6 +76,7 @@ class MethodResult:
         description: what exactly ran.
         tasks: one entry a task, in order; None: no network.
         timings: by group.
+        memory: bytes by group: the peak while networks were made, above what was in use before; without groups where it is unknown.
         skipped: (split or None for all, reason).
     """
 
@@ -82,6 +84,7 @@ class MethodResult:
     description: str = ""
     tasks: list[TaskResult | None] = field(default_factory=list)
     timings: dict[Group, Timing] = field(default_factory=dict)
+    memory: dict[Group, int] = field(default_factory=dict)
     skipped: list[tuple[str | None, str]] = field(default_factory=list)
 
 
@@ -142,12 +145,15 @@ def _run_group(
 ) -> list[str]:
     """Fills in the results of one group; returns why tasks went without a network."""
     device = scorer.bank.images.device
-    alone = _time_singles(method, [tasks[i] for i in members], device) if method.batch_size > 1 else None
+    peak = PeakMemory(device)
+    with peak:
+        alone = _time_singles(method, [tasks[i] for i in members], device) if method.batch_size > 1 else None
     seconds, made = 0.0, 0
     reasons: list[str] = []
     for start in range(0, len(members), method.batch_size):
         chunk = members[start : start + method.batch_size]
-        answers, spent = _ask(method, [tasks[i] for i in chunk], device)
+        with peak:
+            answers, spent = _ask(method, [tasks[i] for i in chunk], device)
         networks = 0
         for i, answer in zip(chunk, answers, strict=True):
             if isinstance(answer, Missing):
@@ -164,6 +170,8 @@ def _run_group(
         if networks:
             seconds, made = seconds + spent, made + networks
         advance(len(chunk))
+    if made and peak.peak is not None:
+        result.memory[group] = peak.peak
     if made:
         each = seconds / made
         result.timings[group] = Timing(each) if alone is None else Timing(alone, each)

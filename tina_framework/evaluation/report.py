@@ -18,10 +18,11 @@ COLUMNS = (
     "vs selection",
     "s/model",
     "parameters",
+    "memory MB",
 )
 
 
-SHORT_COLUMNS = ("method", "tasks", "accuracy %", "vs selection", "s/model", "parameters")
+SHORT_COLUMNS = ("method", "tasks", "accuracy %", "vs selection", "s/model", "parameters", "MB")
 """For a terminal of 80 columns; ± is half of the 95 % interval."""
 
 
@@ -43,6 +44,7 @@ def table(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "vs selection": _difference(differences.get(_key(row))),
                 "s/model": _seconds(row["seconds_per_model"]),
                 "parameters": None if row["parameters"] is None else f"{row['parameters']:,}",
+                "memory MB": _megabytes(row),
             }
         )
     return lines
@@ -64,6 +66,7 @@ def short_tables(summary: Mapping[str, Any]) -> list[tuple[str, list[dict[str, A
                 "vs selection": None if difference is None else _with_half(difference, "+.2f"),
                 "s/model": _seconds(row["seconds_per_model"]),
                 "parameters": None if row["parameters"] is None else f"{row['parameters']:,}",
+                "MB": _megabytes(row),
             }
         )
     return list(tables.items())
@@ -99,6 +102,12 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.2g}" if seconds >= 0.001 else "<0.001"
 
 
+def _megabytes(row: Mapping[str, Any]) -> str | None:
+    """The peak memory in units of a million bytes; unknown in results of earlier versions."""
+    peak = row.get("peak_memory")
+    return None if peak is None else f"{peak / 1e6:.0f}"
+
+
 def markdown(summary: Mapping[str, Any]) -> str:
     """The contents of ``results.md``."""
     setup = summary["setup"]
@@ -106,6 +115,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
     lines += [
         "Accuracy in percent, of networks in float32 on the images of their own classes; mean, standard deviation and 95 % t",
         "interval over tasks. *vs selection*: paired differences in percentage points, with their 95 % interval.",
+        "*memory*: peak while networks were made, above what was in use before, in millions of bytes.",
         "",
     ]
     others = [entry for entry in summary["paired"] if entry["against"] != "selection"]
