@@ -1,0 +1,82 @@
+"""*noise*: the most similar p-Model with Gaussian noise on it. Random variation of a stored model is no generator."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from tina_framework.errors import ConfigError
+from tina_framework.evaluation.method import Answer
+from tina_framework.evaluation.methods.nearest import Nearest
+from tina_framework.evaluation.scoring import Network
+from tina_framework.generation.sampling import task_draws
+from tina_framework.prompts.resolve import fold
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tina_framework.evaluation.context import Context
+    from tina_framework.zoo.tasks import Task
+
+__all__ = ["Noise", "deltas"]
+
+
+def deltas(context: Context) -> dict[str, float]:
+    """For each tensor the root mean square, over the zoo's p-Models, of their differences from the generic model (rows of a class from its row)."""
+    spec, zoo = context.spec, context.need_zoo()
+    squares, counts = dict.fromkeys(spec.class_axes, 0.0), dict.fromkeys(spec.class_axes, 0)
+    for entry in zoo.entries:
+        rows = torch.tensor([zoo.class_names.index(name) for name in entry.classes])
+        start = spec.select_classes(zoo.generic, rows)
+        for name, tensor in spec.unflatten(zoo.flat(entry.id), len(entry.classes)).items():
+            squares[name] += float((tensor.double() - start[name].double()).square().sum())
+            counts[name] += tensor.numel()
+    return {name: math.sqrt(squares[name] / counts[name]) for name in squares}
+
+
+class Noise(Nearest):
+    """The networks of *nearest*; every parameter gets noise of SCALE (default 1) times `deltas` of its tensor.
+
+    The noise depends on the seed and on the set of classes, as that of *tina* does.
+    """
+
+    name = "noise"
+    argument_help = "SCALE"
+
+    @classmethod
+    def check_argument(cls, argument: str | None) -> None:
+        super().check_argument(argument)
+        if argument is None:
+            return
+        try:
+            fine = 0 <= float(argument) < math.inf
+        except ValueError:
+            fine = False
+        if not fine:
+            raise ConfigError(f"'noise@{argument}' names no scale; write a number of at least 0, e.g. noise@0.5.")
+
+    def prepare(self, tasks: Sequence[Task]) -> None:
+        super().prepare(tasks)
+        self.scale = 1.0 if self.argument is None else float(self.argument)
+        self.deltas = deltas(self.context)
+
+    def describe(self) -> str:
+        return f"{super().describe()}, noise of {self.scale:g} times the deltas' standard deviation"
+
+    def parameters(self, tasks: Sequence[Task]) -> list[Answer]:
+        return [
+            Network(self._perturbed(answer), answer.outputs) if isinstance(answer, Network) else answer
+            for answer in super().parameters(tasks)
+        ]
+
+    def _perturbed(self, network: Network) -> Tensor:
+        draws = task_draws(self.context.seed, 0, sorted(map(fold, network.outputs)))
+        spec, count = self.context.spec, len(network.outputs)
+        state = {
+            name: tensor + self.scale * self.deltas[name] * torch.randn(tensor.shape, generator=draws)
+            for name, tensor in spec.unflatten(network.flat, count).items()
+        }
+        return spec.flatten(state, count)
