@@ -120,6 +120,10 @@ class TrainingConfig(Settings):
     rollout_probability: Fraction = Field(
         0.25, description="Share of tasks denoised from the network's own forecast at a random t instead of pure noise."
     )
+    regression: bool = Field(
+        False,
+        description="A plain regressor instead of diffusion: the denoiser is only ever shown zeros at the last timestep, and answers in one step.",
+    )
     condition_noise: NotNegative = Field(
         0.0, description="Gaussian noise on the condition vectors in training, relative to their length."
     )
@@ -215,11 +219,20 @@ class TrainingConfig(Settings):
             found.append(("recall", "expected false unless prediction_type is sample: rows are clean tokens"))
         if self.pool_rank and self.prediction_type != "sample":
             found.append(("pool_rank", "expected 0 unless prediction_type is sample: the forecast is of clean tokens"))
+        found += self._against_regression() if self.regression else []
         found += self._unknown_names()
         if self.beta_end < self.beta_start:
             found.append(("beta_end", f"expected at least beta_start={self.beta_start}"))
         if self.num_inference_steps > self.num_train_timesteps:
             found.append(("num_inference_steps", f"expected at most num_train_timesteps={self.num_train_timesteps}"))
+        return found
+
+    def _against_regression(self) -> list[tuple[str, str]]:
+        found = []
+        if self.denoise_weight > 0:
+            found.append(("denoise_weight", "expected 0 with regression, which never sees a noised p-Model"))
+        if self.prediction_type != "sample":
+            found.append(("prediction_type", "expected sample with regression: there is no noise to predict"))
         return found
 
     def _unknown_names(self) -> list[tuple[str, str]]:

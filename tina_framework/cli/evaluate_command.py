@@ -36,8 +36,9 @@ def evaluate(
         str | None,
         typer.Option(
             "--methods",
-            help="Comma-separated: tina, common, random-prompt, generic, selection, average, nearest, ridge, fine-tune, p-model, "
-            "zero-shot. Other samplers: tina@STEPS, tina@ddpm:1000. Another base: selection@ZOO. "
+            help="Comma-separated: tina, common, random-prompt, generic, selection, substitute, average, nearest, noise, ridge, "
+            "regressor@MODEL, taper@FOLDER, fine-tune, p-model, zero-shot. Other samplers: tina@STEPS, tina@ddpm:1000. "
+            "Another base: selection@ZOO. A long recipe: fine-tune@long. "
             "Default: tina,generic,selection,average,nearest,fine-tune, and zero-shot where it applies.",
         ),
     ] = None,

@@ -37,6 +37,7 @@ class GeneratorConfig:
         class_names: all classes of the training data, in the order of the generic model's outputs.
         num_inference_steps: default number of denoising steps.
         min_classes: least class count of a task.
+        initial_noise: sampling starts from noise; False: a plain regressor, which answers in one step from zeros.
         training: recipe, its hash, commit, data, validation figures: any JSON.
         metrics: accuracy of generated models: encoder -> split -> class count -> fraction of 1.
 
@@ -54,6 +55,7 @@ class GeneratorConfig:
     class_names: tuple[str, ...]
     num_inference_steps: int = 20
     min_classes: int = 2
+    initial_noise: bool = True
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
@@ -67,6 +69,12 @@ class GeneratorConfig:
             least = 1 if name == "num_inference_steps" else 2
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ConfigError(f"Generator setting {name}={value!r} is not an integer of at least {least}.")
+        if not isinstance(self.initial_noise, bool):
+            raise ConfigError(f"Generator setting initial_noise={self.initial_noise!r} is not true or false.")
+        if not self.initial_noise and self.num_inference_steps != 1:
+            raise ConfigError(
+                f"num_inference_steps={self.num_inference_steps}, but a regressor (initial_noise=false) takes one step."
+            )
         if self.min_classes > self.max_classes:
             raise ConfigError(f"min_classes={self.min_classes} is above max_classes={self.max_classes}.")
         for name in _NAMED:
@@ -123,6 +131,10 @@ class GeneratorConfig:
         for entry in dataclasses.fields(self):
             values[entry.name] = getattr(self, entry.name)
         values["denoiser"] = self.denoiser.to_dict()
+        if (
+            self.initial_noise
+        ):  # left out where it says nothing: such a folder reads as it did before there was the setting
+            del values["initial_noise"]
         plain: dict[str, Any] = json.loads(json.dumps(values, allow_nan=False, default=_plain))
         return plain
 

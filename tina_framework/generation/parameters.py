@@ -103,6 +103,10 @@ class ParameterSampler:
         trained = dict(scheduler.config).get("num_train_timesteps", steps)
         if steps > trained:
             raise ConfigError(f"num_inference_steps is {steps}, but the noise process has only {trained} timesteps.")
+        if steps != 1 and not self.config.initial_noise:
+            raise ConfigError(
+                f"num_inference_steps is {steps}, but this generator is a plain regressor, which answers in one step; leave it out."
+            )
         least, most = self.config.min_classes, self.config.max_classes
         for condition in conditions:
             if not least <= len(condition) <= most:
@@ -128,7 +132,7 @@ class ParameterSampler:
         which = torch.tensor([tasks.index(task) for task, _ in rows], device=memory.hidden_BKH.device)
         memory = memory.rows(which)
         layout = self.layout(count)
-        tokens_BPD = sample_tokens(self.denoiser, scheduler, memory, layout, draws, steps)
+        tokens_BPD = sample_tokens(self.denoiser, scheduler, memory, layout, draws, steps, self.config.initial_noise)
         sorted_BN = self.normalizer.denormalize(layout.scatter(tokens_BPD).float(), count)
         flat_BN = torch.stack(
             [self._reorder(flat, orders[task]) for flat, (task, _) in zip(sorted_BN.unbind(), rows, strict=True)]

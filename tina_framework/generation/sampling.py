@@ -83,6 +83,7 @@ def sample_tokens(
     layout: TokenLayout,
     draws: list[torch.Generator],
     num_inference_steps: int,
+    initial_noise: bool = True,
 ) -> Tensor:
     """Runs the scheduler's loop from noise to clean tokens.
 
@@ -93,6 +94,7 @@ def sample_tokens(
         layout: of the tasks' class count.
         draws: B generators on the CPU, one a row.
         num_inference_steps: S.
+        initial_noise: start from noise; False: from zeros, as a regressor was trained to.
 
     Returns:
         (B, P, D) on the denoiser's device.
@@ -104,7 +106,7 @@ def sample_tokens(
     prediction_type = dict(scheduler.config)["prediction_type"]
     shape = (layout.num_tokens, layout.token_width)
     noise = torch.stack([torch.randn(shape, generator=draw) for draw in draws]).to(device)
-    tokens_BPD = noise * float(scheduler.init_noise_sigma)
+    tokens_BPD = noise * float(scheduler.init_noise_sigma) if initial_noise else torch.zeros_like(noise)
     class_mask = torch.ones(memory.hidden_BKH.shape[:2], dtype=torch.bool, device=device)
     extra = {"generator": draws} if "generator" in inspect.signature(scheduler.step).parameters else {}
     for t in scheduler.timesteps:

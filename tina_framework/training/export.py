@@ -66,7 +66,8 @@ def make_generator(
         default_encoder=config.default_encoder or portable(config.encoders[0]),
         max_classes=config.max_classes,
         class_names=assembly.seen_classes,
-        num_inference_steps=config.num_inference_steps,
+        num_inference_steps=1 if config.regression else config.num_inference_steps,
+        initial_noise=not config.regression,
         training=training,
     )
     generic = assembly.generic if config.bundle_zoo_reference else None

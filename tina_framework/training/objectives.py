@@ -45,6 +45,7 @@ class TaskObjective:
 
     Most rows start from pure noise at t = T - 1, where the prediction is a regression from the prompt; the others from
     the network's own forecast, noised again to a random t, so that later steps of sampling do not spoil the first.
+    With `regression`, every row is zeros at t = T - 1.
 
     Args:
         setting: see `Setting`.
@@ -76,10 +77,12 @@ class TaskObjective:
         t, rolls = [], []
         for i in indices:
             draws = generator_at(config.seed, "task-timestep", step, i)
-            rolls.append(float(torch.rand((), generator=draws)) < config.rollout_probability)
+            rolls.append(float(torch.rand((), generator=draws)) < config.rollout_probability and not config.regression)
             t.append(int(torch.randint(last, (), generator=draws)) if rolls[-1] else last)
         t_B = torch.tensor(t, device=setting.device)
         noisy = setting.noise("task-noise", step, indices)
+        if config.regression:
+            noisy = torch.zeros_like(noisy)
         rolled = [row for row, roll in enumerate(rolls) if roll]
         if rolled:
             noisy[rolled] = self._roll_out(condition[rolled], mask[rolled], noisy[rolled], t_B[rolled], denoiser, [

@@ -127,6 +127,8 @@ def restore(trainer: Trainer, folder: Path) -> None:
 
 def _check_same(trainer: Trainer, folder: Path, state: dict[str, Any]) -> None:
     now, then = trainer.config.to_json(), state["config"]
+    # A setting that did not exist yet stood at what is its default now: new ones change nothing unless asked for.
+    then = {name: field.default for name, field in TrainingConfig.model_fields.items() if name not in then} | then
     different = [
         f"{name}={then.get(name)!r} (now {now.get(name)!r})"
         for name in sorted((now.keys() | then.keys()) - FREE_SETTINGS)

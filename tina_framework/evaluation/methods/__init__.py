@@ -16,8 +16,10 @@ from tina_framework.evaluation.methods.common import Common
 from tina_framework.evaluation.methods.fine_tune import FineTune
 from tina_framework.evaluation.methods.generic import Generic
 from tina_framework.evaluation.methods.nearest import Nearest
+from tina_framework.evaluation.methods.noise import Noise
 from tina_framework.evaluation.methods.p_model import PModel
 from tina_framework.evaluation.methods.random_prompt import RandomPrompt
+from tina_framework.evaluation.methods.regressor import Regressor
 from tina_framework.evaluation.methods.ridge import Ridge
 from tina_framework.evaluation.methods.selection import Selection
 from tina_framework.evaluation.methods.substitute import Substitute
@@ -40,7 +42,9 @@ METHODS: dict[str, type[Method]] = {
         Substitute,
         Average,
         Nearest,
+        Noise,
         Ridge,
+        Regressor,
         Taper,
         FineTune,
         PModel,

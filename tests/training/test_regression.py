@@ -1,0 +1,67 @@
+"""`regression`: no noise, no rollouts, no p-Models; and the export says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from tina_framework.config import TrainingConfig
+from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.training import resume
+from tina_framework.training.assembly import assemble
+from tina_framework.training.export import make_generator
+from tina_framework.training.objectives import TaskObjective
+
+Make = Callable[..., TrainingConfig]
+CPU = torch.device("cpu")
+
+
+def test_the_denoiser_sees_zeros_at_the_last_timestep(make_config: Make) -> None:
+    assembly = assemble(make_config(regression="true", denoise_weight=0, rollout_probability=1.0), CPU)
+    (task,) = assembly.objectives
+    assert isinstance(task, TaskObjective)
+    rows = task.draw(2, range(4), assembly.denoiser)
+    assert not rows.noisy_BPD.any()
+    assert rows.t_B.tolist() == [assembly.config.num_train_timesteps - 1] * 4
+    # Tasks and images are those of a run with noise.
+    other = assemble(make_config(denoise_weight=0, rollout_probability=0.0), CPU).objectives[0]
+    same = other.draw(2, range(4), assembly.denoiser)
+    assert torch.equal(rows.condition_BKE, same.condition_BKE)
+    assert same.noisy_BPD.any()
+
+
+def test_the_export_answers_in_one_step_from_zeros(make_config: Make) -> None:
+    assembly = assemble(make_config(regression="true", denoise_weight=0), CPU)
+    config = make_generator(assembly, assembly.denoiser).config
+    assert (config.initial_noise, config.num_inference_steps) == (False, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"denoise_weight": 0.1}, "never sees a noised p-Model"),
+        ({"denoise_weight": 0, "prediction_type": "epsilon"}, "there is no noise to predict"),
+    ],
+)
+def test_what_needs_noise_is_refused(make_config: Make, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_config(regression="true", **changes)
+
+
+def test_a_checkpoint_from_before_the_setting_can_be_resumed(make_config: Make) -> None:
+    config = make_config(denoise_weight=0)
+    saved = {name: value for name, value in config.to_json().items() if name != "regression"}
+    state = {"config": saved, "processes": 1, "fingerprints": {}}
+
+    def trainer(config: TrainingConfig) -> Any:
+        assembly = SimpleNamespace(fingerprints={})
+        return SimpleNamespace(config=config, accelerator=SimpleNamespace(num_processes=1), assembly=assembly)
+
+    resume._check_same(trainer(config), Path("checkpoint"), state)
+    with pytest.raises(CheckpointError, match=r"regression=False \(now True\)"):
+        resume._check_same(trainer(make_config(denoise_weight=0, regression="true")), Path("checkpoint"), state)

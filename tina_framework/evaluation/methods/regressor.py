@@ -1,0 +1,52 @@
+"""*regressor*: another generator, trained without diffusion, asked for its answer in one step from zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tina_framework.errors import ConfigError
+from tina_framework.evaluation.method import MethodUnavailable
+from tina_framework.evaluation.methods.tina import Tina
+from tina_framework.evaluation.sources import portable
+from tina_framework.generator import Generator
+
+if TYPE_CHECKING:
+    from tina_framework.zoo.tasks import Task
+
+__all__ = ["Regressor"]
+
+
+class Regressor(Tina):
+    """The networks of the generator that the argument names (a folder or a bundled name), trained with ``regression = true``."""
+
+    name = "regressor"
+    argument_help = "MODEL"
+
+    @classmethod
+    def check_argument(cls, argument: str | None) -> None:
+        super(Tina, cls).check_argument(argument)
+        if argument is None:
+            raise ConfigError(
+                "Method 'regressor' needs a generator that was trained with regression = true; write regressor@MODEL."
+            )
+
+    def prepare(self, tasks: Sequence[Task]) -> None:
+        assert self.argument is not None
+        context = self.context
+        self.encoder = context.encoder
+        self.generator = Generator.from_pretrained(self.argument, device=context.device, encoder=self.encoder)
+        if self.generator.config.architecture != context.generator.config.architecture:
+            raise MethodUnavailable(
+                f"'{portable(self.argument)}' makes '{self.generator.config.architecture}' networks, "
+                f"not '{context.generator.config.architecture}'"
+            )
+        if self.generator.config.initial_noise:
+            raise MethodUnavailable(
+                f"'{portable(self.argument)}' was trained with diffusion, not with regression = true; its first step is tina@1"
+            )
+        self.settings: dict[str, Any] = {"num_inference_steps": 1}
+
+    def describe(self) -> str:
+        tokens = self.generator.config.tokenizer["name"]
+        return f"generator '{self.generator.name}', tokens {tokens}, one step from zeros"
