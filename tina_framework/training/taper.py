@@ -37,7 +37,7 @@ class TaperRecipe:
         ConfigError: a value out of range.
     """
 
-    steps: int = 800
+    steps: int = 1600
     tasks_per_step: int = 8
     images_per_task: int = 200
     lr: float = 1e-3
