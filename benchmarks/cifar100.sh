@@ -18,13 +18,22 @@ run() { # NAME TASKS METHODS ENCODER [OPTION...]
         --methods "$methods" --encoder "$encoder" --out "$out/$name" "$@"
 }
 
-for k in 10 5 3; do
-    run "table-$k" "tasks-$k" tina,common,random-prompt,generic,selection,average,nearest "$table" --record
-    run "lite-$k" "tasks-$k" tina,selection clip-lite --record
+# What `python benchmarks/taper.py` and `python benchmarks/baselines.py` chose on validation tasks.
+taper=${TAPER:-work/taper/best}
+long=${LONG:-fine-tune@long}
+
+run table-10 tasks-10 "tina,common,random-prompt,generic,selection,average,nearest,noise,ridge,ridge@0.01,taper@$taper" "$table" --record
+for k in 5 3; do
+    run "table-$k" "tasks-$k" tina,common,random-prompt,generic,selection,average,nearest "$table" --record --no-novelty
 done
-run table-ten-superclasses tasks-ten-superclasses tina,common,generic,selection,average,nearest "$table"
-run table-seen tasks-seen tina,selection,p-model "$table"
-run ridge-10 tasks-10 ridge,ridge@0.01,selection "$table"
-run steps tasks-10 tina@1,tina@2,tina@4,tina@20,selection "$table"
-run ddpm tasks-10 tina,tina@ddpm:1000,selection "$table"
-run fine-tune tasks-10 tina,selection,fine-tune "$table" --fine-tune-tasks 20
+for k in 10 5 3; do
+    run "lite-$k" "tasks-$k" tina,selection clip-lite --record --no-novelty
+done
+for split in ten two; do
+    run "table-$split-superclasses" "tasks-$split-superclasses" tina,common,generic,selection,average,nearest "$table" --no-novelty
+done
+run table-seen tasks-seen tina,selection,p-model "$table" --no-novelty
+run steps tasks-10 tina@1,tina@2,tina@4,tina@20,tina@50,selection "$table" --no-novelty
+run ddpm tasks-10 tina,tina@ddpm:1000,selection "$table" --no-novelty
+run fine-tune tasks-10 "tina,selection,fine-tune,$long" "$table" --fine-tune-tasks 20 --no-novelty
+run fine-tune-two tasks-two-superclasses "tina,selection,$long" "$table" --fine-tune-tasks 20 --no-novelty

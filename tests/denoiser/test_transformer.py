@@ -331,6 +331,7 @@ def test_a_given_row_is_added_to_its_class_row_and_changes_nothing_else() -> Non
     layout = layout_of("class-row", 5)
     denoiser = make("class-row", given_row=True, pool_rank=4)
     condition, mask, tokens, t = inputs(layout)
+    condition[..., -1] = 0.0
     width = denoiser.config.input_dim - E
     assert width == layout.group_widths[denoiser.config.class_group] == 33
     given = torch.randn(2, 5, width, generator=torch.Generator().manual_seed(2))
@@ -342,6 +343,31 @@ def test_a_given_row_is_added_to_its_class_row_and_changes_nothing_else() -> Non
     assert not (out - plain)[:, layout.token_class < 0].any()
     with pytest.raises(ConfigError, match=f"needs \\(batch, classes, {E + width}\\)"):
         denoiser(condition, mask, tokens, t, layout)
+
+
+def test_predictions_fade_as_far_as_classes_are_strange() -> None:
+    layout = layout_of("class-row", 5)
+    denoiser = make("class-row", given_row=True, pool_rank=4)
+    condition, mask, tokens, t = inputs(layout)
+    mask[:, 4] = False
+    given = torch.randn(2, 5, denoiser.config.input_dim - E, generator=torch.Generator().manual_seed(2))
+    condition[..., -1] = 1.0
+    out = denoiser(torch.cat([condition, given], -1), mask, tokens, t, layout)
+    of_class = layout.token_class >= 0
+    order = layout.token_class[of_class]
+    expected = given[:, order].masked_fill((order == 4)[None, :, None], 0.0)
+    torch.testing.assert_close(out[:, of_class][..., : given.shape[-1]], expected)
+    assert not out[:, ~of_class].any()
+    # One class of four is known: only its row moves, and the shared tokens a quarter of the way.
+    condition[:, 1, -1] = 0.0
+    part = denoiser(torch.cat([condition, given], -1), mask, tokens, t, layout)
+    moved = (part - out).abs().amax(dim=(0, 2))
+    assert (moved[of_class][order != 1] == 0).all()
+    assert (moved[of_class][order == 1] > 1e-3).all()
+    assert (moved[~of_class] > 0).any()
+    memory = denoiser.encode(torch.cat([condition, given], -1), mask)
+    whole = denoiser.denoise(tokens, t, memory._replace(trust_BK=None), layout, mask)
+    torch.testing.assert_close(part[:, ~of_class], whole[:, ~of_class] / 4, atol=1e-6, rtol=1e-5)
 
 
 def test_a_given_row_needs_class_rows() -> None:

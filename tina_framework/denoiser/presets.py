@@ -30,7 +30,9 @@ class DenoiserConfig:
         equivariant: classes have no order; if False, a learnt embedding a class slot joins the memory.
         class_group: the one group whose tokens each belong to a class, -1 if there is none (`chunk`).
         skip: a linear map from the condition straight to the class row; needs a class group.
-        given_row: behind the condition stands a row to start from, which is added to the class row and seen by nothing else.
+        given_row: the condition ends with how strange the class is, from 0 to 1, and behind it stands a row to start from. The row is
+            added to the class row and seen by nothing else; what is predicted besides fades as far as the class is strange, and
+            for shared tokens as far as the task's classes are on average. Meant for ``prediction_type="sample"``.
         pool_rank: R, directions that a linear forecast of the shared tokens from the class set sees of a condition; 0: no such
             forecast. Needs a class group.
         pool_moments: M, how many of these directions also enter in pairs.

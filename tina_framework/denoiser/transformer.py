@@ -26,21 +26,23 @@ class ClassMemory(NamedTuple):
 
     Attributes:
         hidden_BKH: (B, K, H), zero in padded slots.
-        skip_BKD: (B, K, D) forecast of each class's row, in token space: linear, and what was given; None without either.
+        skip_BKD: (B, K, D) linear forecast of each class's row, in token space; None without a skip.
         pooled_BQD: (B, Q, D) linear forecast of each position of the shared token groups from the class set (zero for class
             rows); None without one.
+        given_BKD: (B, K, D) the rows to start from; None where none are given.
+        trust_BK: (B, K) how much of a class's prediction counts, in [0, 1]; None: all of it.
     """
 
     hidden_BKH: Tensor
     skip_BKD: Tensor | None = None
     pooled_BQD: Tensor | None = None
+    given_BKD: Tensor | None = None
+    trust_BK: Tensor | None = None
 
     def rows(self, which: Tensor) -> ClassMemory:
         """The memory of some rows of the batch: (B',) indices, repeated as wanted."""
-        skip, pooled = self.skip_BKD, self.pooled_BQD
-        return ClassMemory(
-            self.hidden_BKH[which], None if skip is None else skip[which], None if pooled is None else pooled[which]
-        )
+        rest = (None if part is None else part[which] for part in self[1:])
+        return ClassMemory(self.hidden_BKH[which], *rest)
 
 
 class Denoiser(nn.Module):
@@ -169,18 +171,22 @@ class Denoiser(nn.Module):
             [self.config.condition_dim, self.config.input_dim - self.config.condition_dim], dim=-1
         )
         condition = condition_BKE.to(self.condition.weight.dtype)
+        given = trust = None
+        if self.config.given_row:
+            given = self._widened(given_BKD.to(condition.dtype).masked_fill(absent, 0.0))
+            trust = (1.0 - condition[..., -1]).masked_fill(absent[..., 0], 0.0)
         hidden = self.encoder(self.condition(condition), class_mask_BK).masked_fill(absent, 0.0)
         rows = pooled = None
         # The forecasts are regressions worth their full precision, and they cost next to nothing.
         with torch.autocast(condition.device.type, enabled=False):
-            parts = [] if self.skip is None else [self.skip(condition)]
-            parts += [given_BKD.to(condition.dtype)] if self.config.given_row else []
-            if parts:
-                rows = torch.stack(parts).sum(dim=0).masked_fill(absent, 0.0)
-                rows = F.pad(rows, (0, self.config.token_width - rows.shape[-1]))
+            if self.skip is not None:
+                rows = self._widened(self.skip(condition).masked_fill(absent, 0.0))
             if self.pooled is not None:
                 pooled = self.pooled(condition, class_mask_BK)
-        return ClassMemory(hidden, rows, pooled)
+        return ClassMemory(hidden, rows, pooled, given, trust)
+
+    def _widened(self, rows_BKD: Tensor) -> Tensor:
+        return F.pad(rows_BKD, (0, self.config.token_width - rows_BKD.shape[-1]))
 
     def denoise(
         self, tokens_BPD: Tensor, t_B: Tensor, memory: ClassMemory, layout: TokenLayout, class_mask_BK: Tensor
@@ -217,11 +223,18 @@ class Denoiser(nn.Module):
         visible_BS = torch.cat([class_mask_BK.new_ones(batch, 1), class_mask_BK, exists_BPD.any(dim=-1)], dim=1)
         hidden_BPH = self.decoder(sequence, visible_BS)[:, 1 + count :]
         out = self.tokens.project_out(hidden_BPH, index).to(tokens_BPD.dtype)
+        rows = index.token_class.masked_fill(index.group != self.config.class_group, -1)
         if memory.skip_BKD is not None:
-            rows = index.token_class.masked_fill(index.group != self.config.class_group, -1)
             out = out + _pick(memory.skip_BKD, rows).to(out.dtype)
         if memory.pooled_BQD is not None:
             out = out + memory.pooled_BQD[:, index.position].to(out.dtype)
+        if memory.trust_BK is not None:
+            # A token of no class counts as much as the task's classes do on average.
+            mean_B1 = memory.trust_BK.sum(dim=1, keepdim=True) / class_mask_BK.sum(dim=1, keepdim=True)
+            of_token_BP = torch.cat([memory.trust_BK, mean_B1.to(memory.trust_BK.dtype)], dim=1)[:, index.token_class]
+            out = out * of_token_BP[..., None].to(out.dtype)
+        if memory.given_BKD is not None:
+            out = out + _pick(memory.given_BKD, rows).to(out.dtype)
         return out.masked_fill(~exists_BPD, 0.0)
 
     def forward(

@@ -93,9 +93,9 @@ class Setting:
         )
 
     def draw_left_out(self, step: int, index: int, count: int) -> list[int]:
-        """Which of a task's classes are treated as never seen: none, or any number of them, equally likely."""
+        """Which of a task's classes are treated as never seen: none, or one to half of them, equally likely."""
         draws = generator_at(self.config.seed, "task-left-out", step, index)
         if float(torch.rand((), generator=draws)) >= self.config.left_out_probability:
             return []
-        number = 1 + int(torch.randint(count, (), generator=draws))
+        number = 1 + int(torch.randint(max(1, count // 2), (), generator=draws))
         return sorted(torch.randperm(count, generator=draws)[:number].tolist())

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from tina_framework.builtins.encoders.clip_lite_image import ImageTower
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "IMAGE_WEIGHTS", "TEXT_WEIGHTS", "CLIPLite"]
+__all__ = ["FORMAT", "FORMAT_VERSION", "IMAGE_WEIGHTS", "TEXT_WEIGHTS", "CLIPLite", "clip_lite_80"]
 
 FORMAT = "tina-clip-lite"
 FORMAT_VERSION = 1
@@ -42,10 +42,11 @@ class CLIPLite:
     """Reads any name and any picture, roughly; `text_confidence` says how roughly.
 
     Args:
-        folder: trained by the scripts in ``examples/clip-lite``; None: the one that ships with the package.
+        folder: trained by the scripts in ``examples/clip-lite``; None: the one that ships with the package. A tower that the
+            folder lacks is the shipped one, if it is the one that `config.json` describes.
 
     Attributes:
-        name: ``clip-lite``, or ``clip-lite:FOLDER``.
+        name: ``clip-lite``, ``clip-lite:FOLDER``, or another that it is registered under.
         dim: E.
         space: the space of its teacher, ``openai/clip-vit-base-patch32``.
         templates: the teacher's prompt, ``a {}``.
@@ -55,8 +56,8 @@ class CLIPLite:
         CheckpointError: `config.json` is missing, altered, or of something else.
     """
 
-    def __init__(self, folder: str | Path | None = None) -> None:
-        self.name = "clip-lite" if folder is None else f"clip-lite:{folder}"
+    def __init__(self, folder: str | Path | None = None, name: str | None = None) -> None:
+        self.name = name or ("clip-lite" if folder is None else f"clip-lite:{folder}")
         self._folder = _shipped() if folder is None else Path(folder).expanduser()
         needs = f"config.json, {TEXT_WEIGHTS} and {IMAGE_WEIGHTS}"
         self._config = read_config(self._folder, FORMAT, FORMAT_VERSION, needs)
@@ -175,6 +176,8 @@ class CLIPLite:
     def _tensors(self, file: str, section: str) -> Mapping[str, Tensor]:
         """The tensors of one file, after comparing its hash with the one that training noted."""
         path = self._folder / file
+        if not path.is_file() and (_shipped() / file).is_file():
+            path = _shipped() / file  # another folder's tower; the hash below says whether it is the one meant
         tensors = read_safetensors(path)
         try:
             noted = self._config[section]["sha256"]
@@ -192,6 +195,11 @@ class CLIPLite:
 
     def __repr__(self) -> str:
         return f"CLIPLite({self.name!r})"
+
+
+def clip_lite_80() -> CLIPLite:
+    """``clip-lite-80``: the same text tower, and an image tower that has seen eighty classes of CIFAR-100 (those of `cifar80-cnn`)."""
+    return CLIPLite(_shipped().with_name("clip-lite-80"), "clip-lite-80")
 
 
 def _shipped() -> Path:
