@@ -17,6 +17,7 @@ from PIL import Image
 
 from tina_framework.builtins.encoders.clip_lite import CLIPLite
 from tina_framework.builtins.encoders.embedding_table import EmbeddingTable
+from tina_framework.discovery import registries
 from tina_framework.errors import CheckpointError, PromptError
 from tina_framework.files import read_safetensors, write_safetensors
 from tina_framework.interfaces.encoder import Encoder, ImageEncoder, StatesConfidence
@@ -47,6 +48,26 @@ def test_both_towers_take_at_most_8_mb() -> None:
     files = sorted(path.name for path in SHIPPED.iterdir() if not path.name.startswith("."))
     assert files == ["config.json", "image.safetensors", "text.safetensors"]
     assert sum((SHIPPED / name).stat().st_size for name in files) <= 8_000_000
+
+
+def test_the_tower_of_eighty_classes_shares_the_text_tower(encoder: CLIPLite) -> None:
+    other = registries().encoders.create("clip-lite-80")
+    assert other.name == "clip-lite-80"
+    assert np.array_equal(other.encode_text(CLASSES), encoder.encode_text(CLASSES))
+    seen = other.encode_images(pictures())
+    assert seen.shape == (6, 512)
+    assert not np.allclose(seen, encoder.encode_images(pictures()))
+    assert not (SHIPPED.with_name("clip-lite-80") / "text.safetensors").exists()
+
+
+def test_a_folder_without_a_tower_takes_the_shipped_one_only_if_it_is_meant(copy: Path) -> None:
+    (copy / "text.safetensors").unlink()
+    assert CLIPLite(copy).encode_text(["apple"]).shape == (1, 512)
+    config = json.loads((copy / "config.json").read_text())
+    config["text"]["sha256"] = "0" * 64
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="not the file that config.json describes"):
+        CLIPLite(copy).encode_text(["apple"])
 
 
 def test_is_an_encoder_of_clips_space(encoder: CLIPLite) -> None:
