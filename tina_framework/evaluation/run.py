@@ -40,7 +40,7 @@ class Request:
 
     Args:
         model: bundled name, folder or Hub id of a generator.
-        dataset: spec of a data set.
+        dataset: spec of a data set, or the data set itself.
         tasks: a task file.
         methods: what to compare, as `parse_methods` gives it; None: `default_methods` of the generator's architecture.
         encoder: spec; None: the generator's default.
@@ -55,7 +55,7 @@ class Request:
     """
 
     model: str
-    dataset: str
+    dataset: str | Dataset
     tasks: Path
     methods: Sequence[MethodSpec] | None = None
     encoder: str | None = None
@@ -77,7 +77,7 @@ def evaluate(request: Request, progress: Progress = silent) -> Results:
         TinaError: something cannot be loaded, or no method at all can run.
     """
     busy = busy_warning()  # before this run itself keeps the processor busy
-    dataset: Dataset = registries().datasets.create(request.dataset)
+    dataset = _dataset(request)
     task_file = load_task_file(request.tasks, class_names=dataset.class_names)
     folder = find_folder(request.model)
     generator = _generator(request, folder)
@@ -107,10 +107,17 @@ def open_context(request: Request) -> tuple[Context, Scorer]:
     Raises:
         TinaError: something cannot be loaded.
     """
-    dataset: Dataset = registries().datasets.create(request.dataset)
+    dataset = _dataset(request)
     generator = _generator(request, find_folder(request.model))
     bank = ImageBank(dataset, request.image_split, generator.spec, generator.device)
     return _context(request, generator, dataset), Scorer(generator.spec, bank)
+
+
+def _dataset(request: Request) -> Dataset:
+    if not isinstance(request.dataset, str):
+        return request.dataset
+    dataset: Dataset = registries().datasets.create(request.dataset)
+    return dataset
 
 
 def _generator(request: Request, folder: Path) -> Generator:
@@ -194,7 +201,7 @@ def _setup(request: Request, context: Context, report: LeakageReport, folder: Pa
             "config_sha256": config_sha256(folder),
             "training": {key: generator.config.training.get(key) for key in ("recipe_sha256", "commit")},
         },
-        "dataset": portable(request.dataset),
+        "dataset": portable(request.dataset if isinstance(request.dataset, str) else request.dataset.name),
         "image_split": request.image_split,
         "encoder": {
             "name": portable(request.encoder or generator.config.default_encoder),

@@ -1,0 +1,155 @@
+"""``tina reproduce``: recorded tables, measured again and compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from tina_framework.evaluation.reproduce.run import Outcome, Row
+    from tina_framework.evaluation.statistics import Summary
+    from tina_framework.interfaces.dataset import Dataset
+
+__all__ = ["register"]
+
+_COLUMNS = ("method", "recorded", "measured", "verdict")
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("reproduce")(reproduce)
+
+
+def reproduce(
+    name: Annotated[str, typer.Argument(help="What to reproduce: cifar100.")],
+    data: Annotated[str, typer.Option("--data", help="The data set: FILE.npz, or a spec such as cifar100.")],
+    encoder: Annotated[
+        str | None, typer.Option("--encoder", help="Another encoder than the recorded one, which ships.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for what is measured; default: not kept.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A few tasks of each table, compared on these tasks.")] = False,
+    table: Annotated[list[str] | None, typer.Option("--table", help="Only this table. Repeatable.")] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="For maintainers, in a checkout: write the recorded figures anew.")
+    ] = False,
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda, mps or auto.")] = "auto",
+    json_: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON instead of tables.")] = False,
+) -> None:
+    """Measure the published tables again with the bundled checkpoint, and compare with the recorded figures.
+
+    Returns 0 if all figures hold, 1 if one does not. docs/reproduce.md says what is compared and how.
+    """
+    from tina_framework.cli.output import console, print_error, print_json, print_table, progress_bar
+    from tina_framework.errors import ConfigError
+    from tina_framework.evaluation.reproduce.check import check_pictures
+    from tina_framework.evaluation.reproduce.records import open_record, select_tables
+    from tina_framework.evaluation.reproduce.run import record_tables, remeasure, runnable
+    from tina_framework.evaluation.results import check_output, write_results
+    from tina_framework.files import write_json
+
+    if record and (quick or encoder is not None or out is not None or json_):
+        raise ConfigError(
+            "--record takes the tables as they are defined; leave out --quick, --encoder, --out and --json."
+        )
+    known = open_record(name)
+    tables, reasons = runnable(select_tables(known, table or ()), recording=record, quick=quick)
+    for line in reasons:
+        print_error(line)
+    if not tables:
+        raise ConfigError(f"No table of '{name}' can be run; the lines above say why.")
+    if out is not None:
+        for each in tables:
+            check_output(out / each.name)
+    dataset = _dataset(data)
+    command = f"tina reproduce {name}" + (" --quick" if quick else "") + (" --record" if record else "")
+    if record:
+        record_tables(
+            known,
+            tables,
+            dataset,
+            device=device,
+            command=command,
+            progress=progress_bar,
+            on_table=lambda done, results: console.print(f"Measured: {done.name}.", markup=False),
+        )
+        console.print(f"Written to {known.folder}.", markup=False, soft_wrap=True)
+        return
+    check = check_pictures(dataset, known, tables)
+    for line in check.sentences:
+        print_error(line)
+    outcomes = []
+    for each in tables:
+        outcome = remeasure(
+            known, each, check, encoder=encoder, quick=quick, device=device, command=command, progress=progress_bar
+        )
+        outcomes.append(outcome)
+        if out is not None:
+            write_results(out / each.name, outcome.results)
+        if not json_:
+            count = len(outcome.results.tasks["tasks"])
+            print_table(_lines(outcome.rows), _COLUMNS, title=f"{each.title}, {count} tasks, {each.image_split} images")
+            console.print()
+        for line in outcome.notes:
+            print_error(line)
+    summary = _summary(name, check.sentences, outcomes)
+    if out is not None:
+        write_json(out / "reproduce.json", summary)
+    if json_:
+        print_json(summary)
+    else:
+        console.print(
+            "accuracy in %, and the paired difference from 'selection' in points; 95 % intervals are over tasks."
+        )
+        console.print(_verdict(outcomes), markup=False)
+    if not summary["holds"]:
+        raise typer.Exit(1)
+
+
+def _dataset(data: str) -> Dataset:
+    """A file by its path alone, anything else as ``--dataset`` takes it."""
+    from tina_framework.discovery import registries
+
+    spec = f"arrays:{data}" if data.endswith(".npz") and ":" not in data else data
+    dataset: Dataset = registries().datasets.create(spec)
+    return dataset
+
+
+def _lines(rows: list[Row]) -> list[dict[str, Any]]:
+    counts = {row.key[:2] for row in rows}
+    return [
+        {
+            "method": row.key[2] + (f", {row.key[1]} classes" if len(counts) > 1 else ""),
+            "recorded": _figure(row.recorded.accuracy, row.recorded.difference),
+            "measured": _figure(row.measured.accuracy, row.measured.difference) if row.measured else None,
+            "verdict": row.verdict.text,
+        }
+        for row in rows
+    ]
+
+
+def _figure(accuracy: Summary, difference: Summary | None) -> str:
+    return f"{100 * accuracy.mean:.2f}" + (f" {100 * difference.mean:+.2f}" if difference else "")
+
+
+def _summary(name: str, pictures: list[str], outcomes: list[Outcome]) -> dict[str, Any]:
+    tables = [
+        {
+            "table": outcome.table.name,
+            "holds": outcome.holds,
+            "notes": outcome.notes,
+            "rows": [row.to_json() for row in outcome.rows],
+            "setup": outcome.results.summary["setup"],
+        }
+        for outcome in outcomes
+    ]
+    return {"name": name, "holds": all(o.holds for o in outcomes), "pictures": pictures, "tables": tables}
+
+
+def _verdict(outcomes: list[Outcome]) -> str:
+    rows = [row for outcome in outcomes for row in outcome.rows]
+    held = sum(row.verdict.holds for row in rows)
+    if held == len(rows):
+        return f"All {len(rows)} figures hold."
+    return f"{len(rows) - held} of {len(rows)} figures do not hold."

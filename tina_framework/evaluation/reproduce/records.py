@@ -1,0 +1,207 @@
+"""Records: which tables there are, what they gave, on which tasks and pictures; read, checked and written.
+
+``record.json`` is edited by hand where tables are defined; `recorded` of each table is written by ``tina reproduce NAME --record``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from tina_framework.errors import CheckpointError, ConfigError, UnknownNameError
+from tina_framework.evaluation.reproduce.pictures import Fingerprint
+from tina_framework.files import read_json, replacing
+from tina_framework.zoo.tasks import GENERATOR
+
+__all__ = ["Record", "Recorded", "Table", "open_record", "record_names", "select_tables", "write_record"]
+
+FORMAT, VERSION, INDEX = "tina-record", 1, "record.json"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a table gave.
+
+    Attributes:
+        model_sha256: of the generator's configuration, weights included (`config_sha256`).
+        images: split -> fingerprint of the pictures.
+        setup: date, package version, torch, processor.
+        rows: accuracy and difference from selection, as fractions of 1, of every method; for readers of the file, computed from
+            the accuracies in the file of tasks.
+    """
+
+    model_sha256: str
+    images: dict[str, Fingerprint]
+    setup: dict[str, Any]
+    rows: list[dict[str, Any]]
+
+    def to_json(self) -> dict[str, Any]:
+        images = {split: found.to_json() for split, found in self.images.items()}
+        return {"model_sha256": self.model_sha256, "images": images, "setup": self.setup, "rows": self.rows}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Recorded:
+        images = {split: Fingerprint.from_json(found) for split, found in value["images"].items()}
+        return cls(str(value["model_sha256"]), images, dict(value["setup"]), list(value["rows"]))
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: what is to be run, and what it gave.
+
+    Attributes:
+        name: its name; its tasks are in ``NAME.json`` of the record's folder.
+        title: for people.
+        model: bundled name of a generator.
+        task_file: where the tasks come from, in a checkout of the repository; read when recording only.
+        methods: as `tina evaluate --methods` takes them.
+        encoder: spec of an encoder.
+        image_split: which images networks are measured on.
+        tolerance: how far a figure may be from the recorded one on the same pictures, in points.
+        seed: of generation.
+        quick_tasks: how many tasks ``--quick`` takes; None: it leaves the table out.
+        fine_tune_tasks: on how many tasks of each split *fine-tune* trains; None: all.
+        recorded: None: not yet.
+    """
+
+    name: str
+    title: str
+    model: str
+    task_file: str
+    methods: str
+    encoder: str = "clip-lite"
+    image_split: str = "test"
+    tolerance: float = 0.3
+    seed: int = 0
+    quick_tasks: int | None = 20
+    fine_tune_tasks: int | None = None
+    recorded: Recorded | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As written in ``record.json``; defaults left out."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "recorded"}
+        defaults = {field.name: field.default for field in fields(self)}
+        plain = {key: value for key, value in values.items() if value != defaults[key]}
+        return plain if self.recorded is None else plain | {"recorded": self.recorded.to_json()}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Table:
+        recorded = value.get("recorded")
+        return cls(**{**value, "recorded": None if recorded is None else Recorded.from_json(recorded)})
+
+
+@dataclass(frozen=True)
+class Record:
+    """All tables of one name.
+
+    Attributes:
+        name: what ``tina reproduce`` calls it.
+        folder: where it lies.
+        data: the data set, for people.
+        tables: in the order of the file.
+    """
+
+    name: str
+    folder: Path
+    data: str
+    tables: tuple[Table, ...]
+
+    def tasks(self, table: Table) -> list[dict[str, Any]]:
+        """The recorded tasks: ``{"classes", "split", "accuracy": {method: fraction of 1}}``."""
+        path = self.folder / f"{table.name}.json"
+        value = read_json(path)
+        if not isinstance(value, dict) or not isinstance(value.get("tasks"), list):
+            raise _broken(path)
+        return list(value["tasks"])
+
+    def digests(self, split: str) -> list[str]:
+        """Digests of the recorded pictures of a split, shortened (see `pictures`)."""
+        path = self.folder / f"images-{split}.txt"
+        return path.read_text(encoding="utf-8").split() if path.is_file() else []
+
+
+def _root() -> Path:
+    return Path(str(resources.files("tina_framework"))) / "evaluation" / "recorded"
+
+
+def record_names() -> list[str]:
+    """The names that `open_record` knows."""
+    return sorted(path.parent.name for path in _root().glob(f"*/{INDEX}"))
+
+
+def open_record(name: str) -> Record:
+    """The record of a name.
+
+    Raises:
+        UnknownNameError: there is none.
+        CheckpointError: it is damaged.
+    """
+    if name not in record_names():
+        close = difflib.get_close_matches(name, record_names(), n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        raise UnknownNameError(f"Nothing is recorded under '{name}'.{hint} Known: {', '.join(record_names())}.")
+    folder = _root() / name
+    value = read_json(folder / INDEX)
+    try:
+        if (value["format"], value["format_version"]) != (FORMAT, VERSION):
+            raise _broken(folder / INDEX)
+        tables = tuple(Table.from_json(entry) for entry in value["tables"])
+        return Record(name, folder, str(value["data"]), tables)
+    except (KeyError, TypeError, AttributeError):
+        raise _broken(folder / INDEX) from None
+
+
+def _broken(path: Path) -> CheckpointError:
+    return CheckpointError(f"'{path}' is not a record of this version; install the package again.")
+
+
+def select_tables(record: Record, names: Sequence[str]) -> list[Table]:
+    """The tables of these names, all if none is given.
+
+    Raises:
+        UnknownNameError: a table does not exist.
+    """
+    known = {table.name: table for table in record.tables}
+    for name in names:
+        if name not in known:
+            raise UnknownNameError(f"'{record.name}' has no table '{name}'. It has: {', '.join(known)}.")
+    return [table for table in record.tables if not names or table.name in names]
+
+
+def write_record(
+    record: Record,
+    recorded: Mapping[str, tuple[Recorded, Sequence[Mapping[str, Any]]]],
+    digests: Mapping[str, Sequence[str]],
+) -> None:
+    """Writes new figures, all files or none.
+
+    Args:
+        record: as it was.
+        recorded: name of a table -> what it gave, and its tasks with accuracies.
+        digests: split -> shortened digests of its pictures.
+
+    Raises:
+        ConfigError: the package's folder cannot be written.
+    """
+    tables = [replace(t, recorded=recorded[t.name][0]) if t.name in recorded else t for t in record.tables]
+    index = {"format": FORMAT, "format_version": VERSION, "data": record.data, "tables": [t.to_json() for t in tables]}
+    texts = {INDEX: json.dumps(index, indent=2, ensure_ascii=False, allow_nan=False) + "\n"}
+    for name, (_, tasks) in recorded.items():
+        lines = ",\n".join("  " + json.dumps(task, ensure_ascii=False, allow_nan=False) for task in tasks)
+        texts[f"{name}.json"] = f'{{"generator": {json.dumps(GENERATOR)}, "tasks": [\n{lines}\n]}}\n'
+    for split, found in digests.items():
+        texts[f"images-{split}.txt"] = "\n".join(sorted(found)) + "\n"
+    try:
+        with contextlib.ExitStack() as stack:
+            for file, text in texts.items():
+                stack.enter_context(replacing(record.folder / file)).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"The record cannot be written to '{record.folder}' ({error}); --record is for a checkout of the repository."
+        ) from error
