@@ -85,6 +85,7 @@ def test_the_same_pictures_give_the_same_figures(recorded: Path, capsys: pytest.
     output = capsys.readouterr()
     assert "All 2 figures hold." in output.out
     assert "Pairs, 5 tasks, test images" in output.out
+    assert "paired difference from selection in points" in output.out
     assert output.out.count("reproduced: within 0.3 points") == 2
     assert "Test images: the recorded pictures (here 36, 3 a class" in output.err
     assert max(len(line) for line in output.out.splitlines()[:5]) <= 80

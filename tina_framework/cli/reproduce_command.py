@@ -89,7 +89,11 @@ def reproduce(
             write_results(out / each.name, outcome.results)
         if not json_:
             count = len(outcome.results.tasks["tasks"])
-            print_table(_lines(outcome.rows), _COLUMNS, title=f"{each.title}, {count} tasks, {each.image_split} images")
+            print_table(
+                _lines(outcome.rows),
+                _COLUMNS,
+                title=f"{each.title}, {count} tasks, {each.image_split} images",
+            )
             console.print()
         for line in outcome.notes:
             print_error(line)
@@ -99,9 +103,8 @@ def reproduce(
     if json_:
         print_json(summary)
     else:
-        console.print(
-            "accuracy in %, and the paired difference from 'selection' in points; 95 % intervals are over tasks."
-        )
+        bases = " or ".join(dict.fromkeys(each.against for each in tables))
+        console.print(f"Accuracy in %, and the paired difference from {bases} in points.")
         console.print(_verdict(outcomes), markup=False)
     if not summary["holds"]:
         raise typer.Exit(1)

@@ -33,6 +33,7 @@ def test_by_split_class_count_and_method() -> None:
     fine_tune = found["s", 2, "fine-tune"]
     assert fine_tune.difference is not None
     assert (fine_tune.accuracy.n, fine_tune.difference.mean) == (1, pytest.approx(0.25))
+    assert figures(TASKS, "tina")["s", 3, "selection"].difference.mean == pytest.approx(-0.1)  # type: ignore[union-attr]
     written = {(row["method"], row["num_classes"]): row for row in rows(found)}
     assert written["tina", 2]["accuracy"]["mean"] == 0.8
     assert "difference" not in written["selection", 2]

@@ -13,8 +13,6 @@ __all__ = ["Figure", "Key", "Verdict", "figures", "judge", "rows"]
 Key = tuple[str, int, str]
 """(split, class count, method)."""
 
-_REFERENCE = "selection"
-
 
 @dataclass(frozen=True)
 class Figure:
@@ -22,21 +20,26 @@ class Figure:
 
     Attributes:
         accuracy: over the tasks that the method has a network for.
-        difference: from *selection*, task by task; None: it is *selection*, or there is none.
+        difference: from the reference, task by task; None: it is the reference, or there is none.
     """
 
     accuracy: Summary
     difference: Summary | None
 
 
-def figures(tasks: Sequence[Mapping[str, Any]]) -> dict[Key, Figure]:
-    """All figures of tasks as ``tasks.json`` holds them (``{"classes", "split", "accuracy": {method: value}}``)."""
+def figures(tasks: Sequence[Mapping[str, Any]], against: str = "selection") -> dict[Key, Figure]:
+    """All figures of some tasks.
+
+    Args:
+        tasks: as ``tasks.json`` holds them (``{"classes", "split", "accuracy": {method: value}}``).
+        against: the method that differences are from.
+    """
     values: dict[Key, list[tuple[float, float | None]]] = {}
     for task in tasks:
         accuracy = task["accuracy"]
         for method, value in accuracy.items():
             key = (str(task["split"]), len(task["classes"]), method)
-            values.setdefault(key, []).append((value, accuracy.get(_REFERENCE) if method != _REFERENCE else None))
+            values.setdefault(key, []).append((value, accuracy.get(against) if method != against else None))
     return {key: _figure(found) for key, found in values.items()}
 
 

@@ -32,7 +32,7 @@ class Recorded:
         model_sha256: of the generator's configuration, weights included (`config_sha256`).
         images: split -> fingerprint of the pictures.
         setup: date, package version, torch, processor.
-        rows: accuracy and difference from selection, as fractions of 1, of every method; for readers of the file, computed from
+        rows: accuracy and difference from the reference, as fractions of 1, of every method; for readers of the file, computed from
             the accuracies in the file of tasks.
     """
 
@@ -61,6 +61,7 @@ class Table:
         model: bundled name of a generator.
         task_file: where the tasks come from, in a checkout of the repository; read when recording only.
         methods: as `tina evaluate --methods` takes them.
+        against: the method that differences are from.
         encoder: spec of an encoder.
         image_split: which images networks are measured on.
         tolerance: how far a figure may be from the recorded one on the same pictures, in points.
@@ -75,6 +76,7 @@ class Table:
     model: str
     task_file: str
     methods: str
+    against: str = "selection"
     encoder: str = "clip-lite"
     image_split: str = "test"
     tolerance: float = 0.3

@@ -119,14 +119,14 @@ def remeasure(
         count = min(table.quick_tasks or len(tasks), len(tasks))
         tasks = [tasks[i * len(tasks) // count] for i in range(count)]
         methods = [method for method in methods if not method.startswith("fine-tune")]
-    recorded = {key: figure for key, figure in figures(tasks).items() if key[2] in methods}
+    recorded = {key: figure for key, figure in figures(tasks, table.against).items() if key[2] in methods}
     with tempfile.TemporaryDirectory() as folder:
         write_json(Path(folder) / "tasks.json", {"generator": GENERATOR, "tasks": tasks})
         request = _request(
             table, check.dataset, Path(folder) / "tasks.json", ",".join(methods), encoder, device, command
         )
         results = evaluate(request, progress)
-    measured = figures(results.tasks["tasks"])
+    measured = figures(results.tasks["tasks"], table.against)
     other_encoder = encoder not in (None, table.encoder)
     found = []
     for key, figure in recorded.items():
@@ -216,7 +216,7 @@ def record_tables(
             config_sha256(bundled_folder(table.model)),
             {split: images[split] for split in splits_of(table)},
             kept,
-            rows(figures(tasks)),
+            rows(figures(tasks, table.against)),
         )
         written[table.name] = (entry, tasks)
         on_table(table, results)
