@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The figures of `cifar80-cnn` in docs/results.md: DATA=cifar100.npz TABLE=cifar100_clip_text.npz bash benchmarks/cifar80.sh [MODEL]
 # Writes results.json, results.md and tasks.json into outputs/results80/NAME for each table.
+# ONLY="steps ddpm" runs these alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 model=${1:-tina_framework/pretrained/cifar80-cnn}
@@ -12,6 +13,7 @@ out=${OUT:-outputs/results80}
 run() { # NAME TASKS METHODS ENCODER [OPTION...]
     local name=$1 tasks=$2 methods=$3 encoder=$4
     shift 4
+    if [ -n "${ONLY:-}" ] && [[ " $ONLY " != *" $name "* ]]; then return; fi
     echo "== $name"
     rm -rf "${out:?}/$name"
     "$tina" evaluate --model "$model" --dataset "$data" --tasks "examples/cifar80/$tasks.json" \
