@@ -1,29 +1,34 @@
-"""The tables of docs/results.md, as Markdown, from the folders that benchmarks/cifar100.sh writes.
+"""The tables of docs/results.md, as Markdown, from the folders that the benchmark scripts write.
 
-    python benchmarks/tables.py [outputs/results]
+    python benchmarks/tables.py [outputs/results]                       prints one table a folder
+    python benchmarks/tables.py [outputs/results] --into docs/results.md    puts them between <!-- NAME --> and <!-- /NAME -->
 
-Prints one table a folder: accuracy with its 95 % interval, the paired difference from selection, seconds a model alone,
-and the command that made it.
+A table has accuracy with its 95 % interval, the paired difference from selection (or, where that has no rows, from substitute), seconds
+a model alone, parameters, memory, and the command that made it. `--into` refuses a place whose folder is missing.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
+import re
 from pathlib import Path
 from typing import Any
+
+REFERENCES = ("selection", "substitute")
 
 
 def table(results: dict[str, Any]) -> list[str]:
     """One Markdown table, its command below it."""
+    reference = next((r for r in REFERENCES if any(p["against"] == r for p in results["paired"])), REFERENCES[0])
     against = {
         (row["method"], row["split"], row.get("num_classes")): row["difference"]
         for row in results["paired"]
-        if row["against"] == "selection"
+        if row["against"] == reference
     }
     lines = [
-        "| method | accuracy %, 95 % interval | minus `selection`, paired | s / model, alone |",
-        "|---|---|---|---|",
+        f"| method | tasks | accuracy %, 95 % interval | minus `{reference}`, paired | s / model, alone | parameters | MB |",
+        "|---|---|---|---|---|---|---|",
     ]
     counts = {row["num_classes"] for row in results["rows"] if "num_classes" in row}
     for row in results["rows"]:
@@ -37,16 +42,37 @@ def table(results: dict[str, Any]) -> list[str]:
         if difference is not None:
             a, b = (100 * value for value in difference["ci95"])
             gain = f"{100 * difference['mean']:+.2f} ({a:+.2f} to {b:+.2f})"
-        seconds = f"{row['seconds_per_model']:.3f}"
+        memory = row.get("peak_memory")
         lines.append(
-            f"| `{row['method']}`{of} | {100 * accuracy['mean']:.2f} ({low:.2f} to {high:.2f}) | {gain} | {seconds} |"
+            f"| `{row['method']}`{of} | {row['num_tasks']} | {100 * accuracy['mean']:.2f} ({low:.2f} to {high:.2f}) | {gain} | "
+            f"{row['seconds_per_model']:.3f} | {row['parameters'] or ''} | {'' if memory is None else round(memory / 1e6)} |"
         )
     return [*lines, "", f"`{results['setup']['command']}`"]
 
 
+def insert(text: str, root: Path) -> str:
+    """The text with every marked place filled anew."""
+
+    def filled(found: re.Match[str]) -> str:
+        path = root / found[1] / "results.json"
+        if not path.is_file():
+            raise SystemExit(f"'{path}' is missing; run the benchmark script first.")
+        rows = "\n".join(table(json.loads(path.read_text(encoding="utf-8"))))
+        return f"<!-- {found[1]} -->\n{rows}\n<!-- /{found[1]} -->"
+
+    return re.sub(r"<!-- ([\w-]+) -->\n.*?<!-- /\1 -->", filled, text, flags=re.DOTALL)
+
+
 def main() -> None:
-    root = Path(sys.argv[1] if len(sys.argv) > 1 else "outputs/results")
-    for path in sorted(root.glob("*/results.json")):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", nargs="?", type=Path, default=Path("outputs/results"))
+    parser.add_argument("--into", type=Path)
+    options = parser.parse_args()
+    if options.into is not None:
+        text = options.into.read_text(encoding="utf-8")
+        options.into.write_text(insert(text, options.results), encoding="utf-8")
+        return
+    for path in sorted(options.results.glob("*/results.json")):
         results = json.loads(path.read_text(encoding="utf-8"))
         print(f"### {path.parent.name} ({results['setup']['date'][:10]})\n")
         print("\n".join(table(results)) + "\n")
