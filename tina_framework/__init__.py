@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tina_framework.classifier import GeneratedClassifier
     from tina_framework.errors import TinaError
+    from tina_framework.fine_tuning.settings import FineTuneSettings
     from tina_framework.generator import Generator
     from tina_framework.hookspecs import hookimpl
     from tina_framework.interfaces.architecture import TargetArchitecture
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "FineTuneSettings",
     "GeneratedClassifier",
     "Generator",
     "TargetArchitecture",
@@ -48,6 +50,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "FineTuneSettings": "tina_framework.fine_tuning.settings",
     "GeneratedClassifier": "tina_framework.classifier",
     "Generator": "tina_framework.generator",
     "TargetArchitecture": "tina_framework.interfaces.architecture",

@@ -5,9 +5,9 @@ Shapes: N pictures, C channels, H height, W width, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,9 +31,13 @@ from tina_framework.folders import (
     writing_folder,
 )
 from tina_framework.images import Preprocessing, pictures
-from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
 from tina_framework.spec import ParameterSpec
 from tina_framework.trunk import check_record, record_of, trunk_features
+
+if TYPE_CHECKING:
+    from tina_framework.fine_tuning.lesson import Lesson
+    from tina_framework.fine_tuning.settings import FineTuneSettings
 
 __all__ = ["FORMAT", "GeneratedClassifier", "replaceable"]
 
@@ -103,9 +107,23 @@ class GeneratedClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, K) of pictures (N, C, H, W) that are standardised already; `predict` takes raw ones."""
-        seen = images if self._architecture is None else trunk_features(self._architecture, images)
-        logits: Tensor = self.network(seen)
+        logits: Tensor = self.network(self.network_input(images))
         return logits
+
+    def network_input(self, images: Tensor) -> Tensor:
+        """What the network takes: standardised pictures (N, C, H, W) themselves, or a frozen trunk's features of them."""
+        return images if self._architecture is None else trunk_features(self._architecture, images)
+
+    @property
+    def trunk(self) -> FrozenTrunk | None:
+        """The frozen network in front, if there is one."""
+        return None if self._architecture is None else self._architecture.trunk
+
+    @property
+    def class_tensors(self) -> frozenset[str]:
+        """Names of the parameters that grow with the number of classes; the others are shared by all classes."""
+        architecture = self._architecture or registries().architectures.create(self.architecture)
+        return frozenset(name for name, axis in ParameterSpec(architecture).class_axes.items() if axis is not None)
 
     def predict_proba(self, images: Any, batch_size: int = 1000) -> npt.NDArray[np.float32]:
         """Probabilities (N, K).
@@ -144,6 +162,43 @@ class GeneratedClassifier(nn.Module):
             [(self.class_names[i], float(row[i])) for i in order]
             for row, order in zip(probabilities, best, strict=True)
         ]
+
+    def fine_tune(
+        self,
+        images: Any,
+        labels: Any,
+        *,
+        settings: FineTuneSettings | None = None,
+        seed: int = 0,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> GeneratedClassifier:
+        """A new classifier that was trained further on a few pictures; this one stays as it is. See docs/fine-tuning.md.
+
+        Args:
+            images: what `predict` takes; at least one picture of every class.
+            labels: one a picture: class names, or places in `class_names`.
+            settings: how to train; default: `FineTuneSettings.for_pictures`, by the median number of pictures a class.
+            seed: the same seed, pictures and settings give the same classifier.
+            on_progress: called with (steps done, steps).
+
+        Returns:
+            A classifier whose `provenance` has one entry more in its list ``fine_tuning``. A frozen trunk stays frozen.
+
+        Raises:
+            DataError: a picture is unreadable, a label is no class, a class has no picture, or the lengths differ.
+            TrainingError: the loss is not finite.
+        """
+        from tina_framework.fine_tuning.lesson import Lesson
+
+        return self.learnt(Lesson.prepare(self, images, labels, settings, seed), on_progress)
+
+    def learnt(self, lesson: Lesson, on_progress: Callable[[int, int], None]) -> GeneratedClassifier:
+        """As `fine_tune`, from pictures that `Lesson.prepare` made ready."""
+        network = lesson.network(on_progress=on_progress)
+        provenance = {**self.provenance, "fine_tuning": [*self.provenance.get("fine_tuning", ()), lesson.record()]}
+        return GeneratedClassifier(
+            network, self._architecture or self.architecture, self.class_names, self.preprocessing, provenance
+        )
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes `config.json` and `model.safetensors`, whole or not at all; an existing classifier folder is replaced.
