@@ -18,6 +18,8 @@ __all__ = ["COMMANDS", "build_app"]
 
 COMMANDS = ("generate", "classify", "zoo", "train", "evaluate", "reproduce", "diagnose", "list", "plugins")
 """In the order of the help page; each is a module ``<name>_command`` with ``register(app)``."""
+COMMANDS = ("generate", "classify", "fine-tune", "zoo", "train", "evaluate", "diagnose", "list", "plugins")
+"""In the order of the help page; each is a module ``<name>_command`` (hyphens as underscores) with ``register(app)``."""
 
 log = logging.getLogger("tina_framework.plugins")
 
@@ -35,7 +37,7 @@ def build_app() -> typer.Typer:
     )
     app.callback()(_global_options)
     for name in COMMANDS:
-        importlib.import_module(f"tina_framework.cli.{name}_command").register(app)
+        importlib.import_module(f"tina_framework.cli.{name.replace('-', '_')}_command").register(app)
     _add_plugin_commands(app)
     return app
 

@@ -1,0 +1,117 @@
+"""``tina fine-tune`` from the outside."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tina_framework.classifier import GeneratedClassifier
+from tina_framework.cli.__main__ import main
+from tina_framework.generator import Generator
+
+COLOURS = {"ant": 0, "Bee_Hive": 1, "cat": 2}
+
+
+@pytest.fixture
+def tina(
+    tiny_generator: Generator, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Any:
+    """Runs ``tina fine-tune`` beside a folder ``model`` and coloured pictures ``pictures/CLASS``: (exit code, output, errors)."""
+    monkeypatch.chdir(tmp_path)
+    tiny_generator(["ant", "bee hive", "cat"]).save_pretrained("model")
+    draws = np.random.default_rng(0)
+    for name, channel in COLOURS.items():
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for number in range(2):
+            pixels = draws.integers(0, 120, (40, 50, 3), dtype=np.uint8)
+            pixels[..., channel] += 100
+            Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{number}.png")
+    (tmp_path / "pictures" / "ant" / "notes.txt").write_text("not a picture")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as caught:
+            main(["fine-tune", *arguments])
+        printed = capsys.readouterr()
+        return int(caught.value.code or 0), printed.out, printed.err
+
+    return run
+
+
+def test_a_folder_with_a_sub_folder_a_class(tina: Any) -> None:
+    code, out, err = tina("model", "pictures", "--out", "tuned", "--steps", "30", "--lr", "0.1")
+    assert code == 0, err
+    assert "ant 2, bee hive 2, cat 2" in out
+    assert "30 steps, learning rate 0.1" in out
+    assert "accuracy" not in out  # six pictures say nothing about it
+    tuned = GeneratedClassifier.from_pretrained("tuned")
+    assert tuned.predict(["pictures/ant/0.png", "pictures/Bee_Hive/0.png", "pictures/cat/1.png"]) == [
+        *tuned.class_names
+    ]
+    assert tuned.provenance["fine_tuning"][0]["settings"]["steps"] == 30
+
+
+def test_a_folder_for_each_class_gives_the_same(tina: Any) -> None:
+    code, out, err = tina("model", "pictures", "--out", "a", "--steps", "2", "--json")
+    assert code == 0, err
+    assert json.loads(out)["accuracy"] is None
+    words = ["ant=pictures/ant/1.png", "cat=pictures/cat", "bee-hive=pictures/Bee_Hive", "Ant=pictures/ant/0.png"]
+    code, out, err = tina("model", *words, "--out", "b", "--steps", "2", "--json")
+    assert code == 0, err
+    assert json.loads(out)["pictures"] == {"ant": 2, "bee hive": 2, "cat": 2}
+    code, _, _ = tina(
+        "model", "ant=pictures/ant", "bee hive=pictures/Bee_Hive", "cat=pictures/cat", "--out", "c", "--steps", "2"
+    )
+    assert code == 0
+    assert Path("a/model.safetensors").read_bytes() == Path("c/model.safetensors").read_bytes()
+
+
+def test_enough_pictures_are_given_an_accuracy(tina: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tina_framework.cli.fine_tune_command._FEWEST", 6)
+    monkeypatch.setattr("tina_framework.cli.fine_tune_command._FEWEST_A_CLASS", 2)
+    monkeypatch.setattr("tina_framework.cli.fine_tune_command._PARTS", 2)
+    words = ("model", "pictures", "--steps", "30", "--lr", "0.1")
+    code, out, _ = tina(*words, "--json")
+    assert code == 0
+    accuracy = json.loads(out)["accuracy"]
+    assert accuracy["pictures"] == 6
+    assert accuracy["after"] - accuracy["before"] == pytest.approx(accuracy["gain"]["mean"])
+    code, out, _ = tina(*words)
+    assert "% before" in out
+    code, out, _ = tina(*words, "--no-leave-out")
+    assert code == 0
+    assert "% before" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["nowhere", "pictures"], 1, "'nowhere' is not a folder"),
+        (["model", "nowhere"], 1, "'nowhere' is not a folder; give a folder with a sub-folder"),
+        (["model", "pictures/ant"], 1, "has no sub-folders"),
+        (["model", "ant=pictures/ant", "pictures/cat"], 2, "'pictures/cat' names no class"),
+        (["model", "ant=pictures/ant", "dog=pictures/cat"], 1, "no class 'dog'"),
+        (["model", "ant=pictures/ant", "cat=nowhere"], 1, "'nowhere' does not exist"),
+        (["model", "ant=pictures", "cat=pictures/cat"], 1, "'pictures' holds no picture"),
+        (["model", "ant=pictures/ant", "cat=pictures/cat"], 1, "There is no picture of 'bee hive'"),
+        (
+            ["model", "ant=pictures/ant/notes.txt", "bee hive=pictures/Bee_Hive", "cat=pictures/cat"],
+            1,
+            "cannot be read",
+        ),
+        (["model", "pictures", "--out", "pictures"], 2, "is not a classifier folder"),
+        (["model", "pictures", "--lr", "0"], 2, "lr is 0.0"),
+        (["model", "pictures", "--device", "tpu"], 2, "Device 'tpu' cannot be used"),
+        (["model"], 2, "Missing argument"),
+    ],
+)
+def test_refusals(tina: Any, arguments: list[str], code: int, sentence: str) -> None:
+    found, out, err = tina(*arguments)
+    assert found == code
+    assert sentence in err
+    assert not out
+    assert not Path("fine-tuned").exists()

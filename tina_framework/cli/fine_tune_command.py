@@ -1,0 +1,171 @@
+"""``tina fine-tune``: a classifier folder and a few pictures in, a better fitting classifier folder out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tina_framework.cli.output import console, print_json, progress_bar
+
+if TYPE_CHECKING:
+    from tina_framework.fine_tuning.lesson import Lesson
+
+__all__ = ["register"]
+
+_PARTS = 5
+_FEWEST_A_CLASS, _FEWEST = 5, 100
+"""With fewer pictures a class or in all, an accuracy by leaving some out says next to nothing, so none is given."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("fine-tune")(fine_tune)
+
+
+def fine_tune(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A classifier folder, as `tina generate` writes it.")],
+    pictures: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PICTURES...",
+            help="One folder with a sub-folder for each class, or CLASS=FOLDER for each class.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; a classifier there is replaced.")] = Path(
+        "fine-tuned"
+    ),
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Steps; by default as many as suit the number of pictures.")
+    ] = None,
+    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate; by default likewise.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed and pictures give the same classifier.")] = 0,
+    leave_out: Annotated[
+        bool,
+        typer.Option(
+            help="Measure the accuracy before and after on pictures left out in turn, if there are enough of them."
+        ),
+    ] = True,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "cpu",
+    json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Train a classifier further on a few pictures of your own: at least one of every class. Takes seconds."""
+    from tina_framework.classifier import GeneratedClassifier, replaceable
+    from tina_framework.fine_tuning.lesson import Lesson
+    from tina_framework.folders import check_target
+    from tina_framework.generation.parameters import resolve_device
+
+    check_target(out, replaceable, "classifier")  # before the work rather than after it
+    model = GeneratedClassifier.from_pretrained(folder, device=resolve_device(device))
+    listed = _listed(pictures, model.class_names)
+    start = time.perf_counter()
+    labels = [name for name, files in listed.items() for _ in files]
+    lesson = Lesson.prepare(model, [file for files in listed.values() for file in files], labels, seed=seed)
+    lesson = lesson.with_changes(steps=steps, lr=lr)
+    enough = min(lesson.counts.values()) >= _FEWEST_A_CLASS and len(labels) >= _FEWEST
+    parts = _PARTS if leave_out and enough else 0
+    with progress_bar("Fine-tuning", lesson.settings.steps * (1 + parts)) as advance:
+        tuned = model.learnt(lesson, lambda done, total: advance())
+        seconds = time.perf_counter() - start
+        accuracy = _accuracy(lesson, *lesson.leave_out(parts, lambda done, total: advance())) if parts else None
+    tuned.save_pretrained(out)
+    result = {"classifier": str(folder), "saved_in": str(out), "seconds": round(seconds, 3)}
+    result |= lesson.record() | {"accuracy": accuracy}
+    if json_:
+        print_json(result)
+    else:
+        _print(result)
+
+
+def _listed(words: Sequence[str], class_names: Sequence[str]) -> dict[str, list[Path]]:
+    """Class name -> picture files. Upper case, underscores and hyphens of folder names do not matter.
+
+    Raises:
+        DataError: a folder is missing, holds no picture, or belongs to no class.
+    """
+    from tina_framework.errors import ConfigError, DataError
+    from tina_framework.prompts.resolve import fold
+
+    if len(words) == 1 and "=" not in words[0]:
+        root = Path(words[0])
+        if not root.is_dir():
+            raise DataError(
+                f"'{root}' is not a folder; give a folder with a sub-folder for each class, or CLASS=FOLDER."
+            )
+        pairs = [(p.name, p) for p in sorted(root.iterdir()) if p.is_dir() and not p.name.startswith(".")]
+        if not pairs:
+            raise DataError(
+                f"'{root}' has no sub-folders; put the pictures of each class into one named like the class."
+            )
+    else:
+        wrong = [word for word in words if "=" not in word]
+        if wrong:
+            raise ConfigError(f"'{wrong[0]}' names no class; write CLASS=FOLDER for each class, or one folder for all.")
+        pairs = [(name, Path(path)) for name, _, path in (word.partition("=") for word in words)]
+    known = {fold(name): name for name in class_names}
+    listed: dict[str, list[Path]] = {name: [] for name in class_names}
+    for name, path in pairs:
+        if fold(name) not in known:
+            raise DataError(
+                f"The classifier has no class '{name}' (for '{path}'); its classes are {', '.join(class_names)}."
+            )
+        listed[known[fold(name)]] += _files(path)
+    return listed
+
+
+def _files(path: Path) -> list[Path]:
+    """The pictures in a folder, in the order of their names; or the one file."""
+    from PIL import Image
+
+    from tina_framework.errors import DataError
+
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise DataError(f"'{path}' does not exist; give a folder of pictures.")
+    extensions = Image.registered_extensions()
+    found = [f for f in sorted(path.iterdir()) if f.suffix.lower() in extensions and not f.name.startswith(".")]
+    if not found:
+        raise DataError(f"'{path}' holds no picture (files that end in .jpg, .png and the like); add some.")
+    return found
+
+
+def _accuracy(lesson: Lesson, before: Sequence[bool], after: Sequence[bool]) -> dict[str, Any]:
+    from tina_framework.evaluation.statistics import paired, summarize
+
+    gain = paired([float(value) for value in after], [float(value) for value in before])
+    assert gain.ci95 is not None
+    return {
+        "pictures": len(after),
+        "parts": _PARTS,
+        "before": summarize([float(value) for value in before]).mean,
+        "after": summarize([float(value) for value in after]).mean,
+        "gain": {"mean": gain.mean, "ci95": list(gain.ci95)},
+    }
+
+
+def _print(result: dict[str, Any]) -> None:
+    counts = ", ".join(f"{name} {count}" for name, count in result["pictures"].items())
+    settings = result["settings"]
+    rows = [
+        ("pictures", counts),
+        ("fine-tuned in", f"{result['seconds']:.1f} s ({settings['steps']} steps, learning rate {settings['lr']:g})"),
+        ("saved in", result["saved_in"]),
+    ]
+    accuracy = result["accuracy"]
+    if accuracy is not None:
+        low, high = (100 * end for end in accuracy["gain"]["ci95"])
+        rows.append(
+            (
+                "accuracy",
+                f"{100 * accuracy['before']:.1f} % before, {100 * accuracy['after']:.1f} % after "
+                f"({100 * accuracy['gain']['mean']:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}), each picture judged by a "
+                f"network fine-tuned without it and {100 // accuracy['parts']} % of the others",
+            )
+        )
+    for label, value in rows:
+        console.print(f"{label + ':':<15}{value}", markup=False, soft_wrap=True)
+    console.print(f"\nTry it: tina classify {result['saved_in']} PICTURE...", markup=False, soft_wrap=True)
