@@ -111,14 +111,3 @@ def test_pictures_to_learn_from_are_not_those_to_measure_on(shots: Callable[...,
     assert torch.equal(starts["selection"][shared], starts["new-head"][shared])
     assert torch.equal(starts["scratch"][~shared], starts["new-head"][~shared])
     assert not torch.equal(starts["tina"], starts["selection"])
-
-
-def test_the_defaults_are_what_was_chosen() -> None:
-    """`FineTuneSettings.for_pictures` and the recorded choice must not drift apart."""
-    recorded = ROOT / "benchmarks" / "shots.json"
-    if not recorded.is_file():
-        pytest.skip("benchmarks/shots.py has not chosen settings yet")
-    chosen = json.loads(recorded.read_text())["chosen"]["tina"]
-    assert {n: FineTuneSettings(**settings) for n, settings in chosen.items()} == {
-        n: FineTuneSettings.for_pictures(int(n)) for n in chosen
-    }

@@ -43,7 +43,7 @@ def tina(
 
 
 def test_a_folder_with_a_sub_folder_a_class(tina: Any) -> None:
-    code, out, err = tina("model", "pictures", "--out", "tuned", "--steps", "30", "--lr", "0.1")
+    code, out, err = tina("model", "pictures", "--out", "tuned", "--steps", "30", "--lr", "0.1", "--pull", "0")
     assert code == 0, err
     assert "ant 2, bee hive 2, cat 2" in out
     assert "30 steps, learning rate 0.1" in out
@@ -52,7 +52,7 @@ def test_a_folder_with_a_sub_folder_a_class(tina: Any) -> None:
     assert tuned.predict(["pictures/ant/0.png", "pictures/Bee_Hive/0.png", "pictures/cat/1.png"]) == [
         *tuned.class_names
     ]
-    assert tuned.provenance["fine_tuning"][0]["settings"]["steps"] == 30
+    assert tuned.provenance["fine_tuning"][0]["settings"]["pull"] == 0
 
 
 def test_a_folder_for_each_class_gives_the_same(tina: Any) -> None:
@@ -105,6 +105,7 @@ def test_enough_pictures_are_given_an_accuracy(tina: Any, monkeypatch: pytest.Mo
         ),
         (["model", "pictures", "--out", "pictures"], 2, "is not a classifier folder"),
         (["model", "pictures", "--lr", "0"], 2, "lr is 0.0"),
+        (["model", "pictures", "--pull", "-1"], 2, "pull is -1.0"),
         (["model", "pictures", "--device", "tpu"], 2, "Device 'tpu' cannot be used"),
         (["model"], 2, "Missing argument"),
     ],

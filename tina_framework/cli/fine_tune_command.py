@@ -42,6 +42,13 @@ def fine_tune(
         int | None, typer.Option("--steps", min=1, help="Steps; by default as many as suit the number of pictures.")
     ] = None,
     lr: Annotated[float | None, typer.Option("--lr", help="Learning rate; by default likewise.")] = None,
+    pull: Annotated[
+        float | None,
+        typer.Option(
+            "--pull",
+            help="Pull towards the start; more for pictures like those trained on, less for very different ones.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed and pictures give the same classifier.")] = 0,
     leave_out: Annotated[
         bool,
@@ -64,7 +71,7 @@ def fine_tune(
     start = time.perf_counter()
     labels = [name for name, files in listed.items() for _ in files]
     lesson = Lesson.prepare(model, [file for files in listed.values() for file in files], labels, seed=seed)
-    lesson = lesson.with_changes(steps=steps, lr=lr)
+    lesson = lesson.with_changes(steps=steps, lr=lr, pull=pull)
     enough = min(lesson.counts.values()) >= _FEWEST_A_CLASS and len(labels) >= _FEWEST
     parts = _PARTS if leave_out and enough else 0
     with progress_bar("Fine-tuning", lesson.settings.steps * (1 + parts)) as advance:

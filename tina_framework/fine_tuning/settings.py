@@ -53,16 +53,17 @@ class FineTuneSettings:
 
     @classmethod
     def for_pictures(cls, per_class: int) -> FineTuneSettings:
-        """The defaults for that many pictures a class: those chosen for the nearest number, as a ratio."""
-        nearest = min(_CHOSEN, key=lambda known: abs(math.log(known / max(per_class, 1))))
-        return cls(**_CHOSEN[nearest])
+        """The defaults for that many pictures a class: those of the nearest known number, as a ratio."""
+        nearest = min(_KNOWN, key=lambda known: abs(math.log(known / max(per_class, 1))))
+        return cls(**_KNOWN[nearest])
 
 
-_CHOSEN: dict[int, dict[str, Any]] = {
+_KNOWN: dict[int, dict[str, Any]] = {
     1: {"steps": 50, "lr": 0.02, "pull": 400.0},
     5: {"steps": 60, "lr": 0.02, "pull": 400.0},
     20: {"steps": 100, "lr": 0.02, "pull": 400.0},
     50: {"steps": 150, "lr": 0.02, "pull": 400.0},
     100: {"steps": 200, "lr": 0.02, "pull": 400.0},
 }
-"""benchmarks/shots.py chooses them, on validation tasks and validation images."""
+"""Between what suits pictures like those that generators are trained on (a stronger pull) and pictures unlike them (a weaker one);
+benchmarks/shots.py measures either, with `--look` plain, grey and dark."""
