@@ -16,9 +16,7 @@ from tina_framework.errors import PluginError
 
 __all__ = ["COMMANDS", "build_app"]
 
-COMMANDS = ("generate", "classify", "zoo", "train", "evaluate", "reproduce", "diagnose", "list", "plugins")
-"""In the order of the help page; each is a module ``<name>_command`` with ``register(app)``."""
-COMMANDS = ("generate", "classify", "fine-tune", "zoo", "train", "evaluate", "diagnose", "list", "plugins")
+COMMANDS = ("generate", "classify", "fine-tune", "zoo", "train", "evaluate", "reproduce", "diagnose", "list", "plugins")
 """In the order of the help page; each is a module ``<name>_command`` (hyphens as underscores) with ``register(app)``."""
 
 log = logging.getLogger("tina_framework.plugins")

@@ -66,7 +66,7 @@ def test_a_folder_without_a_tower_takes_the_shipped_one_only_if_it_is_meant(copy
     config = json.loads((copy / "config.json").read_text())
     config["text"]["sha256"] = "0" * 64
     (copy / "config.json").write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match="not the file that config.json describes"):
+    with pytest.raises(CheckpointError, match=r"not the file that config\.json describes"):
         CLIPLite(copy).encode_text(["apple"])
 
 
