@@ -59,11 +59,11 @@ class FineTuneSettings:
 
 
 _KNOWN: dict[int, dict[str, Any]] = {
-    1: {"steps": 50, "lr": 0.02, "pull": 400.0},
-    5: {"steps": 60, "lr": 0.02, "pull": 400.0},
+    1: {"steps": 50, "lr": 0.02, "pull": 2000.0},
+    5: {"steps": 60, "lr": 0.02, "pull": 2000.0},
     20: {"steps": 100, "lr": 0.02, "pull": 400.0},
     50: {"steps": 150, "lr": 0.02, "pull": 400.0},
     100: {"steps": 200, "lr": 0.02, "pull": 400.0},
 }
-"""Between what suits pictures like those that generators are trained on (a stronger pull) and pictures unlike them (a weaker one);
-benchmarks/shots.py measures either, with `--look` plain, grey and dark."""
+"""Cautious: with few pictures that look like those a generator was trained on, a weaker pull makes the classifier worse. Pictures unlike
+them would gain more with a weaker one; benchmarks/shots.py measures either, with `--look` plain, grey and dark."""
