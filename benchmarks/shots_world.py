@@ -25,7 +25,7 @@ from tina_framework.prompts.resolve import resolve_tasks
 from tina_framework.targets.accuracy import accuracy
 from tina_framework.zoo.images import ImageBank
 from tina_framework.zoo.pmodels import network
-from tina_framework.zoo.sampling import sample_split_tasks
+from tina_framework.zoo.splits import sample_split_tasks
 from tina_framework.zoo.tasks import Task, load_tasks, partition_of
 
 __all__ = ["LOOKS", "SHOTS", "STARTS", "World", "grid"]
