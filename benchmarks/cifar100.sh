@@ -22,7 +22,7 @@ run() { # NAME TASKS METHODS ENCODER [OPTION...]
 
 # What `python benchmarks/taper.py` and `python benchmarks/baselines.py` chose on validation tasks.
 taper=${TAPER:-work/taper/best}
-long=${LONG:-fine-tune@long}
+long=${LONG:-fine-tune@long:lr=0.2}
 
 run table-10 tasks-10 "tina,common,random-prompt,generic,selection,average,nearest,noise,ridge,ridge@0.01,taper@$taper" "$table" --record
 for k in 5 3; do
@@ -38,4 +38,3 @@ run table-seen tasks-seen tina,selection,p-model "$table" --no-novelty
 run steps tasks-10 tina@1,tina@2,tina@4,tina@20,tina@50,selection "$table" --no-novelty
 run ddpm tasks-10 tina,tina@ddpm:1000,selection "$table" --no-novelty
 run fine-tune tasks-10 "tina,selection,fine-tune,$long" "$table" --fine-tune-tasks 20 --no-novelty
-run fine-tune-two tasks-two-superclasses "tina,selection,$long" "$table" --fine-tune-tasks 20 --no-novelty
