@@ -21,7 +21,8 @@ __all__ = ["FILES", "FORMAT", "VERSION", "Results", "assemble", "check_output", 
 FORMAT = "tina-evaluation"
 VERSION = 1
 FILES = ("results.json", "results.md", "tasks.json")
-_REFERENCE = "selection"
+_REFERENCES = ("selection", "substitute")
+"""What other methods are compared with; *substitute* where classes are asked for that *selection* has no rows of."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def assemble(
             if row is not None:
                 rows.append(row)
         for reference in results:
-            if reference.label.partition("@")[0] == _REFERENCE:
+            if reference.label.partition("@")[0] in _REFERENCES:
                 differences += _differences(results, reference, split, count, members)
     skipped = [
         {"method": result.label, "reason": reason} | ({} if split is None else {"split": split})
