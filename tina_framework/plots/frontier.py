@@ -81,7 +81,7 @@ def frontier(costs: Sequence[Cost], accuracy: float, note: str) -> Figure:
             labels.append((_short(cost.method) + few, *place, colour))
         if far:
             told = ", ".join(f"{cost.method} −{-100 * cost.gain.mean:.1f}" for cost in far)
-            lines = textwrap.fill(f"Far below: {told}", 100)
+            lines = textwrap.fill(f"Far below: {told}", 74)
             axes.text(0.01, 0.02, lines, transform=axes.transAxes, color=GREY, fontsize=9.5, path_effects=halo())
         _label(axes, labels, [*_bars(axes, near), *_segments(axes, line)])
         caption(axes, note)
@@ -89,6 +89,9 @@ def frontier(costs: Sequence[Cost], accuracy: float, note: str) -> Figure:
 
 
 def _short(label: str) -> str:
+    name, at, argument = label.partition("@")
+    if "/" in argument:  # a folder says nothing to a reader
+        return name
     return label if len(label) <= 28 else label[:27] + "…"
 
 
