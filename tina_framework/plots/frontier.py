@@ -89,7 +89,7 @@ def frontier(costs: Sequence[Cost], accuracy: float, note: str) -> Figure:
 
 
 def _short(label: str) -> str:
-    name, at, argument = label.partition("@")
+    name, _, argument = label.partition("@")
     if "/" in argument:  # a folder says nothing to a reader
         return name
     return label if len(label) <= 28 else label[:27] + "…"
