@@ -17,7 +17,7 @@ from tina_framework.builtins.datasets.arrays import arrays
 from tina_framework.builtins.datasets.cifar100 import cifar100
 from tina_framework.builtins.datasets.image_folder import image_folder
 from tina_framework.builtins.datasets.shapes import shapes
-from tina_framework.builtins.encoders.clip_lite import CLIPLite
+from tina_framework.builtins.encoders.clip_lite import CLIPLite, clip_lite_80
 from tina_framework.builtins.encoders.clip_vit import CLIPEncoder
 from tina_framework.builtins.encoders.embedding_table import EmbeddingTable
 from tina_framework.discovery import registries
@@ -74,6 +74,20 @@ class TestCLIPLite(EncoderTests):
     @pytest.fixture
     def encoder(self, clip_lite: CLIPLite) -> CLIPLite:
         return clip_lite
+
+
+@pytest.fixture(scope="module")
+def lite_80() -> CLIPLite:
+    return clip_lite_80()
+
+
+class TestCLIPLite80(EncoderTests):
+    images = True
+    confidence = True
+
+    @pytest.fixture
+    def encoder(self, lite_80: CLIPLite) -> CLIPLite:
+        return lite_80
 
 
 class TestEmbeddingTable(EncoderTests):
@@ -195,7 +209,7 @@ def test_every_built_in_is_here() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
     provided = next(record for record in plugin_records() if record.name == "builtins").provides
     homes = {
-        "clip-lite": "CLIPLite", "clip-vit-b-32": "CLIPEncoder", "embedding-table": "EmbeddingTable",
+        "clip-lite": "CLIPLite", "clip-lite-80": "TestCLIPLite80", "clip-vit-b-32": "CLIPEncoder", "embedding-table": "EmbeddingTable",
         "arrays": "TestArrays", "cifar100": "TestCIFAR100", "image-folder": "TestImageFolder", "shapes": "TestShapes",
     }  # fmt: skip
     missing = [n for names in provided.values() for n in names if homes.get(n, f'"{n}"') not in text]

@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tina_framework.builtins.encoders import clip_lite as clip_lite_module
 from tina_framework.builtins.encoders.clip_lite import CLIPLite
 from tina_framework.builtins.encoders.embedding_table import EmbeddingTable
 from tina_framework.discovery import registries
@@ -172,8 +173,10 @@ class TestAlteredFolders:
         with pytest.raises(CheckpointError, match="truncated or altered"):
             CLIPLite(copy).encode_text(["apple"])
 
-    def test_missing(self, copy: Path) -> None:
+    def test_missing(self, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (copy / "text.safetensors").unlink()
+        # Not even the shipped tower is there to stand in.
+        monkeypatch.setattr(clip_lite_module, "_shipped", lambda: copy)
         with pytest.raises(CheckpointError, match="does not exist"):
             CLIPLite(copy).encode_text(["apple"])
         (copy / "config.json").unlink()
