@@ -24,7 +24,7 @@ run() { # NAME TASKS METHODS ENCODER [OPTION...]
 taper=${TAPER:-work/taper/best}
 long=${LONG:-fine-tune@long:lr=0.2}
 
-run table-10 tasks-10 "tina,common,random-prompt,generic,selection,average,nearest,noise,ridge,ridge@0.01,taper@$taper" "$table" --record
+run table-10 tasks-10 "tina,common,random-prompt,chance,generic,selection,average,nearest,noise,ridge,ridge@0.01,taper@$taper" "$table" --record
 for k in 5 3; do
     run "table-$k" "tasks-$k" tina,common,random-prompt,generic,selection,average,nearest "$table" --record --no-novelty
 done

@@ -36,7 +36,7 @@ def evaluate(
         str | None,
         typer.Option(
             "--methods",
-            help="Comma-separated: tina, common, random-prompt, generic, selection, substitute, average, nearest, noise, ridge, "
+            help="Comma-separated: tina, common, random-prompt, chance, generic, selection, substitute, average, nearest, noise, ridge, "
             "regressor@MODEL, taper@FOLDER, fine-tune, p-model, zero-shot. Other samplers: tina@STEPS, tina@ddpm:1000. "
             "Another base: selection@ZOO. A long recipe: fine-tune@long. "
             "Default: tina,generic,selection,average,nearest,fine-tune, and zero-shot where it applies.",

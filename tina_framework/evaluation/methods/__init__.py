@@ -12,6 +12,7 @@ from tina_framework.errors import ConfigError, UnknownNameError
 from tina_framework.evaluation.context import Context
 from tina_framework.evaluation.method import Method
 from tina_framework.evaluation.methods.average import Average
+from tina_framework.evaluation.methods.chance import Chance
 from tina_framework.evaluation.methods.common import Common
 from tina_framework.evaluation.methods.fine_tune import FineTune
 from tina_framework.evaluation.methods.generic import Generic
@@ -36,6 +37,7 @@ METHODS: dict[str, type[Method]] = {
     for method in (
         Tina,
         Common,
+        Chance,
         RandomPrompt,
         Generic,
         Selection,

@@ -1,0 +1,29 @@
+"""*chance*: a network of zeros, which says the same class of every picture: 1 / K where all classes have as many pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from tina_framework.evaluation.method import Answer, Method
+from tina_framework.evaluation.scoring import Network
+
+if TYPE_CHECKING:
+    from tina_framework.zoo.tasks import Task
+
+__all__ = ["Chance"]
+
+
+class Chance(Method):
+    """What knowing nothing is worth. Measured like everything else, so that a mistake in measuring would show."""
+
+    name = "chance"
+
+    def describe(self) -> str:
+        return "all parameters zero: every picture gets the task's first class"
+
+    def parameters(self, tasks: Sequence[Task]) -> list[Answer]:
+        spec = self.context.spec
+        return [Network(torch.zeros(spec.num_parameters(len(task.classes))), task.classes) for task in tasks]
