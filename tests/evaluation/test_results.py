@@ -197,3 +197,11 @@ def test_a_place_that_cannot_be_written_is_refused_early(tmp_path: Path) -> None
         check_output(tmp_path / "out")
     check_output(tmp_path / "fresh" / "deep")
     assert not (tmp_path / "fresh").exists()
+
+
+def test_substitute_is_a_reference_where_selection_has_no_rows() -> None:
+    results = [result("tina", [0.7, 0.6, 0.9, None]), result("substitute", [0.6, 0.6, 0.7, None])]
+    pairs = assemble(TASKS, results, SETUP).summary["paired"]
+    assert {(p["method"], p["against"]) for p in pairs} == {("tina", "substitute")}
+    of_two = next(p for p in pairs if p.get("num_classes") == 2)
+    assert of_two["difference"]["mean"] == pytest.approx(0.15)

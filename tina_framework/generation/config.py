@@ -131,9 +131,8 @@ class GeneratorConfig:
         for entry in dataclasses.fields(self):
             values[entry.name] = getattr(self, entry.name)
         values["denoiser"] = self.denoiser.to_dict()
-        if (
-            self.initial_noise
-        ):  # left out where it says nothing: such a folder reads as it did before there was the setting
+        if self.initial_noise:
+            # It says nothing then, and such a folder reads as it did before there was the setting.
             del values["initial_noise"]
         plain: dict[str, Any] = json.loads(json.dumps(values, allow_nan=False, default=_plain))
         return plain

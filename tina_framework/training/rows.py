@@ -94,6 +94,8 @@ class Setting:
 
     def draw_left_out(self, step: int, index: int, count: int) -> list[int]:
         """Which of a task's classes are treated as never seen: none, or one to half of them, equally likely."""
+        if not self.config.left_out_probability:
+            return []
         draws = generator_at(self.config.seed, "task-left-out", step, index)
         if float(torch.rand((), generator=draws)) >= self.config.left_out_probability:
             return []
