@@ -56,6 +56,12 @@ class TrainingConfig(Settings):
     architecture: Annotated[str | None, Optional] = Field(
         None, description="Target architecture; by default the zoo's."
     )
+    zoo_models: CountOrNone = Field(
+        None, description="How many of the zoo's p-Models to learn from, the first; none: all that fit the classes."
+    )
+    scale: Literal["tensor", "network"] = Field(
+        "tensor", description="What shares one scale when differences are standardised: a tensor, or the whole network."
+    )
     train_split: Literal["train", "train+validation"] = Field(
         "train", description="Images to train on; train+validation for a final refit."
     )

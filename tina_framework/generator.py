@@ -151,7 +151,7 @@ class Generator:
 
     def __call__(
         self,
-        prompts: Sequence[str] | Sequence[Sequence[str]] | Condition | Sequence[Condition],
+        prompts: Sequence[Any] | Condition | Sequence[Condition],
         *,
         num_inference_steps: int | None = None,
         seed: int = 0,
@@ -168,7 +168,8 @@ class Generator:
         whatever order the classes come; sample i is the same however many samples are drawn.
 
         Args:
-            prompts: the class names of one task, or a list of tasks.
+            prompts: the classes of one task, or a list of tasks. A class is a name, a picture (PIL), or a prompt of
+                `tina_framework.prompt`.
             num_inference_steps: None: the generator's default.
             seed: any integer.
             num_samples: how many models a task; above 1, each task gives a list of them.
@@ -212,7 +213,11 @@ class Generator:
             "space": reader.space,
         }
         models = [
-            self._classifier(conditions[i // num_samples], flat, {**provenance, "sample": i % num_samples})
+            self._classifier(
+                conditions[i // num_samples],
+                flat,
+                {**provenance, **_said(conditions[i // num_samples]), "sample": i % num_samples},
+            )
             for i, flat in enumerate(flats)
         ]
         grouped: list[Any] = models
@@ -272,8 +277,13 @@ def _conditions(prompts: Any, encoder: Encoder, template: int) -> tuple[bool, li
     prompts = list(prompts)
     if prompts and all(isinstance(prompt, Condition) for prompt in prompts):
         return False, prompts
-    single = not prompts or any(isinstance(prompt, str) for prompt in prompts)
+    single = not prompts or any(not isinstance(prompt, list | tuple) for prompt in prompts)
     return single, resolve_tasks([prompts] if single else prompts, encoder, template)
+
+
+def _said(condition: Condition) -> dict[str, Any]:
+    """What the classifier remembers of prompts that are more than names."""
+    return {"prompts": [prompt.to_json() for prompt in condition.prompts]} if condition.prompts else {}
 
 
 def _are_encoded(prompts: Any) -> bool:

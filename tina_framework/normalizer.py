@@ -39,11 +39,13 @@ class Normalizer:
         states: Iterable[Mapping[str, Tensor]] = (),
         *,
         default_scale: float = 0.1,
+        per_tensor: bool = True,
     ) -> Normalizer:
         """Base from `base_state` (a generic network, any class count); scale from `states` (p-Models).
 
         Tensors with a class axis are scaled by the spread of the base's own rows if there are no states;
-        shared tensors then by `default_scale` times their standard deviation.
+        shared tensors then by `default_scale` times their standard deviation. With `per_tensor` off, all tensors get the
+        root mean square of these scales, every parameter weighing the same.
         """
         base, squares, count = {}, {}, {}
         for name, axis in spec.class_axes.items():
@@ -65,6 +67,10 @@ class Normalizer:
             else:
                 scale[name] = (base_state[name].float() - base[name]).square().mean().sqrt()
             scale[name] = scale[name].clamp(min=1e-6)
+        if not per_tensor:
+            sizes = {name: (count[name] or base[name].numel()) for name in scale}
+            mean = sum(sizes[name] * scale[name].square() for name in scale) / sum(sizes.values())
+            scale = {name: torch.as_tensor(mean).sqrt() for name in scale}
         return cls(spec, base, scale)
 
     def _expand(self, values: Mapping[str, Tensor], num_classes: int) -> Tensor:

@@ -24,7 +24,7 @@ def doubts(conditions: Sequence[Condition], encoder: Encoder) -> list[str]:
     unknown_words = getattr(encoder, "unknown_words", None)
     sentences = []
     for name, value in unsure.items():
-        if value >= limit:
+        if not value < limit:  # NaN: nothing was said in words
             continue
         words = unknown_words([name]) if callable(unknown_words) else []
         new = f"; it does not know {', '.join(repr(word) for word in words)}" if words else ""

@@ -96,7 +96,8 @@ def assemble(config: TrainingConfig, device: torch.device) -> Assembly:
 
     tokenizer: ParameterTokenizer = registries().tokenizers.create(config.tokenizer)
     layout = tokenizer.layout(spec, config.max_classes, config.max_classes)
-    normalizer = Normalizer.fit(spec, generic, (spec.unflatten(f, len(c)) for c, f in zip(classes, flats, strict=True)))
+    states = (spec.unflatten(flat, len(names)) for names, flat in zip(classes, flats, strict=True))
+    normalizer = Normalizer.fit(spec, generic, states, per_tensor=config.scale == "tensor")
     conditions = ConditionBank(dataset.class_names, config.encoders, seen)
     start = None if config.init_from is None else Generator.from_pretrained(config.init_from, device="cpu")
     if start is not None:
@@ -197,6 +198,12 @@ def _zoo_models(config: TrainingConfig, zoo: Zoo, seen: Sequence[str]) -> tuple[
                 f"{partition_of(entry.classes)} ({', '.join(entry.classes[:3])}, ...); build the zoo with this program."
             )
     usable = [e for e in zoo.entries if len(e.classes) <= config.max_classes and set(e.classes) <= set(seen)]
+    if config.zoo_models is not None and config.zoo_models > len(usable):
+        raise ConfigError(
+            f"zoo_models is {config.zoo_models}, but the zoo '{config.zoo}' holds {len(usable)} p-Models of classes that "
+            "training may use; lower it, or leave it out."
+        )
+    usable = usable[: config.zoo_models]
     return [entry.classes for entry in usable], [zoo.flat(entry.id) for entry in usable]
 
 
