@@ -38,6 +38,7 @@ from tina_framework.interfaces.tokenizer import TokenLayout
 from tina_framework.normalizer import Normalizer
 from tina_framework.prompts.condition import ConditionSpace
 from tina_framework.prompts.doubts import doubts
+from tina_framework.prompts.memory import Memory
 from tina_framework.prompts.resolve import Condition, resolve_tasks
 
 __all__ = ["Generator", "GeneratorConfig", "bundled_names", "resolve_device"]
@@ -77,6 +78,7 @@ class Generator:
         self.tokenizer = make_tokenizer(config)
         self._layouts: dict[int, TokenLayout] = {}
         self._encoder: Encoder | None = None
+        self._memories: dict[tuple[int, int], Memory] = {}
 
     @classmethod
     def from_pretrained(
@@ -142,6 +144,17 @@ class Generator:
         """The encoder in use: the one given, else the configuration's, made when first needed."""
         return self._encoder if self._encoder is not None else self._make_encoder(self.config.default_encoder)
 
+    def memory(self, encoder: Encoder | None = None, template: int = 0) -> Memory | None:
+        """The classes it was trained on as an encoder sees them; None if its training record names none."""
+        reader = self.encoder if encoder is None else encoder
+        names = self.config.training.get("seen_classes", ())
+        if not names:
+            return None
+        key = (id(reader), template)
+        if key not in self._memories:
+            self._memories[key] = Memory(names, reader, template, self.condition_space)
+        return self._memories[key]
+
     def layout(self, num_classes: int) -> TokenLayout:
         """The token layout at that class count (without padding)."""
         if num_classes not in self._layouts:
@@ -190,7 +203,7 @@ class Generator:
             PromptWarning: the encoder is unsure what a name means.
         """
         reader = self.encoder if encoder is None else self._make_encoder(encoder)
-        single, conditions = _conditions(prompts, reader, template)
+        single, conditions = _conditions(prompts, reader, template, self.memory(reader, template))
         if not _are_encoded(prompts):  # whoever encodes for himself sees the confidence himself
             for sentence in doubts(conditions, reader):
                 warnings.warn(sentence, PromptWarning, stacklevel=2)
@@ -268,7 +281,7 @@ class Generator:
         return GeneratorParts(self.config, self.denoiser, self.normalizer, self.condition_space, self.generic)
 
 
-def _conditions(prompts: Any, encoder: Encoder, template: int) -> tuple[bool, list[Condition]]:
+def _conditions(prompts: Any, encoder: Encoder, template: int, memory: Memory | None) -> tuple[bool, list[Condition]]:
     """(whether it is one task, the tasks)."""
     if isinstance(prompts, Condition):
         return True, [prompts]
@@ -278,12 +291,16 @@ def _conditions(prompts: Any, encoder: Encoder, template: int) -> tuple[bool, li
     if prompts and all(isinstance(prompt, Condition) for prompt in prompts):
         return False, prompts
     single = not prompts or any(not isinstance(prompt, list | tuple) for prompt in prompts)
-    return single, resolve_tasks([prompts] if single else prompts, encoder, template)
+    return single, resolve_tasks([prompts] if single else prompts, encoder, template, memory)
 
 
 def _said(condition: Condition) -> dict[str, Any]:
-    """What the classifier remembers of prompts that are more than names."""
-    return {"prompts": [prompt.to_json() for prompt in condition.prompts]} if condition.prompts else {}
+    """What the classifier remembers of prompts that are more than known names."""
+    said: dict[str, Any] = {"prompts": [prompt.to_json() for prompt in condition.prompts]} if condition.prompts else {}
+    if condition.familiarity is not None and float(condition.familiarity.min()) < 1.0:
+        said["familiarity"] = [round(float(value), 4) for value in condition.familiarity]
+        said["nearest"] = list(condition.nearest)
+    return said
 
 
 def _are_encoded(prompts: Any) -> bool:

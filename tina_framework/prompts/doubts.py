@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tina_framework.interfaces.encoder import Encoder
+from tina_framework.prompts.familiarity import WARN_BELOW
 from tina_framework.prompts.resolve import Condition
 
 __all__ = ["doubts"]
@@ -32,4 +33,19 @@ def doubts(conditions: Sequence[Condition], encoder: Encoder) -> list[str]:
             f"{encoder.name} is unsure what '{name}' means (confidence {value:.2f} of 1{new}), so the classifier may miss "
             "this class. Use another word, or another encoder."
         )
-    return sentences
+    return sentences + _strange(conditions, {name for name, value in unsure.items() if value < limit})
+
+
+def _strange(conditions: Sequence[Condition], told: set[str]) -> list[str]:
+    """One sentence for every class that resembles none the generator was trained on, apart from those `told` already."""
+    strange: dict[str, tuple[float, str]] = {}
+    for condition in conditions:
+        if condition.familiarity is not None:
+            rows = zip(condition.class_names, condition.familiarity.tolist(), condition.nearest, strict=True)
+            strange |= {name: (value, nearest) for name, value, nearest in rows if value < WARN_BELOW}
+    return [
+        f"'{name}' resembles no class that the generator was trained on (familiarity {value:.2f} of 1, nearest: '{nearest}'), so "
+        "the classifier may miss it. Say it in other words or with more pictures, or train a generator on it."
+        for name, (value, nearest) in strange.items()
+        if name not in told
+    ]

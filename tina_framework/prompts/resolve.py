@@ -5,10 +5,9 @@ Shapes: K classes, N texts or pictures, E condition width.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,21 +15,15 @@ import numpy.typing as npt
 from tina_framework.errors import PromptError
 from tina_framework.interfaces.encoder import Encoder, ImageEncoder, StatesConfidence
 from tina_framework.prompts.class_prompt import ClassPrompt, as_prompt
+from tina_framework.prompts.fold import fold
+from tina_framework.prompts.memory import Memory
 
-__all__ = ["Condition", "Settles", "fold", "resolve_names", "resolve_tasks"]
+__all__ = ["Condition", "fold", "resolve_names", "resolve_tasks"]
 
 MIN_CLASSES = 2
 """A classifier chooses; with one class there is nothing to choose."""
 
 Rows = npt.NDArray[np.float32]
-
-
-class Settles(Protocol):
-    """What a generator's memory of its classes does with vectors that are not those of names (`tina_framework.prompts.memory`)."""
-
-    def settle(self, vector_E: Rows, prompt: ClassPrompt) -> Rows:
-        """The vector to be read instead of an encoder's raw one."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +37,8 @@ class Condition:
         confidence: (K,) the encoder's own estimate of how good each vector is, None if it gives none; NaN where it says nothing
             (pictures, vectors).
         prompts: K prompts, empty where all of them are plain names.
+        familiarity: (K,) how likely each class is one that the generator was trained on, None where nobody asked.
+        nearest: K known names that the classes are most similar to, empty where nobody asked.
     """
 
     class_names: tuple[str, ...]
@@ -51,19 +46,14 @@ class Condition:
     vectors: Rows
     confidence: Rows | None = None
     prompts: tuple[ClassPrompt, ...] = ()
+    familiarity: Rows | None = None
+    nearest: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.class_names)
 
 
-def fold(name: str) -> str:
-    """What two spellings of one class have in common: ``Aquarium_Fish`` and ``aquarium-fish`` -> ``aquarium fish``."""
-    return " ".join(re.split(r"[\s_-]+", name.casefold())).strip()
-
-
-def resolve_names(
-    names: Sequence[Any], encoder: Encoder, template: int = 0, memory: Settles | None = None
-) -> Condition:
+def resolve_names(names: Sequence[Any], encoder: Encoder, template: int = 0, memory: Memory | None = None) -> Condition:
     """One task from its classes.
 
     Args:
@@ -80,7 +70,7 @@ def resolve_names(
 
 
 def resolve_tasks(
-    tasks: Sequence[Sequence[Any]], encoder: Encoder, template: int = 0, memory: Settles | None = None
+    tasks: Sequence[Sequence[Any]], encoder: Encoder, template: int = 0, memory: Memory | None = None
 ) -> list[Condition]:
     """Many tasks; every text is encoded once, however many tasks have it.
 
@@ -97,21 +87,27 @@ def resolve_tasks(
     shown = {id(prompt): _encode_images(prompt, encoder) for prompts, _ in checked for prompt in prompts}
     conditions = []
     for prompts, keys in checked:
-        parts, sure = [], []
+        vectors_KE, sure, familiar, nearest = [], [], [], []
         for prompt in prompts:
             own = [row[texts[text]] for text in prompt.texts]
-            vector = _combine(prompt, vectors[own], shown[id(prompt)], encoder)
-            plain = _is_plain(prompt)
-            parts.append(vector if plain or memory is None else memory.settle(vector, prompt))
+            parts = _parts(prompt, vectors[own], shown[id(prompt)], encoder)
             sure.append(float(confidence[own].mean()) if confidence is not None and own else np.nan)
-        labels = tuple(prompt.label for prompt in prompts)
+            if memory is None:
+                vectors_KE.append(_mean(list(parts.values())))
+                continue
+            vector, familiarity = memory.settle(prompt, parts)
+            vectors_KE.append(vector)
+            familiar.append(familiarity)
+            nearest.append(memory.nearest(vector) if familiarity < 1.0 else prompt.label)
         conditions.append(
             Condition(
-                labels,
+                tuple(prompt.label for prompt in prompts),
                 keys,
-                np.stack(parts),
+                np.stack(vectors_KE),
                 None if confidence is None else np.array(sure, dtype=np.float32),
                 () if all(_is_plain(prompt) for prompt in prompts) else prompts,
+                np.array(familiar, dtype=np.float32) if familiar else None,
+                tuple(nearest),
             )
         )
     return conditions
@@ -126,20 +122,23 @@ def _is_plain(prompt: ClassPrompt) -> bool:
     return len(prompt.texts) == 1 and prompt.texts[0].strip() == prompt.label and prompt.kinds == ("text",)
 
 
-def _combine(prompt: ClassPrompt, texts_NE: Rows, images_NE: Rows, encoder: Encoder) -> Rows:
-    """(E,): the vector itself if there is one, else the mean direction of the words, the pictures and the vectors, kind by kind."""
+def _parts(prompt: ClassPrompt, texts_NE: Rows, images_NE: Rows, encoder: Encoder) -> dict[str, Rows]:
+    """Kind -> (E,): the vector itself if there is one of that kind, else the mean direction."""
     for vector in prompt.vectors:
         if vector.shape != (encoder.dim,):
             raise PromptError(
                 f"The vector for '{prompt.label}' has {len(vector)} numbers, but encoder '{encoder.name}' makes {encoder.dim}; "
                 "use vectors of its space."
             )
-    kinds = [rows for rows in (texts_NE, images_NE, np.array(prompt.vectors, dtype=np.float32)) if len(rows)]
-    if len(kinds) == 1 and len(kinds[0]) == 1:
-        only: Rows = kinds[0][0]
-        return only
-    means = [_unit(_unit(rows).mean(axis=0, keepdims=True))[0] for rows in kinds]
-    mean: Rows = np.mean(means, axis=0).astype(np.float32)
+    given = {"text": texts_NE, "images": images_NE, "vector": np.array(prompt.vectors, dtype=np.float32)}
+    return {kind: _mean(list(rows)) for kind, rows in given.items() if len(rows)}
+
+
+def _mean(rows: list[Rows]) -> Rows:
+    """(E,): a single vector as it is, of several the mean direction."""
+    if len(rows) == 1:
+        return rows[0]
+    mean: Rows = _unit(np.stack(rows)).mean(axis=0).astype(np.float32)
     return mean
 
 

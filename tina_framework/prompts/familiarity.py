@@ -1,0 +1,102 @@
+"""How likely a class is one that a generator was trained on, from the similarity of its prompt with the known names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tina_framework.errors import CheckpointError, DataError
+
+__all__ = ["WARN_BELOW", "Familiarity"]
+
+WARN_BELOW = 0.5
+"""A class of lower familiarity is rather a strange one than a known one."""
+
+Line = tuple[float, float, float]
+"""Intercept, factor on the greatest cosine, factor on the logarithm of the number of pictures."""
+
+_DEFAULT: Mapping[str, Line] = {"text": (-6.0, 10.0, 0.0), "images": (-3.0, 8.0, -0.6), "vector": (-6.0, 10.0, 0.0)}
+_STEPS = 200
+_PENALTY = 1e-3
+
+
+class Familiarity:
+    """A logistic line for each kind of prompt: probability that a class is known.
+
+    It is fitted to prompts of known classes, once with all known names to compare with and once with the own name removed, as if the class were a
+    strange one (`fit`). So 0.5 means that both are equally likely.
+
+    Args:
+        lines: kind -> line. Kinds that are missing are read by the built-in line.
+    """
+
+    def __init__(self, lines: Mapping[str, Line]) -> None:
+        self.lines: dict[str, Line] = {**_DEFAULT, **lines}
+
+    @classmethod
+    def default(cls) -> Familiarity:
+        """For encoders that nothing was fitted to."""
+        return cls({})
+
+    def of(self, kind: str, cosine: float, pictures: int = 1) -> float:
+        """The probability, for the greatest cosine with a known name."""
+        intercept, by_cosine, by_pictures = self.lines[kind]
+        value = intercept + by_cosine * cosine + (by_pictures * math.log(max(1, pictures)) if kind == "images" else 0.0)
+        return 1.0 / (1.0 + math.exp(-min(max(value, -50.0), 50.0)))
+
+    @staticmethod
+    def fit(known: Sequence[tuple[float, int]], strange: Sequence[tuple[float, int]]) -> Line:
+        """Logistic regression (Newton's method, a slight ridge penalty; both sides weigh the same).
+
+        Args:
+            known: (greatest cosine, number of pictures) of prompts whose class is among the names compared with.
+            strange: the same of prompts whose class is not.
+
+        Raises:
+            DataError: one side is empty, or a value is not finite.
+        """
+        if not known or not strange:
+            raise DataError("Familiarity cannot be fitted without prompts of known and of strange classes; give both.")
+        rows = [*known, *strange]
+        x = np.array([[1.0, cosine, math.log(max(1, pictures))] for cosine, pictures in rows])
+        if not np.isfinite(x).all():
+            raise DataError("A cosine to fit familiarity to is not finite; the encoder is at fault.")
+        y = np.array([1.0] * len(known) + [0.0] * len(strange))
+        weight = np.array([0.5 / len(known)] * len(known) + [0.5 / len(strange)] * len(strange))
+        line = np.zeros(3)
+        ridge = _PENALTY * np.diag([0.0, 1.0, 1.0])
+        for _ in range(_STEPS):
+            p = 1.0 / (1.0 + np.exp(-np.clip(x @ line, -50, 50)))
+            gradient = x.T @ (weight * (p - y)) + ridge @ line
+            curvature = (x * (weight * p * (1 - p))[:, None]).T @ x + ridge + 1e-9 * np.eye(3)
+            step = np.linalg.solve(curvature, gradient)
+            line = line - step
+            if float(np.abs(step).max()) < 1e-9:
+                break
+        return float(line[0]), float(line[1]), float(line[2])
+
+    def to_json(self) -> dict[str, list[float]]:
+        return {kind: [round(value, 4) for value in line] for kind, line in self.lines.items()}
+
+    @classmethod
+    def from_json(cls, values: Any, source: str) -> Familiarity:
+        """Inverse of `to_json`.
+
+        Raises:
+            CheckpointError: it is not kinds with three finite numbers each.
+        """
+        fine = isinstance(values, Mapping) and all(
+            kind in _DEFAULT
+            and isinstance(line, list)
+            and len(line) == 3
+            and all(isinstance(number, int | float) and math.isfinite(number) for number in line)
+            for kind, line in values.items()
+        )
+        if not fine:
+            raise CheckpointError(
+                f"{source}: familiarity is {values!r}; expected three numbers for each of {', '.join(_DEFAULT)}."
+            )
+        return cls({kind: (float(line[0]), float(line[1]), float(line[2])) for kind, line in values.items()})
