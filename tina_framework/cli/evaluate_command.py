@@ -22,6 +22,12 @@ class ImageSplit(StrEnum):
     validation = "validation"
 
 
+class Suite(StrEnum):
+    """Sets of measurements that draw their own tasks."""
+
+    prompts = "prompts"
+
+
 def register(app: typer.Typer) -> None:
     """Adds the command."""
     app.command("evaluate")(evaluate)
@@ -30,8 +36,14 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     model: Annotated[str, typer.Option("--model", help="Bundled name, folder or Hub id of a generator.")],
     dataset: Annotated[str, typer.Option("--dataset", help="Data set, e.g. arrays:FILE.npz, cifar100, shapes.")],
-    tasks: Annotated[Path, typer.Option("--tasks", help="Task file (JSON); 'tina zoo tasks' writes one.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for results.json, results.md and tasks.json.")],
+    tasks: Annotated[
+        Path | None, typer.Option("--tasks", help="Task file (JSON); 'tina zoo tasks' writes one.")
+    ] = None,
+    suite: Annotated[
+        Suite | None,
+        typer.Option("--suite", help="Instead of a task file: the same tasks said in many ways (docs/prompts.md)."),
+    ] = None,
     methods: Annotated[
         str | None,
         typer.Option(
@@ -65,6 +77,11 @@ def evaluate(
     ] = False,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, mps or auto.")] = "auto",
     seed: Annotated[int, typer.Option("--seed", help="Seed of generation.")] = 0,
+    descriptions: Annotated[
+        Path | None, typer.Option("--descriptions", help="With --suite: JSON file, class name -> description.")
+    ] = None,
+    num_tasks: Annotated[int, typer.Option("--num-tasks", min=2, help="With --suite: tasks of each kind.")] = 100,
+    classes: Annotated[int, typer.Option("--classes", min=2, help="With --suite: classes a task.")] = 10,
     json_: Annotated[bool, typer.Option("--json", help="Print results.json instead of a table.")] = False,
 ) -> None:
     """Compare generated models with baselines, and write results.json, results.md and tasks.json.
@@ -73,6 +90,29 @@ def evaluate(
     docs/evaluation.md defines every method and every field.
     """
     from tina_framework.cli.output import console, print_error, print_json, print_table, progress_bar
+    from tina_framework.errors import ConfigError
+
+    if (tasks is None) == (suite is None):
+        raise ConfigError("Give a task file with --tasks, or --suite prompts (one of the two).")
+    if suite is not None:
+        from tina_framework.cli.suite_command import evaluate_prompts
+
+        given: dict[str, Any] = {
+            "--model": model,
+            "--dataset": dataset,
+            "--methods": methods,
+            "--encoder": encoder,
+            "--zoo": zoo,
+        }
+        given |= {"--split": split.value, "--template": template, "--fine-tune-tasks": fine_tune_tasks}
+        given |= {"--record": record, "--no-novelty": not novelty, "--device": device, "--seed": seed}
+        given |= {"--descriptions": descriptions, "--num-tasks": num_tasks, "--classes": classes}
+        evaluate_prompts(given, out, json_=json_)
+        return
+    assert tasks is not None
+    if descriptions is not None:
+        raise ConfigError("--descriptions means nothing without --suite prompts; leave it out.")
+
     from tina_framework.evaluation.methods import DEFAULT_METHODS, parse_methods
     from tina_framework.evaluation.record import check_recordable, record_accuracy
     from tina_framework.evaluation.report import SHORT_COLUMNS, novelty_sentence, short_tables

@@ -85,6 +85,14 @@ class Scorer:
         wanted = torch.tensor([place.get(name, -1) for name in classes], device=slots.device)
         return chosen == wanted[slots]
 
+    def answers(self, flat_N: Tensor, num_outputs: int, images: Tensor) -> Tensor:
+        """(M,) the output with the greatest logit, for each of `images` (M, C, H, W).
+
+        Raises:
+            TinaError: the network's parameters are not all finite.
+        """
+        return self._choose(Network(flat_N, tuple(map(str, range(num_outputs)))), images)
+
     def _images_of(self, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
         if classes not in self._rows:
             self._rows[classes] = self.bank.rows(classes)

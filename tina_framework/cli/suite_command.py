@@ -1,0 +1,71 @@
+"""``tina evaluate --suite prompts``: the same tasks said in many ways."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tina_framework.cli.output import console, print_error, print_json, print_table, progress_bar
+
+__all__ = ["evaluate_prompts"]
+
+
+def evaluate_prompts(options: Mapping[str, Any], out: Path, *, json_: bool) -> None:
+    """Runs the suite; `options`: flag -> value, as given.
+
+    Raises:
+        ConfigError: an option that the suite does not take.
+    """
+    from tina_framework.errors import ConfigError
+    from tina_framework.evaluation.sources import portable
+    from tina_framework.evaluation.suite.report import FILES, check_output, short_rows, write_suite
+    from tina_framework.evaluation.suite.run import run_suite
+    from tina_framework.evaluation.suite.world import SuiteRequest
+
+    taken = {"--model", "--dataset", "--encoder", "--split", "--device", "--seed"}
+    taken |= {"--descriptions", "--num-tasks", "--classes"}
+    odd = [name for name, value in options.items() if name not in taken and value not in (None, False, 0)]
+    if odd:
+        raise ConfigError(f"{odd[0]} means nothing to --suite prompts, which draws its own tasks; leave it out.")
+    check_output(out)
+    given = {name: value for name, value in options.items() if value not in (None, False) and name in taken}
+    words = [word for name, value in given.items() for word in (name, portable(str(value)))]
+    request = SuiteRequest(
+        model=options["--model"],
+        dataset=options["--dataset"],
+        encoder=options["--encoder"],
+        descriptions=options["--descriptions"],
+        num_tasks=options["--num-tasks"],
+        num_classes=options["--classes"],
+        image_split=options["--split"],
+        device=options["--device"],
+        seed=options["--seed"],
+        command=shlex.join(["tina", "evaluate", "--suite", "prompts", *words]),
+    )
+    before = 0
+    with progress_bar("Prompts", 100) as advance:
+
+        def on_progress(label: str, done: int, total: int) -> None:
+            nonlocal before
+            now = 100 * done // max(1, total)
+            advance(now - before, note=label)
+            before = now
+
+        result = run_suite(request, _synonyms(), on_progress)
+    write_suite(out, result)
+    if json_:
+        print_json(result)
+        return
+    print_table(short_rows(result), ["prompts", "tasks", "accuracy %", "minus names", "of names"], title="Prompts")
+    for warning in result["setup"]["warnings"]:
+        print_error(f"Warning: {warning}")
+    console.print("± is half of the 95 % interval over tasks; differences are paired, in percentage points.")
+    files = ", ".join(FILES)
+    console.print(f"Written to {out}: {files} (class counts, order, familiarity there).", markup=False, soft_wrap=True)
+
+
+def _synonyms() -> dict[str, str]:
+    """Class name -> another word for it."""
+    return {}

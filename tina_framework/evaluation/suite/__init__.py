@@ -1,0 +1,1 @@
+"""The prompt suite: the same tasks said in many ways (``tina evaluate --suite prompts``)."""

@@ -1,0 +1,57 @@
+"""Fitting what familiarity means (`tina_framework.prompts.familiarity`) for one generator and one encoder.
+
+Nothing strange is needed for it: a prompt of a known class is compared with all known names, and then with all but its own, as
+if nobody had ever met the class.
+"""
+
+from __future__ import annotations
+
+from tina_framework.errors import ConfigError
+from tina_framework.evaluation.suite.variants import SHOTS, Variant, variants
+from tina_framework.evaluation.suite.world import World
+from tina_framework.interfaces.encoder import ImageEncoder
+from tina_framework.prompts.familiarity import Familiarity, Line
+from tina_framework.prompts.resolve import resolve_tasks
+
+__all__ = ["fit_familiarity"]
+
+_REPEATS = 8
+"""How often what is drawn (typos, pictures) is drawn."""
+
+
+def fit_familiarity(world: World) -> dict[str, Line]:
+    """A line for texts (misspelt names and, where there are some, descriptions) and one for pictures, by kind.
+
+    Raises:
+        ConfigError: the generator records no classes, or the encoder cannot read their names.
+        DataError: there are too few images.
+    """
+    memory = world.generator.memory()
+    if memory is None or not memory.usable:
+        raise ConfigError(
+            f"Encoder '{world.encoder.name}' cannot read the classes that the generator was trained on; use another encoder."
+        )
+    ways = {way.label: way for way in variants(descriptions=bool(world.speaker.descriptions), pictures=True)}
+    texts = [ways["descriptions"] if world.speaker.descriptions else ways["typos"]]
+    lines = {"text": _fit(world, texts)}
+    if isinstance(world.encoder, ImageEncoder):
+        shown = [ways["1 picture" if number == 1 else f"{number} pictures"] for number in SHOTS]
+        lines["images"] = _fit(world, shown)
+    return lines
+
+
+def _fit(world: World, ways: list[Variant]) -> Line:
+    memory = world.generator.memory()
+    assert memory is not None
+    known: list[tuple[float, int]] = []
+    strange: list[tuple[float, int]] = []
+    for way in ways:
+        for repeat in range(1 if way.label == "descriptions" else _REPEATS):
+            said = [way.say(world.speaker, name, repeat, place) for place, name in enumerate(world.known)]
+            (condition,) = resolve_tasks([said], world.encoder)
+            for name, prompt, vector in zip(world.known, said, condition.vectors, strict=True):
+                cosines = memory.cosines(vector)
+                known.append((float(cosines.max()), len(prompt.images)))
+                cosines[memory.names.index(name)] = -1.0
+                strange.append((float(cosines.max()), len(prompt.images)))
+    return Familiarity.fit(known, strange)

@@ -1,0 +1,149 @@
+"""``prompts.json`` as tables: Markdown, and the lines of the terminal. Percent, differences in points."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tina_framework.errors import ConfigError
+from tina_framework.files import replacing
+
+__all__ = ["FILES", "check_output", "markdown", "short_rows", "write_suite"]
+
+FILES = ("prompts.json", "prompts.md")
+
+
+def check_output(folder: Path) -> None:
+    """Refuses a place that cannot take the files, before the work.
+
+    Raises:
+        ConfigError: it is a file.
+    """
+    existing = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    if not existing.is_dir():
+        raise ConfigError(f"'{existing}' exists and is not a folder; choose another place with --out.")
+
+
+def write_suite(folder: Path, result: Mapping[str, Any]) -> None:
+    """Writes both files, or none.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        with contextlib.ExitStack() as stack:
+            for name, content in zip(FILES, (text, markdown(result)), strict=True):
+                stack.enter_context(replacing(folder / name)).write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"The results cannot be written to '{folder}' ({error}); choose another place.") from error
+
+
+def short_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One line a way of saying."""
+    return [
+        {
+            "prompts": row["variant"],
+            "tasks": row["num_tasks"],
+            "accuracy %": f"{100 * row['accuracy']['mean']:.1f}",
+            "minus names": "" if i == 0 else _around(row["minus_names"]),
+            "of names": f"{100 * row['of_names']:.0f} %",
+        }
+        for i, row in enumerate(result["variants"])
+    ]
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    """All tables of the suite."""
+    setup, order = result["setup"], result["order"]
+    parts = [
+        _table(
+            ("prompts", "tasks", "accuracy %, 95 % interval", "minus names, paired", "of names' accuracy"),
+            [
+                (
+                    row["variant"],
+                    row["num_tasks"],
+                    _interval(row["accuracy"]),
+                    "" if i == 0 else _interval(row["minus_names"], "+"),
+                    f"{100 * row['of_names']:.0f} %",
+                )
+                for i, row in enumerate(result["variants"])
+            ],
+        ),
+        f"Other orders of the classes ({order['variant']}, {order['num_tasks']} tasks): {100 * order['same_answers']:.2f} % of the answers the same, "
+        f"greatest difference of a parameter {order['greatest_difference']:.1e}.",
+        _table(
+            ("classes", "tasks", "accuracy %, 95 % interval", "`selection`", "minus `selection`, paired"),
+            [
+                (f"{row['num_classes']}{label}", row["num_tasks"], _interval(row["accuracy"]), *_selection(row))
+                for label, row in _counted(result)
+            ],
+        ),
+    ]
+    if "familiarity" in result:
+        parts += _familiarity(result["familiarity"])
+    parts.append(f"`{setup['command']}`")
+    return "\n\n".join(parts) + "\n"
+
+
+def _counted(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    rows: list[tuple[str, Mapping[str, Any]]] = [("", row) for row in result["class_counts"]]
+    similar = result.get("similar_classes")
+    return [*rows, (", three of one superclass", similar)] if similar else rows
+
+
+def _selection(row: Mapping[str, Any]) -> tuple[str, str]:
+    if "selection" not in row:
+        return "", ""
+    return f"{100 * row['selection']['mean']:.2f}", _interval(row["minus_selection"], "+")
+
+
+def _familiarity(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    numbers = [entry["strange_classes"] for entry in rows[0]["by_strange_classes"]]
+    first = _table(
+        ("prompts", "known classes", "strange classes", "AUROC", "Spearman with accuracy"),
+        [
+            (
+                row["variant"],
+                f"{row['known']['mean']:.2f}",
+                f"{row['strange']['mean']:.2f}",
+                f"{row['auroc']:.3f}",
+                "" if row["spearman"] is None else f"{row['spearman']:.2f}",
+            )
+            for row in rows
+        ],
+    )
+    second = _table(
+        ("mean familiarity / accuracy %", *(f"{n} strange" for n in numbers)),
+        [
+            (
+                row["variant"],
+                *(f"{e['familiarity']:.2f} / {100 * e['accuracy']['mean']:.1f}" for e in row["by_strange_classes"]),
+            )
+            for row in rows
+        ],
+    )
+    return [first, second]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows])
+
+
+def _interval(values: Mapping[str, Any], sign: str = "") -> str:
+    form = f"{sign}.2f"
+    text = f"{100 * values['mean']:{form}}"
+    if values["ci95"] is None:
+        return text
+    low, high = (100 * end for end in values["ci95"])
+    return f"{text} ({low:{form}} to {high:{form}})"
+
+
+def _around(values: Mapping[str, Any]) -> str:
+    if values["ci95"] is None:
+        return f"{100 * values['mean']:+.1f}"
+    return f"{100 * values['mean']:+.1f} ± {50 * (values['ci95'][1] - values['ci95'][0]):.1f}"

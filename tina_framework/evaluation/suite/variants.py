@@ -1,0 +1,195 @@
+"""Ways to say the classes of a task, each a function from class names to prompts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from tina_framework.errors import DataError
+from tina_framework.files import read_json
+from tina_framework.interfaces.dataset import LabelledImages
+from tina_framework.prompts.class_prompt import ClassPrompt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["TEMPLATES", "Speaker", "Variant", "misspell", "read_descriptions", "variants"]
+
+TEMPLATES = (
+    "a photo of a {}",
+    "a picture of the {}",
+    "this is a {}",
+    "a small image showing a {}",
+    "one {} in its usual place",
+    "the {} that everybody knows",
+    "an old photograph of a {}",
+    "{}, seen from the front",
+)
+"""Eight ways to wrap a name, besides the encoder's own."""
+
+SHOTS = (1, 5, 20)
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def read_descriptions(path: Path, class_names: Sequence[str]) -> dict[str, str]:
+    """A JSON object, class name -> description.
+
+    Raises:
+        DataError: it is something else, or lacks a class.
+    """
+    values = read_json(path)
+    if not isinstance(values, dict) or not all(isinstance(text, str) and text.strip() for text in values.values()):
+        raise DataError(f"'{path}' is no JSON object of class names and descriptions; give one.")
+    missing = [name for name in class_names if name not in values]
+    if missing:
+        raise DataError(f"'{path}' describes no '{missing[0]}'; every class of the data set needs a description.")
+    return {name: values[name] for name in class_names}
+
+
+def misspell(name: str, draws: random.Random) -> str:
+    """One slip of the fingers: a letter dropped, doubled, replaced, or two swapped; never the first one, never none."""
+    places = [i for i in range(1, len(name)) if name[i].isalpha()]
+    while places:
+        i = draws.choice(places)
+        kind = draws.randrange(4)
+        if kind == 0:
+            slipped = name[:i] + name[i + 1 :]
+        elif kind == 1:
+            slipped = name[:i] + name[i] + name[i:]
+        elif kind == 2:
+            slipped = name[:i] + draws.choice(_LETTERS) + name[i + 1 :]
+        else:
+            slipped = name[: i - 1] + name[i] + name[i - 1] + name[i + 1 :] if i > 1 else name
+        if slipped != name:
+            return slipped
+    return name + name[-1:]
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """What there is to say classes with.
+
+    Attributes:
+        class_names: of the data set.
+        pictures: to show, of no image that anything was trained on or is measured on.
+        descriptions: class name -> sentence, empty if there are none.
+        seed: of typos and of which pictures are shown.
+    """
+
+    class_names: tuple[str, ...]
+    pictures: LabelledImages
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0
+
+    def shown(self, name: str, number: int, task: int) -> tuple[Image.Image, ...]:
+        """`number` pictures of a class, drawn anew for each task; fewer are always part of more.
+
+        Raises:
+            DataError: there are not as many.
+        """
+        own = np.flatnonzero(self.pictures.labels == self.class_names.index(name))
+        if len(own) < number:
+            raise DataError(
+                f"There are {len(own)} pictures of '{name}' to show, but {number} are needed; use a data set with more images."
+            )
+        order = sorted(own.tolist())
+        random.Random(f"{self.seed}/shown/{task}/{name}").shuffle(order)
+        return tuple(Image.fromarray(self.pictures.images[i]) for i in order[:number])
+
+    def misspelt(self, name: str, task: int) -> str:
+        return misspell(name, random.Random(f"{self.seed}/typo/{task}/{name}"))
+
+
+Say = Callable[[Speaker, str, int, int], ClassPrompt]
+"""(speaker, class name, number of the task, place in the task) -> prompt."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to say a class.
+
+    Attributes:
+        label: what it is called in tables.
+        group: text, pictures or mixed.
+        say: makes the prompt.
+        as_encoded: the vectors go to the generator as the encoder gives them, without its memory of known names.
+    """
+
+    label: str
+    group: str
+    say: Say
+    as_encoded: bool = False
+
+
+def _text(*texts: str, label: str) -> ClassPrompt:
+    return ClassPrompt(label, texts)
+
+
+def _template(template: str) -> Say:
+    return lambda speaker, name, task, place: _text(template.format(name), label=name)
+
+
+def _shots(number: int) -> Say:
+    return lambda speaker, name, task, place: ClassPrompt(name, images=speaker.shown(name, number, task))
+
+
+def _everything(speaker: Speaker, name: str, task: int, place: int) -> ClassPrompt:
+    words = (name, speaker.descriptions[name]) if speaker.descriptions else (name,)
+    return ClassPrompt(name, words, speaker.shown(name, 5, task))
+
+
+def _in_turn(speaker: Speaker, name: str, task: int, place: int) -> ClassPrompt:
+    kinds: list[Say] = [_name, _shots(5)] + ([_describe] if speaker.descriptions else [])
+    return kinds[place % len(kinds)](speaker, name, task, place)
+
+
+def _name(speaker: Speaker, name: str, task: int, place: int) -> ClassPrompt:
+    return _text(name, label=name)
+
+
+def _describe(speaker: Speaker, name: str, task: int, place: int) -> ClassPrompt:
+    return _text(speaker.descriptions[name], label=name)
+
+
+def _shout(speaker: Speaker, name: str, task: int, place: int) -> ClassPrompt:
+    return _text(name.upper().replace(" ", "-"), label=name)
+
+
+def _typo(speaker: Speaker, name: str, task: int, place: int) -> ClassPrompt:
+    return _text(speaker.misspelt(name, task), label=name)
+
+
+def variants(*, descriptions: bool, pictures: bool, synonyms: Mapping[str, str] | None = None) -> list[Variant]:
+    """All ways that there are means for; the first is plain names.
+
+    Args:
+        descriptions: whether there are descriptions.
+        pictures: whether the encoder reads pictures.
+        synonyms: class name -> another word for it.
+    """
+    found = [Variant("names", "text", _name), Variant("UPPER-CASE", "text", _shout)]
+    found += [Variant(f"\u201c{template}\u201d", "text", _template(template)) for template in TEMPLATES]
+    if synonyms:
+        found.append(
+            Variant("synonyms", "text", lambda speaker, name, task, place: _text(synonyms.get(name, name), label=name))
+        )
+    found.append(Variant("typos", "text", _typo))
+    found.append(Variant("typos, as encoded", "text", _typo, as_encoded=True))
+    if descriptions:
+        found.append(Variant("descriptions", "text", _describe))
+        found.append(Variant("descriptions, as encoded", "text", _describe, as_encoded=True))
+    if pictures:
+        for number in SHOTS:
+            label = "1 picture" if number == 1 else f"{number} pictures"
+            found.append(Variant(label, "pictures", _shots(number)))
+            found.append(Variant(f"{label}, as encoded", "pictures", _shots(number), as_encoded=True))
+        what = "name, description and 5 pictures" if descriptions else "name and 5 pictures"
+        found.append(Variant(what, "mixed", _everything))
+        kinds = "names, 5 pictures, descriptions in turn" if descriptions else "names, 5 pictures in turn"
+        found.append(Variant(kinds, "mixed", _in_turn))
+    return found
