@@ -15,10 +15,14 @@ __all__ = ["WARN_BELOW", "Familiarity"]
 WARN_BELOW = 0.5
 """A class of lower familiarity is rather a strange one than a known one."""
 
-Line = tuple[float, float, float]
-"""Intercept, factor on the greatest cosine, factor on the logarithm of the number of pictures."""
+Line = tuple[float, float, float, float]
+"""Intercept, factors on the greatest cosine, on the logarithm of the number of pictures, and on the product of both."""
 
-_DEFAULT: Mapping[str, Line] = {"text": (-6.0, 10.0, 0.0), "images": (-3.0, 8.0, -0.6), "vector": (-6.0, 10.0, 0.0)}
+_DEFAULT: Mapping[str, Line] = {
+    "text": (-4.5, 8.5, 0.0, 0.0),
+    "images": (-5.0, 9.0, 0.0, 0.0),
+    "vector": (-4.5, 8.5, 0.0, 0.0),
+}
 _STEPS = 200
 _PENALTY = 1e-3
 
@@ -43,8 +47,9 @@ class Familiarity:
 
     def of(self, kind: str, cosine: float, pictures: int = 1) -> float:
         """The probability, for the greatest cosine with a known name."""
-        intercept, by_cosine, by_pictures = self.lines[kind]
-        value = intercept + by_cosine * cosine + (by_pictures * math.log(max(1, pictures)) if kind == "images" else 0.0)
+        intercept, by_cosine, by_pictures, by_both = self.lines[kind]
+        many = math.log(max(1, pictures)) if kind == "images" else 0.0
+        value = intercept + by_cosine * cosine + (by_pictures + by_both * cosine) * many
         return 1.0 / (1.0 + math.exp(-min(max(value, -50.0), 50.0)))
 
     @staticmethod
@@ -61,22 +66,23 @@ class Familiarity:
         if not known or not strange:
             raise DataError("Familiarity cannot be fitted without prompts of known and of strange classes; give both.")
         rows = [*known, *strange]
-        x = np.array([[1.0, cosine, math.log(max(1, pictures))] for cosine, pictures in rows])
+        many = [math.log(max(1, pictures)) for _, pictures in rows]
+        x = np.array([[1.0, cosine, number, cosine * number] for (cosine, _), number in zip(rows, many, strict=True)])
         if not np.isfinite(x).all():
             raise DataError("A cosine to fit familiarity to is not finite; the encoder is at fault.")
         y = np.array([1.0] * len(known) + [0.0] * len(strange))
         weight = np.array([0.5 / len(known)] * len(known) + [0.5 / len(strange)] * len(strange))
-        line = np.zeros(3)
-        ridge = _PENALTY * np.diag([0.0, 1.0, 1.0])
+        line = np.zeros(4)
+        ridge = _PENALTY * np.diag([0.0, 1.0, 1.0, 1.0])
         for _ in range(_STEPS):
             p = 1.0 / (1.0 + np.exp(-np.clip(x @ line, -50, 50)))
             gradient = x.T @ (weight * (p - y)) + ridge @ line
-            curvature = (x * (weight * p * (1 - p))[:, None]).T @ x + ridge + 1e-9 * np.eye(3)
+            curvature = (x * (weight * p * (1 - p))[:, None]).T @ x + ridge + 1e-9 * np.eye(4)
             step = np.linalg.solve(curvature, gradient)
             line = line - step
             if float(np.abs(step).max()) < 1e-9:
                 break
-        return float(line[0]), float(line[1]), float(line[2])
+        return float(line[0]), float(line[1]), float(line[2]), float(line[3])
 
     def to_json(self) -> dict[str, list[float]]:
         return {kind: [round(value, 4) for value in line] for kind, line in self.lines.items()}
@@ -91,12 +97,12 @@ class Familiarity:
         fine = isinstance(values, Mapping) and all(
             kind in _DEFAULT
             and isinstance(line, list)
-            and len(line) == 3
+            and len(line) == 4
             and all(isinstance(number, int | float) and math.isfinite(number) for number in line)
             for kind, line in values.items()
         )
         if not fine:
             raise CheckpointError(
-                f"{source}: familiarity is {values!r}; expected three numbers for each of {', '.join(_DEFAULT)}."
+                f"{source}: familiarity is {values!r}; expected four numbers for each of {', '.join(_DEFAULT)}."
             )
-        return cls({kind: (float(line[0]), float(line[1]), float(line[2])) for kind, line in values.items()})
+        return cls({kind: (float(a), float(b), float(c), float(d)) for kind, (a, b, c, d) in values.items()})
