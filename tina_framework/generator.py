@@ -18,7 +18,7 @@ from torch import Tensor
 from tina_framework.classifier import GeneratedClassifier
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.discovery import registries
-from tina_framework.errors import ConfigError, PromptError, PromptWarning
+from tina_framework.errors import ConfigError, PromptWarning
 from tina_framework.generation.config import GeneratorConfig
 from tina_framework.generation.folder import (
     GeneratorParts,
@@ -40,6 +40,7 @@ from tina_framework.prompts.condition import ConditionSpace
 from tina_framework.prompts.doubts import doubts
 from tina_framework.prompts.memory import Memory
 from tina_framework.prompts.resolve import Condition, resolve_tasks
+from tina_framework.prompts.sentence import classes_of
 
 __all__ = ["Generator", "GeneratorConfig", "bundled_names", "resolve_device"]
 
@@ -164,7 +165,7 @@ class Generator:
 
     def __call__(
         self,
-        prompts: Sequence[Any] | Condition | Sequence[Condition],
+        prompts: Sequence[Any] | str | Condition | Sequence[Condition],
         *,
         num_inference_steps: int | None = None,
         seed: int = 0,
@@ -182,7 +183,7 @@ class Generator:
 
         Args:
             prompts: the classes of one task, or a list of tasks. A class is a name, a picture (PIL), or a prompt of
-                `tina_framework.prompt`.
+                `tina_framework.prompt`. Or one task as a sentence: "tell apples from bears and buses". See docs/prompts.md.
             num_inference_steps: None: the generator's default.
             seed: any integer.
             num_samples: how many models a task; above 1, each task gives a list of them.
@@ -196,14 +197,17 @@ class Generator:
             A `GeneratedClassifier` on the generator's device for one task, a list for a list of tasks.
 
         Raises:
-            PromptError: a task has too few or too many classes, an empty or a duplicated name.
+            PromptError: a task has too few or too many classes, an empty name, or two that mean the same; a sentence that is none,
+                or that can be read in more than one way.
             ConfigError: encoder, scheduler or settings do not fit.
 
         Warns:
             PromptWarning: the encoder is unsure what a name means.
         """
         reader = self.encoder if encoder is None else self._make_encoder(encoder)
-        single, conditions = _conditions(prompts, reader, template, self.memory(reader, template))
+        single, conditions = _conditions(
+            prompts, reader, template, self.memory(reader, template), self.config.class_names
+        )
         if not _are_encoded(prompts):  # whoever encodes for himself sees the confidence himself
             for sentence in doubts(conditions, reader):
                 warnings.warn(sentence, PromptWarning, stacklevel=2)
@@ -281,17 +285,19 @@ class Generator:
         return GeneratorParts(self.config, self.denoiser, self.normalizer, self.condition_space, self.generic)
 
 
-def _conditions(prompts: Any, encoder: Encoder, template: int, memory: Memory | None) -> tuple[bool, list[Condition]]:
+def _conditions(
+    prompts: Any, encoder: Encoder, template: int, memory: Memory | None, known: Sequence[str]
+) -> tuple[bool, list[Condition]]:
     """(whether it is one task, the tasks)."""
     if isinstance(prompts, Condition):
         return True, [prompts]
     if isinstance(prompts, str):
-        raise PromptError(f"The prompt is the single text {prompts!r}; give a list of class names.")
+        prompts = classes_of(prompts, known)
     prompts = list(prompts)
     if prompts and all(isinstance(prompt, Condition) for prompt in prompts):
         return False, prompts
     single = not prompts or any(not isinstance(prompt, list | tuple) for prompt in prompts)
-    return single, resolve_tasks([prompts] if single else prompts, encoder, template, memory)
+    return single, resolve_tasks([prompts] if single else prompts, encoder, template, memory, known)
 
 
 def _said(condition: Condition) -> dict[str, Any]:
@@ -300,6 +306,8 @@ def _said(condition: Condition) -> dict[str, Any]:
     if condition.familiarity is not None and float(condition.familiarity.min()) < 1.0:
         said["familiarity"] = [round(float(value), 4) for value in condition.familiarity]
         said["nearest"] = list(condition.nearest)
+    if condition.read_as:
+        said["read_as"] = dict(condition.read_as)
     return said
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tina_framework.cli.output import console, print_error, print_json, print_table, progress_bar
+from tina_framework.cli.prompt_arguments import HELP, check_one_way, read_tasks
 
 if TYPE_CHECKING:
     from tina_framework.classifier import GeneratedClassifier
@@ -25,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def generate(
-    names: Annotated[list[str] | None, typer.Argument(help="Class names; put quotes around several words.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="CLASS", help=HELP)] = None,
     model: Annotated[str, typer.Option("--model", help="Generator: bundled name, folder, or Hub id.")] = "cifar100-cnn",
     encoder: Annotated[
         str | None, typer.Option("--encoder", help="Reads the names, e.g. clip-lite, clip-vit-b-32.")
@@ -41,36 +42,47 @@ def generate(
     tasks: Annotated[
         Path | None, typer.Option("--tasks", help="Task file (JSON): one classifier a task, in OUT/000, OUT/001, ...")
     ] = None,
+    sentence: Annotated[
+        str | None, typer.Option("--sentence", help="The whole task: 'tell apples from bears and buses'.")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Write an image classifier for exactly the classes you name. Nothing is trained."""
-    from tina_framework.errors import ConfigError
+    """Write an image classifier for exactly the classes you name. Nothing is trained.
 
-    if bool(names) == (tasks is not None):
-        raise ConfigError("Name the classes, or give a task file with --tasks (one of the two).")
+    tina generate apple "elephant=a large grey animal with a trunk" bus=@pictures/bus
+
+    tina generate "tell apples from bears and buses"
+    """
+    check_one_way(names, sentence, tasks)
 
     from tina_framework.folders import check_target
 
     check_target(out, _replaceable, "classifier")  # before the work rather than after it
-    wanted = [list(names)] if names else _read_tasks(tasks)
 
     from tina_framework.generator import Generator
     from tina_framework.prompts.doubts import doubts
     from tina_framework.prompts.resolve import resolve_tasks
+    from tina_framework.prompts.said import said_with
 
     generator = Generator.from_pretrained(model, device=device, encoder=encoder)
+    known = generator.config.class_names
+    wanted = read_tasks(names, sentence, tasks, known)
     start = time.perf_counter()
-    conditions = resolve_tasks(wanted, generator.encoder)
+    conditions = resolve_tasks(wanted, generator.encoder, memory=generator.memory(), known=known)
     models = _generate(generator, conditions, {"seed": seed, "num_inference_steps": steps, "scheduler": scheduler})
     seconds = time.perf_counter() - start
     folders = _save(models, out, many=tasks is not None)
+    said = [said_with(condition) for condition in conditions]
     result: dict[str, Any] = {
         "model": model,
         "encoder": generator.encoder.name,
         "seed": seed,
         "seconds": round(seconds, 4),
-        "classifiers": [_describe(generator, made, folder) for made, folder in zip(models, folders, strict=True)],
+        "classifiers": [
+            _describe(generator, made, folder) | {"said": said_of}
+            for made, folder, said_of in zip(models, folders, said, strict=True)
+        ],
         "warnings": doubts(conditions, generator.encoder),
         "pictures": _label_pictures(folders[0]) if tasks is None else [],
     }
@@ -80,17 +92,6 @@ def generate(
         _print_one(result)
     else:
         _print_many(result, out)
-
-
-def _read_tasks(path: Path | None) -> list[list[str]]:
-    from tina_framework.errors import DataError
-    from tina_framework.zoo.tasks import load_tasks
-
-    assert path is not None
-    wanted = [list(task.classes) for task in load_tasks(path)]
-    if not wanted:
-        raise DataError(f"'{path}' lists no task; give at least one.")
-    return wanted
 
 
 def _generate(
@@ -173,6 +174,8 @@ def _label_pictures(folder: Path) -> list[dict[str, Any]]:
 
 def _accuracy_line(made: dict[str, Any], encoder: str) -> str:
     who = f"models made with {encoder} at {len(made['class_names'])} classes"
+    if any("images" in said or said.get("texts") != [said["label"]] for said in made["said"]):
+        who += ", from names"
     if not made["accuracy"]:
         return f"no figure recorded for {who}"
     figures = ", ".join(f"{100 * value:.1f} % ({split})" for split, value in made["accuracy"].items())
@@ -190,6 +193,7 @@ def _print_one(result: dict[str, Any]) -> None:
     ]
     for label, value in rows:
         console.print(f"{label + ':':<14}{value}", markup=False, soft_wrap=True)
+    _print_said(made)
     for warning in result["warnings"]:
         print_error(f"Warning: {warning}")
     if result["pictures"]:
@@ -199,6 +203,15 @@ def _print_one(result: dict[str, Any]) -> None:
         print_table(shown, ["picture", "kind", "truth", "answer", "probability"])
         console.print(f"\n{right} of {len(shown)} right.", markup=False)
     console.print(f"\nYour own pictures: tina classify {made['path']} PICTURE...", markup=False, soft_wrap=True)
+
+
+def _print_said(made: dict[str, Any]) -> None:
+    """How classes were said that are more than a name read as it stands."""
+    from tina_framework.prompts.said import in_words
+
+    told = [(said["label"], words) for said in made["said"] if (words := in_words(said)) is not None]
+    for number, (label, words) in enumerate(told):
+        console.print(f"{'' if number else 'said with:':<14}{label}: {words}", markup=False, soft_wrap=True)
 
 
 def _print_many(result: dict[str, Any], out: Path) -> None:

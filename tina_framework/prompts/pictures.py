@@ -11,38 +11,66 @@ from PIL import Image
 from tina_framework.errors import PromptError
 from tina_framework.images import read_picture, to_rgb
 
-__all__ = ["read_all"]
+__all__ = ["MOST_PICTURES", "read_all"]
+
+MOST_PICTURES = 1000
+"""Of one class. Their mean hardly changes after the first dozens, and all are held in memory."""
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 """What is taken from a folder; a file that is named itself may have any name."""
 
+_SHORT_SIDE = 448
+"""Larger pictures are scaled down to it: twice what the largest encoder (CLIP) reads, and a folder of photographs fits in memory."""
+
 
 def read_all(pictures: Any) -> tuple[Image.Image, ...]:
-    """Upright RGB pictures, in the order given; those of a folder by file name.
+    """Upright RGB pictures, in the order given; those of a folder by file name. Their shorter side is 448 pixels at most.
 
     Raises:
-        PromptError: there is none, or something is no picture.
+        PromptError: there is none, there are more than `MOST_PICTURES`, or something is no picture.
         DataError: a file is missing, damaged or too large.
     """
     if isinstance(pictures, str | Path | Image.Image):
         pictures = [pictures]
     if not isinstance(pictures, Sequence):
         raise PromptError(f"prompt.images was given {type(pictures).__name__}; give pictures, files or a folder.")
-    found: list[Image.Image] = []
+    named: list[Image.Image | str | Path] = []
     for one in pictures:
-        if isinstance(one, Image.Image):
-            found.append(to_rgb(one))
-        elif isinstance(one, str | Path) and Path(one).is_dir():
-            files = sorted(path for path in Path(one).iterdir() if path.suffix.lower() in SUFFIXES)
-            if not files:
-                raise PromptError(
-                    f"The folder '{one}' holds no picture ({', '.join(SUFFIXES[:3])}, ...); put some there or name another."
-                )
-            found += [read_picture(path) for path in files]
-        elif isinstance(one, str | Path):
-            found.append(read_picture(one))
-        else:
+        if not isinstance(one, str | Path | Image.Image):
             raise PromptError(f"{one!r} is no picture; give PIL pictures, files or a folder.")
-    if not found:
+        if not isinstance(one, Image.Image) and Path(one).is_dir():
+            named += _files_of(Path(one))
+        else:
+            named.append(one)
+    if not named:
         raise PromptError("A class was to be said with pictures, but there is none; give at least one.")
-    return tuple(found)
+    # Counted before any is read: thousands of photographs take minutes.
+    if len(named) > MOST_PICTURES:
+        raise PromptError(
+            f"A class was given {len(named):,} pictures, and {MOST_PICTURES:,} are the most; a few dozen good ones say as much."
+        )
+    return tuple(_scaled(to_rgb(one) if isinstance(one, Image.Image) else read_picture(one)) for one in named)
+
+
+def _files_of(folder: Path) -> list[Path]:
+    """Pictures of a folder by name, hidden ones (which some systems put beside each file) left out."""
+    entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
+    files = [entry for entry in entries if entry.suffix.lower() in SUFFIXES]
+    if not files:
+        inside = next((entry for entry in entries if entry.is_dir()), None)
+        hint = "put some there or name another" if inside is None else f"name one of its folders, such as '{inside}'"
+        raise PromptError(f"The folder '{folder}' holds no picture ({', '.join(SUFFIXES[:3])}, ...); {hint}.")
+    if len(files) > MOST_PICTURES:
+        raise PromptError(
+            f"The folder '{folder}' holds {len(files):,} pictures, and {MOST_PICTURES:,} are the most of one class; a few dozen "
+            "good ones say as much."
+        )
+    return files
+
+
+def _scaled(picture: Image.Image) -> Image.Image:
+    shorter = min(picture.size)
+    if shorter <= _SHORT_SIDE:
+        return picture
+    width, height = (max(1, round(side * _SHORT_SIDE / shorter)) for side in picture.size)
+    return picture.resize((width, height), Image.Resampling.BICUBIC)

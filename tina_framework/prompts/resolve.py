@@ -5,8 +5,8 @@ Shapes: K classes, N texts or pictures, E condition width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from tina_framework.interfaces.encoder import Encoder, ImageEncoder, StatesConfi
 from tina_framework.prompts.class_prompt import ClassPrompt, as_prompt
 from tina_framework.prompts.fold import fold
 from tina_framework.prompts.memory import Memory
+from tina_framework.prompts.names import KnownNames
 
 __all__ = ["Condition", "fold", "resolve_names", "resolve_tasks"]
 
@@ -39,6 +40,7 @@ class Condition:
         prompts: K prompts, empty where all of them are plain names.
         familiarity: (K,) how likely each class is one that the generator was trained on, None where nobody asked.
         nearest: K known names that the classes are most similar to, empty where nobody asked.
+        read_as: words of this task that were read as another name, a known one (``sofa`` -> ``couch``).
     """
 
     class_names: tuple[str, ...]
@@ -48,6 +50,7 @@ class Condition:
     prompts: tuple[ClassPrompt, ...] = ()
     familiarity: Rows | None = None
     nearest: tuple[str, ...] = ()
+    read_as: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.class_names)
@@ -70,16 +73,29 @@ def resolve_names(names: Sequence[Any], encoder: Encoder, template: int = 0, mem
 
 
 def resolve_tasks(
-    tasks: Sequence[Sequence[Any]], encoder: Encoder, template: int = 0, memory: Memory | None = None
+    tasks: Sequence[Sequence[Any]],
+    encoder: Encoder,
+    template: int = 0,
+    memory: Memory | None = None,
+    known: Iterable[str] = (),
 ) -> list[Condition]:
     """Many tasks; every text is encoded once, however many tasks have it.
 
+    Args:
+        known: names of the classes that a generator was trained on. Another word for one of them (a synonym, a plural) is encoded
+            as that name, and keeps its label. Empty: all texts are encoded as they are.
+
     Raises:
-        PromptError: as `resolve_names`.
+        PromptError: as `resolve_names`; or two classes of a task that mean the same known name, or are said in the same way.
     """
-    checked = [_check(classes) for classes in tasks]
+    names = KnownNames(known)
+    checked = [_check(classes, names) for classes in tasks]
+    said = {text for prompts, _ in checked for prompt in prompts for text in prompt.texts}
+    read_as = {text: meaning for text in said if (meaning := names.meaning(text)) is not None}
     # Underscores come from file and label names; to a text encoder they are noise.
-    texts = {text: _clean(text) for prompts, _ in checked for prompt in prompts for text in prompt.texts}
+    texts = {
+        text: _clean(read_as.get(text, text)) for prompts, _ in checked for prompt in prompts for text in prompt.texts
+    }
     unique = list(dict.fromkeys(texts.values()))
     vectors = _encode(unique, encoder, template)
     confidence = encoder.text_confidence(unique) if isinstance(encoder, StatesConfidence) else None
@@ -88,17 +104,20 @@ def resolve_tasks(
     conditions = []
     for prompts, keys in checked:
         vectors_KE, sure, familiar, nearest = [], [], [], []
+        given: list[Rows] = []
         for prompt in prompts:
             own = [row[texts[text]] for text in prompt.texts]
             parts = _parts(prompt, vectors[own], shown[id(prompt)], encoder)
             sure.append(float(confidence[own].mean()) if confidence is not None and own else np.nan)
+            given.append(_mean(list(parts.values())))
             if memory is None:
-                vectors_KE.append(_mean(list(parts.values())))
+                vectors_KE.append(given[-1])
                 continue
-            vector, familiarity = memory.settle(prompt, parts)
+            vector, familiarity = memory.settle(_as_read(prompt, read_as), parts)
             vectors_KE.append(vector)
             familiar.append(familiarity)
             nearest.append(memory.nearest(vector) if familiarity < 1.0 else prompt.label)
+        _refuse_same(prompts, given)
         conditions.append(
             Condition(
                 tuple(prompt.label for prompt in prompts),
@@ -108,9 +127,26 @@ def resolve_tasks(
                 () if all(_is_plain(prompt) for prompt in prompts) else prompts,
                 np.array(familiar, dtype=np.float32) if familiar else None,
                 tuple(nearest),
+                {text: read_as[text] for prompt in prompts for text in prompt.texts if text in read_as},
             )
         )
     return conditions
+
+
+def _as_read(prompt: ClassPrompt, read_as: Mapping[str, str]) -> ClassPrompt:
+    """With the names its words were read as."""
+    return replace(prompt, texts=tuple(read_as.get(text, text) for text in prompt.texts))
+
+
+def _refuse_same(prompts: Sequence[ClassPrompt], vectors: Sequence[Rows]) -> None:
+    """Two classes with one vector cannot be told apart. Of plain names an encoder may think so; that is its affair."""
+    first: dict[bytes, ClassPrompt] = {}
+    for prompt, vector in zip(prompts, vectors, strict=True):
+        other = first.setdefault(vector.tobytes(), prompt)
+        if other is not prompt and not (_is_plain(prompt) and _is_plain(other)):
+            raise PromptError(
+                f"'{other.label}' and '{prompt.label}' are said in the same way, so nothing could tell them apart; change one of them."
+            )
 
 
 def _clean(text: str) -> str:
@@ -180,28 +216,30 @@ def _checked_rows(rows: Any, number: int, what: str, encoder: Encoder) -> Rows:
     return vectors
 
 
-def _check(classes: Sequence[Any]) -> tuple[tuple[ClassPrompt, ...], tuple[str, ...]]:
-    """Prompts with stripped labels, and the labels' keys."""
+def _check(classes: Sequence[Any], known: KnownNames) -> tuple[tuple[ClassPrompt, ...], tuple[str, ...]]:
+    """Prompts with stripped labels, and the labels' keys: of a plain name that means a known one, that one's."""
     if isinstance(classes, str):
         raise PromptError(f"The task is the single text {classes!r}; give a list of class names.")
     prompts = tuple(as_prompt(value, position) for position, value in enumerate(classes))
     if len(prompts) < MIN_CLASSES:
         got = "No class was named" if not prompts else f"Only one class was named ({prompts[0].label!r})"
         raise PromptError(f"{got}; a classifier needs at least {MIN_CLASSES} classes to choose from.")
-    keys = tuple(fold(prompt.label) for prompt in prompts)
+    meanings = [known.meaning(prompt.label) if _is_plain(prompt) else None for prompt in prompts]
+    keys = tuple(fold(meaning or prompt.label) for prompt, meaning in zip(prompts, meanings, strict=True))
     if "" in keys:
         position = keys.index("")
         raise PromptError(
             f"Class name number {position + 1} is {classes[position]!r}, which is empty; write a word or leave it out."
         )
-    first: dict[str, str] = {}
-    for prompt, key in zip(prompts, keys, strict=True):
-        if key in first:
-            both = (
-                f"'{prompt.label}' is named twice"
-                if first[key] == prompt.label
-                else f"'{first[key]}' and '{prompt.label}' are the same class"
-            )
-            raise PromptError(f"{both}; every class may appear once.")
-        first[key] = prompt.label
+    first: dict[str, int] = {}
+    for position, (prompt, key) in enumerate(zip(prompts, keys, strict=True)):
+        if (before := first.setdefault(key, position)) == position:
+            continue
+        other, meaning = prompts[before], meanings[before] or meanings[position]
+        both = f"'{other.label}' and '{prompt.label}' are the same class"
+        if other.label == prompt.label:
+            both = f"'{prompt.label}' is named twice"
+        elif meaning is not None:
+            both += f" ('{meaning}', to this generator)"
+        raise PromptError(f"{both}; every class may appear once.")
     return prompts, keys

@@ -1,0 +1,66 @@
+"""Which known class a name means: spelling, plurals and synonyms, looked up among the names a generator was trained on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from tina_framework.prompts.fold import fold
+from tina_framework.prompts.plurals import singular, singulars
+from tina_framework.prompts.synonyms import GROUPS
+
+__all__ = ["KnownNames", "is_everyday"]
+
+_ARTICLE = re.compile(r"(?:an?|the)\s+", re.IGNORECASE)
+
+
+def _joined(name: str) -> str:
+    """``fold`` without spaces: ``pick-up truck`` and ``pickup truck`` -> ``pickuptruck``."""
+    return fold(name).replace(" ", "")
+
+
+_GROUP_OF = {_joined(name): group for group in GROUPS for name in group}
+
+
+def is_everyday(name: str) -> bool:
+    """Whether a name, or what it may be the plural of, stands in the table of synonyms: a name, however many words it has."""
+    return any(_joined(form) in _GROUP_OF for form in (name, *singulars(name)))
+
+
+class KnownNames:
+    """The names of classes that something was trained on.
+
+    Args:
+        names: none: nothing is known, and every name means itself.
+    """
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        names = tuple(names)
+        self._folded = frozenset(fold(name) for name in names)
+        self._by_joined: dict[str, str] = {}
+        # Spellings first: a class that is itself called as another's singular keeps its name.
+        for spelling in (_joined, lambda name: _joined(singular(name))):
+            for name in names:
+                self._by_joined.setdefault(spelling(name), name)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether it is a known name, whatever its case, hyphens and underscores."""
+        return isinstance(name, str) and fold(name) in self._folded
+
+    def meaning(self, name: str) -> str | None:
+        """The known name that a name means; None where it means none, or is known itself.
+
+        Tried in this order: another spelling, the singular, a synonym, a synonym of the singular; each without an article too.
+        """
+        if not self._folded or name in self:
+            return None
+        bare = _ARTICLE.sub("", fold(name), count=1) if _ARTICLE.match(fold(name)) else fold(name)
+        forms = (bare, *singulars(bare))
+        for form in forms:
+            if (found := self._by_joined.get(_joined(form))) is not None:
+                return found
+        for form in forms:
+            for other in _GROUP_OF.get(_joined(form), ()):
+                if (found := self._by_joined.get(_joined(other))) is not None:
+                    return found
+        return None

@@ -1,0 +1,42 @@
+"""What each class of a task was said with, for people and for JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tina_framework.prompts.class_prompt import ClassPrompt
+from tina_framework.prompts.resolve import Condition
+
+__all__ = ["in_words", "said_with"]
+
+_LONGEST = 60
+
+
+def said_with(condition: Condition) -> list[dict[str, Any]]:
+    """One entry a class: ``label``; ``texts``, ``images`` (how many), ``vectors`` (how many) where there are any; ``read_as`` where
+    words were read as a known name."""
+    prompts = condition.prompts or tuple(ClassPrompt(name, (name,)) for name in condition.class_names)
+    said = []
+    for prompt in prompts:
+        read_as = {text: condition.read_as[text] for text in prompt.texts if text in condition.read_as}
+        said.append(prompt.to_json() | ({"read_as": read_as} if read_as else {}))
+    return said
+
+
+def in_words(said: dict[str, Any]) -> str | None:
+    """One entry of `said_with` for people; None for a plain name that was read as it stands."""
+    parts = []
+    for text in said.get("texts", []):
+        shown = "its name" if text.strip() == said["label"] else f"'{_cut(text)}'"
+        meaning = said.get("read_as", {}).get(text)
+        parts.append(shown if meaning is None else f"{shown}, read as '{meaning}'")
+    for key, one in (("images", "picture"), ("vectors", "vector")):
+        if count := said.get(key, 0):
+            parts.append(f"{count:,} {one}{'' if count == 1 else 's'}")
+    told = " + ".join(parts)
+    return None if told == "its name" else told
+
+
+def _cut(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
