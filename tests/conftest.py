@@ -19,6 +19,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from PIL import Image
 
     from tina_framework.generator import Generator
 
@@ -107,6 +108,43 @@ class ToyEncoder:
         import numpy as np
 
         return np.array([0.1 if "mystery" in text else 0.9 for text in texts], dtype=np.float32)
+
+
+class SeeingToyEncoder(ToyEncoder):
+    """With an image tower: a fixed random map of sixteen pixels."""
+
+    name = "toy-seeing"
+
+    def encode_images(self, images: Sequence[Image.Image]) -> npt.NDArray[np.float32]:
+        import numpy as np
+
+        assert all(image.mode == "RGB" for image in images)
+        pixels = np.stack([np.asarray(image.resize((4, 4)), dtype=np.float32).ravel() / 255 for image in images])
+        return (pixels @ np.random.default_rng(0).normal(size=(48, self.dim))).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def seeing() -> ToyEncoder:
+    """An encoder of the toy space that reads pictures too, registered under its name."""
+    from tina_framework.discovery import registries
+
+    if SeeingToyEncoder.name not in registries().encoders:
+        registries().encoders.add(SeeingToyEncoder.name, SeeingToyEncoder)
+    return SeeingToyEncoder()
+
+
+@pytest.fixture
+def picture_folder(tmp_path: Path) -> Path:
+    """``pictures/bus`` with three pictures of random pixels, and ``a.png`` and ``b.png`` beside it."""
+    import numpy as np
+    from PIL import Image
+
+    folder = tmp_path / "pictures"
+    (folder / "bus").mkdir(parents=True)
+    for number, name in enumerate(("bus/1.png", "bus/2.jpg", "bus/3.png", "a.png", "b.png")):
+        pixels = np.random.default_rng(number).integers(0, 256, (8, 6, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / name)
+    return folder
 
 
 TOY_CLASSES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay", "kite", "lion")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import copy
 import dataclasses
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
+from tina_framework import prompt
 from tina_framework.builtins.schedulers.ddpm import DDPMScheduler
 from tina_framework.classifier import GeneratedClassifier
 from tina_framework.denoiser.preconditioning import model_input
@@ -19,6 +22,7 @@ from tina_framework.discovery import registries
 from tina_framework.errors import ConfigError, PromptError, PromptWarning, TinaError, UnknownNameError
 from tina_framework.generation.sampling import make_scheduler, task_draws
 from tina_framework.generator import Generator, resolve_device
+from tina_framework.interfaces.encoder import Encoder
 from tina_framework.prompts.resolve import Condition, resolve_names
 
 NAMES = ["dog", "ant", "fox", "bee"]
@@ -185,6 +189,54 @@ def test_a_generator_may_ask_for_more_classes_than_two(tiny_generator: Generator
     assert picky(NAMES).class_names == tuple(NAMES)
     with pytest.raises(PromptError, match=r"3 classes were named.* for 4 to 10; add some"):
         picky(NAMES[:3])
+
+
+def test_a_sentence_is_a_task(tiny_generator: Generator) -> None:
+    model = tiny_generator("tell dogs from ants, foxes and bees")
+    assert model.class_names == tuple(NAMES)
+    _same(model, tiny_generator(NAMES))
+    with pytest.raises(PromptError, match=r"it reads as red dog \| cat; write them as separate names"):
+        tiny_generator("red dogs and cats")
+
+
+def test_another_word_for_a_known_class_makes_its_model(tiny_generator: Generator) -> None:
+    model = tiny_generator(["dogs", "honeybee", "chicken"])
+    assert model.class_names == ("dogs", "honeybee", "chicken")
+    assert model.provenance["read_as"] == {"dogs": "dog", "honeybee": "bee", "chicken": "hen"}
+    for name, tensor in _state(tiny_generator(["dog", "bee", "hen"])).items():
+        assert torch.equal(tensor, _state(model)[name])
+    assert "read_as" not in tiny_generator(NAMES).provenance
+
+
+def test_pictures_and_descriptions_keep_the_promises(tiny_generator: Generator, seeing: Encoder) -> None:
+    pictures = [Image.fromarray(np.random.default_rng(k).integers(0, 256, (8, 8, 3), dtype=np.uint8)) for k in range(4)]
+    task = [
+        prompt.images(pictures[:2], label="bus"),
+        "ant",
+        prompt.text("a large grey animal", label="elephant"),
+        prompt.images(pictures[2], label="dog") + prompt.text("dog"),
+        prompt.vector(np.arange(24.0), label="x"),
+    ]
+    model = tiny_generator(task, encoder=seeing)
+    assert model.class_names == ("bus", "ant", "elephant", "dog", "x")
+    assert [said["label"] for said in model.provenance["prompts"]] == list(model.class_names)
+    _same(model, tiny_generator(task[::-1], encoder=seeing))
+    _same(model, tiny_generator([NAMES, task], encoder=seeing)[1])
+    _differ(model, tiny_generator([prompt.images(pictures[3], label="bus"), *task[1:]], encoder=seeing))
+
+
+def test_prompts_are_remembered_without_pixels(tiny_generator: Generator, seeing: Encoder, tmp_path: Path) -> None:
+    shown = prompt.images([Image.new("RGB", (8, 8), "red")] * 2, label="bus") + prompt.text("a bus")
+    model = tiny_generator(["ants", shown], encoder=seeing)
+    model.save_pretrained(tmp_path / "classifier")
+    loaded = GeneratedClassifier.from_pretrained(tmp_path / "classifier")
+    assert loaded.provenance["prompts"] == [
+        {"label": "ants", "texts": ["ants"]},
+        {"label": "bus", "texts": ["a bus"], "images": 2},
+    ]
+    assert loaded.provenance["read_as"] == {"ants": "ant"}
+    loaded.save_pretrained(tmp_path / "again")
+    assert (tmp_path / "again" / "config.json").read_bytes() == (tmp_path / "classifier" / "config.json").read_bytes()
 
 
 def test_conditions_go_in_directly(tiny_generator: Generator) -> None:

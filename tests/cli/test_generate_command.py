@@ -111,7 +111,7 @@ def test_task_files(tina: Any) -> None:
     ("arguments", "code", "sentence"),
     [
         ([], 2, "Name the classes, or give a task file"),
-        (["ant", "--tasks", "tasks.json"], 2, "one of the two"),
+        (["ant", "--tasks", "tasks.json"], 2, "one of the three"),
         (["ant"], 2, "Only one class was named"),
         (["ant", "Ant"], 2, "the same class"),
         (["ant", ""], 2, "is empty"),

@@ -6,9 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from tina_framework import prompt
 from tina_framework.errors import PromptError
 from tina_framework.prompts.resolve import fold, resolve_names, resolve_tasks
+
+KNOWN = ("couch", "bear", "television")
 
 
 class CountingEncoder:
@@ -97,3 +101,134 @@ def test_encoder_with_the_wrong_shape_is_blamed() -> None:
     encoder.dim = 4  # type: ignore[misc]
     with pytest.raises(PromptError, match=r"shape \(2, 3\) for 2 names.*at fault"):
         resolve_names(["ant", "bee"], encoder)
+
+
+class SeeingEncoder(SureEncoder):
+    def encode_images(self, images: Sequence[Image.Image]) -> np.ndarray:
+        return np.array([np.asarray(image)[0, 0] for image in images], dtype=np.float32)
+
+
+def _picture(*colour: int) -> Image.Image:
+    return Image.new("RGB", (2, 2), colour)
+
+
+def test_one_text_or_one_picture_is_the_encoders_own_vector() -> None:
+    words, shown = resolve_names([prompt.text("insect", label="ant"), _picture(3, 4, 0)], SeeingEncoder()).vectors
+    np.testing.assert_array_equal(words, [6, 0, ord("i")])
+    np.testing.assert_array_equal(shown, [3, 4, 0])
+
+
+def test_pictures_are_averaged_as_directions_and_kinds_have_equal_weight() -> None:
+    two = prompt.images([_picture(10, 0, 0), _picture(0, 200, 0)], label="bus")
+    along_z = prompt.vector([0, 0, 5], label="x")
+    shown, both = (resolve_names([said, "ant"], SeeingEncoder()).vectors[0] for said in (two, two + along_z))
+    np.testing.assert_allclose(shown, np.array([1, 1, 0]) / np.sqrt(2), atol=1e-6)
+    # One vector weighs as much as the two pictures together.
+    np.testing.assert_allclose(both, np.array([np.sqrt(0.5), np.sqrt(0.5), 1]) / 2, atol=1e-6)
+
+
+def test_the_order_of_pictures_does_not_matter() -> None:
+    several = [_picture(10, 5, 0), _picture(0, 200, 7), _picture(1, 2, 3)]
+    one, other = (
+        resolve_names([prompt.images(order, label="bus"), "ant"], SeeingEncoder()).vectors[0]
+        for order in (several, several[::-1])
+    )
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_confidence_is_that_of_the_words_and_nan_where_there_are_none() -> None:
+    condition = resolve_names(
+        ["ant", _picture(1, 1, 1), prompt.text("ox", "beetle", label="both"), prompt.vector([1, 2, 3], "x")],
+        SeeingEncoder(),
+    )
+    np.testing.assert_allclose(condition.confidence, [1 / 3, np.nan, (1 / 2 + 1 / 6) / 2, np.nan])
+
+
+def test_prompts_are_kept_where_one_is_more_than_a_name() -> None:
+    plain, mixed = resolve_tasks([["ant", "bee"], ["ant", prompt.text("insect", label="bee")]], SeeingEncoder())
+    assert plain.prompts == ()
+    assert [one.label for one in mixed.prompts] == ["ant", "bee"]
+
+
+def test_pictures_are_encoded_once_a_prompt() -> None:
+    calls = []
+
+    class Counting(SeeingEncoder):
+        def encode_images(self, images: Sequence[Image.Image]) -> np.ndarray:
+            calls.append(len(images))
+            return super().encode_images(images)
+
+    bus = prompt.images([_picture(1, 1, 1), _picture(2, 1, 1)], label="bus")
+    resolve_tasks([["ant", bus], ["bee", "ant"]], Counting())
+    assert calls == [2]
+
+
+def test_what_an_encoder_cannot_read() -> None:
+    shown = prompt.images(_picture(1, 2, 3), label="bus")
+    with pytest.raises(PromptError, match=r"'bus' is said with pictures, but encoder 'counting' reads text only"):
+        resolve_names(["ant", shown], CountingEncoder())
+    with pytest.raises(PromptError, match=r"vector for 'x' has 2 numbers, but encoder 'counting' makes 3"):
+        resolve_names(["ant", prompt.vector([1, 2], "x")], CountingEncoder())
+
+    class Short(SeeingEncoder):
+        def encode_images(self, images: Sequence[Image.Image]) -> np.ndarray:
+            return np.ones((len(images), 2), dtype=np.float32)
+
+    with pytest.raises(PromptError, match=r"shape \(1, 2\) for 1 pictures.*at fault"):
+        resolve_names(["ant", shown], Short())
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        [prompt.text("ox", label="a"), prompt.text("ox", label="b")],
+        ["ox", prompt.text("ox", label="b")],
+        [_picture(1, 2, 3), _picture(1, 2, 3)],
+        [prompt.vector([1, 2, 3], "a"), prompt.vector([1, 2, 3], "b")],
+    ],
+)
+def test_two_classes_said_in_the_same_way_are_refused(classes: list[object]) -> None:
+    with pytest.raises(PromptError, match="are said in the same way, so nothing could tell them apart"):
+        resolve_names(classes, SeeingEncoder())
+
+
+def test_an_encoder_may_find_two_names_the_same() -> None:
+    """Evaluation goes on with such names; what they are worth shows in its figures."""
+    vectors = resolve_names(["ant", "asp"], CountingEncoder()).vectors
+    np.testing.assert_array_equal(vectors[0], vectors[1])
+
+
+def test_one_prompt_twice_is_a_class_twice() -> None:
+    bus = prompt.text("a bus", label="bus")
+    with pytest.raises(PromptError, match="'bus' is named twice"):
+        resolve_names([bus, bus], CountingEncoder())
+
+
+def test_another_word_for_a_known_class_is_encoded_as_its_name() -> None:
+    encoder = CountingEncoder()
+    [condition] = resolve_tasks([["Sofas", "BEAR", prompt.text("tv", "a screen", label="x")]], encoder, known=KNOWN)
+    assert encoder.calls == [["couch", "BEAR", "television", "a screen"]]
+    assert condition.class_names == ("Sofas", "BEAR", "x")
+    assert condition.keys == ("couch", "bear", "x")
+    assert condition.read_as == {"Sofas": "couch", "tv": "television"}
+
+
+def test_without_known_names_texts_are_left_alone() -> None:
+    encoder = CountingEncoder()
+    [condition] = resolve_tasks([["sofas", "couch"]], encoder)
+    assert encoder.calls == [["sofas", "couch"]]
+    assert condition.read_as == {}
+
+
+@pytest.mark.parametrize(
+    ("classes", "sentence"),
+    [
+        (["couch", "sofa"], r"'couch' and 'sofa' are the same class \('couch', to this generator\)"),
+        (["settee", "sofas"], r"'settee' and 'sofas' are the same class \('couch', to this generator\)"),
+        (["bear", "bears"], r"'bear' and 'bears' are the same class \('bear', to this generator\)"),
+        (["bear", "Bear"], r"'bear' and 'Bear' are the same class; every"),
+    ],
+)
+def test_two_names_of_one_known_class_are_refused(classes: list[str], sentence: str) -> None:
+    with pytest.raises(PromptError, match=sentence):
+        resolve_tasks([classes], CountingEncoder(), known=KNOWN)

@@ -21,7 +21,7 @@ def check_one_way(names: Sequence[str] | None, sentence: str | None, tasks: Path
     from tina_framework.errors import ConfigError
 
     if bool(names) + (sentence is not None) + (tasks is not None) != 1:
-        raise ConfigError("Name the classes, or give a task file with --tasks, or a --sentence (one of these).")
+        raise ConfigError("Name the classes, or give a task file with --tasks, or a --sentence (one of the three).")
 
 
 def read_tasks(

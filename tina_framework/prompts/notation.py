@@ -26,7 +26,7 @@ from tina_framework.prompts.class_prompt import ClassPrompt
 __all__ = ["Notation", "parse_notation", "read_class"]
 
 _NEXT_PICTURE = re.compile(r"\s*[+,]\s*@")
-_END_OF_LABEL = re.compile(r"(?<!\s)=(?!\s)|\s*=\s*(?=@)|^=")
+_END_OF_LABEL = re.compile(r"(?<!\s)=(?!\s+\S)|\s*=\s*(?=@)|^=")
 
 
 @dataclass(frozen=True)

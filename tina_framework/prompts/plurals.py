@@ -50,7 +50,7 @@ def singulars(name: str) -> tuple[str, ...]:
 def _forms(word: str) -> list[str]:
     if word in _IRREGULAR:
         return [_IRREGULAR[word]]
-    if word in _ALREADY or len(word) < 3:
+    if word in _ALREADY or len(word) < 3 or "'" in word:
         return []
     if word.endswith("men") and len(word) > 4:
         return [word[:-2] + "an"]  # snowmen, firemen

@@ -101,7 +101,7 @@ GROUPS: tuple[tuple[str, ...], ...] = tuple(
         palm tree, palm
         pine tree, pine
         willow tree, willow
-        forest, wood, woodland
+        forest, woods, woodland
         mountain, mount
         sea, ocean
         plain, grassland, prairie

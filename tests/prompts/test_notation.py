@@ -1,0 +1,126 @@
+"""One class on one line: what is taken apart, and what is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tina_framework.errors import DataError, PromptError
+from tina_framework.prompts.class_prompt import ClassPrompt
+from tina_framework.prompts.notation import Notation, parse_notation, read_class
+
+
+@pytest.mark.parametrize(
+    ("written", "parsed"),
+    [
+        ("apple", Notation("", "apple")),
+        ("a large, grey animal", Notation("", "a large, grey animal")),
+        ("elephant=a large, grey animal", Notation("elephant", "a large, grey animal")),
+        ("logo=C++, with a + on it", Notation("logo", "C++, with a + on it")),
+        ("a plot of y = x + 1", Notation("", "a plot of y = x + 1")),
+        ("plot=y=x", Notation("plot", "y=x")),
+        ("=y=x", Notation("", "y=x")),
+        ("@pictures/bus", Notation("", "", ("pictures/bus",))),
+        ("@a=b.png", Notation("", "", ("a=b.png",))),
+        ("cat=@a.png,@b.png", Notation("cat", "", ("a.png", "b.png"))),
+        ("cat = @a.png , @b.png", Notation("cat", "", ("a.png", "b.png"))),
+        ("cat=@a,b.png", Notation("cat", "", ("a,b.png",))),
+        ("bus=bus+@pictures/bus", Notation("bus", "bus", ("pictures/bus",))),
+        ("bus + @x=y/bus + @z", Notation("", "bus", ("x=y/bus", "z"))),
+        ("mail me@home", Notation("", "mail me@home")),
+        ("", Notation("", "")),
+    ],
+)
+def test_examples(written: str, parsed: Notation) -> None:
+    assert parse_notation(written) == parsed
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        ("elephant=", "says nothing behind its '='"),
+        ("elephant=  ", "says nothing behind its '='"),
+        ("cat=@", "'@' with no path"),
+        ("cat=@a.png,@", "'@' with no path"),
+    ],
+)
+def test_refusals(written: str, sentence: str) -> None:
+    with pytest.raises(PromptError, match=sentence):
+        parse_notation(written)
+
+
+LETTERS = "ab =+,@"
+PIECES = st.text(alphabet=LETTERS, min_size=1, max_size=12).map(str.strip).filter(bool)
+LABELS = PIECES.filter(lambda label: not any(mark in label for mark in "=@"))
+WORDS = PIECES.filter(lambda words: "@" not in words)
+PATHS = PIECES.filter(lambda path: "@" not in path and path[-1] not in "+,")
+
+
+@given(LABELS, st.none() | WORDS.filter(lambda words: words[-1] not in "+,"), st.lists(PATHS, max_size=3))
+def test_what_is_written_is_read(label: str, words: str | None, paths: list[str]) -> None:
+    said = "+".join(
+        [*([] if words is None else [words]), *(",".join(f"@{path}" for path in paths),)][: 2 if paths else 1]
+    )
+    if not said:
+        return
+    assert parse_notation(f"{label}={said}") == Notation(label, words or "", tuple(paths))
+
+
+@given(st.text(max_size=40))
+def test_words_without_marks_are_left_as_they_are(text: str) -> None:
+    if "@" not in text and "=" not in text:
+        assert parse_notation(text) == Notation("", text)
+        assert read_class(text) == text
+
+
+@given(st.text(alphabet=LETTERS, max_size=20))
+def test_every_line_is_read_or_refused_in_a_sentence(text: str) -> None:
+    try:
+        parsed = parse_notation(text)
+    except PromptError:
+        return
+    assert bool(parsed.words) or bool(parsed.files) or not text.strip()
+
+
+def test_pictures_are_read_and_give_the_label(picture_folder: Path) -> None:
+    folder = read_class("@bus", picture_folder)
+    assert isinstance(folder, ClassPrompt)
+    assert (folder.label, folder.texts, len(folder.images)) == ("bus", (), 3)
+    one = read_class(f"@{picture_folder / 'a.png'}")
+    assert isinstance(one, ClassPrompt)
+    assert (one.label, len(one.images)) == ("a", 1)
+    both = read_class("autobus=a bus+@bus,@a.png", picture_folder)
+    assert isinstance(both, ClassPrompt)
+    assert (both.label, both.texts, len(both.images)) == ("autobus", ("a bus",), 4)
+    unlabelled = read_class("omnibus+@bus", picture_folder)
+    assert isinstance(unlabelled, ClassPrompt)
+    assert unlabelled.label == "omnibus"
+
+
+def test_a_trailing_slash_or_a_dot_still_has_a_name(picture_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(picture_folder / "bus")
+    for written in ("@.", f"@{picture_folder}/bus/"):
+        read = read_class(written)
+        assert isinstance(read, ClassPrompt)
+        assert read.label == "bus"
+
+
+@pytest.mark.parametrize(
+    ("written", "error", "sentence"),
+    [
+        ("@a.png,@b.png", PromptError, "several pictures and no label; write LABEL=@a.png,@b.png"),
+        ("cat=@c.png", DataError, "does not exist; check the path[.]"),
+        ("bus=@bus+bus", DataError, "write words before the pictures"),
+        ("cat=@a.png,b.png", DataError, "write @ before every file"),
+        ("all=@.", PromptError, "holds no picture .*; name one of its folders, such as '.*bus'"),
+    ],
+)
+def test_pictures_that_are_not_there(picture_folder: Path, written: str, error: type[Exception], sentence: str) -> None:
+    (picture_folder / "only").mkdir()
+    (picture_folder / "bus").rename(picture_folder / "only" / "bus")
+    folder = picture_folder / "only" if "@." in written else picture_folder
+    with pytest.raises(error, match=sentence):
+        read_class(written, folder)

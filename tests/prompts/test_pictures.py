@@ -1,0 +1,97 @@
+"""Pictures that stand for a class: what is read, in which order and size, and what is refused."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tina_framework.errors import DataError, PromptError
+from tina_framework.prompts import pictures
+from tina_framework.prompts.pictures import read_all
+
+
+def _names(folder: Path) -> list[tuple[int, ...]]:
+    return [tuple(np.asarray(picture)[0, 0]) for picture in read_all(folder)]
+
+
+def test_a_folder_is_read_by_name_and_other_files_are_passed_over(tmp_path: Path) -> None:
+    for name, colour in (("b.png", (0, 0, 9)), ("a.bmp", (9, 0, 0)), ("c.PNG", (0, 9, 0))):
+        Image.new("RGB", (2, 2), colour).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "._a.png").write_bytes(b"what some systems leave beside a picture")
+    assert _names(tmp_path) == [(9, 0, 0), (0, 0, 9), (0, 9, 0)]
+
+
+def test_files_and_pictures_may_be_mixed(picture_folder: Path) -> None:
+    found = read_all([picture_folder / "bus", Image.new("LA", (3, 3)), str(picture_folder / "a.png")])
+    assert len(found) == 5
+    assert all(picture.mode == "RGB" for picture in found)
+
+
+def test_large_pictures_are_scaled_down_and_small_ones_left(tmp_path: Path) -> None:
+    wide = Image.new("RGB", (1792, 896), "red")
+    wide.save(tmp_path / "wide.png")
+    assert [picture.size for picture in read_all([wide, tmp_path / "wide.png"])] == [(896, 448)] * 2
+    small = Image.new("RGB", (2000, 448))
+    assert read_all(small)[0].size == (2000, 448)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [([], "there is none; give at least one"), ([3], "3 is no picture"), (7, "was given int; give pictures")],
+)
+def test_what_is_no_picture(given: Any, sentence: str) -> None:
+    with pytest.raises(PromptError, match=sentence):
+        read_all(given)
+
+
+def test_too_many_pictures_are_refused_before_one_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(path: Path) -> Image.Image:
+        raise AssertionError(f"{path} was read")
+
+    for number in range(pictures.MOST_PICTURES + 1):
+        (tmp_path / f"{number}.png").touch()
+    monkeypatch.setattr(pictures, "read_picture", never)
+    with pytest.raises(PromptError, match=r"holds 1,001 pictures, and 1,000 are the most of one class"):
+        read_all(tmp_path)
+    with pytest.raises(PromptError, match=r"A class was given 1,001 pictures, and 1,000 are the most"):
+        read_all(sorted(tmp_path.iterdir()))
+
+
+def _huge_png(width: int, height: int) -> bytes:
+    """A PNG that claims a size; no pixel has to be there for it to be refused."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"")
+
+
+def test_damaged_and_absurd_files_are_refused(picture_folder: Path) -> None:
+    (picture_folder / "huge.png").write_bytes(_huge_png(20000, 20000))
+    whole = (picture_folder / "a.png").read_bytes()
+    (picture_folder / "half.png").write_bytes(whole[: len(whole) // 2])
+    (picture_folder / "text.png").write_text("no picture")
+    for name, sentence in (
+        ("huge.png", "too large to be opened safely"),
+        ("half.png", "cannot be read"),
+        ("text.png", "no known picture format"),
+        ("none.png", "does not exist"),
+    ):
+        with pytest.raises(DataError, match=sentence):
+            read_all(picture_folder / name)
+
+
+def test_a_folder_without_pictures(tmp_path: Path) -> None:
+    with pytest.raises(PromptError, match=r"holds no picture .*; put some there or name another"):
+        read_all(tmp_path)
+    (tmp_path / "bus").mkdir()
+    with pytest.raises(PromptError, match=r"; name one of its folders, such as '.*bus'"):
+        read_all(tmp_path)

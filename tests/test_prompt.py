@@ -1,0 +1,61 @@
+"""The functions with which a class is said: what they make, and what they refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tina_framework import prompt
+from tina_framework.errors import PromptError
+
+
+def test_text() -> None:
+    assert prompt.text("ant").label == "ant"
+    assert prompt.text(" a small insect ", "it works", label=" ant ").label == "ant"
+    assert prompt.text("a", "b").texts == ("a", "b")
+
+
+@pytest.mark.parametrize("texts", [(), ("",), ("ant", " "), ("ant", None), (["ant"],)])
+def test_text_refuses_what_says_nothing(texts: tuple[Any, ...]) -> None:
+    with pytest.raises(PromptError, match="write a name or a description"):
+        prompt.text(*texts)
+
+
+def test_images(picture_folder: Path) -> None:
+    shown = prompt.images(picture_folder / "bus", label=" bus ")
+    assert (shown.label, len(shown.images), shown.kinds) == ("bus", 3, ("images",))
+    assert len(prompt.images([Image.new("RGB", (2, 2)), str(picture_folder / "a.png")]).images) == 2
+    with pytest.raises(PromptError, match="there is none"):
+        prompt.images([])
+
+
+def test_joined(picture_folder: Path) -> None:
+    both = prompt.images(picture_folder / "a.png") + prompt.text("bus")
+    assert (both.label, both.kinds) == ("bus", ("text", "images"))
+
+
+def test_vector() -> None:
+    made = prompt.vector([1, 2.5], label=" x ")
+    assert made.label == "x"
+    assert made.vectors[0].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("values", "label", "sentence"),
+    [
+        ([[1, 2]], "x", r"shape \(1, 2\); give one row"),
+        (3.0, "x", r"shape \(\); give one row"),
+        ([1, float("nan")], "x", "finite numbers"),
+        ([0, 0], "x", "not all zero"),
+        ("abc", "x", "was given str; give one row of numbers"),
+        ([[1], [1, 2]], "x", "was given list"),
+        ([1, 2], " ", "needs a label"),
+    ],
+)
+def test_vector_refusals(values: Any, label: str, sentence: str) -> None:
+    with pytest.raises(PromptError, match=sentence):
+        prompt.vector(values, label)
