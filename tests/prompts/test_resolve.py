@@ -108,6 +108,10 @@ class SeeingEncoder(SureEncoder):
         return np.array([np.asarray(image)[0, 0] for image in images], dtype=np.float32)
 
 
+def _direction(vector: np.ndarray) -> np.ndarray:
+    return vector / np.linalg.norm(vector)
+
+
 def _picture(*colour: int) -> Image.Image:
     return Image.new("RGB", (2, 2), colour)
 
@@ -122,9 +126,9 @@ def test_pictures_are_averaged_as_directions_and_kinds_have_equal_weight() -> No
     two = prompt.images([_picture(10, 0, 0), _picture(0, 200, 0)], label="bus")
     along_z = prompt.vector([0, 0, 5], label="x")
     shown, both = (resolve_names([said, "ant"], SeeingEncoder()).vectors[0] for said in (two, two + along_z))
-    np.testing.assert_allclose(shown, np.array([1, 1, 0]) / np.sqrt(2), atol=1e-6)
+    np.testing.assert_allclose(_direction(shown), [np.sqrt(1 / 2), np.sqrt(1 / 2), 0], atol=1e-6)
     # One vector weighs as much as the two pictures together.
-    np.testing.assert_allclose(both, np.array([np.sqrt(0.5), np.sqrt(0.5), 1]) / 2, atol=1e-6)
+    np.testing.assert_allclose(_direction(both), [1 / 2, 1 / 2, np.sqrt(1 / 2)], atol=1e-6)
 
 
 def test_the_order_of_pictures_does_not_matter() -> None:

@@ -10,7 +10,7 @@ from tina_framework.prompts.said import in_words, said_with
 
 def _condition(*prompts: ClassPrompt, **read_as: str) -> Condition:
     labels = tuple(prompt.label for prompt in prompts)
-    return Condition(labels, labels, np.zeros((len(labels), 2), dtype=np.float32), None, prompts, read_as)
+    return Condition(labels, labels, np.zeros((len(labels), 2), dtype=np.float32), None, prompts, read_as=read_as)
 
 
 def test_every_kind_is_told() -> None:
