@@ -29,6 +29,8 @@ KNOWN = ("apple", "bear", "bus", "pickup truck", "lawn mower", "mouse", "person"
         ("is it an apple or a bear?", "apple bear"),
         ("pictures of apples or pictures of bears", "apple bear"),
         ("apples or bears or buses", "apple bear bus"),
+        ("Tell me if it is a bear and/or a bus", "bear bus"),
+        ("Which animal is it: bear, wolf or mouse?", "bear wolf mouse"),
         ("apple vs bear", "apple bear"),
         ("apples, bears, buses", "apple bear bus"),
         ("apple | bear | bus", "apple bear bus"),
@@ -47,6 +49,10 @@ def test_sentences(sentence: str, classes: str) -> None:
         ("a red apple or a green apple", ("red apple", "green apple")),
         ("red apples, green apples, and bears", ("red apple", "green apple", "bear")),
         ("tell a large grey animal with a trunk from a bus", ("large grey animal with a trunk", "bus")),
+        (
+            'tell "salt and pepper shakers" from "a large, grey animal" and cups',
+            ("salt and pepper shakers", "a large, grey animal", "cup"),
+        ),
         ("Mice or Men", ("Mouse", "Man")),
         ("a lens or a bus", ("lens", "bus")),
     ],
@@ -87,6 +93,7 @@ def test_what_can_be_read_in_two_ways_is_refused_with_the_reading(sentence: str,
     [
         ("recognise apples", r"names one class \(apple\)"),
         ("tell apples from everything else", "'everything else' as a class"),
+        ("apples, bears and so on", "'so on' as a class"),
         ("apples,, bears", "a place with no class in it"),
     ],
 )

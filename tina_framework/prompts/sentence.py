@@ -31,11 +31,13 @@ _VERB = re.compile(
     re.IGNORECASE,
 )
 _AFTER_VERB = re.compile(
-    rf"(?:apart\s+|the difference\s+|between\s+|whether\s+|if\s+|(?:it|this|that|something)\s+(?:is|shows)\s+|"
+    rf"(?:me\s+|apart\s+|the difference\s+|between\s+|whether\s+|if\s+|(?:it|this|that|something)\s+(?:is|shows)\s+|"
     rf"{_PICTURES}\s+(?:of|as|into|with)\s+|(?:into|as)\s+)+",
     re.IGNORECASE,
 )
-_QUESTION = re.compile(r"(?:is|are)\s+(?:it|this|that|these|they)(?:\s+picture)?\s+(?:of\s+)?", re.IGNORECASE)
+_QUESTION = re.compile(
+    r"(?:which|what)\b[^:]*:\s*|(?:is|are)\s+(?:it|this|that|these|they)(?:\s+picture)?\s+(?:of\s+)?", re.IGNORECASE
+)
 _TAIL = re.compile(rf"\s+(?:apart|(?:from )?each other|from one another|(?:in|on) (?:my )?{_PICTURES})$", re.IGNORECASE)
 _CHOICE = re.compile(r"(?:either|both)\s+", re.IGNORECASE)
 _OF_PICTURES = re.compile(rf"(?:an?\s+)?(?:{_PICTURES}|picture|image|photo)\s+(?:of|with|showing)\s+", re.IGNORECASE)
@@ -44,7 +46,7 @@ _ARTICLE = re.compile(r"(an?|the|some)\s+", re.IGNORECASE)
 _SEPARATORS = (
     ("comma and", r"\s*,\s*(?:and|or|&)\s+"),
     ("comma", r"\s*[,;]\s*"),
-    ("and", r"\s+(?:and|or|&)\s+"),
+    ("and", r"\s+(?:and/or|and|or|&)\s+"),
     ("versus", r"\s+(?:vs\.?|versus)\s+|\s*\|\s*"),
 )
 _FROM = ("from", r"\s+from\s+")
@@ -54,7 +56,21 @@ _FIRM = frozenset({"from", "versus"})
 _JOINING = re.compile(
     r"\b(?:with|without|of|that|which|who|in|on|at|by|for|from|to|having|made|like|and|or|than)\b", re.IGNORECASE
 )
-_REST = frozenset({"everything else", "anything else", "something else", "the rest", "rest", "others", "other things"})
+_QUOTED = re.compile(r'["“]([^"“”]+)["”]')
+_REST = frozenset(
+    {
+        "everything else",
+        "anything else",
+        "something else",
+        "the rest",
+        "rest",
+        "others",
+        "other things",
+        "so on",
+        "etc",
+        "none",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +80,7 @@ class _Item:
     Attributes:
         text: without its article.
         article: ``a``, ``the``, ...; empty: none.
+        quoted: it stood in quotation marks, and is one name as it is.
         before, after: kinds of the separators; empty at the ends.
     """
 
@@ -71,6 +88,7 @@ class _Item:
     article: str
     before: str
     after: str
+    quoted: bool = False
 
 
 def parse_sentence(sentence: str, known: Collection[str] = ()) -> tuple[str, ...] | None:
@@ -84,7 +102,7 @@ def parse_sentence(sentence: str, known: Collection[str] = ()) -> tuple[str, ...
         PromptError: it can be read in more than one way, or names fewer than two classes.
     """
     names = KnownNames(known)
-    body, has_verb = _opened(" ".join(sentence.split()).strip(" .!?\"'"))
+    body, has_verb = _opened(" ".join(sentence.split()).rstrip(" .!?"))
     if body in names:
         return None
     items = _items(body, has_verb, [name for name in known if _JOINING.search(name) or "," in name])
@@ -140,6 +158,12 @@ def _opened(text: str) -> tuple[str, bool]:
 def _items(body: str, has_verb: bool, whole: Sequence[str]) -> list[_Item]:
     """The parts of a list. `whole`: known names that hold a word that separates, not to be taken apart."""
     kept: dict[str, str] = {}
+
+    def keep(match: re.Match[str]) -> str:
+        kept[mark := f"\0{len(kept)}q\0"] = match[1].strip()
+        return mark
+
+    body = _QUOTED.sub(keep, body)
     for number, name in enumerate(sorted(whole, key=len, reverse=True)):
         mark = f"\0{number}\0"
         body, count = re.subn(rf"(?<!\w){re.escape(name)}(?:e?s)?(?!\w)", mark, body, flags=re.IGNORECASE)
@@ -160,14 +184,15 @@ def _item(part: str, kept: dict[str, str], before: str, after: str) -> _Item:
     text = _OF_PICTURES.sub("", part.strip(), count=1) if _OF_PICTURES.match(part.strip()) else part.strip()
     article = _ARTICLE.match(text)
     text = text if article is None else text[article.end() :]
+    quoted = text in kept and text.endswith("q\0")
     for mark, name in kept.items():
         text = text.replace(mark, name)
-    return _Item(text, "" if article is None else article[1].lower(), before, after)
+    return _Item(text, "" if article is None else article[1].lower(), before, after, quoted)
 
 
 def _class_name(item: _Item, known: KnownNames) -> str:
     """In the singular: the known form if there is one, else the likeliest. What has ``a`` before it is singular."""
-    if item.text in known or item.article in ("a", "an") or _JOINING.search(item.text):
+    if item.quoted or item.text in known or item.article in ("a", "an") or _JOINING.search(item.text):
         return item.text
     forms = (*singulars(item.text), item.text)
     candidates = [form for form in forms if form in known] + [form for form in forms if known.meaning(form) is not None]
@@ -181,7 +206,7 @@ def _is_ambiguous(items: Sequence[_Item], known: KnownNames) -> bool:
     articles = {bool(item.article) for item in items if not {item.before, item.after} <= {*_FIRM, ""}}
     for number, item in enumerate(items):
         around = {item.before, item.after} - {""}
-        if " " not in item.text or around <= _FIRM or _is_name(item.text, known):
+        if " " not in item.text or item.quoted or around <= _FIRM or _is_name(item.text, known):
             continue
         if _JOINING.search(item.text):
             return True  # "an animal with a trunk and a tail"
