@@ -196,10 +196,11 @@ def test_two_classes_said_in_the_same_way_are_refused(classes: list[object]) -> 
         resolve_names(classes, SeeingEncoder())
 
 
-def test_an_encoder_may_find_two_names_the_same() -> None:
-    """Evaluation goes on with such names; what they are worth shows in its figures."""
-    vectors = resolve_names(["ant", "asp"], CountingEncoder()).vectors
-    np.testing.assert_array_equal(vectors[0], vectors[1])
+def test_an_encoder_may_find_two_texts_the_same() -> None:
+    """Evaluation goes on with such words; what they are worth shows in its figures."""
+    for classes in (["ant", "asp"], [prompt.text("ant", label="x"), prompt.text("asp", label="y")]):
+        vectors = resolve_names(classes, CountingEncoder()).vectors
+        np.testing.assert_array_equal(vectors[0], vectors[1])
 
 
 def test_one_prompt_twice_is_a_class_twice() -> None:

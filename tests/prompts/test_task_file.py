@@ -50,6 +50,7 @@ def test_lines_and_objects_are_read_relative_to_the_file(picture_folder: Path) -
         (["ant", {"label": "x", "images": 3}], DataError, r"has images 3; expected a list of texts"),
         (["ant", "bus=@none"], DataError, r"task 1: Picture '.*none' of the class 'bus=@none' does not exist"),
         (["ant", {"label": "x", "images": ["none.png"]}], DataError, r"task 1: Picture .*none.png' does not exist"),
+        (["ant", "bee", "Ant"], PromptError, r"task 1: the class 'Ant' is there twice"),
         (["ant", "bus="], PromptError, r"task 1: 'bus=' says nothing"),
     ],
 )

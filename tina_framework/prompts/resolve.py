@@ -117,7 +117,7 @@ def resolve_tasks(
             vectors_KE.append(vector)
             familiar.append(familiarity)
             nearest.append(memory.nearest(vector) if familiarity < 1.0 else prompt.label)
-        _refuse_same(prompts, given)
+        _refuse_same(prompts, given, read_as)
         conditions.append(
             Condition(
                 tuple(prompt.label for prompt in prompts),
@@ -138,14 +138,15 @@ def _as_read(prompt: ClassPrompt, read_as: Mapping[str, str]) -> ClassPrompt:
     return replace(prompt, texts=tuple(read_as.get(text, text) for text in prompt.texts))
 
 
-def _refuse_same(prompts: Sequence[ClassPrompt], vectors: Sequence[Rows]) -> None:
-    """Two classes with one vector cannot be told apart. Of plain names an encoder may think so; that is its affair."""
-    first: dict[bytes, ClassPrompt] = {}
+def _refuse_same(prompts: Sequence[ClassPrompt], vectors: Sequence[Rows], read_as: Mapping[str, str]) -> None:
+    """The same words, pictures and vectors under two labels. That an encoder takes different words for the same is its affair."""
+    first: dict[tuple[bytes, frozenset[str]], str] = {}
     for prompt, vector in zip(prompts, vectors, strict=True):
-        other = first.setdefault(vector.tobytes(), prompt)
-        if other is not prompt and not (_is_plain(prompt) and _is_plain(other)):
+        words = frozenset(fold(read_as.get(text, text)) for text in prompt.texts)
+        other = first.setdefault((vector.tobytes(), words), prompt.label)
+        if other != prompt.label:
             raise PromptError(
-                f"'{other.label}' and '{prompt.label}' are said in the same way, so nothing could tell them apart; change one of them."
+                f"'{other}' and '{prompt.label}' are said in the same way, so nothing could tell them apart; change one of them."
             )
 
 

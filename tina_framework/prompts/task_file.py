@@ -9,12 +9,14 @@ relative to the task file. Files of names alone are those of `tina_framework.zoo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tina_framework.errors import CheckpointError, DataError, PromptError
 from tina_framework.files import read_json
-from tina_framework.prompts.class_prompt import ClassPrompt
+from tina_framework.prompts.class_prompt import ClassPrompt, as_prompt
+from tina_framework.prompts.fold import fold
 from tina_framework.prompts.notation import read_class
 
 __all__ = ["load_prompt_tasks"]
@@ -28,7 +30,7 @@ def load_prompt_tasks(path: Path | str) -> list[list[str | ClassPrompt]]:
 
     Raises:
         DataError: the file is missing or malformed, or a picture cannot be read.
-        PromptError: a class is written wrongly, or a folder holds no picture or too many.
+        PromptError: a class is written wrongly, or twice; or a folder holds no picture or too many.
     """
     path = Path(path)
     try:
@@ -48,10 +50,22 @@ def load_prompt_tasks(path: Path | str) -> list[list[str | ClassPrompt]]:
         if len(entry["classes"]) < 2:
             raise DataError(f"{where}: a task needs at least two classes; got {_short(entry['classes'])}.")
         try:
-            tasks.append([_class(written, path.parent, read) for written in entry["classes"]])
+            classes = [_class(written, path.parent, read) for written in entry["classes"]]
+            _check_labels(classes)
         except (DataError, PromptError) as error:
             raise type(error)(f"{where}: {error}") from error
+        tasks.append(classes)
     return tasks
+
+
+def _check_labels(classes: Sequence[str | ClassPrompt]) -> None:
+    """Here, where the task's number is known; what means the same in other words is found when the task is resolved."""
+    seen: set[str] = set()
+    for position, value in enumerate(classes):
+        label = as_prompt(value, position).label
+        if fold(label) in seen:
+            raise PromptError(f"the class '{label}' is there twice; every class may appear once.")
+        seen.add(fold(label))
 
 
 def _class(written: Any, folder: Path, read: dict[str, str | ClassPrompt]) -> str | ClassPrompt:
