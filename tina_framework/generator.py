@@ -145,15 +145,12 @@ class Generator:
         """The encoder in use: the one given, else the configuration's, made when first needed."""
         return self._encoder if self._encoder is not None else self._make_encoder(self.config.default_encoder)
 
-    def memory(self, encoder: Encoder | None = None, template: int = 0) -> Memory | None:
-        """The classes it was trained on as an encoder sees them; None if its training record names none."""
+    def memory(self, encoder: Encoder | None = None, template: int = 0) -> Memory:
+        """The classes it was trained on as an encoder sees them."""
         reader = self.encoder if encoder is None else encoder
-        names = self.config.training.get("seen_classes", ())
-        if not names:
-            return None
         key = (id(reader), template)
         if key not in self._memories:
-            self._memories[key] = Memory(names, reader, template, self.condition_space)
+            self._memories[key] = Memory(self.config.class_names, reader, template, self.condition_space)
         return self._memories[key]
 
     def layout(self, num_classes: int) -> TokenLayout:

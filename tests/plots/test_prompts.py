@@ -15,7 +15,11 @@ from tina_framework.plots.style import save
 
 
 def row(label: str, group: str, mean: float) -> dict[str, object]:
-    return {"variant": label, "group": group, "accuracy": {"mean": mean, "std": 0.1, "ci95": [mean - 0.02, mean + 0.02]}}
+    return {
+        "variant": label,
+        "group": group,
+        "accuracy": {"mean": mean, "std": 0.1, "ci95": [mean - 0.02, mean + 0.02]},
+    }
 
 
 def test_rows_come_top_down_with_their_intervals(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def evaluate_prompts(options: Mapping[str, Any], out: Path, *, json_: bool) -> N
             advance(now - before, note=label)
             before = now
 
-        result = run_suite(request, _synonyms(), on_progress)
+        result = run_suite(request, on_progress)
     write_suite(out, result)
     if json_:
         print_json(result)
@@ -64,8 +64,3 @@ def evaluate_prompts(options: Mapping[str, Any], out: Path, *, json_: bool) -> N
     console.print("± is half of the 95 % interval over tasks; differences are paired, in percentage points.")
     files = ", ".join(FILES)
     console.print(f"Written to {out}: {files} (class counts, order, familiarity there).", markup=False, soft_wrap=True)
-
-
-def _synonyms() -> dict[str, str]:
-    """Class name -> another word for it."""
-    return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable
 
@@ -10,6 +11,9 @@ from tina_framework.prompts.plurals import singular, singulars
 from tina_framework.prompts.synonyms import GROUPS
 
 __all__ = ["KnownNames", "is_everyday"]
+
+_LEAST_LETTERS, _CLOSE, _CLEARLY = 4, 0.8, 0.05
+"""Length and likeness (as `difflib` counts) below which a word is not taken for a misspelt name, and how far ahead the best has to be."""
 
 _ARTICLE = re.compile(r"(?:an?|the)\s+", re.IGNORECASE)
 
@@ -64,3 +68,16 @@ class KnownNames:
                 if (found := self._by_joined.get(_joined(other))) is not None:
                     return found
         return None
+
+    def misspelt(self, name: str) -> str | None:
+        """The one known name that a word is a slip of the fingers away from; None where there is none, or two.
+
+        For words that are nothing else: whether a word exists is the encoder's to say.
+        """
+        if not self._folded or len(name) < _LEAST_LETTERS:
+            return None
+        word = _joined(name)
+        scored = [(difflib.SequenceMatcher(None, word, known).ratio(), known) for known in self._by_joined]
+        close = sorted((entry for entry in scored if entry[0] >= _CLOSE), reverse=True)
+        names = list(dict.fromkeys(self._by_joined[known] for ratio, known in close if ratio > close[0][0] - _CLEARLY))
+        return names[0] if len(names) == 1 else None

@@ -83,7 +83,7 @@ def resolve_tasks(
 
     Args:
         known: names of the classes that a generator was trained on. Another word for one of them (a synonym, a plural) is encoded
-            as that name, and keeps its label. Empty: all texts are encoded as they are.
+            as that name, and keeps its label; so is a misspelt one, where the encoder says that there is no such word. Empty: all texts are encoded as they are.
 
     Raises:
         PromptError: as `resolve_names`; or two classes of a task that mean the same known name, or are said in the same way.
@@ -91,7 +91,7 @@ def resolve_tasks(
     names = KnownNames(known)
     checked = [_check(classes, names) for classes in tasks]
     said = {text for prompts, _ in checked for prompt in prompts for text in prompt.texts}
-    read_as = {text: meaning for text in said if (meaning := names.meaning(text)) is not None}
+    read_as = {text: meaning for text in said if (meaning := _meaning(text, names, encoder)) is not None}
     # Underscores come from file and label names; to a text encoder they are noise.
     texts = {
         text: _clean(read_as.get(text, text)) for prompts, _ in checked for prompt in prompts for text in prompt.texts
@@ -148,6 +148,15 @@ def _refuse_same(prompts: Sequence[ClassPrompt], vectors: Sequence[Rows], read_a
             raise PromptError(
                 f"'{other}' and '{prompt.label}' are said in the same way, so nothing could tell them apart; change one of them."
             )
+
+
+def _meaning(text: str, names: KnownNames, encoder: Encoder) -> str | None:
+    """The known name that a text means: by another spelling, plural or synonym; misspelt, where the encoder does not know the word."""
+    meaning = names.meaning(text)
+    unknown_words = getattr(encoder, "unknown_words", None)
+    if meaning is None and text not in names and callable(unknown_words) and unknown_words([text]):
+        return names.misspelt(text)
+    return meaning
 
 
 def _clean(text: str) -> str:

@@ -15,8 +15,8 @@ from tina_framework.files import write_json
 from tina_framework.interfaces.dataset import LabelledImages
 
 CLASSES = ("ant", "bee", "sea cow")
-IMAGES = np.random.default_rng(0).integers(0, 256, (30, 4, 4, 3), dtype=np.uint8)
-SPEAKER = Speaker(CLASSES, LabelledImages(IMAGES, np.arange(30) % 3), {name: f"it is {name}" for name in CLASSES})
+IMAGES = np.random.default_rng(0).integers(0, 256, (90, 4, 4, 3), dtype=np.uint8)
+SPEAKER = Speaker(CLASSES, LabelledImages(IMAGES, np.arange(90) % 3), {name: f"it is {name}" for name in CLASSES})
 
 
 @given(st.text(alphabet="abcdefgh ", min_size=1, max_size=12), st.integers())
@@ -28,13 +28,13 @@ def test_a_typo_changes_one_place_and_never_nothing(name: str, seed: int) -> Non
 
 
 def test_shown_pictures_are_of_the_class_and_fewer_are_part_of_more() -> None:
-    few, many = SPEAKER.shown("bee", 3, 7), SPEAKER.shown("bee", 10, 7)
+    few, many = SPEAKER.shown("bee", 3, 7), SPEAKER.shown("bee", 30, 7)
     assert [np.asarray(p).tolist() for p in few] == [np.asarray(p).tolist() for p in many[:3]]
-    own = [IMAGES[i].tolist() for i in range(1, 30, 3)]
+    own = [IMAGES[i].tolist() for i in range(1, 90, 3)]
     assert sorted(np.asarray(p).tolist() for p in many) == sorted(own)
     assert [np.asarray(p).tolist() for p in SPEAKER.shown("bee", 3, 8)] != [np.asarray(p).tolist() for p in few]
-    with pytest.raises(DataError, match="10 pictures of 'bee'"):
-        SPEAKER.shown("bee", 11, 7)
+    with pytest.raises(DataError, match="30 pictures of 'bee'"):
+        SPEAKER.shown("bee", 31, 7)
 
 
 def test_all_ways_name_the_class_and_the_first_is_plain() -> None:

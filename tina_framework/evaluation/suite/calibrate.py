@@ -23,11 +23,11 @@ def fit_familiarity(world: World) -> dict[str, Line]:
     """A line for texts (misspelt names and, where there are some, descriptions) and one for pictures, by kind.
 
     Raises:
-        ConfigError: the generator records no classes, or the encoder cannot read their names.
+        ConfigError: the encoder cannot read the names of the classes that the generator was trained on.
         DataError: there are too few images.
     """
     memory = world.generator.memory()
-    if memory is None or not memory.usable:
+    if not memory.usable:
         raise ConfigError(
             f"Encoder '{world.encoder.name}' cannot read the classes that the generator was trained on; use another encoder."
         )
@@ -42,7 +42,6 @@ def fit_familiarity(world: World) -> dict[str, Line]:
 
 def _fit(world: World, ways: list[Variant]) -> Line:
     memory = world.generator.memory()
-    assert memory is not None
     known: list[tuple[float, int]] = []
     strange: list[tuple[float, int]] = []
     for way in ways:

@@ -17,6 +17,7 @@ from tina_framework.evaluation.suite.familiarity import measure_familiarity
 from tina_framework.evaluation.suite.variants import Variant, variants
 from tina_framework.evaluation.suite.world import SuiteRequest, World
 from tina_framework.interfaces.encoder import ImageEncoder
+from tina_framework.prompts.synonyms import GROUPS
 from tina_framework.zoo.splits import sample_split_tasks
 from tina_framework.zoo.tasks import partition_of
 
@@ -30,14 +31,11 @@ Advance = Callable[[str, int, int], None]
 Tasks = list[tuple[str, ...]]
 
 
-def run_suite(
-    request: SuiteRequest, synonyms: dict[str, str] | None = None, advance: Advance | None = None
-) -> dict[str, Any]:
+def run_suite(request: SuiteRequest, advance: Advance | None = None) -> dict[str, Any]:
     """Everything, as ``prompts.json`` has it. Accuracies are fractions of 1.
 
     Args:
         request: what is measured.
-        synonyms: class name -> another word for it.
         advance: called as work proceeds.
 
     Raises:
@@ -48,7 +46,7 @@ def run_suite(
     ways = variants(
         descriptions=bool(world.speaker.descriptions),
         pictures=isinstance(world.encoder, ImageEncoder),
-        synonyms={name: word for name, word in (synonyms or {}).items() if name in world.known},
+        synonyms=other_words(world.known),
     )
     names = ways[0]
     counts = range(2, world.generator.config.denoiser.max_classes + 1)
@@ -92,6 +90,15 @@ def run_suite(
     if world.strange:
         result["familiarity"] = measure_familiarity(world, ways, lambda label: advance and advance(label, total, total))
     return result | {"setup": setup(world, busy)}
+
+
+def other_words(known: Sequence[str]) -> dict[str, str]:
+    """Class name -> a synonym of the package's table, for the classes that have one which is no class itself."""
+    found: dict[str, str] = {}
+    for group in GROUPS:
+        others = [word for word in group if word not in known]
+        found |= {name: others[0] for name in group if name in known and others}
+    return found
 
 
 def draw(world: World, count: int, number: int) -> Tasks:

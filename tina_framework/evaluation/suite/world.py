@@ -88,7 +88,7 @@ class World:
             )
         self.encoder = self.generator.encoder
         names = tuple(self.dataset.class_names)
-        trained = set(self.generator.config.training.get("seen_classes", names))
+        trained = set(self.generator.config.class_names)
         self.known = tuple(name for name in names if name in trained)
         self.strange = tuple(name for name in names if name not in trained)
         measured = self.dataset.load("validation") if request.image_split == "validation" else self.dataset.load("test")
@@ -106,8 +106,11 @@ class World:
             [variant.say(self.speaker, name, first + i, place) for place, name in enumerate(task)]
             for i, task in enumerate(tasks)
         ]
-        memory = None if variant.as_encoded else self.generator.memory()
-        return resolve_tasks(said, self.encoder, memory=memory)
+        if variant.as_encoded:
+            return resolve_tasks(said, self.encoder)
+        return resolve_tasks(
+            said, self.encoder, memory=self.generator.memory(), known=self.generator.config.class_names
+        )
 
     def networks(self, conditions: Sequence[Condition]) -> list[Tensor]:
         return self.generator.generate_parameters(conditions, seed=self.request.seed)
