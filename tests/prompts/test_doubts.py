@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tina_framework.prompts.doubts import doubts
-from tina_framework.prompts.resolve import resolve_tasks
+from tina_framework.prompts.resolve import Condition, resolve_tasks
 
 
 class Plain:
@@ -45,3 +45,31 @@ def test_an_encoder_has_its_own_limit_and_its_own_words() -> None:
 
 def test_an_encoder_that_says_nothing_is_not_doubted() -> None:
     assert doubts(resolve_tasks([["a", "bee"]], Plain()), Plain()) == []
+
+
+def test_misspelt_names_are_told_and_synonyms_are_not() -> None:
+    from tests.conftest import ToyEncoder
+
+    class Spelling(ToyEncoder):
+        def unknown_words(self, texts: list[str]) -> list[str]:
+            return [text for text in texts if text == "leopart"]
+
+    conditions = resolve_tasks([["leopart", "sofa", "buses"]], Spelling(), known=["leopard", "couch", "bus"])
+    assert conditions[0].read_as == {"leopart": "leopard", "sofa": "couch", "buses": "bus"}
+    assert doubts(conditions, Spelling()) == [
+        "'leopart' was read as 'leopard'. If it is something else, say it in other words or with pictures."
+    ]
+
+
+def test_strange_classes_are_told_with_what_they_resemble() -> None:
+    import numpy as np
+
+    from tests.conftest import ToyEncoder
+
+    vectors = np.ones((2, 24), dtype=np.float32)
+    condition = Condition(
+        ("ant", "yak"), ("ant", "yak"), vectors, familiarity=np.float32([1, 0.25]), nearest=("ant", "cow")
+    )
+    (sentence,) = doubts([condition], ToyEncoder())
+    assert "'yak' resembles no class" in sentence
+    assert "0.25 of 1, nearest: 'cow'" in sentence

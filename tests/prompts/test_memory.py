@@ -57,7 +57,7 @@ def test_known_names_stay_as_the_encoder_gave_them() -> None:
     np.testing.assert_array_equal(condition.vectors, RAW[[0, 3]])
     assert condition.familiarity is not None
     np.testing.assert_array_equal(condition.familiarity, [1, 1])
-    assert condition.nearest == ("ant", "DOG")
+    assert condition.nearest == ("ant", "dog")
 
 
 def test_other_words_and_pictures_are_said_in_known_names() -> None:

@@ -76,3 +76,13 @@ def test_the_table_says_nothing_twice() -> None:
     assert all(len(group) > 1 for group in GROUPS)
     assert is_everyday("mobile phones")
     assert not is_everyday("pepper shakers")
+
+
+def test_a_slip_of_the_fingers_means_the_one_name_that_is_close() -> None:
+    names = KnownNames(["apple", "leopard", "maple tree", "oak tree", "bee", "otter", "possum"])
+    for slipped, meant in (("aplle", "apple"), ("leopart", "leopard"), ("mapel-tree", "maple tree"), ("oter", "otter")):
+        assert names.misspelt(slipped) == meant
+    assert names.misspelt("bea") is None  # too short to tell
+    assert names.misspelt("zebra") is None
+    assert KnownNames(["shark", "sharp"]).misspelt("sharl") is None  # two are as close
+    assert KnownNames().misspelt("aplle") is None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tina_framework.interfaces.encoder import Encoder
 from tina_framework.prompts.familiarity import WARN_BELOW
+from tina_framework.prompts.names import KnownNames
 from tina_framework.prompts.resolve import Condition
 
 __all__ = ["doubts"]
@@ -33,7 +34,19 @@ def doubts(conditions: Sequence[Condition], encoder: Encoder) -> list[str]:
             f"{encoder.name} is unsure what '{name}' means (confidence {value:.2f} of 1{new}), so the classifier may miss "
             "this class. Use another word, or another encoder."
         )
-    return sentences + _strange(conditions, {name for name, value in unsure.items() if value < limit})
+    return (
+        _slips(conditions) + sentences + _strange(conditions, {name for name, value in unsure.items() if value < limit})
+    )
+
+
+def _slips(conditions: Sequence[Condition]) -> list[str]:
+    """One sentence for every text that was taken for a misspelt name. Synonyms and plurals go without saying."""
+    read_as = {text: name for condition in conditions for text, name in condition.read_as.items()}
+    return [
+        f"'{text}' was read as '{name}'. If it is something else, say it in other words or with pictures."
+        for text, name in read_as.items()
+        if KnownNames([name]).meaning(text) is None
+    ]
 
 
 def _strange(conditions: Sequence[Condition], told: set[str]) -> list[str]:

@@ -90,6 +90,11 @@ class Memory:
         """Whether a text is one of the names, but for spelling."""
         return fold(text) in self._place
 
+    def name_of(self, text: str) -> str:
+        """The known name that a text is, as training had it; the text itself where it is none."""
+        place = self._place.get(fold(text))
+        return text if place is None else self.names[place]
+
     def cosines(self, vector_E: Rows) -> npt.NDArray[np.float64]:
         """(S,) of a raw vector with the known names, the mean taken off both."""
         cosines: npt.NDArray[np.float64] = self._keys_SE.astype(np.float64) @ self._directions(vector_E[None])[0]

@@ -113,10 +113,11 @@ def resolve_tasks(
             if memory is None:
                 vectors_KE.append(given[-1])
                 continue
-            vector, familiarity = memory.settle(_as_read(prompt, read_as), parts)
+            as_read = _as_read(prompt, read_as)
+            vector, familiarity = memory.settle(as_read, parts)
             vectors_KE.append(vector)
             familiar.append(familiarity)
-            nearest.append(memory.nearest(vector) if familiarity < 1.0 else prompt.label)
+            nearest.append(memory.nearest(vector) if familiarity < 1.0 else memory.name_of(as_read.texts[0]))
         _refuse_same(prompts, given, read_as)
         conditions.append(
             Condition(
