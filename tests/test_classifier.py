@@ -210,7 +210,7 @@ def test_a_failed_save_leaves_the_old_folder(
     def full_disk(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tina_framework.classifier.write_safetensors", full_disk)
+    monkeypatch.setattr("tina_framework.classifier_folder.write_safetensors", full_disk)
     with pytest.raises(ConfigError, match="No space left"):
         classifier.save_pretrained(folder)
     with pytest.raises(ConfigError, match="No space left"):

@@ -7,47 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from tina_framework.abstention import AbstentionRule, rule_for
+from tina_framework.classifier_folder import FORMAT, ClassifierConfig, read_folder, replaceable, write_folder
 from tina_framework.discovery import registries
-from tina_framework.errors import CheckpointError, ConfigError, PluginError
-from tina_framework.files import check_tensors, read_safetensors, write_json, write_safetensors
-from tina_framework.folders import (
-    CONFIG,
-    HASHES,
-    PLUGINS,
-    WEIGHTS,
-    check_hash,
-    hashes,
-    holds_only,
-    plugin_hint,
-    plugins_of,
-    read_config,
-    writing_folder,
-)
+from tina_framework.errors import ConfigError
 from tina_framework.images import Preprocessing, pictures
 from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
 from tina_framework.spec import ParameterSpec
-from tina_framework.trunk import check_record, record_of, trunk_features
+from tina_framework.trunk import trunk_features
 
 if TYPE_CHECKING:
     from tina_framework.fine_tuning.lesson import Lesson
     from tina_framework.fine_tuning.settings import FineTuneSettings
 
-__all__ = ["FORMAT", "GeneratedClassifier", "replaceable"]
+__all__ = ["FORMAT", "NONE_OF_THESE", "GeneratedClassifier", "replaceable"]
 
-FORMAT = "tina-classifier"
-FORMAT_VERSION = 1
-
-_FILES = frozenset({CONFIG, WEIGHTS})
-_NEEDS = f"{CONFIG} with format '{FORMAT}' and {WEIGHTS}, as `tina generate` and save_pretrained write them"
-_TRUNK = "trunk"
-_KEYS = ("architecture", "class_names", "preprocessing", "provenance")
+NONE_OF_THESE = None
+"""The answer of a classifier that abstains."""
 
 
 class GeneratedClassifier(nn.Module):
@@ -59,6 +42,7 @@ class GeneratedClassifier(nn.Module):
         class_names: K names; output k stands for `class_names[k]`.
         preprocessing: what its input looks like.
         provenance: generator, seed, steps, encoder, package version: any JSON.
+        abstention: when it may answer that a picture shows none of its classes; None: nobody set a threshold.
     """
 
     def __init__(
@@ -68,6 +52,7 @@ class GeneratedClassifier(nn.Module):
         class_names: Sequence[str],
         preprocessing: Preprocessing,
         provenance: Mapping[str, Any] | None = None,
+        abstention: AbstentionRule | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -77,6 +62,7 @@ class GeneratedClassifier(nn.Module):
         self.class_names = tuple(class_names)
         self.preprocessing = preprocessing
         self.provenance = dict(provenance or {})
+        self.abstention = abstention
         self.eval()
 
     @classmethod
@@ -86,6 +72,7 @@ class GeneratedClassifier(nn.Module):
         class_names: Sequence[str],
         state: Mapping[str, Tensor],
         provenance: Mapping[str, Any] | None = None,
+        abstention: AbstentionRule | None = None,
     ) -> GeneratedClassifier:
         """A classifier around generated parameters, on their device. `state`: the architecture's own names."""
         with torch.device("meta"):
@@ -95,7 +82,7 @@ class GeneratedClassifier(nn.Module):
         }  # not views of a file or of a batch
         network.load_state_dict(copies, assign=True)
         preprocessing = Preprocessing(architecture.input_shape, architecture.mean, architecture.std)
-        return cls(network, architecture, class_names, preprocessing, provenance)
+        return cls(network, architecture, class_names, preprocessing, provenance, abstention)
 
     @property
     def num_parameters(self) -> int:
@@ -136,17 +123,57 @@ class GeneratedClassifier(nn.Module):
         Raises:
             DataError: a picture is unreadable or of the wrong type.
         """
+        return self._logits(images, batch_size).softmax(dim=1).numpy()
+
+    def _logits(self, images: Any, batch_size: int = 1000) -> Tensor:
+        """(N, K) float32 logits of raw pictures, on the CPU."""
         pixels = pictures(images, self.preprocessing.size)
-        parts = [np.zeros((0, len(self.class_names)), dtype=np.float32)]
+        parts = [torch.zeros(0, len(self.class_names))]
         with torch.inference_mode():
             for start in range(0, len(pixels), batch_size):
                 logits = self(self.preprocessing(pixels[start : start + batch_size], self.device))
-                parts.append(logits.float().softmax(dim=1).cpu().numpy())
-        return np.concatenate(parts)
+                parts.append(logits.float().cpu())
+            return torch.cat(parts)
 
-    def predict(self, images: Any) -> list[str]:
-        """The likeliest class name of each picture; takes what `predict_proba` takes."""
-        return [self.class_names[k] for k in self.predict_proba(images).argmax(axis=1)]
+    @overload
+    def predict(self, images: Any, abstain: Literal[False] = ...) -> list[str]: ...
+
+    @overload
+    def predict(self, images: Any, abstain: float) -> list[str | None]: ...
+
+    def predict(self, images: Any, abstain: float = False) -> list[str] | list[str | None]:
+        """The likeliest class name of each picture; takes what `predict_proba` takes.
+
+        Args:
+            images: the pictures.
+            abstain: True: the answer is `NONE_OF_THESE` (None) for pictures whose score is below the classifier's threshold; a
+                number: below that one. See docs/abstaining.md.
+
+        Raises:
+            DataError: a picture is unreadable or of the wrong type.
+            ConfigError: `abstain` is True, but the classifier has no threshold; or it is no finite number.
+        """
+        logits = self._logits(images)
+        names = [self.class_names[k] for k in logits.argmax(dim=1)]
+        if abstain is False:
+            return names
+        refused = self._rule(abstain).refuses(logits).tolist()
+        return [NONE_OF_THESE if no else name for name, no in zip(names, refused, strict=True)]
+
+    def abstention_scores(self, images: Any) -> npt.NDArray[np.float32]:
+        """(N,) how sure it is of each picture, by the score that thresholds are compared with; higher is surer."""
+        scores: npt.NDArray[np.float32] = self._rule(0.0).scores(self._logits(images)).numpy()
+        return scores
+
+    def abstains(self, images: Any, threshold: float | None = None) -> npt.NDArray[np.bool_]:
+        """(N,) from which pictures it abstains; `threshold`: an own one. Raises as `predict`."""
+        rule = self._rule(True if threshold is None else threshold)
+        refused: npt.NDArray[np.bool_] = rule.refuses(self._logits(images)).numpy()
+        return refused
+
+    def _rule(self, threshold: float) -> AbstentionRule:
+        why = "fine-tuning changes scores" if "fine_tuning" in self.provenance else "its generator was not calibrated"
+        return rule_for(self.abstention, threshold, why)
 
     def predict_topk(self, images: Any, k: int = 3) -> list[list[tuple[str, float]]]:
         """The k likeliest (class name, probability) of each picture, likeliest first; all K if k is larger.
@@ -182,7 +209,8 @@ class GeneratedClassifier(nn.Module):
             on_progress: called with (steps done, steps).
 
         Returns:
-            A classifier whose `provenance` has one entry more in its list ``fine_tuning``. A frozen trunk stays frozen.
+            A classifier whose `provenance` has one entry more in its list ``fine_tuning``. A frozen trunk stays frozen. It has
+            no threshold to abstain by: its scores are others.
 
         Raises:
             DataError: a picture is unreadable, a label is no class, a class has no picture, or the lengths differ.
@@ -210,35 +238,9 @@ class GeneratedClassifier(nn.Module):
             ConfigError: the place holds something else.
             CheckpointError: a parameter is not finite.
         """
-        state = self.network.state_dict()
-        check_tensors(
-            state, {name: tuple(tensor.shape) for name, tensor in state.items()}, "The classifier to be saved"
-        )
-        with writing_folder(Path(folder), replaceable, "classifier") as new:
-            write_safetensors(new / WEIGHTS, state, {"format": "pt"})
-            write_json(new / CONFIG, self._config() | {HASHES: hashes(new / WEIGHTS)})
-
-    def _config(self) -> dict[str, Any]:
-        from tina_framework import __version__
-
-        # An architecture of the running program may have left the registry by now.
-        known = self.architecture in registries().architectures
-        plugins = plugins_of(architectures=self.architecture) if known else {}
-        trunk = None if self._architecture is None else record_of(self._architecture)
-        return {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "architecture": self.architecture,
-            "class_names": list(self.class_names),
-            "preprocessing": {
-                "input_shape": list(self.preprocessing.input_shape),
-                "mean": list(self.preprocessing.mean),
-                "std": list(self.preprocessing.std),
-            },
-            "provenance": {"package_version": __version__, **self.provenance},
-            **({} if trunk is None else {_TRUNK: trunk}),
-            **plugins,
-        }
+        architecture = self._architecture or self.architecture
+        config = ClassifierConfig(architecture, self.class_names, self.preprocessing, self.provenance, self.abstention)
+        write_folder(Path(folder), config, self.network.state_dict())
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> GeneratedClassifier:
@@ -247,70 +249,7 @@ class GeneratedClassifier(nn.Module):
         Raises:
             CheckpointError: it is something else, incomplete or altered.
         """
-        folder = Path(folder)
-        if not folder.is_dir():
-            raise CheckpointError(f"'{folder}' is not a folder; a classifier folder holds {_NEEDS}.")
-        values = read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
-        source = f"'{folder / CONFIG}'"
-        architecture, class_names, preprocessing = _checked(values, source)
-        infos = ParameterSpec(architecture).parameters(len(class_names))
-        state = read_safetensors(folder / WEIGHTS)
-        check_tensors(state, {info.name: info.shape for info in infos}, f"'{folder / WEIGHTS}'")
-        check_hash(folder / WEIGHTS, values)
-        classifier = cls.from_state(architecture, class_names, state, values["provenance"])
-        classifier.preprocessing = preprocessing
+        config, architecture, state = read_folder(Path(folder))
+        classifier = cls.from_state(architecture, config.class_names, state, config.provenance, config.abstention)
+        classifier.preprocessing = config.preprocessing
         return classifier.to(device)
-
-
-def replaceable(path: Path) -> bool:
-    """Whether `path` is a classifier folder and nothing else."""
-    return holds_only(path, FORMAT, _FILES)
-
-
-def _checked(values: Mapping[str, Any], source: str) -> tuple[TargetArchitecture, tuple[str, ...], Preprocessing]:
-    """What a classifier's `config.json` says, each value checked."""
-    unknown = sorted(values.keys() - {"format", "format_version", HASHES, PLUGINS, _TRUNK, *_KEYS})
-    missing = [key for key in _KEYS if key not in values]
-    if unknown or missing:
-        what = f"lacks {', '.join(missing)}" if missing else f"has unknown {', '.join(unknown)}"
-        raise CheckpointError(f"{source} {what}; it was altered or made by something else.")
-    names = values["class_names"]
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
-        raise CheckpointError(f"{source}: class_names is {names!r}, not a list of names.")
-    if len(set(names)) != len(names):
-        raise CheckpointError(f"{source}: class_names has a name twice; it was altered.")
-    if not isinstance(values["architecture"], str) or not isinstance(values["provenance"], Mapping):
-        raise CheckpointError(f"{source}: architecture must be a name and provenance a table; it was altered.")
-    try:
-        architecture = registries().architectures.create(values["architecture"])
-    except (ConfigError, PluginError) as error:
-        raise CheckpointError(
-            f"{source} names an architecture that cannot be made: {error}{plugin_hint(values)}"
-        ) from error
-    if not isinstance(architecture, TargetArchitecture):
-        raise CheckpointError(
-            f"{source}: '{values['architecture']}' did not make a TargetArchitecture; its plugin is at fault."
-        )
-    check_record(values.get(_TRUNK), architecture, source)
-    preprocessing = _preprocessing(values["preprocessing"], source)
-    if preprocessing.input_shape != tuple(architecture.input_shape):
-        raise CheckpointError(
-            f"{source}: input_shape is {preprocessing.input_shape}, but '{architecture.name}' takes {architecture.input_shape}."
-        )
-    return architecture, tuple(names), preprocessing
-
-
-def _preprocessing(values: Any, source: str) -> Preprocessing:
-    try:
-        shape = tuple(int(length) for length in values["input_shape"])
-        mean, std = (tuple(float(number) for number in values[key]) for key in ("mean", "std"))
-        fine = (
-            len(shape) == 3 and len(mean) == len(std) == shape[0] and np.isfinite([*mean, *std]).all() and min(std) > 0
-        )
-    except (TypeError, KeyError, ValueError):
-        fine = False
-    if not fine:
-        raise CheckpointError(
-            f"{source}: preprocessing is {values!r}; expected input_shape [C, H, W], and mean and std of C numbers each."
-        )
-    return Preprocessing((shape[0], shape[1], shape[2]), mean, std)

@@ -276,7 +276,9 @@ class Generator:
 
     def _classifier(self, condition: Condition, flat: Tensor, provenance: dict[str, Any]) -> GeneratedClassifier:
         state = self.spec.unflatten(flat, len(condition))
-        return GeneratedClassifier.from_state(self.spec.architecture, condition.class_names, state, provenance)
+        abstention = None if self.config.abstention is None else self.config.abstention.rule(len(condition))
+        names = condition.class_names
+        return GeneratedClassifier.from_state(self.spec.architecture, names, state, provenance, abstention)
 
     def _parts(self) -> GeneratorParts:
         return GeneratorParts(self.config, self.denoiser, self.normalizer, self.condition_space, self.generic)

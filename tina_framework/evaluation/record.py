@@ -1,21 +1,25 @@
-"""Writes measured accuracies into the folder of the model they belong to: its `config.json` and its card."""
+"""Writes what was measured into the folder of the model it belongs to: its `config.json` and its card."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tina_framework.errors import ConfigError
 from tina_framework.files import replacing
-from tina_framework.folders import CONFIG, HASHES, read_config
+from tina_framework.folders import CONFIG, HASHES, PLUGINS, read_config
 from tina_framework.generation.card import model_card
 from tina_framework.generation.config import FORMAT, FORMAT_VERSION, GeneratorConfig
+from tina_framework.generation.folder import TRUNK
 
-__all__ = ["check_recordable", "merge_metrics", "record_accuracy", "update_card"]
+if TYPE_CHECKING:
+    from tina_framework.abstention import Abstention
+
+__all__ = ["check_recordable", "merge_metrics", "record_abstention", "record_accuracy", "update_card"]
 
 CARD = "README.md"
 _HEADING = "## Accuracy of generated models"
@@ -88,10 +92,25 @@ def record_accuracy(folder: Path, summary: Mapping[str, Any]) -> bool:
     Returns:
         Whether the card has them too (a card written by hand may have no table for them).
     """
+    return _rewrite(folder, lambda old: replace(old, metrics=merge_metrics(old.metrics, summary)))
+
+
+def record_abstention(folder: Path, abstention: Abstention) -> None:
+    """Writes thresholds into `config.json`, and into the card if that was made from the configuration.
+
+    Raises:
+        CheckpointError: the folder holds no generator.
+        ConfigError: it cannot be written.
+    """
+    _rewrite(folder, lambda old: replace(old, abstention=abstention))
+
+
+def _rewrite(folder: Path, change: Callable[[GeneratorConfig], GeneratorConfig]) -> bool:
+    """Writes the changed configuration and the card that goes with it, both or none; whether the card has a table of figures."""
     values = read_config(folder, FORMAT, FORMAT_VERSION, "config.json")
-    kept = {HASHES: values.pop(HASHES)} if HASHES in values else {}  # of the weights, which stay as they are
+    kept = {key: values.pop(key) for key in (TRUNK, PLUGINS, HASHES) if key in values}  # what stays as it is
     old = GeneratorConfig.from_dict(values, f"'{folder / CONFIG}'")
-    new = replace(old, metrics=merge_metrics(old.metrics, summary))
+    new = change(old)
     card = (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else None
     fresh = update_card(card, old, new) if card is not None else model_card(new)
     text = json.dumps(new.to_dict() | kept, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

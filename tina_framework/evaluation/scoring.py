@@ -5,7 +5,7 @@ Shapes: N parameters, K outputs, M images of a task, A images of the whole split
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -104,9 +104,21 @@ class Scorer:
             self._whole = (network, self._choose(network, self.bank.images))
         return self._whole[1]
 
-    @torch.no_grad()
     def _choose(self, network: Network, images: Tensor) -> Tensor:
         """(M, C, H, W) -> (M,) the output with the greatest logit."""
+        return torch.cat([part.argmax(dim=1) for part in self._parts(network, images)])
+
+    def logits(self, network: Network, rows: Tensor) -> Tensor:
+        """(M, K) logits of the bank's images `rows` (M,).
+
+        Raises:
+            TinaError: the network's parameters are not all finite.
+        """
+        return torch.cat(list(self._parts(network, self.bank.images[rows])))
+
+    @torch.no_grad()
+    def _parts(self, network: Network, images: Tensor) -> Iterator[Tensor]:
+        """Logits, batch by batch."""
         num_outputs = len(network.outputs)
         flat = network.flat.detach().to(images.device, torch.float32)
         if not bool(flat.isfinite().all()):
@@ -116,8 +128,8 @@ class Scorer:
             )
         state = self.spec.unflatten(flat, num_outputs)
         module = self._module(num_outputs)
-        parts = [functional_call(module, state, (part,)).argmax(dim=1) for part in images.split(self.batch_size)]
-        return torch.cat(parts)
+        for part in images.split(self.batch_size):
+            yield functional_call(module, state, (part,))
 
     def _module(self, num_outputs: int) -> nn.Module:
         if num_outputs not in self._modules:

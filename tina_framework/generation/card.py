@@ -53,8 +53,8 @@ def model_card(config: GeneratorConfig) -> str:
         "",
         f"- It was trained on {len(config.class_names)} classes{listed}. New combinations of them are what it is for; other "
         "words work as far as their vectors resemble known ones.",
-        "- A generated classifier knows pictures like those of the training data, and always answers with one of its classes, "
-        "whatever the picture shows.",
+        "- A generated classifier knows pictures like those of the training data, and answers with one of its classes, "
+        f"whatever the picture shows{_unless(config)}.",
         "- The accuracies are means over tasks; single tasks lie above and below, the more so the fewer and the more alike their "
         "classes are.",
         "- It generates one architecture, and is read by `tina_framework` alone; the classifiers it writes are not.",
@@ -67,6 +67,12 @@ def model_card(config: GeneratorConfig) -> str:
     else:
         lines.append("Nothing was recorded.")
     return "\n".join(lines) + "\n"
+
+
+def _unless(config: GeneratorConfig) -> str:
+    if config.abstention is None:
+        return ""
+    return f", unless it is let abstain (`abstain=True`; it keeps about {100 * config.abstention.kept:g} % of its right answers then)"
 
 
 def _data(config: GeneratorConfig) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tina_framework.abstention import Abstention
 from tina_framework.denoiser.presets import DenoiserConfig
 from tina_framework.errors import CheckpointError, ConfigError
 
@@ -40,6 +41,7 @@ class GeneratorConfig:
         initial_noise: sampling starts from noise; False: a plain regressor, which answers in one step from zeros.
         training: recipe, its hash, commit, data, validation figures: any JSON.
         metrics: accuracy of generated models: encoder -> split -> class count -> fraction of 1.
+        abstention: from which score on the answers of generated models count; None: it was not calibrated.
 
     Raises:
         ConfigError: a value has the wrong type or range.
@@ -58,6 +60,7 @@ class GeneratorConfig:
     initial_noise: bool = True
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    abstention: Abstention | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(self.class_names))
@@ -96,6 +99,8 @@ class GeneratorConfig:
             raise ConfigError("Generator setting class_names is not a list of names.")
         for name in ("training", "metrics"):
             _check_json(name, getattr(self, name))
+        if self.abstention is not None and not isinstance(self.abstention, Abstention):
+            raise ConfigError(f"Generator setting abstention={self.abstention!r} is not an Abstention.")
 
     def _check_condition(self) -> None:
         condition = self.condition
@@ -134,6 +139,10 @@ class GeneratorConfig:
         if self.initial_noise:
             # It says nothing then, and such a folder reads as it did before there was the setting.
             del values["initial_noise"]
+        if self.abstention is None:
+            del values["abstention"]
+        else:
+            values["abstention"] = self.abstention.to_dict()
         plain: dict[str, Any] = json.loads(json.dumps(values, allow_nan=False, default=_plain))
         return plain
 
@@ -164,7 +173,10 @@ class GeneratorConfig:
                 raise ConfigError(f"Generator setting denoiser={given['denoiser']!r} is not a table of settings.")
             if not isinstance(given["class_names"], list | tuple):
                 raise ConfigError("Generator setting class_names is not a list of names.")
-            return cls(**{**given, "denoiser": DenoiserConfig.from_dict(given["denoiser"])})
+            given["denoiser"] = DenoiserConfig.from_dict(given["denoiser"])
+            if "abstention" in given:
+                given["abstention"] = Abstention.from_dict(given["abstention"])
+            return cls(**given)
         except ConfigError as error:
             raise CheckpointError(f"{source} is wrong: {error}") from error
 
