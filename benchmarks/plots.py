@@ -9,6 +9,7 @@ OUTDIR is docs/images by default. A picture whose figures are not there is left 
     frontier.png          minus selection against seconds a model             any evaluation
     scatter-METHOD.png    tina against METHOD, task by task                    fine-tune among the methods
     training-steps.png, training-time.png   validation during training       --run, or */log.jsonl under the results
+    abstaining.png        pictures of other classes refused             abstain.json in a folder of the results
     usefulness.png        accuracy after fine-tuning on a few pictures        usefulness.json in a folder of the results
 """
 
@@ -23,7 +24,7 @@ from typing import Any
 
 from tina_framework.errors import DataError, TinaError, explain
 from tina_framework.plots import curves, frontier, pairs, series
-from tina_framework.plots.reading import Results, find_results, one_model, read_log, read_usefulness
+from tina_framework.plots.reading import Results, find_results, one_model, read_abstaining, read_log, read_usefulness
 from tina_framework.plots.style import save
 
 Picture = tuple[str, Callable[[], Any]]
@@ -70,6 +71,10 @@ def pictures(arguments: argparse.Namespace) -> Iterator[Picture]:
     if shots:
         few_text = "accuracy on test images after fine-tuning; 95 % intervals over tasks"
         yield "usefulness", lambda: curves.usefulness(read_usefulness(shots[0]), few_text)
+    refusals = sorted(arguments.results.glob("**/abstain.json"))
+    if refusals:
+        text = "reserved tasks, test images; dots: the generator's own thresholds; bands: 95 % intervals over tasks"
+        yield "abstaining", lambda: curves.abstaining(*read_abstaining(refusals[0]), text)
 
 
 def labelled(text: str) -> tuple[str, Path]:

@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from tina_framework.abstention import AbstentionRule
 from tina_framework.builtins.architectures.cnn_2layer import CNN2Layer, cnn_2layer
-from tina_framework.classifier import GeneratedClassifier, replaceable
+from tina_framework.classifier import NONE_OF_THESE, GeneratedClassifier, replaceable
 from tina_framework.errors import CheckpointError, ConfigError, DataError
 
 NAMES = ("ant", "bee", "cat")
@@ -68,6 +69,36 @@ def test_topk_is_sorted(classifier: GeneratedClassifier, pixels: np.ndarray) -> 
     assert len(classifier.predict_topk(pixels, k=99)[0]) == 3
     with pytest.raises(ConfigError, match="k is 0"):
         classifier.predict_topk(pixels, k=0)
+
+
+def test_abstaining(classifier: GeneratedClassifier, pixels: np.ndarray, tmp_path: Path) -> None:
+    scores = classifier.abstention_scores(pixels)
+    inputs = classifier.preprocessing(pixels)
+    with torch.no_grad():
+        np.testing.assert_allclose(scores, classifier(inputs).amax(dim=1).numpy(), atol=1e-5)
+    middle = float(np.median(scores))
+    expected = [
+        NONE_OF_THESE if score < middle else n for n, score in zip(classifier.predict(pixels), scores, strict=True)
+    ]
+    assert expected.count(NONE_OF_THESE) == 3
+    assert classifier.predict(pixels, abstain=middle) == expected
+    assert classifier.predict(pixels, abstain=np.float32(scores.min())) == classifier.predict(pixels)
+    with pytest.raises(ConfigError, match=r"no threshold to abstain by \(its generator was not calibrated\)"):
+        classifier.predict(pixels, abstain=True)
+    own = GeneratedClassifier.from_state(
+        cnn_2layer, NAMES, classifier.network.state_dict(), abstention=AbstentionRule("max-logit", middle)
+    )
+    own.save_pretrained(tmp_path / "own")
+    loaded = GeneratedClassifier.from_pretrained(tmp_path / "own")
+    assert loaded.abstention == own.abstention
+    assert loaded.predict(pixels, abstain=True) == expected
+    assert loaded.predict(pixels) == classifier.predict(pixels)
+    assert loaded.abstains(pixels).tolist() == [name is NONE_OF_THESE for name in expected]
+    assert not loaded.abstains(pixels, threshold=float(scores.min())).any()
+    assert loaded.abstains([]).shape == (0,)
+    tuned = loaded.fine_tune(pixels[:3], list(NAMES))
+    with pytest.raises(ConfigError, match="fine-tuning changes scores"):
+        tuned.abstains(pixels)
 
 
 def test_one_picture_or_many(classifier: GeneratedClassifier, pixels: np.ndarray, tmp_path: Path) -> None:
@@ -144,6 +175,9 @@ def _edit(folder: Path, **changes: object) -> None:
         ({"architecture": "os:system"}, "cannot be made"),
         ({"architecture": 3}, "architecture must be a name"),
         ({"provenance": 3}, "provenance a table"),
+        ({"abstention": {"score": "luck", "threshold": 1}}, "Unknown score of abstention 'luck'"),
+        ({"abstention": {"threshold": 1}}, "needs exactly score, threshold"),
+        ({"abstention": 3}, "needs exactly score, threshold"),
         ({"preprocessing": {}}, "expected input_shape"),
         ({"preprocessing": {"input_shape": [3, 32, 32], "mean": [0, 0, 0], "std": [1, 0, 1]}}, "expected input_shape"),
         ({"preprocessing": {"input_shape": [3, 64, 64], "mean": [0, 0, 0], "std": [1, 1, 1]}}, "input_shape is"),

@@ -157,21 +157,22 @@ class GeneratedClassifier(nn.Module):
         names = [self.class_names[k] for k in logits.argmax(dim=1)]
         if abstain is False:
             return names
-        refused = self._rule(abstain).refuses(logits).tolist()
+        refused = self.abstention_rule(abstain).refuses(logits).tolist()
         return [NONE_OF_THESE if no else name for name, no in zip(names, refused, strict=True)]
 
     def abstention_scores(self, images: Any) -> npt.NDArray[np.float32]:
         """(N,) how sure it is of each picture, by the score that thresholds are compared with; higher is surer."""
-        scores: npt.NDArray[np.float32] = self._rule(0.0).scores(self._logits(images)).numpy()
+        scores: npt.NDArray[np.float32] = self.abstention_rule(0.0).scores(self._logits(images)).numpy()
         return scores
 
     def abstains(self, images: Any, threshold: float | None = None) -> npt.NDArray[np.bool_]:
         """(N,) from which pictures it abstains; `threshold`: an own one. Raises as `predict`."""
-        rule = self._rule(True if threshold is None else threshold)
+        rule = self.abstention_rule(True if threshold is None else threshold)
         refused: npt.NDArray[np.bool_] = rule.refuses(self._logits(images)).numpy()
         return refused
 
-    def _rule(self, threshold: float) -> AbstentionRule:
+    def abstention_rule(self, threshold: float = True) -> AbstentionRule:
+        """What it abstains by: True: its own threshold; a number: that one, of the same score. Raises: ConfigError: as `predict`."""
         why = "fine-tuning changes scores" if "fine_tuning" in self.provenance else "its generator was not calibrated"
         return rule_for(self.abstention, threshold, why)
 

@@ -81,6 +81,20 @@ def test_unreadable_pictures_are_named_and_the_rest_is_answered(tina: Any) -> No
     assert rows[1]["answers"]
 
 
+def test_none_of_these(tina: Any) -> None:
+    code, out, err = tina("model", "a.png", "b.jpg", "--abstain", "--threshold", "1e9")
+    assert code == 0, err
+    assert out.count("none of these") == 2
+    assert "score" in out.splitlines()[0]
+    code, out, _ = tina("model", "a.png", "--abstain", "--threshold", "-1e9", "--json")
+    [row] = json.loads(out)["pictures"]
+    assert row["answer"] == row["answers"][0]["class"]
+    code, out, _ = tina("model", "a.png", "--abstain", "--threshold", str(row["score"] + 0.01), "--json")
+    [again] = json.loads(out)["pictures"]
+    assert again["answer"] is None
+    assert (again["score"], again["answers"]) == (row["score"], row["answers"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
@@ -88,6 +102,9 @@ def test_unreadable_pictures_are_named_and_the_rest_is_answered(tina: Any) -> No
         ([".", "a.png"], 1, "has no config.json"),
         (["model"], 2, "Missing argument"),
         (["model", "a.png", "--top-k", "0"], 2, "Invalid value"),
+        (["model", "a.png", "--abstain"], 2, "no threshold to abstain by (its generator was not calibrated)"),
+        (["model", "a.png", "--threshold", "1"], 2, "give --abstain too"),
+        (["model", "a.png", "--abstain", "--threshold", "nan"], 2, "must be a finite number"),
     ],
 )
 def test_refusals(tina: Any, arguments: list[str], code: int, sentence: str) -> None:

@@ -39,10 +39,14 @@ def test_what_is_there_is_drawn_and_the_rest_is_told(
         fine_tuned=20,
     )
     (folder / "usefulness.json").write_text(json.dumps({"starts": {"tina": [{"shots": 1, "mean": 0.6}]}}))
+    refused = {"mean": 0.5, "ci95": None}
+    curves = {"3": [{"kept": share, **refused} for share in (1.0, 0.5)]}
+    rows = {"3": {"kept": 0.9, "refused": refused}}
+    (folder / "abstain.json").write_text(json.dumps({"curves": curves, "rows": rows}))
     write("old", {"tina": 0.5}, sha="old", date="2020-01-01T00:00:00+00:00")
     out = tmp_path / "images"
     assert script(out, "--results", folder.parent, "--run", f"mine={log}") == 0
-    names = {"steps", "frontier", "scatter-fine-tune", "training-steps", "training-time", "usefulness"}
+    names = {"steps", "frontier", "scatter-fine-tune", "training-steps", "training-time", "usefulness", "abstaining"}
     assert {path.stem for path in out.iterdir()} == names
     printed = capsys.readouterr().out
     assert "Not drawn: class-counts: " in printed

@@ -69,6 +69,18 @@ def test_class_counts_and_usefulness() -> None:
     assert [len(container.lines[0].get_xdata()) for container in axes.containers] == [3, 2]
 
 
+def test_abstaining() -> None:
+    points = [Point(1.0, 0.0, 0.0, 0.0), Point(0.5, 0.9, 0.8, 0.95)]
+    figure = curves.abstaining(
+        {"3 classes": points, "5 classes": points}, {"3 classes": Point(0.9, 0.5, 0.4, 0.6)}, "n"
+    )
+    (axes,) = figure.axes
+    assert axes.get_xlim() == (100, 50)
+    assert [list(line.get_xdata()) for line in axes.lines[:3]] == [[100, 50], [100, 50], [90]]
+    for part in ("3 classes", "5 classes", "at random"):
+        assert part in texts(figure)
+
+
 def test_nothing_to_draw_is_told() -> None:
     with pytest.raises(DataError, match="nothing to draw"):
         curves.steps({}, "n")

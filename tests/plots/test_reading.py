@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tina_framework.errors import DataError
-from tina_framework.plots.reading import find_results, one_model, read_log, read_usefulness
+from tina_framework.plots.reading import find_results, one_model, read_abstaining, read_log, read_usefulness
 
 
 def test_files_of_other_programs_are_passed_over(write: Any, tmp_path: Path) -> None:
@@ -71,3 +71,19 @@ def test_usefulness(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(DataError, match="usefulness"):
             read_usefulness(path)
+
+
+def test_abstaining(tmp_path: Path) -> None:
+    path = tmp_path / "abstain.json"
+    value = {
+        "curves": {"3": [{"kept": 0.9, "mean": 0.5, "ci95": [0.4, 0.6]}, {"kept": 0.8, "mean": 0.7, "ci95": None}]},
+        "rows": {"3": {"kept": 0.91, "refused": {"mean": 0.45, "ci95": None}}},
+    }
+    path.write_text(json.dumps(value))
+    curves, marks = read_abstaining(path)
+    assert [(p.x, p.mean, p.low, p.high) for p in curves["3 classes"]] == [(0.9, 0.5, 0.4, 0.6), (0.8, 0.7, 0.7, 0.7)]
+    assert (marks["3 classes"].x, marks["3 classes"].mean) == (0.91, 0.45)
+    for text in ("{}", '{"curves": {}, "rows": {}}', '{"curves": {"3": [{"kept": 1}]}, "rows": {}}', "[1]", "no"):
+        path.write_text(text)
+        with pytest.raises(DataError, match="abstain"):
+            read_abstaining(path)

@@ -16,7 +16,19 @@ from tina_framework.errors import PluginError
 
 __all__ = ["COMMANDS", "build_app"]
 
-COMMANDS = ("generate", "classify", "fine-tune", "zoo", "train", "evaluate", "reproduce", "diagnose", "list", "plugins")
+COMMANDS = (
+    "generate",
+    "classify",
+    "fine-tune",
+    "zoo",
+    "train",
+    "evaluate",
+    "calibrate",
+    "reproduce",
+    "diagnose",
+    "list",
+    "plugins",
+)
 """In the order of the help page; each is a module ``<name>_command`` (hyphens as underscores) with ``register(app)``."""
 
 log = logging.getLogger("tina_framework.plugins")

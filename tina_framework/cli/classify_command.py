@@ -10,6 +10,7 @@ import typer
 from tina_framework.cli.output import print_error, print_json, print_table
 
 if TYPE_CHECKING:
+    from tina_framework.abstention import AbstentionRule
     from tina_framework.classifier import GeneratedClassifier
 
 __all__ = ["register"]
@@ -24,17 +25,27 @@ def classify(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A classifier folder, as `tina generate` writes it.")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Picture files of any size and kind.")],
     top_k: Annotated[int, typer.Option("--top-k", min=1, help="How many answers a picture.")] = 3,
+    abstain: Annotated[
+        bool, typer.Option("--abstain", help="Answer 'none of these' where the classifier is too unsure.")
+    ] = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option("--threshold", help="With --abstain: abstain below this score, not the classifier's own."),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Say what pictures show. Unreadable ones are named, the others answered all the same (exit code 1 then)."""
     from tina_framework.classifier import GeneratedClassifier
-    from tina_framework.errors import DataError
+    from tina_framework.errors import ConfigError, DataError
 
+    if threshold is not None and not abstain:
+        raise ConfigError("--threshold says when to abstain; give --abstain too.")
     model = GeneratedClassifier.from_pretrained(folder)
+    rule = model.abstention_rule(True if threshold is None else threshold) if abstain else None
     rows: list[dict[str, Any]] = []
     for image in images:
         try:
-            rows.append({"picture": str(image), "answers": _answers(model, image, top_k)})
+            rows.append({"picture": str(image), **_answers(model, image, top_k, rule)})
         except DataError as error:
             rows.append({"picture": str(image), "error": str(error)})
     read = [row for row in rows if "answers" in row]
@@ -42,23 +53,38 @@ def classify(
     if json_:
         print_json({"classifier": str(folder), "pictures": rows})
     elif read:
-        print_table([_cells(row) for row in read], ["picture", "answer", "probability", "then"][: 3 + (top_k > 1)])
+        columns = [
+            "picture",
+            "answer",
+            "probability",
+            *(["then"] if top_k > 1 else []),
+            *(["score"] if abstain else []),
+        ]
+        print_table([_cells(row) for row in read], columns)
     for sentence in unreadable:
         print_error(f"Error: {sentence}")
     if unreadable:
         raise typer.Exit(DataError.exit_code)
 
 
-def _answers(model: GeneratedClassifier, image: Path, top_k: int) -> list[dict[str, Any]]:
+def _answers(model: GeneratedClassifier, image: Path, top_k: int, rule: AbstentionRule | None) -> dict[str, Any]:
+    """The likeliest classes; where the classifier may abstain also its answer (None: none of these) and its score."""
     [best] = model.predict_topk(image, k=top_k)
-    return [{"class": name, "probability": round(probability, 6)} for name, probability in best]
+    row: dict[str, Any] = {"answers": [{"class": name, "probability": round(p, 6)} for name, p in best]}
+    if rule is not None:
+        [answer], [score] = model.predict(image, abstain=rule.threshold), model.abstention_scores(image)
+        row |= {"answer": answer, "score": round(float(score), 6), "threshold": rule.threshold}
+    return row
 
 
 def _cells(row: dict[str, Any]) -> dict[str, Any]:
-    first, *others = row["answers"]
+    refused = "answer" in row and row["answer"] is None
+    others = [f"{other['class']} {100 * other['probability']:.1f} %" for other in row["answers"]]
+    first = row["answers"][0]
     return {
         "picture": row["picture"],
-        "answer": first["class"],
-        "probability": f"{100 * first['probability']:.1f} %",
-        "then": ", ".join(f"{other['class']} {100 * other['probability']:.1f} %" for other in others),
+        "answer": "none of these" if refused else first["class"],
+        "probability": None if refused else f"{100 * first['probability']:.1f} %",
+        "then": ", ".join(others if refused else others[1:]),
+        "score": f"{row['score']:.3f}" if "score" in row else None,
     }

@@ -1,4 +1,4 @@
-"""Curves with 95 % intervals: over sampling steps, training, class counts, and pictures to fine-tune on."""
+"""Curves with 95 % intervals: over sampling steps, training, class counts, pictures to fine-tune on, and abstaining."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["class_counts", "steps", "training", "usefulness"]
+__all__ = ["abstaining", "class_counts", "steps", "training", "usefulness"]
 
 _GAIN = "accuracy minus selection, points"
 
@@ -94,6 +94,33 @@ def usefulness(series: Mapping[str, Sequence[Point]], note: str) -> Figure:
         return figure
 
 
+def abstaining(series: Mapping[str, Sequence[Point]], marks: Mapping[str, Point], note: str) -> Figure:
+    """Pictures of other classes refused against accuracy given up, a curve a class count.
+
+    Args:
+        series: name -> share refused; x is the share of the accuracy that is kept.
+        marks: name -> what the thresholds give that ship with the generator; x is what they keep.
+        note: what was measured on.
+    """
+    title, kept = "Answering 'none of these'", "accuracy kept on the task's own pictures, % of it"
+    with new_figure(title, kept, "pictures of other classes refused, %") as (figure, axes):
+        scaled = {n: [Point(100 * p.x, p.mean, p.low, p.high) for p in points] for n, points in series.items()}
+        _draw(axes, scaled, 100.0, band=True, marker="")
+        for i, name in enumerate(series):
+            if name in marks:
+                axes.plot(
+                    100 * marks[name].x, 100 * marks[name].mean, "o", color=COLOURS[i % len(COLOURS)], markersize=8
+                )
+        least = min(point.x for points in scaled.values() for point in points)
+        axes.plot([100, least], [0, 100 - least], color=GREY, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
+        axes.set_xlim(100, least)  # what is given up grows to the right
+        axes.set_ylim(0, 100)
+        caption(axes, note)
+        ends = [(n, points[-1].x, 100 * points[-1].mean, COLOURS[i]) for i, (n, points) in enumerate(scaled.items())]
+        end_labels(axes, [*ends, ("at random", least, 100 - least, GREY)])
+        return figure
+
+
 def _apart(series: Mapping[str, Sequence[Point]], gap: float) -> dict[str, list[Point]]:
     """The same, each curve moved sideways a little, so that intervals at one x can be told apart."""
     middle = (len(series) - 1) / 2
@@ -103,7 +130,9 @@ def _apart(series: Mapping[str, Sequence[Point]], gap: float) -> dict[str, list[
     }
 
 
-def _draw(axes: Axes, series: Mapping[str, Sequence[Point]], scale: float, *, band: bool = False) -> None:
+def _draw(
+    axes: Axes, series: Mapping[str, Sequence[Point]], scale: float, *, band: bool = False, marker: str = "o"
+) -> None:
     if not any(series.values()):
         raise DataError("There is nothing to draw: no curve has a point.")
     for i, points in enumerate(series.values()):
@@ -112,7 +141,7 @@ def _draw(axes: Axes, series: Mapping[str, Sequence[Point]], scale: float, *, ba
         low, high = [scale * p.low for p in points], [scale * p.high for p in points]
         if band:
             axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
-            axes.plot(x, mean, color=colour, linestyle=line, marker="o", markersize=4)
+            axes.plot(x, mean, color=colour, linestyle=line, marker=marker, markersize=4)
         else:
             errors = [[m - a for m, a in zip(mean, low, strict=True)], [b - m for m, b in zip(mean, high, strict=True)]]
             axes.errorbar(x, mean, yerr=errors, color=colour, linestyle=line, marker="o", capsize=3, elinewidth=1.2)

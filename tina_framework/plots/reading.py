@@ -11,7 +11,7 @@ from typing import Any
 from tina_framework.errors import CheckpointError, DataError
 from tina_framework.files import read_json
 
-__all__ = ["Point", "Results", "find_results", "one_model", "read_log", "read_usefulness"]
+__all__ = ["Point", "Results", "find_results", "one_model", "read_abstaining", "read_log", "read_usefulness"]
 
 _FORMAT = "tina-evaluation"
 
@@ -143,6 +143,37 @@ def _shots(entry: Mapping[str, Any]) -> Point:
     mean = float(entry["mean"])
     low, high = entry.get("ci95") or (mean, mean)
     return Point(float(entry["shots"]), mean, float(low), float(high))
+
+
+def read_abstaining(path: Path) -> tuple[dict[str, list[Point]], dict[str, Point]]:
+    """Share of outside pictures refused over the share of the accuracy kept: curves by class count, and one shipped threshold each.
+
+    The file is what ``benchmarks/abstain.py --test`` writes: ``{"curves": {"3": [{"kept": 0.9, "mean": 0.5, "ci95": null}]}, "rows":
+    {"3": {"kept": 0.9, "refused": {"mean": 0.5, "ci95": null}}}}``. Other keys are passed over.
+
+    Raises:
+        DataError: it is something else.
+    """
+    value = _json(path)
+    try:
+        curves = {
+            f"{count} classes": [_refused(entry["kept"], entry) for entry in entries]
+            for count, entries in value["curves"].items()
+        }
+        marks = {f"{count} classes": _refused(row["kept"], row["refused"]) for count, row in value["rows"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"'{path}' holds no curves of abstaining ({error!r}); give what benchmarks/abstain.py --test wrote."
+        ) from error
+    if not any(curves.values()):
+        raise DataError(f"'{path}' holds no curve of abstaining; its 'curves' are empty.")
+    return curves, marks
+
+
+def _refused(kept: Any, statistics: Mapping[str, Any]) -> Point:
+    mean = float(statistics["mean"])
+    low, high = statistics["ci95"] or (mean, mean)
+    return Point(float(kept), mean, float(low), float(high))
 
 
 def _json(path: Path) -> Any:
