@@ -16,6 +16,7 @@ from tina_framework.evaluation.calibration import calibrate, calibration_tasks, 
 from tina_framework.evaluation.record import record_abstention
 from tina_framework.evaluation.run import config_sha256
 from tina_framework.generation.card import model_card
+from tina_framework.generation.folder import bundled_names, find_folder, read_folder
 from tina_framework.generator import Generator
 from tina_framework.interfaces.dataset import ArrayDataset
 from tina_framework.zoo.tasks import partition_of
@@ -98,3 +99,10 @@ def test_generated_classifiers_carry_the_threshold(folder: Path, data_file: Path
         ("energy", 1.5),
         None,
     ]
+
+
+@pytest.mark.parametrize("name", bundled_names())
+def test_bundled_generators_have_a_threshold_for_every_class_count(name: str) -> None:
+    config = read_folder(find_folder(name)).config
+    assert config.abstention is not None
+    assert all(config.abstention.rule(count) for count in range(config.min_classes, config.max_classes + 1))

@@ -102,7 +102,7 @@ def abstaining(series: Mapping[str, Sequence[Point]], marks: Mapping[str, Point]
         marks: name -> what the thresholds give that ship with the generator; x is what they keep.
         note: what was measured on.
     """
-    title, kept = "Answering 'none of these'", "accuracy kept on the task's own pictures, % of it"
+    title, kept = "Answering 'none of these'", "share of the accuracy kept on the task's own pictures, %"
     with new_figure(title, kept, "pictures of other classes refused, %") as (figure, axes):
         scaled = {n: [Point(100 * p.x, p.mean, p.low, p.high) for p in points] for n, points in series.items()}
         _draw(axes, scaled, 100.0, band=True, marker="")
