@@ -150,7 +150,8 @@ class Generator:
         reader = self.encoder if encoder is None else encoder
         key = (id(reader), template)
         if key not in self._memories:
-            self._memories[key] = Memory(self.config.class_names, reader, template, self.condition_space)
+            reading = self.config.familiarity.get(reader.name)
+            self._memories[key] = Memory(self.config.class_names, reader, template, self.condition_space, reading)
         return self._memories[key]
 
     def layout(self, num_classes: int) -> TokenLayout:

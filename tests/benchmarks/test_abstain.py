@@ -13,7 +13,7 @@ import pytest
 
 from tina_framework.abstention import SCORES, Abstention
 from tina_framework.errors import ConfigError
-from tina_framework.evaluation.record import record_abstention
+from tina_framework.evaluation.record import record_calibration
 from tina_framework.plots.reading import read_abstaining
 from tina_framework.zoo.sampling import TaskSampler
 from tina_framework.zoo.tasks import save_tasks
@@ -61,7 +61,7 @@ def test_reporting_takes_the_thresholds_of_the_generator(abstain: Callable[..., 
     reserved = ("--test", "--task-files", "test.json")
     with pytest.raises(ConfigError, match="no thresholds; run 'tina calibrate' first"):
         abstain(*reserved)
-    record_abstention(Path("tiny"), Abstention("energy", 0.9, {2: -1e6, 4: -1e6}, "toy"))
+    record_calibration(Path("tiny"), Abstention("energy", 0.9, {2: -1e6, 4: -1e6}, "toy"))
     found = abstain(*reserved)
     assert (found["score"], found["setup"]["images"]) == ("energy", "test")
     assert (found["rows"]["3"]["kept"], found["rows"]["3"]["refused"]["mean"]) == (1.0, 0.0)

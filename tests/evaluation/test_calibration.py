@@ -13,7 +13,7 @@ from tina_framework.abstention import Abstention
 from tina_framework.builtins.datasets.arrays import arrays
 from tina_framework.errors import CheckpointError, ConfigError, DataError
 from tina_framework.evaluation.calibration import calibrate, calibration_tasks, class_counts
-from tina_framework.evaluation.record import record_abstention
+from tina_framework.evaluation.record import record_calibration
 from tina_framework.evaluation.run import config_sha256
 from tina_framework.generation.card import model_card
 from tina_framework.generation.folder import bundled_names, find_folder, read_folder
@@ -60,7 +60,7 @@ def test_thresholds_keep_what_was_asked_for(tiny_generator: Generator, dataset: 
 def test_recording_changes_the_thresholds_and_the_card_alone(folder: Path) -> None:
     before, identity = json.loads((folder / "config.json").read_text()), config_sha256(folder)
     abstention = Abstention("energy", 0.9, {2: 1.0, 10: 2.0}, "toy")
-    record_abstention(folder, abstention)
+    record_calibration(folder, abstention)
     values = json.loads((folder / "config.json").read_text())
     assert values.pop("abstention") == abstention.to_dict()
     assert values == before
@@ -74,7 +74,7 @@ def test_recording_changes_the_thresholds_and_the_card_alone(folder: Path) -> No
 def test_what_plugins_recorded_stays(folder: Path) -> None:
     values = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(values | {"plugins": ["tina-x"]}))
-    record_abstention(folder, Abstention("energy", 0.9, {2: 1.0}, "toy"))
+    record_calibration(folder, Abstention("energy", 0.9, {2: 1.0}, "toy"))
     assert json.loads((folder / "config.json").read_text())["plugins"] == ["tina-x"]
 
 
@@ -91,7 +91,7 @@ def test_altered_calibrations_are_refused(folder: Path, value: object, sentence:
 
 def test_generated_classifiers_carry_the_threshold(folder: Path, data_file: Path) -> None:
     assert Generator.from_pretrained(folder, device="cpu")(["ant", "bee"]).abstention is None
-    record_abstention(folder, Abstention("energy", 0.9, {2: 1.0, 4: 2.0}, "toy"))
+    record_calibration(folder, Abstention("energy", 0.9, {2: 1.0, 4: 2.0}, "toy"))
     generator = Generator.from_pretrained(folder, device="cpu")
     rules = [generator([*arrays(data_file).class_names[:count]]).abstention for count in (2, 3, 5)]
     assert [None if rule is None else (rule.score, rule.threshold) for rule in rules] == [

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tina_framework.errors import CheckpointError, DataError
+from tina_framework.errors import ConfigError, DataError
 from tina_framework.prompts.familiarity import Familiarity
 
 
@@ -51,5 +51,5 @@ def test_json_round_trip_and_refusals() -> None:
     back = Familiarity.from_json(reading.to_json(), "here")
     assert back.lines == reading.lines
     for wrong in ([], {"images": [1, 2]}, {"smell": [1.0, 2.0, 3.0, 4.0]}, {"text": [1.0, 2.0, 3.0, float("nan")]}):
-        with pytest.raises(CheckpointError, match="here: familiarity"):
+        with pytest.raises(ConfigError, match="here: familiarity"):
             Familiarity.from_json(wrong, "here")

@@ -1,4 +1,4 @@
-"""``tina calibrate``: from which score on the answers of a generator's classifiers count."""
+"""``tina calibrate``: from which score on the answers of a generator's classifiers count, and how familiar a prompt is to it."""
 
 from __future__ import annotations
 
@@ -26,47 +26,79 @@ def calibrate(
         str | None,
         typer.Option("--score", help="max-logit (default), max-softmax, energy, margin or entropy."),
     ] = None,
+    abstention: Annotated[
+        bool, typer.Option("--abstention/--no-abstention", help="Set thresholds of answering 'none of these'.")
+    ] = True,
+    familiarity: Annotated[
+        bool, typer.Option("--familiarity/--no-familiarity", help="Fit how familiar prompts are, with this encoder.")
+    ] = True,
+    descriptions: Annotated[
+        Path | None,
+        typer.Option("--descriptions", help="JSON file, class name -> description: fit familiarity of texts to these."),
+    ] = None,
     num_tasks: Annotated[int, typer.Option("--num-tasks", min=1, help="Tasks of each class count, at most.")] = 100,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, mps or auto.")] = "auto",
     seed: Annotated[int, typer.Option("--seed", help="Seed of tasks and generation.")] = 0,
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Set thresholds by which generated classifiers may answer 'none of these', on validation tasks and images.
+    """Set thresholds by which generated classifiers may answer 'none of these', and fit how familiar prompts are, on validation images.
 
-    docs/abstaining.md says what they give.
+    docs/abstaining.md and docs/prompts.md say what they give.
     """
     from tina_framework.abstention import DEFAULT_SCORE
     from tina_framework.cli.output import console, print_json, print_table, progress_bar
     from tina_framework.discovery import registries
     from tina_framework.errors import ConfigError
     from tina_framework.evaluation.calibration import calibrate as run
-    from tina_framework.evaluation.record import record_abstention
+    from tina_framework.evaluation.record import record_calibration
+    from tina_framework.evaluation.sources import portable
+    from tina_framework.evaluation.suite.calibrate import fit_familiarity
+    from tina_framework.evaluation.suite.world import SuiteRequest, World
     from tina_framework.generator import Generator
+    from tina_framework.prompts.familiarity import Familiarity
 
     folder = Path(model)
     if not folder.is_dir():
         raise ConfigError(f"Thresholds are written into the model's folder, but '{model}' is no folder; give its path.")
+    if not (abstention or familiarity):
+        raise ConfigError(
+            "With --no-abstention and --no-familiarity nothing is left to calibrate; leave one of them out."
+        )
     generator = Generator.from_pretrained(folder, device=device, encoder=encoder)
-    abstention, rows = run(
-        generator,
-        registries().datasets.create(dataset),
-        kept=kept,
-        score=DEFAULT_SCORE if score is None else score,
-        num_tasks=num_tasks,
-        seed=seed,
-        progress=progress_bar,
-    )
-    record_abstention(folder, abstention)
+    data = registries().datasets.create(dataset)
+    thresholds = generator.config.abstention
+    rows: list[dict[str, Any]] = []
+    if abstention:
+        wanted = DEFAULT_SCORE if score is None else score
+        thresholds, rows = run(
+            generator, data, kept=kept, score=wanted, num_tasks=num_tasks, seed=seed, progress=progress_bar
+        )
+    found: dict[str, Familiarity] = {}
+    if familiarity:
+        request = SuiteRequest(
+            model, data, encoder, descriptions, num_tasks, generator.config.min_classes, "validation", device, seed
+        )
+        found = {portable(generator.encoder.name): Familiarity(fit_familiarity(World(request)))}
+    record_calibration(folder, thresholds, found)
+    lines = {name: reading.to_json() for name, reading in found.items()}
     if json_:
-        print_json({"model": model, "abstention": abstention.to_dict(), "rows": rows})
+        settings = None if thresholds is None else thresholds.to_dict()
+        print_json({"model": model, "abstention": settings, "rows": rows, "familiarity": lines})
         return
-    print_table([_cells(row) for row in rows], tuple(_cells(rows[0])))
-    console.print(
-        "On validation tasks and images; 'refused' are pictures of other classes. "
-        f"Thresholds ({abstention.score}) are in {folder / 'config.json'}; classifiers generated from now on carry them.",
-        markup=False,
-        soft_wrap=True,
-    )
+    if rows and thresholds is not None:
+        print_table([_cells(row) for row in rows], tuple(_cells(rows[0])))
+        console.print(
+            "On validation tasks and images; 'refused' are pictures of other classes. "
+            f"Thresholds ({thresholds.score}) are in {folder / 'config.json'}; classifiers generated from now on carry them.",
+            markup=False,
+            soft_wrap=True,
+        )
+    for name, kinds in lines.items():
+        console.print(
+            f"Familiarity of prompts read by {name} ({', '.join(kinds)}) is in {folder / 'config.json'}.",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _cells(row: dict[str, Any]) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from tina_framework.generation.folder import TRUNK
 
 if TYPE_CHECKING:
     from tina_framework.abstention import Abstention
+    from tina_framework.prompts.familiarity import Familiarity
 
-__all__ = ["check_recordable", "merge_metrics", "record_abstention", "record_accuracy", "update_card"]
+__all__ = ["check_recordable", "merge_metrics", "record_accuracy", "record_calibration", "update_card"]
 
 CARD = "README.md"
 _HEADING = "## Accuracy of generated models"
@@ -95,14 +96,17 @@ def record_accuracy(folder: Path, summary: Mapping[str, Any]) -> bool:
     return _rewrite(folder, lambda old: replace(old, metrics=merge_metrics(old.metrics, summary)))
 
 
-def record_abstention(folder: Path, abstention: Abstention) -> None:
-    """Writes thresholds into `config.json`, and into the card if that was made from the configuration.
+def record_calibration(
+    folder: Path, abstention: Abstention | None, familiarity: Mapping[str, Familiarity] | None = None
+) -> None:
+    """Writes thresholds and familiarities (by encoder) into `config.json`, and into the card if that was made from the configuration.
 
     Raises:
         CheckpointError: the folder holds no generator.
         ConfigError: it cannot be written.
     """
-    _rewrite(folder, lambda old: replace(old, abstention=abstention))
+    new = familiarity or {}
+    _rewrite(folder, lambda old: replace(old, abstention=abstention, familiarity={**old.familiarity, **new}))
 
 
 def _rewrite(folder: Path, change: Callable[[GeneratorConfig], GeneratorConfig]) -> bool:

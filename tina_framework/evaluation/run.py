@@ -221,7 +221,9 @@ def _setup(request: Request, context: Context, report: LeakageReport, folder: Pa
 def config_sha256(folder: Path) -> str:
     """SHA-256 of a generator's `config.json`, hashes of its weights included.
 
-    Without its metrics and its thresholds of abstention, neither of which changes a network: recording them changes no identity.
+    Without its metrics, thresholds of abstention and familiarities, none of which changes a network for known names: recording
+    them changes no identity.
     """
-    values = {key: value for key, value in read_json(folder / CONFIG).items() if key not in ("metrics", "abstention")}
+    left = ("metrics", "abstention", "familiarity")
+    values = {key: value for key, value in read_json(folder / CONFIG).items() if key not in left}
     return hashlib.sha256(json.dumps(values, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

@@ -11,6 +11,7 @@ from typing import Any
 from tina_framework.abstention import Abstention
 from tina_framework.denoiser.presets import DenoiserConfig
 from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.prompts.familiarity import Familiarity
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "GeneratorConfig"]
 
@@ -42,6 +43,7 @@ class GeneratorConfig:
         training: recipe, its hash, commit, data, validation figures: any JSON.
         metrics: accuracy of generated models: encoder -> split -> class count -> fraction of 1.
         abstention: from which score on the answers of generated models count; None: it was not calibrated.
+        familiarity: encoder -> how similarity with the known names is to be read; built-in lines for others.
 
     Raises:
         ConfigError: a value has the wrong type or range.
@@ -61,6 +63,7 @@ class GeneratorConfig:
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     abstention: Abstention | None = None
+    familiarity: Mapping[str, Familiarity] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(self.class_names))
@@ -101,6 +104,8 @@ class GeneratorConfig:
             _check_json(name, getattr(self, name))
         if self.abstention is not None and not isinstance(self.abstention, Abstention):
             raise ConfigError(f"Generator setting abstention={self.abstention!r} is not an Abstention.")
+        if not all(isinstance(value, Familiarity) for value in self.familiarity.values()):
+            raise ConfigError(f"Generator setting familiarity={self.familiarity!r} does not hold Familiarity alone.")
 
     def _check_condition(self) -> None:
         condition = self.condition
@@ -143,6 +148,9 @@ class GeneratorConfig:
             del values["abstention"]
         else:
             values["abstention"] = self.abstention.to_dict()
+        values["familiarity"] = {encoder: found.to_json() for encoder, found in self.familiarity.items()}
+        if not self.familiarity:
+            del values["familiarity"]
         plain: dict[str, Any] = json.loads(json.dumps(values, allow_nan=False, default=_plain))
         return plain
 
@@ -176,6 +184,8 @@ class GeneratorConfig:
             given["denoiser"] = DenoiserConfig.from_dict(given["denoiser"])
             if "abstention" in given:
                 given["abstention"] = Abstention.from_dict(given["abstention"])
+            if "familiarity" in given:
+                given["familiarity"] = _familiarities(given["familiarity"])
             return cls(**given)
         except ConfigError as error:
             raise CheckpointError(f"{source} is wrong: {error}") from error
@@ -209,3 +219,9 @@ def _check_json(name: str, value: object) -> None:
         json.dumps(value, allow_nan=False, default=_plain)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"Generator setting {name} cannot be written as JSON ({error}).") from error
+
+
+def _familiarities(values: Any) -> dict[str, Familiarity]:
+    if not isinstance(values, Mapping) or not all(isinstance(encoder, str) for encoder in values):
+        raise ConfigError(f"Generator setting familiarity={values!r} is no table of encoders.")
+    return {encoder: Familiarity.from_json(lines, f"encoder '{encoder}'") for encoder, lines in values.items()}

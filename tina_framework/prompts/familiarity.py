@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tina_framework.errors import CheckpointError, DataError
+from tina_framework.errors import ConfigError, DataError
 
 __all__ = ["WARN_BELOW", "Familiarity"]
 
@@ -38,6 +38,7 @@ class Familiarity:
     """
 
     def __init__(self, lines: Mapping[str, Line]) -> None:
+        self._fitted = dict(lines)
         self.lines: dict[str, Line] = {**_DEFAULT, **lines}
 
     @classmethod
@@ -85,14 +86,15 @@ class Familiarity:
         return float(line[0]), float(line[1]), float(line[2]), float(line[3])
 
     def to_json(self) -> dict[str, list[float]]:
-        return {kind: [round(value, 4) for value in line] for kind, line in self.lines.items()}
+        """The lines it was given."""
+        return {kind: [round(value, 4) for value in line] for kind, line in self._fitted.items()}
 
     @classmethod
     def from_json(cls, values: Any, source: str) -> Familiarity:
         """Inverse of `to_json`.
 
         Raises:
-            CheckpointError: it is not kinds with three finite numbers each.
+            ConfigError: it is not kinds with four finite numbers each.
         """
         fine = isinstance(values, Mapping) and all(
             kind in _DEFAULT
@@ -102,7 +104,7 @@ class Familiarity:
             for kind, line in values.items()
         )
         if not fine:
-            raise CheckpointError(
+            raise ConfigError(
                 f"{source}: familiarity is {values!r}; expected four numbers for each of {', '.join(_DEFAULT)}."
             )
         return cls({kind: (float(a), float(b), float(c), float(d)) for kind, (a, b, c, d) in values.items()})
