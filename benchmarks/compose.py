@@ -1,0 +1,146 @@
+"""More classes than a generator makes: how to build one classifier from several generated ones.
+
+    python benchmarks/compose.py --dataset arrays:cifar100.npz --encoder embedding-table:cifar100_clip_text.npz          # chooses
+    python benchmarks/compose.py --test --tasks 100 --dataset ... --encoder ...                                        # reports
+
+Choosing: tasks of the validation partition, validation images, all candidates of `compose_world.candidates`. Reporting: tasks of the
+test partition, test images, those that matter. Accuracy in percent, mean over tasks; differences from `selection` (the generic model
+with the task's rows) and from what ships are paired, with 95 % intervals. Calibration: the mean log loss of the answers as they are, and with
+one temperature for all tasks of a class count, chosen on the even tasks and measured on the odd ones, as are both.
+
+Prints Markdown tables, writes OUT/compose.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from compose_world import MERGED, Case, World, candidates
+from torch import Tensor
+from torch.nn import functional as F
+
+from tina_framework.cli.output import progress_bar
+from tina_framework.errors import explain
+from tina_framework.evaluation.environment import busy_warning, describe_machine, now
+from tina_framework.evaluation.sources import portable
+from tina_framework.evaluation.statistics import Summary, paired, summarize
+from tina_framework.files import write_json
+
+TEMPERATURES = [round(0.5 + 0.05 * step, 2) for step in range(31)]
+
+
+def measure(world: World, count: int, advance: Any) -> dict[str, dict[str, Any]]:
+    """Label -> networks, accuracy (percent) and losses (one a temperature) of every task."""
+    found: dict[str, dict[str, Any]] = {}
+    for number, task in enumerate(world.tasks(count)):
+        case = Case(world, task)
+        for label, networks, logits in candidates(case, world.given.test):
+            scores = logits()
+            row = found.setdefault(label, {"networks": networks, "accuracy": [], "losses": []})
+            row["accuracy"].append(100 * float((scores.argmax(dim=1) == case.slots).float().mean()))
+            row["losses"].append(_losses(scores, case.slots))
+        advance(note=f"{count} classes, task {number + 1}")
+    return found
+
+
+def _losses(scores: Tensor, slots: Tensor) -> list[float]:
+    return [float(F.cross_entropy(scores / temperature, slots)) for temperature in TEMPERATURES]
+
+
+def calibration(losses: list[list[float]]) -> dict[str, Any]:
+    """Best temperature on even tasks; log loss on odd ones, without and with it."""
+    even, odd = torch.tensor(losses[::2]).mean(dim=0), torch.tensor(losses[1::2] or losses).mean(dim=0)
+    best = int(even.argmin())
+    as_it_is = TEMPERATURES.index(1.0)
+    return {
+        "temperature": TEMPERATURES[best],
+        "loss": round(float(odd[as_it_is]), 4),
+        "loss_tempered": round(float(odd[best]), 4),
+    }
+
+
+def summary(found: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """One entry a candidate."""
+    return [
+        {
+            "method": label,
+            "networks": row["networks"],
+            "accuracy": _rounded(summarize(row["accuracy"])),
+            "minus_selection": _rounded(paired(row["accuracy"], found["selection"]["accuracy"])),
+            "minus_merged": _rounded(paired(row["accuracy"], found[MERGED]["accuracy"])),
+            **calibration(row["losses"]),
+        }
+        for label, row in found.items()
+    ]
+
+
+def _rounded(of: Summary) -> dict[str, Any]:
+    return {"mean": round(of.mean, 3), "ci95": of.ci95 and [round(end, 3) for end in of.ci95]}
+
+
+def table(rows: list[dict[str, Any]]) -> list[str]:
+    """Markdown."""
+
+    def text(value: dict[str, Any], form: str) -> str:
+        low, high = value["ci95"] or (float("nan"),) * 2
+        return f"{value['mean']:{form}} ({low:{form}} to {high:{form}})"
+
+    lines = [
+        f"| method | networks | accuracy %, 95 % interval | minus `selection`, paired | minus {MERGED}, paired | log loss (with temperature) |",
+        "|---|---|---|---|---|---|",
+    ]
+    return lines + [
+        f"| {row['method']} | {row['networks'] or ''} | {text(row['accuracy'], '.2f')} | {text(row['minus_selection'], '+.2f')} | "
+        f"{text(row['minus_merged'], '+.2f')} | {row['loss']:.3f} ({row['loss_tempered']:.3f} at {row['temperature']:g}) |"
+        for row in rows
+    ]
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--encoder", default=None, help="default: the generator's own")
+    parser.add_argument("--model", default="cifar100-cnn")
+    parser.add_argument("--test", action="store_true", help="report on tasks of the test partition and test images")
+    parser.add_argument("--tasks", type=int, default=40, help="of each class count")
+    parser.add_argument("--classes", type=lambda text: tuple(int(n) for n in text.split(",")), default=(20, 50))
+    parser.add_argument("--images", type=int, default=0, help="of each class, the first; 0: all")
+    parser.add_argument("--seed", type=int, default=0, help="of tasks and groupings")
+    parser.add_argument("--out", type=Path, default=Path("outputs/compose"))
+    return parser.parse_args(words)
+
+
+def main(words: list[str]) -> None:
+    given, busy = parse(words), busy_warning()
+    world = World(given)
+    result: dict[str, Any] = {"rows": {}}
+    with progress_bar("Tasks", given.tasks * len(given.classes)) as advance:
+        for count in given.classes:
+            result["rows"][str(count)] = summary(measure(world, count, advance))
+    result["setup"] = {
+        "command": " ".join(["python benchmarks/compose.py", *(shlex.quote(portable(word)) for word in words)]),
+        "date": now(),
+        "seed": given.seed,
+        "tasks": given.tasks,
+        "images": f"{'test' if given.test else 'validation'}, {given.images or 'all'} a class",
+        "machine": describe_machine(torch.device("cpu")),
+        "busy": busy,
+    }
+    given.out.mkdir(parents=True, exist_ok=True)
+    write_json(given.out / "compose.json", result)
+    for count, rows in result["rows"].items():
+        print("\n".join(["", f"{count} classes, {given.tasks} tasks", "", *table(rows)]))
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except (Exception, KeyboardInterrupt) as error:
+        sentence, code = explain(error)
+        print(sentence, file=sys.stderr)
+        sys.exit(code)

@@ -1,0 +1,299 @@
+"""What benchmarks/compose.py measures: ways of making a classifier for more classes than the generator's maximum.
+
+Shapes: K classes of the task, G groups, M classes a group, I images, N parameters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tina_framework import Generator
+from tina_framework.discovery import registries
+from tina_framework.errors import ConfigError
+from tina_framework.generation.compose import draw_groups, fit_rows, part, split_rows
+from tina_framework.generation.parameters import ParameterSampler
+from tina_framework.generation.sampling import make_scheduler
+from tina_framework.prompts.resolve import resolve_tasks
+from tina_framework.targets.functional import TargetRunner
+from tina_framework.zoo.images import ImageBank
+from tina_framework.zoo.sampling import TaskSampler
+from tina_framework.zoo.splits import sample_split_tasks
+from tina_framework.zoo.tasks import Task
+
+__all__ = ["MERGED", "Case", "World", "candidates"]
+
+Groups = list[list[int]]
+
+
+class World:
+    """Generator, images and tasks."""
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        self.given = given
+        self.dataset = registries().datasets.create(given.dataset)
+        self.generator = Generator.from_pretrained(given.model, device="cpu", encoder=given.encoder)
+        self.spec, self.size = self.generator.spec, self.generator.config.max_classes
+        if self.generator.generic is None:
+            raise ConfigError(
+                f"The generator '{given.model}' carries no generic model; there is nothing to compare with."
+            )
+        self.bank = ImageBank(self.dataset, "test" if given.test else "validation", self.spec)
+        self.runner = TargetRunner(self.spec, "fp32")
+
+    def tasks(self, count: int) -> list[Task]:
+        split = "unseen-combination" if self.given.test else "validation"
+        return sample_split_tasks(self.dataset, split, count, self.given.tasks, seed=self.given.seed)
+
+    @cached_property
+    def common(self) -> Tensor:
+        """The mean shared tensors of 64 training tasks of as many classes as the generator makes."""
+        drawn = TaskSampler(self.generator.config.class_names, class_counts={self.size: 1.0}, seed=0).tasks(64)
+        flats = self.generator.generate_parameters(
+            resolve_tasks([task.classes for task in drawn], self.generator.encoder)
+        )
+        return torch.stack(flats).mean(dim=0)[self.spec.flat_class(self.size) < 0]
+
+    def join(self, shared: Tensor, rows_KD: Tensor) -> Tensor:
+        """(N,)"""
+        places = self.spec.flat_class(len(rows_KD))
+        flat = torch.empty(len(places))
+        flat[places < 0] = shared
+        for k, row in enumerate(rows_KD):
+            flat[places == k] = row
+        return flat
+
+
+@dataclass
+class Case:
+    """One task: its condition, images, and the networks generated for groups of its classes (each once)."""
+
+    world: World
+    task: Task
+
+    def __post_init__(self) -> None:
+        self.count = len(self.task.classes)
+        [self.condition] = resolve_tasks([self.task.classes], self.world.generator.encoder)
+        rows, slots = self.world.bank.rows(self.task.classes)
+        most = self.world.given.images or len(rows)
+        kept = torch.cat([torch.nonzero(slots == k).squeeze(1)[:most] for k in range(self.count)])
+        self.images, self.slots = self.world.bank.images[rows[kept]], slots[kept]
+        self.made: dict[tuple[int, ...], Tensor] = {}
+        unit = F.normalize(self.world.generator.condition_space.apply(self.condition.vectors), dim=1)
+        self.cosine = unit @ unit.T
+
+    def networks(self, groups: Groups) -> list[Tensor]:
+        """G flat vectors."""
+        new = [group for group in groups if tuple(group) not in self.made]
+        if new:
+            flats = self.world.generator.generate_parameters([part(self.condition, group) for group in new])
+            self.made |= {tuple(group): flat for group, flat in zip(new, flats, strict=True)}
+        return [self.made[tuple(group)] for group in groups]
+
+    @torch.no_grad()
+    def logits(self, flat: Tensor, count: int | None = None) -> Tensor:
+        """(I, K)"""
+        found = [self.world.runner.logits(flat, count or self.count, images) for images in self.images.split(500)]
+        return torch.cat(found)
+
+    def random(self, groupings: int, size: int = 0) -> Groups:
+        return draw_groups(self.condition.keys, size or self.world.size, groupings, self.world.given.seed)
+
+    def similar(self, groupings: int) -> Groups:
+        """As `random`, but every group is a class and the classes most like it of those left over; the last is filled up at will."""
+        found: Groups = []
+        for number in range(groupings):
+            draws = torch.Generator().manual_seed(number)
+            left = torch.randperm(self.count, generator=draws).tolist()
+            while left:
+                near = sorted(left, key=lambda k: -float(self.cosine[left[0], k]))[: self.world.size]
+                others = [k for k in range(self.count) if k not in near]
+                found.append(near + others[: self.world.size - len(near)])
+                left = [k for k in left if k not in near]
+        return found
+
+    def neighbours(self) -> Groups:
+        """Each class first, with the classes most like it."""
+        return [
+            [k, *[int(j) for j in self.cosine[k].argsort(descending=True) if j != k][: self.world.size - 1]]
+            for k in range(self.count)
+        ]
+
+    def pairs(self) -> Groups:
+        """Every two of the blocks into which the classes are laid, half a group each; blocks overlap if they must."""
+        blocks = self.random(1, self.world.size // 2)
+        return [[*one, *[k for k in two if k not in one]] for one, two in combinations(blocks, 2)]
+
+    # One network
+
+    def merged(self, groups: Groups, *, rows: Callable[[Groups, list[Tensor]], Tensor] | None = None) -> Tensor:
+        """(N,): shared tensors averaged, and rows."""
+        flats = self.networks(groups)
+        shared = torch.stack([f[self.world.spec.flat_class(len(g)) < 0] for f, g in zip(flats, groups, strict=True)])
+        split = [split_rows(self.world.spec, flat, len(group)) for flat, group in zip(flats, groups, strict=True)]
+        found = fit_rows(groups, split, self.count) if rows is None else rows(groups, split)
+        return self.world.join(shared.mean(dim=0), found)
+
+    def selected(self) -> Tensor:
+        """(N,): the generic model's rows for this task on its own shared tensors."""
+        generator = self.world.generator
+        assert generator.generic is not None
+        numbers = torch.tensor([generator.config.class_names.index(name) for name in self.task.classes])
+        return self.world.spec.flatten(self.world.spec.select_classes(generator.generic, numbers), self.count)
+
+    def on_common(self, flat: Tensor) -> Tensor:
+        return self.world.join(self.world.common, split_rows(self.world.spec, flat, self.count))
+
+    def direct(self) -> Tensor:
+        """(N,): all classes at once, many more than the denoiser was trained for."""
+        generator, config = self.world.generator, self.world.generator.config
+        own = generator.denoiser.config
+        try:
+            generator.denoiser.config = dataclasses.replace(own, max_classes=self.count)
+            sampler = ParameterSampler(
+                dataclasses.replace(config, denoiser=generator.denoiser.config, max_classes=self.count),
+                generator.denoiser, generator.normalizer, generator.condition_space,
+                lambda count: generator.tokenizer.layout(generator.spec, count, self.count),
+            )  # fmt: skip
+            [flat] = sampler.run(
+                [self.condition], steps=config.num_inference_steps, seed=0, num_samples=1, batch_size=1,
+                scheduler=make_scheduler(config, None), on_progress=None,
+            )  # fmt: skip
+        finally:
+            generator.denoiser.config = own
+        return flat
+
+    # Several
+
+    def votes(self, groups: Groups) -> list[Tensor]:
+        """G tensors (I, M) of logits."""
+        return [self.logits(flat, len(group)) for flat, group in zip(self.networks(groups), groups, strict=True)]
+
+    def mean_vote(self, groups: Groups, votes: Sequence[Tensor], score: Callable[[Tensor], Tensor]) -> Tensor:
+        """(I, K): the mean over the networks that know the class."""
+        total, number = torch.zeros(len(self.images), self.count), torch.zeros(self.count)
+        for group, vote in zip(groups, votes, strict=True):
+            total[:, group] += score(vote)
+            number[group] += 1
+        return total / number
+
+    def coupled(self, groups: Groups, votes: Sequence[Tensor], rounds: int = 30) -> Tensor:
+        """(I, K): log probabilities that agree best with those of all pairs (Hastie & Tibshirani, 1998, section 3)."""
+        won = torch.zeros(len(self.images), self.count, self.count)
+        number = torch.zeros(self.count, self.count)
+        for group, vote in zip(groups, votes, strict=True):
+            at = torch.tensor(group)
+            won[:, at[:, None], at] += torch.sigmoid(vote[:, :, None] - vote[:, None, :])
+            number[at[:, None], at] += 1
+        number.fill_diagonal_(0)
+        wins = (won * (number > 0)).sum(dim=2)  # the diagonal apart: it counts no pair
+        p = torch.softmax(self.mean_vote(groups, votes, lambda vote: vote.log_softmax(dim=1)), dim=1)
+        for _ in range(rounds):
+            expected = (number * (p[:, :, None] / (p[:, :, None] + p[:, None, :]).clamp_min(1e-12))).sum(dim=2)
+            p = p * wins / expected.clamp_min(1e-12)
+            p = p / p.sum(dim=1, keepdim=True)
+        return p.clamp_min(1e-12).log()
+
+
+# Rows
+
+
+def _row_of_first(groups: Groups, rows: list[Tensor]) -> Tensor:
+    """Row k from the group that was made for it."""
+    return torch.stack([part[0] for part in rows])
+
+
+def _without_shifts(groups: Groups, rows: list[Tensor]) -> Tensor:
+    """Least squares, row of k in g = r_k + s_g: softmax ignores what the rows of a group have in common."""
+    count, width = 1 + max(max(group) for group in groups), rows[0].shape[1]
+    total = count + len(groups)
+    normal = torch.zeros(total, total, dtype=torch.float64)
+    right = torch.zeros(total, width, dtype=torch.float64)
+    for g, (group, own) in enumerate(zip(groups, rows, strict=True), start=count):
+        members = torch.tensor(group)
+        normal[members, members] += 1
+        normal[members, g] = normal[g, members] = 1
+        normal[g, g] = len(group)
+        right[members] += own.double()
+        right[g] = own.double().sum(dim=0)
+    solution = torch.linalg.pinv(normal, hermitian=True) @ right
+    return (solution[:count] + solution[count:].mean(dim=0)).float()
+
+
+def _equalised(groups: Groups, rows: list[Tensor]) -> Tensor:
+    """Each group's rows about their mean scaled to the same size, that of all groups on average."""
+    means = [part.mean(dim=0, keepdim=True) for part in rows]
+    sizes = torch.stack([(part - mean).square().mean().sqrt() for part, mean in zip(rows, means, strict=True)])
+    scaled = [mean + (part - mean) * (sizes.mean() / size) for part, mean, size in zip(rows, means, sizes, strict=True)]
+    return fit_rows(groups, scaled, 1 + max(max(group) for group in groups))
+
+
+MERGED = "merged, 4 random groupings"
+"""What ships."""
+
+SCORES: dict[str, Callable[[Tensor], Tensor]] = {
+    "mean logits": lambda vote: vote,
+    "mean log-softmax": lambda vote: vote.log_softmax(dim=1),
+    "mean centred logits": lambda vote: vote - vote.mean(dim=1, keepdim=True),
+}
+
+
+def _once(make: Callable[[], list[Tensor]]) -> Callable[[], list[Tensor]]:
+    return functools.cache(make)
+
+
+def candidates(case: Case, test: bool) -> Iterator[tuple[str, int, Callable[[], Tensor]]]:
+    """(label, networks generated, logits): all candidates, or those to report."""
+
+    def one(flat: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        return lambda: case.logits(flat())
+
+    yield "selection", 0, one(case.selected)
+    yield "selection on mean convolutions", 0, one(lambda: case.on_common(case.selected()))
+    yield "direct", 1, one(case.direct)
+    four = case.random(4)
+    votes = _once(lambda: case.votes(four))
+    for number in (4,) if test else (1, 2, 4, 8):
+        groups = case.random(number)  # the first of `four`, or more
+        label = f"{number} random grouping{'s' * (number > 1)}"
+        yield f"merged, {label}", len(groups), one(lambda groups=groups: case.merged(groups))
+        for how in () if number == 8 else SCORES if number == 4 and not test else ("mean logits",):
+            yield (
+                f"networks of {label}, {how}",
+                len(groups),
+                lambda groups=groups, how=how: case.mean_vote(groups, votes()[: len(groups)], SCORES[how]),
+            )
+    if test:
+        return
+    pairs = case.pairs()
+    of_pairs = _once(lambda: case.votes(pairs))
+    for how, score in SCORES.items():
+        yield f"pairs of blocks, {how}", len(pairs), lambda score=score: case.mean_vote(pairs, of_pairs(), score)
+    yield "pairs of blocks, coupled", len(pairs), lambda: case.coupled(pairs, of_pairs())
+    yield "pairs of blocks, merged", len(pairs), one(lambda: case.merged(pairs))
+    for number in (1, 4):
+        groups = case.similar(number)
+        yield f"merged, {number} similar", len(groups), one(lambda groups=groups: case.merged(groups))
+    mixed = case.random(2) + case.similar(2)
+    yield "merged, 2 random and 2 similar", len(mixed), one(lambda: case.merged(mixed))
+    near = case.neighbours()
+    yield "merged, every class with its neighbours", len(near), one(lambda: case.merged(near))
+    yield (
+        "merged, every class with its neighbours, its own row only", len(near),
+        one(lambda: case.merged(near, rows=_row_of_first)),
+    )  # fmt: skip
+    halves = case.random(4, case.world.size // 2)
+    yield "merged, 4 random groupings of half the size", len(halves), one(lambda: case.merged(halves))
+    for label, rows in {"rows without shifts": _without_shifts, "rows equalised": _equalised}.items():
+        yield f"{MERGED}, {label}", len(four), one(lambda rows=rows: case.merged(four, rows=rows))
+    yield f"{MERGED}, on mean convolutions", len(four), one(lambda: case.on_common(case.merged(four)))
+    yield f"{MERGED}, halfway to `selection`", len(four), one(lambda: (case.merged(four) + case.selected()) / 2)
