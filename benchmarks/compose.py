@@ -4,7 +4,7 @@
     python benchmarks/compose.py --test --tasks 100 --dataset ... --encoder ...                                        # reports
 
 Choosing: tasks of the validation partition, validation images, all candidates of `compose_world.candidates`. Reporting: tasks of the
-test partition, test images, those that matter. Accuracy in percent, mean over tasks; differences from `selection` (the generic model
+test partition, test images, what ships and the references. Accuracy in percent, mean over tasks; differences from `selection` (the generic model
 with the task's rows) and from what ships are paired, with 95 % intervals. Calibration: the mean log loss of the answers as they are, and with
 one temperature for all tasks of a class count, chosen on the even tasks and measured on the odd ones, as are both.
 

@@ -252,7 +252,7 @@ def _once(make: Callable[[], list[Tensor]]) -> Callable[[], list[Tensor]]:
 
 
 def candidates(case: Case, test: bool) -> Iterator[tuple[str, int, Callable[[], Tensor]]]:
-    """(label, networks generated, logits): all candidates, or those to report."""
+    """(label, networks generated, logits): all candidates, or what ships and the references."""
 
     def one(flat: Callable[[], Tensor]) -> Callable[[], Tensor]:
         return lambda: case.logits(flat())
@@ -266,7 +266,7 @@ def candidates(case: Case, test: bool) -> Iterator[tuple[str, int, Callable[[], 
         groups = case.random(number)  # the first of `four`, or more
         label = f"{number} random grouping{'s' * (number > 1)}"
         yield f"merged, {label}", len(groups), one(lambda groups=groups: case.merged(groups))
-        for how in () if number == 8 else SCORES if number == 4 and not test else ("mean logits",):
+        for how in () if test or number == 8 else SCORES if number == 4 else ("mean logits",):
             yield (
                 f"networks of {label}, {how}",
                 len(groups),

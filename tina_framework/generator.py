@@ -5,6 +5,7 @@ Shapes: B batch, K classes, E condition width, N parameters.
 
 from __future__ import annotations
 
+import functools
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -15,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tina_framework.classifier import GeneratedClassifier
 from tina_framework.denoiser.transformer import Denoiser
-from tina_framework.discovery import registries
-from tina_framework.errors import ConfigError, PromptWarning
+from tina_framework.errors import PromptWarning
+from tina_framework.generation.calls import are_encoded, make_classifiers, make_encoder, read_prompts, scheduler_name
+from tina_framework.generation.compose import compose_parameters
 from tina_framework.generation.config import GeneratorConfig
 from tina_framework.generation.folder import (
     GeneratorParts,
@@ -39,8 +40,7 @@ from tina_framework.normalizer import Normalizer
 from tina_framework.prompts.condition import ConditionSpace
 from tina_framework.prompts.doubts import doubts
 from tina_framework.prompts.memory import Memory
-from tina_framework.prompts.resolve import Condition, resolve_tasks
-from tina_framework.prompts.sentence import classes_of
+from tina_framework.prompts.resolve import Condition
 
 __all__ = ["Generator", "GeneratorConfig", "bundled_names", "resolve_device"]
 
@@ -107,7 +107,7 @@ class Generator:
         generator = cls(parts.config, parts.denoiser, parts.normalizer, parts.condition_space, parts.generic)
         generator.name = str(name) if not Path(name).is_dir() else Path(name).resolve().name
         if encoder is not None:
-            generator._encoder = generator._make_encoder(encoder)
+            generator._encoder = make_encoder(encoder, generator.condition_space)
         return generator.to(device)
 
     def save_pretrained(self, folder: str | Path, card: str | None = None) -> None:
@@ -143,7 +143,11 @@ class Generator:
     @cached_property
     def encoder(self) -> Encoder:
         """The encoder in use: the one given, else the configuration's, made when first needed."""
-        return self._encoder if self._encoder is not None else self._make_encoder(self.config.default_encoder)
+        return (
+            self._encoder
+            if self._encoder is not None
+            else make_encoder(self.config.default_encoder, self.condition_space)
+        )
 
     def memory(self, encoder: Encoder | None = None, template: int = 0) -> Memory:
         """The classes it was trained on as an encoder sees them."""
@@ -172,6 +176,7 @@ class Generator:
         encoder: str | Encoder | None = None,
         template: int = 0,
         batch_size: int = 64,
+        compose: bool = False,
         on_progress: OnProgress | None = None,
     ) -> Any:
         """Generates one classifier a task.
@@ -189,6 +194,7 @@ class Generator:
             encoder: another encoder of the same space: a spec or an object.
             template: which of the encoder's prompt templates.
             batch_size: models generated at once.
+            compose: where a task has more classes than the generator makes, compose a classifier of several; see docs/composing.md.
             on_progress: called after every batch.
 
         Returns:
@@ -202,11 +208,11 @@ class Generator:
         Warns:
             PromptWarning: the encoder is unsure what a name means.
         """
-        reader = self.encoder if encoder is None else self._make_encoder(encoder)
-        single, conditions = _conditions(
+        reader = self.encoder if encoder is None else make_encoder(encoder, self.condition_space)
+        single, conditions = read_prompts(
             prompts, reader, template, self.memory(reader, template), self.config.class_names
         )
-        if not _are_encoded(prompts):  # whoever encodes for himself sees the confidence himself
+        if not are_encoded(prompts):  # whoever encodes for himself sees the confidence himself
             for sentence in doubts(conditions, reader):
                 warnings.warn(sentence, PromptWarning, stacklevel=2)
         steps = self.config.num_inference_steps if num_inference_steps is None else num_inference_steps
@@ -217,24 +223,18 @@ class Generator:
             num_samples=num_samples,
             scheduler=scheduler,
             batch_size=batch_size,
+            compose=compose,
             on_progress=on_progress,
         )
         provenance = {
             "generator": self.name,
             "seed": seed,
             "num_inference_steps": steps,
-            "scheduler": _scheduler_name(scheduler, self.config),
+            "scheduler": scheduler_name(scheduler, self.config),
             "encoder": reader.name,
             "space": reader.space,
         }
-        models = [
-            self._classifier(
-                conditions[i // num_samples],
-                flat,
-                {**provenance, **_said(conditions[i // num_samples]), "sample": i % num_samples},
-            )
-            for i, flat in enumerate(flats)
-        ]
+        models = make_classifiers(self.spec, conditions, flats, self.config, provenance)
         grouped: list[Any] = models
         if num_samples > 1:
             grouped = [models[i : i + num_samples] for i in range(0, len(models), num_samples)]
@@ -249,6 +249,7 @@ class Generator:
         num_samples: int = 1,
         scheduler: str | NoiseScheduler | None = None,
         batch_size: int = 64,
+        compose: bool = False,
         on_progress: OnProgress | None = None,
     ) -> list[Tensor]:
         """The flat parameters (N_K,) of each task's `num_samples` networks, task by task, on the denoiser's device.
@@ -256,66 +257,19 @@ class Generator:
         Raises:
             PromptError, ConfigError: as calling the generator.
         """
-        return ParameterSampler(self.config, self.denoiser, self.normalizer, self.condition_space, self.layout).run(
-            conditions,
+        sampler = ParameterSampler(self.config, self.denoiser, self.normalizer, self.condition_space, self.layout)
+        generate = functools.partial(
+            sampler.run,
             steps=self.config.num_inference_steps if num_inference_steps is None else num_inference_steps,
             seed=seed,
             num_samples=num_samples,
             scheduler=make_scheduler(self.config, scheduler),
             batch_size=batch_size,
-            on_progress=on_progress,
         )
-
-    def _make_encoder(self, encoder: str | Encoder) -> Encoder:
-        made: Encoder = registries().encoders.create(encoder) if isinstance(encoder, str) else encoder
-        if made.space != self.condition_space.space or made.dim != self.condition_space.dim:
-            raise ConfigError(
-                f"Encoder '{made.name}' speaks '{made.space}' ({made.dim} wide), but this generator reads "
-                f"'{self.condition_space.space}' ({self.condition_space.dim} wide); use an encoder of that space."
-            )
-        return made
-
-    def _classifier(self, condition: Condition, flat: Tensor, provenance: dict[str, Any]) -> GeneratedClassifier:
-        state = self.spec.unflatten(flat, len(condition))
-        abstention = None if self.config.abstention is None else self.config.abstention.rule(len(condition))
-        names = condition.class_names
-        return GeneratedClassifier.from_state(self.spec.architecture, names, state, provenance, abstention)
+        if not compose:
+            return generate(conditions, on_progress=on_progress)
+        largest = self.config.max_classes
+        return compose_parameters(conditions, generate, self.spec, largest, seed, num_samples, on_progress)
 
     def _parts(self) -> GeneratorParts:
         return GeneratorParts(self.config, self.denoiser, self.normalizer, self.condition_space, self.generic)
-
-
-def _conditions(
-    prompts: Any, encoder: Encoder, template: int, memory: Memory | None, known: Sequence[str]
-) -> tuple[bool, list[Condition]]:
-    """(whether it is one task, the tasks)."""
-    if isinstance(prompts, Condition):
-        return True, [prompts]
-    if isinstance(prompts, str):
-        prompts = classes_of(prompts, known)
-    prompts = list(prompts)
-    if prompts and all(isinstance(prompt, Condition) for prompt in prompts):
-        return False, prompts
-    single = not prompts or any(not isinstance(prompt, list | tuple) for prompt in prompts)
-    return single, resolve_tasks([prompts] if single else prompts, encoder, template, memory, known)
-
-
-def _said(condition: Condition) -> dict[str, Any]:
-    """What the classifier remembers of prompts that are more than known names."""
-    said: dict[str, Any] = {"prompts": [prompt.to_json() for prompt in condition.prompts]} if condition.prompts else {}
-    if condition.familiarity is not None and float(condition.familiarity.min()) < 1.0:
-        said["familiarity"] = [round(float(value), 4) for value in condition.familiarity]
-        said["nearest"] = list(condition.nearest)
-    if condition.read_as:
-        said["read_as"] = dict(condition.read_as)
-    return said
-
-
-def _are_encoded(prompts: Any) -> bool:
-    return isinstance(prompts, Condition) or any(isinstance(prompt, Condition) for prompt in prompts)
-
-
-def _scheduler_name(scheduler: str | NoiseScheduler | None, config: GeneratorConfig) -> str:
-    if scheduler is None:
-        return str(config.scheduler["name"])
-    return scheduler if isinstance(scheduler, str) else type(scheduler).__name__

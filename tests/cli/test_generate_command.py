@@ -107,6 +107,22 @@ def test_task_files(tina: Any) -> None:
     assert [path.name for path in Path("many").iterdir()] == ["000"]
 
 
+def test_more_classes_than_the_generator_makes(tina: Any) -> None:
+    names = [f"class {k}" for k in range(23)]
+    code, _, err = tina(*names)
+    assert code == 2
+    assert "23 classes were named" in err
+    assert "--compose" in err
+    code, out, err = tina(*names, "--compose")
+    assert code == 0, err
+    assert "composed:     of 12 networks of 10 classes, merged into one" in out
+    assert GeneratedClassifier.from_pretrained("classifier").class_names == tuple(names)
+    [made] = json.loads(tina(*names, "--compose", "--json")[1])["classifiers"]
+    assert made["composed"]["networks"] == 12
+    [plain] = json.loads(tina("ant", "bee", "--compose", "--json")[1])["classifiers"]
+    assert plain["composed"] is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [

@@ -45,6 +45,9 @@ def generate(
     sentence: Annotated[
         str | None, typer.Option("--sentence", help="The whole task: 'tell apples from bears and buses'.")
     ] = None,
+    compose: Annotated[
+        bool, typer.Option("--compose", help="More classes than the generator makes: merge several of its networks.")
+    ] = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -70,7 +73,8 @@ def generate(
     wanted = read_tasks(names, sentence, tasks, known)
     start = time.perf_counter()
     conditions = resolve_tasks(wanted, generator.encoder, memory=generator.memory(), known=known)
-    models = _generate(generator, conditions, {"seed": seed, "num_inference_steps": steps, "scheduler": scheduler})
+    settings = {"seed": seed, "num_inference_steps": steps, "scheduler": scheduler, "compose": compose}
+    models = _generate(generator, conditions, settings)
     seconds = time.perf_counter() - start
     folders = _save(models, out, many=tasks is not None)
     said = [said_with(condition) for condition in conditions]
@@ -142,6 +146,7 @@ def _describe(generator: Generator, model: GeneratedClassifier, folder: Path) ->
         "parameters": model.num_parameters,
         "bytes": sum(file.stat().st_size for file in folder.iterdir()),
         "accuracy": generator.config.accuracy(generator.encoder.name, len(model.class_names)),
+        "composed": model.provenance.get("composed"),
     }
 
 
@@ -182,11 +187,18 @@ def _accuracy_line(made: dict[str, Any], encoder: str) -> str:
     return f"{figures}, recorded for {who}"
 
 
+def _composed_rows(composed: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if composed is None:
+        return []
+    return [("composed", f"of {composed['networks']} networks of {composed['classes']} classes, merged into one")]
+
+
 def _print_one(result: dict[str, Any]) -> None:
     made = result["classifiers"][0]
     rows = [
         ("classes", ", ".join(made["class_names"])),
         ("parameters", f"{made['parameters']:,} ({made['bytes'] / 1000:.1f} kB on disk)"),
+        *_composed_rows(made["composed"]),
         ("generated in", f"{result['seconds']:.2f} s by {result['model']}, without training"),
         ("saved in", made["path"]),
         ("accuracy", _accuracy_line(made, result["encoder"])),

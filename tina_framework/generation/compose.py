@@ -6,15 +6,77 @@ Shapes: K classes of the task, G groups, M classes a group, N parameters at K or
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from tina_framework.generation.parameters import OnProgress
 from tina_framework.prompts.resolve import Condition
 from tina_framework.spec import ParameterSpec
 
-__all__ = ["draw_groups", "fit_rows", "merge", "part", "split_rows"]
+__all__ = ["GROUPINGS", "compose_parameters", "composed", "draw_groups", "fit_rows", "merge", "part", "split_rows"]
+
+GROUPINGS = 4
+"""How often the classes are grouped anew; more did not help (docs/composing.md)."""
+
+
+def compose_parameters(
+    conditions: Sequence[Condition],
+    generate: Callable[..., list[Tensor]],
+    spec: ParameterSpec,
+    largest: int,
+    seed: int,
+    num_samples: int,
+    on_progress: OnProgress | None = None,
+) -> list[Tensor]:
+    """Parameters for tasks of any number of classes.
+
+    Args:
+        conditions: the tasks; those of at most `largest` classes are generated as they are.
+        generate: tasks of at most `largest` classes, and `on_progress`, to `num_samples` flat vectors each, task by task.
+        spec: the architecture's parameters.
+        largest: the greatest class count that can be generated.
+        seed: of the groups; sample i of a group has part in sample i of the result.
+        num_samples: networks a task.
+        on_progress: called with (models done, models in all); a composed one counts as its share of the networks.
+
+    Returns:
+        Flat vectors (N_K,), `num_samples` for each task, task by task.
+    """
+    plans = [
+        draw_groups(condition.keys, largest, GROUPINGS, seed)
+        if len(condition) > largest
+        else [list(range(len(condition)))]
+        for condition in conditions
+    ]
+    wanted = [
+        part(condition, group) if len(groups) > 1 else condition
+        for condition, groups in zip(conditions, plans, strict=True)
+        for group in groups
+    ]
+
+    def progress(done: int, total: int) -> None:
+        if on_progress is not None:
+            models = len(conditions) * num_samples
+            on_progress(done * models // total, models)
+
+    flats = iter(generate(wanted, on_progress=progress))
+    merged = []
+    for condition, groups in zip(conditions, plans, strict=True):
+        by_group = [[next(flats) for _ in range(num_samples)] for _ in groups]
+        for networks in zip(*by_group, strict=True):
+            merged.append(merge(spec, groups, networks, len(condition)) if len(groups) > 1 else networks[0])
+    return merged
+
+
+def composed(num_classes: int, largest: int) -> dict[str, Any]:
+    """What a classifier remembers of how it was composed: nothing if it was generated as it is."""
+    if num_classes <= largest:
+        return {}
+    networks = GROUPINGS * -(-num_classes // largest)
+    return {"composed": {"method": "merge", "networks": networks, "classes": largest, "groupings": GROUPINGS}}
 
 
 def draw_groups(keys: Sequence[str], size: int, num_groupings: int, seed: int) -> list[list[int]]:

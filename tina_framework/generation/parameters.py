@@ -110,7 +110,9 @@ class ParameterSampler:
         least, most = self.config.min_classes, self.config.max_classes
         for condition in conditions:
             if not least <= len(condition) <= most:
-                advice = "leave some out" if len(condition) > most else "add some"
+                advice = "add some"
+                if len(condition) > most:
+                    advice = "leave some out, or have one composed of several (compose=True, tina generate --compose)"
                 raise PromptError(
                     f"{len(condition)} classes were named, but this generator makes classifiers for {least} to {most}; {advice}."
                 )
