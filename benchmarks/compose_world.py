@@ -57,7 +57,9 @@ class World:
     @cached_property
     def common(self) -> Tensor:
         """The mean shared tensors of 64 training tasks of as many classes as the generator makes."""
-        drawn = TaskSampler(self.generator.config.class_names, class_counts={self.size: 1.0}, seed=0).tasks(64)
+        drawn = TaskSampler(self.generator.config.class_names, class_counts={self.size: 1.0}, seed=0).tasks(
+            64, allow_fewer=True
+        )
         flats = self.generator.generate_parameters(
             resolve_tasks([task.classes for task in drawn], self.generator.encoder)
         )

@@ -1,0 +1,68 @@
+"""`benchmarks/compose.py` on noise: every candidate runs, and ways that must agree do."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tina_framework.generator import Generator
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+CLASSES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay", "kite", "lion")
+
+
+@pytest.fixture
+def words(tiny_generator: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A generator of at most six classes, and noise."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    config = dataclasses.replace(tiny_generator.config, max_classes=6)
+    parts = tiny_generator.denoiser, tiny_generator.normalizer, tiny_generator.condition_space, tiny_generator.generic
+    Generator(config, *parts).save_pretrained("small")
+    labels = np.repeat(np.arange(12), 40)
+    images = np.random.default_rng(0).integers(0, 256, (480, 32, 32, 3), dtype=np.uint8)
+    arrays = {"train_images": images, "train_labels": labels, "test_images": images[::20], "test_labels": labels[::20]}
+    np.savez("noise.npz", **arrays, class_names=np.array(CLASSES))
+    return ["--dataset", "arrays:noise.npz", "--model", "small", "--tasks", "2", "--classes", "8"]
+
+
+def test_choosing_and_reporting(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    import compose
+    from compose_world import MERGED
+
+    compose.main([*words, "--out", "choice"])
+    found = json.loads(Path("choice/compose.json").read_text())
+    rows = {row["method"]: row for row in found["rows"]["8"]}
+    assert rows[MERGED]["networks"] == 8
+    assert rows["selection"]["minus_selection"]["mean"] == 0
+    assert rows["pairs of blocks, coupled"]["networks"] == 3
+    assert found["setup"]["images"] == "validation, all a class"
+    assert f"| {MERGED} |" in capsys.readouterr().out
+
+    compose.main([*words, "--test", "--images", "1", "--out", "report"])
+    report = json.loads(Path("report/compose.json").read_text())
+    assert report["setup"]["images"] == "test, 1 a class"
+    assert {"selection", "direct", MERGED} <= {row["method"] for row in report["rows"]["8"]}
+    assert len(report["rows"]["8"]) == 4
+
+
+def test_what_ships_is_what_was_measured(words: list[str]) -> None:
+    from compose_world import Case, World
+
+    given: dict[str, Any] = {"encoder": None, "test": False, "seed": 0, "images": 0, "tasks": 1}
+    world = World(argparse.Namespace(dataset="arrays:noise.npz", model="small", **given))
+    [task] = world.tasks(8)
+    case = Case(world, task)
+    model = world.generator(list(task.classes), compose=True)
+    torch.testing.assert_close(case.merged(case.random(4)), world.spec.flatten(model.network.state_dict(), 8))
+    groups = [list(range(8))]
+    vote = torch.randn(len(case.images), 8)
+    # With one network that knows all classes, its own probabilities agree best with its pairs.
+    torch.testing.assert_close(case.coupled(groups, [vote]), vote.log_softmax(dim=1), atol=1e-4, rtol=1e-3)
