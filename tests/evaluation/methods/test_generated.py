@@ -36,6 +36,16 @@ def test_tina_is_what_the_generator_makes(context: Context, tasks: list[Task]) -
         assert network.outputs == task.classes
 
 
+def test_more_classes_than_the_generator_makes_are_composed(context: Context) -> None:
+    task = Task(context.generator.config.class_names[:11])
+    [network] = networks(Tina(context), [task])
+    composed = context.generator(list(task.classes), compose=True)
+    expected = context.spec.flatten(dict(composed.network.named_parameters()), 11).detach()
+    torch.testing.assert_close(network.flat, expected, rtol=1e-4, atol=1e-5)
+    [common] = networks(Common(context), [task])
+    torch.testing.assert_close(common.flat[-11:], network.flat[-11:])
+
+
 def test_a_sampler_can_be_chosen(context: Context, tasks: list[Task]) -> None:
     default, few, ddpm = Tina(context), Tina(context, "2"), Tina(context, "ddpm:50")
     one, two, three = (networks(method, tasks[:1])[0].flat for method in (default, few, ddpm))

@@ -39,7 +39,10 @@ _MANY_STEPS = 200
 
 
 class Tina(Method):
-    """Encodes the class names and generates the network, with the generator's defaults or another sampler."""
+    """Encodes the class names and generates the network, with the generator's defaults or another sampler.
+
+    Networks for more classes than the generator makes are composed.
+    """
 
     name = "tina"
     argument_help = "[SCHEDULER:]STEPS"
@@ -55,7 +58,7 @@ class Tina(Method):
         self.generator = self.context.generator
         self.encoder = self.context.encoder
         scheduler, steps = parse_sampler(self.argument) if self.argument is not None else (None, None)
-        self.settings: dict[str, Any] = {"scheduler": scheduler, "num_inference_steps": steps}
+        self.settings: dict[str, Any] = {"scheduler": scheduler, "num_inference_steps": steps, "compose": True}
         if (steps or self.generator.config.num_inference_steps) > _MANY_STEPS:
             self.batch_size = 16  # a batch takes minutes then, and progress is told after each
 
