@@ -19,7 +19,7 @@ from tina_framework.spec import ParameterSpec
 __all__ = ["GROUPINGS", "compose_parameters", "composed", "draw_groups", "fit_rows", "merge", "part", "split_rows"]
 
 GROUPINGS = 4
-"""How often the classes are grouped anew; more did not help (docs/composing.md)."""
+"""How often the classes are grouped anew; eight are no better (docs/composing.md)."""
 
 
 def compose_parameters(
