@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tina_framework.errors import PromptError
-from tina_framework.interfaces.encoder import Encoder, ImageEncoder, StatesConfidence
+from tina_framework.interfaces.encoder import Encoder, StatesConfidence
 from tina_framework.prompts.class_prompt import ClassPrompt, as_prompt
+from tina_framework.prompts.encoding import encode_pictures, encode_texts, unit_rows
 from tina_framework.prompts.fold import fold
 from tina_framework.prompts.memory import Memory
 from tina_framework.prompts.names import KnownNames
@@ -97,10 +98,10 @@ def resolve_tasks(
         text: _clean(read_as.get(text, text)) for prompts, _ in checked for prompt in prompts for text in prompt.texts
     }
     unique = list(dict.fromkeys(texts.values()))
-    vectors = _encode(unique, encoder, template)
+    vectors = encode_texts(unique, encoder, template)
     confidence = encoder.text_confidence(unique) if isinstance(encoder, StatesConfidence) else None
     row = {text: index for index, text in enumerate(unique)}
-    shown = {id(prompt): _encode_images(prompt, encoder) for prompts, _ in checked for prompt in prompts}
+    shown = encode_pictures([prompt for prompts, _ in checked for prompt in prompts], encoder)
     conditions = []
     for prompts, keys in checked:
         vectors_KE, sure, familiar, nearest = [], [], [], []
@@ -185,46 +186,8 @@ def _mean(rows: list[Rows]) -> Rows:
     """(E,): a single vector as it is, of several the mean direction."""
     if len(rows) == 1:
         return rows[0]
-    mean: Rows = _unit(np.stack(rows)).mean(axis=0).astype(np.float32)
+    mean: Rows = unit_rows(np.stack(rows)).mean(axis=0).astype(np.float32)
     return mean
-
-
-def _unit(rows_NE: Rows) -> Rows:
-    """Rows of length 1; a row of zeros stays (the condition space says what is wrong with it)."""
-    lengths = np.linalg.norm(rows_NE, axis=1, keepdims=True)
-    unit: Rows = (rows_NE / np.where(lengths > 0, lengths, 1)).astype(np.float32)
-    return unit
-
-
-def _encode(texts: list[str], encoder: Encoder, template: int) -> Rows:
-    if not 0 <= template < len(encoder.templates):
-        raise PromptError(
-            f"Template number {template} does not exist: encoder '{encoder.name}' has {len(encoder.templates)}, counted from 0."
-        )
-    if not texts:
-        return np.zeros((0, encoder.dim), dtype=np.float32)
-    return _checked_rows(encoder.encode_text(texts, template=template), len(texts), "names", encoder)
-
-
-def _encode_images(prompt: ClassPrompt, encoder: Encoder) -> Rows:
-    if not prompt.images:
-        return np.zeros((0, encoder.dim), dtype=np.float32)
-    if not isinstance(encoder, ImageEncoder):
-        raise PromptError(
-            f"The class '{prompt.label}' is said with pictures, but encoder '{encoder.name}' reads text only; use one with an "
-            "image tower (clip-lite, clip-vit-b-32), or a name."
-        )
-    return _checked_rows(encoder.encode_images(list(prompt.images)), len(prompt.images), "pictures", encoder)
-
-
-def _checked_rows(rows: Any, number: int, what: str, encoder: Encoder) -> Rows:
-    vectors: Rows = np.asarray(rows, dtype=np.float32)
-    if vectors.shape != (number, encoder.dim):
-        raise PromptError(
-            f"Encoder '{encoder.name}' gave an array of shape {vectors.shape} for {number} {what}; "
-            f"expected {(number, encoder.dim)}. The encoder is at fault."
-        )
-    return vectors
 
 
 def _check(classes: Sequence[Any], known: KnownNames) -> tuple[tuple[ClassPrompt, ...], tuple[str, ...]]:

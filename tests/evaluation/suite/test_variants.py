@@ -68,3 +68,12 @@ def test_descriptions_have_to_be_complete(tmp_path: object) -> None:
     write_json(path, ["ant"])
     with pytest.raises(DataError, match="no JSON object"):
         read_descriptions(path, ["ant"])
+
+
+def test_a_typo_of_one_class_is_none_of_another() -> None:
+    names = ("bed", "bee", "seal", "sea cow")
+    speaker = Speaker(names, SPEAKER.pictures)
+    for task in range(200):
+        slips = [speaker.misspelt(name, task) for name in names]
+        assert len({*slips, *names}) == 8 - sum(slip == name for slip, name in zip(slips, names, strict=True))
+        assert not {*slips[:1]} & {"bee"}

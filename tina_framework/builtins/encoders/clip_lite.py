@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tina_framework.builtins.encoders.clip_lite_text import KernelSettings, TextTower
+from tina_framework.builtins.encoders.clip_lite_text import KernelSettings, Reading, TextTower
 from tina_framework.errors import CheckpointError, PromptError
 from tina_framework.files import check_tensors, read_safetensors
 from tina_framework.folders import read_config
@@ -58,6 +58,7 @@ class CLIPLite:
 
     def __init__(self, folder: str | Path | None = None, name: str | None = None) -> None:
         self.name = name or ("clip-lite" if folder is None else f"clip-lite:{folder}")
+        self._last: dict[str, Reading] = {}
         self._folder = _shipped() if folder is None else Path(folder).expanduser()
         needs = f"config.json, {TEXT_WEIGHTS} and {IMAGE_WEIGHTS}"
         self._config = read_config(self._folder, FORMAT, FORMAT_VERSION, needs)
@@ -87,7 +88,13 @@ class CLIPLite:
             raise PromptError(f"{self.name} has no template number {template}; its only one is '{self.templates[0]}'.")
         if not texts:
             return np.zeros((0, self.dim), dtype=np.float32)
-        return np.stack([self.text_tower.read(text).vector for text in texts])
+        return np.stack([reading.vector for reading in self._read(texts)])
+
+    def _read(self, texts: Sequence[str]) -> list[Reading]:
+        """A text is asked for its vector and then for its confidence: what was read in one call is kept for the next."""
+        known = self._last
+        self._last = {text: known.get(text) or self.text_tower.read(text) for text in dict.fromkeys(texts)}
+        return [self._last[text] for text in texts]
 
     def text_confidence(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """(N,) in [0, 1]: expected cosine with the teacher's vector, both less the mean vector.
@@ -97,8 +104,7 @@ class CLIPLite:
         """
         intercept, by_length, by_similarity = self._calibration
         values = []
-        for text in texts:
-            reading = self.text_tower.read(text)
+        for reading in self._read(texts):
             line = intercept + by_length * reading.length + by_similarity * reading.similarity
             values.append(self._known_confidence if reading.known else min(line, self._known_confidence))
         return np.clip(np.array(values, dtype=np.float32), 0.0, 1.0)

@@ -33,6 +33,7 @@ TEMPLATES = (
 """Eight ways to wrap a name, besides the encoder's own."""
 
 SHOTS = (1, 5, 20)
+_TRIES = 50
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -70,6 +71,18 @@ def misspell(name: str, draws: random.Random) -> str:
     return name + name[-1:]
 
 
+def _is_slip(word: str, name: str) -> bool:
+    """Whether a word is a name, or one slip away from it."""
+    if abs(len(word) - len(name)) > 1:
+        return False
+    start = 0
+    while start < min(len(word), len(name)) and word[start] == name[start]:
+        start += 1
+    a, b = word[start:], name[start:]
+    swapped = len(a) == len(b) > 1 and a[:2] == b[1::-1] and a[2:] == b[2:]
+    return a == b or a[1:] == b[1:] or a[1:] == b or a == b[1:] or swapped
+
+
 @dataclass(frozen=True)
 class Speaker:
     """What there is to say classes with.
@@ -102,7 +115,13 @@ class Speaker:
         return tuple(Image.fromarray(self.pictures.images[i]) for i in order[:number])
 
     def misspelt(self, name: str, task: int) -> str:
-        return misspell(name, random.Random(f"{self.seed}/typo/{task}/{name}"))
+        """A slip that is no slip of another class's name too, which nobody could read right; the name itself if none is found."""
+        draws = random.Random(f"{self.seed}/typo/{task}/{name}")
+        for _ in range(_TRIES):
+            slipped = misspell(name, draws)
+            if not any(_is_slip(slipped, other) for other in self.class_names if other != name):
+                return slipped
+        return name
 
 
 Say = Callable[[Speaker, str, int, int], ClassPrompt]
