@@ -125,3 +125,9 @@ def test_what_is_settled_does_not_depend_on_the_other_classes(recall: bool) -> N
     (pair,) = resolve_tasks([[prompt, other]], Table(), memory=memory)
     (turned,) = resolve_tasks([[other, prompt]], Table(), memory=memory)
     np.testing.assert_array_equal(pair.vectors, turned.vectors[::-1])
+
+
+def test_a_known_name_beside_pictures_is_familiar() -> None:
+    prompt = ClassPrompt("c", ("cat", "an animal"), (picture(0),))
+    parts = {"text": RAW[2], "images": RAW[0]}
+    assert make().settle(prompt, parts)[1] == 1.0

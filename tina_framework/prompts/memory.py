@@ -122,8 +122,11 @@ class Memory:
         if not self.usable:
             return own, math.nan
         cosines = {kind: self.cosines(vector) for kind, vector in parts.items()}
-        familiar = max(
-            self.reading.of(kind, float(values.max()), len(prompt.images)) for kind, values in cosines.items()
+        named = any(self.knows(text) for text in prompt.texts)
+        familiar = (
+            1.0
+            if named
+            else max(self.reading.of(kind, float(values.max()), len(prompt.images)) for kind, values in cosines.items())
         )
         if "vector" in parts or (plain and cosines["text"].max() > _EXACT):
             return own, familiar  # whoever hands in vectors means them

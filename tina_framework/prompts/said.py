@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tina_framework.prompts.class_prompt import ClassPrompt
@@ -14,12 +15,15 @@ _LONGEST = 60
 
 def said_with(condition: Condition) -> list[dict[str, Any]]:
     """One entry a class: ``label``; ``texts``, ``images`` (how many), ``vectors`` (how many) where there are any; ``read_as`` where
-    words were read as a known name."""
+    words were read as a known name; ``familiarity`` and ``nearest`` where it is no known name."""
     prompts = condition.prompts or tuple(ClassPrompt(name, (name,)) for name in condition.class_names)
+    familiarity = [math.nan] * len(prompts) if condition.familiarity is None else condition.familiarity.tolist()
+    nearest = condition.nearest or [""] * len(prompts)
     said = []
-    for prompt in prompts:
+    for prompt, value, name in zip(prompts, familiarity, nearest, strict=True):
         read_as = {text: condition.read_as[text] for text in prompt.texts if text in condition.read_as}
-        said.append(prompt.to_json() | ({"read_as": read_as} if read_as else {}))
+        known = {} if math.isnan(value) or value == 1.0 else {"familiarity": round(value, 4), "nearest": name}
+        said.append(prompt.to_json() | ({"read_as": read_as} if read_as else {}) | known)
     return said
 
 
@@ -34,7 +38,10 @@ def in_words(said: dict[str, Any]) -> str | None:
         if count := said.get(key, 0):
             parts.append(f"{count:,} {one}{'' if count == 1 else 's'}")
     told = " + ".join(parts)
-    return None if told == "its name" else told
+    familiarity = said.get("familiarity", 1.0)
+    if told == "its name" and familiarity == 1.0:
+        return None
+    return told if familiarity == 1.0 else f"{told} (familiarity {familiarity:.2f}, most like '{said['nearest']}')"
 
 
 def _cut(text: str) -> str:
