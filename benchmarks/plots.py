@@ -11,11 +11,13 @@ OUTDIR is docs/images by default. A picture whose figures are not there is left 
     training-steps.png, training-time.png   validation during training       --run, or */log.jsonl under the results
     abstaining.png        pictures of other classes refused             abstain.json in a folder of the results
     usefulness.png        accuracy after fine-tuning on a few pictures        usefulness.json in a folder of the results
+    prompts-FOLDER.png    accuracy by kind of prompt                          prompts.json in a folder of the results
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -24,6 +26,7 @@ from typing import Any
 
 from tina_framework.errors import DataError, TinaError, explain
 from tina_framework.plots import curves, frontier, pairs, series
+from tina_framework.plots.prompts import by_prompt
 from tina_framework.plots.reading import Results, find_results, one_model, read_abstaining, read_log, read_usefulness
 from tina_framework.plots.style import save
 
@@ -71,6 +74,11 @@ def pictures(arguments: argparse.Namespace) -> Iterator[Picture]:
     if shots:
         few_text = "accuracy on test images after fine-tuning; 95 % intervals over tasks"
         yield "usefulness", lambda: curves.usefulness(read_usefulness(shots[0]), few_text)
+    for path in sorted(arguments.results.glob("**/prompts.json")):
+        suite = json.loads(path.read_text(encoding="utf-8"))
+        setup, rows = suite["setup"], suite["variants"]
+        text = f"{setup['model']} with {setup['encoder']}; {rows[0]['num_tasks']} reserved tasks, {setup['image_split']} images; 95 % intervals"
+        yield f"prompts-{path.parent.name}", lambda rows=rows, text=text: by_prompt(rows, text)
     refusals = sorted(arguments.results.glob("**/abstain.json"))
     if refusals:
         text = "reserved tasks, test images; dots: the generator's own thresholds; bands: 95 % intervals over tasks"

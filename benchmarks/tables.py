@@ -3,7 +3,7 @@
     python benchmarks/tables.py [outputs/results]                       prints one table a folder
     python benchmarks/tables.py [outputs/results] --into docs/results.md    puts them between <!-- NAME --> and <!-- /NAME -->
 
-A table has accuracy with its 95 % interval, the paired difference from selection (or, where that has no rows, from substitute), seconds
+For a prompt suite (`benchmarks/prompts.sh`) its prompts.md is put there as it is. A table has accuracy with its 95 % interval, the paired difference from selection (or, where that has no rows, from substitute), seconds
 a model alone, parameters, memory, and the command that made it. `--into` refuses a place whose folder is missing.
 """
 
@@ -54,6 +54,9 @@ def insert(text: str, root: Path) -> str:
     """The text with every marked place filled anew."""
 
     def filled(found: re.Match[str]) -> str:
+        path = root / found[1] / "prompts.md"  # a prompt suite is a page already
+        if path.is_file():
+            return f"<!-- {found[1]} -->\n{path.read_text(encoding='utf-8').strip()}\n<!-- /{found[1]} -->"
         path = root / found[1] / "results.json"
         if not path.is_file():
             raise SystemExit(f"'{path}' is missing; run the benchmark script first.")

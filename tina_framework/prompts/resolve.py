@@ -19,6 +19,7 @@ from tina_framework.prompts.encoding import encode_pictures, encode_texts, unit_
 from tina_framework.prompts.fold import fold
 from tina_framework.prompts.memory import Memory
 from tina_framework.prompts.names import KnownNames
+from tina_framework.prompts.reading import read_names
 
 __all__ = ["Condition", "fold", "resolve_names", "resolve_tasks"]
 
@@ -91,23 +92,23 @@ def resolve_tasks(
     """
     names = KnownNames(known)
     checked = [_check(classes, names) for classes in tasks]
-    said = {text for prompts, _ in checked for prompt in prompts for text in prompt.texts}
-    read_as = {text: meaning for text in said if (meaning := _meaning(text, names, encoder)) is not None}
+    readings = [read_names(prompts, names, encoder) for prompts, _ in checked]
     # Underscores come from file and label names; to a text encoder they are noise.
-    texts = {
-        text: _clean(read_as.get(text, text)) for prompts, _ in checked for prompt in prompts for text in prompt.texts
-    }
-    unique = list(dict.fromkeys(texts.values()))
+    texts = [
+        [[_clean(read_as.get(text, text)) for text in prompt.texts] for prompt in prompts]
+        for (prompts, _), read_as in zip(checked, readings, strict=True)
+    ]
+    unique = list(dict.fromkeys(text for task in texts for said in task for text in said))
     vectors = encode_texts(unique, encoder, template)
     confidence = encoder.text_confidence(unique) if isinstance(encoder, StatesConfidence) else None
     row = {text: index for index, text in enumerate(unique)}
     shown = encode_pictures([prompt for prompts, _ in checked for prompt in prompts], encoder)
     conditions = []
-    for prompts, keys in checked:
+    for (prompts, keys), read_as, task in zip(checked, readings, texts, strict=True):
         vectors_KE, sure, familiar, nearest = [], [], [], []
         given: list[Rows] = []
-        for prompt in prompts:
-            own = [row[texts[text]] for text in prompt.texts]
+        for prompt, said in zip(prompts, task, strict=True):
+            own = [row[text] for text in said]
             parts = _parts(prompt, vectors[own], shown[id(prompt)], encoder)
             sure.append(float(confidence[own].mean()) if confidence is not None and own else np.nan)
             given.append(_mean(list(parts.values())))
@@ -150,15 +151,6 @@ def _refuse_same(prompts: Sequence[ClassPrompt], vectors: Sequence[Rows], read_a
             raise PromptError(
                 f"'{other}' and '{prompt.label}' are said in the same way, so nothing could tell them apart; change one of them."
             )
-
-
-def _meaning(text: str, names: KnownNames, encoder: Encoder) -> str | None:
-    """The known name that a text means: by another spelling, plural or synonym; misspelt, where the encoder does not know the word."""
-    meaning = names.meaning(text)
-    unknown_words = getattr(encoder, "unknown_words", None)
-    if meaning is None and text not in names and callable(unknown_words) and unknown_words([text]):
-        return names.misspelt(text)
-    return meaning
 
 
 def _clean(text: str) -> str:
