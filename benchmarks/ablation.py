@@ -42,6 +42,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--zoo", type=Path, default=world.BUNDLED_ZOO)
     parser.add_argument("--rows", nargs="+", help="these alone")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--max-steps", type=int, help="longer runs than the file's (with their own --out)")
     parser.add_argument("--tasks", type=int, default=200, help="validation tasks, of ten classes")
     parser.add_argument("--steps", nargs="+", type=int, default=[1, 2, 50], help="sampling steps to measure at")
     parser.add_argument("--jobs", type=int, default=2, help="runs at once, one thread each")
@@ -178,6 +179,8 @@ def figures_share_base(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
 def main(words: list[str] | None = None) -> None:
     given = parse(words)
     plan = tomllib.loads(given.file.read_text(encoding="utf-8"))
+    if given.max_steps is not None:
+        plan["proxy"]["max_steps"] = given.max_steps
     wanted = given.rows or list(plan["rows"])
     world.check(plan, wanted)
     if not given.table:

@@ -1,0 +1,68 @@
+"""`benchmarks/ablation.py`: every row is a recipe that training takes, and the table compares what belongs together."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tina_framework.config import load_config
+from tina_framework.errors import ConfigError
+from tina_framework.files import write_json
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PLAN = tomllib.loads((ROOT / "benchmarks" / "ablation.toml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def ablation(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import ablation as module
+
+    return module
+
+
+@pytest.mark.parametrize("name", PLAN["rows"])
+def test_every_row_is_a_recipe_that_changes_something(name: str, ablation: Any) -> None:
+    recipe = tomllib.loads((ROOT / "examples/cifar100/train.toml").read_text(encoding="utf-8")) | PLAN["proxy"]
+    given = {"output_dir": "o", "dataset": "shapes", "zoo": "z", "encoders": "clip-lite"}
+
+    def config(change: dict[str, Any]) -> dict[str, Any]:
+        return load_config({k: ablation.world.as_flag(v) for k, v in (recipe | change).items()} | given).to_json()
+
+    row = PLAN["rows"][name]
+    ablation.world.check(PLAN, [name])
+    against = PLAN["rows"][row.get("against", "base")]
+    changed = config(row["change"]) != config(against["change"]) or row.get("zoo") != against.get("zoo")
+    assert changed == (name != "base")
+
+
+def test_rows_that_name_nothing_are_refused(ablation: Any) -> None:
+    for rows, wanted in (({}, ["x"]), ({"x": {"against": "y"}}, ["x"]), ({"x": {"against": "x", "zoo": "z"}}, ["x"])):
+        with pytest.raises(ConfigError):
+            ablation.world.check({"rows": rows, "zoo": {}}, wanted)
+
+
+def test_the_table_pairs_tasks_and_seeds(ablation: Any, tmp_path: Path) -> None:
+    def figures(row: str, seed: int, accuracy: list[float], selection: list[float]) -> None:
+        steps = {str(n): accuracy for n in (1, 2, 50)}
+        found = {"row": row, "seed": seed, "seconds": 1.0, "selection": selection, "accuracy": steps, "tasks": []}
+        write_json(tmp_path / row / str(seed) / "figures.json", found)
+
+    figures("base", 0, [0.5, 0.6], [0.4, 0.6])
+    figures("base", 1, [0.6, 0.6], [0.4, 0.6])
+    figures("task-only", 0, [0.51, 0.61], [0.4, 0.6])
+    figures("task-only", 1, [0.61, 0.61], [0.4, 0.6])
+    # Another base, whose selection is better: the gains are compared, not the accuracies.
+    figures("base-ten-way", 0, [0.7, 0.7], [0.6, 0.65])
+    words = ["--dataset", "shapes", "--encoders", "x", "--out", str(tmp_path), "--seeds", "0", "1"]
+    text = ablation.table(ablation.parse(words), PLAN, ["base", "task-only", "base-ten-way"])
+    base, task, other = text.splitlines()[2:]
+    assert "| 2 | 57.50 | +7.50" in base
+    assert "[+5.00, +10.00]" in base  # seed by seed
+    assert "| `base` | +1.00 (+1.00 to +1.00) |" in task
+    assert "| 1 | 70.00 | +7.50" in other
+    assert "| `task-only` | +1.50 (" in other
+    assert "of the gains" in other
