@@ -53,3 +53,11 @@ def test_round_trip_through_tensors_and_checks():
         Normalizer.from_tensors(SPEC, {n: t for n, t in tensors.items() if n != "scale.fc.bias"})
     with pytest.raises(CheckpointError, match="not finite"):
         Normalizer.from_tensors(SPEC, tensors | {"base.fc.bias": torch.tensor([float("nan")])})
+
+
+def test_one_scale_for_all_is_the_root_mean_square_over_all_parameters() -> None:
+    base, states = random_state(20, 0), [random_state(5, 1), random_state(7, 2)]
+    one = Normalizer.fit(SPEC, base, states, per_tensor=False)
+    (scale,) = {float(scale) for scale in one.scale.values()}
+    flats = [SPEC.flatten(state, count) - one.base_flat(count) for state, count in zip(states, (5, 7), strict=True)]
+    assert scale == pytest.approx(float(torch.cat(flats).square().mean().sqrt()), rel=1e-5)

@@ -145,3 +145,14 @@ def test_left_out_classes_are_drawn_as_often_as_asked(make_config: Make) -> None
     assert {len(places) for places in drawn} == {0, 1, 2}
     assert drawn[:5] == [setting.draw_left_out(0, i, 4) for i in range(5)]
     assert {k for places in drawn for k in places} == {0, 1, 2, 3}
+
+
+def test_the_first_models_of_a_zoo_alone(make_config: Make) -> None:
+    def learnt(number: int | None) -> list[tuple[str, ...]]:
+        (objective,) = [o for o in assemble(make_config(zoo_models=number), CPU).objectives if o.name == "denoise"]
+        return list(objective.classes)  # type: ignore[attr-defined]
+
+    everything = learnt(None)
+    assert learnt(2) == everything[:2]
+    with pytest.raises(ConfigError, match=f"zoo_models is 999, .* holds {len(everything)} p-Models"):
+        learnt(999)
