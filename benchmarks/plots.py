@@ -77,7 +77,7 @@ def pictures(arguments: argparse.Namespace) -> Iterator[Picture]:
     for path in sorted(arguments.results.glob("**/prompts.json")):
         suite = json.loads(path.read_text(encoding="utf-8"))
         setup, rows = suite["setup"], suite["variants"]
-        text = f"{setup['model']} with {setup['encoder']}; {rows[0]['num_tasks']} reserved tasks, {setup['image_split']} images; 95 % intervals"
+        text = f"{setup['model']} with {setup['encoder']}; {rows[0]['num_tasks']} tasks, {setup['image_split']} images"
         yield f"prompts-{path.parent.name}", lambda rows=rows, text=text: by_prompt(rows, text)
     refusals = sorted(arguments.results.glob("**/abstain.json"))
     if refusals:

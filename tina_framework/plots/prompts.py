@@ -30,7 +30,7 @@ def by_prompt(rows: Sequence[Mapping[str, Any]], note: str) -> Figure:
         raise DataError("There is nothing to draw: the suite measured no prompts.")
     names = 100 * rows[0]["accuracy"]["mean"]
     with new_figure("Accuracy by kind of prompt", "accuracy, %", "") as (figure, axes):
-        figure.set_size_inches(7.4, 1.4 + 0.27 * len(rows))
+        figure.set_size_inches(7.8, 1.4 + 0.27 * len(rows))
         axes.axvline(names, color=GREY, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
         for place, row in enumerate(rows):
             mean, ends = 100 * row["accuracy"]["mean"], row["accuracy"]["ci95"]
