@@ -15,8 +15,8 @@ low for `tina` and `selection`: half of what they are shown they know already.
 `--look grey` and `--look dark` change all pictures: what fine-tuning is worth when own pictures are unlike CIFAR's.
 
 Each start has settings of its own for every number of pictures, the best of `grid`, chosen once (`--settings`; choosing writes them to
-OUT/shots.json). Being the best of several on the very pictures they are chosen on, the figures of choosing flatter all
-starts a little. Goes on where it was stopped: every measured network is a line of OUT/cells.jsonl.
+OUT/shots.json; `--settings defaults`: those that `fine_tune` takes by itself). Being the best of several on the very pictures they
+are chosen on, the figures of choosing flatter all starts a little. Goes on where it was stopped: every measured network is a line of OUT/cells.jsonl.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from tina_framework.errors import ConfigError, explain
 from tina_framework.evaluation.environment import busy_warning, describe_machine, now
 from tina_framework.evaluation.sources import portable
 from tina_framework.evaluation.statistics import paired, summarize
-from tina_framework.files import read_json, write_json
+from tina_framework.files import write_json
 
 
 def summary(world: World, found: dict[tuple[Any, ...], dict[str, Any]]) -> dict[str, Any]:
@@ -80,6 +80,17 @@ def summary(world: World, found: dict[tuple[Any, ...], dict[str, Any]]) -> dict[
     return result
 
 
+def curves(result: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """What benchmarks/plots.py draws: accuracies as fractions of 1."""
+    return {
+        start: [
+            {"shots": row["shots"], "mean": row["mean"] / 100, "ci95": row["ci95"] and [v / 100 for v in row["ci95"]]}
+            for row in rows
+        ]
+        for start, rows in result["starts"].items()
+    }
+
+
 def run_all(world: World, out: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
     """Every cell, those measured before read from OUT/cells.jsonl.
 
@@ -90,7 +101,7 @@ def run_all(world: World, out: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
     # Not the number of tasks, starts or pictures: more of them go on from fewer.
     same: dict[str, Any] = {key: getattr(given, key) for key in ("model", "dataset", "encoder", "seed", "test", "look")}
     if given.test:
-        same |= {"task_file": given.task_file, "chosen": read_json(given.settings)["chosen"]}
+        same |= {"task_file": given.task_file, "chosen": world.chosen}
     path = out / "cells.jsonl"
     out.mkdir(parents=True, exist_ok=True)
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
@@ -120,7 +131,12 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--model", default="cifar100-cnn")
     parser.add_argument("--test", action="store_true", help="report on reserved tasks and test images")
     parser.add_argument("--task-file", default="examples/cifar100/tasks-10.json", help="reserved tasks, for --test")
-    parser.add_argument("--settings", type=Path, default=Path(__file__).with_name("shots.json"), help="for --test")
+    parser.add_argument(
+        "--settings",
+        type=Path,
+        default=Path(__file__).with_name("shots.json"),
+        help="for --test: a file of chosen ones, or 'defaults' for those of `fine_tune`",
+    )
     parser.add_argument("--tasks", type=int, default=12, help="how many; of a file the first")
     parser.add_argument("--shots", type=lambda text: tuple(int(n) for n in text.split(",")), default=SHOTS)
     parser.add_argument("--starts", type=lambda text: tuple(text.split(",")), default=STARTS)
@@ -146,6 +162,8 @@ def main(words: list[str]) -> None:
         "busy": busy,
     }
     write_json(arguments.out / "shots.json", result)
+    if arguments.test:
+        write_json(arguments.out / "usefulness.json", {"starts": curves(result)})
     for start, rows in result["starts"].items():
         for row in rows:
             print(

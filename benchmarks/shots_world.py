@@ -6,7 +6,7 @@ import argparse
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -152,12 +152,21 @@ class World:
         return torch.cat(shown), torch.tensor(learnt), self.measure.images[measured], truth, unseen
 
     @cached_property
+    def chosen(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Start -> shots, as text -> settings to report on."""
+        if str(self.arguments.settings) != "defaults":
+            chosen: dict[str, dict[str, dict[str, Any]]] = read_json(self.arguments.settings)["chosen"]
+            return chosen
+        defaults = {str(n): asdict(FineTuneSettings.for_pictures(n)) for n in self.arguments.shots}
+        return dict.fromkeys(STARTS, defaults)
+
+    @cached_property
     def settings(self) -> dict[str, dict[int, dict[str, FineTuneSettings]]]:
-        """Start -> shots -> label -> settings to run: the grid where choosing, the chosen one where reporting."""
+        """Start -> shots -> label -> settings to run: the grid where choosing, the chosen or default ones where reporting."""
         shots = self.arguments.shots
         if not self.arguments.test:
             return {start: {n: grid(start, n) for n in shots} for start in self.arguments.starts}
-        chosen = read_json(self.arguments.settings)["chosen"]
+        chosen = self.chosen
         missing = [
             f"{start}, {n}" for start in self.arguments.starts for n in shots if str(n) not in chosen.get(start, {})
         ]

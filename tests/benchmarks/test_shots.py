@@ -13,6 +13,7 @@ import torch
 
 from tina_framework.errors import ConfigError
 from tina_framework.fine_tuning.settings import FineTuneSettings
+from tina_framework.plots.reading import read_usefulness
 from tina_framework.zoo.sampling import TaskSampler
 from tina_framework.zoo.tasks import save_tasks
 
@@ -75,6 +76,13 @@ def test_choosing_resuming_and_reporting(shots: Callable[..., Any], capsys: pyte
     assert [row["unseen"] for row in report["starts"]["tina"]] == [0, 1, 3]
     assert report["starts"]["tina"][2]["settings"] == found["chosen"]["tina"]["3"]
     assert "chosen" not in report
+    curves = read_usefulness(Path("report/usefulness.json"))
+    assert [100 * point.mean for point in curves["tina"]] == pytest.approx(
+        [row["mean"] for row in report["starts"]["tina"]]
+    )
+    shots("--starts", "tina", *reserved[:-1], "defaults", "--out", "defaults")
+    [_, one, three] = json.loads(Path("defaults/shots.json").read_text())["starts"]["tina"]
+    assert (one["settings"]["steps"], three["settings"]["steps"]) == (50, 60)
     with pytest.raises(ConfigError, match="no settings for scratch"):
         shots("--starts", "scratch", *reserved, "--out", "other")
     assert "tina" in capsys.readouterr().out
