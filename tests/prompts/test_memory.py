@@ -127,6 +127,32 @@ def test_what_is_settled_does_not_depend_on_the_other_classes(recall: bool) -> N
     np.testing.assert_array_equal(pair.vectors, turned.vectors[::-1])
 
 
+class TableWithMeasure(Table):
+    """Compares texts by what stands behind the comma, whatever their vectors are."""
+
+    def comparison_vectors(self, texts: Sequence[str], template: int = 0) -> Any:
+        return np.eye(4, dtype=np.float32)[[NAMES.index(text.split(",")[-1].strip()) for text in texts]]
+
+    def _one(self, text: str) -> Any:
+        return super()._one(text.split(",")[0])
+
+
+def test_texts_are_compared_by_the_encoders_own_measure_too() -> None:
+    prompt, space = ClassPrompt("c", ("0.4 ant + 0.3 bee + 0.3 cat, cat",)), ConditionSpace.fit("s", RAW)
+    plain = Memory(NAMES, Table(), 0, space)
+    memory = Memory(NAMES, TableWithMeasure(), 0, space)
+    raw = TableWithMeasure()._one(prompt.texts[0])
+    np.testing.assert_allclose(memory.text_cosines(prompt.texts, raw), [0, 0, 1, 0], atol=1e-6)
+    np.testing.assert_allclose(memory.text_cosines(("cat", "dog"), raw), np.float64([0, 0, 1, 1]) / 2**0.5)
+    np.testing.assert_array_equal(plain.text_cosines(prompt.texts, raw), plain.cosines(raw))
+    vector, familiar = memory.settle(prompt, {"text": raw})
+    assert memory.nearest(vector) == "cat"
+    assert plain.nearest(raw) == "ant"
+    assert familiar == memory.reading.of("text", 1.0)
+    pictured, _ = memory.settle(ClassPrompt("c", images=(picture(1),)), {"images": raw})
+    assert memory.nearest(pictured) == "ant"
+
+
 def test_a_known_name_beside_pictures_is_familiar() -> None:
     prompt = ClassPrompt("c", ("cat", "an animal"), (picture(0),))
     parts = {"text": RAW[2], "images": RAW[0]}

@@ -28,6 +28,9 @@ class Sound:
     def text_confidence(self, texts: Sequence[str]) -> Any:
         return np.array([1 / (1 + len(text)) for text in texts], dtype=np.float32)
 
+    def comparison_vectors(self, texts: Sequence[str], template: int = 0) -> Any:
+        return Sound.encode_text(self, texts, template)[:, :5]
+
     def encode_images(self, images: Sequence[Image.Image]) -> Any:
         rows = [np.asarray(image.resize((2, 2)), dtype=np.float32).ravel()[:8] + 1 for image in images]
         return np.array(rows, dtype=np.float32).reshape(len(images), 8)
@@ -154,6 +157,16 @@ class ConfidenceByPlace(Sound):
         return np.linspace(0, 1, len(texts))
 
 
+class ComparesByPlace(Sound):
+    def comparison_vectors(self, texts: Sequence[str], template: int = 0) -> Any:
+        return np.arange(len(texts))[:, None] + np.ones((1, 3))
+
+
+class ComparesByOneNumber(Sound):
+    def comparison_vectors(self, texts: Sequence[str], template: int = 0) -> Any:
+        return np.ones(len(texts))
+
+
 class FlatPictures(Sound):
     def encode_images(self, images: Sequence[Image.Image]) -> Any:
         return super().encode_images(images)[:, :4]
@@ -193,6 +206,8 @@ MUTANTS = [
     (Overconfident(), "check_confidence"),
     (OneConfidenceForAll(), "check_confidence"),
     (ConfidenceByPlace(), "check_confidence"),
+    (ComparesByPlace(), "check_comparison"),
+    (ComparesByOneNumber(), "check_comparison"),
     (FlatPictures(), "check_image_vectors"),
     (ShrinksTheCallersPictures(), "check_image_vectors"),
     (NormalisesPictures(), "check_image_batch_invariance"),

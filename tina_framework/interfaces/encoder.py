@@ -11,7 +11,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Encoder", "ImageEncoder", "StatesConfidence"]
+__all__ = ["ComparesTexts", "Encoder", "ImageEncoder", "StatesConfidence"]
 
 Vectors = npt.NDArray[np.float32]
 """(N, E) float32, raw: the framework itself normalises to unit length, subtracts a mean and scales."""
@@ -51,6 +51,17 @@ class ImageEncoder(Protocol):
 
     def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
         """(N, E) for N RGB pictures of any size."""
+        ...
+
+
+@runtime_checkable
+class ComparesTexts(Protocol):
+    """Has a measure of likeness that is better than the cosine of its text vectors: one that carries a sentence model's vectors over
+    into the space of another model, say, where some of what they say is lost.
+    """
+
+    def comparison_vectors(self, texts: Sequence[str], template: int = 0) -> Vectors:
+        """(N, D) for N texts, D any width: the cosine of two says how alike their meanings are."""
         ...
 
 

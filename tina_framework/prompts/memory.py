@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tina_framework.errors import PromptError
-from tina_framework.interfaces.encoder import Encoder
+from tina_framework.interfaces.encoder import ComparesTexts, Encoder
 from tina_framework.prompts.class_prompt import ClassPrompt
 from tina_framework.prompts.condition import ConditionSpace
 from tina_framework.prompts.familiarity import Familiarity
@@ -35,6 +35,12 @@ TEXT_TEMPERATURE = 50.0
 """The same of a text. Both were chosen on validation tasks and images (`docs/prompts.md`)."""
 
 _EXACT = 0.999
+
+
+def _unit(rows_ND: Rows) -> npt.NDArray[np.float64]:
+    rows: npt.NDArray[np.float64] = np.asarray(rows_ND, dtype=np.float64)
+    unit: npt.NDArray[np.float64] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return unit
 
 
 class Memory:
@@ -100,6 +106,24 @@ class Memory:
         cosines: npt.NDArray[np.float64] = self._keys_SE.astype(np.float64) @ self._directions(vector_E[None])[0]
         return cosines
 
+    @cached_property
+    def _compared_SD(self) -> npt.NDArray[np.float64]:
+        assert isinstance(self.encoder, ComparesTexts)
+        return _unit(self.encoder.comparison_vectors(list(self.names), template=self.template))
+
+    def text_cosines(self, texts: Sequence[str], vector_E: Rows) -> npt.NDArray[np.float64]:
+        """(S,) of what the words of one class mean with the known names: by the encoder's own measure if it has one, else `cosines`.
+
+        Args:
+            texts: the words, one text or several.
+            vector_E: their raw vector, the mean over the texts.
+        """
+        if not isinstance(self.encoder, ComparesTexts):
+            return self.cosines(vector_E)
+        said_D = _unit(self.encoder.comparison_vectors(list(texts), template=self.template)).mean(axis=0)
+        cosines: npt.NDArray[np.float64] = self._compared_SD @ _unit(said_D[None])[0]
+        return cosines
+
     def nearest(self, vector_E: Rows) -> str:
         """The known name that a raw vector is most similar to."""
         return self.names[int(self.cosines(vector_E).argmax())]
@@ -122,16 +146,22 @@ class Memory:
         if not self.usable:
             return own, math.nan
         cosines = {kind: self.cosines(vector) for kind, vector in parts.items()}
+        likeness = dict(cosines)
+        if "text" in parts:
+            likeness["text"] = self.text_cosines(prompt.texts, parts["text"])
         named = any(self.knows(text) for text in prompt.texts)
         familiar = (
             1.0
             if named
-            else max(self.reading.of(kind, float(values.max()), len(prompt.images)) for kind, values in cosines.items())
+            else max(
+                self.reading.of(kind, float(values.max()), len(prompt.images)) for kind, values in likeness.items()
+            )
         )
         if "vector" in parts or (plain and cosines["text"].max() > _EXACT):
             return own, familiar  # whoever hands in vectors means them
         temperatures = {"text": TEXT_TEMPERATURE, "images": IMAGE_TEMPERATURE * math.sqrt(max(1, len(prompt.images)))}
-        evidence = np.sum([temperatures[kind] * values for kind, values in cosines.items()], axis=0)
+        # Both measures of an encoder that has two: together they name more classes rightly than either.
+        evidence = np.sum([temperatures[kind] * (cosines[kind] + likeness[kind]) / 2 for kind in parts], axis=0)
         weights = np.exp(evidence - evidence.max())
         known = (weights / weights.sum()) @ self.raw_SE.astype(np.float64)
         share = 1.0 if self.space.recall is None else familiar

@@ -76,6 +76,7 @@ CHECKS: MappingProxyType[str, tuple[Check, ...]] = MappingProxyType(
             encoder.check_inputs_unchanged,
             encoder.check_templates,
             encoder_extras.check_confidence,
+            encoder_extras.check_comparison,
             encoder_extras.check_image_vectors,
             encoder_extras.check_image_batch_invariance,
         ),

@@ -84,6 +84,10 @@ class EncoderTests(ConformanceTests, standard=True):
         """To fix: return one number in [0, 1] for each text, which depends on that text alone."""
         conforms(self, extras.check_confidence, encoder)
 
+    def test_comparison(self, encoder: Encoder) -> None:
+        """To fix: return (N, D) finite rows, each of which depends on its own text alone."""
+        conforms(self, extras.check_comparison, encoder)
+
     def test_image_vectors(self, encoder: Encoder) -> None:
         """To fix: return (N, dim) finite float32 for pictures of any size, and change no picture."""
         conforms(self, extras.check_image_vectors, encoder)

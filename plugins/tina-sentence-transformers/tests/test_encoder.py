@@ -353,4 +353,13 @@ def test_a_text_is_read_once_for_vector_and_confidence(
     encoder = SentenceTransformersEncoder(projection_folder)
     encoder.encode_text(["red cat", "old bus", "red cat"])
     encoder.text_confidence(["red cat", "old bus"])
+    encoder.comparison_vectors(["old bus"])
     assert read == ["red cat", "old bus"]
+
+
+def test_texts_are_compared_by_the_sentence_model_itself(projection_folder: Path) -> None:
+    encoder = SentenceTransformersEncoder(projection_folder)
+    rows = encoder.comparison_vectors(["red cat", "old bus"])
+    prompts = [encoder.templates[0].replace("{}", text) for text in ("red cat", "old bus")]
+    np.testing.assert_allclose(rows, np.concatenate([encoder._model.embed([p]) for p in prompts]), atol=1e-6)
+    assert encoder.comparison_vectors([]).shape == (0, rows.shape[1])

@@ -20,6 +20,9 @@ from tina_sentence_transformers.projection import Projection, read_header, read_
 
 __all__ = ["SentenceTransformersEncoder"]
 
+_RECENT = 2000
+"""Sentence vectors that are kept (6 MB)."""
+
 
 class SentenceTransformersEncoder:
     """Reads any text. The model is loaded, and a Hub model fetched, when something is encoded.
@@ -42,7 +45,7 @@ class SentenceTransformersEncoder:
         self._folder = _shipped() if folder is None else Path(folder).expanduser()
         self._header = read_header(self._folder)
         self.dim, self.space, self.templates = self._header.dim, self._header.space, self._header.templates
-        self._last: dict[str, npt.NDArray[np.float64]] = {}
+        self._recent: dict[str, npt.NDArray[np.float64]] = {}
 
     def encode_text(self, texts: Sequence[str], template: int = 0) -> Vectors:
         """(N, E): the expected vectors, so that a text of unclear meaning comes close to the mean of all names.
@@ -71,6 +74,15 @@ class SentenceTransformersEncoder:
             return np.zeros(0, dtype=np.float32)
         return np.concatenate([part.expected_cosine(row) for row in rows]).astype(np.float32)
 
+    def comparison_vectors(self, texts: Sequence[str], template: int = 0) -> Vectors:
+        """(N, D): the sentence model's own vectors, whose cosines say more of likeness than those of the projected ones. Raises as
+        `encode_text`.
+        """
+        _, rows = self._embedded(texts, template)
+        if not rows:
+            return np.zeros((0, self._header.model_dim), dtype=np.float32)
+        return np.concatenate(rows).astype(np.float32)
+
     def _embedded(self, texts: Sequence[str], template: int) -> tuple[Projection, list[npt.NDArray[np.float64]]]:
         """The template's projection, and (1, D) for each text."""
         if not 0 <= template < len(self.templates):
@@ -82,10 +94,14 @@ class SentenceTransformersEncoder:
         if not texts:
             return self._parts[template], []
         prompts = [self.templates[template].replace("{}", text) for text in texts]
-        # A prompt is asked for its vector and then for its confidence: the sentence vectors of one call are kept for the next.
-        known = self._last
-        self._last = {p: known[p] if p in known else self._model.embed([p]) for p in dict.fromkeys(prompts)}
-        return self._parts[template], [self._last[prompt] for prompt in prompts]
+        # A prompt is asked for its vector, for its confidence and for what it is compared by: sentence vectors are kept for a while.
+        for prompt in prompts:
+            if prompt not in self._recent:
+                self._recent[prompt] = self._model.embed([prompt])
+        rows = [self._recent[prompt] for prompt in prompts]
+        for prompt in list(self._recent)[:-_RECENT]:
+            del self._recent[prompt]
+        return self._parts[template], rows
 
     @cached_property
     def _parts(self) -> list[Projection]:

@@ -49,7 +49,8 @@ def _fit(world: World, ways: list[Variant]) -> Line:
             said = [way.say(world.speaker, name, repeat, place) for place, name in enumerate(world.known)]
             (condition,) = resolve_tasks([said], world.encoder)
             for name, prompt, vector in zip(world.known, said, condition.vectors, strict=True):
-                cosines = memory.cosines(vector)
+                words_only = prompt.kinds == ("text",)
+                cosines = memory.text_cosines(prompt.texts, vector) if words_only else memory.cosines(vector)
                 known.append((float(cosines.max()), len(prompt.images)))
                 cosines[memory.names.index(name)] = -1.0
                 strange.append((float(cosines.max()), len(prompt.images)))

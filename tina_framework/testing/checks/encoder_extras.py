@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from tina_framework.interfaces.encoder import Encoder, ImageEncoder, StatesConfidence
+from tina_framework.interfaces.encoder import ComparesTexts, Encoder, ImageEncoder, StatesConfidence
 from tina_framework.testing.checks.encoder import (
     TEXTS,
     check_description,
@@ -20,7 +20,7 @@ from tina_framework.testing.checks.encoder import (
 )
 from tina_framework.testing.findings import CheckSkipped, guarded, needs, require
 
-__all__ = ["check_confidence", "check_image_batch_invariance", "check_image_vectors"]
+__all__ = ["check_comparison", "check_confidence", "check_image_batch_invariance", "check_image_vectors"]
 
 
 def _pictures() -> list[Image.Image]:
@@ -64,6 +64,33 @@ def check_confidence(encoder: Encoder, *, texts: Sequence[str] = TEXTS, confiden
         "text_confidence gives other numbers when the texts come in another order.",
         "Whether a user is warned would depend on the other classes.",
         "Let entry i depend on text i alone.",
+    )
+
+
+@needs(check_text_vectors)
+def check_comparison(encoder: Encoder, *, texts: Sequence[str] = TEXTS) -> None:
+    """Vectors to compare texts by are finite, one row a text that depends on that text alone."""
+    if not isinstance(encoder, ComparesTexts):
+        raise CheckSkipped("The encoder has no measure of likeness of its own.")
+    with guarded(
+        "comparison_vectors failed",
+        "It is asked of every prompt that is not a known name.",
+        "Answer as encode_text does.",
+    ):
+        rows = np.asarray(encoder.comparison_vectors(list(texts)))
+        turned = np.asarray(encoder.comparison_vectors(list(texts)[::-1]))[::-1]
+    require(
+        rows.ndim == 2 and len(rows) == len(texts) and bool(np.isfinite(rows).all()),
+        f"comparison_vectors gives the shape {rows.shape} for {len(texts)} texts, or numbers that are not finite.",
+        "Each text is compared with the known names by the cosine of its row with theirs.",
+        "Return (N, D), float32 and finite.",
+    )
+    difference = max(farthest(mine, other) for mine, other in zip(rows, turned, strict=True))
+    require(
+        difference <= 1e-4,
+        f"comparison_vectors gives other rows when the texts come in another order (relative difference {difference:.3g}).",
+        "How familiar a class is would depend on the other classes.",
+        "Let row i depend on text i alone.",
     )
 
 
