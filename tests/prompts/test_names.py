@@ -84,5 +84,8 @@ def test_a_slip_of_the_fingers_means_the_one_name_that_is_close() -> None:
         assert names.misspelt(slipped) == meant
     assert names.misspelt("bea") is None  # too short to tell
     assert names.misspelt("zebra") is None
+    assert names.misspelt("leobatd") is None  # two slips in a short word
+    assert KnownNames(["chimpanzee", "bicycle"]).misspelt("chimpansees") == "chimpanzee"
+    assert KnownNames(["bicycle"]).misspelt("tricycle") is None
     assert KnownNames(["shark", "sharp"]).misspelt("sharl") is None  # two are as close
     assert KnownNames().misspelt("aplle") is None

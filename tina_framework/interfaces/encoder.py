@@ -11,7 +11,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["ComparesTexts", "Encoder", "ImageEncoder", "StatesConfidence"]
+__all__ = ["ComparesTexts", "Encoder", "ImageEncoder", "KnowsWords", "StatesConfidence"]
 
 Vectors = npt.NDArray[np.float32]
 """(N, E) float32, raw: the framework itself normalises to unit length, subtracts a mean and scales."""
@@ -62,6 +62,15 @@ class ComparesTexts(Protocol):
 
     def comparison_vectors(self, texts: Sequence[str], template: int = 0) -> Vectors:
         """(N, D) for N texts, D any width: the cosine of two says how alike their meanings are."""
+        ...
+
+
+@runtime_checkable
+class KnowsWords(Protocol):
+    """Can say which words it has never met as such. What is no word to it and nearly a known name is read as that name."""
+
+    def unknown_words(self, texts: Sequence[str]) -> list[str]:
+        """The words of all texts that it has no entry for, each once; rare words may be among them."""
         ...
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tina_framework.interfaces.encoder import Encoder
+from tina_framework.interfaces.encoder import Encoder, KnowsWords
 from tina_framework.prompts.familiarity import WARN_BELOW
 from tina_framework.prompts.names import KnownNames
 from tina_framework.prompts.resolve import Condition
@@ -21,14 +21,13 @@ def doubts(conditions: Sequence[Condition], encoder: Encoder) -> list[str]:
     for condition in conditions:
         if condition.confidence is not None:
             unsure |= dict(zip(condition.class_names, condition.confidence.tolist(), strict=True))
-    # An encoder that knows its own limit says so; one may also know which words are new to it.
+    # An encoder that knows its own limit says so.
     limit = float(getattr(encoder, "warn_below", _TRUSTED))
-    unknown_words = getattr(encoder, "unknown_words", None)
     sentences = []
     for name, value in unsure.items():
         if not value < limit:  # NaN: nothing was said in words
             continue
-        words = unknown_words([name]) if callable(unknown_words) else []
+        words = encoder.unknown_words([name]) if isinstance(encoder, KnowsWords) else []
         new = f"; it does not know {', '.join(repr(word) for word in words)}" if words else ""
         sentences.append(
             f"{encoder.name} is unsure what '{name}' means (confidence {value:.2f} of 1{new}), so the classifier may miss "

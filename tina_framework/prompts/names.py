@@ -8,12 +8,16 @@ from collections.abc import Iterable
 
 from tina_framework.prompts.fold import fold
 from tina_framework.prompts.plurals import singular, singulars
+from tina_framework.prompts.slips import is_slip
 from tina_framework.prompts.synonyms import GROUPS
 
 __all__ = ["KnownNames", "is_everyday"]
 
 _LEAST_LETTERS, _CLOSE, _CLEARLY = 4, 0.8, 0.05
 """Length and likeness (as `difflib` counts) below which a word is not taken for a misspelt name, and how far ahead the best has to be."""
+
+_LONG = 10
+"""Letters from which on a word may have more than one slip in it; shorter ones that are no nearer are mostly rare words (tricycle)."""
 
 _ARTICLE = re.compile(r"(?:an?|the)\s+", re.IGNORECASE)
 
@@ -80,4 +84,7 @@ class KnownNames:
         scored = [(difflib.SequenceMatcher(None, word, known).ratio(), known) for known in self._by_joined]
         close = sorted((entry for entry in scored if entry[0] >= _CLOSE), reverse=True)
         names = list(dict.fromkeys(self._by_joined[known] for ratio, known in close if ratio > close[0][0] - _CLEARLY))
-        return names[0] if len(names) == 1 else None
+        if len(names) != 1:
+            return None
+        near = is_slip(word, close[0][1]) or min(len(word), len(close[0][1])) >= _LONG
+        return names[0] if near else None

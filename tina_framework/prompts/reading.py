@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from tina_framework.interfaces.encoder import Encoder
+from tina_framework.interfaces.encoder import Encoder, KnowsWords
 from tina_framework.prompts.class_prompt import ClassPrompt
 from tina_framework.prompts.fold import fold
 from tina_framework.prompts.names import KnownNames
@@ -20,14 +20,13 @@ def read_names(prompts: Sequence[ClassPrompt], names: KnownNames, encoder: Encod
     """
     texts = list(dict.fromkeys(text for prompt in prompts for text in prompt.texts))
     found = {text: meaning for text in texts if (meaning := names.meaning(text)) is not None}
-    unknown_words = getattr(encoder, "unknown_words", None)
-    if not callable(unknown_words):
+    if not isinstance(encoder, KnowsWords):
         return found
     there = {fold(found.get(text, text)) for text in texts}
     slips = {
         text: name
         for text in texts
-        if text not in found and text not in names and (name := names.misspelt(text)) and unknown_words([text])
+        if text not in found and text not in names and (name := names.misspelt(text)) and encoder.unknown_words([text])
     }
     number = Counter(slips.values())
     return found | {text: name for text, name in slips.items() if number[name] == 1 and fold(name) not in there}

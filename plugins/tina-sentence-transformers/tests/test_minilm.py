@@ -65,3 +65,7 @@ def test_classes_are_known_and_nonsense_is_not(shipped: SentenceTransformersEnco
     apple, nonsense = shipped.text_confidence(["apple", "qwrtz vlgh"])
     assert apple > 0.95
     assert nonsense < 0.5
+
+
+def test_slips_of_the_fingers_are_no_words(shipped: SentenceTransformersEncoder) -> None:
+    assert shipped.unknown_words(["apple", "a Leopard", "maple tree, aplpe", "leopart"]) == ["aplpe", "leopart"]

@@ -74,6 +74,10 @@ class SentenceTransformersEncoder:
             return np.zeros(0, dtype=np.float32)
         return np.concatenate([part.expected_cosine(row) for row in rows]).astype(np.float32)
 
+    def unknown_words(self, texts: Sequence[str]) -> list[str]:
+        """The words that are no token of the sentence model: it reads them in pieces. Raises as `encode_text`."""
+        return self._model.unknown_words(texts)
+
     def comparison_vectors(self, texts: Sequence[str], template: int = 0) -> Vectors:
         """(N, D): the sentence model's own vectors, whose cosines say more of likeness than those of the projected ones. Raises as
         `encode_text`.

@@ -174,6 +174,15 @@ class SentenceModel:
             rows.append(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
         return np.concatenate(rows)
 
+    def unknown_words(self, texts: Sequence[str]) -> list[str]:
+        """The words that the tokenizer has no entry for, each once; none where there is no tokenizer of transformers."""
+        tokenize = getattr(getattr(self._network, "tokenizer", None), "tokenize", None)
+        if not callable(tokenize):  # static embeddings have one of another library
+            return []
+        words = dict.fromkeys(word for text in texts for word in re.findall(r"[^\W\d_]+", text.lower()))
+        # Many vocabularies have words behind a space only.
+        return [word for word in words if len(tokenize(f" {word}")) > 1]
+
 
 def _library() -> Any:
     try:

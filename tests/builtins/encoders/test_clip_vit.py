@@ -268,3 +268,5 @@ def test_the_real_tokenizer(tmp_path: Path) -> None:
     assert tokenizer("a photo of a cat")["input_ids"] == [49406, 320, 1125, 539, 320, 2368, 49407]
     assert tokenizer("A  Photo of a CAT")["input_ids"] == [49406, 320, 1125, 539, 320, 2368, 49407]
     assert encoder.encode_text(["apple", "chimpanzee"]).shape == (2, 24)
+    slips = ["aplpe", "leopart", "chimpanze"]
+    assert encoder.unknown_words(["apple", "a Leopard", "maple tree, aplpe", *slips]) == slips

@@ -6,6 +6,7 @@ Shapes: N texts or pictures, P tokens, E width.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from functools import cached_property
@@ -143,6 +144,12 @@ class CLIPEncoder:
                 pixels = processor(images=pictures, return_tensors="pt")["pixel_values"]
                 rows.append(_vectors(network.get_image_features(pixel_values=pixels.to(network.device))))
         return np.concatenate(rows)
+
+    def unknown_words(self, texts: Sequence[str]) -> list[str]:
+        """The words that are no token of CLIP's vocabulary: it reads them in pieces. Raises as `encode_text`."""
+        _, tokenizer, _ = self._parts
+        words = dict.fromkeys(word for text in texts for word in re.findall(r"[^\W\d_]+", text.lower()))
+        return [word for word in words if len(tokenizer.tokenize(word)) > 1]
 
     @cached_property
     def _config(self) -> Any:

@@ -14,6 +14,7 @@ from tina_framework.errors import DataError
 from tina_framework.files import read_json
 from tina_framework.interfaces.dataset import LabelledImages
 from tina_framework.prompts.class_prompt import ClassPrompt
+from tina_framework.prompts.slips import is_slip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,18 +72,6 @@ def misspell(name: str, draws: random.Random) -> str:
     return name + name[-1:]
 
 
-def _is_slip(word: str, name: str) -> bool:
-    """Whether a word is a name, or one slip away from it."""
-    if abs(len(word) - len(name)) > 1:
-        return False
-    start = 0
-    while start < min(len(word), len(name)) and word[start] == name[start]:
-        start += 1
-    a, b = word[start:], name[start:]
-    swapped = len(a) == len(b) > 1 and a[:2] == b[1::-1] and a[2:] == b[2:]
-    return a == b or a[1:] == b[1:] or a[1:] == b or a == b[1:] or swapped
-
-
 @dataclass(frozen=True)
 class Speaker:
     """What there is to say classes with.
@@ -119,7 +108,7 @@ class Speaker:
         draws = random.Random(f"{self.seed}/typo/{task}/{name}")
         for _ in range(_TRIES):
             slipped = misspell(name, draws)
-            if not any(_is_slip(slipped, other) for other in self.class_names if other != name):
+            if not any(is_slip(slipped, other) for other in self.class_names if other != name):
                 return slipped
         return name
 

@@ -1,0 +1,17 @@
+"""Slips of the fingers: what a typing mistake makes of a word."""
+
+from __future__ import annotations
+
+__all__ = ["is_slip"]
+
+
+def is_slip(word: str, name: str) -> bool:
+    """Whether a word is a name, or one slip away from it: a letter too many, missing, wrong, or two in the wrong order."""
+    if abs(len(word) - len(name)) > 1:
+        return False
+    start = 0
+    while start < min(len(word), len(name)) and word[start] == name[start]:
+        start += 1
+    a, b = word[start:], name[start:]
+    swapped = len(a) == len(b) > 1 and a[:2] == b[1::-1] and a[2:] == b[2:]
+    return a == b or a[1:] == b[1:] or a[1:] == b or a == b[1:] or swapped
