@@ -14,13 +14,22 @@ from functools import cached_property
 from itertools import combinations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tina_framework import Generator
+from tina_framework import GeneratedClassifier, Generator
 from tina_framework.discovery import registries
+from tina_framework.ensemble import build_network
 from tina_framework.errors import ConfigError
-from tina_framework.generation.compose import draw_groups, fit_rows, part, split_rows
+from tina_framework.generation.compose import (
+    Composition,
+    How,
+    draw_groups,
+    ensemble_state,
+    fit_rows,
+    part,
+    split_rows,
+)
 from tina_framework.generation.parameters import ParameterSampler
 from tina_framework.generation.sampling import make_scheduler
 from tina_framework.prompts.resolve import resolve_tasks
@@ -30,7 +39,7 @@ from tina_framework.zoo.sampling import TaskSampler
 from tina_framework.zoo.splits import sample_split_tasks
 from tina_framework.zoo.tasks import Task
 
-__all__ = ["MERGED", "Case", "World", "candidates"]
+__all__ = ["ENSEMBLE", "MERGED", "Case", "World", "candidates"]
 
 Groups = list[list[int]]
 
@@ -107,6 +116,18 @@ class Case:
         found = [self.world.runner.logits(flat, count or self.count, images) for images in self.images.split(500)]
         return torch.cat(found)
 
+    def shipped(self, how: How) -> GeneratedClassifier:
+        """What the generator composes for this task."""
+        made: GeneratedClassifier = self.world.generator(
+            list(self.task.classes), compose=how, seed=self.world.given.seed
+        )
+        return made
+
+    @torch.no_grad()
+    def answers(self, network: nn.Module) -> Tensor:
+        """(I, K) logits."""
+        return torch.cat([network(images) for images in self.images.split(500)])
+
     def random(self, groupings: int, size: int = 0) -> Groups:
         return draw_groups(self.condition.keys, size or self.world.size, groupings, self.world.given.seed)
 
@@ -176,6 +197,11 @@ class Case:
 
     # Several
 
+    def ensemble(self, groups: Groups) -> nn.Module:
+        """The networks with the mean of their logits."""
+        state = ensemble_state(self.world.spec, Composition(self.count, groups, self.networks(groups)))
+        return build_network(self.world.spec.architecture, self.count, state, groups)
+
     def votes(self, groups: Groups) -> list[Tensor]:
         """G tensors (I, M) of logits."""
         return [self.logits(flat, len(group)) for flat, group in zip(self.networks(groups), groups, strict=True)]
@@ -239,11 +265,13 @@ def _equalised(groups: Groups, rows: list[Tensor]) -> Tensor:
     return fit_rows(groups, scaled, 1 + max(max(group) for group in groups))
 
 
-MERGED = "merged, 4 random groupings"
+ENSEMBLE = "ensemble, 4 random groupings"
 """What ships."""
 
+MERGED = "merged, 4 random groupings"
+"""What ships for whoever wants one network."""
+
 SCORES: dict[str, Callable[[Tensor], Tensor]] = {
-    "mean logits": lambda vote: vote,
     "mean log-softmax": lambda vote: vote.log_softmax(dim=1),
     "mean centred logits": lambda vote: vote - vote.mean(dim=1, keepdim=True),
 }
@@ -253,31 +281,31 @@ def _once(make: Callable[[], list[Tensor]]) -> Callable[[], list[Tensor]]:
     return functools.cache(make)
 
 
-def candidates(case: Case, test: bool) -> Iterator[tuple[str, int, Callable[[], Tensor]]]:
+def candidates(case: Case, brief: bool) -> Iterator[tuple[str, int, Callable[[], Tensor]]]:
     """(label, networks generated, logits): all candidates, or what ships and the references."""
 
     def one(flat: Callable[[], Tensor]) -> Callable[[], Tensor]:
         return lambda: case.logits(flat())
 
+    four = case.random(4)
     yield "selection", 0, one(case.selected)
     yield "selection on mean convolutions", 0, one(lambda: case.on_common(case.selected()))
     yield "direct", 1, one(case.direct)
-    four = case.random(4)
-    votes = _once(lambda: case.votes(four))
-    for number in (4,) if test else (1, 2, 4, 8):
+    yield MERGED, len(four), lambda: case.answers(case.shipped("merge").network)
+    yield ENSEMBLE, len(four), lambda: case.answers(case.shipped("ensemble").network)
+    if brief:
+        return
+    for number in (1, 2, 8):
         groups = case.random(number)  # the first of `four`, or more
         label = f"{number} random grouping{'s' * (number > 1)}"
         yield f"merged, {label}", len(groups), one(lambda groups=groups: case.merged(groups))
-        for how in () if test or number == 8 else SCORES if number == 4 else ("mean logits",):
-            yield (
-                f"networks of {label}, {how}",
-                len(groups),
-                lambda groups=groups, how=how: case.mean_vote(groups, votes()[: len(groups)], SCORES[how]),
-            )
-    if test:
-        return
+        yield f"ensemble, {label}", len(groups), lambda groups=groups: case.answers(case.ensemble(groups))
+    votes = _once(lambda: case.votes(four))
+    for how, score in SCORES.items():
+        yield f"{ENSEMBLE}, {how}", len(four), lambda score=score: case.mean_vote(four, votes(), score)
     pairs = case.pairs()
     of_pairs = _once(lambda: case.votes(pairs))
+    yield "pairs of blocks, ensemble", len(pairs), lambda: case.answers(case.ensemble(pairs))
     for how, score in SCORES.items():
         yield f"pairs of blocks, {how}", len(pairs), lambda score=score: case.mean_vote(pairs, of_pairs(), score)
     yield "pairs of blocks, coupled", len(pairs), lambda: case.coupled(pairs, of_pairs())

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from tina_framework.abstention import AbstentionRule, rule_for
 from tina_framework.classifier_folder import FORMAT, ClassifierConfig, read_folder, replaceable, write_folder
 from tina_framework.discovery import registries
+from tina_framework.ensemble import Ensemble, build_network, member_names
 from tina_framework.errors import ConfigError
 from tina_framework.images import Preprocessing, pictures
 from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
@@ -37,7 +38,8 @@ class GeneratedClassifier(nn.Module):
     """A network for exactly the classes it was generated for.
 
     Args:
-        network: (N, C, H, W) -> logits (N, K), or the features of the architecture's frozen trunk -> logits.
+        network: (N, C, H, W) -> logits (N, K), or the features of the architecture's frozen trunk -> logits; built by the architecture,
+            or an `Ensemble` of such.
         architecture: its registry name, which rebuilds it; given as a `TargetArchitecture`, a frozen trunk of it is used.
         class_names: K names; output k stands for `class_names[k]`.
         preprocessing: what its input looks like.
@@ -73,20 +75,33 @@ class GeneratedClassifier(nn.Module):
         state: Mapping[str, Tensor],
         provenance: Mapping[str, Any] | None = None,
         abstention: AbstentionRule | None = None,
+        members: Sequence[Sequence[int]] | None = None,
     ) -> GeneratedClassifier:
-        """A classifier around generated parameters, on their device. `state`: the architecture's own names."""
-        with torch.device("meta"):
-            network = architecture.build(len(class_names))
-        copies = {
-            name: tensor.to(torch.float32, copy=True) for name, tensor in state.items()
-        }  # not views of a file or of a batch
-        network.load_state_dict(copies, assign=True)
+        """A classifier around copies of generated parameters, on their device.
+
+        Args:
+            architecture: builds the network.
+            class_names: K names.
+            state: the architecture's own names; of an ensemble ``members.0.`` and so on stand before them.
+            provenance: as for the class.
+            abstention: as for the class.
+            members: of an ensemble: the numbers of the classes that each of its networks knows; None: one network for all.
+
+        Raises:
+            ConfigError: `members` do not fit the classes.
+        """
+        network = build_network(architecture, len(class_names), state, members)
         preprocessing = Preprocessing(architecture.input_shape, architecture.mean, architecture.std)
         return cls(network, architecture, class_names, preprocessing, provenance, abstention)
 
     @property
     def num_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.network.parameters())
+
+    @property
+    def members(self) -> tuple[tuple[int, ...], ...] | None:
+        """The numbers of the classes that each network of an ensemble knows; None: it is one network, for all classes."""
+        return self.network.groups if isinstance(self.network, Ensemble) else None
 
     @property
     def device(self) -> torch.device:
@@ -110,7 +125,10 @@ class GeneratedClassifier(nn.Module):
     def class_tensors(self) -> frozenset[str]:
         """Names of the parameters that grow with the number of classes; the others are shared by all classes."""
         architecture = self._architecture or registries().architectures.create(self.architecture)
-        return frozenset(name for name, axis in ParameterSpec(architecture).class_axes.items() if axis is not None)
+        names = [name for name, axis in ParameterSpec(architecture).class_axes.items() if axis is not None]
+        if self.members is None:
+            return frozenset(names)
+        return frozenset(name for place in range(len(self.members)) for name in member_names(place, names))
 
     def predict_proba(self, images: Any, batch_size: int = 1000) -> npt.NDArray[np.float32]:
         """Probabilities (N, K).
@@ -232,15 +250,18 @@ class GeneratedClassifier(nn.Module):
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes `config.json` and `model.safetensors`, whole or not at all; an existing classifier folder is replaced.
 
-        The tensors have the architecture's own names: they load into the plain module without this package. A frozen trunk is
-        not written, but named, with a hash of its weights: its plugin must be there to load the folder.
+        The tensors have the architecture's own names: they load into the plain module without this package; those of an ensemble's
+        networks have ``members.0.`` and so on before them. A frozen trunk is not written, but named, with a hash of its weights:
+        its plugin must be there to load the folder.
 
         Raises:
             ConfigError: the place holds something else.
             CheckpointError: a parameter is not finite.
         """
         architecture = self._architecture or self.architecture
-        config = ClassifierConfig(architecture, self.class_names, self.preprocessing, self.provenance, self.abstention)
+        config = ClassifierConfig(
+            architecture, self.class_names, self.preprocessing, self.provenance, self.abstention, self.members
+        )
         write_folder(Path(folder), config, self.network.state_dict())
 
     @classmethod
@@ -251,6 +272,8 @@ class GeneratedClassifier(nn.Module):
             CheckpointError: it is something else, incomplete or altered.
         """
         config, architecture, state = read_folder(Path(folder))
-        classifier = cls.from_state(architecture, config.class_names, state, config.provenance, config.abstention)
+        classifier = cls.from_state(
+            architecture, config.class_names, state, config.provenance, config.abstention, config.members
+        )
         classifier.preprocessing = config.preprocessing
         return classifier.to(device)

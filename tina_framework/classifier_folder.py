@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tina_framework.abstention import AbstentionRule
 from tina_framework.discovery import registries
+from tina_framework.ensemble import checked_groups, member_names
 from tina_framework.errors import CheckpointError, ConfigError, PluginError
 from tina_framework.files import check_tensors, read_safetensors, write_json, write_safetensors
 from tina_framework.folders import (
@@ -41,6 +42,7 @@ _NEEDS = f"{CONFIG} with format '{FORMAT}' and {WEIGHTS}, as `tina generate` and
 _FILES = frozenset({CONFIG, WEIGHTS})
 _TRUNK = "trunk"
 _ABSTENTION = "abstention"
+_MEMBERS = "members"
 _KEYS = ("architecture", "class_names", "preprocessing", "provenance")
 
 
@@ -54,6 +56,7 @@ class ClassifierConfig:
         preprocessing: what its input looks like.
         provenance: any JSON.
         abstention: when it may abstain; None: nobody set a threshold.
+        members: the numbers of the classes that each network of an ensemble knows; None: one network.
     """
 
     architecture: str | TargetArchitecture
@@ -61,6 +64,7 @@ class ClassifierConfig:
     preprocessing: Preprocessing
     provenance: Mapping[str, Any]
     abstention: AbstentionRule | None = None
+    members: Sequence[Sequence[int]] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The contents of `config.json`, without the hashes of the weights."""
@@ -83,6 +87,7 @@ class ClassifierConfig:
             },
             "provenance": {"package_version": __version__, **self.provenance},
             **({} if self.abstention is None else {_ABSTENTION: self.abstention.to_dict()}),
+            **({} if self.members is None else {_MEMBERS: [list(group) for group in self.members]}),
             **({} if trunk is None else {_TRUNK: trunk}),
             **plugins,
         }
@@ -116,16 +121,30 @@ def read_folder(folder: Path) -> tuple[ClassifierConfig, TargetArchitecture, dic
         raise CheckpointError(f"'{folder}' is not a folder; a classifier folder holds {_NEEDS}.")
     values = read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
     config, architecture = _checked(values, f"'{folder / CONFIG}'")
-    infos = ParameterSpec(architecture).parameters(len(config.class_names))
     state = read_safetensors(folder / WEIGHTS)
-    check_tensors(state, {info.name: info.shape for info in infos}, f"'{folder / WEIGHTS}'")
+    check_tensors(state, _shapes(config, architecture), f"'{folder / WEIGHTS}'")
     check_hash(folder / WEIGHTS, values)
     return config, architecture, state
 
 
+def _shapes(config: ClassifierConfig, architecture: TargetArchitecture) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every tensor."""
+    spec = ParameterSpec(architecture)
+    if config.members is None:
+        return {info.name: info.shape for info in spec.parameters(len(config.class_names))}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for place, group in enumerate(config.members):
+        infos = spec.parameters(len(group))
+        names = member_names(place, [info.name for info in infos])
+        shapes |= {name: info.shape for name, info in zip(names, infos, strict=True)}
+    return shapes
+
+
 def _checked(values: Mapping[str, Any], source: str) -> tuple[ClassifierConfig, TargetArchitecture]:
     """What a `config.json` says, each value checked, and the architecture it names."""
-    unknown = sorted(values.keys() - {"format", "format_version", HASHES, PLUGINS, _TRUNK, _ABSTENTION, *_KEYS})
+    unknown = sorted(
+        values.keys() - {"format", "format_version", HASHES, PLUGINS, _TRUNK, _ABSTENTION, _MEMBERS, *_KEYS}
+    )
     missing = [key for key in _KEYS if key not in values]
     if unknown or missing:
         what = f"lacks {', '.join(missing)}" if missing else f"has unknown {', '.join(unknown)}"
@@ -153,16 +172,13 @@ def _checked(values: Mapping[str, Any], source: str) -> tuple[ClassifierConfig, 
         raise CheckpointError(
             f"{source}: input_shape is {preprocessing.input_shape}, but '{architecture.name}' takes {architecture.input_shape}."
         )
-    abstention = _abstention(values[_ABSTENTION], source) if _ABSTENTION in values else None
-    config = ClassifierConfig(architecture, tuple(names), preprocessing, values["provenance"], abstention)
-    return config, architecture
-
-
-def _abstention(values: Any, source: str) -> AbstentionRule:
     try:
-        return AbstentionRule.from_dict(values)
+        abstention = AbstentionRule.from_dict(values[_ABSTENTION]) if _ABSTENTION in values else None
+        members = checked_groups(values[_MEMBERS], len(names)) if _MEMBERS in values else None
     except ConfigError as error:
         raise CheckpointError(f"{source} is wrong: {error} It was altered or made by something else.") from error
+    config = ClassifierConfig(architecture, tuple(names), preprocessing, values["provenance"], abstention, members)
+    return config, architecture
 
 
 def _preprocessing(values: Any, source: str) -> Preprocessing:

@@ -19,7 +19,7 @@ from torch import Tensor
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import PromptWarning
 from tina_framework.generation.calls import are_encoded, make_classifiers, make_encoder, read_prompts, scheduler_name
-from tina_framework.generation.compose import compose_parameters
+from tina_framework.generation.compose import Composition, How, compositions, how_to_compose
 from tina_framework.generation.config import GeneratorConfig
 from tina_framework.generation.folder import (
     GeneratorParts,
@@ -176,7 +176,7 @@ class Generator:
         encoder: str | Encoder | None = None,
         template: int = 0,
         batch_size: int = 64,
-        compose: bool = False,
+        compose: bool | How = False,
         on_progress: OnProgress | None = None,
     ) -> Any:
         """Generates one classifier a task.
@@ -194,7 +194,8 @@ class Generator:
             encoder: another encoder of the same space: a spec or an object.
             template: which of the encoder's prompt templates.
             batch_size: models generated at once.
-            compose: where a task has more classes than the generator makes, compose a classifier of several; see docs/composing.md.
+            compose: where a task has more classes than the generator makes, compose a classifier of several networks: True or
+                ``ensemble``: an ensemble of them; ``merge``: one network, smaller, faster and less accurate. See docs/composing.md.
             on_progress: called after every batch.
 
         Returns:
@@ -216,16 +217,8 @@ class Generator:
             for sentence in doubts(conditions, reader):
                 warnings.warn(sentence, PromptWarning, stacklevel=2)
         steps = self.config.num_inference_steps if num_inference_steps is None else num_inference_steps
-        flats = self.generate_parameters(
-            conditions,
-            num_inference_steps=steps,
-            seed=seed,
-            num_samples=num_samples,
-            scheduler=scheduler,
-            batch_size=batch_size,
-            compose=compose,
-            on_progress=on_progress,
-        )
+        how = how_to_compose(compose)
+        made = self._generate(conditions, how, steps, seed, num_samples, scheduler, batch_size, on_progress)
         provenance = {
             "generator": self.name,
             "seed": seed,
@@ -234,7 +227,7 @@ class Generator:
             "encoder": reader.name,
             "space": reader.space,
         }
-        models = make_classifiers(self.spec, conditions, flats, self.config, provenance)
+        models = make_classifiers(self.spec, conditions, made, self.config, provenance, how)
         grouped: list[Any] = models
         if num_samples > 1:
             grouped = [models[i : i + num_samples] for i in range(0, len(models), num_samples)]
@@ -249,27 +242,48 @@ class Generator:
         num_samples: int = 1,
         scheduler: str | NoiseScheduler | None = None,
         batch_size: int = 64,
-        compose: bool = False,
+        merge: bool = False,
         on_progress: OnProgress | None = None,
     ) -> list[Tensor]:
         """The flat parameters (N_K,) of each task's `num_samples` networks, task by task, on the denoiser's device.
 
+        Args:
+            conditions: the tasks.
+            num_inference_steps, seed, num_samples, scheduler, batch_size, on_progress: as calling the generator.
+            merge: where a task has more classes than the generator makes, merge several networks into one, as ``compose="merge"``.
+
         Raises:
             PromptError, ConfigError: as calling the generator.
         """
+        steps = self.config.num_inference_steps if num_inference_steps is None else num_inference_steps
+        how: How | None = "merge" if merge else None
+        made = self._generate(conditions, how, steps, seed, num_samples, scheduler, batch_size, on_progress)
+        return [composition.merged(self.spec) for composition in made]
+
+    def _generate(
+        self,
+        conditions: Sequence[Condition],
+        how: How | None,
+        steps: int,
+        seed: int,
+        num_samples: int,
+        scheduler: str | NoiseScheduler | None,
+        batch_size: int,
+        on_progress: OnProgress | None,
+    ) -> list[Composition]:
+        """What is generated for each task's `num_samples` classifiers, task by task; without `how` large tasks are refused."""
         sampler = ParameterSampler(self.config, self.denoiser, self.normalizer, self.condition_space, self.layout)
         generate = functools.partial(
             sampler.run,
-            steps=self.config.num_inference_steps if num_inference_steps is None else num_inference_steps,
+            steps=steps,
             seed=seed,
             num_samples=num_samples,
             scheduler=make_scheduler(self.config, scheduler),
             batch_size=batch_size,
         )
-        if not compose:
-            return generate(conditions, on_progress=on_progress)
-        largest = self.config.max_classes
-        return compose_parameters(conditions, generate, self.spec, largest, seed, num_samples, on_progress)
+        # Where nothing may be composed, the sampler shall say that a task is too large.
+        largest = self.config.max_classes if how is not None else max(map(len, conditions), default=0)
+        return compositions(conditions, generate, largest, seed, num_samples, on_progress)
 
     def _parts(self) -> GeneratorParts:
         return GeneratorParts(self.config, self.denoiser, self.normalizer, self.condition_space, self.generic)

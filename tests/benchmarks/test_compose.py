@@ -35,12 +35,12 @@ def words(tiny_generator: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_choosing_and_reporting(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     import compose
-    from compose_world import MERGED
+    from compose_world import ENSEMBLE, MERGED
 
     compose.main([*words, "--out", "choice"])
     found = json.loads(Path("choice/compose.json").read_text())
     rows = {row["method"]: row for row in found["rows"]["8"]}
-    assert rows[MERGED]["networks"] == 8
+    assert rows[MERGED]["networks"] == rows[ENSEMBLE]["networks"] == 8
     assert rows["selection"]["minus_selection"]["mean"] == 0
     assert rows["pairs of blocks, coupled"]["networks"] == 3
     assert found["setup"]["images"] == "validation, all a class"
@@ -49,8 +49,12 @@ def test_choosing_and_reporting(words: list[str], capsys: pytest.CaptureFixture[
     compose.main([*words, "--test", "--images", "1", "--out", "report"])
     report = json.loads(Path("report/compose.json").read_text())
     assert report["setup"]["images"] == "test, 1 a class"
-    assert {"selection", "direct", MERGED} <= {row["method"] for row in report["rows"]["8"]}
-    assert len(report["rows"]["8"]) == 4
+    assert {"selection", "direct", MERGED, ENSEMBLE} <= {row["method"] for row in report["rows"]["8"]}
+    assert len(report["rows"]["8"]) == 5
+    merged, ensemble = report["costs"]["8"]
+    assert (merged["parameters"], ensemble["parameters"]) == (5040 + 33 * 8, 8 * (5040 + 33 * 6))
+    assert ensemble["bytes"] > merged["bytes"]
+    assert all(row[key] > 0 for row in (merged, ensemble) for key in ("generate", "classify_1000"))
 
 
 def test_what_ships_is_what_was_measured(words: list[str]) -> None:
@@ -60,8 +64,11 @@ def test_what_ships_is_what_was_measured(words: list[str]) -> None:
     world = World(argparse.Namespace(dataset="arrays:noise.npz", model="small", **given))
     [task] = world.tasks(8)
     case = Case(world, task)
-    model = world.generator(list(task.classes), compose=True)
-    torch.testing.assert_close(case.merged(case.random(4)), world.spec.flatten(model.network.state_dict(), 8))
+    four = case.random(4)
+    torch.testing.assert_close(case.merged(four), world.spec.flatten(case.shipped("merge").network.state_dict(), 8))
+    votes = case.mean_vote(four, case.votes(four), lambda vote: vote)
+    torch.testing.assert_close(case.answers(case.shipped("ensemble").network), votes, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(case.answers(case.ensemble(four)), votes, atol=1e-5, rtol=1e-4)
     groups = [list(range(8))]
     vote = torch.randn(len(case.images), 8)
     # With one network that knows all classes, its own probabilities agree best with its pairs.

@@ -115,12 +115,30 @@ def test_more_classes_than_the_generator_makes(tina: Any) -> None:
     assert "--compose" in err
     code, out, err = tina(*names, "--compose")
     assert code == 0, err
-    assert "composed:     of 12 networks of 10 classes, merged into one" in out
-    assert GeneratedClassifier.from_pretrained("classifier").class_names == tuple(names)
+    assert "composed:     an ensemble of 12 networks of 10 classes" in out
+    loaded = GeneratedClassifier.from_pretrained("classifier")
+    assert loaded.class_names == tuple(names)
+    assert len(loaded.members or ()) == 12
     [made] = json.loads(tina(*names, "--compose", "--json")[1])["classifiers"]
-    assert made["composed"]["networks"] == 12
+    assert made["composed"] == {"method": "ensemble", "networks": 12, "classes": 10, "groupings": 4}
     [plain] = json.loads(tina("ant", "bee", "--compose", "--json")[1])["classifiers"]
     assert plain["composed"] is None
+    Path("tasks.json").write_text(json.dumps({"tasks": [{"classes": ["ant", "bee"]}, {"classes": names}]}))
+    out = tina("--tasks", "tasks.json", "--compose", "--out", "many")[1]
+    assert "23 classes: 64,440 parameters, an ensemble of 12 networks of 10 classes; accuracy" in out
+
+
+@pytest.mark.parametrize("options", [["--merge"], ["--compose", "--merge"]])
+def test_more_classes_in_one_network(tina: Any, options: list[str]) -> None:
+    names = [f"class {k}" for k in range(23)]
+    code, out, err = tina(*names, *options)
+    assert code == 0, err
+    assert "composed:     of 12 networks of 10 classes, merged into one" in out
+    loaded = GeneratedClassifier.from_pretrained("classifier")
+    assert loaded.members is None
+    [made] = json.loads(tina(*names, *options, "--json")[1])["classifiers"]
+    assert made["composed"]["method"] == "merge"
+    assert made["parameters"] == loaded.num_parameters == 5799
 
 
 @pytest.mark.parametrize(

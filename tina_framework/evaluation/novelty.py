@@ -154,7 +154,7 @@ def measure(context: Context, tasks: Sequence[Task], scorer: Scorer) -> Novelty:
 
     conditions = resolve_tasks([task.classes for task in chosen], context.encoder, context.template)
     seeds = [context.seed + i for i in range(SEEDS)]
-    flats = [context.generator.generate_parameters(conditions, seed=seed, compose=True) for seed in seeds]
+    flats = [context.generator.generate_parameters(conditions, seed=seed, merge=True) for seed in seeds]
     generated = torch.stack([torch.stack([standardised(flat, count) for flat in drawn]) for drawn in flats])
     models = torch.stack([standardised(zoo.flat(entry.id), len(entry.classes)) for entry in entries])
     networks = [Network(flat, task.classes) for flat, task in zip(flats[0], chosen, strict=True)]

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
-
 from tina_framework.classifier import GeneratedClassifier
 from tina_framework.discovery import registries
 from tina_framework.errors import ConfigError
-from tina_framework.generation.compose import composed
+from tina_framework.generation.compose import Composition, How, ensemble_state
 from tina_framework.generation.config import GeneratorConfig
 from tina_framework.interfaces.encoder import Encoder
 from tina_framework.interfaces.scheduler import NoiseScheduler
@@ -60,27 +58,36 @@ def make_encoder(encoder: str | Encoder, space: ConditionSpace) -> Encoder:
 def make_classifiers(
     spec: ParameterSpec,
     conditions: Sequence[Condition],
-    flats: Sequence[Tensor],
+    made: Sequence[Composition],
     config: GeneratorConfig,
     provenance: Mapping[str, Any],
+    how: How | None,
 ) -> list[GeneratedClassifier]:
     """The networks as classifiers that remember how they were made.
 
     Args:
         spec: the architecture's parameters.
         conditions: T tasks.
-        flats: T * S flat vectors, S samples a task, task by task.
-        config: of the generator: its greatest class count (more are composed) and thresholds of abstention.
+        made: T * S, S samples a task, task by task.
+        config: of the generator: its thresholds of abstention.
         provenance: what all of them have in common.
+        how: what becomes of tasks that are composed of several networks.
     """
-    models, samples = [], len(flats) // len(conditions) if conditions else 1
-    for i, flat in enumerate(flats):
+    models, samples = [], len(made) // len(conditions) if conditions else 1
+    for i, composition in enumerate(made):
         condition = conditions[i // samples]
-        own = _said(condition) | composed(len(condition), config.max_classes) | {"sample": i % samples}
-        state = spec.unflatten(flat, len(condition))
+        own = _said(condition) | composition.record(how) | {"sample": i % samples}
+        members = composition.groups if composition.is_composed and how == "ensemble" else None
+        if members is None:
+            state = spec.unflatten(composition.merged(spec), len(condition))
+        else:
+            state = ensemble_state(spec, composition)
         rule = None if config.abstention is None else config.abstention.rule(len(condition))
+        remembered = {**provenance, **own}
         models.append(
-            GeneratedClassifier.from_state(spec.architecture, condition.class_names, state, {**provenance, **own}, rule)
+            GeneratedClassifier.from_state(
+                spec.architecture, condition.class_names, state, remembered, rule, members=members
+            )
         )
     return models
 

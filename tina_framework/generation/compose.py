@@ -1,4 +1,4 @@
-"""One network for more classes than a generator makes: groups of classes, a generated network each, merged into one.
+"""Classifiers for more classes than a generator makes: groups of classes and a generated network each, kept apart or merged into one.
 
 Shapes: K classes of the task, G groups, M classes a group, N parameters at K or M classes, D elements of a class row.
 """
@@ -7,43 +7,107 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from tina_framework.ensemble import member_names
+from tina_framework.errors import ConfigError
 from tina_framework.generation.parameters import OnProgress
 from tina_framework.prompts.resolve import Condition
 from tina_framework.spec import ParameterSpec
 
-__all__ = ["GROUPINGS", "compose_parameters", "composed", "draw_groups", "fit_rows", "merge", "part", "split_rows"]
+__all__ = [
+    "GROUPINGS",
+    "Composition",
+    "How",
+    "compositions",
+    "draw_groups",
+    "ensemble_state",
+    "fit_rows",
+    "how_to_compose",
+    "merge",
+    "part",
+    "split_rows",
+]
 
 GROUPINGS = 4
 """How often the classes are grouped anew; eight are no better (docs/composing.md)."""
 
+How = Literal["ensemble", "merge"]
 
-def compose_parameters(
+
+def how_to_compose(compose: bool | str) -> How | None:
+    """The way that is asked for; None: none, so that too many classes are refused.
+
+    Args:
+        compose: False, True (an ensemble), ``ensemble`` or ``merge``.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if compose is False:
+        return None
+    if compose is True or compose == "ensemble":
+        return "ensemble"
+    if compose == "merge":
+        return "merge"
+    raise ConfigError(f"compose is {compose!r}; choose True or 'ensemble', 'merge', or False.")
+
+
+@dataclass(frozen=True, eq=False)
+class Composition:
+    """What was generated for one classifier.
+
+    Attributes:
+        num_classes: K.
+        groups: G lists of class numbers 0..K-1, each class in at least one; one list where the task is generated as it is.
+        flats: G flat vectors (N_M,), slot j of network g for class `groups[g][j]`.
+    """
+
+    num_classes: int
+    groups: Sequence[Sequence[int]]
+    flats: Sequence[Tensor]
+
+    @property
+    def is_composed(self) -> bool:
+        return len(self.groups) > 1
+
+    def merged(self, spec: ParameterSpec) -> Tensor:
+        """(N_K,) parameters of one network; see `merge`."""
+        return merge(spec, self.groups, self.flats, self.num_classes) if self.is_composed else self.flats[0]
+
+    def record(self, how: How | None) -> dict[str, Any]:
+        """What a classifier remembers of how it was composed: nothing if it was generated as it is."""
+        if not self.is_composed:
+            return {}
+        classes = len(self.groups[0])
+        networks = {"networks": len(self.groups), "classes": classes, "groupings": GROUPINGS}
+        return {"composed": {"method": how, **networks}}
+
+
+def compositions(
     conditions: Sequence[Condition],
     generate: Callable[..., list[Tensor]],
-    spec: ParameterSpec,
     largest: int,
     seed: int,
     num_samples: int,
     on_progress: OnProgress | None = None,
-) -> list[Tensor]:
-    """Parameters for tasks of any number of classes.
+) -> list[Composition]:
+    """The networks for tasks of any number of classes.
 
     Args:
         conditions: the tasks; those of at most `largest` classes are generated as they are.
         generate: tasks of at most `largest` classes, and `on_progress`, to `num_samples` flat vectors each, task by task.
-        spec: the architecture's parameters.
         largest: the greatest class count that can be generated.
         seed: of the groups; sample i of a group has part in sample i of the result.
-        num_samples: networks a task.
+        num_samples: classifiers a task.
         on_progress: called with (models done, models in all); a composed one counts as its share of the networks.
 
     Returns:
-        Flat vectors (N_K,), `num_samples` for each task, task by task.
+        `num_samples` for each task, task by task.
     """
     plans = [
         draw_groups(condition.keys, largest, GROUPINGS, seed)
@@ -63,20 +127,20 @@ def compose_parameters(
             on_progress(done * models // total, models)
 
     flats = iter(generate(wanted, on_progress=progress))
-    merged = []
+    made = []
     for condition, groups in zip(conditions, plans, strict=True):
         by_group = [[next(flats) for _ in range(num_samples)] for _ in groups]
-        for networks in zip(*by_group, strict=True):
-            merged.append(merge(spec, groups, networks, len(condition)) if len(groups) > 1 else networks[0])
-    return merged
+        made += [Composition(len(condition), groups, networks) for networks in zip(*by_group, strict=True)]
+    return made
 
 
-def composed(num_classes: int, largest: int) -> dict[str, Any]:
-    """What a classifier remembers of how it was composed: nothing if it was generated as it is."""
-    if num_classes <= largest:
-        return {}
-    networks = GROUPINGS * -(-num_classes // largest)
-    return {"composed": {"method": "merge", "networks": networks, "classes": largest, "groupings": GROUPINGS}}
+def ensemble_state(spec: ParameterSpec, composition: Composition) -> dict[str, Tensor]:
+    """The networks' tensors under the names that `tina_framework.ensemble.Ensemble` has for them."""
+    state: dict[str, Tensor] = {}
+    for place, (flat, group) in enumerate(zip(composition.flats, composition.groups, strict=True)):
+        own = spec.unflatten(flat, len(group))
+        state |= dict(zip(member_names(place, list(own)), own.values(), strict=True))
+    return state
 
 
 def draw_groups(keys: Sequence[str], size: int, num_groupings: int, seed: int) -> list[list[int]]:

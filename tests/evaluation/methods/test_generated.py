@@ -36,10 +36,12 @@ def test_tina_is_what_the_generator_makes(context: Context, tasks: list[Task]) -
         assert network.outputs == task.classes
 
 
-def test_more_classes_than_the_generator_makes_are_composed(context: Context) -> None:
+def test_more_classes_than_the_generator_makes_are_merged(context: Context) -> None:
     task = Task(context.generator.config.class_names[:11])
-    [network] = networks(Tina(context), [task])
-    composed = context.generator(list(task.classes), compose=True)
+    method = Tina(context)
+    [network] = networks(method, [task])
+    assert method.describe() == "ddim, 4 steps; above 10 classes merged into one network"
+    composed = context.generator(list(task.classes), compose="merge")
     expected = context.spec.flatten(dict(composed.network.named_parameters()), 11).detach()
     torch.testing.assert_close(network.flat, expected, rtol=1e-4, atol=1e-5)
     [common] = networks(Common(context), [task])

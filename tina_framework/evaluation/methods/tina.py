@@ -41,7 +41,8 @@ _MANY_STEPS = 200
 class Tina(Method):
     """Encodes the class names and generates the network, with the generator's defaults or another sampler.
 
-    Networks for more classes than the generator makes are composed.
+    Networks for more classes than the generator makes are merged from several: a method answers with one network. This is not what
+    `tina generate --compose` makes; see docs/composing.md.
     """
 
     name = "tina"
@@ -58,7 +59,9 @@ class Tina(Method):
         self.generator = self.context.generator
         self.encoder = self.context.encoder
         scheduler, steps = parse_sampler(self.argument) if self.argument is not None else (None, None)
-        self.settings: dict[str, Any] = {"scheduler": scheduler, "num_inference_steps": steps, "compose": True}
+        self.settings: dict[str, Any] = {"scheduler": scheduler, "num_inference_steps": steps, "merge": True}
+        largest = self.generator.config.max_classes
+        self.merged_above = largest if any(len(task.classes) > largest for task in tasks) else None
         if (steps or self.generator.config.num_inference_steps) > _MANY_STEPS:
             self.batch_size = 16  # a batch takes minutes then, and progress is told after each
 
@@ -66,7 +69,10 @@ class Tina(Method):
         config = self.generator.config
         scheduler = self.settings["scheduler"] or config.scheduler["name"]
         steps = self.settings["num_inference_steps"] or config.num_inference_steps
-        return f"{scheduler}, {steps} {'step' if steps == 1 else 'steps'}"
+        text = f"{scheduler}, {steps} {'step' if steps == 1 else 'steps'}"
+        return (
+            text if self.merged_above is None else f"{text}; above {self.merged_above} classes merged into one network"
+        )
 
     def conditions(self, tasks: Sequence[Task]) -> list[Condition]:
         """What the generator is asked."""
