@@ -22,7 +22,6 @@ from tina_framework.discovery import registries
 from tina_framework.ensemble import build_network
 from tina_framework.errors import ConfigError
 from tina_framework.generation.compose import (
-    Composition,
     How,
     draw_groups,
     ensemble_state,
@@ -199,7 +198,7 @@ class Case:
 
     def ensemble(self, groups: Groups) -> nn.Module:
         """The networks with the mean of their logits."""
-        state = ensemble_state(self.world.spec, Composition(self.count, groups, self.networks(groups)))
+        state = ensemble_state(self.world.spec, groups, self.networks(groups))
         return build_network(self.world.spec.architecture, self.count, state, groups)
 
     def votes(self, groups: Groups) -> list[Tensor]:

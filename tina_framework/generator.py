@@ -217,8 +217,16 @@ class Generator:
             for sentence in doubts(conditions, reader):
                 warnings.warn(sentence, PromptWarning, stacklevel=2)
         steps = self.config.num_inference_steps if num_inference_steps is None else num_inference_steps
-        how = how_to_compose(compose)
-        made = self._generate(conditions, how, steps, seed, num_samples, scheduler, batch_size, on_progress)
+        made = self.generate_compositions(
+            conditions,
+            num_inference_steps=steps,
+            seed=seed,
+            num_samples=num_samples,
+            scheduler=scheduler,
+            batch_size=batch_size,
+            compose=compose,
+            on_progress=on_progress,
+        )
         provenance = {
             "generator": self.name,
             "seed": seed,
@@ -227,7 +235,7 @@ class Generator:
             "encoder": reader.name,
             "space": reader.space,
         }
-        models = make_classifiers(self.spec, conditions, made, self.config, provenance, how)
+        models = make_classifiers(self.spec, conditions, made, self.config, provenance, how_to_compose(compose))
         grouped: list[Any] = models
         if num_samples > 1:
             grouped = [models[i : i + num_samples] for i in range(0, len(models), num_samples)]
@@ -255,34 +263,47 @@ class Generator:
         Raises:
             PromptError, ConfigError: as calling the generator.
         """
-        steps = self.config.num_inference_steps if num_inference_steps is None else num_inference_steps
-        how: How | None = "merge" if merge else None
-        made = self._generate(conditions, how, steps, seed, num_samples, scheduler, batch_size, on_progress)
+        made = self.generate_compositions(
+            conditions,
+            num_inference_steps=num_inference_steps,
+            seed=seed,
+            num_samples=num_samples,
+            scheduler=scheduler,
+            batch_size=batch_size,
+            compose="merge" if merge else False,
+            on_progress=on_progress,
+        )
         return [composition.merged(self.spec) for composition in made]
 
-    def _generate(
+    def generate_compositions(
         self,
         conditions: Sequence[Condition],
-        how: How | None,
-        steps: int,
-        seed: int,
-        num_samples: int,
-        scheduler: str | NoiseScheduler | None,
-        batch_size: int,
-        on_progress: OnProgress | None,
+        *,
+        num_inference_steps: int | None = None,
+        seed: int = 0,
+        num_samples: int = 1,
+        scheduler: str | NoiseScheduler | None = None,
+        batch_size: int = 64,
+        compose: bool | How = False,
+        on_progress: OnProgress | None = None,
     ) -> list[Composition]:
-        """What is generated for each task's `num_samples` classifiers, task by task; without `how` large tasks are refused."""
+        """The networks of each task's `num_samples` classifiers, task by task: one, or several if the task is composed.
+
+        Raises:
+            PromptError, ConfigError: as calling the generator.
+        """
         sampler = ParameterSampler(self.config, self.denoiser, self.normalizer, self.condition_space, self.layout)
         generate = functools.partial(
             sampler.run,
-            steps=steps,
+            steps=self.config.num_inference_steps if num_inference_steps is None else num_inference_steps,
             seed=seed,
             num_samples=num_samples,
             scheduler=make_scheduler(self.config, scheduler),
             batch_size=batch_size,
         )
         # Where nothing may be composed, the sampler shall say that a task is too large.
-        largest = self.config.max_classes if how is not None else max(map(len, conditions), default=0)
+        composes = how_to_compose(compose) is not None
+        largest = self.config.max_classes if composes else max(map(len, conditions), default=0)
         return compositions(conditions, generate, largest, seed, num_samples, on_progress)
 
     def _parts(self) -> GeneratorParts:

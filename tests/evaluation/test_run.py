@@ -175,7 +175,7 @@ def test_mixed_class_counts_are_broken_down(request_: Request, tmp_path: Path) -
     assert rows == [(None, 3), (3, 1), (2, 2)]
 
 
-def test_more_classes_than_the_generator_makes_are_merged(request_: Request, tmp_path: Path) -> None:
+def test_more_classes_than_the_generator_makes_are_composed(request_: Request, tmp_path: Path) -> None:
     classes = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay", "kite"]
     tasks = foreign(tmp_path / "large.json", [{"classes": classes, "split": SEEN}])
     summary = evaluate(dataclasses.replace(request_, tasks=tasks)).summary

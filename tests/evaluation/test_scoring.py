@@ -62,6 +62,17 @@ def test_an_output_outside_the_task_is_a_mistake(scorer: Scorer) -> None:
     assert scorer.accuracy(network("green", "blue", "grey"), ["red", "blue"]) == pytest.approx(3 / 5)
 
 
+def test_an_ensemble_has_the_mean_logits_of_its_networks(scorer: Scorer) -> None:
+    classes = ("red", "green", "blue")
+    assert scorer.accuracy(network(*classes), classes) == pytest.approx(5 / 6)
+    # The second sees four times as much red: GREENISH is 2.5 * 100 red against 200 green on average.
+    second = network("blue", "red").flat * torch.tensor([1.0, 1, 1, 4, 1, 1])
+    both = Network(torch.cat([network("red", "green").flat, second]), classes, ((0, 1), (2, 0)))
+    assert both.num_parameters == 12
+    assert scorer.accuracy(both, classes) == pytest.approx(1.0)
+    assert scorer.accuracy(both, classes[::-1]) == pytest.approx(1.0)
+
+
 def test_another_wide_network_is_not_answered_from_memory(scorer: Scorer) -> None:
     assert scorer.accuracy(network("red", "green", "blue"), ["red", "blue"]) == pytest.approx(4 / 5)
     swapped = Network(network("blue", "green", "red").flat, ("red", "green", "blue"))

@@ -5,14 +5,16 @@ Shapes: N parameters, K outputs, M images of a task, A images of the whole split
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from tina_framework.ensemble import build_network
 from tina_framework.errors import TinaError
+from tina_framework.generation.compose import ensemble_state
 from tina_framework.spec import ParameterSpec
 from tina_framework.zoo.images import ImageBank
 from tina_framework.zoo.tasks import Task
@@ -28,10 +30,12 @@ class Network:
         flat: (N,) parameters.
         outputs: the class each of the K outputs stands for. They may be more classes than the task has: choosing one
             outside the task is then a mistake.
+        members: of an ensemble: the outputs that each of its networks knows, whose parameters follow each other in `flat`.
     """
 
     flat: Tensor
     outputs: tuple[str, ...]
+    members: Sequence[Sequence[int]] | None = None
 
     @property
     def num_parameters(self) -> int:
@@ -126,10 +130,20 @@ class Scorer:
                 f"The network for {', '.join(network.outputs[:3])}, ... has parameters that are not finite; "
                 "it cannot be measured. Sample with another seed, scheduler or number of steps."
             )
-        state = self.spec.unflatten(flat, num_outputs)
-        module = self._module(num_outputs)
+        forward = self._forward(flat, num_outputs, network.members)
         for part in images.split(self.batch_size):
-            yield functional_call(module, state, (part,))
+            yield forward(part)
+
+    def _forward(
+        self, flat: Tensor, num_outputs: int, members: Sequence[Sequence[int]] | None
+    ) -> Callable[[Tensor], Tensor]:
+        """Images -> logits."""
+        if members is None:
+            state, module = self.spec.unflatten(flat, num_outputs), self._module(num_outputs)
+            return lambda images: functional_call(module, state, (images,))
+        flats = flat.split([self.spec.num_parameters(len(group)) for group in members])
+        own = ensemble_state(self.spec, members, flats)
+        return build_network(self.spec.architecture, num_outputs, own, members).eval()
 
     def _module(self, num_outputs: int) -> nn.Module:
         if num_outputs not in self._modules:

@@ -81,7 +81,7 @@ def make_classifiers(
         if members is None:
             state = spec.unflatten(composition.merged(spec), len(condition))
         else:
-            state = ensemble_state(spec, composition)
+            state = ensemble_state(spec, members, composition.flats)
         rule = None if config.abstention is None else config.abstention.rule(len(condition))
         remembered = {**provenance, **own}
         models.append(

@@ -134,10 +134,10 @@ def compositions(
     return made
 
 
-def ensemble_state(spec: ParameterSpec, composition: Composition) -> dict[str, Tensor]:
-    """The networks' tensors under the names that `tina_framework.ensemble.Ensemble` has for them."""
+def ensemble_state(spec: ParameterSpec, groups: Sequence[Sequence[int]], flats: Sequence[Tensor]) -> dict[str, Tensor]:
+    """The networks' tensors under the names that `tina_framework.ensemble.Ensemble` has for them; arguments as of `merge`."""
     state: dict[str, Tensor] = {}
-    for place, (flat, group) in enumerate(zip(composition.flats, composition.groups, strict=True)):
+    for place, (flat, group) in enumerate(zip(flats, groups, strict=True)):
         own = spec.unflatten(flat, len(group))
         state |= dict(zip(member_names(place, list(own)), own.values(), strict=True))
     return state

@@ -36,16 +36,20 @@ def test_tina_is_what_the_generator_makes(context: Context, tasks: list[Task]) -
         assert network.outputs == task.classes
 
 
-def test_more_classes_than_the_generator_makes_are_merged(context: Context) -> None:
+def test_more_classes_than_the_generator_makes_are_composed(context: Context) -> None:
     task = Task(context.generator.config.class_names[:11])
-    method = Tina(context)
-    [network] = networks(method, [task])
-    assert method.describe() == "ddim, 4 steps; above 10 classes merged into one network"
-    composed = context.generator(list(task.classes), compose="merge")
-    expected = context.spec.flatten(dict(composed.network.named_parameters()), 11).detach()
-    torch.testing.assert_close(network.flat, expected, rtol=1e-4, atol=1e-5)
-    [common] = networks(Common(context), [task])
-    torch.testing.assert_close(common.flat[-11:], network.flat[-11:])
+    tina, common = Tina(context), Common(context)
+    [network] = networks(tina, [task])
+    ensemble = context.generator(list(task.classes), compose=True)
+    assert network.members == ensemble.members
+    assert network.num_parameters == ensemble.num_parameters
+    assert tina.describe() == "ddim, 4 steps; above 10 classes an ensemble"
+
+    [shared] = networks(common, [task])
+    merged = context.generator(list(task.classes), compose="merge")
+    torch.testing.assert_close(shared.flat[-11:], merged.network.fc.bias.detach(), rtol=1e-4, atol=1e-5)
+    assert shared.members is None
+    assert common.describe().endswith("ddim, 4 steps; above 10 classes several merged into one")
 
 
 def test_a_sampler_can_be_chosen(context: Context, tasks: list[Task]) -> None:

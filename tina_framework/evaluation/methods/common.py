@@ -30,6 +30,8 @@ class Common(Tina):
     """
 
     name = "common"
+    # Networks that share all but their rows say together exactly what one with the mean of their rows says.
+    compose = "merge"
 
     def prepare(self, tasks: Sequence[Task]) -> None:
         super().prepare(tasks)
@@ -56,7 +58,7 @@ class Common(Tina):
             drawn = [task.classes for task in sampler.tasks(_TASKS, allow_fewer=True)]
             conditions = resolve_tasks(drawn, self.encoder, self.context.template)
             flats = self.generator.generate_parameters(
-                conditions, seed=self.context.seed, batch_size=self.batch_size, **self.settings
+                conditions, seed=self.context.seed, batch_size=self.batch_size, merge=True, **self.settings
             )
             mean = spec.unflatten(torch.stack(flats).mean(dim=0), count)
             self._means[count] = {name: mean[name] for name, axis in spec.class_axes.items() if axis is None}

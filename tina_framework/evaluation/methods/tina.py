@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
 
 from tina_framework.discovery import registries
 from tina_framework.errors import ConfigError
 from tina_framework.evaluation.method import Answer, Method
 from tina_framework.evaluation.scoring import Network
+from tina_framework.generation.compose import Composition, How
 from tina_framework.prompts.resolve import Condition, resolve_tasks
 
 if TYPE_CHECKING:
@@ -41,11 +44,11 @@ _MANY_STEPS = 200
 class Tina(Method):
     """Encodes the class names and generates the network, with the generator's defaults or another sampler.
 
-    Networks for more classes than the generator makes are merged from several: a method answers with one network. This is not what
-    `tina generate --compose` makes; see docs/composing.md.
+    For more classes than the generator makes it is composed of several, an ensemble as `tina generate --compose` makes it.
     """
 
     name = "tina"
+    compose: ClassVar[How] = "ensemble"
     argument_help = "[SCHEDULER:]STEPS"
     batch_size = 64
 
@@ -59,9 +62,9 @@ class Tina(Method):
         self.generator = self.context.generator
         self.encoder = self.context.encoder
         scheduler, steps = parse_sampler(self.argument) if self.argument is not None else (None, None)
-        self.settings: dict[str, Any] = {"scheduler": scheduler, "num_inference_steps": steps, "merge": True}
+        self.settings: dict[str, Any] = {"scheduler": scheduler, "num_inference_steps": steps}
         largest = self.generator.config.max_classes
-        self.merged_above = largest if any(len(task.classes) > largest for task in tasks) else None
+        self.composed_above = largest if any(len(task.classes) > largest for task in tasks) else None
         if (steps or self.generator.config.num_inference_steps) > _MANY_STEPS:
             self.batch_size = 16  # a batch takes minutes then, and progress is told after each
 
@@ -71,7 +74,9 @@ class Tina(Method):
         steps = self.settings["num_inference_steps"] or config.num_inference_steps
         text = f"{scheduler}, {steps} {'step' if steps == 1 else 'steps'}"
         return (
-            text if self.merged_above is None else f"{text}; above {self.merged_above} classes merged into one network"
+            text
+            if self.composed_above is None
+            else f"{text}; above {self.composed_above} classes merged into one network"
         )
 
     def conditions(self, tasks: Sequence[Task]) -> list[Condition]:
@@ -79,7 +84,16 @@ class Tina(Method):
         return resolve_tasks([task.classes for task in tasks], self.encoder, self.context.template)
 
     def parameters(self, tasks: Sequence[Task]) -> list[Answer]:
-        flats = self.generator.generate_parameters(
-            self.conditions(tasks), seed=self.context.seed, batch_size=self.batch_size, **self.settings
+        made = self.generator.generate_compositions(
+            self.conditions(tasks),
+            seed=self.context.seed,
+            batch_size=self.batch_size,
+            compose=self.compose,
+            **self.settings,
         )
-        return [Network(flat, task.classes) for flat, task in zip(flats, tasks, strict=True)]
+        return [self._network(composition, task) for composition, task in zip(made, tasks, strict=True)]
+
+    def _network(self, composition: Composition, task: Task) -> Network:
+        if composition.is_composed and self.compose == "ensemble":
+            return Network(torch.cat(list(composition.flats)), task.classes, tuple(map(tuple, composition.groups)))
+        return Network(composition.merged(self.context.spec), task.classes)
