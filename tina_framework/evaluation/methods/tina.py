@@ -73,11 +73,10 @@ class Tina(Method):
         scheduler = self.settings["scheduler"] or config.scheduler["name"]
         steps = self.settings["num_inference_steps"] or config.num_inference_steps
         text = f"{scheduler}, {steps} {'step' if steps == 1 else 'steps'}"
-        return (
-            text
-            if self.composed_above is None
-            else f"{text}; above {self.composed_above} classes merged into one network"
-        )
+        if self.composed_above is None:
+            return text
+        what = "an ensemble" if self.compose == "ensemble" else "several merged into one"
+        return f"{text}; above {self.composed_above} classes {what}"
 
     def conditions(self, tasks: Sequence[Task]) -> list[Condition]:
         """What the generator is asked."""
