@@ -181,6 +181,20 @@ def test_a_classifier_reads_pictures_and_saves_its_head_alone(
     np.testing.assert_array_equal(again.predict_proba(PIXELS), made.predict_proba(PIXELS))
 
 
+def test_an_ensemble_of_heads_asks_the_trunk_once(tmp_path: Path, registered: dict[str, TargetArchitecture]) -> None:
+    torch.manual_seed(0)
+    state = {f"members.{i}.{name}": t for i in (0, 1) for name, t in head(2).state_dict().items()}
+    made = GeneratedClassifier.from_state(HALVES, ["a", "b", "c"], state, members=[[0, 1], [1, 2]])
+    CALLS.clear()
+    first = made.predict_proba(PIXELS)
+    assert sum(CALLS) == len(PIXELS)
+    made.save_pretrained(tmp_path / "c")
+    again = GeneratedClassifier.from_pretrained(tmp_path / "c")
+    np.testing.assert_array_equal(again.predict_proba(PIXELS), first)
+    tuned = again.fine_tune(PIXELS[:3], ["a", "b", "c"])
+    assert not np.array_equal(tuned.predict_proba(PIXELS), first)
+
+
 def test_a_head_is_refused_behind_another_trunk(tmp_path: Path, registered: dict[str, TargetArchitecture]) -> None:
     classifier().save_pretrained(tmp_path / "c")
     registered["now"] = OTHER

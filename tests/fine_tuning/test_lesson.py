@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
 from tina_framework.classifier import GeneratedClassifier
 from tina_framework.errors import DataError
 from tina_framework.fine_tuning.lesson import Lesson
@@ -74,6 +75,21 @@ def test_seeds_and_kinds_of_pictures(coloured: Coloured, classifier: GeneratedCl
 def test_the_defaults_follow_the_number_of_pictures(coloured: Coloured, classifier: GeneratedClassifier) -> None:
     for count in (1, 20):
         assert Lesson.prepare(classifier, *coloured(count)).settings == FineTuneSettings.for_pictures(count)
+
+
+def test_copies_of_a_network_learn_together_what_it_learns_alone(
+    coloured: Coloured, classifier: GeneratedClassifier
+) -> None:
+    images, labels = coloured(4)
+    own = classifier.network.state_dict()
+    state = {f"members.{place}.{name}": tensor for place in range(4) for name, tensor in own.items()}
+    members = [[0, 1, 2]] * 4
+    several = GeneratedClassifier.from_state(cnn_2layer, classifier.class_names, state, members=members)
+    settings = FineTuneSettings(30, 0.02, pull=2000.0)
+    alone, together = (start.fine_tune(images, labels, settings=settings) for start in (classifier, several))
+    moved = np.abs(alone.predict_proba(images) - classifier.predict_proba(images)).max()
+    np.testing.assert_allclose(together.predict_proba(images), alone.predict_proba(images), atol=float(moved) / 50)
+    assert together.provenance["fine_tuning"] == alone.provenance["fine_tuning"]
 
 
 def test_errors_come_before_the_work(coloured: Coloured, classifier: GeneratedClassifier) -> None:

@@ -84,6 +84,15 @@ class Lesson:
         """For the provenance of the result."""
         return {"pictures": self.counts, "settings": asdict(self.settings), "seed": self.seed}
 
+    @property
+    def own_settings(self) -> FineTuneSettings:
+        """For the network at hand: the pull is that on the answer, in which each of an ensemble's networks has a share only."""
+        members = self.classifier.members
+        if members is None:
+            return self.settings
+        networks_a_class = sum(len(group) for group in members) / len(self.classifier.class_names)
+        return replace(self.settings, pull=self.settings.pull / networks_a_class)
+
     def network(
         self, rows: Sequence[int] | None = None, on_progress: OnProgress = lambda done, total: None
     ) -> nn.Module:
@@ -95,7 +104,7 @@ class Lesson:
             self.inputs[at],
             torch.tensor(self.slots, device=self.inputs.device)[at],
             self.classifier.class_tensors,
-            self.settings,
+            self.own_settings,
             seed=self.seed,
             pictures=self.classifier.trunk is None,
             mirrored=None if self.mirrored is None else self.mirrored[at],
