@@ -49,6 +49,8 @@ def measure(world: World, count: int, advance: Any) -> dict[str, dict[str, Any]]
     for number, task in enumerate(world.tasks(count)):
         case = Case(world, task)
         for label, networks, logits in candidates(case, world.given.test or world.given.brief):
+            if world.given.only not in label and label not in ("selection", MERGED):
+                continue
             scores = logits()
             row = found.setdefault(label, {"networks": networks, "accuracy": [], "losses": []})
             row["accuracy"].append(100 * float((scores.argmax(dim=1) == case.slots).float().mean()))
@@ -168,6 +170,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--model", default="cifar100-cnn")
     parser.add_argument("--test", action="store_true", help="report on tasks of the test partition and test images")
     parser.add_argument("--brief", action="store_true", help="of validation tasks, what ships and the references alone")
+    parser.add_argument("--only", default="", help="besides the two compared with, only what has this in its name")
     parser.add_argument("--tasks", type=int, default=40, help="of each class count")
     parser.add_argument("--classes", type=lambda text: tuple(int(n) for n in text.split(",")), default=(20, 50))
     parser.add_argument("--images", type=int, default=0, help="of each class, the first; 0: all")

@@ -46,6 +46,10 @@ def test_choosing_and_reporting(words: list[str], capsys: pytest.CaptureFixture[
     assert found["setup"]["images"] == "validation, all a class"
     assert f"| {MERGED} |" in capsys.readouterr().out
 
+    compose.main([*words, "--only", "ensemble, 8", "--images", "1", "--out", "few"])
+    few = json.loads(Path("few/compose.json").read_text())["rows"]["8"]
+    assert [row["method"] for row in few] == ["selection", MERGED, "ensemble, 8 random groupings"]
+
     compose.main([*words, "--test", "--images", "1", "--out", "report"])
     report = json.loads(Path("report/compose.json").read_text())
     assert report["setup"]["images"] == "test, 1 a class"
