@@ -22,8 +22,8 @@ Groups = tuple[tuple[int, ...], ...]
 class Ensemble(nn.Module):
     """G networks of one architecture: inputs (N, ...) -> logits (N, K).
 
-    Members run one after the other: for networks as small as these that is faster on a CPU than `torch.func.vmap`, three times
-    at 1,000 pictures, and it works whatever their forward pass does.
+    Members run one after the other: small networks are faster that way on a CPU than under `torch.func.vmap`, and it works
+    whatever their forward pass does.
 
     Args:
         members: member g has one output for each of `groups[g]`, in that order.

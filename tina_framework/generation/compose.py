@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 GROUPINGS = 4
-"""How often the classes are grouped anew; eight are no better (docs/composing.md)."""
+"""How often the classes are grouped anew; eight make an ensemble twice as large and little better (docs/composing.md)."""
 
 How = Literal["ensemble", "merge"]
 
