@@ -20,9 +20,11 @@ from tina_framework.discovery import registries
 from tina_framework.errors import UnknownNameError
 from tina_framework.registry import Registry
 
-__all__ = ["ENVIRONMENT_PREFIX", "TrainingConfig", "load_config"]
+__all__ = ["ENVIRONMENT_PREFIX", "FLOW_SCHEDULER", "TrainingConfig", "load_config"]
 
 ENVIRONMENT_PREFIX = "TINA_"
+FLOW_SCHEDULER = "flow-match-euler"
+"""The sampler of rectified flow; all others are of diffusion."""
 
 Texts = Annotated[list[str], NoDecode, BeforeValidator(from_text)]
 Optional = BeforeValidator(none_from_text)
@@ -102,8 +104,8 @@ class TrainingConfig(Settings):
     )
 
     # Diffusion
-    prediction_type: Literal["sample", "epsilon", "v_prediction"] = Field(
-        "sample", description="What the denoiser predicts."
+    prediction_type: Literal["sample", "epsilon", "v_prediction", "flow_prediction"] = Field(
+        "sample", description="What the denoiser predicts; flow_prediction: noise - x0, of flow-match-euler."
     )
     num_train_timesteps: Annotated[int, Field(ge=2)] = Field(1000, description="Steps T of the forward process.")
     beta_start: Annotated[float, Field(gt=0, lt=1)] = Field(1e-4, description="First noise variance.")
@@ -111,7 +113,13 @@ class TrainingConfig(Settings):
     beta_schedule: Literal["linear", "scaled_linear", "squaredcos_cap_v2"] = Field(
         "linear", description="How the variances rise in between."
     )
-    scheduler: str = Field("ddim", description="Sampler of the finished generator and of validation.")
+    shift: Positive = Field(
+        1.0, description="Of flow-match-euler, which has no betas: above 1, more of its timesteps are noisy ones."
+    )
+    scheduler: str = Field(
+        "ddim",
+        description="Sampler of the finished generator and of validation; flow-match-euler: rectified flow in training too.",
+    )
     num_inference_steps: Count = Field(10, description="Its steps.")
 
     # Objectives
@@ -225,12 +233,24 @@ class TrainingConfig(Settings):
             found.append(("recall", "expected false unless prediction_type is sample: rows are clean tokens"))
         if self.pool_rank and self.prediction_type != "sample":
             found.append(("pool_rank", "expected 0 unless prediction_type is sample: the forecast is of clean tokens"))
+        found += self._against_process()
         found += self._against_regression() if self.regression else []
         found += self._unknown_names()
         if self.beta_end < self.beta_start:
             found.append(("beta_end", f"expected at least beta_start={self.beta_start}"))
         if self.num_inference_steps > self.num_train_timesteps:
             found.append(("num_inference_steps", f"expected at most num_train_timesteps={self.num_train_timesteps}"))
+        return found
+
+    def _against_process(self) -> list[tuple[str, str]]:
+        flow = self.scheduler == FLOW_SCHEDULER
+        found = []
+        if flow and self.prediction_type not in ("sample", "flow_prediction"):
+            found.append(("prediction_type", f"expected sample or flow_prediction with scheduler {FLOW_SCHEDULER}"))
+        if not flow and self.prediction_type == "flow_prediction":
+            found.append(("prediction_type", f"expected another one unless scheduler is {FLOW_SCHEDULER}"))
+        if not flow and self.shift != 1:
+            found.append(("shift", f"expected 1 unless scheduler is {FLOW_SCHEDULER}"))
         return found
 
     def _against_regression(self) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from tina_framework.builtins.schedulers._diffusion import StepOutput
+from tina_framework.builtins.schedulers._settings import StepOutput
 from tina_framework.builtins.schedulers.ddim import DDIMScheduler
 from tina_framework.builtins.schedulers.ddpm import DDPMScheduler
 

@@ -31,6 +31,7 @@ def tina_register(registry: Registrar) -> None:
 
     registry.schedulers.add("ddpm", f"{_HERE}.schedulers.ddpm:DDPMScheduler")
     registry.schedulers.add("ddim", f"{_HERE}.schedulers.ddim:DDIMScheduler")
+    registry.schedulers.add("flow-match-euler", f"{_HERE}.schedulers.flow_match_euler:FlowMatchEulerDiscreteScheduler")
 
     registry.datasets.add("cifar100", f"{_HERE}.datasets.cifar100:cifar100")
     registry.datasets.add("arrays", f"{_HERE}.datasets.arrays:arrays")

@@ -18,10 +18,10 @@ def model_input(noisy_BPD: Tensor, t_B: Tensor, alphas_cumprod_T: Tensor, predic
     noise of full size, which it would first have to learn to ignore. Other prediction types need the noise and get x_t.
 
     Args:
-        noisy_BPD: x_t of a variance-preserving process (after a scheduler's `scale_model_input`).
+        noisy_BPD: x_t of unit variance, after a scheduler's `scale_model_input`.
         t_B: (B,) timesteps, whole or fractional.
         alphas_cumprod_T: of the process.
-        prediction_type: ``sample``, ``epsilon`` or ``v_prediction``.
+        prediction_type: ``sample``, ``epsilon``, ``v_prediction`` or ``flow_prediction``.
     """
     if prediction_type != "sample":
         return noisy_BPD

@@ -16,11 +16,10 @@ import torch
 from torch import Tensor
 
 from tina_framework.denoiser.preconditioning import model_input
-from tina_framework.discovery import registries
 from tina_framework.evaluation.method import MethodUnavailable
 from tina_framework.evaluation.scoring import Network, Scorer
 from tina_framework.evaluation.statistics import paired, summarize
-from tina_framework.generation.sampling import NOISE_PROCESS
+from tina_framework.generation.sampling import forward_process
 from tina_framework.prompts.resolve import fold, resolve_names
 
 if TYPE_CHECKING:
@@ -157,8 +156,7 @@ def diagnose(
         )
     number = min(num_tasks, len(fitting))
     entries = [fitting[i * len(fitting) // number] for i in range(number)]
-    settings = {key: config.scheduler["config"][key] for key in NOISE_PROCESS if key in config.scheduler["config"]}
-    forward = registries().schedulers.create("ddpm", **settings)
+    forward = forward_process(config.scheduler["config"])
     total = len(forward.alphas_cumprod)
     timesteps = tuple(sorted({round(share * (total - 1)) for share in (0.02, 0.1, 0.25, 0.5, 0.75, 1.0)}))
     walk = _Walk(context, forward, timesteps)
@@ -211,7 +209,8 @@ class _Walk:
             t_B = torch.tensor([t], device=device)
             noise = torch.randn(clean.shape, generator=draws).to(device)
             noisy = self.forward.add_noise(clean.to(device), noise, t_B)
-            predicted = generator.denoiser.denoise(model_input(noisy, t_B, alphas, kind), t_B, memory, layout, mask)
+            seen = model_input(self.forward.scale_model_input(noisy, t_B), t_B, alphas, kind)
+            predicted = generator.denoiser.denoise(seen, t_B, memory, layout, mask)
             x0 = self.forward.predict_original_sample(predicted, t_B, noisy)
             networks[_from(t)] = self._network(x0.cpu(), count)
         networks["sampled"] = generator.generate_parameters([condition], seed=self.context.seed)[0].cpu()

@@ -9,7 +9,7 @@ import copy
 import hashlib
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -23,9 +23,11 @@ from tina_framework.generation.config import GeneratorConfig
 from tina_framework.interfaces.scheduler import NoiseScheduler
 from tina_framework.interfaces.tokenizer import TokenLayout
 
-__all__ = ["make_scheduler", "sample_tokens", "task_draws"]
+__all__ = ["forward_process", "is_flow", "make_scheduler", "sample_tokens", "task_draws"]
 
-NOISE_PROCESS = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "prediction_type")
+NOISE_PROCESS = (
+    "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "shift", "prediction_type",
+)  # fmt: skip
 """What the denoiser was trained for; a sampler is free in everything else."""
 
 
@@ -39,11 +41,22 @@ def task_draws(seed: int, sample: int, sorted_keys: Sequence[str]) -> torch.Gene
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
+def is_flow(config: Mapping[str, Any]) -> bool:
+    """Whether a scheduler's configuration is that of rectified flow, not of diffusion: it has a shift and no betas."""
+    return "shift" in config and not any("beta" in name and not name.startswith("use_") for name in config)
+
+
+def forward_process(config: Mapping[str, Any]) -> Any:
+    """The noise process of a scheduler's configuration, with `predict_original_sample` and `get_velocity`."""
+    settings = {key: config[key] for key in NOISE_PROCESS if key in config}
+    return registries().schedulers.create("flow-match-euler" if is_flow(config) else "ddpm", **settings)
+
+
 def make_scheduler(config: GeneratorConfig, scheduler: str | NoiseScheduler | None) -> NoiseScheduler:
     """The sampler to use: the generator's own, another by registry name, or a (diffusers) object.
 
     Raises:
-        ConfigError: an object that does not fit the noise process, or that clips samples.
+        ConfigError: it does not fit the noise process, or clips samples.
         UnknownNameError: no scheduler has that name.
     """
     own = config.scheduler
@@ -52,18 +65,35 @@ def make_scheduler(config: GeneratorConfig, scheduler: str | NoiseScheduler | No
         return made
     if isinstance(scheduler, str):
         settings = {key: own["config"][key] for key in NOISE_PROCESS if key in own["config"]}
+        _check_process(scheduler, registries().schedulers.create(scheduler).config, own["config"])
         made = registries().schedulers.create(scheduler, **settings)
         return made
     _check_fits(scheduler, own["config"])
     return scheduler
 
 
+def _check_process(name: str, given: Any, trained: Mapping[str, Any]) -> None:
+    if is_flow(dict(given)) == is_flow(trained):
+        return
+    flow = "rectified flow; use 'flow-match-euler'"
+    diffusion = "diffusion; use a scheduler of DDPM's process, e.g. 'ddim' or 'ddpm'"
+    raise ConfigError(
+        f"{name} samples another noise process than this generator was trained for, which is "
+        f"{flow if is_flow(trained) else diffusion}."
+    )
+
+
 def _check_fits(scheduler: NoiseScheduler, trained: Any) -> None:
     given = dict(scheduler.config)
+    _check_process(type(scheduler).__name__, given, trained)
     if not hasattr(scheduler, "alphas_cumprod") or "prediction_type" not in given:
         raise ConfigError(
-            f"{type(scheduler).__name__} samples another noise process (it has no alphas_cumprod or no prediction_type), "
-            "such as flow matching; use a scheduler of DDPM's process, e.g. DDIM, DPM-Solver++, UniPC or Euler."
+            f"{type(scheduler).__name__} has no alphas_cumprod or no prediction_type, which sampling needs; "
+            + (
+                "use 'flow-match-euler', which samples alike."
+                if is_flow(trained)
+                else "use a scheduler of DDPM's process, e.g. DDIM, DPM-Solver++, UniPC or Euler."
+            )
         )
     for key in NOISE_PROCESS:
         if key in given and key in trained and given[key] != trained[key]:

@@ -18,9 +18,10 @@ class NoiseScheduler(Protocol):
     """One forward process and one sampler for it. Stateful after `set_timesteps`: use a fresh instance per run.
 
     Attributes:
-        config: what `from_config` needs (`num_train_timesteps`, betas, `prediction_type`, ...), JSON-serialisable.
+        config: what `from_config` needs (`num_train_timesteps`, betas or `shift`, `prediction_type`, ...), JSON-serialisable.
         timesteps: (S,) int64, decreasing; set by `set_timesteps`.
-        alphas_cumprod: (T,) share of signal left at each training timestep, in variance.
+        alphas_cumprod: (T,) share of signal left at each training timestep, in variance: `scale_model_input` makes
+            sqrt(a_t) x0 + sqrt(1 - a_t) noise of what `add_noise` made. A denoiser sees nothing else.
         init_noise_sigma: standard deviation of the initial noise.
     """
 

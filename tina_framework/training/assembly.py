@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tina_framework.config import TrainingConfig
+from tina_framework.config import FLOW_SCHEDULER, TrainingConfig
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.discovery import registries
 from tina_framework.errors import ConfigError, DataError, LeakageError
+from tina_framework.generation.sampling import forward_process, is_flow
 from tina_framework.generator import Generator
 from tina_framework.interfaces.dataset import Dataset
 from tina_framework.interfaces.tokenizer import ParameterTokenizer
@@ -103,7 +104,7 @@ def assemble(config: TrainingConfig, device: torch.device) -> Assembly:
     if start is not None:
         # What its weights mean depends on both.
         normalizer, conditions.space = start.normalizer, _same_space(start, conditions)
-    scheduler = registries().schedulers.create("ddpm", **noise_process(config))
+    scheduler = forward_process(noise_process(config))
     setting = Setting(config, spec, layout, normalizer, scheduler, conditions, device)
     denoiser = make_denoiser(config, layout, tokenizer, setting, generic, seen)
     if start is not None:
@@ -147,7 +148,9 @@ def _take_weights(denoiser: Denoiser, start: Generator, config: TrainingConfig) 
     ours, theirs = denoiser.config.to_dict(), start.denoiser.config.to_dict()
     odd = [name for name in ours if ours[name] != theirs[name] and name != "dropout"]
     noise = start.config.scheduler["config"]
-    odd += [name for name, value in noise_process(config).items() if noise.get(name, value) != value]
+    process = noise_process(config)
+    odd += [name for name, value in process.items() if noise.get(name, value) != value]
+    odd += ["scheduler"] if is_flow(noise) != is_flow(process) else []
     if odd:
         raise ConfigError(
             f"The generator '{config.init_from}' differs from the settings in {', '.join(odd)}; "
@@ -158,8 +161,8 @@ def _take_weights(denoiser: Denoiser, start: Generator, config: TrainingConfig) 
 
 def noise_process(config: TrainingConfig) -> dict[str, object]:
     """Arguments of every scheduler of this run."""
-    names = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "prediction_type")
-    return {name: getattr(config, name) for name in names}
+    own = ("shift",) if config.scheduler == FLOW_SCHEDULER else ("beta_start", "beta_end", "beta_schedule")
+    return {name: getattr(config, name) for name in ("num_train_timesteps", *own, "prediction_type")}
 
 
 def _seen_classes(config: TrainingConfig, dataset: Dataset, zoo: Zoo) -> tuple[str, ...]:

@@ -187,7 +187,7 @@ class DenoiseObjective:
         match config.prediction_type:
             case "epsilon":
                 target = noise
-            case "v_prediction":
+            case "v_prediction" | "flow_prediction":
                 target = setting.scheduler.get_velocity(clean, noise, t_B)
             case _:
                 target = clean
@@ -214,7 +214,7 @@ def loss_weights(alphas_cumprod_T: Tensor, config: TrainingConfig) -> Tensor:
     """(T,) weight of each timestep: 1, or min(SNR, gamma) / gamma in x0 terms (arXiv 2303.09556), 1 at low noise.
 
     For the other prediction types the weight is divided by what turns their error into the x0 error: SNR for epsilon,
-    SNR + 1 for v_prediction.
+    SNR + 1 for v_prediction, 1 / s^2 for flow_prediction, where SNR = (1 - s)^2 / s^2.
     """
     if config.snr_gamma is None:
         return torch.ones_like(alphas_cumprod_T)
@@ -222,4 +222,6 @@ def loss_weights(alphas_cumprod_T: Tensor, config: TrainingConfig) -> Tensor:
     weights = snr.clamp(max=config.snr_gamma) / config.snr_gamma
     if config.prediction_type == "epsilon":
         return weights / snr
+    if config.prediction_type == "flow_prediction":
+        return weights / (1 + snr.sqrt()) ** 2
     return weights / (snr + 1) if config.prediction_type == "v_prediction" else weights

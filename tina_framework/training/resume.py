@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from tina_framework.config import TrainingConfig
+from tina_framework.config import FLOW_SCHEDULER, TrainingConfig
 from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.files import check_tensors, read_json, read_safetensors
 from tina_framework.training import checkpoint
@@ -134,6 +134,9 @@ def _check_same(trainer: Trainer, folder: Path, state: dict[str, Any]) -> None:
         for name in sorted((now.keys() | then.keys()) - FREE_SETTINGS)
         if now.get(name) != then.get(name)
     ]
+    if (now["scheduler"] == FLOW_SCHEDULER) != (then["scheduler"] == FLOW_SCHEDULER):
+        # Other samplers are of the same noise process.
+        different.append(f"scheduler={then['scheduler']!r} (now {now['scheduler']!r})")
     if state["processes"] != trainer.accelerator.num_processes:
         different.append(f"{state['processes']} processes (now {trainer.accelerator.num_processes})")
     if different:

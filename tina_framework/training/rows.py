@@ -77,7 +77,8 @@ class Setting:
 
     def model_input(self, noisy_BPD: Tensor, t_B: Tensor) -> Tensor:
         """What the denoiser is shown of x_t."""
-        return model_input(noisy_BPD, t_B, self.scheduler.alphas_cumprod, self.config.prediction_type)
+        scaled = self.scheduler.scale_model_input(noisy_BPD, t_B)
+        return model_input(scaled, t_B, self.scheduler.alphas_cumprod, self.config.prediction_type)
 
     def draw_condition(
         self, stream: str, step: int, index: int, classes: Sequence[str], left_out: Sequence[int] = ()

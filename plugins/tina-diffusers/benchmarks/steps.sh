@@ -8,7 +8,7 @@ tina=${TINA:-tina}
 out=${OUT:-outputs/steps}
 
 methods=selection
-for scheduler in ddim dpmsolver-multistep dpmsolver-singlestep unipc deis euler flow-match-euler \
+for scheduler in ddim dpmsolver-multistep dpmsolver-singlestep unipc deis euler flow-match-euler-vp \
     dpmsolver-multistep-sde sa-solver euler-ancestral; do
     for steps in 1 2 4 8 16; do
         methods+=",tina@$scheduler:$steps"

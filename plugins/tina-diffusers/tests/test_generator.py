@@ -25,7 +25,7 @@ NAMES = [
     "dpmsolver-singlestep",
     "euler",
     "euler-ancestral",
-    "flow-match-euler",
+    "flow-match-euler-vp",
     "sa-solver",
     "unipc",
 ]
@@ -112,9 +112,9 @@ def test_tina_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arrays = {"train_images": images, "train_labels": labels, "test_images": images, "test_labels": labels}
     np.savez("toys.npz", class_names=np.array(CLASSES), **arrays)
     Path("tasks.json").write_text(json.dumps({"tasks": [{"classes": CLASSES, "split": "seen"}]}), encoding="utf-8")
-    methods = "tina,tina@deis:3,tina@flow-match-euler:3,selection"
+    methods = "tina,tina@deis:3,tina@flow-match-euler-vp:3,selection"
     given = ["--dataset", "arrays:toys.npz", "--tasks", "tasks.json", "--out", "out", "--device", "cpu"]
     assert run(["evaluate", "--model", "cifar100-cnn", "--methods", methods, *given]) == 0
     report = Path("out/results.md").read_text(encoding="utf-8")
     assert "`tina@deis:3`" in report
-    assert "`tina@flow-match-euler:3`" in report
+    assert "`tina@flow-match-euler-vp:3`" in report

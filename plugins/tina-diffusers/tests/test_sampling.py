@@ -218,7 +218,7 @@ def test_with_one_timestep_too_many_in_diffusers_it_still_ends_at_x0(sampler: ty
     ],
 )
 def test_refusals(settings: dict[str, Any], sentence: str) -> None:
-    for name in ("unipc", "euler", "flow-match-euler"):
+    for name in ("unipc", "euler", "flow-match-euler-vp"):
         with pytest.raises(ConfigError) as caught:
             registries().schedulers.create(name, **settings)
         assert sentence in str(caught.value)

@@ -23,4 +23,4 @@ def tina_register(registry: Registrar) -> None:
     registry.schedulers.add("sa-solver", "tina_diffusers.samplers:SASolver")
     registry.schedulers.add("euler", "tina_diffusers.samplers:Euler")
     registry.schedulers.add("euler-ancestral", "tina_diffusers.samplers:EulerAncestral")
-    registry.schedulers.add("flow-match-euler", "tina_diffusers.samplers:FlowMatchEuler")
+    registry.schedulers.add("flow-match-euler-vp", "tina_diffusers.samplers:FlowMatchEuler")

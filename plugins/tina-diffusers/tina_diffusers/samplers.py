@@ -91,7 +91,7 @@ class EulerAncestral(Euler):
 
 
 class FlowMatchEuler(DiffusersSampler):
-    """`flow-match-euler`: Euler's method along the straight paths of flow matching, (1 - s) x0 + s noise.
+    """`flow-match-euler-vp`: Euler's method along the straight paths of flow matching, (1 - s) x0 + s noise.
 
     Noise levels are 1, 1 - 1/S, ..., 1/S of the greatest, as pipelines of diffusers ask for, each moved to the nearest one
     that the network was trained on: s_t = sqrt(1 - a_t) / (sqrt(a_t) + sqrt(1 - a_t)).

@@ -1,4 +1,4 @@
-"""The forward process that both samplers share: betas, timesteps, noising, and what a prediction says about x0.
+"""The forward process that ddpm and ddim share: betas, timesteps, noising, and what a prediction says about x0.
 
 Notation: a_t is alpha-bar of arXiv 2006.11239 (`alphas_cumprod`; arXiv 2010.02502 calls it alpha), so that
 x_t = sqrt(a_t) x0 + sqrt(1 - a_t) noise. Timesteps count from 0, as in diffusers: t here is t + 1 in the papers.
@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from tina_framework.builtins.schedulers._settings import (
+    SchedulerConfig,
+    check_steps,
+    check_total,
+    one_of,
+    read_config,
+    trailing,
+)
 from tina_framework.errors import ConfigError
 
-__all__ = ["GaussianDiffusion", "SchedulerConfig", "StepOutput", "randn_like"]
+__all__ = ["GaussianDiffusion", "randn_like"]
 
 PREDICTION_TYPES = ("sample", "epsilon", "v_prediction")
 BETA_SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2")
@@ -35,29 +42,6 @@ _SWITCHED_OFF: Mapping[str, Any] = {
 _WITHOUT_EFFECT = frozenset(
     {"clip_sample_range", "dynamic_thresholding_ratio", "sample_max_value", "set_alpha_to_one", "variance_type"}
 )
-
-
-class SchedulerConfig(dict[str, Any]):
-    """A plain dict whose entries can also be read as attributes, as with diffusers' configurations."""
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(name) from None
-
-
-@dataclass(frozen=True)
-class StepOutput:
-    """What one step of a sampler gives.
-
-    Attributes:
-        prev_sample: x at the next, less noisy timestep; same shape as the sample.
-        pred_original_sample: the x0 that the prediction stands for.
-    """
-
-    prev_sample: Tensor
-    pred_original_sample: Tensor
 
 
 class GaussianDiffusion:
@@ -85,8 +69,7 @@ class GaussianDiffusion:
         clip_sample: bool,
         **own: Any,
     ) -> None:
-        if isinstance(num_train_timesteps, bool) or not isinstance(num_train_timesteps, int) or num_train_timesteps < 1:
-            raise ConfigError(f"num_train_timesteps is {num_train_timesteps!r}; it must be an integer of at least 1.")
+        check_total(num_train_timesteps)
         if not 0.0 < beta_start <= beta_end < 1.0:
             raise ConfigError(
                 f"beta_start={beta_start} and beta_end={beta_end}; 0 < beta_start <= beta_end < 1 is needed."
@@ -118,21 +101,7 @@ class GaussianDiffusion:
         Raises:
             ConfigError: the configuration asks for something that is not built here (`clip_sample=True`, say).
         """
-        import inspect
-
-        known = inspect.signature(cls.__init__).parameters.keys() - {"self"}
-        chosen = {}
-        for name, value in {**config, **overrides}.items():
-            if name in known:
-                chosen[name] = value
-            elif name in _SWITCHED_OFF:
-                if value != _SWITCHED_OFF[name]:
-                    raise ConfigError(
-                        f"{cls.__name__} has no {name}={value!r}; only {_SWITCHED_OFF[name]!r} is possible."
-                    )
-            elif name not in _WITHOUT_EFFECT and not name.startswith("_"):
-                raise ConfigError(f"{cls.__name__} has no setting '{name}'. Known: {', '.join(sorted(known))}.")
-        return cls(**chosen)
+        return cls(**read_config(cls, {**config, **overrides}, _SWITCHED_OFF, _WITHOUT_EFFECT))
 
     def set_timesteps(self, num_inference_steps: int, device: Any = None) -> None:
         """Chooses S of the T timesteps, spaced as in table 2 of arXiv 2305.08891.
@@ -144,14 +113,10 @@ class GaussianDiffusion:
             ConfigError: S is not between 1 and T.
         """
         total, steps = self.config["num_train_timesteps"], num_inference_steps
-        if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= total:
-            raise ConfigError(
-                f"num_inference_steps is {steps!r}; this scheduler was made for 1 to {total} (num_train_timesteps)."
-            )
+        check_steps(steps, total)
         spacing = self.config["timestep_spacing"]
         if spacing == "trailing":
-            # Rounding can make `arange` one longer than asked for (61 of 1000, say).
-            chosen = np.round(np.arange(total, 0, -total / steps))[:steps] - 1
+            chosen = trailing(steps, total)
         elif spacing == "leading":
             chosen = np.arange(steps)[::-1] * (total // steps)
         else:
@@ -226,12 +191,6 @@ class GaussianDiffusion:
         if not 0 <= t < len(self.alphas_cumprod):
             raise ValueError(f"Timestep {t} lies outside 0..{len(self.alphas_cumprod) - 1}.")
         return t
-
-
-def one_of(name: str, value: object, allowed: Sequence[str]) -> None:
-    """Raises ConfigError unless `value` is among `allowed`."""
-    if value not in allowed:
-        raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
 
 
 def _betas(schedule: str, start: float, end: float, steps: int) -> Tensor:

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tina_framework.builtins.schedulers._diffusion import GaussianDiffusion, StepOutput, randn_like
+from tina_framework.builtins.schedulers._diffusion import GaussianDiffusion, randn_like
+from tina_framework.builtins.schedulers._settings import StepOutput
 
 __all__ = ["DDIMScheduler"]
 

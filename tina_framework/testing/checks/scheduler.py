@@ -67,7 +67,7 @@ def check_interface(scheduler: SchedulerFactory) -> None:
     cumprod, total = torch.as_tensor(made.alphas_cumprod), int(config["num_train_timesteps"])
     require(
         tuple(cumprod.shape) == (total,)
-        and bool(((cumprod > 0) & (cumprod <= 1)).all())
+        and bool(((cumprod >= 0) & (cumprod <= 1)).all())
         and bool((cumprod.diff() < 0).all()),
         f"alphas_cumprod has the shape {tuple(cumprod.shape)} and goes from {float(cumprod[0]):.4g} to {float(cumprod[-1]):.4g}.",
         f"It is the share of signal left, in variance, at each of {total} timesteps.",
