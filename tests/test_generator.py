@@ -344,6 +344,10 @@ def test_schedulers_that_do_not_fit_are_refused(tiny_generator: Generator) -> No
         tiny_generator(NAMES, scheduler=diffusers.DDIMScheduler(**fitting))
     with pytest.raises(ConfigError, match="FlowMatchEulerDiscreteScheduler samples another noise process"):
         tiny_generator(NAMES, scheduler=diffusers.FlowMatchEulerDiscreteScheduler())
+    with pytest.raises(ConfigError, match=r"flow-match-euler samples another noise process .* e\.g\. 'ddim' or 'ddpm'"):
+        tiny_generator(NAMES, scheduler="flow-match-euler")
+    with pytest.raises(ConfigError, match="EDMEulerScheduler has no alphas_cumprod"):
+        tiny_generator(NAMES, scheduler=diffusers.EDMEulerScheduler())
     with pytest.raises(UnknownNameError, match="Did you mean 'ddim'"):
         tiny_generator(NAMES, scheduler="ddimm")
 

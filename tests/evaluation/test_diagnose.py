@@ -84,10 +84,24 @@ class Perfect:
         return self.clean[(self.calls - 1) // 6]
 
 
+class PerfectFlow(Perfect):
+    """One that says the velocity to them from the x_t it is shown, scaled to unit variance."""
+
+    def denoise(self, seen: Tensor, t_B: Tensor, *_: Any) -> Tensor:
+        s = (int(t_B) + 1) / 1000
+        velocity: Tensor = (seen * ((1 - s) ** 2 + s**2) ** 0.5 - super().denoise()) / s
+        return velocity
+
+
+@pytest.mark.parametrize("flow", [False, True])
 def test_a_denoiser_that_knows_the_model_loses_nothing(
-    context: Context, scorer: Scorer, zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+    context: Context, scorer: Scorer, zoo: Zoo, monkeypatch: pytest.MonkeyPatch, flow: bool
 ) -> None:
     generator, spec = context.generator, context.spec
+    if flow:
+        settings = {"num_train_timesteps": 1000, "shift": 1.0, "prediction_type": "flow_prediction"}
+        sampler = {"name": "flow-match-euler", "config": settings}
+        monkeypatch.setattr(generator, "config", dataclasses.replace(generator.config, scheduler=sampler))
     clean, models = [], []
     for entry in zoo.entries[:2]:
         order = sorted(range(3), key=lambda k: entry.classes[k])
@@ -95,7 +109,7 @@ def test_a_denoiser_that_knows_the_model_loses_nothing(
         models.append(spec.flatten(state, 3))
         clean.append(generator.layout(3).gather(generator.normalizer.normalize(models[-1], 3)[None]))
     monkeypatch.setattr(type(generator), "device", torch.device("cpu"))
-    monkeypatch.setattr(generator, "denoiser", Perfect(clean))
+    monkeypatch.setattr(generator, "denoiser", PerfectFlow(clean) if flow else Perfect(clean))
     given = iter(models)
     monkeypatch.setattr(generator, "generate_parameters", lambda *_, **__: [next(given)])
     short = dataclasses.replace(context, zoo=Zoo.open(zoo.folder))

@@ -62,6 +62,14 @@ class TestDDPM(SchedulerTests):
         return partial(registries().schedulers.create, "ddpm")
 
 
+class TestFlowMatchEuler(SchedulerTests):
+    stochastic = False
+
+    @pytest.fixture
+    def scheduler(self):
+        return partial(registries().schedulers.create, "flow-match-euler")
+
+
 @pytest.fixture(scope="module")
 def clip_lite() -> CLIPLite:
     return CLIPLite()

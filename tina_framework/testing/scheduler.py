@@ -17,7 +17,7 @@ class SchedulerTests(ConformanceTests, standard=True):
     """Subclass it and define the fixture `scheduler`, which returns the class or function that is registered.
 
     Attributes:
-        prediction_types: the kinds of prediction it has.
+        prediction_types: the kinds of prediction it has; by default, of rectified flow, sample and flow_prediction.
         steps: numbers of sampling steps it is tried with.
         stochastic: True: it draws random numbers while sampling; False: it draws none; None: not stated.
         variance_exploding: its samples are x0 + sigma noise (Euler), not sqrt(a) x0 + sqrt(1 - a) noise.
@@ -40,7 +40,7 @@ class SchedulerTests(ConformanceTests, standard=True):
         conforms(self, checks.check_interface, scheduler)
 
     def test_settings(self, scheduler: SchedulerFactory) -> None:
-        """To fix: take num_train_timesteps, beta_start, beta_end, beta_schedule and prediction_type, and use them."""
+        """To fix: take num_train_timesteps, the betas' settings (of flow: shift) and prediction_type, and use them."""
         conforms(self, checks.check_settings, scheduler)
 
     def test_config_rebuilds(self, scheduler: SchedulerFactory) -> None:

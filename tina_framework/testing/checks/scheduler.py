@@ -29,6 +29,8 @@ __all__ = [
 
 SchedulerFactory = Callable[..., NoiseScheduler]
 PREDICTION_TYPES = ("sample", "epsilon", "v_prediction")
+FLOW_PREDICTION_TYPES = ("sample", "flow_prediction")
+"""Stands in for `PREDICTION_TYPES` where the scheduler is one of rectified flow."""
 
 _METHODS = ("set_timesteps", "scale_model_input", "add_noise", "step")
 
@@ -85,9 +87,21 @@ def check_interface(scheduler: SchedulerFactory) -> None:
 @needs(check_interface)
 def check_settings(scheduler: SchedulerFactory, *, prediction_types: Sequence[str] = PREDICTION_TYPES) -> None:
     """It takes the settings of the noise process, and does as they say."""
-    for prediction_type in prediction_types:
-        settings = {"num_train_timesteps": 60, "beta_start": 1e-3, "beta_end": 0.05, "beta_schedule": "linear"}
-        settings |= {"prediction_type": prediction_type}
+    flow = is_flow(scheduler())
+    if flow:
+        process: dict[str, Any] = {"num_train_timesteps": 60, "shift": 2.0}
+        levels = torch.linspace(1 / 60, 1, 60)
+        sigmas = 2 * levels / (1 + levels)
+        expected = (1 - sigmas) ** 2 / ((1 - sigmas) ** 2 + sigmas**2)
+        meaning = "of 60 timesteps shifted by 2"
+        remedy = "Compute (1 - s)^2 / ((1 - s)^2 + s^2) with s = shift u / (1 + (shift - 1) u), u = (t + 1) / T."
+    else:
+        process = {"num_train_timesteps": 60, "beta_start": 1e-3, "beta_end": 0.05, "beta_schedule": "linear"}
+        expected = torch.cumprod(1 - torch.linspace(1e-3, 0.05, 60), dim=0)
+        meaning = "of 60 betas from 0.001 to 0.05"
+        remedy = "Compute alphas_cumprod = cumprod(1 - betas) from the settings."
+    for prediction_type in kinds(prediction_types, flow):
+        settings = {**process, "prediction_type": prediction_type}
         with guarded(
             f"The scheduler cannot be made with {settings}",
             "A generator makes it with the noise process it was trained for.",
@@ -102,14 +116,24 @@ def check_settings(scheduler: SchedulerFactory, *, prediction_types: Sequence[st
             "What was asked for is silently not what is used.",
             "Store settings as they are given.",
         )
-        expected = torch.cumprod(1 - torch.linspace(1e-3, 0.05, 60), dim=0)
         found = torch.as_tensor(made.alphas_cumprod).float()
         require(
             found.shape == expected.shape and torch.allclose(found, expected, atol=1e-4),
-            "alphas_cumprod is not that of 60 betas from 0.001 to 0.05, the settings it was given.",
+            f"alphas_cumprod is not that {meaning}, the settings it was given.",
             "The denoiser was trained for that noise process.",
-            "Compute alphas_cumprod = cumprod(1 - betas) from the settings.",
+            remedy,
         )
+
+
+def is_flow(made: NoiseScheduler) -> bool:
+    """Whether it is a scheduler of rectified flow: its configuration has a shift and no betas."""
+    config = dict(made.config)
+    return "shift" in config and not any("beta" in name and not name.startswith("use_") for name in config)
+
+
+def kinds(prediction_types: Sequence[str], flow: bool) -> Sequence[str]:
+    """The prediction types to try: as given, or by default those of the noise process."""
+    return FLOW_PREDICTION_TYPES if flow and tuple(prediction_types) == PREDICTION_TYPES else prediction_types
 
 
 @needs(check_interface)
@@ -167,7 +191,8 @@ def check_add_noise(
 ) -> None:
     """`add_noise` is the forward process: x_t = sqrt(a_t) x0 + sqrt(1 - a_t) noise, at both ends and between.
 
-    With `variance_exploding`: x_t = x0 + sqrt((1 - a_t) / a_t) noise. `timestep` (modulo T) is tried besides the ends.
+    With `variance_exploding`: x_t = x0 + sqrt((1 - a_t) / a_t) noise. Of rectified flow: x_t = (1 - s) x0 + s noise, which
+    becomes the other by division with sqrt((1 - s)^2 + s^2) in `scale_model_input`. `timestep` (modulo T) is tried besides the ends.
     All T timesteps are chosen first: some schedulers know the noise of chosen timesteps only.
     """
     made = scheduler()
@@ -184,6 +209,8 @@ def check_add_noise(
     expected: Tensor = share.sqrt() * x0_before + (1 - share).sqrt() * noise_before
     if variance_exploding:
         expected = x0_before + ((1 - share) / share).sqrt() * noise_before
+    if is_flow(made):
+        expected = expected / (share.sqrt() + (1 - share).sqrt())
     for row, t in enumerate(steps.tolist()):
         require(
             found.shape == expected.shape

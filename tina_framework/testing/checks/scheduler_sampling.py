@@ -17,6 +17,8 @@ from tina_framework.testing.checks.scheduler import (
     SchedulerFactory,
     check_settings,
     check_timesteps,
+    is_flow,
+    kinds,
 )
 from tina_framework.testing.findings import guarded, needs, require
 
@@ -57,7 +59,13 @@ def oracle(made: NoiseScheduler, x0: Tensor) -> Predict:
     def predict(scaled: Tensor, t: int, number: int) -> Tensor:
         signal, sigma = share_T[t].sqrt(), (1 - share_T[t]).sqrt()
         noise = (scaled - signal * x0) / sigma
-        return {"sample": x0, "epsilon": noise, "v_prediction": signal * noise - sigma * x0}[kind].to(scaled.dtype)
+        said = {
+            "sample": x0,
+            "epsilon": noise,
+            "v_prediction": signal * noise - sigma * x0,
+            "flow_prediction": noise - x0,
+        }
+        return said[kind].to(scaled.dtype)
 
     return predict
 
@@ -139,7 +147,7 @@ def check_oracle(
     `seed` chooses x0 and the noise; `tolerance` is the difference allowed, for values of about 0.5.
     """
     x0 = normal(2, 3, 4, seed=seed).clamp(-0.9, 0.9)  # values beyond 1 are the business of check_no_clipping
-    for prediction_type in prediction_types:
+    for prediction_type in kinds(prediction_types, is_flow(scheduler())):
         for number in steps:
             made = scheduler(prediction_type=prediction_type)
             end = sample(made, oracle(made, x0), normal(2, 3, 4, seed=seed + 1), number, generators([0, 1]))[-1]
