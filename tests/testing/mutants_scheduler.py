@@ -9,6 +9,7 @@ import torch
 from tina_framework.builtins.schedulers._settings import StepOutput
 from tina_framework.builtins.schedulers.ddim import DDIMScheduler
 from tina_framework.builtins.schedulers.ddpm import DDPMScheduler
+from tina_framework.builtins.schedulers.flow_match_euler import FlowMatchEulerDiscreteScheduler
 
 __all__ = ["MUTANTS"]
 
@@ -161,21 +162,40 @@ class RisingSignal(DDIMScheduler):
         self.alphas_cumprod = self.alphas_cumprod.flip(0)
 
 
+class IgnoresShift(FlowMatchEulerDiscreteScheduler):
+    def __init__(self, shift: float = 1.0, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.config["shift"] = shift
+
+
+class LeavesTheStraightPath(FlowMatchEulerDiscreteScheduler):
+    def add_noise(self, original_samples: Any, noise: Any, timesteps: Any) -> torch.Tensor:
+        return self.scale_model_input(super().add_noise(original_samples, noise, timesteps), timesteps)
+
+
+class DoesNotScale(FlowMatchEulerDiscreteScheduler):
+    def scale_model_input(self, sample: Any, timestep: Any = None) -> torch.Tensor:
+        return sample  # type: ignore[no-any-return]
+
+
 MUTANTS = [
     (DDIMScheduler(), "check_interface"),
     (RisingSignal, "check_interface"),
     (IgnoresBetas, "check_settings"),
+    (IgnoresShift, "check_settings"),
     (KeepsASettingBack, "check_config_rebuilds"),
     (RisingTimesteps, "check_timesteps"),
     (OneStepTooMany, "check_timesteps"),
     (CountsTimestepsFromOne, "check_add_noise"),
     (SwapsSignalAndNoise, "check_add_noise"),
     (PureNoiseAtTheEnd, "check_add_noise"),
+    (LeavesTheStraightPath, "check_add_noise"),
     (NaNAtTheEnd, "check_step_runs"),
     (ChangesTheSample, "check_step_runs"),
     (GivesDoubles, "check_shape_and_dtype"),
     (SqueezesSamples, "check_shape_and_dtype"),
     (StopsShort, "check_oracle"),
+    (DoesNotScale, "check_oracle"),
     (TakesVelocityForNoise, "check_oracle"),
     (ClipsTheOriginal, "check_no_clipping"),
     (ClipsTheSample, "check_no_clipping"),
