@@ -127,6 +127,9 @@ def test_a_generator_of_other_settings_is_refused(make_config: Make, tmp_path: P
     folder = Trainer(make_config(max_steps=1)).run().generator
     with pytest.raises(ConfigError, match="differs from the settings in hidden_size, beta_end"):
         assemble(make_config(init_from=str(folder), hidden_size=32, beta_end=0.03, output_dir=tmp_path / "b"), CPU)
+    flow = make_config(init_from=str(folder), scheduler="flow-match-euler", output_dir=tmp_path / "c")
+    with pytest.raises(ConfigError, match="differs from the settings in scheduler"):
+        assemble(flow, CPU)
 
 
 def test_validation_classes_are_left_alone(make_config: Make) -> None:
