@@ -123,7 +123,7 @@ class Abstention:
 
     def __post_init__(self) -> None:
         _check_score(self.score)
-        _number("kept", self.kept)
+        _number("kept share", self.kept)
         if not 0 < self.kept <= 1:
             raise ConfigError(f"The kept share of abstention is {self.kept!r}; it must be above 0 and at most 1.")
         if not isinstance(self.encoder, str) or not self.encoder:
@@ -174,6 +174,10 @@ def _check_score(score: object) -> None:
 
 
 def _number(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+    try:
+        number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    except OverflowError:  # an integer beyond all floats
+        number = math.inf
+    if not math.isfinite(number):
         raise ConfigError(f"The {name} of abstention is {value!r}; it must be a finite number.")
-    return float(value)
+    return number

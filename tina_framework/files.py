@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "cache_folder",
     "check_tensors",
+    "home_path",
     "read_json",
     "read_metadata",
     "read_safetensors",
@@ -55,6 +56,14 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def home_path(path: str) -> Path:
+    """With ``~`` replaced by the home folder; where the system knows no such user, the path as it stands."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def read_json(path: Path) -> Any:
     """The value in a JSON file.
 
@@ -65,7 +74,8 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"'{path}' does not exist; the folder is incomplete or the path is wrong.") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    # ValueError: no UTF-8, no JSON, or a number of thousands of digits.
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"'{path}' cannot be read as JSON ({error}); restore or rebuild it.") from error
 
 

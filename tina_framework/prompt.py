@@ -11,6 +11,7 @@ A plain string is `text`, one PIL picture is zero-shot; several pictures of a cl
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,14 +36,19 @@ def text(*texts: str, label: str | None = None) -> ClassPrompt:
         label: what the classifier answers; None: the first text.
 
     Raises:
-        PromptError: no text, an empty one, or something that is no text.
+        PromptError: no text or label, an empty one, or something that is no text.
     """
     if not texts:
         raise PromptError("prompt.text was given nothing; write a name or a description.")
     for one in texts:
         if not isinstance(one, str) or not one.strip():
             raise PromptError(f"prompt.text was given {one!r}; write a name or a description.")
-    return ClassPrompt((texts[0] if label is None else label).strip(), tuple(texts))
+    own = _label(texts[0] if label is None else label)
+    if not own:
+        raise PromptError(
+            "prompt.text was given an empty label; write what the classifier shall answer, or leave it out."
+        )
+    return ClassPrompt(own, tuple(texts))
 
 
 def images(pictures: Image.Image | str | Path | Sequence[Image.Image | str | Path], label: str = "") -> ClassPrompt:
@@ -53,12 +59,12 @@ def images(pictures: Image.Image | str | Path | Sequence[Image.Image | str | Pat
         label: what the classifier answers; empty: "class 3" for the third class of a task.
 
     Raises:
-        PromptError: no picture.
+        PromptError: no picture; or the label is no text.
         DataError: a file that is missing, damaged or too large.
     """
     from tina_framework.prompts.pictures import read_all
 
-    return ClassPrompt(label.strip(), images=read_all(pictures))
+    return ClassPrompt(_label(label), images=read_all(pictures))
 
 
 def vector(values: Any, label: str) -> ClassPrompt:
@@ -68,13 +74,29 @@ def vector(values: Any, label: str) -> ClassPrompt:
         PromptError: it is not one row of finite numbers, or all zero; or it has no label.
     """
     try:
-        row: npt.NDArray[np.float32] = np.asarray(values, dtype=np.float32)
-    except (TypeError, ValueError):
-        raise PromptError(f"prompt.vector was given {type(values).__name__}; give one row of numbers.") from None
+        with np.errstate(over="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            row: npt.NDArray[np.float32] = np.asarray(values, dtype=np.float32)
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+        np.exceptions.ComplexWarning,
+    ):  # RuntimeError: a tensor that wants gradients
+        raise PromptError(
+            f"prompt.vector was given {type(values).__name__}, of which no row of numbers can be made; give an array (E,)."
+        ) from None
     if row.ndim != 1 or not np.isfinite(row).all() or not row.any():
         raise PromptError(
             f"prompt.vector was given an array of shape {row.shape}; give one row of finite numbers, not all zero."
         )
-    if not label.strip():
+    own = _label(label)
+    if not own:
         raise PromptError("prompt.vector needs a label: a vector has no name.")
-    return ClassPrompt(label.strip(), vectors=(row,))
+    return ClassPrompt(own, vectors=(row,))
+
+
+def _label(label: Any) -> str:
+    if not isinstance(label, str):
+        raise PromptError(f"A label is {label!r}; write a text, which the classifier answers.")
+    return label.strip()

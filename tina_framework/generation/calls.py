@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tina_framework.classifier import GeneratedClassifier
 from tina_framework.discovery import registries
-from tina_framework.errors import ConfigError
+from tina_framework.errors import ConfigError, PromptError
 from tina_framework.generation.compose import Composition, How, ensemble_state
 from tina_framework.generation.config import GeneratorConfig
 from tina_framework.interfaces.encoder import Encoder
@@ -33,6 +33,10 @@ def read_prompts(
         return True, [prompts]
     if isinstance(prompts, str):
         prompts = classes_of(prompts, known)
+    elif isinstance(prompts, bytes) or not isinstance(prompts, Iterable):
+        raise PromptError(
+            f"The prompt is a single {type(prompts).__name__}; give a list of at least two classes, or one sentence about them."
+        )
     prompts = list(prompts)
     if prompts and all(isinstance(prompt, Condition) for prompt in prompts):
         return False, prompts
@@ -44,9 +48,11 @@ def make_encoder(encoder: str | Encoder, space: ConditionSpace) -> Encoder:
     """An encoder from its spec, or the object itself.
 
     Raises:
-        ConfigError: it speaks another space.
+        ConfigError: it is none, or speaks another space.
     """
     made: Encoder = registries().encoders.create(encoder) if isinstance(encoder, str) else encoder
+    if not isinstance(made, Encoder):
+        raise ConfigError(f"The encoder is {made!r}; give the name of one, or an object with encode_text.")
     if made.space != space.space or made.dim != space.dim:
         raise ConfigError(
             f"Encoder '{made.name}' speaks '{made.space}' ({made.dim} wide), but this generator reads "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -73,6 +74,8 @@ class ParameterSampler:
     ) -> list[Tensor]:
         """Flat parameters (N_K,), `num_samples` for each task, task by task; see `Generator`."""
         self._check(conditions, steps, num_samples, batch_size, scheduler)
+        if not isinstance(seed, Integral):
+            raise ConfigError(f"The seed is {seed!r}; it must be an integer.")
         # Rows are (task, sample); those of one class count run together, the samples of a task side by side.
         rows = [(task, sample) for task in range(len(conditions)) for sample in range(num_samples)]
         rows.sort(key=lambda row: len(conditions[row[0]]))

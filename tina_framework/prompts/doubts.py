@@ -18,24 +18,33 @@ _TRUSTED = 0.5
 def doubts(conditions: Sequence[Condition], encoder: Encoder) -> list[str]:
     """One sentence for every name that the encoder is unsure about."""
     unsure: dict[str, float] = {}
+    texts: dict[str, tuple[str, ...]] = {}
     for condition in conditions:
         if condition.confidence is not None:
             unsure |= dict(zip(condition.class_names, condition.confidence.tolist(), strict=True))
+            texts |= {prompt.label: prompt.texts for prompt in condition.prompts}
     # An encoder that knows its own limit says so.
     limit = float(getattr(encoder, "warn_below", _TRUSTED))
     sentences = []
     for name, value in unsure.items():
         if not value < limit:  # NaN: nothing was said in words
             continue
-        words = encoder.unknown_words([name]) if isinstance(encoder, KnowsWords) else []
+        said = texts.get(name, (name,))  # the label of a description is not what was read
+        words = encoder.unknown_words(said) if isinstance(encoder, KnowsWords) else []
         new = f"; it does not know {', '.join(repr(word) for word in words)}" if words else ""
         sentences.append(
-            f"{encoder.name} is unsure what '{name}' means (confidence {value:.2f} of 1{new}), so the classifier may miss "
+            f"{encoder.name} is unsure what {_quoted(name, said)} (confidence {value:.2f} of 1{new}), so the classifier may miss "
             "this class. Use another word, or another encoder."
         )
     return (
         _slips(conditions) + sentences + _strange(conditions, {name for name, value in unsure.items() if value < limit})
     )
+
+
+def _quoted(name: str, said: Sequence[str]) -> str:
+    if [text.strip() for text in said] == [name]:
+        return f"'{name}' means"
+    return f"the words for '{name}' mean"
 
 
 def _slips(conditions: Sequence[Condition]) -> list[str]:

@@ -33,9 +33,9 @@ def encode_texts(texts: list[str], encoder: Encoder, template: int) -> Rows:
     Raises:
         PromptError: no such template, or the encoder refuses a text or gives something else.
     """
-    if not 0 <= template < len(encoder.templates):
+    if not isinstance(template, int) or not 0 <= template < len(encoder.templates):
         raise PromptError(
-            f"Template number {template} does not exist: encoder '{encoder.name}' has {len(encoder.templates)}, counted from 0."
+            f"Template number {template!r} does not exist: encoder '{encoder.name}' has {len(encoder.templates)}, counted from 0."
         )
     if not texts:
         return np.zeros((0, encoder.dim), dtype=np.float32)

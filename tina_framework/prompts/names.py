@@ -81,10 +81,14 @@ class KnownNames:
         if not self._folded or len(name) < _LEAST_LETTERS:
             return None
         word = _joined(name)
-        scored = [(difflib.SequenceMatcher(None, word, known).ratio(), known) for known in self._by_joined]
+        # Lengths alone rule most out, and comparing a whole description would take seconds.
+        near = [
+            known for known in self._by_joined if 2 * min(len(word), len(known)) >= _CLOSE * (len(word) + len(known))
+        ]
+        scored = [(difflib.SequenceMatcher(None, word, known).ratio(), known) for known in near]
         close = sorted((entry for entry in scored if entry[0] >= _CLOSE), reverse=True)
         names = list(dict.fromkeys(self._by_joined[known] for ratio, known in close if ratio > close[0][0] - _CLEARLY))
         if len(names) != 1:
             return None
-        near = is_slip(word, close[0][1]) or min(len(word), len(close[0][1])) >= _LONG
-        return names[0] if near else None
+        is_near = is_slip(word, close[0][1]) or min(len(word), len(close[0][1])) >= _LONG
+        return names[0] if is_near else None

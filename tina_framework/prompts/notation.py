@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tina_framework.errors import DataError, PromptError
+from tina_framework.files import home_path
 from tina_framework.prompts.class_prompt import ClassPrompt
 
 __all__ = ["Notation", "parse_notation", "read_class"]
@@ -98,10 +99,13 @@ def read_class(written: str, folder: Path | None = None) -> str | ClassPrompt:
 
 
 def _existing(file: str, written: str, folder: Path | None) -> Path:
-    path = Path(file).expanduser()
+    path = home_path(file)
     path = path if folder is None else folder / path
-    if path.exists():
-        return path
+    try:
+        if path.exists():
+            return path
+    except OSError as error:
+        raise DataError(f"Picture '{path}' cannot be read ({error.strerror}); check the path.") from error
     hint = "check the path"
     if "+" in file:
         hint = "check the path, and write words before the pictures (bus=bus+@FOLDER)"

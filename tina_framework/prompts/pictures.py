@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from tina_framework.errors import PromptError
+from tina_framework.errors import DataError, PromptError
 from tina_framework.images import read_picture, to_rgb
 
 __all__ = ["MOST_PICTURES", "read_all"]
@@ -28,8 +28,10 @@ def read_all(pictures: Any) -> tuple[Image.Image, ...]:
 
     Raises:
         PromptError: there is none, there are more than `MOST_PICTURES`, or something is no picture.
-        DataError: a file is missing, damaged or too large.
+        DataError: a file is missing, damaged or too large; or a picture has no pixels.
     """
+    if isinstance(pictures, bytes | bytearray):
+        raise PromptError("prompt.images was given bytes; give pictures, files or a folder.")
     if isinstance(pictures, str | Path | Image.Image):
         pictures = [pictures]
     if not isinstance(pictures, Sequence):
@@ -37,8 +39,8 @@ def read_all(pictures: Any) -> tuple[Image.Image, ...]:
     named: list[Image.Image | str | Path] = []
     for one in pictures:
         if not isinstance(one, str | Path | Image.Image):
-            raise PromptError(f"{one!r} is no picture; give PIL pictures, files or a folder.")
-        if not isinstance(one, Image.Image) and Path(one).is_dir():
+            raise PromptError(f"A picture was given as {type(one).__name__}; give PIL pictures, files or a folder.")
+        if not isinstance(one, Image.Image) and _is_folder(Path(one)):
             named += _files_of(Path(one))
         else:
             named.append(one)
@@ -49,7 +51,23 @@ def read_all(pictures: Any) -> tuple[Image.Image, ...]:
         raise PromptError(
             f"A class was given {len(named):,} pictures, and {MOST_PICTURES:,} are the most; a few dozen good ones say as much."
         )
-    return tuple(_scaled(to_rgb(one) if isinstance(one, Image.Image) else read_picture(one)) for one in named)
+    return tuple(_scaled(_rgb(one) if isinstance(one, Image.Image) else read_picture(one)) for one in named)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long, say: reading it says so
+        return False
+
+
+def _rgb(picture: Image.Image) -> Image.Image:
+    if 0 in picture.size:
+        raise DataError(f"A picture has the size {picture.size}; it has no pixels.")
+    try:
+        return to_rgb(picture)
+    except (OSError, ValueError) as error:  # pixels are read from the file only now
+        raise DataError(f"A picture cannot be read ({error}); give one that is whole and not closed.") from error
 
 
 def _files_of(folder: Path) -> list[Path]:

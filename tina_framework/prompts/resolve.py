@@ -5,6 +5,7 @@ Shapes: K classes, N texts or pictures, E condition width.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -41,7 +42,7 @@ class Condition:
             (pictures, vectors).
         prompts: K prompts, empty where all of them are plain names.
         familiarity: (K,) how likely each class is one that the generator was trained on, None where nobody asked.
-        nearest: K known names that the classes are most similar to, empty where nobody asked.
+        nearest: K known names that the classes are most similar to ("": the encoder cannot read the known ones), empty where nobody asked.
         read_as: words of this task that were read as another name, a known one (``sofa`` -> ``couch``).
     """
 
@@ -119,7 +120,8 @@ def resolve_tasks(
             vector, familiarity = memory.settle(as_read, parts)
             vectors_KE.append(vector)
             familiar.append(familiarity)
-            nearest.append(memory.nearest(vector) if familiarity < 1.0 else memory.name_of(as_read.texts[0]))
+            named = next((memory.name_of(text) for text in as_read.texts if memory.knows(text)), None)
+            nearest.append(named or (memory.nearest(vector) if memory.usable else ""))
         _refuse_same(prompts, given, read_as)
         conditions.append(
             Condition(
@@ -182,6 +184,19 @@ def _mean(rows: list[Rows]) -> Rows:
     return mean
 
 
+def _check_class(prompt: ClassPrompt, key: str, position: int) -> None:
+    if not key:
+        raise PromptError(
+            f"Class name number {position + 1} is {prompt.label!r}, which is empty; write a word or leave it out."
+        )
+    if not prompt.kinds:
+        raise PromptError(f"Nothing is said about the class '{prompt.label}'; give words, pictures or a vector.")
+    for text in (prompt.label, *prompt.texts):
+        # Terminals obey some of these when they print the name, and half characters cannot be written to a file.
+        if bad := next((c for c in text if unicodedata.category(c) in ("Cc", "Cs") and not c.isspace()), ""):
+            raise PromptError(f"Class name number {position + 1} holds the control character {bad!r}; leave it out.")
+
+
 def _check(classes: Sequence[Any], known: KnownNames) -> tuple[tuple[ClassPrompt, ...], tuple[str, ...]]:
     """Prompts with stripped labels, and the labels' keys: of a plain name that means a known one, that one's."""
     if isinstance(classes, str):
@@ -192,11 +207,8 @@ def _check(classes: Sequence[Any], known: KnownNames) -> tuple[tuple[ClassPrompt
         raise PromptError(f"{got}; a classifier needs at least {MIN_CLASSES} classes to choose from.")
     meanings = [known.meaning(prompt.label) if _is_plain(prompt) else None for prompt in prompts]
     keys = tuple(fold(meaning or prompt.label) for prompt, meaning in zip(prompts, meanings, strict=True))
-    if "" in keys:
-        position = keys.index("")
-        raise PromptError(
-            f"Class name number {position + 1} is {classes[position]!r}, which is empty; write a word or leave it out."
-        )
+    for position, (prompt, key) in enumerate(zip(prompts, keys, strict=True)):
+        _check_class(prompt, key, position)
     first: dict[str, int] = {}
     for position, (prompt, key) in enumerate(zip(prompts, keys, strict=True)):
         if (before := first.setdefault(key, position)) == position:

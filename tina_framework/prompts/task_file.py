@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tina_framework.errors import CheckpointError, DataError, PromptError
-from tina_framework.files import read_json
+from tina_framework.files import home_path, read_json
 from tina_framework.prompts.class_prompt import ClassPrompt, as_prompt
 from tina_framework.prompts.fold import fold
 from tina_framework.prompts.notation import read_class
@@ -88,7 +88,9 @@ def _from_object(written: dict[str, Any], folder: Path) -> ClassPrompt:
         )
     label = written.get("label")
     if not isinstance(label, str) or not label.strip():
-        raise DataError(f"the class {_short(written)} has no label; give it one, which the classifier answers.")
+        raise DataError(
+            f"the class {_short(written)} has no label that is a text; give it one, which the classifier answers."
+        )
     texts, images = (_strings(written, key) for key in ("texts", "images"))
     if not texts and not images:
         texts = [label]
@@ -96,7 +98,7 @@ def _from_object(written: dict[str, Any], folder: Path) -> ClassPrompt:
     if images:
         from tina_framework.prompts.pictures import read_all
 
-        pictures = ClassPrompt(label.strip(), images=read_all([folder / Path(image).expanduser() for image in images]))
+        pictures = ClassPrompt(label.strip(), images=read_all([folder / home_path(image) for image in images]))
     return ClassPrompt(label.strip(), tuple(texts)) + pictures
 
 
