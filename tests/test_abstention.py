@@ -84,7 +84,7 @@ def test_wrong_calibrations_are_refused(changes: dict[str, object], sentence: st
         Abstention.from_dict(CALIBRATED.to_dict() | changes)
 
 
-@pytest.mark.parametrize("value", [math.inf, math.nan, "1", None, False])
+@pytest.mark.parametrize("value", [math.inf, math.nan, "1", None, False, 10**400])
 def test_thresholds_are_finite_numbers(value: float) -> None:
     with pytest.raises(ConfigError, match="finite number"):
         AbstentionRule("energy", value)

@@ -125,3 +125,11 @@ def test_check_tensors_refuses(tensors: dict[str, torch.Tensor], message: str) -
 
 def test_check_tensors_accepts_what_is_expected() -> None:
     check_tensors({"a": torch.zeros(2), "b": torch.tensor([1])}, {"a": (2,), "b": (1,)}, "The folder")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "1" * 5000])
+def test_json_beyond_the_limits_of_python_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "value.json"
+    path.write_text(text)
+    with pytest.raises(CheckpointError, match="cannot be read as JSON"):
+        read_json(path)

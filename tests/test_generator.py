@@ -454,3 +454,23 @@ def test_a_batch_costs_one_pass_a_step(tiny_generator: Generator, monkeypatch: p
     tasks = [[names[k % 12], names[(k + 1 + k // 12) % 12]] for k in range(24)]
     tiny_generator(tasks, num_inference_steps=3, batch_size=16)
     assert passes == [16] * 3 + [8] * 3
+
+
+@pytest.mark.parametrize("prompts", [None, 5, b"ant or bee", prompt.text("ant"), Image.new("RGB", (2, 2))])
+def test_what_is_no_list_of_classes_is_refused(tiny_generator: Generator, prompts: Any) -> None:
+    with pytest.raises(PromptError, match="give a list of at least two classes"):
+        tiny_generator(prompts)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"seed": "x"}, "seed is 'x'"),
+        ({"seed": None}, "seed is None"),
+        ({"template": "a"}, "number 'a'"),
+        ({"encoder": 5}, "encoder is 5"),
+    ],
+)
+def test_settings_of_the_wrong_kind(tiny_generator: Generator, settings: dict[str, Any], error: str) -> None:
+    with pytest.raises(ConfigError, match=error):
+        tiny_generator(NAMES, **settings)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tina_framework import prompt
@@ -59,3 +60,24 @@ def test_vector() -> None:
 def test_vector_refusals(values: Any, label: str, sentence: str) -> None:
     with pytest.raises(PromptError, match=sentence):
         prompt.vector(values, label)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: prompt.text("a", label=3),  # type: ignore[arg-type]
+        lambda: prompt.text("a", label=" "),
+        lambda: prompt.images(Image.new("RGB", (2, 2)), label=None),  # type: ignore[arg-type]
+        lambda: prompt.vector([1], None),  # type: ignore[arg-type]
+    ],
+)
+def test_labels_are_texts(make: Any) -> None:
+    with pytest.raises(PromptError, match="label"):
+        make()
+
+
+def test_vectors_of_other_kinds() -> None:
+    for values in (torch.ones(3, requires_grad=True), np.array([1 + 1j, 2])):
+        with pytest.raises(PromptError, match="give one row of numbers"):
+            prompt.vector(values, "x")
+    assert prompt.vector(torch.ones(3), "x").vectors[0].shape == (3,)

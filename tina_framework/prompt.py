@@ -84,7 +84,7 @@ def vector(values: Any, label: str) -> ClassPrompt:
         np.exceptions.ComplexWarning,
     ):  # RuntimeError: a tensor that wants gradients
         raise PromptError(
-            f"prompt.vector was given {type(values).__name__}, of which no row of numbers can be made; give an array (E,)."
+            f"prompt.vector was given {type(values).__name__}; give one row of numbers, real ones and detached from any gradient."
         ) from None
     if row.ndim != 1 or not np.isfinite(row).all() or not row.any():
         raise PromptError(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tina_framework import prompt
 from tina_framework.prompts.doubts import doubts
 from tina_framework.prompts.resolve import Condition, resolve_tasks
 
@@ -73,3 +74,15 @@ def test_strange_classes_are_told_with_what_they_resemble() -> None:
     (sentence,) = doubts([condition], ToyEncoder())
     assert "'yak' resembles no class" in sentence
     assert "0.25 of 1, nearest: 'cow'" in sentence
+
+
+def test_of_a_description_its_words_are_doubted_and_not_its_label() -> None:
+    described = prompt.text("long words", label="be")
+    [sentence] = doubts(resolve_tasks([["a", described]], Exacting()), Exacting())
+    assert "unsure what the words for 'be' mean (confidence 0.10 of 1; it does not know 'long words')" in sentence
+
+
+def test_of_a_label_said_in_several_ways_the_worst_is_told() -> None:
+    tasks = [["a", prompt.text("gibberish", label="x")], ["a", "x"], ["a", prompt.vector([1], "x")]]
+    for order in (tasks, tasks[::-1]):
+        assert len(doubts(resolve_tasks(order, Unsure()), Unsure())) == 1

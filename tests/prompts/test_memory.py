@@ -157,3 +157,23 @@ def test_a_known_name_beside_pictures_is_familiar() -> None:
     prompt = ClassPrompt("c", ("cat", "an animal"), (picture(0),))
     parts = {"text": RAW[2], "images": RAW[0]}
     assert make().settle(prompt, parts)[1] == 1.0
+
+
+def test_vectors_need_no_known_names() -> None:
+    class Lacking(Table):
+        def encode_text(self, texts: Sequence[str], template: int = 0) -> Any:
+            if any(text in NAMES for text in texts):
+                raise PromptError("no such name")
+            return super().encode_text(texts)
+
+    memory = Memory(NAMES, Lacking(), 0, ConditionSpace.fit("s", RAW))
+    [condition] = resolve_tasks(
+        [[ClassPrompt(label, vectors=(RAW[k],)) for k, label in enumerate("xy")]], Lacking(), 0, memory
+    )
+    assert condition.nearest == ("", "")
+
+
+def test_a_class_that_is_named_among_other_words_is_nearest_to_its_name() -> None:
+    both = ClassPrompt("insect", ("0.9 bee + 0.1 dog", "Ant"))
+    [condition] = resolve_tasks([[both, "cat"]], Table(), 0, Memory(NAMES, Table(), 0, ConditionSpace.fit("s", RAW)))
+    assert condition.nearest == ("ant", "cat")

@@ -124,3 +124,9 @@ def test_pictures_that_are_not_there(picture_folder: Path, written: str, error: 
     folder = picture_folder / "only" if "@." in written else picture_folder
     with pytest.raises(error, match=sentence):
         read_class(written, folder)
+
+
+@pytest.mark.parametrize(("path", "sentence"), [("~no-such-user/x", "does not exist"), ("y" * 5000, "cannot be read")])
+def test_paths_that_the_system_refuses(path: str, sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence):
+        read_class(f"cat=@{path}")

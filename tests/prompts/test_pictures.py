@@ -44,7 +44,12 @@ def test_large_pictures_are_scaled_down_and_small_ones_left(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("given", "sentence"),
-    [([], "there is none; give at least one"), ([3], "3 is no picture"), (7, "was given int; give pictures")],
+    [
+        ([], "there is none; give at least one"),
+        ([3], "given as int"),
+        (b"a.png", "given bytes"),
+        (7, "was given int; give pictures"),
+    ],
 )
 def test_what_is_no_picture(given: Any, sentence: str) -> None:
     with pytest.raises(PromptError, match=sentence):
@@ -95,3 +100,15 @@ def test_a_folder_without_pictures(tmp_path: Path) -> None:
     (tmp_path / "bus").mkdir()
     with pytest.raises(PromptError, match=r"; name one of its folders, such as '.*bus'"):
         read_all(tmp_path)
+
+
+def test_pictures_without_pixels_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has no pixels"):
+        read_all(Image.new("RGB", (0, 5)))
+    whole, cut = tmp_path / "whole.png", tmp_path / "cut.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(whole)
+    cut.write_bytes(whole.read_bytes()[:300])
+    with Image.open(cut) as lazy, pytest.raises(DataError, match="cannot be read"):
+        read_all(lazy)
+    with pytest.raises(DataError, match="File name too long"):
+        read_all("x" * 5000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 
 from tina_framework import prompt
 from tina_framework.errors import PromptError
+from tina_framework.prompts.class_prompt import ClassPrompt
 from tina_framework.prompts.resolve import fold, resolve_names, resolve_tasks
 
 KNOWN = ("couch", "bear", "television")
@@ -237,3 +239,22 @@ def test_without_known_names_texts_are_left_alone() -> None:
 def test_two_names_of_one_known_class_are_refused(classes: list[str], sentence: str) -> None:
     with pytest.raises(PromptError, match=sentence):
         resolve_tasks([classes], CountingEncoder(), known=KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("classes", "sentence"),
+    [
+        (["ant", ClassPrompt("bee")], "Nothing is said about the class 'bee'"),
+        (["ant", prompt.text("bee", label="-")], "number 2 is '-', which is empty"),
+        (["ant", "b\x1b[31m"], r"number 2 holds the control character '\\x1b'"),
+        (["ant", prompt.text("\ud800x", label="bee")], r"number 2 holds the control character '\\ud800'"),
+    ],
+)
+def test_classes_that_say_nothing_or_cannot_be_printed_are_refused(classes: list[Any], sentence: str) -> None:
+    with pytest.raises(PromptError, match=sentence):
+        resolve_names(classes, CountingEncoder())
+
+
+def test_other_scripts_and_line_breaks_are_names() -> None:
+    names = ("\u05d3\u05d5\u05d1", "\u0646\u0645\u06cc\u200c\u062f\u0627\u0646\u0645", "a large\ngrey animal")
+    assert resolve_names(names, CountingEncoder()).class_names == names

@@ -51,7 +51,7 @@ def make_encoder(encoder: str | Encoder, space: ConditionSpace) -> Encoder:
         ConfigError: it is none, or speaks another space.
     """
     made: Encoder = registries().encoders.create(encoder) if isinstance(encoder, str) else encoder
-    if not isinstance(made, Encoder):
+    if not all(hasattr(made, name) for name in ("name", "space", "dim")):
         raise ConfigError(f"The encoder is {made!r}; give the name of one, or an object with encode_text.")
     if made.space != space.space or made.dim != space.dim:
         raise ConfigError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from tina_framework.interfaces.encoder import Encoder, KnowsWords
@@ -20,18 +21,22 @@ def doubts(conditions: Sequence[Condition], encoder: Encoder) -> list[str]:
     unsure: dict[str, float] = {}
     texts: dict[str, tuple[str, ...]] = {}
     for condition in conditions:
-        if condition.confidence is not None:
-            unsure |= dict(zip(condition.class_names, condition.confidence.tolist(), strict=True))
-            texts |= {prompt.label: prompt.texts for prompt in condition.prompts}
+        if condition.confidence is None:
+            continue
+        read = [prompt.texts for prompt in condition.prompts] or [(name,) for name in condition.class_names]
+        for name, value, words in zip(condition.class_names, condition.confidence.tolist(), read, strict=True):
+            # Of one label that is said in several ways, the worst; NaN: nothing was said in words.
+            if value < unsure.get(name, math.inf):
+                unsure[name], texts[name] = value, words
     # An encoder that knows its own limit says so.
     limit = float(getattr(encoder, "warn_below", _TRUSTED))
     sentences = []
     for name, value in unsure.items():
-        if not value < limit:  # NaN: nothing was said in words
+        if value >= limit:
             continue
-        said = texts.get(name, (name,))  # the label of a description is not what was read
-        words = encoder.unknown_words(said) if isinstance(encoder, KnowsWords) else []
-        new = f"; it does not know {', '.join(repr(word) for word in words)}" if words else ""
+        said = texts[name]  # a description's label is not what was read
+        unknown = encoder.unknown_words(said) if isinstance(encoder, KnowsWords) else []
+        new = f"; it does not know {', '.join(repr(word) for word in unknown)}" if unknown else ""
         sentences.append(
             f"{encoder.name} is unsure what {_quoted(name, said)} (confidence {value:.2f} of 1{new}), so the classifier may miss "
             "this class. Use another word, or another encoder."

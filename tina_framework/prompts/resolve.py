@@ -187,7 +187,7 @@ def _mean(rows: list[Rows]) -> Rows:
 def _check_class(prompt: ClassPrompt, key: str, position: int) -> None:
     if not key:
         raise PromptError(
-            f"Class name number {position + 1} is {prompt.label!r}, which is empty; write a word or leave it out."
+            f"Class name number {position + 1} is {(prompt.label or prompt.texts[0])!r}, which is empty; write a word or leave it out."
         )
     if not prompt.kinds:
         raise PromptError(f"Nothing is said about the class '{prompt.label}'; give words, pictures or a vector.")
