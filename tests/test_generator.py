@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import gc
 import warnings
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -474,3 +476,19 @@ def test_what_is_no_list_of_classes_is_refused(tiny_generator: Generator, prompt
 def test_settings_of_the_wrong_kind(tiny_generator: Generator, settings: dict[str, Any], error: str) -> None:
     with pytest.raises(ConfigError, match=error):
         tiny_generator(NAMES, **settings)
+
+
+def test_encoders_given_by_name_do_not_pile_up(tiny_generator: Generator) -> None:
+    class Copy:
+        name, dim, space, templates = "copy", 24, "toy-space", ("{}",)
+
+        def encode_text(self, texts: list[str], template: int = 0) -> np.ndarray:
+            return tiny_generator.encoder.encode_text(texts)
+
+    made = weakref.WeakSet[Copy]()
+    for _ in range(20):
+        made.add(encoder := Copy())
+        tiny_generator(NAMES, encoder=encoder)
+    del encoder
+    gc.collect()
+    assert len(made) < 10

@@ -45,6 +45,10 @@ from tina_framework.prompts.resolve import Condition
 __all__ = ["Generator", "GeneratorConfig", "bundled_names", "resolve_device"]
 
 
+_MEMORIES = 4
+"""Kept at most: each holds its encoder, and an encoder that is given by name is made anew in every call."""
+
+
 class Generator:
     """A trained text-to-model generator.
 
@@ -154,6 +158,8 @@ class Generator:
         reader = self.encoder if encoder is None else encoder
         key = (id(reader), template)
         if key not in self._memories:
+            if len(self._memories) >= _MEMORIES:
+                del self._memories[next(iter(self._memories))]
             reading = self.config.familiarity.get(reader.name)
             self._memories[key] = Memory(self.config.class_names, reader, template, self.condition_space, reading)
         return self._memories[key]
