@@ -344,6 +344,8 @@ def test_schedulers_that_do_not_fit_are_refused(tiny_generator: Generator) -> No
         tiny_generator(NAMES, scheduler=diffusers.DDIMScheduler(beta_start=1e-4, beta_end=0.02, clip_sample=False))
     with pytest.raises(ConfigError, match="clip_sample=True, which cuts off weights"):
         tiny_generator(NAMES, scheduler=diffusers.DDIMScheduler(**fitting))
+    with pytest.raises(ConfigError, match="The scheduler is 5; give the name of one"):
+        tiny_generator(["ant", "bee"], scheduler=5)
     with pytest.raises(ConfigError, match="FlowMatchEulerDiscreteScheduler samples another noise process"):
         tiny_generator(NAMES, scheduler=diffusers.FlowMatchEulerDiscreteScheduler())
     with pytest.raises(ConfigError, match=r"flow-match-euler samples another noise process .* e\.g\. 'ddim' or 'ddpm'"):

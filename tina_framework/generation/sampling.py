@@ -68,6 +68,10 @@ def make_scheduler(config: GeneratorConfig, scheduler: str | NoiseScheduler | No
         _check_process(scheduler, registries().schedulers.create(scheduler).config, own["config"])
         made = registries().schedulers.create(scheduler, **settings)
         return made
+    if not hasattr(scheduler, "config"):
+        raise ConfigError(
+            f"The scheduler is {scheduler!r}; give the name of one, or an object like those of diffusers."
+        )
     _check_fits(scheduler, own["config"])
     return scheduler
 
