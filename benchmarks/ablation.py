@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import ablation_world as world
+from script import run
 
-from tina_framework.errors import explain
 from tina_framework.evaluation.statistics import Summary, paired, summarize
 from tina_framework.files import read_json, write_json
 
@@ -189,9 +189,4 @@ def main(words: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (Exception, KeyboardInterrupt) as error:
-        sentence, code = explain(error)
-        print(sentence, file=sys.stderr)
-        sys.exit(code)
+    run(main)

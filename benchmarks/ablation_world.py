@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tina_framework.errors import ConfigError, explain
+from script import run
+
+from tina_framework.errors import ConfigError
 from tina_framework.files import write_json
 
 __all__ = ["BUNDLED_ZOO", "as_flag", "build_zoo", "check", "measure"]
@@ -158,9 +159,4 @@ def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except (Exception, KeyboardInterrupt) as error:
-        sentence, code = explain(error)
-        print(sentence, file=sys.stderr)
-        sys.exit(code)
+    run(main)

@@ -15,18 +15,18 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from script import run
 
 from tina_framework import Generator
 from tina_framework.abstention import SCORES
 from tina_framework.cli.output import progress_bar
 from tina_framework.discovery import registries
-from tina_framework.errors import ConfigError, DataError, explain
+from tina_framework.errors import ConfigError, DataError
 from tina_framework.evaluation.abstention import Scored, figures, respond, threshold_for
 from tina_framework.evaluation.calibration import calibration_tasks
 from tina_framework.evaluation.environment import describe_machine, now
@@ -173,9 +173,4 @@ def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except (Exception, KeyboardInterrupt) as error:
-        sentence, code = explain(error)
-        print(sentence, file=sys.stderr)
-        sys.exit(code)
+    run(main)

@@ -13,6 +13,7 @@ import argparse
 
 import numpy as np
 import torch
+from script import run
 from torch import Tensor
 
 from tina_framework import Generator
@@ -49,7 +50,7 @@ def _noised(condition: Condition, generator: Generator, noise: float, seed: int)
     return Condition(condition.class_names, condition.keys, unit + noise * length * drawn / unit.shape[1] ** 0.5)
 
 
-def main() -> None:
+def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--encoder", default=None)
@@ -57,7 +58,7 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=100)
     parser.add_argument("--number", type=int, default=8, help="candidates a task")
     parser.add_argument("--noise", type=float, default=0.05, help="condition_noise, for candidates by noise")
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     dataset = registries().datasets.create(given.dataset)
     generator = Generator.from_pretrained(given.model, device="cpu", encoder=given.encoder)
     tasks = [t.classes for t in sample_split_tasks(dataset, "validation", 10, given.tasks, seed=0)]
@@ -95,4 +96,4 @@ def shown(difference: Summary) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

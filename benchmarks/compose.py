@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import shlex
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -30,11 +29,11 @@ from typing import Any
 import numpy as np
 import torch
 from compose_world import ENSEMBLE, MERGED, Case, World, candidates
+from script import run
 from torch import Tensor
 from torch.nn import functional as F
 
 from tina_framework.cli.output import progress_bar
-from tina_framework.errors import explain
 from tina_framework.evaluation.environment import busy_warning, describe_machine, now
 from tina_framework.evaluation.sources import portable
 from tina_framework.evaluation.statistics import Summary, paired, summarize
@@ -206,9 +205,4 @@ def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except (Exception, KeyboardInterrupt) as error:
-        sentence, code = explain(error)
-        print(sentence, file=sys.stderr)
-        sys.exit(code)
+    run(main)

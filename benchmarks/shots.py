@@ -24,16 +24,16 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from script import run
 from shots_world import LOOKS, SHOTS, STARTS, World
 
 from tina_framework.cli.output import progress_bar
-from tina_framework.errors import ConfigError, explain
+from tina_framework.errors import ConfigError
 from tina_framework.evaluation.environment import busy_warning, describe_machine, now
 from tina_framework.evaluation.sources import portable
 from tina_framework.evaluation.statistics import paired, summarize
@@ -172,9 +172,4 @@ def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except (Exception, KeyboardInterrupt) as error:
-        sentence, code = explain(error)
-        print(sentence, file=sys.stderr)
-        sys.exit(code)
+    run(main)

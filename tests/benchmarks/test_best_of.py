@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,7 @@ def test_labels_choose_best(
     import best_of
 
     words = ["--dataset", "arrays:noise.npz", "--model", str(tiny_folder), "--tasks", "2", "--number", "3"]
-    monkeypatch.setattr(sys, "argv", ["best_of.py", *words, "--noise", "2"])
-    best_of.main()
+    best_of.main([*words, "--noise", "2"])
     rows = re.findall(r"\| 3 by (\w+) \| ([^|]+) \| [\d.]+ \| ([+-][\d.]+) ", capsys.readouterr().out)
     gains = {(kind, chosen): float(gain) for kind, chosen, gain in rows}
     assert {kind for kind, _ in gains} == {"seeds", "noise", "templates"}
