@@ -53,6 +53,8 @@ def test_thresholds_are_written(world: Path, capsys: pytest.CaptureFixture[str])
         (["--model", "cifar100-cnn"], "'cifar100-cnn' is no folder; give its path"),
         (["--model", "tiny", "--score", "luck"], "Unknown score of abstention 'luck'; known are max-softmax"),
         (["--model", "tiny", "--kept", "90"], "above 0 and at most 1"),
+        (["--model", "tiny", "--no-abstention", "--score", "energy"], "--score means nothing where"),
+        (["--model", "tiny", "--no-familiarity", "--descriptions", "x.json"], "--descriptions means nothing where"),
     ],
 )
 def test_refusals(world: Path, capsys: pytest.CaptureFixture[str], words: list[str], sentence: str) -> None:

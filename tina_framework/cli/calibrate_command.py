@@ -64,8 +64,17 @@ def calibrate(
         raise ConfigError(
             "With --no-abstention and --no-familiarity nothing is left to calibrate; leave one of them out."
         )
+    for option, given, needed in (("--descriptions", descriptions, familiarity), ("--score", score, abstention)):
+        if given is not None and not needed:
+            raise ConfigError(
+                f"{option} means nothing where that part is not calibrated; leave one of the two options out."
+            )
     generator = Generator.from_pretrained(folder, device=device, encoder=encoder)
     data = registries().datasets.create(dataset)
+    world = None
+    if familiarity:  # made first: a wrong file of descriptions shall not cost the minutes of the thresholds
+        least = generator.config.min_classes
+        world = World(SuiteRequest(model, data, encoder, descriptions, num_tasks, least, "validation", device, seed))
     thresholds = generator.config.abstention
     rows: list[dict[str, Any]] = []
     if abstention:
@@ -74,11 +83,8 @@ def calibrate(
             generator, data, kept=kept, score=wanted, num_tasks=num_tasks, seed=seed, progress=progress_bar
         )
     found: dict[str, Familiarity] = {}
-    if familiarity:
-        request = SuiteRequest(
-            model, data, encoder, descriptions, num_tasks, generator.config.min_classes, "validation", device, seed
-        )
-        found = {portable(generator.encoder.name): Familiarity(fit_familiarity(World(request)))}
+    if world is not None:
+        found = {portable(generator.encoder.name): Familiarity(fit_familiarity(world))}
     record_calibration(folder, thresholds, found)
     lines = {name: reading.to_json() for name, reading in found.items()}
     if json_:

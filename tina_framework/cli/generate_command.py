@@ -236,9 +236,9 @@ def _print_said(made: dict[str, Any]) -> None:
 def _print_many(result: dict[str, Any], out: Path) -> None:
     made = result["classifiers"]
     each = result["seconds"] / len(made)
+    where = made[0]["path"] if len(made) == 1 else f"{made[0]['path']} to {made[-1]['path']}"
     console.print(
-        f"{len(made)} classifiers in {result['seconds']:.2f} s ({each:.3f} s each), saved in "
-        f"{made[0]['path']} to {made[-1]['path']}.",
+        f"{len(made)} classifier{'s' * (len(made) > 1)} in {result['seconds']:.2f} s ({each:.3f} s each), saved in {where}.",
         markup=False,
         soft_wrap=True,
     )
