@@ -13,6 +13,7 @@ from PIL import Image
 from tina_framework.errors import PromptError
 from tina_framework.prompts.class_prompt import ClassPrompt
 from tina_framework.prompts.condition import ConditionSpace
+from tina_framework.prompts.familiarity import Familiarity
 from tina_framework.prompts.memory import Memory
 from tina_framework.prompts.recall import Recall
 from tina_framework.prompts.resolve import resolve_tasks
@@ -149,6 +150,13 @@ def test_texts_are_compared_by_the_encoders_own_measure_too() -> None:
     assert memory.nearest(vector) == "cat"
     assert plain.nearest(raw) == "ant"
     assert familiar == memory.reading.of("text", 1.0)
+    memory.reading = Familiarity({"text": (-2.0, 1.0, 0.5, 0.0)})
+    words = len(prompt.texts[0].split())
+    assert (
+        memory.settle(prompt, {"text": raw})[1]
+        == memory.reading.of("text", 1.0, words)
+        > memory.reading.of("text", 1.0)
+    )
     pictured, _ = memory.settle(ClassPrompt("c", images=(picture(1),)), {"images": raw})
     assert memory.nearest(pictured) == "ant"
 

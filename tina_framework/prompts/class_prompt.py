@@ -49,6 +49,11 @@ class ClassPrompt:
         )
 
     @property
+    def num_words(self) -> int:
+        """Of the longest text: a description resembles a name less than another name does, known or not."""
+        return max((len(text.split()) for text in self.texts), default=0)
+
+    @property
     def kinds(self) -> tuple[str, ...]:
         """Which of ``text``, ``images`` and ``vector`` it is said with."""
         kinds = {"text": self.texts, "images": self.images, "vector": self.vectors}

@@ -16,7 +16,7 @@ WARN_BELOW = 0.5
 """A class of lower familiarity is rather a strange one than a known one."""
 
 Line = tuple[float, float, float, float]
-"""Intercept, factors on the greatest cosine, on the logarithm of the number of pictures, and on the product of both."""
+"""Intercept, factors on the greatest cosine, on the logarithm of the number of pictures or words, and on the product of both."""
 
 _DEFAULT: Mapping[str, Line] = {
     "text": (-4.5, 8.5, 0.0, 0.0),
@@ -46,11 +46,11 @@ class Familiarity:
         """For encoders that nothing was fitted to."""
         return cls({})
 
-    def of(self, kind: str, cosine: float, pictures: int = 1) -> float:
-        """The probability, for the greatest cosine with a known name."""
-        intercept, by_cosine, by_pictures, by_both = self.lines[kind]
-        many = math.log(max(1, pictures)) if kind == "images" else 0.0
-        value = intercept + by_cosine * cosine + (by_pictures + by_both * cosine) * many
+    def of(self, kind: str, cosine: float, number: int = 1) -> float:
+        """The probability, for the greatest cosine with a known name. `number`: of pictures, or of words."""
+        intercept, by_cosine, by_number, by_both = self.lines[kind]
+        many = math.log(max(1, number))
+        value = intercept + by_cosine * cosine + (by_number + by_both * cosine) * many
         return 1.0 / (1.0 + math.exp(-min(max(value, -50.0), 50.0)))
 
     @staticmethod
@@ -58,7 +58,7 @@ class Familiarity:
         """Logistic regression (Newton's method, a slight ridge penalty; both sides weigh the same).
 
         Args:
-            known: (greatest cosine, number of pictures) of prompts whose class is among the names compared with.
+            known: (greatest cosine, number of pictures or words) of prompts whose class is among the names compared with.
             strange: the same of prompts whose class is not.
 
         Raises:
@@ -67,7 +67,7 @@ class Familiarity:
         if not known or not strange:
             raise DataError("Familiarity cannot be fitted without prompts of known and of strange classes; give both.")
         rows = [*known, *strange]
-        many = [math.log(max(1, pictures)) for _, pictures in rows]
+        many = [math.log(max(1, number)) for _, number in rows]
         x = np.array([[1.0, cosine, number, cosine * number] for (cosine, _), number in zip(rows, many, strict=True)])
         if not np.isfinite(x).all():
             raise DataError("A cosine to fit familiarity to is not finite; the encoder is at fault.")

@@ -150,13 +150,9 @@ class Memory:
         if "text" in parts:
             likeness["text"] = self.text_cosines(prompt.texts, parts["text"])
         named = any(self.knows(text) for text in prompt.texts)
-        familiar = (
-            1.0
-            if named
-            else max(
-                self.reading.of(kind, float(values.max()), len(prompt.images)) for kind, values in likeness.items()
-            )
-        )
+        numbers = {"text": prompt.num_words, "images": len(prompt.images), "vector": 1}
+        readings = [self.reading.of(kind, float(values.max()), numbers[kind]) for kind, values in likeness.items()]
+        familiar = 1.0 if named else max(readings)
         if "vector" in parts or (plain and cosines["text"].max() > _EXACT):
             return own, familiar  # whoever hands in vectors means them
         temperatures = {"text": TEXT_TEMPERATURE, "images": IMAGE_TEMPERATURE * math.sqrt(max(1, len(prompt.images)))}

@@ -20,7 +20,7 @@ _REPEATS = 8
 
 
 def fit_familiarity(world: World) -> dict[str, Line]:
-    """A line for texts (misspelt names and, where there are some, descriptions) and one for pictures, by kind.
+    """A line for texts (names and descriptions, or misspelt names where there are none) and one for pictures, by kind.
 
     Raises:
         ConfigError: the encoder cannot read the names of the classes that the generator was trained on.
@@ -32,7 +32,8 @@ def fit_familiarity(world: World) -> dict[str, Line]:
             f"Encoder '{world.encoder.name}' cannot read the classes that the generator was trained on; use another encoder."
         )
     ways = {way.label: way for way in variants(descriptions=bool(world.speaker.descriptions), pictures=True)}
-    texts = [ways["descriptions"] if world.speaker.descriptions else ways["typos"]]
+    # Other names resemble a name more than its description does: both together teach the line what to make of the number of words.
+    texts = [ways["names"], ways["descriptions"]] if world.speaker.descriptions else [ways["typos"]]
     lines = {"text": _fit(world, texts)}
     if isinstance(world.encoder, ImageEncoder):
         shown = [ways["1 picture" if number == 1 else f"{number} pictures"] for number in SHOTS]
@@ -42,16 +43,19 @@ def fit_familiarity(world: World) -> dict[str, Line]:
 
 def _fit(world: World, ways: list[Variant]) -> Line:
     memory = world.generator.memory()
+    # Misspelt names alone say nothing about sentences.
+    described = any(way.label == "descriptions" for way in ways)
     known: list[tuple[float, int]] = []
     strange: list[tuple[float, int]] = []
     for way in ways:
-        for repeat in range(1 if way.label == "descriptions" else _REPEATS):
+        for repeat in range(1 if way.label in ("names", "descriptions") else _REPEATS):
             said = [way.say(world.speaker, name, repeat, place) for place, name in enumerate(world.known)]
             (condition,) = resolve_tasks([said], world.encoder)
             for name, prompt, vector in zip(world.known, said, condition.vectors, strict=True):
                 words_only = prompt.kinds == ("text",)
                 cosines = memory.text_cosines(prompt.texts, vector) if words_only else memory.cosines(vector)
-                known.append((float(cosines.max()), len(prompt.images)))
+                number = (prompt.num_words if described else 1) if words_only else len(prompt.images)
+                known.append((float(cosines.max()), number))
                 cosines[memory.names.index(name)] = -1.0
-                strange.append((float(cosines.max()), len(prompt.images)))
+                strange.append((float(cosines.max()), number))
     return Familiarity.fit(known, strange)
