@@ -93,11 +93,16 @@ def test_validation_shows_and_measures_different_images(request_of: Any) -> None
     assert len(world.scorer.bank.images) == len(measured) // 2
 
 
-def test_familiarity_is_fitted_by_leaving_out(request_of: Any) -> None:
+def test_familiarity_is_fitted_by_leaving_out(request_of: Any, tmp_path: Path) -> None:
     world = World(request_of())
     lines = fit_familiarity(world)
     assert lines.keys() == {"text", "images"}
     assert lines["images"][1] > 0  # the more similar, the more familiar
+    assert lines["text"][2:] == (0.0, 0.0)  # misspelt names say nothing about the number of words
+    described = tmp_path / "said.json"
+    described.write_text(json.dumps({name: f"one of the many kinds of {name} there are" for name in CLASSES}))
+    by_words = fit_familiarity(World(request_of(descriptions=described)))["text"]
+    assert by_words[2:] != (0.0, 0.0)
 
 
 @pytest.mark.parametrize(
