@@ -16,6 +16,8 @@ from tina_framework.zoo.tasks import partition_of
 __all__ = ["auroc", "measure_familiarity", "spearman"]
 
 _REPEATS = 20
+_DRAWS = 1000
+"""Class sets drawn for one task, before there seems to be none in the partition."""
 _BINS = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0 + 1e-9))
 KINDS = ("names", "descriptions", *("1 picture" if n == 1 else f"{n} pictures" for n in SHOTS))
 
@@ -33,9 +35,9 @@ def auroc(high: Sequence[float], low: Sequence[float]) -> float:
 
 
 def spearman(x: Sequence[float], y: Sequence[float]) -> float | None:
-    """Correlation of ranks; None where one side is constant."""
+    """Correlation of ranks; None where one side is constant or empty."""
     a, b = _ranks(x), _ranks(y)
-    if a.std() == 0 or b.std() == 0:
+    if not len(a) or a.std() == 0 or b.std() == 0:
         return None
     return float(np.corrcoef(a, b)[0, 1])
 
@@ -87,7 +89,10 @@ def measure_familiarity(world: World, ways: Sequence[Variant], say: Callable[[st
 
 
 def mixed_tasks(world: World) -> tuple[list[tuple[str, ...]], list[int]]:
-    """Tasks with 0, 2, ... strange classes, as many of each, and their numbers of strange classes; never class sets of training."""
+    """Tasks with 0, 2, ... strange classes, as many of each, and their numbers of strange classes; never class sets of training.
+
+    A number of strange classes is left out where (nearly) no such class set is in the partition: ten of ten strange classes are one set.
+    """
     count, number = world.request.num_classes, world.request.num_tasks
     wanted = "validation" if world.request.image_split == "validation" else "test"
     steps = [s for s in range(0, count + 1, 2) if s <= len(world.strange) and count - s <= len(world.known)]
@@ -96,10 +101,10 @@ def mixed_tasks(world: World) -> tuple[list[tuple[str, ...]], list[int]]:
     for s in steps:
         draws = random.Random(f"{world.request.task_seed}/mixed/{s}")
         for _ in range(-(-number // len(steps))):
-            while True:
-                task = (*draws.sample(world.strange, s), *draws.sample(world.known, count - s))
-                if partition_of(task) == wanted:
-                    break
+            drawn = ((*draws.sample(world.strange, s), *draws.sample(world.known, count - s)) for _ in range(_DRAWS))
+            task = next((classes for classes in drawn if partition_of(classes) == wanted), None)
+            if task is None:
+                break
             tasks.append(task)
             strange.append(s)
     return tasks, strange
