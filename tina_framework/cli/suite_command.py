@@ -31,7 +31,7 @@ def evaluate_prompts(options: Mapping[str, Any], out: Path, *, json_: bool) -> N
         raise ConfigError(f"{odd[0]} means nothing to --suite prompts, which draws its own tasks; leave it out.")
     check_output(out)
     given = {name: value for name, value in options.items() if value not in (None, False) and name in taken}
-    words = [word for name, value in given.items() for word in (name, portable(str(value)))]
+    words = [word for name, value in (given | {"--out": out}).items() for word in (name, portable(str(value)))]
     request = SuiteRequest(
         model=options["--model"],
         dataset=options["--dataset"],

@@ -125,6 +125,24 @@ def test_the_command_refuses(
     assert not (tmp_path / "out").exists()
 
 
+def test_the_recorded_command_is_one_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tina_framework.cli import suite_command
+    from tina_framework.evaluation.suite import run
+
+    asked = []
+
+    def stop(request: SuiteRequest, advance: Any) -> Any:
+        asked.append(request.command)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "run_suite", stop)
+    options = {"--model": "m", "--dataset": "shapes", "--encoder": None, "--descriptions": None, "--num-tasks": 2}
+    options |= {"--classes": 3, "--split": "test", "--device": "cpu", "--seed": 0}
+    with pytest.raises(KeyboardInterrupt):
+        suite_command.evaluate_prompts(options, tmp_path / "found", json_=False)
+    assert asked[0].endswith("--num-tasks 2 --classes 3 --split test --device cpu --out found")
+
+
 def test_the_files(request_of: Any, tmp_path: Path) -> None:
     from tina_framework.evaluation.suite.report import markdown, short_rows, write_suite
 
