@@ -24,10 +24,12 @@ from typing import Any
 import ablation_world as world
 from script import run
 
+from tina_framework.errors import TrainingError
 from tina_framework.evaluation.statistics import Summary, paired, summarize
 from tina_framework.files import read_json, write_json
 
 HERE = Path(__file__).resolve().parent
+STEPS = (1, 2, 50)
 # glibc hands large arrays back to the system and asks for them again at every step; zeroing the pages took a third of the time.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "8589934592"}
 
@@ -44,7 +46,6 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--max-steps", type=int, help="longer runs than the file's (with their own --out)")
     parser.add_argument("--tasks", type=int, default=200, help="validation tasks, of ten classes")
-    parser.add_argument("--steps", nargs="+", type=int, default=[1, 2, 50], help="sampling steps to measure at")
     parser.add_argument("--jobs", type=int, default=2, help="runs at once, one thread each")
     parser.add_argument("--table", action="store_true", help="train nothing")
     return parser.parse_args(words)
@@ -64,22 +65,18 @@ def train(given: argparse.Namespace, plan: dict[str, Any], name: str, seed: int)
     alone = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", ""), **KEEP_MEMORY}
     started = time.perf_counter()
     with (folder / "output.txt").open("a", encoding="utf-8") as log:
-        subprocess.run(
-            [sys.executable, "-m", "tina_framework.training", f"--output_dir={folder}", *flags],
-            env={**os.environ, **alone},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            check=True,
-        )
+
+        def call(*words: str) -> None:
+            ended = subprocess.run(
+                [sys.executable, *words], env={**os.environ, **alone}, stdout=log, stderr=subprocess.STDOUT, check=False
+            )
+            if ended.returncode:
+                raise TrainingError(f"Row '{name}', seed {seed}, failed; the end of '{log.name}' says why.")
+
+        call("-m", "tina_framework.training", f"--output_dir={folder}", *flags)
         seconds = time.perf_counter() - started
-        measure = [f"{folder / 'generator'}", given.dataset, str(zoo), str(given.tasks), *map(str, given.steps)]
-        subprocess.run(
-            [sys.executable, str(HERE / "ablation_world.py"), *given.encoders, "--", *measure],
-            env={**os.environ, **alone},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            check=True,
-        )
+        measure = [f"{folder / 'generator'}", given.dataset, str(zoo), str(given.tasks), *map(str, STEPS)]
+        call(str(HERE / "ablation_world.py"), *given.encoders, "--", *measure)
     figures = read_json(folder / "generator" / "figures.json")
     write_json(folder / "figures.json", {"row": name, "seed": seed, "seconds": round(seconds, 1), **figures})
 
@@ -108,8 +105,12 @@ def run_all(given: argparse.Namespace, plan: dict[str, Any], wanted: list[str]) 
             if zoo is not None and zoo not in zoos:
                 zoos[zoo] = pool.submit(world.build_zoo, given.out / "zoos" / zoo, plan["zoo"][zoo], given, say)
             runs.append(pool.submit(one, number, name, seed))
-        for run in runs:
-            run.result()
+        try:
+            for each in runs:
+                each.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # else all that wait would still run first
+            raise
 
 
 def read_figures(out: Path, name: str, seeds: list[int]) -> list[dict[str, Any]]:
@@ -160,7 +161,7 @@ def table(given: argparse.Namespace, plan: dict[str, Any], wanted: list[str]) ->
             each = [sum(over(default, figures)) / len(figures["selection"]) for figures in found]
             spread = " [" + ", ".join(f"{value:+.2f}" for value in each) + "]"
         elsewhere = ", ".join(
-            f"{sum(mean_over_seeds([over(str(s), figures) for figures in found])) / len(gain):+.2f}" for s in (1, 2, 50)
+            f"{sum(mean_over_seeds([over(str(s), figures) for figures in found])) / len(gain):+.2f}" for s in STEPS
         )
         change = ", ".join(f"{key} {world.as_flag(value)}" for key, value in row["change"].items()) or "none"
         if "zoo" in row:

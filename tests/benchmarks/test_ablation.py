@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 
 from tina_framework.config import load_config
-from tina_framework.errors import ConfigError
+from tina_framework.errors import ConfigError, TrainingError
 from tina_framework.files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -66,3 +68,18 @@ def test_the_table_pairs_tasks_and_seeds(ablation: Any, tmp_path: Path) -> None:
     assert "| 1 | 70.00 | +7.50" in other
     assert "| `task-only` | +1.50 (" in other
     assert "of the gains" in other
+
+
+def test_a_row_that_fails_ends_the_rest(ablation: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    def fail(words: list[str], **options: Any) -> Any:
+        started.append(words)
+        time.sleep(0.2)
+        return subprocess.CompletedProcess(words, 1)
+
+    monkeypatch.setattr(ablation.subprocess, "run", fail)
+    words = ["--dataset", "shapes", "--encoders", "x", "--out", str(tmp_path), "--jobs", "1"]
+    with pytest.raises(TrainingError, match="Row 'base', seed 0, failed"):
+        ablation.run_all(ablation.parse(words), PLAN, ["base", "task-only", "regressor", "deeper"])
+    assert len(started) <= 2  # the first, and the one that had begun before that was known
