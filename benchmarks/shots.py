@@ -30,7 +30,7 @@ from typing import Any
 
 import torch
 from script import run
-from shots_world import LOOKS, SHOTS, STARTS, World
+from shots_world import LOOKS, SHOTS, STARTS, World, default_settings
 
 from tina_framework.cli.output import progress_bar
 from tina_framework.errors import ConfigError
@@ -101,7 +101,8 @@ def run_all(world: World, out: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
     # Not the number of tasks, starts or pictures: more of them go on from fewer.
     same: dict[str, Any] = {key: getattr(given, key) for key in ("model", "dataset", "encoder", "seed", "test", "look")}
     if given.test:
-        same |= {"task_file": given.task_file, "chosen": world.chosen}
+        chosen = default_settings(SHOTS) if world.defaults else world.chosen
+        same |= {"task_file": given.task_file, "chosen": chosen}
     path = out / "cells.jsonl"
     out.mkdir(parents=True, exist_ok=True)
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -71,6 +71,11 @@ def _looking(dataset: Dataset, look: str, splits: tuple[str, ...]) -> Dataset:
     parts = {split: dataset.load(split) for split in splits}
     changed = {split: LabelledImages(LOOKS[look](part.images), part.labels) for split, part in parts.items()}
     return ArrayDataset(dataset.name, dataset.class_names, changed, dataset.superclasses)
+
+
+def default_settings(shots: Iterable[int]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Start -> shots, as text -> settings that `fine_tune` takes by itself."""
+    return {key: {str(n): asdict(FineTuneSettings.for_pictures(n)) for n in shots} for key in STARTS}
 
 
 @dataclass
@@ -154,11 +159,15 @@ class World:
     @cached_property
     def chosen(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Start -> shots, as text -> settings to report on."""
-        if str(self.arguments.settings) != "defaults":
-            chosen: dict[str, dict[str, dict[str, Any]]] = read_json(self.arguments.settings)["chosen"]
-            return chosen
-        defaults = {str(n): asdict(FineTuneSettings.for_pictures(n)) for n in self.arguments.shots}
-        return dict.fromkeys(STARTS, defaults)
+        if self.defaults:
+            return default_settings(self.arguments.shots)
+        chosen: dict[str, dict[str, dict[str, Any]]] = read_json(self.arguments.settings)["chosen"]
+        return chosen
+
+    @property
+    def defaults(self) -> bool:
+        """Whether the settings are those that `fine_tune` takes by itself."""
+        return str(self.arguments.settings) == "defaults"
 
     @cached_property
     def settings(self) -> dict[str, dict[int, dict[str, FineTuneSettings]]]:

@@ -83,6 +83,8 @@ def test_choosing_resuming_and_reporting(shots: Callable[..., Any], capsys: pyte
     shots("--starts", "tina", *reserved[:-1], "defaults", "--out", "defaults")
     [_, one, three] = json.loads(Path("defaults/shots.json").read_text())["starts"]["tina"]
     assert (one["settings"]["steps"], three["settings"]["steps"]) == (50, 60)
+    shots("--starts", "tina", *reserved[:-1], "defaults", "--out", "defaults", "--shots", "2")  # goes on
+    assert len(Path("defaults/cells.jsonl").read_text().splitlines()) == 1 + 4
     with pytest.raises(ConfigError, match="no settings for scratch"):
         shots("--starts", "scratch", *reserved, "--out", "other")
     assert "tina" in capsys.readouterr().out
