@@ -17,7 +17,6 @@ OUTDIR is docs/images by default. A picture whose figures are not there is left 
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tina_framework.errors import DataError, TinaError, explain
+from tina_framework.files import read_json
 from tina_framework.plots import curves, frontier, pairs, series
 from tina_framework.plots.prompts import by_prompt
 from tina_framework.plots.reading import Results, find_results, one_model, read_abstaining, read_log, read_usefulness
@@ -75,7 +75,7 @@ def pictures(arguments: argparse.Namespace) -> Iterator[Picture]:
         few_text = "accuracy on test images after fine-tuning; 95 % intervals over tasks"
         yield "usefulness", lambda: curves.usefulness(read_usefulness(shots[0]), few_text)
     for path in sorted(arguments.results.glob("**/prompts.json")):
-        suite = json.loads(path.read_text(encoding="utf-8"))
+        suite = read_json(path)
         setup, rows = suite["setup"], suite["variants"]
         text = f"{setup['model']} with {setup['encoder']}; {rows[0]['num_tasks']} tasks, {setup['image_split']} images"
         yield f"prompts-{path.parent.name}", lambda rows=rows, text=text: by_prompt(rows, text)
