@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -73,7 +73,7 @@ def _looking(dataset: Dataset, look: str, splits: tuple[str, ...]) -> Dataset:
     return ArrayDataset(dataset.name, dataset.class_names, changed, dataset.superclasses)
 
 
-def default_settings(shots: Iterable[int]) -> dict[str, dict[str, dict[str, Any]]]:
+def default_settings(shots: Sequence[int]) -> dict[str, dict[str, dict[str, Any]]]:
     """Start -> shots, as text -> settings that `fine_tune` takes by itself."""
     return {key: {str(n): asdict(FineTuneSettings.for_pictures(n)) for n in shots} for key in STARTS}
 
