@@ -80,8 +80,10 @@ def evaluate(
     descriptions: Annotated[
         Path | None, typer.Option("--descriptions", help="With --suite: JSON file, class name -> description.")
     ] = None,
-    num_tasks: Annotated[int, typer.Option("--num-tasks", min=2, help="With --suite: tasks of each kind.")] = 100,
-    classes: Annotated[int, typer.Option("--classes", min=2, help="With --suite: classes a task.")] = 10,
+    num_tasks: Annotated[
+        int | None, typer.Option("--num-tasks", min=2, help="With --suite: tasks of each kind (100).")
+    ] = None,
+    classes: Annotated[int | None, typer.Option("--classes", min=2, help="With --suite: classes a task (10).")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print results.json instead of a table.")] = False,
 ) -> None:
     """Compare generated models with baselines, and write results.json, results.md and tasks.json.
@@ -94,6 +96,7 @@ def evaluate(
 
     if (tasks is None) == (suite is None):
         raise ConfigError("Give a task file with --tasks, or --suite prompts (one of the two).")
+    own = {"--descriptions": descriptions, "--num-tasks": num_tasks, "--classes": classes}
     if suite is not None:
         from tina_framework.cli.suite_command import evaluate_prompts
 
@@ -106,12 +109,12 @@ def evaluate(
         }
         given |= {"--split": split.value, "--template": template, "--fine-tune-tasks": fine_tune_tasks}
         given |= {"--record": record, "--no-novelty": not novelty, "--device": device, "--seed": seed}
-        given |= {"--descriptions": descriptions, "--num-tasks": num_tasks, "--classes": classes}
-        evaluate_prompts(given, out, json_=json_)
+        evaluate_prompts(given | own, out, json_=json_)
         return
     assert tasks is not None
-    if descriptions is not None:
-        raise ConfigError("--descriptions means nothing without --suite prompts; leave it out.")
+    for option, value in own.items():
+        if value is not None:
+            raise ConfigError(f"{option} means nothing without --suite prompts; leave it out.")
 
     from tina_framework.evaluation.methods import DEFAULT_METHODS, parse_methods
     from tina_framework.evaluation.record import check_recordable, record_accuracy

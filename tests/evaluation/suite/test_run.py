@@ -112,6 +112,7 @@ def test_familiarity_is_fitted_by_leaving_out(request_of: Any, tmp_path: Path) -
         (["--suite", "prompts", "--tasks", "x.json"], "one of the two"),
         (["--suite", "prompts", "--methods", "tina"], "--methods means nothing"),
         (["--tasks", "x.json", "--descriptions", "y.json"], "--descriptions means nothing"),
+        (["--tasks", "x.json", "--num-tasks", "5"], "--num-tasks means nothing"),
     ],
 )
 def test_the_command_refuses(
