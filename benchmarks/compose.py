@@ -3,7 +3,7 @@
     python benchmarks/compose.py --dataset arrays:cifar100.npz --encoder embedding-table:cifar100_clip_text.npz          # chooses
     python benchmarks/compose.py --test --tasks 100 --dataset ... --encoder ...                                        # reports
 
-Choosing: tasks of the validation partition, validation images, all candidates of `compose_world.candidates`. Reporting: tasks of the
+Choosing: tasks of the validation partition, validation images, all candidates of `compose_candidates.candidates`. Reporting: tasks of the
 test partition, test images, what ships and the references; --brief: these alone on validation images. What ships is asked of the
 generator itself. Accuracy in percent, mean over tasks; differences from `selection` (the generic model with the task's rows) and from the
 merged network are paired, with 95 % intervals. Calibration: the mean log loss of the answers as they are, and with
@@ -28,7 +28,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from compose_world import ENSEMBLE, MERGED, Case, World, candidates
+from compose_candidates import ENSEMBLE, MERGED, candidates
+from compose_world import Case, World
 from script import run
 from torch import Tensor
 from torch.nn import functional as F

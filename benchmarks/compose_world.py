@@ -1,4 +1,4 @@
-"""What benchmarks/compose.py measures: ways of making a classifier for more classes than the generator's maximum.
+"""What benchmarks/compose.py measures with: one task, its images, and the networks for groups of its classes.
 
 Shapes: K classes of the task, G groups, M classes a group, I images, N parameters.
 """
@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -38,7 +37,7 @@ from tina_framework.zoo.sampling import TaskSampler
 from tina_framework.zoo.splits import sample_split_tasks
 from tina_framework.zoo.tasks import Task
 
-__all__ = ["ENSEMBLE", "MERGED", "Case", "World", "candidates"]
+__all__ = ["Case", "Groups", "World"]
 
 Groups = list[list[int]]
 
@@ -229,100 +228,3 @@ class Case:
             p = p * wins / expected.clamp_min(1e-12)
             p = p / p.sum(dim=1, keepdim=True)
         return p.clamp_min(1e-12).log()
-
-
-# Rows
-
-
-def _row_of_first(groups: Groups, rows: list[Tensor]) -> Tensor:
-    """Row k from the group that was made for it."""
-    return torch.stack([part[0] for part in rows])
-
-
-def _without_shifts(groups: Groups, rows: list[Tensor]) -> Tensor:
-    """Least squares, row of k in g = r_k + s_g: softmax ignores what the rows of a group have in common."""
-    count, width = 1 + max(max(group) for group in groups), rows[0].shape[1]
-    total = count + len(groups)
-    normal = torch.zeros(total, total, dtype=torch.float64)
-    right = torch.zeros(total, width, dtype=torch.float64)
-    for g, (group, own) in enumerate(zip(groups, rows, strict=True), start=count):
-        members = torch.tensor(group)
-        normal[members, members] += 1
-        normal[members, g] = normal[g, members] = 1
-        normal[g, g] = len(group)
-        right[members] += own.double()
-        right[g] = own.double().sum(dim=0)
-    solution = torch.linalg.pinv(normal, hermitian=True) @ right
-    return (solution[:count] + solution[count:].mean(dim=0)).float()
-
-
-def _equalised(groups: Groups, rows: list[Tensor]) -> Tensor:
-    """Each group's rows about their mean scaled to the same size, that of all groups on average."""
-    means = [part.mean(dim=0, keepdim=True) for part in rows]
-    sizes = torch.stack([(part - mean).square().mean().sqrt() for part, mean in zip(rows, means, strict=True)])
-    scaled = [mean + (part - mean) * (sizes.mean() / size) for part, mean, size in zip(rows, means, sizes, strict=True)]
-    return fit_rows(groups, scaled, 1 + max(max(group) for group in groups))
-
-
-ENSEMBLE = "ensemble, 4 random groupings"
-"""What ships."""
-
-MERGED = "merged, 4 random groupings"
-"""What ships for whoever wants one network."""
-
-SCORES: dict[str, Callable[[Tensor], Tensor]] = {
-    "mean log-softmax": lambda vote: vote.log_softmax(dim=1),
-    "mean centred logits": lambda vote: vote - vote.mean(dim=1, keepdim=True),
-}
-
-
-def _once(make: Callable[[], list[Tensor]]) -> Callable[[], list[Tensor]]:
-    return functools.cache(make)
-
-
-def candidates(case: Case, brief: bool) -> Iterator[tuple[str, int, Callable[[], Tensor]]]:
-    """(label, networks generated, logits): all candidates, or what ships and the references."""
-
-    def one(flat: Callable[[], Tensor]) -> Callable[[], Tensor]:
-        return lambda: case.logits(flat())
-
-    four = case.random(4)
-    yield "selection", 0, one(case.selected)
-    yield "selection on mean convolutions", 0, one(lambda: case.on_common(case.selected()))
-    yield "direct", 1, one(case.direct)
-    yield MERGED, len(four), lambda: case.answers(case.shipped("merge").network)
-    yield ENSEMBLE, len(four), lambda: case.answers(case.shipped("ensemble").network)
-    if brief:
-        return
-    for number in (1, 2, 8):
-        groups = case.random(number)  # the first of `four`, or more
-        label = f"{number} random grouping{'s' * (number > 1)}"
-        yield f"merged, {label}", len(groups), one(lambda groups=groups: case.merged(groups))
-        yield f"ensemble, {label}", len(groups), lambda groups=groups: case.answers(case.ensemble(groups))
-    votes = _once(lambda: case.votes(four))
-    for how, score in SCORES.items():
-        yield f"{ENSEMBLE}, {how}", len(four), lambda score=score: case.mean_vote(four, votes(), score)
-    pairs = case.pairs()
-    of_pairs = _once(lambda: case.votes(pairs))
-    yield "pairs of blocks, ensemble", len(pairs), lambda: case.answers(case.ensemble(pairs))
-    for how, score in SCORES.items():
-        yield f"pairs of blocks, {how}", len(pairs), lambda score=score: case.mean_vote(pairs, of_pairs(), score)
-    yield "pairs of blocks, coupled", len(pairs), lambda: case.coupled(pairs, of_pairs())
-    yield "pairs of blocks, merged", len(pairs), one(lambda: case.merged(pairs))
-    for number in (1, 4):
-        groups = case.similar(number)
-        yield f"merged, {number} similar", len(groups), one(lambda groups=groups: case.merged(groups))
-    mixed = case.random(2) + case.similar(2)
-    yield "merged, 2 random and 2 similar", len(mixed), one(lambda: case.merged(mixed))
-    near = case.neighbours()
-    yield "merged, every class with its neighbours", len(near), one(lambda: case.merged(near))
-    yield (
-        "merged, every class with its neighbours, its own row only", len(near),
-        one(lambda: case.merged(near, rows=_row_of_first)),
-    )  # fmt: skip
-    halves = case.random(4, case.world.size // 2)
-    yield "merged, 4 random groupings of half the size", len(halves), one(lambda: case.merged(halves))
-    for label, rows in {"rows without shifts": _without_shifts, "rows equalised": _equalised}.items():
-        yield f"{MERGED}, {label}", len(four), one(lambda rows=rows: case.merged(four, rows=rows))
-    yield f"{MERGED}, on mean convolutions", len(four), one(lambda: case.on_common(case.merged(four)))
-    yield f"{MERGED}, halfway to `selection`", len(four), one(lambda: (case.merged(four) + case.selected()) / 2)

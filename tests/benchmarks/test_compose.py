@@ -35,7 +35,7 @@ def words(tiny_generator: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_choosing_and_reporting(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     import compose
-    from compose_world import ENSEMBLE, MERGED
+    from compose_candidates import ENSEMBLE, MERGED
 
     compose.main([*words, "--out", "choice"])
     found = json.loads(Path("choice/compose.json").read_text())
