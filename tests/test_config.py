@@ -74,28 +74,6 @@ def test_a_wrong_entry_is_named() -> None:
         load_config({**REQUIRED, "class_counts": "10:1,5:-1"})
 
 
-def test_contradictions_are_collected() -> None:
-    with pytest.raises(ConfigError) as caught:
-        load_config(
-            {**REQUIRED, "class_counts": "12", "task_weight": "0", "denoise_weight": "0", "images_per_task": "2"}
-        )
-    assert str(caught.value).startswith("3 settings are wrong:")
-    assert "class_counts = {12: 1.0} (flag --class_counts): expected class counts from 2 to max_classes=10" in str(
-        caught.value
-    )
-
-
-def test_names_that_nobody_provides_are_mistakes_like_any_other() -> None:
-    names = {"scheduler": "dimm", "tokenizer": "class-rows", "encoders": "clip-light", "default_encoder": "none-such:x"}
-    with pytest.raises(ConfigError) as caught:
-        load_config({**REQUIRED, **names, "schemes": "randum", "beta_schedule": "cosine", "dataset": "shapez:3"})
-    text = str(caught.value)
-    assert text.startswith("7 settings are wrong:")
-    assert "scheduler = 'dimm' (flag --scheduler): Unknown scheduler 'dimm'. Did you mean 'ddim'?" in text
-    for name in ("class-rows", "clip-light", "none-such", "randum", "cosine", "shapez"):
-        assert name in text
-
-
 def test_contradictions_come_with_the_other_mistakes() -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(

@@ -14,17 +14,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from tina_framework.config_contradictions import FLOW_SCHEDULER, contradictions
 from tina_framework.config_sources import Settings, closest, from_text, load_settings, none_from_text, weights_from_text
 from tina_framework.denoiser.presets import PRESETS
-from tina_framework.discovery import registries
-from tina_framework.errors import UnknownNameError
-from tina_framework.registry import Registry
 
 __all__ = ["ENVIRONMENT_PREFIX", "FLOW_SCHEDULER", "TrainingConfig", "load_config"]
 
 ENVIRONMENT_PREFIX = "TINA_"
-FLOW_SCHEDULER = "flow-match-euler"
-"""The sampler of rectified flow; all others are of diffusion."""
 
 Texts = Annotated[list[str], NoDecode, BeforeValidator(from_text)]
 Optional = BeforeValidator(none_from_text)
@@ -216,72 +212,7 @@ class TrainingConfig(Settings):
 
     def contradictions(self) -> list[tuple[str, str]]:
         """(field, what was expected) for values that are fine alone but not together."""
-        found = []
-        if max(self.class_counts) > self.max_classes or min(self.class_counts) < 2:
-            found.append(("class_counts", f"expected class counts from 2 to max_classes={self.max_classes}"))
-        if self.task_weight + self.denoise_weight == 0:
-            found.append(("task_weight", "expected task_weight or denoise_weight above 0"))
-        if self.images_per_task < max(self.class_counts):
-            found.append(
-                ("images_per_task", f"expected at least one image for each of {max(self.class_counts)} classes")
-            )
-        if self.pool_rank is not None and self.pool_moments is not None and self.pool_moments > self.pool_rank:
-            found.append(("pool_moments", f"expected at most pool_rank={self.pool_rank}"))
-        if self.left_out_probability and not self.recall:
-            found.append(("left_out_probability", "expected 0 without recall: there is nothing to leave out"))
-        if self.recall and self.prediction_type != "sample":
-            found.append(("recall", "expected false unless prediction_type is sample: rows are clean tokens"))
-        if self.pool_rank and self.prediction_type != "sample":
-            found.append(("pool_rank", "expected 0 unless prediction_type is sample: the forecast is of clean tokens"))
-        found += self._against_process()
-        found += self._against_regression() if self.regression else []
-        found += self._unknown_names()
-        if self.beta_end < self.beta_start:
-            found.append(("beta_end", f"expected at least beta_start={self.beta_start}"))
-        if self.num_inference_steps > self.num_train_timesteps:
-            found.append(("num_inference_steps", f"expected at most num_train_timesteps={self.num_train_timesteps}"))
-        return found
-
-    def _against_process(self) -> list[tuple[str, str]]:
-        flow = self.scheduler == FLOW_SCHEDULER
-        found = []
-        if flow and self.prediction_type not in ("sample", "flow_prediction"):
-            found.append(("prediction_type", f"expected sample or flow_prediction with scheduler {FLOW_SCHEDULER}"))
-        if not flow and self.prediction_type == "flow_prediction":
-            found.append(("prediction_type", f"expected another one unless scheduler is {FLOW_SCHEDULER}"))
-        if not flow and self.shift != 1:
-            found.append(("shift", f"expected 1 unless scheduler is {FLOW_SCHEDULER}"))
-        return found
-
-    def _against_regression(self) -> list[tuple[str, str]]:
-        found = []
-        if self.denoise_weight > 0:
-            found.append(("denoise_weight", "expected 0 with regression, which never sees a noised p-Model"))
-        if self.prediction_type != "sample":
-            found.append(("prediction_type", "expected sample with regression: there is no noise to predict"))
-        return found
-
-    def _unknown_names(self) -> list[tuple[str, str]]:
-        """Settings that name something which no plugin provides; only names are looked up, nothing is imported."""
-        known = registries()
-        wanted: list[tuple[str, Registry, list[str | None]]] = [
-            ("dataset", known.datasets, [self.dataset]),
-            ("encoders", known.encoders, [*self.encoders]),
-            ("default_encoder", known.encoders, [self.default_encoder]),
-            ("architecture", known.architectures, [self.architecture]),
-            ("tokenizer", known.tokenizers, [self.tokenizer]),
-            ("scheduler", known.schedulers, [self.scheduler]),
-        ]
-        found = []
-        for field, registry, specs in wanted:
-            for spec in specs:
-                if spec is None:
-                    continue
-                try:
-                    registry.entry(spec.partition(":")[0])
-                except UnknownNameError as error:
-                    found.append((field, str(error)))
-        return found
+        return contradictions(self)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, all fields."""
