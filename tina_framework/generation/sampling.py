@@ -20,10 +20,10 @@ from tina_framework.denoiser.transformer import ClassMemory, Denoiser
 from tina_framework.discovery import registries
 from tina_framework.errors import ConfigError
 from tina_framework.generation.config import GeneratorConfig
-from tina_framework.interfaces.scheduler import NoiseScheduler
+from tina_framework.interfaces.scheduler import NoiseScheduler, is_flow
 from tina_framework.interfaces.tokenizer import TokenLayout
 
-__all__ = ["forward_process", "is_flow", "make_scheduler", "sample_tokens", "task_draws"]
+__all__ = ["forward_process", "make_scheduler", "sample_tokens", "task_draws"]
 
 NOISE_PROCESS = (
     "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "shift", "prediction_type",
@@ -39,11 +39,6 @@ def task_draws(seed: int, sample: int, sorted_keys: Sequence[str]) -> torch.Gene
     text = json.dumps([int(seed), int(sample), list(sorted_keys)])
     digest = hashlib.sha256(text.encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-
-
-def is_flow(config: Mapping[str, Any]) -> bool:
-    """Whether a scheduler's configuration is that of rectified flow, not of diffusion: it has a shift and no betas."""
-    return "shift" in config and not any("beta" in name and not name.startswith("use_") for name in config)
 
 
 def forward_process(config: Mapping[str, Any]) -> Any:

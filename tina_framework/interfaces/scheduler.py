@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["NoiseScheduler", "SchedulerOutput"]
+__all__ = ["NoiseScheduler", "SchedulerOutput", "is_flow"]
 
 
 class SchedulerOutput(Protocol):
@@ -41,3 +42,8 @@ class NoiseScheduler(Protocol):
     def step(
         self, model_output: torch.Tensor, timestep: Any, sample: torch.Tensor, *, generator: Any = None
     ) -> Any: ...
+
+
+def is_flow(config: Mapping[str, Any]) -> bool:
+    """Whether a scheduler's configuration is that of rectified flow, not of diffusion: it has a shift and no betas."""
+    return "shift" in config and not any("beta" in name and not name.startswith("use_") for name in config)

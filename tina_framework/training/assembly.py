@@ -14,9 +14,10 @@ from tina_framework.config import FLOW_SCHEDULER, TrainingConfig
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.discovery import registries
 from tina_framework.errors import ConfigError, DataError, LeakageError
-from tina_framework.generation.sampling import forward_process, is_flow
+from tina_framework.generation.sampling import forward_process
 from tina_framework.generator import Generator
 from tina_framework.interfaces.dataset import Dataset
+from tina_framework.interfaces.scheduler import is_flow
 from tina_framework.interfaces.tokenizer import ParameterTokenizer
 from tina_framework.normalizer import Normalizer
 from tina_framework.prompts.condition import ConditionSpace

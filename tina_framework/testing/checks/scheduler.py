@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tina_framework.interfaces.scheduler import NoiseScheduler
+from tina_framework.interfaces.scheduler import NoiseScheduler, is_flow
 from tina_framework.testing.checks._randomness import normal
 from tina_framework.testing.findings import guarded, needs, require
 
@@ -87,7 +87,7 @@ def check_interface(scheduler: SchedulerFactory) -> None:
 @needs(check_interface)
 def check_settings(scheduler: SchedulerFactory, *, prediction_types: Sequence[str] = PREDICTION_TYPES) -> None:
     """It takes the settings of the noise process, and does as they say."""
-    flow = is_flow(scheduler())
+    flow = is_flow(dict(scheduler().config))
     if flow:
         process: dict[str, Any] = {"num_train_timesteps": 60, "shift": 2.0}
         levels = torch.linspace(1 / 60, 1, 60)
@@ -123,12 +123,6 @@ def check_settings(scheduler: SchedulerFactory, *, prediction_types: Sequence[st
             "The denoiser was trained for that noise process.",
             remedy,
         )
-
-
-def is_flow(made: NoiseScheduler) -> bool:
-    """Whether it is a scheduler of rectified flow: its configuration has a shift and no betas."""
-    config = dict(made.config)
-    return "shift" in config and not any("beta" in name and not name.startswith("use_") for name in config)
 
 
 def kinds(prediction_types: Sequence[str], flow: bool) -> Sequence[str]:
@@ -209,7 +203,7 @@ def check_add_noise(
     expected: Tensor = share.sqrt() * x0_before + (1 - share).sqrt() * noise_before
     if variance_exploding:
         expected = x0_before + ((1 - share) / share).sqrt() * noise_before
-    if is_flow(made):
+    if is_flow(dict(made.config)):
         expected = expected / (share.sqrt() + (1 - share).sqrt())
     for row, t in enumerate(steps.tolist()):
         require(

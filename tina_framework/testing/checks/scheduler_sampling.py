@@ -10,14 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tina_framework.interfaces.scheduler import NoiseScheduler
+from tina_framework.interfaces.scheduler import NoiseScheduler, is_flow
 from tina_framework.testing.checks._randomness import normal, seeded
 from tina_framework.testing.checks.scheduler import (
     PREDICTION_TYPES,
     SchedulerFactory,
     check_settings,
     check_timesteps,
-    is_flow,
     kinds,
 )
 from tina_framework.testing.findings import guarded, needs, require
@@ -147,7 +146,7 @@ def check_oracle(
     `seed` chooses x0 and the noise; `tolerance` is the difference allowed, for values of about 0.5.
     """
     x0 = normal(2, 3, 4, seed=seed).clamp(-0.9, 0.9)  # values beyond 1 are the business of check_no_clipping
-    for prediction_type in kinds(prediction_types, is_flow(scheduler())):
+    for prediction_type in kinds(prediction_types, is_flow(dict(scheduler().config))):
         for number in steps:
             made = scheduler(prediction_type=prediction_type)
             end = sample(made, oracle(made, x0), normal(2, 3, 4, seed=seed + 1), number, generators([0, 1]))[-1]
