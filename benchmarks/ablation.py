@@ -26,7 +26,7 @@ from script import run
 
 from tina_framework.errors import TrainingError
 from tina_framework.evaluation.statistics import Summary, paired, summarize
-from tina_framework.files import read_json, write_json
+from tina_framework.storage.files import read_json, write_json
 
 HERE = Path(__file__).resolve().parent
 STEPS = (1, 2, 50)

@@ -15,7 +15,7 @@ from typing import Any
 from script import run
 
 from tina_framework.errors import ConfigError
-from tina_framework.files import write_json
+from tina_framework.storage.files import write_json
 
 __all__ = ["BUNDLED_ZOO", "as_flag", "build_zoo", "check", "measure"]
 
@@ -51,9 +51,9 @@ def build_zoo(folder: Path, changes: dict[str, Any], given: argparse.Namespace, 
     """
     import torch
 
-    from tina_framework.discovery import registries
-    from tina_framework.files import write_safetensors
-    from tina_framework.spec import ParameterSpec
+    from tina_framework.interfaces.spec import ParameterSpec
+    from tina_framework.plugin.discovery import registries
+    from tina_framework.storage.files import write_safetensors
     from tina_framework.zoo import builder, worker
     from tina_framework.zoo.store import Zoo
 
@@ -87,7 +87,7 @@ def ten_way(zoo: Any, spec: Any, dataset: Any, encoders: list[str], steps: int) 
     """The generic model trained further on random ten-way tasks: TAPER with a single basis, which mixes nothing."""
     import torch
 
-    from tina_framework.baselines.taper import Taper, TaperConfig
+    from tina_framework.evaluation.taper import Taper, TaperConfig
     from tina_framework.targets.functional import TargetRunner
     from tina_framework.training.data import ConditionBank, TrainingImages
     from tina_framework.training.taper import TaperRecipe, train_taper
@@ -116,7 +116,7 @@ def measure(
     import torch
 
     from tina_framework import Generator
-    from tina_framework.discovery import registries
+    from tina_framework.plugin.discovery import registries
     from tina_framework.prompts.resolve import Condition, fold
     from tina_framework.training.data import ConditionBank
     from tina_framework.zoo.images import ImageBank

@@ -23,18 +23,19 @@ import torch
 from script import run
 
 from tina_framework import Generator
-from tina_framework.abstention import SCORES
+from tina_framework.classifier.abstention import SCORES
 from tina_framework.cli.output import progress_bar
-from tina_framework.discovery import registries
 from tina_framework.errors import ConfigError, DataError
-from tina_framework.evaluation.abstention import Scored, figures, respond, threshold_for
-from tina_framework.evaluation.calibration import calibration_tasks
+from tina_framework.evaluation.calibration.abstention import Scored, figures, respond, threshold_for
+from tina_framework.evaluation.calibration.responses import calibration_tasks
 from tina_framework.evaluation.environment import describe_machine, now
 from tina_framework.evaluation.sources import portable
-from tina_framework.files import replacing, write_json
 from tina_framework.interfaces.dataset import Dataset
+from tina_framework.plugin.discovery import registries
+from tina_framework.storage.files import replacing, write_json
 from tina_framework.zoo.images import ImageBank
-from tina_framework.zoo.tasks import Task, load_tasks, partition_of
+from tina_framework.zoo.reservation import partition_of
+from tina_framework.zoo.tasks import Task, load_tasks
 
 COUNTS = (2, 3, 5, 10)
 FILES = tuple(Path(f"examples/cifar100/tasks-{count}.json") for count in (3, 5, 10))

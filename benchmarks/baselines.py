@@ -20,11 +20,11 @@ from typing import Any
 
 import torch
 
-from tina_framework.discovery import registries
 from tina_framework.errors import TinaError
 from tina_framework.evaluation.methods.fine_tune import parse_recipe
-from tina_framework.files import read_json, write_json
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.plugin.discovery import registries
+from tina_framework.storage.files import read_json, write_json
 from tina_framework.targets.sgd import SGDRecipe
 from tina_framework.zoo.images import ImageBank
 from tina_framework.zoo.pmodels import fine_tune, start_of, task_accuracy

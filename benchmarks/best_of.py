@@ -17,8 +17,8 @@ from script import run
 from torch import Tensor
 
 from tina_framework import Generator
-from tina_framework.discovery import registries
 from tina_framework.evaluation.statistics import Summary, paired, summarize
+from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.resolve import Condition, resolve_tasks
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.zoo.images import ImageBank

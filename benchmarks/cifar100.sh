@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every accuracy in docs/results.md: DATA=cifar100.npz TABLE=cifar100_clip_text.npz bash benchmarks/cifar100.sh [MODEL]
+# Every accuracy in docs/reference/results.md: DATA=cifar100.npz TABLE=cifar100_clip_text.npz bash benchmarks/cifar100.sh [MODEL]
 # Writes results.json, results.md and tasks.json into outputs/results/NAME for each table.
 # ONLY="steps ddpm" runs these alone.
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The figures of `cifar80-cnn` in docs/results.md: DATA=cifar100.npz TABLE=cifar100_clip_text.npz bash benchmarks/cifar80.sh [MODEL]
+# The figures of `cifar80-cnn` in docs/reference/results.md: DATA=cifar100.npz TABLE=cifar100_clip_text.npz bash benchmarks/cifar80.sh [MODEL]
 # Writes results.json, results.md and tasks.json into outputs/results80/NAME for each table.
 # ONLY="steps ddpm" runs these alone.
 set -euo pipefail

@@ -38,7 +38,7 @@ from tina_framework.cli.output import progress_bar
 from tina_framework.evaluation.environment import busy_warning, describe_machine, now
 from tina_framework.evaluation.sources import portable
 from tina_framework.evaluation.statistics import Summary, paired, summarize
-from tina_framework.files import write_json
+from tina_framework.storage.files import write_json
 
 TEMPERATURES = [round(0.5 + 0.05 * step, 2) for step in range(31)]
 

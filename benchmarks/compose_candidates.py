@@ -12,7 +12,7 @@ import torch
 from compose_world import Case, Groups
 from torch import Tensor
 
-from tina_framework.generation.compose import fit_rows
+from tina_framework.generator.compose import fit_rows
 
 __all__ = ["ENSEMBLE", "MERGED", "candidates"]
 

@@ -17,10 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tina_framework import GeneratedClassifier, Generator
-from tina_framework.discovery import registries
-from tina_framework.ensemble import build_network
 from tina_framework.errors import ConfigError
-from tina_framework.generation.compose import (
+from tina_framework.generator.batching import ParameterSampler
+from tina_framework.generator.compose import (
     How,
     draw_groups,
     ensemble_state,
@@ -28,9 +27,10 @@ from tina_framework.generation.compose import (
     part,
     split_rows,
 )
-from tina_framework.generation.parameters import ParameterSampler
-from tina_framework.generation.sampling import make_scheduler
+from tina_framework.generator.sampling import make_scheduler
+from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.resolve import resolve_tasks
+from tina_framework.targets.ensemble import build_network
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.zoo.images import ImageBank
 from tina_framework.zoo.sampling import TaskSampler

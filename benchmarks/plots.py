@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from tina_framework.errors import DataError, TinaError, explain
-from tina_framework.files import read_json
 from tina_framework.plots import curves, frontier, pairs, series
 from tina_framework.plots.prompts import by_prompt
 from tina_framework.plots.reading import Results, find_results, one_model, read_abstaining, read_log, read_usefulness
 from tina_framework.plots.style import save
+from tina_framework.storage.files import read_json
 
 Picture = tuple[str, Callable[[], Any]]
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tables of the plugins' architectures in docs/results.md. Run where the plugins are installed (make test-plugins installs them):
+# The tables of the plugins' architectures in docs/reference/results.md. Run where the plugins are installed (make test-plugins installs them):
 #   DATA=cifar100.npz TABLE=cifar100_clip_text.npz bash benchmarks/plugins.sh
 # Expects the zoos and generators as the plugins' READMEs build them: work/cnn3-zoo, work/cnn3, work/resnet20-zoo, work/resnet20-head.
 # Writes results.json, results.md and tasks.json into outputs/plugins/NAME for each table.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The prompt suite on test images: every way of saying a class, class counts, order, similar classes, familiarity (docs/prompts.md).
+# The prompt suite on test images: every way of saying a class, class counts, order, similar classes, familiarity (docs/guide/prompts.md).
 # DATA=cifar100.npz DESCRIPTIONS=descriptions.json bash benchmarks/prompts.sh    # DESCRIPTIONS: JSON, class name -> sentence
 # PLUGINS names a Python with tina-sentence-transformers[minilm]; without it, that encoder is left out.
 set -euo pipefail

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tina_framework.discovery import registries
 from tina_framework.evaluation.methods.substitute import assign
 from tina_framework.evaluation.scoring import Network, Scorer
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.recall import Recall
-from tina_framework.spec import ParameterSpec
 from tina_framework.training.data import ConditionBank
 from tina_framework.zoo.images import ImageBank
 from tina_framework.zoo.store import Zoo

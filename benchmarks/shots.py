@@ -37,7 +37,7 @@ from tina_framework.errors import ConfigError
 from tina_framework.evaluation.environment import busy_warning, describe_machine, now
 from tina_framework.evaluation.sources import portable
 from tina_framework.evaluation.statistics import paired, summarize
-from tina_framework.files import write_json
+from tina_framework.storage.files import write_json
 
 
 def summary(world: World, found: dict[tuple[Any, ...], dict[str, Any]]) -> dict[str, Any]:

@@ -15,18 +15,19 @@ import torch
 from torch import Tensor
 
 from tina_framework import Generator
-from tina_framework.discovery import registries
+from tina_framework.classifier.fine_tuning.loop import fit
+from tina_framework.classifier.fine_tuning.settings import FineTuneSettings
 from tina_framework.errors import ConfigError
-from tina_framework.files import read_json
-from tina_framework.fine_tuning.loop import fit
-from tina_framework.fine_tuning.settings import FineTuneSettings
 from tina_framework.interfaces.dataset import ArrayDataset, Dataset, LabelledImages
+from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.resolve import resolve_tasks
+from tina_framework.storage.files import read_json
 from tina_framework.targets.accuracy import accuracy
 from tina_framework.zoo.images import ImageBank
 from tina_framework.zoo.pmodels import network
+from tina_framework.zoo.reservation import partition_of
 from tina_framework.zoo.splits import sample_split_tasks
-from tina_framework.zoo.tasks import Task, load_tasks, partition_of
+from tina_framework.zoo.tasks import Task, load_tasks
 
 __all__ = ["LOOKS", "SHOTS", "STARTS", "World", "grid"]
 

@@ -1,7 +1,7 @@
-"""The tables of docs/results.md, as Markdown, from the folders that the benchmark scripts write.
+"""The tables of docs/reference/results.md, as Markdown, from the folders that the benchmark scripts write.
 
     python benchmarks/tables.py [outputs/results]                       prints one table a folder
-    python benchmarks/tables.py [outputs/results] --into docs/results.md    puts them between <!-- NAME --> and <!-- /NAME -->
+    python benchmarks/tables.py [outputs/results] --into docs/reference/results.md    puts them between <!-- NAME --> and <!-- /NAME -->
 
 For a prompt suite (`benchmarks/prompts.sh`) its prompts.md is put there as it is. A table has accuracy with its 95 % interval, the paired difference from selection (or, where that has no rows, from substitute), seconds
 a model alone, parameters, memory, and the command that made it. `--into` refuses a place whose folder is missing.

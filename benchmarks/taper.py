@@ -22,11 +22,11 @@ from typing import Any
 
 import torch
 
-from tina_framework.baselines.taper import Taper, TaperConfig
-from tina_framework.discovery import registries
 from tina_framework.errors import TinaError
-from tina_framework.files import read_json, write_json
-from tina_framework.spec import ParameterSpec
+from tina_framework.evaluation.taper import Taper, TaperConfig
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.plugin.discovery import registries
+from tina_framework.storage.files import read_json, write_json
 from tina_framework.targets.functional import TargetRunner, resolve_precision
 from tina_framework.training.data import ConditionBank, TrainingImages
 from tina_framework.training.taper import TaperRecipe, train_taper

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
 
-    from tina_framework.generator import Generator
+    from tina_framework.generator.generator import Generator
 
 # The machine that runs this may be busy: time limits per example would make honest code fail.
 settings.register_profile("tina", deadline=None, max_examples=50)
@@ -126,7 +126,7 @@ class SeeingToyEncoder(ToyEncoder):
 @pytest.fixture(scope="session")
 def seeing() -> ToyEncoder:
     """An encoder of the toy space that reads pictures too, registered under its name."""
-    from tina_framework.discovery import registries
+    from tina_framework.plugin.discovery import registries
 
     if SeeingToyEncoder.name not in registries().encoders:
         registries().encoders.add(SeeingToyEncoder.name, SeeingToyEncoder)
@@ -155,13 +155,13 @@ def tiny_generator() -> Generator:
     """A small random generator of `cnn-2layer` for up to 10 of `TOY_CLASSES`; its networks depend on their classes."""
     import torch
 
+    from tina_framework.denoiser.normalizer import Normalizer
     from tina_framework.denoiser.presets import build_config
     from tina_framework.denoiser.transformer import Denoiser
-    from tina_framework.discovery import registries
-    from tina_framework.generator import Generator, GeneratorConfig
-    from tina_framework.normalizer import Normalizer
+    from tina_framework.generator.generator import Generator, GeneratorConfig
+    from tina_framework.interfaces.spec import ParameterSpec
+    from tina_framework.plugin.discovery import registries
     from tina_framework.prompts.condition import ConditionSpace
-    from tina_framework.spec import ParameterSpec
 
     if "toy" not in registries().encoders:
         registries().encoders.add("toy", ToyEncoder)

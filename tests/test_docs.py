@@ -121,7 +121,7 @@ def commands_of_plugins() -> set[str]:
 
 @cache
 def training_flags() -> set[str]:
-    from tina_framework.config import TrainingConfig
+    from tina_framework.config.training import TrainingConfig
 
     return {"--config", "--plugin", "--help", "-h", "--field"} | {f"--{name}" for name in TrainingConfig.model_fields}
 
@@ -236,7 +236,7 @@ def test_the_readme_names_every_command() -> None:
 def test_every_setting_of_a_zoo_is_documented() -> None:
     from tina_framework.zoo.config import ZooConfig
 
-    text = (ROOT / "docs" / "zoo.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "guide" / "zoo.md").read_text(encoding="utf-8")
     assert [f.name for f in dataclasses.fields(ZooConfig) if f"`{f.name}`" not in text] == []
 
 
@@ -244,7 +244,7 @@ def test_the_fields_of_sgd_recipes_are_documented_with_their_defaults() -> None:
     from tina_framework.targets.sgd import SGDRecipe
     from tina_framework.zoo.config import GENERIC_RECIPE, MODEL_RECIPE
 
-    text = (ROOT / "docs" / "zoo.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "guide" / "zoo.md").read_text(encoding="utf-8")
     rows = {
         name: [cell.strip() for cell in line.split("|")[2:4]]
         for line in text.splitlines()
@@ -252,7 +252,7 @@ def test_the_fields_of_sgd_recipes_are_documented_with_their_defaults() -> None:
         for name in re.findall(r"`(\w+)`", line.split("|")[1])
     }
     for field in dataclasses.fields(SGDRecipe):
-        assert field.name in rows, f"docs/zoo.md has no row for {field.name}"
+        assert field.name in rows, f"docs/guide/zoo.md has no row for {field.name}"
     for name in ("epochs", "batch_size", "lr"):
         assert [float(cell) for cell in rows[name]] == [GENERIC_RECIPE[name], MODEL_RECIPE[name]]
 
@@ -260,34 +260,34 @@ def test_the_fields_of_sgd_recipes_are_documented_with_their_defaults() -> None:
 def test_every_split_is_documented() -> None:
     from tina_framework.zoo.tasks import SPLITS
 
-    text = (ROOT / "docs" / "zoo.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "guide" / "zoo.md").read_text(encoding="utf-8")
     assert [split for split in SPLITS if f"`{split}`" not in text] == []
 
 
 def test_every_hook_and_built_in_is_documented() -> None:
-    from tina_framework.discovery import plugin_records
-    from tina_framework.hookspecs import HookSpecs
+    from tina_framework.plugin.discovery import plugin_records
+    from tina_framework.plugin.hookspecs import HookSpecs
 
-    text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "guide" / "plugins.md").read_text(encoding="utf-8")
     hooks = [name for name in vars(HookSpecs) if not name.startswith("_")]
     assert [hook for hook in hooks if f"`{hook}(" not in text] == []
     built_in = next(record for record in plugin_records() if record.name == "builtins")
     for kind, names in built_in.provides.items():
         row = next((line for line in text.splitlines() if line.startswith(f"| {kind} |")), "")
-        assert [name for name in names if f"`{name}`" not in row] == [], f"docs/plugins.md, row {kind}"
+        assert [name for name in names if f"`{name}`" not in row] == [], f"docs/guide/plugins.md, row {kind}"
 
 
 def test_every_data_set_is_documented() -> None:
-    from tina_framework.discovery import registries
+    from tina_framework.plugin.discovery import registries
 
-    text = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "guide" / "datasets.md").read_text(encoding="utf-8")
     assert [name for name in registries().datasets.names() if f"`{name}" not in text] == []
 
 
 def test_every_room_is_in_the_architecture() -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
     package = ROOT / "tina_framework"
-    folders = [f"{path.name}/" for path in package.iterdir() if path.is_dir() and not path.name.startswith("_")]
+    folders = [f"{path.name}/" for path in package.iterdir() if path.is_dir() and not path.name.startswith("_") and path.name != "plots"]
     modules = [path.name for path in package.glob("*.py") if not path.name.startswith("_")]
     assert [name for name in sorted(folders + modules) if f"`{name}`" not in text] == []
     named = re.findall(r"`(\w+\.py|\w+/)`", text)

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tina_framework.hookspecs import GROUP, check_api
+from tina_framework.plugin.hookspecs import GROUP, check_api
 
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
-PUBLIC = ("errors", "files", "folders", "images", "interfaces", "spec", "testing")
-"""Modules that plugins may import: what docs/plugins.md calls public. Hook specifications besides, for types alone."""
+PUBLIC = ("errors", "images", "interfaces", "storage", "testing")
+"""Modules that plugins may import: what docs/guide/plugins.md calls public. Hook specifications besides, for types alone."""
 
 
 def package(plugin: Path) -> Path:

@@ -12,11 +12,11 @@ HEAVY = ("torch", "transformers", "accelerate", "huggingface_hub", "diffusers", 
 LIGHT = [
     "tina_framework",
     "tina_framework.errors",
-    "tina_framework.registry",
-    "tina_framework.hookspecs",
-    "tina_framework.entry_points",
-    "tina_framework.discovery",
-    "tina_framework.registration",
+    "tina_framework.plugin.registry",
+    "tina_framework.plugin.hookspecs",
+    "tina_framework.plugin.entry_points",
+    "tina_framework.plugin.discovery",
+    "tina_framework.plugin.registration",
     "tina_framework.builtins.plugin",
     "tina_framework.cli.__main__",
     "tina_framework.cli.app",
@@ -26,9 +26,9 @@ LIGHT_WITH_NUMPY = [
     "tina_framework.interfaces.encoder",
     "tina_framework.interfaces.dataset",
     "tina_framework.interfaces.scheduler",
-    "tina_framework.files",
+    "tina_framework.storage.files",
     "tina_framework.zoo.tasks",
-    "tina_framework.config",
+    "tina_framework.config.training",
 ]
 
 

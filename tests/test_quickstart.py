@@ -40,7 +40,7 @@ def test_every_word_is_still_seen() -> None:
 
 
 def test_the_recipes_are_valid() -> None:
-    from tina_framework.config import load_config
+    from tina_framework.config.training import load_config
     from tina_framework.zoo.recipe import load_recipe
 
     load_recipe(FOLDER / "zoo.toml", {"dataset": "shapes"})

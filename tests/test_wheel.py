@@ -124,7 +124,7 @@ def test_built_ins_are_found(run: Run) -> None:
 
 def test_the_shipped_encoder_reads(run: Run) -> None:
     code = (
-        "from tina_framework.discovery import registries\n"
+        "from tina_framework.plugin.discovery import registries\n"
         "encoder = registries().encoders.create('clip-lite')\n"
         "print(*encoder.encode_text(['apple', 'bear']).shape, encoder.dim)"
     )

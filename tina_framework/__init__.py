@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tina_framework.classifier import GeneratedClassifier
+    from tina_framework.classifier.classifier import GeneratedClassifier
+    from tina_framework.classifier.fine_tuning.settings import FineTuneSettings
     from tina_framework.errors import TinaError
-    from tina_framework.fine_tuning.settings import FineTuneSettings
-    from tina_framework.generator import Generator
-    from tina_framework.hookspecs import hookimpl
+    from tina_framework.generator.generator import Generator
     from tina_framework.interfaces.architecture import TargetArchitecture
-    from tina_framework.registration import (
+    from tina_framework.plugin.hookspecs import hookimpl
+    from tina_framework.plugin.registration import (
         list_architectures,
         list_datasets,
         list_encoders,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         register_scheduler,
         register_tokenizer,
     )
+    from tina_framework.prompts import build as prompt
 
     __version__: str
 
@@ -42,6 +43,7 @@ __all__ = [
     "list_encoders",
     "list_schedulers",
     "list_tokenizers",
+    "prompt",
     "register_architecture",
     "register_dataset",
     "register_encoder",
@@ -50,12 +52,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "FineTuneSettings": "tina_framework.fine_tuning.settings",
-    "GeneratedClassifier": "tina_framework.classifier",
-    "Generator": "tina_framework.generator",
+    "FineTuneSettings": "tina_framework.classifier.fine_tuning.settings",
+    "GeneratedClassifier": "tina_framework.classifier.classifier",
+    "Generator": "tina_framework.generator.generator",
     "TargetArchitecture": "tina_framework.interfaces.architecture",
     "TinaError": "tina_framework.errors",
-    "hookimpl": "tina_framework.hookspecs",
+    "hookimpl": "tina_framework.plugin.hookspecs",
+    "prompt": "tina_framework.prompts.build",  # the module itself: prompt.text, prompt.images, prompt.vector
 }
 
 
@@ -74,7 +77,8 @@ def __getattr__(name: str) -> object:
     elif name in __all__:
         from importlib import import_module
 
-        value = getattr(import_module(_HOMES.get(name, "tina_framework.registration")), name)
+        home = import_module(_HOMES.get(name, "tina_framework.plugin.registration"))
+        value = home if name == "prompt" else getattr(home, name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value

@@ -19,6 +19,7 @@ __all__ = [
     "TrainingError",
     "UnknownNameError",
     "explain",
+    "shorten",
 ]
 
 
@@ -34,6 +35,12 @@ def explain(error: BaseException) -> tuple[str, int]:
         return f"Error: {error.strerror or str(error) or type(error).__name__}{where}.", 1
     reason = " ".join(str(error).split())
     return f"Unexpected {type(error).__name__}: {reason or 'no reason given'}. Run again with --debug to see where.", 1
+
+
+def shorten(value: object, longest: int = 80) -> str:
+    """The `repr` of a value for a message, cut to `longest` characters."""
+    text = repr(value)
+    return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
 class TinaError(Exception):

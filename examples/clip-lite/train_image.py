@@ -24,8 +24,8 @@ from vocabulary import sha256_of
 from tina_framework.builtins.datasets.arrays import arrays
 from tina_framework.builtins.encoders.clip_lite import IMAGE_WEIGHTS, CLIPLite
 from tina_framework.builtins.encoders.clip_lite_image import ImageTower, standardise
-from tina_framework.files import read_json, read_metadata, read_safetensors, write_json, write_safetensors
 from tina_framework.interfaces.dataset import LabelledImages
+from tina_framework.storage.files import read_json, read_metadata, read_safetensors, write_json, write_safetensors
 from tina_framework.zoo.subset import without_classes
 
 WIDTHS = (48, 96, 192)

@@ -31,7 +31,7 @@ from vocabulary import (
 
 from tina_framework.builtins.encoders.clip_lite import FORMAT, FORMAT_VERSION, TEXT_WEIGHTS
 from tina_framework.builtins.encoders.clip_lite_text import KernelSettings, TextTower
-from tina_framework.files import read_json, write_json, write_safetensors
+from tina_framework.storage.files import read_json, write_json, write_safetensors
 
 WARN_BELOW = 0.5
 FOLDS = 5

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tina_framework.discovery import registries
+from tina_framework.plugin.discovery import registries
 from tina_framework.zoo.splits import sample_split_tasks
 from tina_framework.zoo.tasks import save_tasks
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tina_framework.config import load_config
+from tina_framework.config.training import load_config
 from tina_framework.errors import ConfigError, TrainingError
-from tina_framework.files import write_json
+from tina_framework.storage.files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PLAN = tomllib.loads((ROOT / "benchmarks" / "ablation.toml").read_text(encoding="utf-8"))

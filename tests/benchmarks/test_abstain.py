@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tina_framework.abstention import SCORES, Abstention
+from tina_framework.classifier.abstention import SCORES, Abstention
 from tina_framework.errors import ConfigError
 from tina_framework.evaluation.record import record_calibration
 from tina_framework.plots.reading import read_abstaining

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from tina_framework.generator import Generator
+from tina_framework.generator.generator import Generator
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CLASSES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay", "kite", "lion")

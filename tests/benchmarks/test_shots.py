@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from tina_framework.classifier.fine_tuning.settings import FineTuneSettings
 from tina_framework.errors import ConfigError
-from tina_framework.fine_tuning.settings import FineTuneSettings
 from tina_framework.plots.reading import read_usefulness
 from tina_framework.zoo.sampling import TaskSampler
 from tina_framework.zoo.tasks import save_tasks

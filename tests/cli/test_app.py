@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import typer
 
-from tina_framework import discovery
 from tina_framework.cli import app as app_module
 from tina_framework.cli.__main__ import main
 from tina_framework.errors import DataError, PromptError
+from tina_framework.plugin import discovery
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tina_framework.cli.__main__ import main
-from tina_framework.generator import Generator
+from tina_framework.generator.generator import Generator
 
 CLASSES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay", "kite", "lion")
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tina_framework.cli.__main__ import main
-from tina_framework.generator import Generator
+from tina_framework.generator.generator import Generator
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_answers(tina: Any) -> None:
 
 
 def test_json_agrees_with_the_library(tina: Any) -> None:
-    from tina_framework.classifier import GeneratedClassifier
+    from tina_framework.classifier.classifier import GeneratedClassifier
 
     code, out, _ = tina("model", "a.png", "b.jpg", "--top-k", "2", "--json")
     assert code == 0

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tina_framework.cli.__main__ import main
-from tina_framework.zoo.tasks import Task, partition_of, save_tasks
+from tina_framework.zoo.reservation import partition_of
+from tina_framework.zoo.tasks import Task, save_tasks
 
 CLASSES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay", "kite", "lion")
 

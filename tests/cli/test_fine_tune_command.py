@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tina_framework.classifier import GeneratedClassifier
+from tina_framework.classifier.classifier import GeneratedClassifier
 from tina_framework.cli.__main__ import main
-from tina_framework.generator import Generator
+from tina_framework.generator.generator import Generator
 
 COLOURS = {"ant": 0, "Bee_Hive": 1, "cat": 2}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tina_framework.classifier import GeneratedClassifier
+from tina_framework.classifier.classifier import GeneratedClassifier
 from tina_framework.cli.__main__ import main
 from tina_framework.images import read_picture
 

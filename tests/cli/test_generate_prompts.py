@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import TOY_CLASSES
-from tina_framework.classifier import GeneratedClassifier
+from tina_framework.classifier.classifier import GeneratedClassifier
 from tina_framework.cli.__main__ import main
 from tina_framework.interfaces.encoder import Encoder
 

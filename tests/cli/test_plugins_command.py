@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tina_framework import discovery
 from tina_framework.cli.__main__ import main
+from tina_framework.plugin import discovery
 
 CODE = """
 import sys

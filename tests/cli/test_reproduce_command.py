@@ -13,7 +13,8 @@ import pytest
 from tina_framework.cli.__main__ import main
 from tina_framework.evaluation.reproduce import records
 from tina_framework.evaluation.reproduce import run as run_module
-from tina_framework.zoo.tasks import Task, partition_of, save_tasks
+from tina_framework.zoo.reservation import partition_of
+from tina_framework.zoo.tasks import Task, save_tasks
 
 CLASSES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay", "kite", "lion")
 TABLES = [

@@ -13,8 +13,8 @@ from tina_framework.denoiser.presets import build_config
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import ConfigError
 from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.interfaces.tokenizer import TokenLayout
-from tina_framework.spec import ParameterSpec
 
 E, R, M, MAX = 12, 5, 3, 6
 SPEC = ParameterSpec(cnn_2layer)

@@ -13,13 +13,13 @@ from tina_framework.builtins.tokenizers.class_row import ClassRowTokenizer
 from tina_framework.denoiser.presets import PRESETS, DenoiserConfig, build_config, count_parameters, preset
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import ConfigError, UnknownNameError
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.interfaces.tokenizer import TokenLayout
-from tina_framework.spec import ParameterSpec
 
 SPEC = ParameterSpec(cnn_2layer)
 TOKENIZERS = {"class-row": ClassRowTokenizer(), "chunk": ChunkTokenizer()}
 
-# The table in docs/denoiser.md: preset, tokenizer -> parameters, for CLIP ViT-B/32 and ten classes.
+# The table in docs/explanation/denoiser.md: preset, tokenizer -> parameters, for CLIP ViT-B/32 and ten classes.
 TOTALS = {
     ("tina", "class-row"): 1_214_492_210,
     ("tina", "chunk"): 1_232_250_106,
@@ -82,7 +82,7 @@ def test_the_formula_holds_for_any_setting(changes: dict) -> None:
 
 
 def test_difference_from_the_published_count() -> None:
-    # docs/denoiser.md: what the published code counts, in rows of 2048, and what is different here.
+    # docs/explanation/denoiser.md: what the published code counts, in rows of 2048, and what is different here.
     hidden, parameters, classes = 2048, 5_370, 10
     block = 12 * hidden**2 + 13 * hidden
     into = parameters + classes * 512 + 257  # tokens, one projection a class position, timestep; without bias

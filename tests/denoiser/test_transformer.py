@@ -18,8 +18,8 @@ from tina_framework.denoiser.embeddings import layout_index
 from tina_framework.denoiser.presets import PRESETS, build_config
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import ConfigError
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.interfaces.tokenizer import TokenLayout
-from tina_framework.spec import ParameterSpec
 
 SPEC = ParameterSpec(cnn_2layer)
 TOKENIZERS = {"class-row": ClassRowTokenizer(), "chunk": ChunkTokenizer()}

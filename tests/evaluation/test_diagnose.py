@@ -14,7 +14,7 @@ from tina_framework.evaluation.diagnose import Diagnosis, Stage, diagnose, verdi
 from tina_framework.evaluation.method import MethodUnavailable
 from tina_framework.evaluation.report import diagnosis_table
 from tina_framework.evaluation.scoring import Scorer
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.zoo.images import ImageBank
 from tina_framework.zoo.store import Zoo
 

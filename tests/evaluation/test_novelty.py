@@ -16,7 +16,7 @@ from tina_framework.evaluation.novelty import Novelty, measure, nearest_distance
 from tina_framework.evaluation.report import novelty_sentence
 from tina_framework.evaluation.scoring import Scorer
 from tina_framework.interfaces.architecture import TargetArchitecture
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.zoo.images import ImageBank
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import Task

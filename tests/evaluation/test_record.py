@@ -12,8 +12,8 @@ import pytest
 
 from tina_framework.errors import ConfigError
 from tina_framework.evaluation.record import check_recordable, merge_metrics, record_accuracy, update_card
-from tina_framework.generation.card import model_card
-from tina_framework.generator import Generator
+from tina_framework.generator.card import model_card
+from tina_framework.generator.generator import Generator
 
 SUMMARY: dict[str, Any] = {
     "setup": {"encoder": {"name": "toy:file.npz"}},

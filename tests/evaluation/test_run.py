@@ -128,7 +128,7 @@ def test_without_zoo_and_generic_model_tina_still_runs(request_: Request, tmp_pa
 
 
 def test_an_encoder_that_lacks_a_name_costs_its_tasks_only(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tina_framework.discovery import registries
+    from tina_framework.plugin.discovery import registries
 
     encoder = registries().encoders.create("toy")
     encode = type(encoder).encode_text

@@ -12,9 +12,9 @@ import torch
 from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.evaluation import sources
 from tina_framework.evaluation.sources import find_zoo, open_zoo, portable, read_generic, recorded
-from tina_framework.files import write_safetensors
 from tina_framework.interfaces.architecture import TargetArchitecture
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.storage.files import write_safetensors
 from tina_framework.zoo.store import Zoo
 
 

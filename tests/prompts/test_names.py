@@ -7,8 +7,8 @@ from importlib import resources
 
 import pytest
 
-from tina_framework.prompts.fold import fold
 from tina_framework.prompts.names import KnownNames, is_everyday
+from tina_framework.prompts.spelling import fold
 from tina_framework.prompts.synonyms import GROUPS
 
 

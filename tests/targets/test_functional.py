@@ -8,7 +8,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.targets.functional import TargetRunner, autocast, resolve_precision
 
 SPEC = ParameterSpec(cnn_2layer)

@@ -9,7 +9,7 @@ import torch
 
 from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
 from tina_framework.errors import ConfigError, TrainingError
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.targets.batched import fit_batched
 from tina_framework.targets.sgd import SGDRecipe, epoch_draws, fit, learning_rate, mirror
 

@@ -9,8 +9,8 @@ import torch
 
 from tina_framework.builtins.tokenizers.chunk import ChunkTokenizer
 from tina_framework.builtins.tokenizers.class_row import ClassRowTokenizer
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.interfaces.tokenizer import TokenLayout
-from tina_framework.spec import ParameterSpec
 
 __all__ = ["MUTANTS"]
 

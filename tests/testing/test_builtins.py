@@ -20,9 +20,9 @@ from tina_framework.builtins.datasets.shapes import shapes
 from tina_framework.builtins.encoders.clip_lite import CLIPLite, clip_lite_80
 from tina_framework.builtins.encoders.clip_vit import CLIPEncoder
 from tina_framework.builtins.encoders.embedding_table import EmbeddingTable
-from tina_framework.discovery import registries
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.dataset import Dataset
+from tina_framework.plugin.discovery import registries
 from tina_framework.testing import ArchitectureTests, DatasetTests, EncoderTests, SchedulerTests, TokenizerTests
 
 RNG = np.random.default_rng
@@ -212,7 +212,7 @@ class TestCIFAR100(DatasetTests):
 
 
 def test_every_built_in_is_here() -> None:
-    from tina_framework.discovery import plugin_records
+    from tina_framework.plugin.discovery import plugin_records
 
     text = Path(__file__).read_text(encoding="utf-8")
     provided = next(record for record in plugin_records() if record.name == "builtins").provides

@@ -127,7 +127,7 @@ def test_flags_are_class_attributes(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", CHECKS)
 def test_the_document_names_every_base_class_test_and_flag(kind: str) -> None:
-    document = Path(__file__).resolve().parents[2] / "docs" / "testing.md"
+    document = Path(__file__).resolve().parents[2] / "docs" / "reference" / "testing.md"
     _, _, after = document.read_text(encoding="utf-8").partition(f"\n### {BASES[kind].__name__}\n")
     section = re.split(r"^##", after, flags=re.MULTILINE)[0]
     rows = re.findall(r"^\| `(\w+)` \|", section, flags=re.MULTILINE)

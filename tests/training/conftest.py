@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from tina_framework.config import TrainingConfig, load_config
-from tina_framework.discovery import registries
-from tina_framework.files import write_json, write_safetensors
-from tina_framework.spec import ParameterSpec
+from tina_framework.config.training import TrainingConfig, load_config
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.plugin.discovery import registries
+from tina_framework.storage.files import write_json, write_safetensors
 from tina_framework.zoo.config import ZooConfig
 from tina_framework.zoo.sampling import TaskSampler
 from tina_framework.zoo.store import FORMAT, ZooEntry, write_index, write_shard

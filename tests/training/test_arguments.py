@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tina_framework.config import TrainingConfig, load_config
+from tina_framework.config.training import TrainingConfig, load_config
 from tina_framework.errors import ConfigError
 from tina_framework.training.arguments import help_text, parse_arguments, settings_table
 
@@ -53,13 +53,13 @@ def test_help_names_every_setting_and_its_choices() -> None:
 
 
 def test_the_documentation_lists_every_setting_as_it_is() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "guide" / "training.md").read_text(encoding="utf-8")
     missing = [line for line in settings_table() if line not in text]
     assert missing == []
 
 
 def test_the_recipe_in_the_documentation_is_valid(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "guide" / "training.md").read_text(encoding="utf-8")
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(text.split("```toml\n")[1].split("```")[0], encoding="utf-8")
     assert load_config({}, recipe).class_counts == {10: 2.0, 5: 1.0, 3: 1.0}

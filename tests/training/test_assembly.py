@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from tina_framework.config import TrainingConfig
+from tina_framework.config.training import TrainingConfig
 from tina_framework.errors import ConfigError, DataError, LeakageError
-from tina_framework.files import read_json, read_safetensors, write_json, write_safetensors
-from tina_framework.generator import Generator
+from tina_framework.generator.generator import Generator
+from tina_framework.storage.files import read_json, read_safetensors, write_json, write_safetensors
 from tina_framework.training.assembly import assemble
 from tina_framework.training.loop import Trainer
 

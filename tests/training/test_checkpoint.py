@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tina_framework.errors import CheckpointError, TrainingError
-from tina_framework.files import write_safetensors
+from tina_framework.storage.files import write_safetensors
 from tina_framework.training import checkpoint
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from tina_framework.discovery import registries
 from tina_framework.errors import ConfigError, DataError
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.plugin.discovery import registries
 from tina_framework.training.data import ConditionBank, TrainingImages
 from tina_framework.training.randomness import generator_at
 from tina_framework.zoo.images import load_split

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tina_framework.config import TrainingConfig
-from tina_framework.generator import Generator
+from tina_framework.config.training import TrainingConfig
+from tina_framework.generator.generator import Generator
 from tina_framework.training.assembly import assemble
 from tina_framework.training.export import make_generator, portable, recipe
 from tina_framework.training.validation import ValidationResult

@@ -11,9 +11,9 @@ import torch
 
 from tina_framework.builtins.schedulers.ddim import DDIMScheduler
 from tina_framework.builtins.schedulers.flow_match_euler import FlowMatchEulerDiscreteScheduler
-from tina_framework.config import TrainingConfig
+from tina_framework.config.training import TrainingConfig
 from tina_framework.errors import CheckpointError, ConfigError
-from tina_framework.generator import Generator
+from tina_framework.generator.generator import Generator
 from tina_framework.training import resume
 from tina_framework.training.__main__ import main
 from tina_framework.training.assembly import assemble

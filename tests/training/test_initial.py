@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from tina_framework.config import TrainingConfig
+from tina_framework.config.training import TrainingConfig
 from tina_framework.errors import ConfigError
 from tina_framework.training.assembly import assemble
 from tina_framework.training.initial import principal_directions, ridge_start

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 
-from tina_framework.config import TrainingConfig
+from tina_framework.config.training import TrainingConfig
 from tina_framework.errors import CheckpointError, ConfigError, TrainingError
-from tina_framework.files import read_json, read_safetensors
-from tina_framework.generator import Generator
+from tina_framework.generator.generator import Generator
+from tina_framework.storage.files import read_json, read_safetensors
 from tina_framework.training.loop import Trainer
 from tina_framework.training.objectives import TaskObjective
 

@@ -8,10 +8,10 @@ import torch
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from tina_framework.config import TrainingConfig
+from tina_framework.config.training import TrainingConfig
 from tina_framework.training.assembly import Assembly, assemble
 from tina_framework.training.objectives import DenoiseObjective, TaskObjective, loss_weights
-from tina_framework.zoo.tasks import partition_of
+from tina_framework.zoo.reservation import partition_of
 
 Make = Callable[..., TrainingConfig]
 CPU = torch.device("cpu")

@@ -6,12 +6,12 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from tina_framework.config import TrainingConfig
+from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.presets import build_config
 from tina_framework.denoiser.transformer import Denoiser
-from tina_framework.discovery import registries
 from tina_framework.errors import CheckpointError
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.plugin.discovery import registries
 from tina_framework.training.optimizer import decays, learning_rate, load_optimizer, make_optimizer, optimizer_tensors
 
 Make = Callable[..., TrainingConfig]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from tina_framework.config import TrainingConfig
+from tina_framework.config.training import TrainingConfig
 from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.training import resume
 from tina_framework.training.assembly import assemble

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from tina_framework.baselines.taper import Taper, TaperConfig
-from tina_framework.discovery import registries
 from tina_framework.errors import ConfigError, TrainingError
-from tina_framework.spec import ParameterSpec
+from tina_framework.evaluation.taper import Taper, TaperConfig
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.plugin.discovery import registries
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.training.data import ConditionBank, TrainingImages
 from tina_framework.training.taper import TaperRecipe, train_taper

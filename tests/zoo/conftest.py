@@ -6,7 +6,7 @@ import pytest
 
 from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
 from tina_framework.builtins.datasets.shapes import shapes
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.zoo.builder import build_zoo
 from tina_framework.zoo.config import ZooConfig
 from tina_framework.zoo.worker import Setup

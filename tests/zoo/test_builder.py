@@ -9,8 +9,8 @@ import torch
 
 from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.zoo.builder import sample_tasks
+from tina_framework.zoo.reservation import partition_of
 from tina_framework.zoo.store import Zoo
-from tina_framework.zoo.tasks import partition_of
 
 
 class Cut(Exception):

@@ -7,8 +7,9 @@ import pytest
 
 from tina_framework.errors import ConfigError, DataError
 from tina_framework.interfaces.dataset import ArrayDataset
+from tina_framework.zoo.reservation import check_leakage
 from tina_framework.zoo.splits import RESERVED_SPLITS, sample_split_tasks
-from tina_framework.zoo.tasks import check_leakage, load_task_file, save_tasks
+from tina_framework.zoo.tasks import load_task_file, save_tasks
 
 CLASSES = tuple(f"class {i}" for i in range(30))
 SUPERCLASSES = tuple(i // 5 for i in range(30))  # six of five classes each

@@ -63,7 +63,7 @@ def test_a_damaged_index_is_one_sentence(copy, damage):
 
 
 def test_a_shard_without_a_digest_is_taken_as_it_is(copy):
-    from tina_framework.files import read_metadata, read_safetensors, write_safetensors
+    from tina_framework.storage.files import read_metadata, read_safetensors, write_safetensors
     from tina_framework.zoo.store import shard_entries, shard_path
 
     path = shard_path(copy, 0)

@@ -13,15 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tina_framework.errors import DataError, LeakageError
-from tina_framework.zoo.tasks import (
-    Task,
-    check_leakage,
-    class_set_hash,
-    load_task_file,
-    load_tasks,
-    partition_of,
-    save_tasks,
-)
+from tina_framework.zoo.reservation import check_leakage, class_set_hash, partition_of
+from tina_framework.zoo.tasks import Task, load_task_file, load_tasks, save_tasks
 
 NAMES = st.lists(st.text("abcdefghij é", min_size=1).map(str.strip).filter(bool), min_size=2, max_size=8, unique=True)
 

@@ -22,7 +22,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
         build_app()(args=arguments, prog_name="tina")
     except ModuleNotFoundError as error:
-        from tina_framework.extras import missing_dependency
+        from tina_framework.plugin.missing_dependency import missing_dependency
 
         _fail(*explain(missing_dependency(error)), debug)
     except (Exception, KeyboardInterrupt) as error:

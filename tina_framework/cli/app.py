@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 from typer.main import get_command, get_command_name
 
-from tina_framework.discovery import command_hooks, load_plugin_file
 from tina_framework.errors import PluginError
+from tina_framework.plugin.discovery import command_hooks, load_plugin_file
 
 __all__ = ["COMMANDS", "build_app"]
 

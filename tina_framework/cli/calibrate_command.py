@@ -43,18 +43,18 @@ def calibrate(
 ) -> None:
     """Set thresholds by which generated classifiers may answer 'none of these', and fit how familiar prompts are, on validation images.
 
-    docs/abstaining.md and docs/prompts.md say what they give.
+    docs/guide/abstaining.md and docs/guide/prompts.md say what they give.
     """
-    from tina_framework.abstention import DEFAULT_SCORE
+    from tina_framework.classifier.abstention import DEFAULT_SCORE
     from tina_framework.cli.output import console, print_json, print_table, progress_bar
-    from tina_framework.discovery import registries
     from tina_framework.errors import ConfigError
-    from tina_framework.evaluation.calibration import calibrate as run
+    from tina_framework.evaluation.calibration.responses import calibrate as run
     from tina_framework.evaluation.record import record_calibration
     from tina_framework.evaluation.sources import portable
     from tina_framework.evaluation.suite.calibrate import fit_familiarity
     from tina_framework.evaluation.suite.world import SuiteRequest, World
-    from tina_framework.generator import Generator
+    from tina_framework.generator.generator import Generator
+    from tina_framework.plugin.discovery import registries
     from tina_framework.prompts.familiarity import Familiarity
 
     folder = Path(model)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tina_framework.errors import ConfigError, PluginError, TinaError
 
 if TYPE_CHECKING:
-    from tina_framework.hookspecs import PluginRecord
+    from tina_framework.plugin.hookspecs import PluginRecord
     from tina_framework.testing.runner import CheckResult
 
 __all__ = ["Verdict", "check_records", "read_specs"]
@@ -107,7 +107,7 @@ def check_records(records: Sequence[PluginRecord], specs: Mapping[str, str]) -> 
 
 
 def _verdict(kind: str, name: str, spec: str) -> Verdict:
-    from tina_framework.discovery import registries
+    from tina_framework.plugin.discovery import registries
     from tina_framework.testing import run_checks
 
     create = partial(getattr(registries(), kind).create, spec)

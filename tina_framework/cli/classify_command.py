@@ -10,8 +10,8 @@ import typer
 from tina_framework.cli.output import print_error, print_json, print_table
 
 if TYPE_CHECKING:
-    from tina_framework.abstention import AbstentionRule
-    from tina_framework.classifier import GeneratedClassifier
+    from tina_framework.classifier.abstention import AbstentionRule
+    from tina_framework.classifier.classifier import GeneratedClassifier
 
 __all__ = ["register"]
 
@@ -35,7 +35,7 @@ def classify(
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Say what pictures show. Unreadable ones are named, the others answered all the same (exit code 1 then)."""
-    from tina_framework.classifier import GeneratedClassifier
+    from tina_framework.classifier.classifier import GeneratedClassifier
     from tina_framework.errors import ConfigError, DataError
 
     if threshold is not None and not abstain:

@@ -34,7 +34,7 @@ def diagnose(
 ) -> None:
     """Take p-Models through tokens, noise, denoiser and sampling, and say where accuracy is lost.
 
-    docs/evaluation.md explains the stages.
+    docs/guide/evaluation.md explains the stages.
     """
     from tina_framework.cli.output import console, print_json, print_table, progress_bar
     from tina_framework.evaluation.diagnose import diagnose as run

@@ -42,7 +42,9 @@ def evaluate(
     ] = None,
     suite: Annotated[
         Suite | None,
-        typer.Option("--suite", help="Instead of a task file: the same tasks said in many ways (docs/prompts.md)."),
+        typer.Option(
+            "--suite", help="Instead of a task file: the same tasks said in many ways (docs/guide/prompts.md)."
+        ),
     ] = None,
     methods: Annotated[
         str | None,
@@ -89,7 +91,7 @@ def evaluate(
     """Compare generated models with baselines, and write results.json, results.md and tasks.json.
 
     Differences are paired, task by task, against 'selection': the generic model with only the task's outputs.
-    docs/evaluation.md defines every method and every field.
+    docs/guide/evaluation.md defines every method and every field.
     """
     from tina_framework.cli.output import console, print_error, print_json, print_table, progress_bar
     from tina_framework.errors import ConfigError

@@ -12,7 +12,7 @@ import typer
 from tina_framework.cli.output import console, print_json, progress_bar
 
 if TYPE_CHECKING:
-    from tina_framework.fine_tuning.lesson import Lesson
+    from tina_framework.classifier.fine_tuning.lesson import Lesson
 
 __all__ = ["register"]
 
@@ -60,10 +60,10 @@ def fine_tune(
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train a classifier further on a few pictures of your own: at least one of every class. Takes seconds."""
-    from tina_framework.classifier import GeneratedClassifier, replaceable
-    from tina_framework.fine_tuning.lesson import Lesson
-    from tina_framework.folders import check_target
-    from tina_framework.generation.parameters import resolve_device
+    from tina_framework.classifier.classifier import GeneratedClassifier, replaceable
+    from tina_framework.classifier.fine_tuning.lesson import Lesson
+    from tina_framework.storage.folders import check_target
+    from tina_framework.targets.device import resolve_device
 
     check_target(out, replaceable, "classifier")  # before the work rather than after it
     model = GeneratedClassifier.from_pretrained(folder, device=resolve_device(device))

@@ -13,8 +13,8 @@ from tina_framework.cli.output import console, print_error, print_json, print_ta
 from tina_framework.cli.prompt_arguments import HELP, check_one_way, read_tasks
 
 if TYPE_CHECKING:
-    from tina_framework.classifier import GeneratedClassifier
-    from tina_framework.generator import Generator
+    from tina_framework.classifier.classifier import GeneratedClassifier
+    from tina_framework.generator.generator import Generator
     from tina_framework.prompts.resolve import Condition
 
 __all__ = ["register"]
@@ -62,14 +62,14 @@ def generate(
     """
     check_one_way(names, sentence, tasks)
 
-    from tina_framework.folders import check_target
+    from tina_framework.storage.folders import check_target
 
     check_target(out, _replaceable, "classifier")  # before the work rather than after it
 
-    from tina_framework.generator import Generator
-    from tina_framework.prompts.doubts import doubts
+    from tina_framework.generator.generator import Generator
     from tina_framework.prompts.resolve import resolve_tasks
-    from tina_framework.prompts.said import said_with
+    from tina_framework.prompts.summary import said_with
+    from tina_framework.prompts.warnings import doubts
 
     generator = Generator.from_pretrained(model, device=device, encoder=encoder)
     known = generator.config.class_names
@@ -124,7 +124,7 @@ def _generate(
 
 def _save(models: Sequence[GeneratedClassifier], out: Path, *, many: bool) -> list[Path]:
     """Writes all folders, or none of them."""
-    from tina_framework.folders import writing_folder
+    from tina_framework.storage.folders import writing_folder
 
     if not many:
         with writing_folder(out, _replaceable, "classifier") as new:
@@ -140,7 +140,7 @@ def _save(models: Sequence[GeneratedClassifier], out: Path, *, many: bool) -> li
 
 def _replaceable(path: Path) -> bool:
     """A classifier folder, or a folder of numbered ones, as this command writes them."""
-    from tina_framework.classifier import replaceable
+    from tina_framework.classifier.classifier import replaceable
 
     if replaceable(path):
         return True
@@ -162,9 +162,9 @@ def _label_pictures(folder: Path) -> list[dict[str, Any]]:
     """What the saved classifier says to those of the shipped pictures that show one of its classes."""
     from importlib import resources
 
-    from tina_framework.classifier import GeneratedClassifier
-    from tina_framework.files import read_json
+    from tina_framework.classifier.classifier import GeneratedClassifier
     from tina_framework.prompts.resolve import fold
+    from tina_framework.storage.files import read_json
 
     demo = Path(str(resources.files("tina_framework"))) / "demo"
     if not (demo / "pictures.json").is_file():
@@ -226,7 +226,7 @@ def _print_one(result: dict[str, Any]) -> None:
 
 def _print_said(made: dict[str, Any]) -> None:
     """How classes were said that are more than a name read as it stands."""
-    from tina_framework.prompts.said import in_words
+    from tina_framework.prompts.summary import in_words
 
     told = [(said["label"], words) for said in made["said"] if (words := in_words(said)) is not None]
     for number, (label, words) in enumerate(told):

@@ -22,8 +22,8 @@ def list_names(
 ) -> None:
     """List what can be named: all architectures, say, and which package each comes from."""
     from tina_framework.cli.output import print_json, print_table
-    from tina_framework.discovery import registries
     from tina_framework.errors import ConfigError
+    from tina_framework.plugin.discovery import registries
 
     kinds = dict(registries())
     wanted = kind if kind in kinds else f"{kind}s"

@@ -10,9 +10,9 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
-from tina_framework.entry_points import normal_name
 from tina_framework.errors import ConfigError
-from tina_framework.hookspecs import PLUGIN_API
+from tina_framework.plugin.entry_points import normal_name
+from tina_framework.plugin.hookspecs import PLUGIN_API
 
 __all__ = ["FILES", "write_plugin"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from tina_framework.hookspecs import PluginRecord
+    from tina_framework.plugin.hookspecs import PluginRecord
 
 __all__ = ["register"]
 
@@ -31,7 +31,7 @@ def list_plugins(
     makes a broken one an error.
     """
     from tina_framework.cli.output import console, print_json, print_table
-    from tina_framework.discovery import plugin_records
+    from tina_framework.plugin.discovery import plugin_records
 
     records = plugin_records()
     if as_json:
@@ -166,9 +166,9 @@ def _find(name: str) -> list[PluginRecord]:
     Raises:
         UnknownNameError: there is none.
     """
-    from tina_framework.discovery import plugin_records
-    from tina_framework.entry_points import normal_name
     from tina_framework.errors import UnknownNameError
+    from tina_framework.plugin.discovery import plugin_records
+    from tina_framework.plugin.entry_points import normal_name
 
     records = plugin_records()
     found = [r for r in records if normal_name(name) in (normal_name(r.name), normal_name(r.distribution))]
@@ -187,7 +187,7 @@ def _described(record: PluginRecord) -> dict[str, Any]:
     """The record, the package's own summary, and where each name leads."""
     import importlib.metadata
 
-    from tina_framework.discovery import registries
+    from tina_framework.plugin.discovery import registries
 
     try:
         summary = importlib.metadata.metadata(record.distribution)["Summary"]

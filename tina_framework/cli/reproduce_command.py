@@ -39,7 +39,7 @@ def reproduce(
 ) -> None:
     """Measure the published tables again with the bundled checkpoint, and compare with the recorded figures.
 
-    Returns 0 if all figures hold, 1 if one does not. docs/reproduce.md says what is compared and how.
+    Returns 0 if all figures hold, 1 if one does not. docs/reference/reproduce.md says what is compared and how.
     """
     from tina_framework.cli.output import console, print_error, print_json, print_table, progress_bar
     from tina_framework.errors import ConfigError
@@ -47,7 +47,7 @@ def reproduce(
     from tina_framework.evaluation.reproduce.records import open_record, select_tables
     from tina_framework.evaluation.reproduce.run import record_tables, remeasure, runnable
     from tina_framework.evaluation.results import check_output, write_results
-    from tina_framework.files import write_json
+    from tina_framework.storage.files import write_json
 
     if record and (quick or encoder is not None or out is not None or json_):
         raise ConfigError(
@@ -112,7 +112,7 @@ def reproduce(
 
 def _dataset(data: str) -> Dataset:
     """A file by its path alone, anything else as ``--dataset`` takes it."""
-    from tina_framework.discovery import registries
+    from tina_framework.plugin.discovery import registries
 
     spec = f"arrays:{data}" if data.endswith(".npz") and ":" not in data else data
     dataset: Dataset = registries().datasets.create(spec)

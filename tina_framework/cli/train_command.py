@@ -8,7 +8,7 @@ __all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
-    # The settings are many and have one home, `tina_framework.config`: they are passed on as they were typed.
+    # The settings are many and have one home, `tina_framework.config.training`: they are passed on as they were typed.
     app.command(
         "train",
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from tina_framework.interfaces.dataset import Dataset
-    from tina_framework.spec import ParameterSpec
+    from tina_framework.interfaces.spec import ParameterSpec
 
 __all__ = ["register"]
 
@@ -66,7 +66,7 @@ def build(
     }
     settings = load_recipe(config, overrides)
 
-    from tina_framework.discovery import plugin_records
+    from tina_framework.plugin.discovery import plugin_records
     from tina_framework.zoo.builder import build_zoo
     from tina_framework.zoo.worker import Setup
 
@@ -170,7 +170,7 @@ def tasks(
             continue
         if dataset is None:
             raise ConfigError(f"The split '{name}' is drawn from the classes of a data set; add --dataset.")
-        from tina_framework.discovery import registries
+        from tina_framework.plugin.discovery import registries
 
         data = registries().datasets.create(dataset)
         for count in classes or [10]:
@@ -180,8 +180,8 @@ def tasks(
 
 
 def _spec_and_data(architecture: str, dataset: str) -> tuple[ParameterSpec, Dataset]:
-    from tina_framework.discovery import registries
-    from tina_framework.spec import ParameterSpec
+    from tina_framework.interfaces.spec import ParameterSpec
+    from tina_framework.plugin.discovery import registries
 
     return ParameterSpec(registries().architectures.create(architecture)), registries().datasets.create(dataset)
 
@@ -190,7 +190,7 @@ def _device(device: str) -> torch.device:
     """``auto`` and ``cuda`` mean this process' own GPU among those that ``accelerate launch`` shares out."""
     import torch
 
-    from tina_framework.generation.parameters import resolve_device
+    from tina_framework.targets.device import resolve_device
 
     if device in ("auto", "cuda") and torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())

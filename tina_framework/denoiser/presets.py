@@ -243,7 +243,7 @@ def build_config(
 
 
 def count_parameters(config: DenoiserConfig) -> int:
-    """How many parameters `Denoiser(config)` has, without building it. ``docs/denoiser.md`` derives the formula."""
+    """How many parameters `Denoiser(config)` has, without building it. ``docs/explanation/denoiser.md`` derives the formula."""
     hidden, ratio = config.hidden_size, config.mlp_ratio
     block = (4 + 2 * ratio) * hidden**2 + (9 + ratio) * hidden
     total = (config.num_encoder_layers + config.num_decoder_layers) * block

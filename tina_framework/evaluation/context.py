@@ -11,10 +11,10 @@ from torch import Tensor
 
 from tina_framework.evaluation.method import Answer, MethodUnavailable, Missing
 from tina_framework.evaluation.scoring import Network
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
 
 if TYPE_CHECKING:
-    from tina_framework.generator import Generator
+    from tina_framework.generator.generator import Generator
     from tina_framework.interfaces.dataset import Dataset
     from tina_framework.interfaces.encoder import Encoder
     from tina_framework.zoo.store import Zoo

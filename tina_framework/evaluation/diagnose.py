@@ -19,7 +19,7 @@ from tina_framework.denoiser.preconditioning import model_input
 from tina_framework.evaluation.method import MethodUnavailable
 from tina_framework.evaluation.scoring import Network, Scorer
 from tina_framework.evaluation.statistics import paired, summarize
-from tina_framework.generation.sampling import forward_process
+from tina_framework.generator.sampling import forward_process
 from tina_framework.prompts.resolve import fold, resolve_names
 
 if TYPE_CHECKING:

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tina_framework.errors import ConfigError
-from tina_framework.files import replacing
-from tina_framework.folders import CONFIG, HASHES, PLUGINS, read_config
-from tina_framework.generation.card import model_card
-from tina_framework.generation.config import FORMAT, FORMAT_VERSION, GeneratorConfig
-from tina_framework.generation.folder import TRUNK
+from tina_framework.generator.card import model_card
+from tina_framework.generator.config import FORMAT, FORMAT_VERSION, GeneratorConfig
+from tina_framework.generator.folder import TRUNK
+from tina_framework.plugin.required import PLUGINS
+from tina_framework.storage.files import replacing
+from tina_framework.storage.folders import CONFIG, HASHES, read_config
 
 if TYPE_CHECKING:
-    from tina_framework.abstention import Abstention
+    from tina_framework.classifier.abstention import Abstention
     from tina_framework.prompts.familiarity import Familiarity
 
 __all__ = ["check_recordable", "merge_metrics", "record_accuracy", "record_calibration", "update_card"]

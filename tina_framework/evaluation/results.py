@@ -13,7 +13,7 @@ from tina_framework.errors import ConfigError
 from tina_framework.evaluation.harness import MethodResult, TaskResult, group_of
 from tina_framework.evaluation.report import markdown
 from tina_framework.evaluation.statistics import paired, summarize
-from tina_framework.files import replacing
+from tina_framework.storage.files import replacing
 from tina_framework.zoo.tasks import Task
 
 __all__ = ["FILES", "FORMAT", "VERSION", "Results", "assemble", "check_output", "write_results"]

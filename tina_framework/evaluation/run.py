@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tina_framework import __version__
-from tina_framework.discovery import registries
 from tina_framework.errors import PromptError, TinaError
 from tina_framework.evaluation.context import Context, GenericModel
 from tina_framework.evaluation.environment import busy_warning, describe_machine, now
@@ -20,13 +19,15 @@ from tina_framework.evaluation.novelty import measure
 from tina_framework.evaluation.results import Results, assemble
 from tina_framework.evaluation.scoring import Scorer
 from tina_framework.evaluation.sources import find_zoo, open_zoo, portable, recorded
-from tina_framework.files import read_json
-from tina_framework.folders import CONFIG
-from tina_framework.generation.folder import find_folder
-from tina_framework.generator import Generator
+from tina_framework.generator.folder import find_folder
+from tina_framework.generator.generator import Generator
+from tina_framework.plugin.discovery import registries
+from tina_framework.storage.files import read_json
+from tina_framework.storage.folders import CONFIG
 from tina_framework.zoo.images import ImageBank
+from tina_framework.zoo.reservation import LeakageReport, check_leakage
 from tina_framework.zoo.store import Zoo
-from tina_framework.zoo.tasks import LeakageReport, Task, check_leakage, load_task_file
+from tina_framework.zoo.tasks import Task, load_task_file
 
 if TYPE_CHECKING:
     from tina_framework.interfaces.dataset import Dataset

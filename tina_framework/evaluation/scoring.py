@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from tina_framework.ensemble import build_network
 from tina_framework.errors import TinaError
-from tina_framework.generation.compose import ensemble_state
-from tina_framework.spec import ParameterSpec
+from tina_framework.generator.compose import ensemble_state
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.targets.ensemble import build_network
 from tina_framework.zoo.images import ImageBank
 from tina_framework.zoo.tasks import Task
 

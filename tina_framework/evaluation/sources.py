@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.evaluation.context import GenericModel
-from tina_framework.files import check_tensors, read_metadata, read_safetensors
-from tina_framework.folders import is_folder_of
-from tina_framework.generation.config import FORMAT as GENERATOR_FORMAT
-from tina_framework.generation.folder import GENERIC, bundled_names, find_folder, read_folder
-from tina_framework.spec import ParameterSpec
+from tina_framework.generator.config import FORMAT as GENERATOR_FORMAT
+from tina_framework.generator.folder import GENERIC, bundled_names, find_folder, read_folder
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.storage.files import check_tensors, read_metadata, read_safetensors
+from tina_framework.storage.folders import is_folder_of
 from tina_framework.zoo.store import Zoo
 
 if TYPE_CHECKING:
-    from tina_framework.generator import Generator
+    from tina_framework.generator.generator import Generator
 
 __all__ = ["find_zoo", "open_zoo", "portable", "read_generic", "recorded"]
 

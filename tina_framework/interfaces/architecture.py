@@ -37,7 +37,7 @@ class TargetArchitecture:
     """A family of networks, one for every number of classes.
 
     Everything else (parameter names and shapes, which axis of which tensor grows with the number of classes) is
-    derived from `build` on the meta device; see `tina_framework.spec`.
+    derived from `build` on the meta device; see `tina_framework.interfaces.spec`.
 
     Args:
         name: the registry name, e.g. ``cnn-2layer``; this is what checkpoints store.

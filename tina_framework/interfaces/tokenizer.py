@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from tina_framework.spec import ParameterSpec
+    from tina_framework.interfaces.spec import ParameterSpec
 
 __all__ = ["ParameterTokenizer", "TokenLayout"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tina_framework.errors import CheckpointError, DataError
-from tina_framework.files import read_json
+from tina_framework.storage.files import read_json
 
 __all__ = ["Point", "Results", "find_results", "one_model", "read_abstaining", "read_log", "read_usefulness"]
 

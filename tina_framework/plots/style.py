@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tina_framework.errors import ConfigError
-from tina_framework.extras import missing_dependency
-from tina_framework.files import replacing
+from tina_framework.plugin.missing_dependency import missing_dependency
+from tina_framework.storage.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -23,7 +23,7 @@ __all__ = ["ClassPrompt", "as_prompt"]
 
 @dataclass(frozen=True, eq=False)
 class ClassPrompt:
-    """One class. Made by the functions of `tina_framework.prompt`; ``a + b`` says the same class in both ways.
+    """One class. Made by the functions of `tina_framework.prompts.build`; ``a + b`` says the same class in both ways.
 
     Attributes:
         label: what the classifier answers for this class.
@@ -100,5 +100,5 @@ def as_prompt(value: Any, position: int) -> ClassPrompt:
             f"{value!r} is not a class name; several pictures of one class are prompt.images([...]), and a list of tasks holds lists alone."
         )
     raise PromptError(
-        f"{value!r} is not a class name; give texts, pictures (PIL), or what the functions of tina_framework.prompt make."
+        f"{value!r} is not a class name; give texts, pictures (PIL), or what the functions of tina_framework.prompts.build make."
     )

@@ -6,9 +6,8 @@ import difflib
 import re
 from collections.abc import Iterable
 
-from tina_framework.prompts.fold import fold
 from tina_framework.prompts.plurals import singular, singulars
-from tina_framework.prompts.slips import is_slip
+from tina_framework.prompts.spelling import fold, is_slip
 from tina_framework.prompts.synonyms import GROUPS
 
 __all__ = ["KnownNames", "is_everyday"]

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tina_framework.errors import DataError, PromptError
-from tina_framework.files import home_path
 from tina_framework.prompts.class_prompt import ClassPrompt
+from tina_framework.storage.files import home_path
 
 __all__ = ["Notation", "parse_notation", "read_class"]
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from tina_framework.interfaces.encoder import Encoder, KnowsWords
 from tina_framework.prompts.class_prompt import ClassPrompt
-from tina_framework.prompts.fold import fold
 from tina_framework.prompts.names import KnownNames
+from tina_framework.prompts.spelling import fold
 
 __all__ = ["read_names"]
 

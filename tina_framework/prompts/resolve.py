@@ -17,10 +17,10 @@ from tina_framework.errors import PromptError
 from tina_framework.interfaces.encoder import Encoder, StatesConfidence
 from tina_framework.prompts.class_prompt import ClassPrompt, as_prompt
 from tina_framework.prompts.encoding import encode_pictures, encode_texts, unit_rows
-from tina_framework.prompts.fold import fold
-from tina_framework.prompts.memory import Memory
+from tina_framework.prompts.known_classes import Memory
 from tina_framework.prompts.names import KnownNames
 from tina_framework.prompts.reading import read_names
+from tina_framework.prompts.spelling import fold
 
 __all__ = ["Condition", "fold", "resolve_names", "resolve_tasks"]
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from tina_framework.errors import CheckpointError, DataError, PromptError
-from tina_framework.files import home_path, read_json
 from tina_framework.prompts.class_prompt import ClassPrompt, as_prompt
-from tina_framework.prompts.fold import fold
 from tina_framework.prompts.notation import read_class
+from tina_framework.prompts.spelling import fold
+from tina_framework.storage.files import home_path, read_json
 
 __all__ = ["load_prompt_tasks"]
 

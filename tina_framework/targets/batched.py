@@ -10,7 +10,7 @@ from torch.func import functional_call, vmap
 from torch.nn import functional as F
 
 from tina_framework.errors import TrainingError
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.targets.functional import autocast
 from tina_framework.targets.sgd import SGDRecipe, epoch_draws, learning_rate, picked
 

@@ -1,6 +1,6 @@
 """The conformance kit: tests that every plugin of a kind should pass.
 
-With pytest, subclass the base class of the kind and give it one fixture; see docs/testing.md. Without pytest, call
+With pytest, subclass the base class of the kind and give it one fixture; see docs/reference/testing.md. Without pytest, call
 `run_checks`. Neither torch nor pytest is imported before it is needed.
 """
 

@@ -26,8 +26,8 @@ def run(arguments: Sequence[str], program: str) -> None:
     if parsed.help:
         print(help_text(program))
         return
-    from tina_framework.config import load_config
-    from tina_framework.discovery import load_plugin_file
+    from tina_framework.config.training import load_config
+    from tina_framework.plugin.discovery import load_plugin_file
 
     for file in parsed.plugins:
         load_plugin_file(file)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
-from tina_framework.config import ENVIRONMENT_PREFIX, TrainingConfig
+from tina_framework.config.training import ENVIRONMENT_PREFIX, TrainingConfig
 from tina_framework.errors import ConfigError
 
 __all__ = ["Arguments", "help_text", "parse_arguments", "settings_table"]
@@ -115,7 +115,7 @@ def help_text(program: str) -> str:
 
 
 def settings_table() -> list[str]:
-    """All settings as lines of a Markdown table; `docs/training.md` holds them."""
+    """All settings as lines of a Markdown table; `docs/guide/training.md` holds them."""
     rows = [
         f"| `{name}` | {default.removeprefix('default: ')} | {description.replace('|', ', ')} |"
         for name, _, default, description in _settings()

@@ -10,26 +10,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tina_framework.config import FLOW_SCHEDULER, TrainingConfig
+from tina_framework.config.training import FLOW_SCHEDULER, TrainingConfig
+from tina_framework.denoiser.normalizer import Normalizer
 from tina_framework.denoiser.transformer import Denoiser
-from tina_framework.discovery import registries
 from tina_framework.errors import ConfigError, DataError, LeakageError
-from tina_framework.generation.sampling import forward_process
-from tina_framework.generator import Generator
+from tina_framework.generator.generator import Generator
+from tina_framework.generator.sampling import forward_process
 from tina_framework.interfaces.dataset import Dataset
 from tina_framework.interfaces.scheduler import is_flow
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.interfaces.tokenizer import ParameterTokenizer
-from tina_framework.normalizer import Normalizer
+from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.condition import ConditionSpace
-from tina_framework.spec import ParameterSpec
 from tina_framework.targets.functional import TargetRunner, resolve_precision
 from tina_framework.training.data import ConditionBank, TrainingImages
 from tina_framework.training.initial import make_denoiser
 from tina_framework.training.objectives import DenoiseObjective, Objective, TaskObjective
 from tina_framework.training.rows import Setting
+from tina_framework.zoo.reservation import partition_of
 from tina_framework.zoo.sampling import TaskSampler
 from tina_framework.zoo.store import Zoo
-from tina_framework.zoo.tasks import partition_of
 
 __all__ = ["Assembly", "assemble"]
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from tina_framework.errors import CheckpointError, TrainingError
-from tina_framework.files import read_json, read_safetensors, write_json, write_safetensors
+from tina_framework.storage.files import read_json, read_safetensors, write_json, write_safetensors
 
 __all__ = [
     "MANIFEST",

@@ -13,12 +13,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tina_framework.discovery import registries
 from tina_framework.errors import ConfigError, DataError
 from tina_framework.interfaces.dataset import Dataset
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.condition import ConditionSpace
 from tina_framework.prompts.recall import Recall
-from tina_framework.spec import ParameterSpec
 from tina_framework.zoo.images import ImageBank, load_split
 
 __all__ = ["ConditionBank", "TrainingImages"]

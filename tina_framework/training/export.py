@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tina_framework.config import TrainingConfig
+from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.transformer import Denoiser
-from tina_framework.discovery import registries
-from tina_framework.generator import Generator, GeneratorConfig
+from tina_framework.generator.generator import Generator, GeneratorConfig
+from tina_framework.plugin.discovery import registries
 from tina_framework.training.assembly import Assembly, noise_process
 from tina_framework.training.validation import ValidationResult
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from tina_framework.config import TrainingConfig
+from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.presets import build_config
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import ConfigError

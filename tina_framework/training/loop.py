@@ -15,11 +15,11 @@ import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
 from accelerate.utils import gather_object  # type: ignore[import-untyped]
 
-from tina_framework.config import TrainingConfig
+from tina_framework.config.training import TrainingConfig
 from tina_framework.errors import ConfigError, DependencyError
-from tina_framework.files import write_json
-from tina_framework.folders import is_folder_of
-from tina_framework.generation.config import FORMAT
+from tina_framework.generator.config import FORMAT
+from tina_framework.storage.files import write_json
+from tina_framework.storage.folders import is_folder_of
 from tina_framework.training import checkpoint, resume
 from tina_framework.training.assembly import assemble
 from tina_framework.training.export import git_commit, make_generator, recipe

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from tina_framework.config import TrainingConfig
+from tina_framework.config.training import TrainingConfig
 from tina_framework.errors import CheckpointError
 
 __all__ = ["decays", "learning_rate", "load_optimizer", "make_optimizer", "optimizer_tensors"]

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tina_framework.files import replacing
+from tina_framework.storage.files import replacing
 
 __all__ = ["LOG", "Reporter"]
 

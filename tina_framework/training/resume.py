@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from tina_framework.config import FLOW_SCHEDULER, TrainingConfig
+from tina_framework.config.training import FLOW_SCHEDULER, TrainingConfig
 from tina_framework.errors import CheckpointError, ConfigError
-from tina_framework.files import check_tensors, read_json, read_safetensors
+from tina_framework.storage.files import check_tensors, read_json, read_safetensors
 from tina_framework.training import checkpoint
 from tina_framework.training.optimizer import load_optimizer, optimizer_tensors
 

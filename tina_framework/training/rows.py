@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tina_framework.config import TrainingConfig
+from tina_framework.config.training import TrainingConfig
+from tina_framework.denoiser.normalizer import Normalizer
 from tina_framework.denoiser.preconditioning import model_input
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.interfaces.tokenizer import TokenLayout
-from tina_framework.normalizer import Normalizer
-from tina_framework.spec import ParameterSpec
 from tina_framework.training.data import ConditionBank
 from tina_framework.training.randomness import generator_at
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tina_framework.config import TrainingConfig
+from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import ConfigError, TrainingError
 from tina_framework.training.ema import EMA

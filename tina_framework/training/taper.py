@@ -1,4 +1,4 @@
-"""Training TAPER (`tina_framework.baselines.taper`): bases and mixer together, through the loss of the mixed networks."""
+"""Training TAPER (`tina_framework.evaluation.taper`): bases and mixer together, through the loss of the mixed networks."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
-from tina_framework.baselines.taper import Taper
 from tina_framework.errors import ConfigError, TrainingError
+from tina_framework.evaluation.taper import Taper
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.training.data import ConditionBank, TrainingImages
 from tina_framework.training.randomness import generator_at

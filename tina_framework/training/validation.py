@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tina_framework.errors import DataError
-from tina_framework.generator import Generator
+from tina_framework.generator.generator import Generator
 from tina_framework.prompts.resolve import Condition, fold
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.training.assembly import Assembly

@@ -21,12 +21,12 @@ import torch
 from torch import Tensor
 
 from tina_framework.errors import CheckpointError, ConfigError
-from tina_framework.files import read_json, read_safetensors, write_json, write_safetensors
 from tina_framework.interfaces.dataset import Dataset
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.storage.files import read_json, read_safetensors, write_json, write_safetensors
 from tina_framework.targets.accuracy import accuracy, logits
 from tina_framework.targets.sgd import SGDRecipe
-from tina_framework.trunk import record_of
+from tina_framework.targets.trunk import record_of
 from tina_framework.zoo import worker
 from tina_framework.zoo.config import ZooConfig
 from tina_framework.zoo.generic import train_generic

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from tina_framework.errors import ConfigError
-from tina_framework.files import read_json, write_json, write_safetensors
+from tina_framework.storage.files import read_json, write_json, write_safetensors
 from tina_framework.zoo.store import Zoo, write_index, write_shard
 
 __all__ = ["export_zoo"]

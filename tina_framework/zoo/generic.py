@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from tina_framework.errors import CheckpointError
-from tina_framework.files import read_metadata, read_safetensors, write_safetensors
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.storage.files import read_metadata, read_safetensors, write_safetensors
 from tina_framework.targets.sgd import FitState, SGDRecipe, fit
 from tina_framework.zoo.images import ImageBank
 

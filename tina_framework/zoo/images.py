@@ -12,10 +12,10 @@ from torch import Tensor
 
 from tina_framework.errors import DataError
 from tina_framework.interfaces.dataset import Dataset, LabelledImages
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.targets.accuracy import remap_labels
 from tina_framework.targets.preprocess import Preprocessor
-from tina_framework.trunk import all_features
+from tina_framework.targets.trunk import all_features
 
 __all__ = ["ImageBank", "load_split"]
 

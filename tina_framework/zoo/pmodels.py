@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.targets.accuracy import accuracy
 from tina_framework.targets.batched import fit_batched
 from tina_framework.targets.sgd import SGDRecipe, fit

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tina_framework.errors import DataError
 from tina_framework.interfaces.dataset import Dataset
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.zoo.builder import generic_figures
 from tina_framework.zoo.images import ImageBank
 from tina_framework.zoo.pmodels import start_of, task_accuracy

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from tina_framework.errors import ConfigError, DataError
 from tina_framework.zoo._draws import shuffled
+from tina_framework.zoo.reservation import NUM_UNSEEN, partition_of
 from tina_framework.zoo.sampling import TaskSampler
-from tina_framework.zoo.tasks import NUM_UNSEEN, Task, partition_of
+from tina_framework.zoo.tasks import Task
 
 if TYPE_CHECKING:
     from tina_framework.interfaces.dataset import Dataset

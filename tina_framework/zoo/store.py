@@ -19,7 +19,8 @@ from typing import Any
 from torch import Tensor
 
 from tina_framework.errors import CheckpointError
-from tina_framework.files import (
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.storage.files import (
     check_tensors,
     read_json,
     read_metadata,
@@ -27,8 +28,7 @@ from tina_framework.files import (
     write_json,
     write_safetensors,
 )
-from tina_framework.spec import ParameterSpec
-from tina_framework.trunk import check_record
+from tina_framework.targets.trunk import check_record
 from tina_framework.zoo.config import ZooConfig
 
 __all__ = ["FORMAT", "Zoo", "ZooEntry", "read_model", "write_index", "write_model", "write_shard"]

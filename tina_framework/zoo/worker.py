@@ -34,9 +34,9 @@ def start(setup: Setup, folder: Path, config: ZooConfig) -> None:
     global _train_one
     import torch
 
-    from tina_framework.discovery import load_plugin_file, registries
-    from tina_framework.files import read_safetensors
-    from tina_framework.spec import ParameterSpec
+    from tina_framework.interfaces.spec import ParameterSpec
+    from tina_framework.plugin.discovery import load_plugin_file, registries
+    from tina_framework.storage.files import read_safetensors
     from tina_framework.targets.sgd import SGDRecipe
     from tina_framework.zoo.images import ImageBank
     from tina_framework.zoo.pmodels import train_models

@@ -17,7 +17,7 @@ from tina_edge_nets.cnn_3layer import cnn_3layer
 from tina_edge_nets.mlp import edge_mlp
 from tina_edge_nets.separable import cnn_separable
 from tina_framework import TargetArchitecture, list_architectures
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.testing import ArchitectureTests
 
 SIZES = {cnn_3layer: (14_256, 33), cnn_separable: (10_544, 65), edge_mlp: (18_528, 97)}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tina_framework import hookimpl
 
 if TYPE_CHECKING:
-    from tina_framework.hookspecs import Registrar
+    from tina_framework.plugin.hookspecs import Registrar
 
 TINA_API = "1.0"
 

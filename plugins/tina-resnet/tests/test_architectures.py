@@ -10,8 +10,8 @@ import torch
 import tina_resnet.architectures
 from tina_framework import TargetArchitecture, list_architectures
 from tina_framework.errors import CheckpointError
-from tina_framework.files import write_safetensors
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.storage.files import write_safetensors
 from tina_framework.testing import ArchitectureTests
 from tina_resnet.architectures import WEIGHTS, load_trunk, resnet20, resnet20_head
 from tina_resnet.resnet20 import ResNet20, Trunk, fold, trainable_trunk

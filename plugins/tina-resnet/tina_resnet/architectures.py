@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from tina_framework import TargetArchitecture
-from tina_framework.files import check_tensors, read_safetensors
 from tina_framework.interfaces.architecture import FrozenTrunk
+from tina_framework.storage.files import check_tensors, read_safetensors
 from tina_resnet.resnet20 import FEATURES, ResNet20, Trunk
 
 __all__ = ["TRUNK", "WEIGHTS", "Head", "load_trunk", "resnet20", "resnet20_head"]

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tina_framework.discovery import registries
-from tina_framework.files import read_metadata, read_safetensors, write_safetensors
 from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.plugin.discovery import registries
+from tina_framework.storage.files import read_metadata, read_safetensors, write_safetensors
 from tina_framework.targets.functional import autocast
 from tina_framework.targets.preprocess import Preprocessor
 from tina_resnet.resnet20 import FEATURES, Trunk, fold, trainable_trunk

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tina_framework.errors import CheckpointError, ConfigError, DependencyError, DownloadError
-from tina_framework.files import read_json
+from tina_framework.storage.files import read_json
 
 __all__ = ["MINILM", "SentenceModel", "find_model"]
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from tina_framework.errors import CheckpointError
-from tina_framework.files import check_tensors, read_json, read_safetensors, write_json, write_safetensors
+from tina_framework.storage.files import check_tensors, read_json, read_safetensors, write_json, write_safetensors
 from tina_sentence_transformers.ridge import Fit, signs
 
 __all__ = ["WEIGHTS", "Confidence", "Header", "Projection", "read_header", "read_projection", "write_projection"]

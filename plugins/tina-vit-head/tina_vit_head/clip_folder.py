@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tina_framework.errors import CheckpointError, DownloadError
-from tina_framework.files import read_json
+from tina_framework.storage.files import read_json
 
 __all__ = ["FOLDER_VARIABLE", "MODEL", "REVISION", "VIT_B_32", "WEIGHTS", "Sizes", "fetched", "read_sizes"]
 

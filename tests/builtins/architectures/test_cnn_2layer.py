@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
 
 
 def test_parameters_of_the_card():

@@ -18,10 +18,10 @@ from PIL import Image
 from tina_framework.builtins.encoders import clip_lite as clip_lite_module
 from tina_framework.builtins.encoders.clip_lite import CLIPLite
 from tina_framework.builtins.encoders.embedding_table import EmbeddingTable
-from tina_framework.discovery import registries
 from tina_framework.errors import CheckpointError, PromptError
-from tina_framework.files import read_safetensors, write_safetensors
 from tina_framework.interfaces.encoder import Encoder, ImageEncoder, StatesConfidence
+from tina_framework.plugin.discovery import registries
+from tina_framework.storage.files import read_safetensors, write_safetensors
 
 ROOT = Path(__file__).resolve().parents[3]
 TABLES = [ROOT.parent / "shared" / "data" / name for name in ("cifar100_clip_text.npz", "clip_b32_vocab_a.npz")]

@@ -13,7 +13,7 @@ from tina_framework.builtins.tokenizers.chunk import ChunkTokenizer
 from tina_framework.builtins.tokenizers.class_row import ClassRowTokenizer
 from tina_framework.errors import ConfigError
 from tina_framework.interfaces.architecture import TargetArchitecture
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
 
 
 class OddNet(nn.Module):

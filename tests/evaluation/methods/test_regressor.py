@@ -15,7 +15,7 @@ from tina_framework.evaluation.method import MethodUnavailable
 from tina_framework.evaluation.methods import parse_methods
 from tina_framework.evaluation.methods.regressor import Regressor
 from tina_framework.evaluation.scoring import Network
-from tina_framework.generator import Generator
+from tina_framework.generator.generator import Generator
 from tina_framework.zoo.tasks import Task
 
 TASK = Task(("hen", "lion", "fox"))

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from tina_framework.baselines.taper import Taper as Model
-from tina_framework.baselines.taper import TaperConfig
 from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.evaluation.context import Context
 from tina_framework.evaluation.method import MethodUnavailable, Missing
 from tina_framework.evaluation.methods import parse_methods
 from tina_framework.evaluation.methods.taper import Taper
 from tina_framework.evaluation.scoring import Network
+from tina_framework.evaluation.taper import Taper as Model
+from tina_framework.evaluation.taper import TaperConfig
 from tina_framework.prompts.condition import ConditionSpace
 from tina_framework.prompts.resolve import resolve_names
 from tina_framework.zoo.store import Zoo

@@ -19,7 +19,7 @@ from tina_framework.evaluation.methods.zero_shot import ZeroShot, linear_head
 from tina_framework.evaluation.scoring import Network
 from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
 from tina_framework.interfaces.encoder import Vectors
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.zoo.tasks import Task
 
 TASKS = [Task(("red_fox", "bee")), Task(("hen", "bee"))]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tina_framework.evaluation.suite.familiarity import auroc, mixed_tasks, spearman
-from tina_framework.zoo.tasks import partition_of
+from tina_framework.zoo.reservation import partition_of
 
 VALUES = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=12)
 

@@ -11,12 +11,12 @@ import pytest
 
 from tests.conftest import TOY_CLASSES, ToyEncoder
 from tina_framework.cli.__main__ import main
-from tina_framework.discovery import registries
 from tina_framework.evaluation.suite.calibrate import fit_familiarity
 from tina_framework.evaluation.suite.run import run_suite
 from tina_framework.evaluation.suite.world import SuiteRequest, World
 from tina_framework.interfaces.dataset import ArrayDataset, LabelledImages
-from tina_framework.zoo.tasks import partition_of
+from tina_framework.plugin.discovery import registries
+from tina_framework.zoo.reservation import partition_of
 
 CLASSES = (*TOY_CLASSES, "yak", "zebu")
 

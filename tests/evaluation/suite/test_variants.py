@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tina_framework.errors import DataError
 from tina_framework.evaluation.suite.variants import Speaker, misspell, read_descriptions, variants
-from tina_framework.files import write_json
 from tina_framework.interfaces.dataset import LabelledImages
+from tina_framework.storage.files import write_json
 
 CLASSES = ("ant", "bee", "sea cow")
 IMAGES = np.random.default_rng(0).integers(0, 256, (90, 4, 4, 3), dtype=np.uint8)

@@ -1,7 +1,7 @@
 """``clip-lite``: a small student of CLIP ViT-B/32 that ships with the package and needs no download.
 
 The text tower (`clip_lite_text`) guesses a name's vector from its spelling; the image tower (`clip_lite_image`) sees
-32x32 pixels. Both were trained by the scripts in ``examples/clip-lite``; ``docs/clip-lite.md`` says how well they do.
+32x32 pixels. Both were trained by the scripts in ``examples/clip-lite``; ``docs/explanation/clip-lite.md`` says how well they do.
 Shapes: N texts or pictures, E width.
 """
 
@@ -19,9 +19,9 @@ import numpy.typing as npt
 
 from tina_framework.builtins.encoders.clip_lite_text import KernelSettings, Reading, TextTower
 from tina_framework.errors import CheckpointError, PromptError
-from tina_framework.files import check_tensors, read_safetensors
-from tina_framework.folders import read_config
 from tina_framework.interfaces.encoder import Vectors
+from tina_framework.storage.files import check_tensors, read_safetensors
+from tina_framework.storage.folders import read_config
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tina_framework.errors import CheckpointError, ConfigError, DownloadError, PromptError
-from tina_framework.files import read_json
 from tina_framework.interfaces.encoder import Vectors
+from tina_framework.storage.files import read_json
 
 if TYPE_CHECKING:
     import torch

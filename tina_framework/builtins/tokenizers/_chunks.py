@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from tina_framework.errors import ConfigError
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.interfaces.tokenizer import TokenLayout
-from tina_framework.spec import ParameterSpec
 
 __all__ = ["ChunkSized", "Token", "assemble", "offsets"]
 

@@ -11,8 +11,8 @@ import math
 import torch
 
 from tina_framework.builtins.tokenizers._chunks import ChunkSized, Token, assemble, offsets
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.interfaces.tokenizer import TokenLayout
-from tina_framework.spec import ParameterSpec
 
 __all__ = ["ChunkTokenizer"]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tina_framework.evaluation.context import GenericModel
 from tina_framework.evaluation.method import Answer, Method
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
 
 if TYPE_CHECKING:
     from tina_framework.zoo.store import Zoo

@@ -12,7 +12,7 @@ from tina_framework.errors import ConfigError
 from tina_framework.evaluation.method import Answer
 from tina_framework.evaluation.methods.nearest import Nearest
 from tina_framework.evaluation.scoring import Network
-from tina_framework.generation.sampling import task_draws
+from tina_framework.generator.sampling import task_draws
 from tina_framework.prompts.resolve import fold
 
 if TYPE_CHECKING:

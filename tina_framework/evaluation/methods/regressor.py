@@ -9,7 +9,7 @@ from tina_framework.errors import ConfigError
 from tina_framework.evaluation.method import MethodUnavailable
 from tina_framework.evaluation.methods.tina import Tina
 from tina_framework.evaluation.sources import portable
-from tina_framework.generator import Generator
+from tina_framework.generator.generator import Generator
 
 if TYPE_CHECKING:
     from tina_framework.zoo.tasks import Task

@@ -19,7 +19,7 @@ from tina_framework.evaluation.vectors import encode_known
 from tina_framework.prompts.resolve import resolve_tasks
 
 if TYPE_CHECKING:
-    from tina_framework.spec import ParameterSpec
+    from tina_framework.interfaces.spec import ParameterSpec
     from tina_framework.zoo.tasks import Task
 
 __all__ = ["STRENGTHS", "Ridge", "left_out_errors"]

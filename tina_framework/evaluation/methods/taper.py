@@ -1,4 +1,4 @@
-"""*taper*: basis models mixed by text (`tina_framework.baselines.taper`), trained once for all tasks."""
+"""*taper*: basis models mixed by text (`tina_framework.evaluation.taper`), trained once for all tasks."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from tina_framework.baselines.taper import Taper as Model
 from tina_framework.errors import ConfigError
 from tina_framework.evaluation.method import Answer, Method, MethodUnavailable, Missing
 from tina_framework.evaluation.scoring import Network
+from tina_framework.evaluation.taper import Taper as Model
 from tina_framework.prompts.resolve import resolve_tasks
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from tina_framework.discovery import registries
 from tina_framework.errors import ConfigError
 from tina_framework.evaluation.method import Answer, Method
 from tina_framework.evaluation.scoring import Network
-from tina_framework.generation.compose import Composition, How
+from tina_framework.generator.compose import Composition, How
+from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.resolve import Condition, resolve_tasks
 
 if TYPE_CHECKING:

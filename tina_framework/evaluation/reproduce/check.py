@@ -72,7 +72,7 @@ def _check_classes(dataset: Dataset, record: Record, table: Table) -> None:
         shown = ", ".join(map(repr, lacking[:3]))
         raise DataError(
             f"'{dataset.name}' is not {record.data}: it lacks {len(lacking)} of {len(wanted)} classes of the recorded tasks ({shown}). "
-            "Give the data set that was recorded; docs/reproduce.md says which."
+            "Give the data set that was recorded; docs/reference/reproduce.md says which."
         )
 
 

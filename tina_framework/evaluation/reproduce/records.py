@@ -16,7 +16,7 @@ from typing import Any
 
 from tina_framework.errors import CheckpointError, ConfigError, UnknownNameError
 from tina_framework.evaluation.reproduce.pictures import Fingerprint
-from tina_framework.files import read_json, replacing
+from tina_framework.storage.files import read_json, replacing
 from tina_framework.zoo.tasks import GENERATOR
 
 __all__ = ["Record", "Recorded", "Table", "open_record", "record_names", "select_tables", "write_record"]

@@ -18,8 +18,8 @@ from tina_framework.evaluation.reproduce.pictures import Match, fingerprint, pic
 from tina_framework.evaluation.reproduce.records import Record, Recorded, Table, write_record
 from tina_framework.evaluation.results import Results
 from tina_framework.evaluation.run import Request, config_sha256, evaluate
-from tina_framework.files import write_json
-from tina_framework.folders import CONFIG
+from tina_framework.storage.files import write_json
+from tina_framework.storage.folders import CONFIG
 from tina_framework.zoo.tasks import GENERATOR
 
 if TYPE_CHECKING:

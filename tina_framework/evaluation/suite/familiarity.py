@@ -11,7 +11,7 @@ import numpy as np
 from tina_framework.evaluation.statistics import summarize
 from tina_framework.evaluation.suite.variants import SHOTS, Variant
 from tina_framework.evaluation.suite.world import World
-from tina_framework.zoo.tasks import partition_of
+from tina_framework.zoo.reservation import partition_of
 
 __all__ = ["auroc", "measure_familiarity", "spearman"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tina_framework.errors import ConfigError
-from tina_framework.files import replacing
+from tina_framework.storage.files import replacing
 
 __all__ = ["FILES", "check_output", "markdown", "short_rows", "write_suite"]
 

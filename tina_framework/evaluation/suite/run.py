@@ -18,8 +18,8 @@ from tina_framework.evaluation.suite.variants import Variant, variants
 from tina_framework.evaluation.suite.world import SuiteRequest, World
 from tina_framework.interfaces.encoder import ImageEncoder
 from tina_framework.prompts.synonyms import GROUPS
+from tina_framework.zoo.reservation import partition_of
 from tina_framework.zoo.splits import sample_split_tasks
-from tina_framework.zoo.tasks import partition_of
 
 __all__ = ["FORMAT", "run_suite"]
 

@@ -11,10 +11,10 @@ import numpy as np
 from PIL import Image
 
 from tina_framework.errors import DataError
-from tina_framework.files import read_json
 from tina_framework.interfaces.dataset import LabelledImages
 from tina_framework.prompts.class_prompt import ClassPrompt
-from tina_framework.prompts.slips import is_slip
+from tina_framework.prompts.spelling import is_slip
+from tina_framework.storage.files import read_json
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tina_framework.discovery import registries
 from tina_framework.errors import ConfigError
 from tina_framework.evaluation.scoring import Network, Scorer
 from tina_framework.evaluation.suite.variants import Speaker, Variant, read_descriptions
-from tina_framework.generator import Generator
+from tina_framework.generator.generator import Generator
 from tina_framework.interfaces.dataset import ArrayDataset, Dataset, LabelledImages
+from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.resolve import Condition, resolve_tasks
 from tina_framework.zoo.images import ImageBank
 

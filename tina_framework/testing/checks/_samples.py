@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tina_framework.interfaces.architecture import TargetArchitecture
-from tina_framework.spec import ParameterInfo, ParameterSpec
+from tina_framework.interfaces.spec import ParameterInfo, ParameterSpec
 
 __all__ = ["SAMPLES", "RenamedSpec"]
 

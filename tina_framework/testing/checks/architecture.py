@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from tina_framework.interfaces.architecture import TargetArchitecture
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.targets.preprocess import Preprocessor
 from tina_framework.testing.checks._randomness import normal, seeded
 from tina_framework.testing.findings import guarded, needs, require

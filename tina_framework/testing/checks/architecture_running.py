@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from tina_framework.interfaces.architecture import TargetArchitecture
-from tina_framework.spec import ParameterSpec
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.testing.checks._randomness import normal, seeded
 from tina_framework.testing.checks.architecture import (
     built,

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.interfaces.tokenizer import ParameterTokenizer, TokenLayout
-from tina_framework.spec import ParameterSpec
 from tina_framework.testing.checks._randomness import normal
 from tina_framework.testing.checks._samples import SAMPLES
 from tina_framework.testing.findings import CheckSkipped, guarded, needs, require

@@ -8,7 +8,7 @@ from tina_framework import hookimpl
 
 if TYPE_CHECKING:
     import typer
-    from tina_framework.hookspecs import Registrar
+    from tina_framework.plugin.hookspecs import Registrar
 
 TINA_API = "1.0"
 

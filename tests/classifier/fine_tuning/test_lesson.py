@@ -1,0 +1,179 @@
+"""`GeneratedClassifier.fine_tune`, and accuracy by leaving pictures out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
+from tina_framework.classifier.classifier import GeneratedClassifier
+from tina_framework.classifier.fine_tuning.lesson import Lesson
+from tina_framework.classifier.fine_tuning.settings import FineTuneSettings
+from tina_framework.errors import DataError
+from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
+
+Coloured = Callable[..., tuple[np.ndarray, list[str]]]
+FAST = FineTuneSettings(40, 0.1)
+
+
+def weights(classifier: GeneratedClassifier) -> Tensor:
+    return torch.cat([p.detach().flatten() for p in classifier.parameters()])
+
+
+def test_a_new_classifier_that_has_learnt_and_the_old_one_untouched(
+    coloured: Coloured, classifier: GeneratedClassifier, tmp_path: Path
+) -> None:
+    images, labels = coloured(4)
+    before = weights(classifier).clone()
+    tuned = classifier.fine_tune(images, labels, settings=FAST, seed=7)
+    assert tuned.predict(images) == labels
+    assert tuned.predict(coloured(5, seed=1)[0]) == coloured(5)[1]
+    assert torch.equal(weights(classifier), before)
+    assert classifier.provenance == {"seed": 5}
+    assert tuned.provenance["seed"] == 5
+    [record] = tuned.provenance["fine_tuning"]
+    assert record["pictures"] == {"red": 4, "green": 4, "blue": 4}
+    assert record["seed"] == 7
+    assert record["settings"]["steps"] == 40
+    assert not tuned.training
+    tuned.save_pretrained(tmp_path / "tuned")
+    loaded = GeneratedClassifier.from_pretrained(tmp_path / "tuned")
+    assert torch.equal(weights(loaded), weights(tuned))
+    assert loaded.provenance["fine_tuning"] == [record]
+    again = loaded.fine_tune(images, labels, settings=FAST)
+    assert [entry["seed"] for entry in again.provenance["fine_tuning"]] == [7, 0]
+    assert len(loaded.provenance["fine_tuning"]) == 1
+
+
+def test_seeds_and_kinds_of_pictures(coloured: Coloured, classifier: GeneratedClassifier, tmp_path: Path) -> None:
+    images, labels = coloured(2)
+    settings = FineTuneSettings(3, 0.05)
+    expected = weights(classifier.fine_tune(images, labels, settings=settings))
+    for row, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / f"{row}.png")
+    paths = [tmp_path / f"{row}.png" for row in range(6)]
+    same: list[tuple[Any, Any]] = [
+        (images, [0, 0, 1, 1, 2, 2]),
+        (torch.from_numpy(images).permute(0, 3, 1, 2), torch.tensor([0, 0, 1, 1, 2, 2])),
+        (paths, labels),
+        ([Image.fromarray(image) for image in images], labels),
+    ]
+    for pictures, names in same:
+        assert torch.equal(weights(classifier.fine_tune(pictures, names, settings=settings)), expected)
+    assert not torch.equal(weights(classifier.fine_tune(images, labels, settings=settings, seed=1)), expected)
+
+
+def test_the_defaults_follow_the_number_of_pictures(coloured: Coloured, classifier: GeneratedClassifier) -> None:
+    for count in (1, 20):
+        assert Lesson.prepare(classifier, *coloured(count)).settings == FineTuneSettings.for_pictures(count)
+
+
+def test_copies_of_a_network_learn_together_what_it_learns_alone(
+    coloured: Coloured, classifier: GeneratedClassifier
+) -> None:
+    images, labels = coloured(4)
+    own = classifier.network.state_dict()
+    state = {f"members.{place}.{name}": tensor for place in range(4) for name, tensor in own.items()}
+    members = [[0, 1, 2]] * 4
+    several = GeneratedClassifier.from_state(cnn_2layer, classifier.class_names, state, members=members)
+    settings = FineTuneSettings(30, 0.02, pull=2000.0)
+    alone, together = (start.fine_tune(images, labels, settings=settings) for start in (classifier, several))
+    moved = np.abs(alone.predict_proba(images) - classifier.predict_proba(images)).max()
+    np.testing.assert_allclose(together.predict_proba(images), alone.predict_proba(images), atol=float(moved) / 50)
+    assert together.provenance["fine_tuning"] == alone.provenance["fine_tuning"]
+
+
+def test_errors_come_before_the_work(coloured: Coloured, classifier: GeneratedClassifier) -> None:
+    images, labels = coloured(1)
+    with pytest.raises(DataError, match="no pictures to learn from"):
+        classifier.fine_tune([], [])
+    with pytest.raises(DataError, match="3 pictures but 2 labels"):
+        classifier.fine_tune(images, labels[:2])
+    with pytest.raises(DataError, match="no picture of 'blue'"):
+        classifier.fine_tune(images[:2], labels[:2])
+    with pytest.raises(DataError, match="does not exist"):
+        classifier.fine_tune(["missing.png"], ["red"])
+
+
+def test_predicting_imports_nothing_of_fine_tuning() -> None:
+    code = "import sys, tina_framework.classifier.classifier; print([m for m in sys.modules if 'fine_tuning' in m])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+class Trunk(nn.Module):
+    """(N, 3, 32, 32) -> (N, 4): means of the channels, and of the left half."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        halves = images[..., :16].mean(dim=(1, 2, 3))
+        return torch.cat([images.mean(dim=(2, 3)), halves[:, None]], dim=1) * self.scale
+
+
+def test_behind_a_frozen_trunk_the_head_learns_and_the_trunk_stays(coloured: Coloured) -> None:
+    trunk = FrozenTrunk("fine-tuning-toy", Trunk, (4,))
+    architecture = TargetArchitecture("toy-head", lambda count: nn.Linear(4, count), trunk=trunk)
+    torch.manual_seed(0)
+    start = GeneratedClassifier.from_state(architecture, ("red", "green", "blue"), nn.Linear(4, 3).state_dict())
+    images, labels = coloured(4)
+    lesson = Lesson.prepare(start, images, labels, FAST)
+    assert lesson.inputs.shape == (12, 4)
+    assert lesson.mirrored is not None
+    torch.testing.assert_close(lesson.mirrored[:, :3], lesson.inputs[:, :3])
+    assert not torch.equal(lesson.mirrored, lesson.inputs)
+    from tina_framework.targets.trunk import load_trunk
+
+    tuned = start.fine_tune(images, labels, settings=FAST)
+    assert tuned.predict(images) == labels
+    assert tuned.trunk is trunk
+    assert float(next(load_trunk(trunk, torch.device("cpu")).parameters()).detach()) == 1.0
+    assert tuned.num_parameters == 15
+
+
+def test_parts_hold_every_picture_once_and_share_the_classes_out(
+    coloured: Coloured, classifier: GeneratedClassifier
+) -> None:
+    lesson = Lesson.prepare(classifier, *coloured(10))
+    parts = lesson.parts(5)
+    assert sorted(row for part in parts for row in part) == list(range(30))
+    assert all(sorted(lesson.slots[row] for row in part) == [0, 0, 1, 1, 2, 2] for part in parts)
+
+
+def test_left_out_pictures_are_judged_by_networks_that_did_not_see_them(
+    coloured: Coloured, classifier: GeneratedClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[tuple[int, int]] = []
+    lesson = Lesson.prepare(classifier, *coloured(4), FAST)
+    before, after = lesson.leave_out(2, lambda done, total: steps.append((done, total)))
+    assert len(before) == len(after) == 12
+    assert sum(after) == 12 > sum(before)
+    assert steps == [(done, 80) for done in range(1, 81)]
+    shown: list[list[int]] = []
+    original = Lesson.network
+
+    def spying(self: Lesson, rows: Any = None, *arguments: Any, **keywords: Any) -> nn.Module:
+        shown.append(list(rows))
+        return original(self, rows, *arguments, **keywords)
+
+    monkeypatch.setattr(Lesson, "network", spying)
+    lesson.with_changes(steps=1).leave_out(3)
+    assert [sorted({*range(12)} - {*rows}) for rows in shown] == [sorted(part) for part in lesson.parts(3)]
+
+
+def test_changes_of_none_are_none(coloured: Coloured, classifier: GeneratedClassifier) -> None:
+    lesson = Lesson.prepare(classifier, *coloured(1))
+    assert lesson.with_changes(steps=None, lr=None).settings == lesson.settings
+    assert lesson.with_changes(steps=7).settings.steps == 7
+    assert np.isfinite(lesson.inputs.numpy()).all()

@@ -1,0 +1,62 @@
+"""Training settings that do not go together."""
+
+from __future__ import annotations
+
+import pytest
+
+from tina_framework.config.training import load_config
+from tina_framework.errors import ConfigError
+
+REQUIRED = {"output_dir": "out", "dataset": "shapes", "zoo": "zoo", "encoders": "clip-lite"}
+
+
+def test_contradictions_are_collected() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(
+            {**REQUIRED, "class_counts": "12", "task_weight": "0", "denoise_weight": "0", "images_per_task": "2"}
+        )
+    assert str(caught.value).startswith("3 settings are wrong:")
+    assert "class_counts = {12: 1.0} (flag --class_counts): expected class counts from 2 to max_classes=10" in str(
+        caught.value
+    )
+
+
+def test_names_that_nobody_provides_are_mistakes_like_any_other() -> None:
+    names = {"scheduler": "dimm", "tokenizer": "class-rows", "encoders": "clip-light", "default_encoder": "none-such:x"}
+    with pytest.raises(ConfigError) as caught:
+        load_config({**REQUIRED, **names, "schemes": "randum", "beta_schedule": "cosine", "dataset": "shapez:3"})
+    text = str(caught.value)
+    assert text.startswith("7 settings are wrong:")
+    assert "scheduler = 'dimm' (flag --scheduler): Unknown scheduler 'dimm'. Did you mean 'ddim'?" in text
+    for name in ("class-rows", "clip-light", "none-such", "randum", "cosine", "shapez"):
+        assert name in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"prediction_type": "flow_prediction"}, "prediction_type"),
+        ({"scheduler": "flow-match-euler", "prediction_type": "epsilon"}, "prediction_type"),
+        ({"shift": "3"}, "shift"),
+        ({"regression": "true"}, "denoise_weight"),
+        ({"left_out_probability": "0.5"}, "left_out_probability"),
+        ({"beta_start": "0.5", "beta_end": "0.1"}, "beta_end"),
+        ({"num_train_timesteps": "5", "num_inference_steps": "6"}, "num_inference_steps"),
+    ],
+)
+def test_each_is_named(settings: dict[str, str], field: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{field} = .*expected"):
+        load_config({**REQUIRED, **settings})
+
+
+def test_flow_and_its_settings_go_together() -> None:
+    config = load_config(
+        {
+            **REQUIRED,
+            "scheduler": "flow-match-euler",
+            "prediction_type": "flow_prediction",
+            "shift": "3",
+            "pool_rank": "0",
+        }
+    )
+    assert config.contradictions() == []

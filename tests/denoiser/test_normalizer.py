@@ -1,0 +1,63 @@
+"""Standardised differences: exact inverse, the meaning of zero, refusal of altered files."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
+from tina_framework.denoiser.normalizer import Normalizer
+from tina_framework.errors import CheckpointError
+from tina_framework.interfaces.spec import ParameterSpec
+
+SPEC = ParameterSpec(cnn_2layer)
+
+
+def random_state(num_classes, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return {p.name: torch.randn(p.shape, generator=generator) for p in SPEC.parameters(num_classes)}
+
+
+@pytest.mark.parametrize("num_classes", [2, 7, 10])
+def test_inverse(num_classes):
+    normalizer = Normalizer.fit(SPEC, random_state(20, 0), [random_state(num_classes, 1)])
+    flat = torch.randn(3, SPEC.num_parameters(num_classes))
+    back = normalizer.denormalize(normalizer.normalize(flat, num_classes), num_classes)
+    torch.testing.assert_close(back, flat, atol=1e-5, rtol=1e-5)
+
+
+def test_zero_is_the_generic_network_with_the_average_row():
+    generic = random_state(20, 0)
+    normalizer = Normalizer.fit(SPEC, generic)
+    state = SPEC.unflatten(normalizer.denormalize(torch.zeros(SPEC.num_parameters(4)), 4), 4)
+    assert torch.equal(state["conv2.weight"], generic["conv2.weight"])
+    torch.testing.assert_close(state["fc.weight"], generic["fc.weight"].mean(0, keepdim=True).expand(4, 32))
+
+
+def test_scale_is_the_spread_over_the_zoo():
+    generic = random_state(20, 0)
+    moved = {n: t.clone() for n, t in SPEC.select_classes(generic, torch.arange(5)).items()}
+    moved["conv1.weight"] += 0.25
+    normalizer = Normalizer.fit(SPEC, generic, [moved, moved])
+    assert float(normalizer.scale["conv1.weight"]) == pytest.approx(0.25, rel=1e-5)
+    standard = SPEC.unflatten(normalizer.normalize(SPEC.flatten(moved, 5), 5), 5)
+    torch.testing.assert_close(standard["conv1.weight"], torch.ones(16, 3, 3, 3))
+
+
+def test_round_trip_through_tensors_and_checks():
+    normalizer = Normalizer.fit(SPEC, random_state(20, 0), [random_state(5, 1)])
+    tensors = normalizer.state_dict()
+    again = Normalizer.from_tensors(SPEC, tensors)
+    assert torch.equal(again.base_flat(7), normalizer.base_flat(7))
+    with pytest.raises(CheckpointError, match=r"lacks scale\.fc\.bias"):
+        Normalizer.from_tensors(SPEC, {n: t for n, t in tensors.items() if n != "scale.fc.bias"})
+    with pytest.raises(CheckpointError, match="not finite"):
+        Normalizer.from_tensors(SPEC, tensors | {"base.fc.bias": torch.tensor([float("nan")])})
+
+
+def test_one_scale_for_all_is_the_root_mean_square_over_all_parameters() -> None:
+    base, states = random_state(20, 0), [random_state(5, 1), random_state(7, 2)]
+    one = Normalizer.fit(SPEC, base, states, per_tensor=False)
+    (scale,) = {float(scale) for scale in one.scale.values()}
+    flats = [SPEC.flatten(state, count) - one.base_flat(count) for state, count in zip(states, (5, 7), strict=True)]
+    assert scale == pytest.approx(float(torch.cat(flats).square().mean().sqrt()), rel=1e-5)

@@ -1,0 +1,411 @@
+"""Generator folders: round trip, where they are found, and everything that may be wrong with one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tina_framework.denoiser.transformer import Denoiser
+from tina_framework.errors import CheckpointError, ConfigError, DownloadError, UnknownNameError
+from tina_framework.generator import folder as generator_folder
+from tina_framework.generator.generator import Generator, GeneratorConfig, bundled_names
+from tina_framework.prompts.condition import ConditionSpace
+from tina_framework.prompts.recall import Recall
+
+NAMES = ["dog", "ant", "fox"]
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def folder(tiny_folder: Path, tmp_path: Path) -> Path:
+    """A copy that may be spoiled."""
+    return Path(shutil.copytree(tiny_folder, tmp_path / "generator"))
+
+
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in load_file(path).items()}
+
+
+def _edit(folder: Path, **changes: Any) -> None:
+    values = json.loads((folder / "config.json").read_text())
+    values.update(changes)
+    (folder / "config.json").write_text(json.dumps({k: v for k, v in values.items() if v is not None}))
+
+
+def test_round_trip(tiny_generator: Generator, folder: Path) -> None:
+    loaded = Generator.from_pretrained(folder, device="cpu")
+    assert loaded.config == GeneratorConfig.from_dict(tiny_generator.config.to_dict())
+    assert loaded.config.to_dict() == tiny_generator.config.to_dict()
+    assert loaded.name == "generator"
+    expected = dict(tiny_generator(NAMES, seed=4).network.state_dict())
+    for name, tensor in loaded(NAMES, seed=4).network.state_dict().items():
+        assert torch.equal(tensor, expected[name])
+    assert loaded.generic is not None
+    assert tiny_generator.generic is not None
+    assert all(torch.equal(loaded.generic[name], tensor) for name, tensor in tiny_generator.generic.items())
+    assert {path.name for path in folder.iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "generic.safetensors",
+        "README.md",
+    }
+
+
+def test_a_loaded_generator_can_be_trained_further(folder: Path) -> None:
+    loaded = Generator.from_pretrained(folder, device="cpu")
+    assert not loaded.denoiser.training
+    assert all(parameter.requires_grad for parameter in loaded.denoiser.parameters())
+    (folder / "model.safetensors").write_bytes(b"")  # what was loaded does not hang on the file
+    assert loaded(NAMES).num_parameters > 0
+
+
+def test_the_config_holds_names_and_no_import_paths(folder: Path) -> None:
+    text = (folder / "config.json").read_text()
+    values = json.loads(text)
+    assert values["format"] == "tina-generator"
+    assert values["format_version"] == 1
+    assert values["tokenizer"]["name"] == "class-row"
+    assert values["scheduler"]["name"] == "ddim"
+    assert "tina_framework" not in text
+    assert "import" not in text
+
+
+def test_generic_is_optional(tiny_generator: Generator, tmp_path: Path) -> None:
+    bare = Generator(
+        tiny_generator.config, tiny_generator.denoiser, tiny_generator.normalizer, tiny_generator.condition_space
+    )
+    bare.save_pretrained(tmp_path / "bare", card="# My card\n")
+    assert not (tmp_path / "bare" / "generic.safetensors").exists()
+    assert (tmp_path / "bare" / "README.md").read_text() == "# My card\n"
+    assert Generator.from_pretrained(tmp_path / "bare", device="cpu").generic is None
+
+
+def test_the_generated_card_tells_what_is_recorded(folder: Path) -> None:
+    card = (folder / "README.md").read_text()
+    assert "| `toy` | unseen-combination | 3 | 25.0 % |" in card
+    assert '"recipe": "none"' in card
+    assert "toy-space" in card
+    for heading in ("Data and prompts", "Accuracy of generated models", "Limits", "Training"):
+        assert f"\n## {heading}\n" in card
+
+
+def test_recorded_accuracy(tiny_generator: Generator) -> None:
+    config = tiny_generator.config
+    assert config.accuracy("toy", 3) == {"seen": 0.5, "unseen-combination": 0.25}
+    assert config.accuracy("toy:FILE", 3) == {"seen": 0.5, "unseen-combination": 0.25}
+    assert config.accuracy("toy", 4) == {}
+    assert config.accuracy("clip-lite", 3) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"format": "tina-classifier"}, "its format is 'tina-classifier'"),
+        ({"format": None, "model_type": "gpt2"}, "it names no format"),
+        ({"format_version": 99}, "format_version 99, but this program reads version 1"),
+        ({"surprise": 1}, "has unknown surprise"),
+        ({"sha256": {}}, "records no SHA-256 of model.safetensors"),
+        ({"max_classes": None}, "lacks max_classes"),
+        ({"architecture": "cnn-2leyer"}, "Did you mean 'cnn-2layer'"),
+        ({"architecture": "builtins:eval"}, "cannot be made"),
+        ({"tokenizer": {"name": "class-raw", "config": {}}}, "Did you mean 'class-row'"),
+        ({"tokenizer": {"name": "class-row", "config": {"evil": 1}}}, "has no setting 'evil'"),
+        (
+            {"tokenizer": {"name": "class-row", "config": {"chunk_size": 100}}},
+            "token groups are not those of tokenizer",
+        ),
+        ({"tokenizer": {"name": "class-row", "config": {"chunk_size": "576"}}}, "cannot be made"),
+        ({"tokenizer": "class-row"}, "not of the form"),
+        ({"scheduler": {"name": "ddim", "config": {"beta_start": "x"}}}, "cannot be made"),
+        ({"scheduler": {"name": "dpm", "config": {}}}, "Unknown scheduler 'dpm'"),
+        ({"default_encoder": "nonsense"}, "Unknown encoder 'nonsense'"),
+        ({"condition": {"space": "s", "scale": 0, "templates": []}}, "must be a number above 0"),
+        ({"condition": {"space": "s"}}, "needs exactly space, scale and templates"),
+        ({"denoiser": {}}, "denoiser's configuration lacks"),
+        ({"denoiser": 5}, "not a table of settings"),
+        ({"max_classes": 1}, "max_classes=1 is not an integer of at least 2"),
+        ({"max_classes": 11}, "built for 10 at most"),
+        ({"num_inference_steps": 0}, "num_inference_steps=0"),
+        ({"class_names": "abc"}, "class_names is not a list"),
+        ({"class_names": ["a", "b"]}, r"generic\.safetensors.*shape"),
+        ({"metrics": []}, "is not a table"),
+    ],
+)
+def test_altered_configs_are_refused(folder: Path, changes: dict[str, Any], sentence: str) -> None:
+    _edit(folder, **changes)
+    with pytest.raises(CheckpointError, match=sentence):
+        Generator.from_pretrained(folder)
+
+
+def test_config_that_is_no_json_is_refused(folder: Path) -> None:
+    (folder / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match="cannot be read as JSON"):
+        Generator.from_pretrained(folder)
+    (folder / "config.json").write_text("[1]")
+    with pytest.raises(CheckpointError, match="names no format"):
+        Generator.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "generic.safetensors"])
+def test_truncated_weights_are_refused(folder: Path, file: str) -> None:
+    path = folder / file
+    whole = path.read_bytes()
+    for length in (0, 5, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(CheckpointError, match="truncated or altered"):
+            Generator.from_pretrained(folder)
+
+
+def test_a_flipped_header_is_refused(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    whole = path.read_bytes()
+    for position in (0, 3, 8, 9):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0xFF]) + whole[position + 1 :])
+        with pytest.raises(CheckpointError, match="altered"):
+            Generator.from_pretrained(folder)
+
+
+def test_numbers_that_became_nan_are_refused(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-4] + b"\xff\xff\xff\xff")  # the last number becomes NaN
+    with pytest.raises(CheckpointError, match="not finite"):
+        Generator.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "generic.safetensors"])
+def test_a_number_changed_a_little_is_noticed(folder: Path, file: str) -> None:
+    path = folder / file
+    whole = path.read_bytes()
+    path.write_bytes(bytes([*whole[:-4], whole[-4] ^ 1, *whole[-3:]]))
+    with pytest.raises(CheckpointError, match=f"{file}' was altered"):
+        Generator.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", ["denoiser.condition.weight", "normalizer.scale.fc.bias", "condition.mean"])
+def test_wrong_tensors_are_refused(folder: Path, name: str) -> None:
+    path = folder / "model.safetensors"
+    tensors = _tensors(path)
+    broken = {
+        "not finite": torch.full_like(tensors[name], torch.nan),
+        "has shape": torch.zeros(7, 7),
+        "instead of numbers with a fraction": torch.zeros_like(tensors[name], dtype=torch.int32),
+    }
+    for sentence, tensor in broken.items():
+        save_file({**tensors, name: tensor}, path)
+        with pytest.raises(CheckpointError, match=sentence):
+            Generator.from_pretrained(folder)
+    save_file({key: tensor for key, tensor in tensors.items() if key != name}, path)
+    with pytest.raises(CheckpointError, match=f"lacks {name}"):
+        Generator.from_pretrained(folder)
+    save_file({**tensors, "denoiser.backdoor": torch.zeros(1)}, path)
+    with pytest.raises(CheckpointError, match=r"unknown denoiser\.backdoor"):
+        Generator.from_pretrained(folder)
+
+
+def test_missing_files_are_named(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"model\.safetensors' does not exist"):
+        Generator.from_pretrained(folder)
+    (folder / "config.json").unlink()
+    with pytest.raises(
+        CheckpointError, match=r"has no config\.json.*it needs config\.json with format 'tina-generator'"
+    ):
+        Generator.from_pretrained(folder)
+
+
+def test_saving_replaces_a_generator_and_nothing_else(tiny_generator: Generator, folder: Path) -> None:
+    tiny_generator.save_pretrained(folder)
+    (folder / "notes.txt").write_text("precious")
+    with pytest.raises(ConfigError, match="holds other files besides"):
+        tiny_generator.save_pretrained(folder)
+    assert (folder / "notes.txt").read_text() == "precious"
+    assert [path.name for path in folder.parent.iterdir()] == ["generator"]
+
+
+def test_a_denoiser_that_is_not_finite_is_not_saved(tiny_generator: Generator, folder: Path) -> None:
+    loaded = Generator.from_pretrained(folder, device="cpu")
+    with torch.no_grad():
+        next(loaded.denoiser.parameters()).fill_(torch.inf)
+    with pytest.raises(CheckpointError, match="not finite"):
+        loaded.save_pretrained(folder)
+    assert Generator.from_pretrained(folder)(NAMES).num_parameters > 0
+
+
+def test_bundled_names_are_found_and_suggested(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(generator_folder, "_pretrained", lambda: tmp_path)
+    (tmp_path / "half").mkdir()
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "encoder" / "config.json").write_text('{"format": "something-else"}')
+    assert bundled_names() == ["generator"]
+    loaded = Generator.from_pretrained("generator", device="cpu")
+    assert loaded.name == "generator"
+    with pytest.raises(
+        UnknownNameError, match=r"Unknown generator 'genrator'\. Did you mean 'generator'\? Bundled: generator\."
+    ):
+        Generator.from_pretrained("genrator")
+    for name in ("../x/y", "", "a/b/c", "/no/such/folder"):
+        with pytest.raises(UnknownNameError, match="Unknown generator"):
+            Generator.from_pretrained(name)
+
+
+class _Hub:
+    """Stands for `huggingface_hub.snapshot_download`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.calls: list[dict[str, Any]] = []
+
+    def __call__(self, repo: str, **settings: Any) -> str:
+        self.calls.append({"repo": repo, **settings})
+        return str(self.folder)
+
+
+def test_hub_ids_are_downloaded_and_pinned(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = _Hub(Path(shutil.copytree(tiny_folder, tmp_path / COMMIT)))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", hub)
+    loaded = Generator.from_pretrained("owner/name", revision="v1", local_files_only=True, device="cpu")
+    assert loaded.name == "owner/name"
+    assert [call["revision"] for call in hub.calls] == ["v1", COMMIT]
+    assert [call["allow_patterns"] for call in hub.calls] == [["config.json"], ["*.json", "*.safetensors", "*.md"]]
+    assert all(call["repo"] == "owner/name" and call["local_files_only"] for call in hub.calls)
+
+
+@pytest.mark.parametrize("config", [None, '{"model_type": "gpt2"}'])
+def test_a_foreign_hub_repository_is_refused_before_its_weights_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str | None
+) -> None:
+    if config is not None:
+        (tmp_path / "config.json").write_text(config)
+    hub = _Hub(tmp_path)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", hub)
+    with pytest.raises(
+        CheckpointError, match=r"needs config\.json with format 'tina-generator' and model\.safetensors"
+    ):
+        Generator.from_pretrained("ZexiLi/Tina")
+    assert len(hub.calls) == 1
+
+
+def test_a_failed_download_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any, **settings: Any) -> str:
+        raise ConnectionError("no route to host\nand a long trace")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    with pytest.raises(
+        DownloadError, match=r"'owner/name' at revision 'v2' is no folder here.*no route to host"
+    ) as caught:
+        Generator.from_pretrained("owner/name", revision="v2")
+    assert "long trace" not in str(caught.value)
+    with pytest.raises(DownloadError, match="not among the files already downloaded"):
+        Generator.from_pretrained("owner/name", local_files_only=True)
+
+
+def test_the_real_client_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(DownloadError, match="'owner/name' is no folder here"):
+        Generator.from_pretrained("owner/name", local_files_only=True)
+
+
+def test_push_uploads_the_folder(tiny_generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    uploaded: dict[str, Any] = {}
+
+    class Api:
+        def __init__(self, token: str | None = None) -> None:
+            uploaded["token"] = token
+
+        def create_repo(self, repo_id: str, private: bool, exist_ok: bool) -> None:
+            uploaded["private"] = private
+
+        def upload_folder(self, repo_id: str, folder_path: Path, commit_message: str) -> str:
+            uploaded["files"] = sorted(path.name for path in folder_path.iterdir())
+            return f"address of {repo_id}"
+
+    monkeypatch.setattr("huggingface_hub.HfApi", Api)
+    assert tiny_generator.push_to_hub("me/mine", private=True) == "address of me/mine"
+    assert uploaded["private"] is True
+    assert uploaded["files"] == ["README.md", "config.json", "generic.safetensors", "model.safetensors"]
+
+    def refuse(*arguments: Any, **settings: Any) -> None:
+        raise PermissionError("not logged in")
+
+    monkeypatch.setattr(Api, "create_repo", refuse)
+    with pytest.raises(DownloadError, match=r"could not be uploaded to the Hub \(not logged in\)"):
+        tiny_generator.push_to_hub("me/mine")
+
+
+def test_configs_that_cannot_be_are_refused(tiny_generator: Generator) -> None:
+    for changes, sentence in [
+        ({"min_classes": 11}, "min_classes=11 is above max_classes=10"),
+        ({"architecture": ""}, "architecture='' is not a name"),
+        ({"training": {"loss": float("nan")}}, "cannot be written as JSON"),
+        ({"metrics": {"a": object()}}, "cannot be written as JSON"),
+        ({"class_names": ()}, "class_names is not a list of names"),
+    ]:
+        with pytest.raises(ConfigError, match=sentence):
+            dataclasses.replace(tiny_generator.config, **changes)
+
+
+@pytest.fixture
+def recalling(tiny_generator: Generator) -> Generator:
+    """A generator that recalls the rows of the first twelve classes."""
+    config, space = tiny_generator.config, tiny_generator.condition_space
+    names = config.class_names[:12]
+    keys = space.apply(tiny_generator.encoder.encode_text(names))
+    draws = torch.Generator().manual_seed(0)
+    width = config.denoiser.group_widths[config.denoiser.class_group]
+    recall = Recall(keys, torch.randn(len(names), width, generator=draws))
+    sizes = dataclasses.replace(config.denoiser, condition_dim=config.denoiser.condition_dim + 1, given_row=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        denoiser = Denoiser(sizes)
+    made = dataclasses.replace(
+        config,
+        denoiser=sizes,
+        condition={**config.condition, "recall": recall.settings()},
+        class_names=config.class_names,
+    )
+    generator = Generator(
+        made, denoiser, tiny_generator.normalizer, ConditionSpace(space.space, space.mean, space.scale, recall)
+    )
+    generator._encoder = tiny_generator.encoder
+    return generator
+
+
+def test_what_is_recalled_travels_along(recalling: Generator, tmp_path: Path) -> None:
+    recalling.save_pretrained(tmp_path / "recalling")
+    loaded = Generator.from_pretrained(tmp_path / "recalling", device="cpu")
+    names = recalling.config.class_names[:2] + recalling.config.class_names[-2:]
+    ours, theirs = recalling(names), loaded(names)
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
+    # An untrained denoiser adds nothing: a class has the row that is recalled.
+    space = recalling.condition_space
+    assert space.recall is not None
+    recalled = space.recall.rows(space.apply(recalling.encoder.encode_text(names)))[0][:, :32]
+    base, scale = recalling.normalizer.base["fc.weight"], recalling.normalizer.scale["fc.weight"]
+    torch.testing.assert_close(ours.network.state_dict()["fc.weight"], recalled * scale + base, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("recall", "sentence"),
+    [
+        ({"classes": 12}, "needs exactly classes, temperature and strength"),
+        ({"classes": 12, "temperature": 0, "strength": 3.0}, "temperature of the condition's recall is 0"),
+        ({"classes": 12.5, "temperature": 50.0, "strength": 3.0}, "whole number of classes"),
+        ({"classes": 11, "temperature": 50.0, "strength": 3.0}, "shape"),
+    ],
+)
+def test_an_altered_recall_is_refused(
+    recalling: Generator, tmp_path: Path, recall: dict[str, Any], sentence: str
+) -> None:
+    recalling.save_pretrained(tmp_path / "recalling")
+    values = json.loads((tmp_path / "recalling" / "config.json").read_text())
+    _edit(tmp_path / "recalling", condition={**values["condition"], "recall": recall})
+    with pytest.raises(CheckpointError, match=sentence):
+        Generator.from_pretrained(tmp_path / "recalling")

@@ -1,0 +1,349 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tina_framework.errors import ConfigError, PluginError, UnknownNameError
+from tina_framework.plugin import discovery
+from tina_framework.plugin.discovery import load_plugin_file, plugin_records, registries
+from tina_framework.plugin.entry_points import find_plugins
+from tina_framework.plugin.hookspecs import HookSpecs, PluginRecord, Registries
+
+GOOD = """
+from tina_framework import hookimpl
+
+@hookimpl
+def tina_register(registry):
+    registry.{kind}.add("{name}", "json:dumps")
+"""
+
+Install = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Discovery as in a new process; modules that the test's plugins import are forgotten afterwards."""
+    monkeypatch.setattr(discovery, "_host", None)
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if name.startswith(("fake_", "tina_plugin_file_")):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Writes a distribution into a folder on the path: a module, and the metadata that a wheel would leave."""
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(site)
+
+    def write(
+        name: str, code: str, *, version: str = "1.0", entry: str | None = None, points: str | None = None
+    ) -> str:
+        module = name.replace("-", "_")
+        (site / f"{module}.py").write_text(code, encoding="utf-8")
+        info = site / f"{module}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(points or f"[tina_framework]\n{entry or name} = {module}\n")
+        return str(site)
+
+    return write
+
+
+def record_of(distribution: str) -> PluginRecord:
+    return next(record for record in plugin_records() if record.distribution == distribution)
+
+
+def test_the_built_ins_are_a_plugin_like_any_other() -> None:
+    record = record_of("tina-framework")
+    assert (record.name, record.status, record.error) == ("builtins", "ok", None)
+    assert record.provides["architectures"] == ["cnn-2layer"]
+    for kind, names in record.provides.items():
+        assert set(names) <= set(getattr(registries(), kind).names())
+    assert registries() is registries()
+
+
+def test_a_source_tree_without_metadata_still_has_the_built_ins(tmp_path: Path) -> None:
+    assert [(p.distribution, p.name, p.target) for p in find_plugins([str(tmp_path)])] == [
+        ("tina-framework", "builtins", "tina_framework.builtins.plugin")
+    ]
+
+
+def test_a_plugin_is_found_recorded_and_used(install: Install) -> None:
+    install("fake-good", GOOD.format(kind="datasets", name="mine"), version="2.1", entry="other")
+    record = record_of("fake-good")
+    assert (record.name, record.version, record.status) == ("other", "2.1", "ok")
+    assert record.provides == {"datasets": ["mine"]}
+    assert record.seconds > 0
+    assert registries().datasets.create("mine", obj=[1]) == "[1]"
+    assert {"name": "mine", "distribution": "fake-good", "target": "json:dumps"} in registries().datasets.describe()
+
+
+def test_an_entry_point_may_name_an_object(install: Install) -> None:
+    code = "from tina_framework import hookimpl\nclass P:\n    @hookimpl\n    def tina_register(self, registry):\n"
+    code += "        registry.encoders.add('mine', 'json:dumps')\nplugin = P()\n"
+    install("fake-object", code, points="[tina_framework]\nobject = fake_object:plugin\n")
+    assert record_of("fake-object").provides == {"encoders": ["mine"]}
+
+
+BROKEN = {
+    "import": ("import no_such_package_anywhere", "No module named 'no_such_package_anywhere'"),
+    "syntax": ("def", "SyntaxError"),
+    "exit": ("import sys; sys.exit('bye')", "SystemExit: bye"),
+    "hook": (GOOD.format(kind="nonsense", name="x"), "AttributeError"),
+    "signature": ("from tina_framework import hookimpl\n@hookimpl\ndef tina_register(registrar): ...", "registrar"),
+    "unknown hook": (
+        "from tina_framework import hookimpl\n@hookimpl\ndef tina_registers(registry): ...",
+        "tina_registers",
+    ),
+    "taken": (
+        GOOD.format(kind="encoders", name="clip-lite"),
+        "Encoder 'clip-lite' is registered twice: by 'tina-framework'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_plugin_is_recorded_and_stops_nothing(
+    install: Install, case: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    code, reason = BROKEN[case]
+    install("fake-broken", code)
+    install("fake-good", GOOD.format(kind="datasets", name="mine"))
+    record = record_of("fake-broken")
+    assert record.status == "broken"
+    assert reason in str(record.error)
+    assert record_of("fake-good").status == "ok"
+    assert "clip-lite" in registries().encoders.names()
+    assert "Plugin 'fake-broken' failed to load" in caplog.text
+    assert "tina plugins list" in caplog.text
+
+
+def test_a_registration_that_fails_half_way_leaves_nothing_behind(install: Install) -> None:
+    install(
+        "fake-half",
+        GOOD.format(kind="datasets", name="half")
+        + "    registry.encoders.add('also', len)\n    raise ValueError('late')\n",
+    )
+    assert "half" not in registries().datasets
+    assert "also" not in registries().encoders
+    with pytest.raises(UnknownNameError) as caught:
+        registries().datasets.create("half")
+    assert "Plugin 'fake-half' would have provided 'half', but failed to load: ValueError: late." in str(caught.value)
+    with pytest.raises(UnknownNameError, match=r"Plugin 'fake-half' failed to load: ValueError: late\."):
+        registries().schedulers.create("something")
+
+
+def test_decorators_of_a_module_that_then_fails_are_undone(install: Install) -> None:
+    install("fake-half", "import tina_framework as t\nt.register_dataset('half')(len)\nraise ValueError('late')\n")
+    assert "half" not in registries().datasets
+    assert record_of("fake-half").provides == {"datasets": ["half"]}
+
+
+@pytest.mark.parametrize("blocked", ["fake-bad", "Fake_Bad", "other , entry", "entry"])
+def test_disabled_plugins_are_not_imported(install: Install, monkeypatch: pytest.MonkeyPatch, blocked: str) -> None:
+    install("fake-bad", "raise RuntimeError('imported')", entry="entry")
+    monkeypatch.setenv("TINA_DISABLE_PLUGINS", blocked)
+    record = record_of("fake-bad")
+    assert (record.status, record.error) == ("disabled", "disabled by TINA_DISABLE_PLUGINS")
+    assert "fake_bad" not in sys.modules
+    with pytest.raises(UnknownNameError, match=r"Plugin 'fake-bad' \(entry\) is disabled by TINA_DISABLE_PLUGINS"):
+        registries().datasets.create("x")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "status"), [("fake-good", "ok"), ("Entry", "ok"), ("other", "disabled"), ("", "disabled")]
+)
+def test_an_allow_list_leaves_out_the_rest_but_the_built_ins(
+    install: Install, monkeypatch: pytest.MonkeyPatch, allowed: str, status: str
+) -> None:
+    install("fake-good", GOOD.format(kind="datasets", name="mine"), entry="entry")
+    monkeypatch.setenv("TINA_ALLOW_PLUGINS", allowed)
+    assert record_of("fake-good").status == status
+    assert record_of("tina-framework").status == "ok"
+    if status == "disabled":
+        assert "fake_good" not in sys.modules
+        with pytest.raises(UnknownNameError, match=r"Plugin 'fake-good' \(entry\) is not among TINA_ALLOW_PLUGINS\."):
+            registries().datasets.create("mine")
+
+
+@pytest.mark.parametrize("stated", ['"1.1"', '"1.0"', None])
+def test_a_plugin_for_this_api_is_loaded(install: Install, stated: str | None) -> None:
+    install("fake-good", (f"TINA_API = {stated}\n" if stated else "") + GOOD.format(kind="datasets", name="mine"))
+    assert record_of("fake-good").status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("stated", "reason"),
+    [
+        ('"1.2"', "it was written for plugin API 1.2, and this program has 1.1; upgrade tina-framework"),
+        ('"2.0"', "it was written for plugin API 2.0, and this program has 1.1; upgrade tina-framework"),
+        ('"0.9"', "it was written for plugin API 0.9, and this program has 1.1; upgrade the plugin"),
+        ("1", "its TINA_API is 1; write the plugin API it was made for"),
+        ('"new"', "its TINA_API is 'new'; write"),
+    ],
+)
+def test_a_plugin_for_another_api_is_broken_and_says_who_has_to_move(
+    install: Install, stated: str, reason: str
+) -> None:
+    install("fake-other", f"TINA_API = {stated}\n" + GOOD.format(kind="datasets", name="mine"))
+    record = record_of("fake-other")
+    assert record.status == "broken"
+    assert str(record.error).startswith(reason)
+    assert "mine" not in registries().datasets
+
+
+def test_what_a_plugin_prints_stays_off_the_output(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    install("fake-loud", "print('hello', 'there')\n" + GOOD.format(kind="datasets", name="mine"))
+    record = record_of("fake-loud")
+    assert (record.status, record.notes) == ("ok", ["prints while it is loaded: hello there"])
+    assert capsys.readouterr().out == ""
+
+
+def test_a_slow_plugin_is_loaded_and_told(install: Install) -> None:
+    install("fake-slow", "import time\ntime.sleep(1.0)\n" + GOOD.format(kind="datasets", name="mine"))
+    record = record_of("fake-slow")
+    assert record.status == "ok"
+    assert record.seconds >= 1.0
+    assert record.notes == ["takes 1.0 s to load, for which every command waits; import lazily"]
+
+
+def test_a_plugin_that_imports_torch_is_loaded_and_told(install: Install) -> None:
+    """In a process of its own: this one has torch already."""
+    site = install("fake-heavy", "import torch\n" + GOOD.format(kind="datasets", name="mine"))
+    code = "from tina_framework.plugin.discovery import plugin_records as r\n"
+    code += "print([n for p in r() if p.distribution == 'fake-heavy' for n in p.notes][0])"
+    environment = {**os.environ, "PYTHONPATH": site}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("imports torch when it is loaded; register strings"), done.stderr
+
+
+def test_a_plugin_cannot_replace_a_built_in(install: Install) -> None:
+    install("fake-shadow", GOOD.format(kind="architectures", name="cnn-2layer"))
+    record = record_of("fake-shadow")
+    assert record.status == "broken"
+    assert "Architecture 'cnn-2layer' is registered twice: by 'tina-framework' and by 'fake-shadow'" in str(
+        record.error
+    )
+    assert "TINA_DISABLE_PLUGINS=fake-shadow" in str(record.error)
+    assert registries().architectures.entry("cnn-2layer").distribution == "tina-framework"
+
+
+def test_the_built_ins_have_nothing_to_be_told() -> None:
+    code = "from tina_framework.plugin.discovery import plugin_records as r; print([p.notes for p in r()])"
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[[]]", done.stdout + done.stderr
+
+
+def test_blocking_one_of_two_that_claim_a_name_lets_the_other_have_it(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("fake-a", GOOD.format(kind="datasets", name="mine"))
+    install("fake-b", GOOD.format(kind="datasets", name="mine"))
+    assert registries().datasets.entry("mine").distribution == "fake-a"
+    error = str(record_of("fake-b").error)
+    assert "'fake-a'" in error
+    assert "'fake-b'" in error
+    monkeypatch.setattr(discovery, "_host", None)
+    for name in ("fake_a", "fake_b"):
+        sys.modules.pop(name)
+    monkeypatch.setenv("TINA_DISABLE_PLUGINS", "fake-a")
+    assert registries().datasets.entry("mine").distribution == "fake-b"
+
+
+def test_strict_mode_raises_every_time(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    install("fake-broken", "import no_such_package_anywhere")
+    monkeypatch.setenv("TINA_STRICT_PLUGINS", "1")
+    for _ in range(2):
+        with pytest.raises(PluginError, match="Plugin 'fake-broken' failed to load: No module named"):
+            registries()
+    monkeypatch.setenv("TINA_STRICT_PLUGINS", "0")
+    assert record_of("fake-broken").status == "broken"
+
+
+def test_a_malformed_entry_points_file_hides_no_other_plugin(
+    install: Install, caplog: pytest.LogCaptureFixture
+) -> None:
+    install("fake-malformed", "", points="this is no ini file\n")
+    site = install("fake-good", GOOD.format(kind="datasets", name="mine"), version="3.0", entry="mine")
+    found = find_plugins([site])
+    assert ("fake-good", "mine", "fake_good", "3.0") in found
+    assert "malformed" in caplog.text
+
+
+def test_decorators_work_before_and_after_discovery() -> None:
+    import tina_framework as tina
+
+    @tina.register_encoder("mine")
+    def make(file: str) -> str:
+        return file
+
+    assert registries().encoders.create("mine:x") == "x"
+    assert registries().encoders.entry("mine").distribution is None
+    assert "clip-lite" in registries().encoders.names()
+    with pytest.raises(PluginError, match=r"by 'tina-framework' and by this program"):
+        tina.register_encoder("clip-lite")(make)
+
+
+def test_a_plugin_file_registers_once_and_fails_whole(tmp_path: Path) -> None:
+    good = tmp_path / "fake_file.py"
+    good.write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\nimport tina_framework as t\n"
+        "@t.register_dataset('mine')\n@dataclass\nclass Mine:\n    file: str\n",
+        encoding="utf-8",
+    )
+    record = load_plugin_file(good)
+    assert load_plugin_file(str(good)) is record
+    assert registries().datasets.create("mine:a").file == "a"
+    assert record in plugin_records()
+    assert record.provides == {"datasets": ["mine"]}
+
+    bad = tmp_path / "fake_bad.py"
+    bad.write_text("import tina_framework as t\nt.register_dataset('other')(len)\n1 / 0\n")
+    with pytest.raises(PluginError, match=r"Plugin 'fake_bad.py' failed to load: ZeroDivisionError"):
+        load_plugin_file(bad)
+    assert "other" not in registries().datasets
+    assert not [name for name in sys.modules if name.startswith("tina_plugin_file_") and "bad" in name]
+
+
+@pytest.mark.parametrize("name", ["missing.py", "folder.py", "text.txt"])
+def test_a_plugin_file_must_be_a_python_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder.py").mkdir()
+    (tmp_path / "text.txt").write_text("")
+    with pytest.raises(ConfigError, match="is not a Python file"):
+        load_plugin_file(tmp_path / name)
+
+
+def test_two_plugin_files_of_one_name_are_two_plugins(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "fake_same.py").write_text(
+            f"import tina_framework as t\nt.register_dataset('from-{folder}')(len)\n"
+        )
+        load_plugin_file(tmp_path / folder / "fake_same.py")
+    assert {"from-a", "from-b"} <= set(registries().datasets.names())
+
+
+def test_every_hook_and_kind_is_documented() -> None:
+    hooks = [name for name in vars(HookSpecs) if name.startswith("tina_")]
+    assert hooks == ["tina_register", "tina_commands"]
+    documentation = str(HookSpecs.tina_register.__doc__)
+    for kind, registry in Registries.empty():
+        assert kind in documentation
+        assert f"{registry.kind}s" == kind
+
+
+def test_a_real_process_finds_a_plugin_on_its_path(install: Install) -> None:
+    site = install("fake-process", GOOD.format(kind="encoders", name="from-elsewhere"))
+    code = "import tina_framework as t; print(t.list_encoders('from-*'))"
+    environment = {**os.environ, "PYTHONPATH": site}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "['from-elsewhere']", done.stderr

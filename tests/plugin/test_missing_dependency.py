@@ -1,0 +1,117 @@
+"""A missing module: one sentence that names who needs it and what installs it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tina_framework.errors import DependencyError
+from tina_framework.plugin.hookspecs import PluginRecord
+from tina_framework.plugin.missing_dependency import advice, extra_for, missing_dependency
+from tina_framework.plugin.registry import Registry
+
+METADATA = """Metadata-Version: 2.4
+Name: tina-sounds
+Version: 1.0
+Requires-Dist: tina-framework
+Provides-Extra: test
+Requires-Dist: sound_files>=2; extra == "test"
+Provides-Extra: audio
+Requires-Dist: Sound.Files[fast]>=2; python_version > "3" and extra == 'audio'
+Requires-Dist: pillow; extra == "pictures"
+"""
+CODE = """
+from tina_framework import hookimpl
+
+class Lazy:
+    def __init__(self):
+        import sound_files.wave
+
+@hookimpl
+def tina_register(registry):
+    registry.encoders.add("eager", "tina_sounds.eager:encoder")
+    registry.encoders.add("lazy", Lazy)
+
+@hookimpl
+def tina_commands(app):
+    @app.command("listen")
+    def listen() -> None:
+        import sound_files
+    @app.command("look")
+    def look() -> None:
+        import no_extra_brings_this
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on the path with the plugin tina-sounds, as pip would have installed it."""
+    (tmp_path / "tina_sounds").mkdir()
+    (tmp_path / "tina_sounds" / "__init__.py").write_text("")
+    (tmp_path / "tina_sounds" / "plugin.py").write_text(CODE)
+    (tmp_path / "tina_sounds" / "eager.py").write_text("import sound_files\n")
+    info = tmp_path / "tina_sounds-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(METADATA)
+    (info / "top_level.txt").write_text("tina_sounds\n")
+    (info / "entry_points.txt").write_text("[tina_framework]\nsounds = tina_sounds.plugin\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def test_the_extra_that_brings_a_module(site: Path) -> None:
+    assert extra_for("tina-sounds", "sound_files") == "audio"
+    assert extra_for("tina-sounds", "sound_files.wave") == "audio"
+    assert extra_for("tina-sounds", "PIL.Image") == "pictures"
+    assert extra_for("tina-sounds", "numpy") is None
+    assert extra_for("not-installed-at-all", "numpy") is None
+
+
+def test_advice(site: Path) -> None:
+    assert advice("sound_files.wave", "tina-sounds") == "install it: pip install 'tina-sounds[audio]'"
+    assert advice("other_thing.part", "tina-sounds") == "install it: pip install other-thing"
+    assert advice("sklearn", None) == "install it: pip install scikit-learn"
+
+
+@pytest.mark.parametrize("target", ["tina_sounds.eager:encoder", "tina_sounds.plugin:Lazy"])
+def test_a_name_whose_target_needs_it(site: Path, target: str) -> None:
+    registry = Registry("encoder")
+    registry.add("sounds", target, distribution="tina-sounds")
+    with pytest.raises(
+        DependencyError,
+        match=r"^Encoder 'sounds' of 'tina-sounds' needs the module 'sound_files', which is not installed; "
+        r"install it: pip install 'tina-sounds\[audio\]'\.$",
+    ):
+        registry.create("sounds")
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        ("listen", "Error: 'tina-sounds' needs the module 'sound_files', which is not installed; "
+                   "install it: pip install 'tina-sounds[audio]'.\n"),
+        ("look", "Error: 'tina-sounds' needs the module 'no_extra_brings_this', which is not installed; "
+                 "install it: pip install no-extra-brings-this.\n"),
+    ],
+)  # fmt: skip
+def test_a_command_that_needs_it(site: Path, command: str, sentence: str) -> None:
+    code = f"import sys; sys.path.insert(0, {str(site)!r})\nfrom tina_framework.cli.__main__ import main\nmain([{command!r}])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, sentence)
+
+
+def test_an_error_without_a_name_is_told_all_the_same() -> None:
+    assert "This needs the module 'gone', which is not installed" in str(
+        missing_dependency(ModuleNotFoundError("gone"))
+    )
+
+
+def test_a_plugin_that_cannot_even_be_loaded_without_it(site: Path) -> None:
+    record = PluginRecord("sounds", "tina-sounds", "1.0", "tina_sounds.plugin")
+    record.fail(ModuleNotFoundError("No module named 'sound_files'", name="sound_files"))
+    assert record.error == "No module named 'sound_files'; install it: pip install 'tina-sounds[audio]'"
+    record.fail(ModuleNotFoundError("No module named 'tina_sounds.plugin'", name="tina_sounds.plugin"))
+    assert record.error == "No module named 'tina_sounds.plugin'; reinstall it"

@@ -1,0 +1,32 @@
+"""What counts as one slip of the fingers."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tina_framework.prompts.spelling import is_slip
+
+WORDS = st.text(alphabet="abc", min_size=1, max_size=6)
+
+
+@given(WORDS, st.data())
+def test_one_slip_is_one_and_goes_both_ways(word: str, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(word) - 1))
+    letter = data.draw(st.sampled_from("abc"))
+    swapped = word[:at] + word[at : at + 2][::-1] + word[at + 2 :]
+    for slipped in (
+        word,
+        word[:at] + letter + word[at:],
+        word[:at] + word[at + 1 :],
+        word[:at] + letter + word[at + 1 :],
+        swapped,
+    ):
+        assert is_slip(slipped, word)
+        assert is_slip(word, slipped)
+
+
+def test_two_are_too_many() -> None:
+    assert is_slip("aplpe", "apple")
+    for word in ("aplel", "appples", "papel", "plate"):
+        assert not is_slip(word, "apple")

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tina_framework import prompt
+from tina_framework.prompts.resolve import Condition, resolve_tasks
+from tina_framework.prompts.warnings import doubts
+
+
+class Plain:
+    name, dim, space, templates = "plain", 1, "s", ("{}",)
+
+    def encode_text(self, texts: Sequence[str], template: int = 0) -> np.ndarray:
+        return np.ones((len(texts), 1), dtype=np.float32)
+
+
+class Unsure(Plain):
+    name = "unsure"
+
+    def text_confidence(self, texts: Sequence[str]) -> np.ndarray:
+        return np.array([1 / len(text) for text in texts], dtype=np.float32)
+
+
+class Exacting(Unsure):
+    warn_below = 0.9
+
+    def unknown_words(self, texts: Sequence[str]) -> list[str]:
+        return [text for text in texts if len(text) > 3]
+
+
+def test_only_names_below_the_limit_are_named_and_each_once() -> None:
+    conditions = resolve_tasks([["a", "bee"], ["bee", "b"]], Unsure())
+    assert doubts(conditions, Unsure()) == [
+        "unsure is unsure what 'bee' means (confidence 0.33 of 1), so the classifier may miss this class. "
+        "Use another word, or another encoder."
+    ]
+
+
+def test_an_encoder_has_its_own_limit_and_its_own_words() -> None:
+    found = doubts(resolve_tasks([["a", "be", "long"]], Exacting()), Exacting())
+    assert [sentence.split("'")[1] for sentence in found] == ["be", "long"]
+    assert "(confidence 0.25 of 1; it does not know 'long')" in found[1]
+
+
+def test_an_encoder_that_says_nothing_is_not_doubted() -> None:
+    assert doubts(resolve_tasks([["a", "bee"]], Plain()), Plain()) == []
+
+
+def test_misspelt_names_are_told_and_synonyms_are_not() -> None:
+    from tests.conftest import ToyEncoder
+
+    class Spelling(ToyEncoder):
+        def unknown_words(self, texts: list[str]) -> list[str]:
+            return [text for text in texts if text == "leopart"]
+
+    conditions = resolve_tasks([["leopart", "sofa", "buses"]], Spelling(), known=["leopard", "couch", "bus"])
+    assert conditions[0].read_as == {"leopart": "leopard", "sofa": "couch", "buses": "bus"}
+    assert doubts(conditions, Spelling()) == [
+        "'leopart' was read as 'leopard'. If it is something else, say it in other words or with pictures."
+    ]
+
+
+def test_strange_classes_are_told_with_what_they_resemble() -> None:
+    import numpy as np
+
+    from tests.conftest import ToyEncoder
+
+    vectors = np.ones((2, 24), dtype=np.float32)
+    condition = Condition(
+        ("ant", "yak"), ("ant", "yak"), vectors, familiarity=np.float32([1, 0.25]), nearest=("ant", "cow")
+    )
+    (sentence,) = doubts([condition], ToyEncoder())
+    assert "'yak' resembles no class" in sentence
+    assert "0.25 of 1, nearest: 'cow'" in sentence
+
+
+def test_of_a_description_its_words_are_doubted_and_not_its_label() -> None:
+    described = prompt.text("long words", label="be")
+    [sentence] = doubts(resolve_tasks([["a", described]], Exacting()), Exacting())
+    assert "unsure what the words for 'be' mean (confidence 0.10 of 1; it does not know 'long words')" in sentence
+
+
+def test_of_a_label_said_in_several_ways_the_worst_is_told() -> None:
+    tasks = [["a", prompt.text("gibberish", label="x")], ["a", "x"], ["a", prompt.vector([1], "x")]]
+    for order in (tasks, tasks[::-1]):
+        assert len(doubts(resolve_tasks(order, Unsure()), Unsure())) == 1

@@ -1,0 +1,195 @@
+"""A classifier's folder: its `config.json` and its weights, written and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from tina_framework.classifier.abstention import AbstentionRule
+from tina_framework.errors import CheckpointError, ConfigError, PluginError
+from tina_framework.images import Preprocessing
+from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.plugin.discovery import registries
+from tina_framework.plugin.required import PLUGINS, plugin_hint, plugins_of
+from tina_framework.storage.files import check_tensors, read_safetensors, write_json, write_safetensors
+from tina_framework.storage.folders import (
+    CONFIG,
+    HASHES,
+    WEIGHTS,
+    check_hash,
+    hashes,
+    holds_only,
+    read_config,
+    writing_folder,
+)
+from tina_framework.targets.ensemble import checked_groups, member_names
+from tina_framework.targets.trunk import check_record, record_of
+
+__all__ = ["FORMAT", "ClassifierConfig", "read_folder", "replaceable", "write_folder"]
+
+FORMAT = "tina-classifier"
+FORMAT_VERSION = 1
+_NEEDS = f"{CONFIG} with format '{FORMAT}' and {WEIGHTS}, as `tina generate` and save_pretrained write them"
+
+_FILES = frozenset({CONFIG, WEIGHTS})
+_TRUNK = "trunk"
+_ABSTENTION = "abstention"
+_MEMBERS = "members"
+_KEYS = ("architecture", "class_names", "preprocessing", "provenance")
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """Everything about a classifier but its tensors.
+
+    Attributes:
+        architecture: its registry name, or the object itself (then a frozen trunk is recorded).
+        class_names: one an output.
+        preprocessing: what its input looks like.
+        provenance: any JSON.
+        abstention: when it may abstain; None: nobody set a threshold.
+        members: the numbers of the classes that each network of an ensemble knows; None: one network.
+    """
+
+    architecture: str | TargetArchitecture
+    class_names: Sequence[str]
+    preprocessing: Preprocessing
+    provenance: Mapping[str, Any]
+    abstention: AbstentionRule | None = None
+    members: Sequence[Sequence[int]] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The contents of `config.json`, without the hashes of the weights."""
+        from tina_framework import __version__
+
+        made = None if isinstance(self.architecture, str) else self.architecture
+        name = self.architecture if isinstance(self.architecture, str) else self.architecture.name
+        # An architecture of the running program may have left the registry by now.
+        plugins = plugins_of(architectures=name) if name in registries().architectures else {}
+        trunk = None if made is None else record_of(made)
+        return {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "architecture": name,
+            "class_names": list(self.class_names),
+            "preprocessing": {
+                "input_shape": list(self.preprocessing.input_shape),
+                "mean": list(self.preprocessing.mean),
+                "std": list(self.preprocessing.std),
+            },
+            "provenance": {"package_version": __version__, **self.provenance},
+            **({} if self.abstention is None else {_ABSTENTION: self.abstention.to_dict()}),
+            **({} if self.members is None else {_MEMBERS: [list(group) for group in self.members]}),
+            **({} if trunk is None else {_TRUNK: trunk}),
+            **plugins,
+        }
+
+
+def write_folder(folder: Path, config: ClassifierConfig, state: Mapping[str, Tensor]) -> None:
+    """Writes `config.json` and `model.safetensors`, whole or not at all; an existing classifier folder is replaced.
+
+    Raises:
+        ConfigError: the place holds something else.
+        CheckpointError: a parameter is not finite.
+    """
+    check_tensors(state, {name: tuple(tensor.shape) for name, tensor in state.items()}, "The classifier to be saved")
+    with writing_folder(folder, replaceable, "classifier") as new:
+        write_safetensors(new / WEIGHTS, state, {"format": "pt"})
+        write_json(new / CONFIG, config.to_dict() | {HASHES: hashes(new / WEIGHTS)})
+
+
+def replaceable(path: Path) -> bool:
+    """Whether `path` is a classifier folder and nothing else."""
+    return holds_only(path, FORMAT, _FILES)
+
+
+def read_folder(folder: Path) -> tuple[ClassifierConfig, TargetArchitecture, dict[str, Tensor]]:
+    """Configuration, architecture and parameters of a folder, all checked.
+
+    Raises:
+        CheckpointError: it is something else, incomplete or altered.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"'{folder}' is not a folder; a classifier folder holds {_NEEDS}.")
+    values = read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
+    config, architecture = _checked(values, f"'{folder / CONFIG}'")
+    state = read_safetensors(folder / WEIGHTS)
+    check_tensors(state, _shapes(config, architecture), f"'{folder / WEIGHTS}'")
+    check_hash(folder / WEIGHTS, values)
+    return config, architecture, state
+
+
+def _shapes(config: ClassifierConfig, architecture: TargetArchitecture) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every tensor."""
+    spec = ParameterSpec(architecture)
+    if config.members is None:
+        return {info.name: info.shape for info in spec.parameters(len(config.class_names))}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for place, group in enumerate(config.members):
+        infos = spec.parameters(len(group))
+        names = member_names(place, [info.name for info in infos])
+        shapes |= {name: info.shape for name, info in zip(names, infos, strict=True)}
+    return shapes
+
+
+def _checked(values: Mapping[str, Any], source: str) -> tuple[ClassifierConfig, TargetArchitecture]:
+    """What a `config.json` says, each value checked, and the architecture it names."""
+    unknown = sorted(
+        values.keys() - {"format", "format_version", HASHES, PLUGINS, _TRUNK, _ABSTENTION, _MEMBERS, *_KEYS}
+    )
+    missing = [key for key in _KEYS if key not in values]
+    if unknown or missing:
+        what = f"lacks {', '.join(missing)}" if missing else f"has unknown {', '.join(unknown)}"
+        raise CheckpointError(f"{source} {what}; it was altered or made by something else.")
+    names = values["class_names"]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
+        raise CheckpointError(f"{source}: class_names is {names!r}, not a list of names.")
+    if len(set(names)) != len(names):
+        raise CheckpointError(f"{source}: class_names has a name twice; it was altered.")
+    if not isinstance(values["architecture"], str) or not isinstance(values["provenance"], Mapping):
+        raise CheckpointError(f"{source}: architecture must be a name and provenance a table; it was altered.")
+    try:
+        architecture = registries().architectures.create(values["architecture"])
+    except (ConfigError, PluginError) as error:
+        raise CheckpointError(
+            f"{source} names an architecture that cannot be made: {error}{plugin_hint(values)}"
+        ) from error
+    if not isinstance(architecture, TargetArchitecture):
+        raise CheckpointError(
+            f"{source}: '{values['architecture']}' did not make a TargetArchitecture; its plugin is at fault."
+        )
+    check_record(values.get(_TRUNK), architecture, source)
+    preprocessing = _preprocessing(values["preprocessing"], source)
+    if preprocessing.input_shape != tuple(architecture.input_shape):
+        raise CheckpointError(
+            f"{source}: input_shape is {preprocessing.input_shape}, but '{architecture.name}' takes {architecture.input_shape}."
+        )
+    try:
+        abstention = AbstentionRule.from_dict(values[_ABSTENTION]) if _ABSTENTION in values else None
+        members = checked_groups(values[_MEMBERS], len(names)) if _MEMBERS in values else None
+    except ConfigError as error:
+        raise CheckpointError(f"{source} is wrong: {error} It was altered or made by something else.") from error
+    config = ClassifierConfig(architecture, tuple(names), preprocessing, values["provenance"], abstention, members)
+    return config, architecture
+
+
+def _preprocessing(values: Any, source: str) -> Preprocessing:
+    try:
+        shape = tuple(int(length) for length in values["input_shape"])
+        mean, std = (tuple(float(number) for number in values[key]) for key in ("mean", "std"))
+        fine = (
+            len(shape) == 3 and len(mean) == len(std) == shape[0] and np.isfinite([*mean, *std]).all() and min(std) > 0
+        )
+    except (TypeError, KeyError, ValueError):
+        fine = False
+    if not fine:
+        raise CheckpointError(
+            f"{source}: preprocessing is {values!r}; expected input_shape [C, H, W], and mean and std of C numbers each."
+        )
+    return Preprocessing((shape[0], shape[1], shape[2]), mean, std)

@@ -1,0 +1,88 @@
+"""Settings of a training run that are fine alone but not together, or that name what nobody provides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tina_framework.errors import UnknownNameError
+from tina_framework.plugin.discovery import registries
+from tina_framework.plugin.registry import Registry
+
+if TYPE_CHECKING:
+    from tina_framework.config.training import TrainingConfig
+
+__all__ = ["FLOW_SCHEDULER", "contradictions"]
+
+FLOW_SCHEDULER = "flow-match-euler"
+"""The sampler of rectified flow; all others are of diffusion."""
+
+
+def contradictions(config: TrainingConfig) -> list[tuple[str, str]]:
+    """(field, what was expected) for values that are fine alone but not together."""
+    found = []
+    if max(config.class_counts) > config.max_classes or min(config.class_counts) < 2:
+        found.append(("class_counts", f"expected class counts from 2 to max_classes={config.max_classes}"))
+    if config.task_weight + config.denoise_weight == 0:
+        found.append(("task_weight", "expected task_weight or denoise_weight above 0"))
+    if config.images_per_task < max(config.class_counts):
+        found.append(("images_per_task", f"expected at least one image for each of {max(config.class_counts)} classes"))
+    if config.pool_rank is not None and config.pool_moments is not None and config.pool_moments > config.pool_rank:
+        found.append(("pool_moments", f"expected at most pool_rank={config.pool_rank}"))
+    if config.left_out_probability and not config.recall:
+        found.append(("left_out_probability", "expected 0 without recall: there is nothing to leave out"))
+    if config.recall and config.prediction_type != "sample":
+        found.append(("recall", "expected false unless prediction_type is sample: rows are clean tokens"))
+    if config.pool_rank and config.prediction_type != "sample":
+        found.append(("pool_rank", "expected 0 unless prediction_type is sample: the forecast is of clean tokens"))
+    found += _against_process(config)
+    found += _against_regression(config) if config.regression else []
+    found += _unknown_names(config)
+    if config.beta_end < config.beta_start:
+        found.append(("beta_end", f"expected at least beta_start={config.beta_start}"))
+    if config.num_inference_steps > config.num_train_timesteps:
+        found.append(("num_inference_steps", f"expected at most num_train_timesteps={config.num_train_timesteps}"))
+    return found
+
+
+def _against_process(config: TrainingConfig) -> list[tuple[str, str]]:
+    flow = config.scheduler == FLOW_SCHEDULER
+    found = []
+    if flow and config.prediction_type not in ("sample", "flow_prediction"):
+        found.append(("prediction_type", f"expected sample or flow_prediction with scheduler {FLOW_SCHEDULER}"))
+    if not flow and config.prediction_type == "flow_prediction":
+        found.append(("prediction_type", f"expected another one unless scheduler is {FLOW_SCHEDULER}"))
+    if not flow and config.shift != 1:
+        found.append(("shift", f"expected 1 unless scheduler is {FLOW_SCHEDULER}"))
+    return found
+
+
+def _against_regression(config: TrainingConfig) -> list[tuple[str, str]]:
+    found = []
+    if config.denoise_weight > 0:
+        found.append(("denoise_weight", "expected 0 with regression, which never sees a noised p-Model"))
+    if config.prediction_type != "sample":
+        found.append(("prediction_type", "expected sample with regression: there is no noise to predict"))
+    return found
+
+
+def _unknown_names(config: TrainingConfig) -> list[tuple[str, str]]:
+    """Settings that name something which no plugin provides; only names are looked up, nothing is imported."""
+    known = registries()
+    wanted: list[tuple[str, Registry, list[str | None]]] = [
+        ("dataset", known.datasets, [config.dataset]),
+        ("encoders", known.encoders, [*config.encoders]),
+        ("default_encoder", known.encoders, [config.default_encoder]),
+        ("architecture", known.architectures, [config.architecture]),
+        ("tokenizer", known.tokenizers, [config.tokenizer]),
+        ("scheduler", known.schedulers, [config.scheduler]),
+    ]
+    found = []
+    for field, registry, specs in wanted:
+        for spec in specs:
+            if spec is None:
+                continue
+            try:
+                registry.entry(spec.partition(":")[0])
+            except UnknownNameError as error:
+                found.append((field, str(error)))
+    return found

@@ -1,0 +1,185 @@
+"""TAPER: basis models, mixed for each task by a small network that reads the names of its classes.
+
+Chen et al., *Train-Once-for-All Personalization*, CVPR 2023: theta(task) = sum over m of a_m(task) theta_m, with the coefficients a from a
+mixer that sees text, and bases and mixer trained together, once for all tasks, through the loss of the mixed network.
+Shapes: B tasks, K classes of a task, C classes in all, E condition width, M bases, G tensors that are mixed apart, H hidden width, N parameters.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.prompts.condition import ConditionSpace
+from tina_framework.storage.files import check_tensors, read_safetensors, write_json, write_safetensors
+from tina_framework.storage.folders import (
+    CONFIG,
+    HASHES,
+    WEIGHTS,
+    check_hash,
+    hashes,
+    holds_only,
+    read_config,
+    writing_folder,
+)
+
+__all__ = ["FORMAT", "Taper", "TaperConfig"]
+
+FORMAT = "tina-taper"
+FORMAT_VERSION = 1
+_MEAN = "condition.mean"
+
+
+@dataclass(frozen=True)
+class TaperConfig:
+    """Everything about a TAPER model but its tensors.
+
+    Attributes:
+        architecture: registry name of what is mixed.
+        class_names: the C classes that the bases have rows for.
+        num_bases: M; 1: nothing to mix, the same network for every task but for its rows.
+        hidden_size: H.
+        per_tensor: coefficients for each tensor of the network, instead of one set for all.
+        training: how it was trained: any JSON.
+
+    Raises:
+        ConfigError: a value has the wrong type or range.
+    """
+
+    architecture: str
+    class_names: tuple[str, ...]
+    num_bases: int = 8
+    hidden_size: int = 128
+    per_tensor: bool = True
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "class_names", tuple(self.class_names))
+        if not isinstance(self.architecture, str) or not self.architecture:
+            raise ConfigError(f"TAPER setting architecture={self.architecture!r} is not a name.")
+        if len(self.class_names) < 2 or not all(isinstance(name, str) for name in self.class_names):
+            raise ConfigError("TAPER setting class_names is not a list of at least two names.")
+        for name in ("num_bases", "hidden_size"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(f"TAPER setting {name}={value!r} is not an integer of at least 1.")
+        if not isinstance(self.per_tensor, bool) or not isinstance(self.training, Mapping):
+            raise ConfigError("TAPER settings per_tensor and training are not true or false, and a table.")
+
+
+class Taper(nn.Module):
+    """M networks with rows for all classes, and the mixer: a perceptron of each class's condition, its mean over the classes, softmax.
+
+    Args:
+        config: sizes.
+        spec: of the architecture.
+        space: raw encoder vectors -> conditions.
+    """
+
+    def __init__(self, config: TaperConfig, spec: ParameterSpec, space: ConditionSpace) -> None:
+        super().__init__()
+        self.config, self.spec, self.space = config, spec, space
+        self.groups = len(spec.class_axes) if config.per_tensor else 1
+        width = config.hidden_size
+        self.bases = nn.Parameter(torch.zeros(config.num_bases, spec.num_parameters(len(config.class_names))))
+        self.each_class = nn.Sequential(nn.Linear(space.dim, width), nn.GELU(), nn.Linear(width, width), nn.GELU())
+        self.together = nn.Linear(width, self.groups * config.num_bases)
+
+    @torch.no_grad()
+    def start_from(self, generic: Mapping[str, Tensor], spread: float, generator: torch.Generator) -> None:
+        """Every basis becomes the generic model (over all C classes) plus noise of its own.
+
+        Without noise all bases are one network, whatever the mixer says, and get gradients in one direction.
+
+        Args:
+            spread: standard deviation of the noise, relative to that of each tensor.
+            generator: on the CPU.
+        """
+        start = {}
+        for name in self.spec.class_axes:
+            tensor = generic[name].float()
+            noise = torch.randn(self.config.num_bases, *tensor.shape, generator=generator)
+            start[name] = tensor + spread * tensor.std() * noise
+        self.bases.copy_(self.spec.flatten(start, len(self.config.class_names)))
+
+    def coefficients(self, conditions_BKE: Tensor) -> Tensor:
+        """(B, G, M): how much of each basis, above 0 and 1 in sum over M."""
+        logits = self.together(self.each_class(conditions_BKE).mean(dim=1))
+        shares: Tensor = logits.unflatten(-1, (self.groups, self.config.num_bases)).softmax(dim=-1)
+        return shares
+
+    def networks(self, conditions_BKE: Tensor, classes_BK: Tensor) -> Tensor:
+        """The mixed networks (B, N) of tasks with K classes each.
+
+        Args:
+            conditions_BKE: from `space`.
+            classes_BK: the number of each class in `config.class_names`.
+        """
+        count, tasks = classes_BK.shape[1], len(classes_BK)
+        mix_BGM = self.coefficients(conditions_BKE)
+        state = self.spec.unflatten(self.bases, len(self.config.class_names))
+        mixed = {}
+        for group, (name, axis) in enumerate(self.spec.class_axes.items()):
+            mix_BM, tensor = mix_BGM[:, group % self.groups], state[name]
+            if axis is None:
+                mixed[name] = torch.tensordot(mix_BM, tensor, dims=1)
+                continue
+            rows = tensor.index_select(axis + 1, classes_BK.flatten()).unflatten(axis + 1, (tasks, count))
+            mixed[name] = torch.einsum("bm,bm...->b...", mix_BM, rows.movedim(axis + 1, 0))
+        return self.spec.flatten(mixed, count)
+
+    def save(self, folder: Path) -> None:
+        """Writes the folder, whole or not at all; one that holds another TAPER model is replaced.
+
+        Raises:
+            ConfigError: the place holds something else, or cannot be written.
+        """
+        values = {**asdict(self.config), "condition": {"space": self.space.space, "scale": self.space.scale}}
+        names = frozenset({CONFIG, WEIGHTS})
+        with writing_folder(folder, lambda path: holds_only(path, FORMAT, names), "TAPER") as place:
+            write_safetensors(place / WEIGHTS, {**self.state_dict(), _MEAN: self.space.mean})
+            head = {"format": FORMAT, "format_version": FORMAT_VERSION, **values, HASHES: hashes(place / WEIGHTS)}
+            write_json(place / CONFIG, json.loads(json.dumps(head, allow_nan=False)))
+
+    @classmethod
+    def load(cls, folder: Path, spec: ParameterSpec) -> Taper:
+        """Inverse of `save`, on the CPU.
+
+        Raises:
+            CheckpointError: it is no such folder, incomplete, altered, or of another architecture.
+        """
+        values = read_config(folder, FORMAT, FORMAT_VERSION, f"{CONFIG} and {WEIGHTS}")
+        source = f"'{folder / CONFIG}'"
+        known = {entry.name for entry in fields(TaperConfig)}
+        odd = sorted(values.keys() ^ (known | {"format", "format_version", "condition", HASHES}))
+        if odd:
+            raise CheckpointError(f"{source} lacks or does not know {', '.join(odd)}; it was altered.")
+        try:
+            config = TaperConfig(**{name: values[name] for name in known})
+            space, scale = str(values["condition"]["space"]), float(values["condition"]["scale"])
+        except (ConfigError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{source} is wrong: {error}") from error
+        if config.architecture != spec.architecture.name:
+            raise CheckpointError(
+                f"'{folder}' mixes '{config.architecture}' networks, but '{spec.architecture.name}' is evaluated; "
+                "train one of that architecture."
+            )
+        if (folder / WEIGHTS).is_file():
+            check_hash(folder / WEIGHTS, values)
+        tensors = read_safetensors(folder / WEIGHTS)
+        mean = tensors.pop(_MEAN, torch.empty(0, 0))
+        if mean.dim() != 1:
+            raise CheckpointError(f"'{folder / WEIGHTS}' lacks {_MEAN}; it was altered or made by something else.")
+        model = cls(config, spec, ConditionSpace(space, mean, scale))
+        shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+        check_tensors(tensors, shapes, f"'{folder / WEIGHTS}'")
+        model.load_state_dict(tensors)
+        return model.eval().requires_grad_(False)

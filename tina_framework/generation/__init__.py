@@ -1,1 +1,0 @@
-"""What `tina_framework.generator.Generator` is made of: its configuration, folder and card, the Hub, and sampling."""

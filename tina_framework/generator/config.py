@@ -1,0 +1,227 @@
+"""A generator's `config.json`: plain JSON values and registry names, never import paths."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tina_framework.classifier.abstention import Abstention
+from tina_framework.denoiser.presets import DenoiserConfig
+from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.prompts.familiarity import Familiarity
+
+__all__ = ["FORMAT", "FORMAT_VERSION", "GeneratorConfig"]
+
+FORMAT = "tina-generator"
+FORMAT_VERSION = 1
+
+_TEXTS = ("architecture", "default_encoder")
+_COUNTS = ("max_classes", "num_inference_steps", "min_classes")
+_NAMED = ("tokenizer", "scheduler")
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """Everything about a generator but its tensors.
+
+    Attributes:
+        architecture: registry name of the target architecture.
+        tokenizer: ``{"name": registry name, "config": {...}}``.
+        scheduler: likewise; the default sampler, with the noise process the denoiser was trained for.
+        denoiser: sizes of the denoiser.
+        condition: ``{"space": id, "scale": number, "templates": [...]}``; the mean is a tensor. With ``"recall": {"classes": S,
+            "temperature": number, "strength": number}`` where known rows are recalled (`tina_framework.prompts.recall`).
+        default_encoder: encoder spec used unless another of the same space is given.
+        max_classes: greatest class count of a task.
+        class_names: all classes of the training data, in the order of the generic model's outputs.
+        num_inference_steps: default number of denoising steps.
+        min_classes: least class count of a task.
+        initial_noise: sampling starts from noise; False: a plain regressor, which answers in one step from zeros.
+        training: recipe, its hash, commit, data, validation figures: any JSON.
+        metrics: accuracy of generated models: encoder -> split -> class count -> fraction of 1.
+        abstention: from which score on the answers of generated models count; None: it was not calibrated.
+        familiarity: encoder -> how similarity with the known names is to be read; built-in lines for others.
+
+    Raises:
+        ConfigError: a value has the wrong type or range.
+    """
+
+    architecture: str
+    tokenizer: Mapping[str, Any]
+    scheduler: Mapping[str, Any]
+    denoiser: DenoiserConfig
+    condition: Mapping[str, Any]
+    default_encoder: str
+    max_classes: int
+    class_names: tuple[str, ...]
+    num_inference_steps: int = 20
+    min_classes: int = 2
+    initial_noise: bool = True
+    training: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    abstention: Abstention | None = None
+    familiarity: Mapping[str, Familiarity] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "class_names", tuple(self.class_names))
+        for name in _TEXTS:
+            if not isinstance(getattr(self, name), str) or not getattr(self, name):
+                raise ConfigError(f"Generator setting {name}={getattr(self, name)!r} is not a name.")
+        for name in _COUNTS:
+            value = getattr(self, name)
+            least = 1 if name == "num_inference_steps" else 2
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ConfigError(f"Generator setting {name}={value!r} is not an integer of at least {least}.")
+        if not isinstance(self.initial_noise, bool):
+            raise ConfigError(f"Generator setting initial_noise={self.initial_noise!r} is not true or false.")
+        if not self.initial_noise and self.num_inference_steps != 1:
+            raise ConfigError(
+                f"num_inference_steps={self.num_inference_steps}, but a regressor (initial_noise=false) takes one step."
+            )
+        if self.min_classes > self.max_classes:
+            raise ConfigError(f"min_classes={self.min_classes} is above max_classes={self.max_classes}.")
+        for name in _NAMED:
+            value = getattr(self, name)
+            if not isinstance(value, Mapping) or set(value) != {"name", "config"} or not isinstance(value["name"], str):
+                raise ConfigError(
+                    f'Generator setting {name}={value!r} is not of the form {{"name": ..., "config": {{...}}}}.'
+                )
+            if not isinstance(value["config"], Mapping) or not all(isinstance(key, str) for key in value["config"]):
+                raise ConfigError(f"The config of generator setting {name} is {value['config']!r}, not named settings.")
+        if not isinstance(self.denoiser, DenoiserConfig):
+            raise ConfigError(f"Generator setting denoiser={self.denoiser!r} is not a DenoiserConfig.")
+        if self.denoiser.max_classes < self.max_classes:
+            raise ConfigError(
+                f"max_classes={self.max_classes}, but the denoiser was built for {self.denoiser.max_classes} at most."
+            )
+        self._check_condition()
+        if not self.class_names or not all(isinstance(name, str) for name in self.class_names):
+            raise ConfigError("Generator setting class_names is not a list of names.")
+        for name in ("training", "metrics"):
+            _check_json(name, getattr(self, name))
+        if self.abstention is not None and not isinstance(self.abstention, Abstention):
+            raise ConfigError(f"Generator setting abstention={self.abstention!r} is not an Abstention.")
+        if not all(isinstance(value, Familiarity) for value in self.familiarity.values()):
+            raise ConfigError(f"Generator setting familiarity={self.familiarity!r} does not hold Familiarity alone.")
+
+    def _check_condition(self) -> None:
+        condition = self.condition
+        if not isinstance(condition, Mapping) or set(condition) - {"recall"} != {"space", "scale", "templates"}:
+            raise ConfigError(
+                f"Generator setting condition={condition!r} needs exactly space, scale and templates (and perhaps recall)."
+            )
+        self._check_recall(condition.get("recall"))
+        scale = condition["scale"]
+        if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < float("inf"):
+            raise ConfigError(f"The condition's scale is {scale!r}; it must be a number above 0.")
+        if not isinstance(condition["space"], str) or not isinstance(condition["templates"], list | tuple):
+            raise ConfigError("The condition's space must be a name, and its templates a list.")
+
+    def _check_recall(self, recall: Any) -> None:
+        if recall is None:
+            return
+        names = {"classes", "temperature", "strength"}
+        if not isinstance(recall, Mapping) or set(recall) != names:
+            raise ConfigError(
+                f"The condition's recall is {recall!r}; it needs exactly classes, temperature and strength."
+            )
+        for name in names:
+            value = recall[name]
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+                raise ConfigError(f"The {name} of the condition's recall is {value!r}; it must be a number above 0.")
+        if not isinstance(recall["classes"], int) or not self.denoiser.given_row:
+            raise ConfigError("The condition's recall needs a whole number of classes, and a denoiser with given_row.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The contents of `config.json`."""
+        values: dict[str, Any] = {"format": FORMAT, "format_version": FORMAT_VERSION}
+        for entry in dataclasses.fields(self):
+            values[entry.name] = getattr(self, entry.name)
+        values["denoiser"] = self.denoiser.to_dict()
+        if self.initial_noise:
+            # It says nothing then, and such a folder reads as it did before there was the setting.
+            del values["initial_noise"]
+        if self.abstention is None:
+            del values["abstention"]
+        else:
+            values["abstention"] = self.abstention.to_dict()
+        values["familiarity"] = {encoder: found.to_json() for encoder, found in self.familiarity.items()}
+        if not self.familiarity:
+            del values["familiarity"]
+        plain: dict[str, Any] = json.loads(json.dumps(values, allow_nan=False, default=_plain))
+        return plain
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: str = "The configuration") -> GeneratorConfig:
+        """Inverse of `to_dict`.
+
+        Raises:
+            CheckpointError: a setting is unknown, missing or out of range; `source` says whose.
+        """
+        given = {key: value for key, value in values.items() if key not in ("format", "format_version")}
+        fields = dataclasses.fields(cls)
+        unknown = sorted(given.keys() - {entry.name for entry in fields})
+        required = {
+            f.name for f in fields if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        }
+        missing = sorted(required - given.keys())
+        if unknown or missing:
+            parts = [
+                f"has unknown {', '.join(unknown)}" if unknown else "",
+                f"lacks {', '.join(missing)}" if missing else "",
+            ]
+            raise CheckpointError(
+                f"{source} {' and '.join(p for p in parts if p)}; it was altered or made by something else."
+            )
+        try:
+            if not isinstance(given["denoiser"], Mapping):
+                raise ConfigError(f"Generator setting denoiser={given['denoiser']!r} is not a table of settings.")
+            if not isinstance(given["class_names"], list | tuple):
+                raise ConfigError("Generator setting class_names is not a list of names.")
+            given["denoiser"] = DenoiserConfig.from_dict(given["denoiser"])
+            if "abstention" in given:
+                given["abstention"] = Abstention.from_dict(given["abstention"])
+            if "familiarity" in given:
+                given["familiarity"] = _familiarities(given["familiarity"])
+            return cls(**given)
+        except ConfigError as error:
+            raise CheckpointError(f"{source} is wrong: {error}") from error
+
+    def accuracy(self, encoder: str, num_classes: int) -> dict[str, float]:
+        """Recorded accuracy by split of models made with that encoder at that class count; empty if none was recorded.
+
+        `encoder`: a spec; what follows its colon does not matter.
+        """
+        splits = self.metrics.get(encoder, self.metrics.get(encoder.partition(":")[0], {}))
+        if not isinstance(splits, Mapping):
+            return {}
+        found = {}
+        for split, counts in splits.items():
+            value = counts.get(str(num_classes)) if isinstance(counts, Mapping) else None
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                found[str(split)] = float(value)
+        return found
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{value!r} cannot be written as JSON")
+
+
+def _check_json(name: str, value: object) -> None:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"Generator setting {name}={value!r} is not a table.")
+    try:
+        json.dumps(value, allow_nan=False, default=_plain)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"Generator setting {name} cannot be written as JSON ({error}).") from error
+
+
+def _familiarities(values: Any) -> dict[str, Familiarity]:
+    if not isinstance(values, Mapping) or not all(isinstance(encoder, str) for encoder in values):
+        raise ConfigError(f"Generator setting familiarity={values!r} is no table of encoders.")
+    return {encoder: Familiarity.from_json(lines, f"encoder '{encoder}'") for encoder, lines in values.items()}

@@ -1,0 +1,317 @@
+"""`Generator`: class names in, classifiers out.
+
+Shapes: B batch, K classes, E condition width, N parameters.
+"""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tina_framework.denoiser.normalizer import Normalizer
+from tina_framework.denoiser.transformer import Denoiser
+from tina_framework.errors import PromptWarning
+from tina_framework.generator.batching import OnProgress, ParameterSampler
+from tina_framework.generator.calls import are_encoded, make_classifiers, make_encoder, read_prompts, scheduler_name
+from tina_framework.generator.compose import Composition, How, compositions, how_to_compose
+from tina_framework.generator.config import GeneratorConfig
+from tina_framework.generator.folder import (
+    GeneratorParts,
+    bundled_names,
+    find_folder,
+    make_spec,
+    make_tokenizer,
+    read_folder,
+    write_folder,
+)
+from tina_framework.generator.hub import upload
+from tina_framework.generator.sampling import make_scheduler
+from tina_framework.interfaces.encoder import Encoder
+from tina_framework.interfaces.scheduler import NoiseScheduler
+from tina_framework.interfaces.tokenizer import TokenLayout
+from tina_framework.prompts.condition import ConditionSpace
+from tina_framework.prompts.known_classes import Memory
+from tina_framework.prompts.resolve import Condition
+from tina_framework.prompts.warnings import doubts
+from tina_framework.targets.device import resolve_device
+
+__all__ = ["Generator", "GeneratorConfig", "bundled_names"]
+
+
+_MEMORIES = 4
+"""Kept at most: each holds its encoder, and an encoder that is given by name is made anew in every call."""
+
+
+class Generator:
+    """A trained text-to-model generator.
+
+    Args:
+        config: sizes and registry names.
+        denoiser: on any device; `to` moves it.
+        normalizer: standardised differences <-> parameters.
+        condition_space: raw encoder vectors -> conditions.
+        generic: the generic network over `config.class_names`, if it is to travel along for evaluation.
+
+    Attributes:
+        name: what the provenance of generated classifiers says made them.
+        spec: the target architecture's parameters.
+        tokenizer: lays them out as tokens.
+    """
+
+    def __init__(
+        self,
+        config: GeneratorConfig,
+        denoiser: Denoiser,
+        normalizer: Normalizer,
+        condition_space: ConditionSpace,
+        generic: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self.config = config
+        self.denoiser = denoiser
+        self.normalizer = normalizer
+        self.condition_space = condition_space
+        self.generic = None if generic is None else dict(generic)
+        self.name = "unsaved"
+        self.spec = make_spec(config)
+        self.tokenizer = make_tokenizer(config)
+        self._layouts: dict[int, TokenLayout] = {}
+        self._encoder: Encoder | None = None
+        self._memories: dict[tuple[int, int], Memory] = {}
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        device: str | torch.device = "auto",
+        encoder: str | Encoder | None = None,
+    ) -> Generator:
+        """Loads a generator.
+
+        Args:
+            name: an existing folder, a bundled name (``cifar100-cnn``) or a Hub id ``owner/name``.
+            revision: of the Hub repository.
+            local_files_only: never ask the Hub, use what was downloaded before.
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+            encoder: instead of the default one; of the same space.
+
+        Raises:
+            UnknownNameError, DownloadError: nothing is found under that name.
+            CheckpointError: what is found is no generator of ours, incomplete or altered.
+        """
+        parts = read_folder(find_folder(str(name), revision, local_files_only))
+        generator = cls(parts.config, parts.denoiser, parts.normalizer, parts.condition_space, parts.generic)
+        generator.name = str(name) if not Path(name).is_dir() else Path(name).resolve().name
+        if encoder is not None:
+            generator._encoder = make_encoder(encoder, generator.condition_space)
+        return generator.to(device)
+
+    def save_pretrained(self, folder: str | Path, card: str | None = None) -> None:
+        """Writes config, weights and model card, whole or not at all; an existing generator folder is replaced.
+
+        Args:
+            card: the model card (Markdown); None: one made from the configuration.
+        """
+        write_folder(Path(folder), self._parts(), card)
+
+    def push_to_hub(
+        self, repo_id: str, *, private: bool = False, token: str | None = None, card: str | None = None
+    ) -> str:
+        """Uploads the folder that `save_pretrained` writes; returns the commit's address.
+
+        Raises:
+            DownloadError: the Hub cannot be reached or refuses.
+        """
+        with tempfile.TemporaryDirectory() as root:
+            folder = Path(root) / "generator"
+            self.save_pretrained(folder, card)
+            return upload(folder, repo_id, private=private, token=token)
+
+    def to(self, device: str | torch.device) -> Generator:
+        """Moves the denoiser; returns itself."""
+        self.denoiser.to(resolve_device(device))
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.denoiser.parameters()).device
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The encoder in use: the one given, else the configuration's, made when first needed."""
+        return (
+            self._encoder
+            if self._encoder is not None
+            else make_encoder(self.config.default_encoder, self.condition_space)
+        )
+
+    def memory(self, encoder: Encoder | None = None, template: int = 0) -> Memory:
+        """The classes it was trained on as an encoder sees them."""
+        reader = self.encoder if encoder is None else encoder
+        key = (id(reader), template)
+        if key not in self._memories:
+            if len(self._memories) >= _MEMORIES:
+                del self._memories[next(iter(self._memories))]
+            reading = self.config.familiarity.get(reader.name)
+            self._memories[key] = Memory(self.config.class_names, reader, template, self.condition_space, reading)
+        return self._memories[key]
+
+    def layout(self, num_classes: int) -> TokenLayout:
+        """The token layout at that class count (without padding)."""
+        if num_classes not in self._layouts:
+            largest = self.config.denoiser.max_classes
+            self._layouts[num_classes] = self.tokenizer.layout(self.spec, num_classes, largest)
+        return self._layouts[num_classes]
+
+    def __call__(
+        self,
+        prompts: Sequence[Any] | str | Condition | Sequence[Condition],
+        *,
+        num_inference_steps: int | None = None,
+        seed: int = 0,
+        num_samples: int = 1,
+        scheduler: str | NoiseScheduler | None = None,
+        encoder: str | Encoder | None = None,
+        template: int = 0,
+        batch_size: int = 64,
+        compose: bool | How = False,
+        on_progress: OnProgress | None = None,
+    ) -> Any:
+        """Generates one classifier a task.
+
+        The same seed gives the same model for the same classes (up to float rounding), alone or in a batch, in
+        whatever order the classes come; sample i is the same however many samples are drawn.
+
+        Args:
+            prompts: the classes of one task, or a list of tasks. A class is a name, a picture (PIL), or a prompt of
+                `tina_framework.prompts.build`. Or one task as a sentence: "tell apples from bears and buses". See docs/guide/prompts.md.
+            num_inference_steps: None: the generator's default.
+            seed: any integer.
+            num_samples: how many models a task; above 1, each task gives a list of them.
+            scheduler: another sampler for the same noise process: a registry name or a (diffusers) object.
+            encoder: another encoder of the same space: a spec or an object.
+            template: which of the encoder's prompt templates.
+            batch_size: models generated at once.
+            compose: where a task has more classes than the generator makes, compose a classifier of several networks: True or
+                ``ensemble``: an ensemble of them; ``merge``: one network, smaller, faster and less accurate. See docs/guide/composing.md.
+            on_progress: called after every batch.
+
+        Returns:
+            A `GeneratedClassifier` on the generator's device for one task, a list for a list of tasks.
+
+        Raises:
+            PromptError: a task has too few or too many classes, an empty name, or two that mean the same; a sentence that is none,
+                or that can be read in more than one way.
+            ConfigError: encoder, scheduler or settings do not fit.
+
+        Warns:
+            PromptWarning: the encoder is unsure what a name means.
+        """
+        reader = self.encoder if encoder is None else make_encoder(encoder, self.condition_space)
+        single, conditions = read_prompts(
+            prompts, reader, template, self.memory(reader, template), self.config.class_names
+        )
+        if not are_encoded(prompts):  # whoever encodes for himself sees the confidence himself
+            for sentence in doubts(conditions, reader):
+                warnings.warn(sentence, PromptWarning, stacklevel=2)
+        steps = self.config.num_inference_steps if num_inference_steps is None else num_inference_steps
+        made = self.generate_compositions(
+            conditions,
+            num_inference_steps=steps,
+            seed=seed,
+            num_samples=num_samples,
+            scheduler=scheduler,
+            batch_size=batch_size,
+            compose=compose,
+            on_progress=on_progress,
+        )
+        provenance = {
+            "generator": self.name,
+            "seed": seed,
+            "num_inference_steps": steps,
+            "scheduler": scheduler_name(scheduler, self.config),
+            "encoder": reader.name,
+            "space": reader.space,
+        }
+        models = make_classifiers(self.spec, conditions, made, self.config, provenance, how_to_compose(compose))
+        grouped: list[Any] = models
+        if num_samples > 1:
+            grouped = [models[i : i + num_samples] for i in range(0, len(models), num_samples)]
+        return grouped[0] if single else grouped
+
+    def generate_parameters(
+        self,
+        conditions: Sequence[Condition],
+        *,
+        num_inference_steps: int | None = None,
+        seed: int = 0,
+        num_samples: int = 1,
+        scheduler: str | NoiseScheduler | None = None,
+        batch_size: int = 64,
+        merge: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> list[Tensor]:
+        """The flat parameters (N_K,) of each task's `num_samples` networks, task by task, on the denoiser's device.
+
+        Args:
+            conditions: the tasks.
+            num_inference_steps, seed, num_samples, scheduler, batch_size, on_progress: as calling the generator.
+            merge: where a task has more classes than the generator makes, merge several networks into one, as ``compose="merge"``.
+
+        Raises:
+            PromptError, ConfigError: as calling the generator.
+        """
+        made = self.generate_compositions(
+            conditions,
+            num_inference_steps=num_inference_steps,
+            seed=seed,
+            num_samples=num_samples,
+            scheduler=scheduler,
+            batch_size=batch_size,
+            compose="merge" if merge else False,
+            on_progress=on_progress,
+        )
+        return [composition.merged(self.spec) for composition in made]
+
+    def generate_compositions(
+        self,
+        conditions: Sequence[Condition],
+        *,
+        num_inference_steps: int | None = None,
+        seed: int = 0,
+        num_samples: int = 1,
+        scheduler: str | NoiseScheduler | None = None,
+        batch_size: int = 64,
+        compose: bool | How = False,
+        on_progress: OnProgress | None = None,
+    ) -> list[Composition]:
+        """The networks of each task's `num_samples` classifiers, task by task: one, or several if the task is composed.
+
+        Raises:
+            PromptError, ConfigError: as calling the generator.
+        """
+        sampler = ParameterSampler(self.config, self.denoiser, self.normalizer, self.condition_space, self.layout)
+        generate = functools.partial(
+            sampler.run,
+            steps=self.config.num_inference_steps if num_inference_steps is None else num_inference_steps,
+            seed=seed,
+            num_samples=num_samples,
+            scheduler=make_scheduler(self.config, scheduler),
+            batch_size=batch_size,
+        )
+        # Where nothing may be composed, the sampler shall say that a task is too large.
+        composes = how_to_compose(compose) is not None
+        largest = self.config.max_classes if composes else max(map(len, conditions), default=0)
+        return compositions(conditions, generate, largest, seed, num_samples, on_progress)
+
+    def _parts(self) -> GeneratorParts:
+        return GeneratorParts(self.config, self.denoiser, self.normalizer, self.condition_space, self.generic)

@@ -1,0 +1,216 @@
+"""Finds and loads plugins, each guarded, with a health record for each. Nothing here imports torch.
+
+A plugin is a distribution with an entry point in the group ``tina_framework`` that names a module (or object) with
+hook implementations (see `tina_framework.plugin.hookspecs`); the built-ins are the plugin of this very distribution.
+
+Environment: ``TINA_DISABLE_PLUGINS`` (comma-separated distribution or entry-point names that are not loaded),
+``TINA_ALLOW_PLUGINS`` (if set, nothing but these and the built-ins is loaded) and ``TINA_STRICT_PLUGINS=1`` (a broken plugin
+raises instead of being recorded).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from tina_framework.errors import ConfigError, PluginError
+from tina_framework.plugin.entry_points import DISTRIBUTION, find_plugins, normal_name
+from tina_framework.plugin.hookspecs import GROUP, HookSpecs, PluginRecord, Registrar, Registries, check_api
+from tina_framework.plugin.load_report import watched
+
+__all__ = [
+    "PluginRecord",
+    "Registries",
+    "command_hooks",
+    "load_plugin_file",
+    "plugin_records",
+    "register",
+    "registries",
+]
+
+log = logging.getLogger("tina_framework.plugins")
+
+
+class _Host:
+    """Everything loaded: the registries, the plugin manager, one record a plugin."""
+
+    def __init__(self) -> None:
+        self.registries = Registries.empty(self._hint)
+        self.records: list[PluginRecord] = []
+        self.loading: PluginRecord | None = None
+        self._manager = pluggy.PluginManager(GROUP)
+        self._manager.add_hookspecs(HookSpecs)
+        self._plugins: list[tuple[PluginRecord, Any]] = []
+
+    def load_all(self) -> None:
+        blocked, allowed = _names("TINA_DISABLE_PLUGINS"), _names("TINA_ALLOW_PLUGINS")
+        strict = os.environ.get("TINA_STRICT_PLUGINS", "") not in ("", "0")
+        for found in find_plugins():
+            record = PluginRecord(found.name, found.distribution, found.version, found.target)
+            self.records.append(record)
+            names = {normal_name(found.name), found.distribution}
+            if blocked & names:
+                record.status, record.error = "disabled", "disabled by TINA_DISABLE_PLUGINS"
+                continue
+            if "TINA_ALLOW_PLUGINS" in os.environ and found.distribution != DISTRIBUTION and not allowed & names:
+                record.status, record.error = "disabled", "not among TINA_ALLOW_PLUGINS"
+                continue
+            try:
+                self.load(record, lambda target=found.target: _import(target))  # type: ignore[misc]
+            except PluginError as error:
+                if strict:
+                    raise
+                log.warning("%s Run `tina plugins list` for details.", error)
+
+    def load(self, record: PluginRecord, importer: Callable[[], Any]) -> None:
+        """Imports a plugin and runs its `tina_register`; on any failure nothing of it stays behind.
+
+        Raises:
+            PluginError: the plugin is broken; `record` says so too.
+        """
+        start, outer, self.loading = time.perf_counter(), self.loading, record
+        try:
+            with ExitStack() as undo:
+                undo.enter_context(watched(record))
+                for _, registry in self.registries:
+                    undo.enter_context(registry.transaction())
+                plugin = importer()
+                check_api(getattr(plugin, "TINA_API", None))
+                self._manager.register(plugin)
+                try:
+                    self._manager.check_pending()
+                    self._hook("tina_register", plugin)(registry=Registrar(self.registries, record))
+                except BaseException:
+                    self._manager.unregister(plugin)
+                    raise
+        except (Exception, SystemExit) as error:  # a plugin that calls sys.exit() must not end the program
+            record.fail(error)
+            raise PluginError(f"{record.label} failed to load: {record.error}.") from error
+        finally:
+            record.seconds, self.loading = time.perf_counter() - start, outer
+        self._plugins.append((record, plugin))
+
+    def _hook(self, name: str, plugin: Any) -> pluggy.HookCaller:
+        """The hook `name` of one plugin alone."""
+        return self._manager.subset_hook_caller(name, self._manager.get_plugins() - {plugin})
+
+    def command_hooks(self) -> Iterator[tuple[PluginRecord, Callable[..., Any]]]:
+        for record, plugin in self._plugins:
+            hook = self._hook("tina_commands", plugin)
+            if hook.get_hookimpls():
+                yield record, hook
+
+    def _hint(self, kind: str, name: str) -> str:
+        """Which plugins that are not there might have provided `name`."""
+        sentences = []
+        for record in self.records:
+            if record.status == "disabled":
+                sentences.append(f"{record.label} is {record.error}.")
+            elif record.status == "broken" and name in record.provides.get(f"{kind}s", []):
+                sentences.append(f"{record.label} would have provided '{name}', but failed to load: {record.error}.")
+            elif record.status == "broken":
+                sentences.append(f"{record.label} failed to load: {record.error}.")
+        return " ".join(sentences)
+
+
+def _names(variable: str) -> set[str]:
+    """The names in a comma-separated environment variable, in their normal form."""
+    return {normal_name(name.strip()) for name in os.environ.get(variable, "").split(",") if name.strip()}
+
+
+def _import(target: str) -> Any:
+    module_name, _, attributes = target.partition(":")
+    plugin: Any = importlib.import_module(module_name)
+    for attribute in attributes.split(".") if attributes else ():
+        plugin = getattr(plugin, attribute)
+    return plugin
+
+
+_lock = threading.RLock()
+_host: _Host | None = None
+
+
+def _loaded() -> _Host:
+    """The host, with all plugins loaded. While they load, they themselves see it half-filled."""
+    global _host
+    with _lock:
+        if _host is None:
+            _host = _Host()
+            try:
+                _host.load_all()
+            except BaseException:
+                _host = None
+                raise
+        return _host
+
+
+def registries() -> Registries:
+    """All registries, with every plugin loaded (once).
+
+    Raises:
+        PluginError: a plugin is broken and ``TINA_STRICT_PLUGINS=1`` is set.
+    """
+    return _loaded().registries
+
+
+def plugin_records() -> list[PluginRecord]:
+    """One record for each plugin found: loaded, broken or disabled."""
+    return list(_loaded().records)
+
+
+def register(kind: str, name: str, target: Any) -> None:
+    """Adds one name, for the plugin that is being loaded, else for the running program. `kind`: ``encoders``, ..."""
+    host = _loaded()
+    getattr(Registrar(host.registries, host.loading), kind).add(name, target)
+
+
+def command_hooks() -> list[tuple[PluginRecord, Callable[..., Any]]]:
+    """Per plugin that adds commands: its record, and its hook, to be called with ``app=``."""
+    return list(_loaded().command_hooks())
+
+
+def load_plugin_file(path: str | Path) -> PluginRecord:
+    """Runs a Python file of the user's own, so that its decorators and hooks register. A second time does nothing.
+
+    Only for a path that the user gives each time (``--plugin FILE.py``), never for one read from a file.
+
+    Raises:
+        ConfigError: there is no such Python file.
+        PluginError: the file fails; nothing of it stays behind.
+    """
+    file = Path(path).resolve()
+    if file.suffix != ".py" or not file.is_file():
+        raise ConfigError(f"'{path}' is not a Python file; give --plugin the path of an existing .py file.")
+    host = _loaded()
+    for known in host.records:
+        if known.target == str(file):
+            return known
+    record = PluginRecord(name=file.name, distribution=file.name, version="", target=str(file))
+    host.load(record, lambda: _run_file(file, f"tina_plugin_file_{len(host.records)}_{file.stem}"))
+    host.records.append(record)
+    return record
+
+
+def _run_file(file: Path, module_name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(module_name, file)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"'{file}' cannot be run as a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module  # dataclasses and typing look a class's module up there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[module_name]
+        raise
+    return module

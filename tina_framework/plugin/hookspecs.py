@@ -1,0 +1,175 @@
+"""What a plugin may implement, what it is handed, and what is recorded about it.
+
+```python
+from tina_framework import hookimpl
+
+
+@hookimpl
+def tina_register(registry):
+    registry.architectures.add("resnet-tiny", "tina_resnet.model:resnet_tiny")
+```
+
+An entry point in the group ``tina_framework`` that names the module makes it known.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import pluggy
+
+from tina_framework.errors import PluginError
+from tina_framework.plugin.missing_dependency import advice
+from tina_framework.plugin.registry import Registry
+
+__all__ = [
+    "GROUP",
+    "PLUGIN_API",
+    "HookSpecs",
+    "KindRegistrar",
+    "PluginRecord",
+    "Registrar",
+    "Registries",
+    "check_api",
+    "hookimpl",
+    "hookspec",
+]
+
+GROUP = "tina_framework"
+PLUGIN_API = (1, 1)
+"""Version of hooks and interfaces, (major, minor). A plugin states the one it was written for as ``TINA_API = "1.0"``: it is
+loaded where the major version is the same and the minor version is not newer than this one. See docs/guide/plugins.md."""
+
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+class HookSpecs:
+    """The hooks. Mark an implementation with ``@hookimpl``."""
+
+    @hookspec
+    def tina_register(self, registry: Registrar) -> None:
+        """Add names: ``registry.encoders.add(name, "module:attribute")``; also ``.architectures``, ``.tokenizers``,
+        ``.schedulers`` and ``.datasets``. A string is imported only when the name is used, an object is used as it is.
+        """
+
+    @hookspec
+    def tina_commands(self, app: Any) -> None:
+        """Add commands to `app`, the `typer.Typer` application behind ``tina``. Import heavy things inside them."""
+
+
+def check_api(stated: object) -> None:
+    """Refuses a plugin that was written for hooks and interfaces which this program does not have.
+
+    Args:
+        stated: the plugin's ``TINA_API``; None where it states nothing, which is taken for 1.0.
+
+    Raises:
+        PluginError: another major version, a newer minor one, or no version at all.
+    """
+    if stated is None:
+        return
+    found = _VERSION.fullmatch(stated) if isinstance(stated, str) else None
+    ours = ".".join(map(str, PLUGIN_API))
+    if found is None:
+        raise PluginError(f'its TINA_API is {stated!r}; write the plugin API it was made for, e.g. TINA_API = "{ours}"')
+    major, minor = int(found[1]), int(found[2])
+    if (major, minor) > PLUGIN_API:
+        raise PluginError(
+            f"it was written for plugin API {stated}, and this program has {ours}; upgrade tina-framework"
+        )
+    if major < PLUGIN_API[0]:
+        raise PluginError(f"it was written for plugin API {stated}, and this program has {ours}; upgrade the plugin")
+
+
+_VERSION = re.compile(r"(\d+)\.(\d+)")
+
+
+@dataclass(frozen=True)
+class Registries:
+    """One registry a kind."""
+
+    encoders: Registry
+    architectures: Registry
+    tokenizers: Registry
+    schedulers: Registry
+    datasets: Registry
+
+    @classmethod
+    def empty(cls, hint: Callable[[str, str], str] | None = None) -> Registries:
+        return cls(**{f.name: Registry(f.name.removesuffix("s"), hint=hint) for f in fields(cls)})
+
+    def __iter__(self) -> Iterator[tuple[str, Registry]]:
+        """(``encoders``, registry), ..."""
+        return ((f.name, getattr(self, f.name)) for f in fields(self))
+
+
+class KindRegistrar:
+    """Adds names of one kind on behalf of one plugin (or of the running program: no record)."""
+
+    def __init__(self, kind: str, registry: Registry, record: PluginRecord | None) -> None:
+        self._kind, self._registry, self._record = kind, registry, record
+
+    def add(self, name: str, target: Any) -> None:
+        """See `tina_framework.plugin.registry.Registry.add`."""
+        self._registry.add(name, target, distribution=self._record.distribution if self._record else None)
+        if self._record:
+            self._record.provides.setdefault(self._kind, []).append(name)
+
+
+class Registrar:
+    """What `tina_register` is handed: one `KindRegistrar` a kind. The host owns names and conflicts."""
+
+    encoders: KindRegistrar
+    architectures: KindRegistrar
+    tokenizers: KindRegistrar
+    schedulers: KindRegistrar
+    datasets: KindRegistrar
+
+    def __init__(self, registries: Registries, record: PluginRecord | None) -> None:
+        for kind, registry in registries:
+            setattr(self, kind, KindRegistrar(kind, registry, record))
+
+
+@dataclass
+class PluginRecord:
+    """How one plugin fared.
+
+    Attributes:
+        name: of the entry point (or the file given with ``--plugin``).
+        distribution: what to install or block.
+        version: of the distribution, empty if unknown.
+        target: what the entry point names.
+        status: ``ok``, ``broken`` or ``disabled``.
+        provides: kind -> names; of a broken plugin, those it had added before it failed (they are undone).
+        seconds: spent importing it and running its hook.
+        error: why it is broken (``broken``) or was left out (``disabled``), else None.
+        notes: what its author should know, and nobody else need: it printed something, it is slow, it imports torch.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    target: str
+    status: str = "ok"
+    provides: dict[str, list[str]] = field(default_factory=dict)
+    seconds: float = 0.0
+    error: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        named = f"Plugin '{self.distribution}'"
+        return named if self.name == self.distribution else f"{named} ({self.name})"
+
+    def fail(self, error: BaseException) -> None:
+        """Marks the plugin as broken, with the reason."""
+        self.status = "broken"
+        plain = isinstance(error, (PluginError, ImportError))
+        self.error = (str(error) if plain else f"{type(error).__name__}: {error}").strip().removesuffix(".")
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            own = re.split("[.:]", self.target)[0] == error.name.partition(".")[0]
+            self.error += "; reinstall it" if own else f"; {advice(error.name, self.distribution)}"

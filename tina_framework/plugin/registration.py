@@ -1,0 +1,123 @@
+"""Decorators that register a thing of one's own, for scripts, notebooks and files given with ``--plugin``.
+
+Installed plugins use the hook `tina_register` instead (see `tina_framework.plugin.hookspecs`), which keeps start-up light.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from tina_framework.plugin.discovery import register, registries
+from tina_framework.plugin.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
+
+__all__ = [
+    "list_architectures",
+    "list_datasets",
+    "list_encoders",
+    "list_schedulers",
+    "list_tokenizers",
+    "register_architecture",
+    "register_dataset",
+    "register_encoder",
+    "register_scheduler",
+    "register_tokenizer",
+]
+
+Target = TypeVar("Target", bound=Callable[..., object])
+
+
+def _decorator(kind: str, name: str) -> Callable[[Target], Target]:
+    def add(target: Target) -> Target:
+        register(kind, name, target)
+        return target
+
+    return add
+
+
+def register_encoder(name: str) -> Callable[[Target], Target]:
+    """Registers a class or function that makes an `Encoder`. It is called with the ARGUMENT of ``name:ARGUMENT``, if any."""
+    return _decorator("encoders", name)
+
+
+def register_tokenizer(name: str) -> Callable[[Target], Target]:
+    """Registers a class or function that makes a `ParameterTokenizer` from keyword arguments (its `config`)."""
+    return _decorator("tokenizers", name)
+
+
+def register_scheduler(name: str) -> Callable[[Target], Target]:
+    """Registers a class or function that makes a `NoiseScheduler` from keyword arguments (its `config`)."""
+    return _decorator("schedulers", name)
+
+
+def register_dataset(name: str) -> Callable[[Target], Target]:
+    """Registers a class or function that makes a `Dataset`. It is called with the ARGUMENT of ``name:ARGUMENT``, if any."""
+    return _decorator("datasets", name)
+
+
+def register_architecture(
+    name: str,
+    *,
+    input_shape: tuple[int, int, int] = (3, 32, 32),
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5),
+    std: tuple[float, ...] = (0.5, 0.5, 0.5),
+    trunk: FrozenTrunk | None = None,
+) -> Callable[[Callable[[int], nn.Module]], TargetArchitecture]:
+    """Registers a function (or class) num_classes -> `torch.nn.Module` as a `TargetArchitecture`, which replaces it.
+
+    Args:
+        name: the registry name.
+        input_shape: (C, H, W) of one image.
+        mean: per channel, subtracted from pixels in [0, 1].
+        std: per channel, divided by after that.
+        trunk: a frozen network in front, whose features the module reads.
+
+    Raises:
+        PluginError: the network cannot be generated (buffers, tied weights, no class axis), or the name is taken.
+    """
+
+    def add(build: Callable[[int], nn.Module]) -> TargetArchitecture:
+        from tina_framework.interfaces.architecture import TargetArchitecture
+        from tina_framework.interfaces.spec import ParameterSpec
+
+        architecture = TargetArchitecture(name, build, input_shape, mean, std, trunk)
+        ParameterSpec(architecture)  # refuses, with a reason, what cannot be generated
+        register("architectures", name, architecture)
+        return architecture
+
+    return add
+
+
+def _matching(registry: Registry, pattern: str) -> list[str]:
+    return fnmatch.filter(registry.names(), pattern)
+
+
+def list_encoders(pattern: str = "*") -> list[str]:
+    """Names of all encoders that match a shell pattern, such as ``"clip-*"``."""
+    return _matching(registries().encoders, pattern)
+
+
+def list_architectures(pattern: str = "*") -> list[str]:
+    """Names of all target architectures that match a shell pattern."""
+    return _matching(registries().architectures, pattern)
+
+
+def list_tokenizers(pattern: str = "*") -> list[str]:
+    """Names of all parameter tokenizers that match a shell pattern."""
+    return _matching(registries().tokenizers, pattern)
+
+
+def list_schedulers(pattern: str = "*") -> list[str]:
+    """Names of all noise schedulers that match a shell pattern."""
+    return _matching(registries().schedulers, pattern)
+
+
+def list_datasets(pattern: str = "*") -> list[str]:
+    """Names of all data sets that match a shell pattern."""
+    return _matching(registries().datasets, pattern)

@@ -1,0 +1,36 @@
+"""Record which plugins a saved folder needs, and say which of them are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tina_framework.plugin.discovery import plugin_records, registries
+from tina_framework.plugin.entry_points import DISTRIBUTION
+
+__all__ = ["PLUGINS", "plugin_hint", "plugins_of"]
+
+PLUGINS = "plugins"
+"""Key in `config.json`: distributions beside this one whose names it uses; left out where there are none."""
+
+
+def plugins_of(**names: str) -> dict[str, list[str]]:
+    """What to record about names: ``plugins_of(architectures="resnet20-head")`` -> ``{"plugins": ["tina-resnet"]}``.
+
+    Names of the built-ins, and of the running program, are nobody's to install.
+    """
+    entries = [dict(registries())[kind].entry(name) for kind, name in names.items()]
+    found = sorted({entry.distribution for entry in entries if entry.distribution} - {DISTRIBUTION})
+    return {PLUGINS: found} if found else {}
+
+
+def plugin_hint(values: Mapping[str, Any]) -> str:
+    """The end of a message about a name that nobody provides: which plugins the folder was made with, if they are missing."""
+    recorded = values.get(PLUGINS, [])
+    here = {record.distribution for record in plugin_records()}
+    missing = [p for p in recorded if isinstance(p, str) and p not in here] if isinstance(recorded, list) else []
+    files = [name for name in missing if name.endswith(".py")]  # given with --plugin, and never stored
+    packages = [name for name in missing if name not in files]
+    sentences = [f" It was made with the plugin {name}; install it." for name in packages]
+    sentences += [f" It was made with the file {name}; give it with --plugin." for name in files]
+    return "".join(sentences)

@@ -1,0 +1,24 @@
+"""Compare spellings: fold what does not matter, and recognise a typing mistake."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["fold", "is_slip"]
+
+
+def fold(name: str) -> str:
+    """``Aquarium_Fish`` and ``aquarium-fish`` -> ``aquarium fish``."""
+    return " ".join(re.split(r"[\s_-]+", name.casefold())).strip()
+
+
+def is_slip(word: str, name: str) -> bool:
+    """Whether a word is a name, or one slip away from it: a letter too many, missing, wrong, or two in the wrong order."""
+    if abs(len(word) - len(name)) > 1:
+        return False
+    start = 0
+    while start < min(len(word), len(name)) and word[start] == name[start]:
+        start += 1
+    a, b = word[start:], name[start:]
+    swapped = len(a) == len(b) > 1 and a[:2] == b[1::-1] and a[2:] == b[2:]
+    return a == b or a[1:] == b[1:] or a[1:] == b or a == b[1:] or swapped
