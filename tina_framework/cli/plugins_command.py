@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -169,13 +168,13 @@ def _find(name: str) -> list[PluginRecord]:
     from tina_framework.errors import UnknownNameError
     from tina_framework.plugin.discovery import plugin_records
     from tina_framework.plugin.entry_points import normal_name
+    from tina_framework.plugin.suggest import did_you_mean
 
     records = plugin_records()
     found = [r for r in records if normal_name(name) in (normal_name(r.name), normal_name(r.distribution))]
     if not found:
         known = sorted({r.name for r in records} | {r.distribution for r in records})
-        close = difflib.get_close_matches(name, known, n=1)
-        suggestion = f" Did you mean '{close[0]}'?" if close else ""
+        suggestion = did_you_mean(name, known)
         raise UnknownNameError(
             f"No plugin '{name}' is installed.{suggestion} Installed: {', '.join(known)}. A package is found by its entry "
             "point in the group 'tina_framework'."

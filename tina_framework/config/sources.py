@@ -6,7 +6,6 @@ flag replaces the file's table (and is not mixed with it) and every mistake is r
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import tomllib
@@ -19,8 +18,9 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, TomlConfigSettingsSource
 
 from tina_framework.errors import ConfigError
+from tina_framework.plugin.suggest import closest, did_you_mean
 
-__all__ = ["Settings", "closest", "from_text", "load_settings", "none_from_text", "weights_from_text"]
+__all__ = ["Settings", "from_text", "load_settings", "none_from_text", "weights_from_text"]
 
 
 class Settings(BaseSettings):
@@ -146,7 +146,7 @@ def _read_environment(kind: type[Settings], prefix: str) -> dict[str, Any]:
     for variable, value in os.environ.items():
         name = variable.lower().removeprefix(prefix.lower())
         foreign = variable.upper().startswith(prefix.upper()) and name not in kind.model_fields
-        if foreign and difflib.get_close_matches(name, kind.model_fields, n=1, cutoff=0.85):
+        if foreign and closest(name, kind.model_fields, cutoff=0.85):
             found[name] = value
     return found
 
@@ -166,7 +166,7 @@ def _line(
         return f"{name} is not set{meaning}: expected it as --{name}, {prefix}{name.upper()} or in the file"
     where = f"{name} = {_short(values.get(name))} ({origins.get(name, 'default')})"
     if details["type"] == "extra_forbidden":
-        return f"{where}: there is no such setting.{closest(name, list(kind.model_fields))}"
+        return f"{where}: there is no such setting.{did_you_mean(name.replace('-', '_'), kind.model_fields)}"
     message = details["msg"].removeprefix("Value error, ")
     expected = message.replace("Input should be ", "expected ").replace("Input should ", "expected to ")
     parts = get_origin(kind.model_fields[name].annotation) in (dict, list)
@@ -183,9 +183,3 @@ def _config_error(lines: list[str]) -> ConfigError:
 def _short(value: Any) -> str:
     text = repr(str(value) if isinstance(value, Path) else value)
     return text if len(text) <= 80 else text[:77] + "..."
-
-
-def closest(name: str, known: list[str]) -> str:
-    """`` Did you mean 'x'?``, or nothing."""
-    matches = difflib.get_close_matches(name.replace("-", "_"), known, n=1)
-    return f" Did you mean '{matches[0]}'?" if matches else ""

@@ -15,8 +15,9 @@ from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from tina_framework.config.checks import FLOW_SCHEDULER, contradictions
-from tina_framework.config.sources import Settings, closest, from_text, load_settings, none_from_text, weights_from_text
+from tina_framework.config.sources import Settings, from_text, load_settings, none_from_text, weights_from_text
 from tina_framework.denoiser.presets import PRESETS
+from tina_framework.plugin.suggest import did_you_mean
 
 __all__ = ["ENVIRONMENT_PREFIX", "FLOW_SCHEDULER", "TrainingConfig", "load_config"]
 
@@ -207,7 +208,7 @@ class TrainingConfig(Settings):
     @classmethod
     def _known_preset(cls, value: str) -> str:
         if value not in PRESETS:
-            raise ValueError(f"expected one of {', '.join(PRESETS)}.{closest(value, list(PRESETS))}")
+            raise ValueError(f"expected one of {', '.join(PRESETS)}.{did_you_mean(value, PRESETS)}")
         return value
 
     def contradictions(self) -> list[tuple[str, str]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tina_framework.errors import ConfigError, UnknownNameError
+from tina_framework.plugin.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from tina_framework.interfaces.tokenizer import TokenLayout
@@ -144,7 +144,7 @@ class DenoiserConfig:
         unknown = sorted(values.keys() - {field.name for field in fields})
         if unknown:
             raise ConfigError(
-                f"Unknown denoiser setting '{unknown[0]}'.{_closest(unknown[0], [f.name for f in fields])} "
+                f"Unknown denoiser setting '{unknown[0]}'.{did_you_mean(unknown[0], [f.name for f in fields])} "
                 f"Known: {', '.join(field.name for field in fields)}."
             )
         missing = [f.name for f in fields if f.default is dataclasses.MISSING and f.name not in values]
@@ -156,11 +156,6 @@ class DenoiserConfig:
 def _check_integer(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError(f"Denoiser setting {name}={value!r} is not an integer of at least {least}.")
-
-
-def _closest(name: str, known: list[str]) -> str:
-    matches = difflib.get_close_matches(name, known, n=1)
-    return f" Did you mean '{matches[0]}'?" if matches else ""
 
 
 def _sizes(hidden: int, heads: int, encoder: int, decoder: int, pool: tuple[int, int] = (0, 0)) -> Mapping[str, Any]:
@@ -196,7 +191,7 @@ def preset(name: str, **overrides: Any) -> DenoiserConfig:
     """
     if name not in PRESETS:
         raise UnknownNameError(
-            f"Unknown denoiser preset '{name}'.{_closest(name, list(PRESETS))} Known: {', '.join(PRESETS)}."
+            f"Unknown denoiser preset '{name}'.{did_you_mean(name, PRESETS)} Known: {', '.join(PRESETS)}."
         )
     return DenoiserConfig.from_dict({**PRESETS[name], **overrides})
 

@@ -6,7 +6,6 @@ and, for evaluation, `generic.safetensors`: the generic network over all classes
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.interfaces.tokenizer import ParameterTokenizer
 from tina_framework.plugin.discovery import registries
 from tina_framework.plugin.required import PLUGINS, plugin_hint, plugins_of
+from tina_framework.plugin.suggest import did_you_mean
 from tina_framework.prompts.condition import ConditionSpace
 from tina_framework.prompts.recall import Recall
 from tina_framework.storage.files import check_tensors, read_safetensors, write_json, write_safetensors
@@ -102,8 +102,7 @@ def find_folder(name: str, revision: str | None = None, local_files_only: bool =
         read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
         return download(name, _PATTERNS, commit_of(folder) or revision, local_files_only)
     known = bundled_names()
-    close = difflib.get_close_matches(name, known, n=1)
-    suggestion = f" Did you mean '{close[0]}'?" if close else ""
+    suggestion = did_you_mean(name, known)
     raise UnknownNameError(
         f"Unknown generator '{name}'.{suggestion} Bundled: {', '.join(known) or 'none'}. "
         "Otherwise give an existing folder or a Hub id 'owner/name'."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import re
@@ -13,6 +12,7 @@ from typing import Any
 
 from tina_framework.errors import ConfigError, DependencyError, PluginError, TinaError, UnknownNameError
 from tina_framework.plugin.missing_dependency import advice
+from tina_framework.plugin.suggest import did_you_mean
 
 __all__ = ["Entry", "Registry"]
 
@@ -117,10 +117,7 @@ class Registry:
         """
         if name in self._entries:
             return self._entries[name]
-        parts = [f"Unknown {self.kind} '{name}'."]
-        close = difflib.get_close_matches(name.lower(), self.names(), n=1)
-        if close:
-            parts.append(f"Did you mean '{close[0]}'?")
+        parts = [f"Unknown {self.kind} '{name}'.{did_you_mean(name, self.names(), fold_case=True)}"]
         parts.append(f"Known: {', '.join(self.names()) or 'none'}.")
         if self._hint is not None:
             parts.append(self._hint(self.kind, name))
@@ -217,8 +214,7 @@ class Registry:
         open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
         unknown = [] if open_ended else sorted(config.keys() - set(named))
         if unknown:
-            close = difflib.get_close_matches(unknown[0], named, n=1)
-            suggestion = f" Did you mean '{close[0]}'?" if close else ""
+            suggestion = did_you_mean(unknown[0], named)
             raise ConfigError(
                 f"{what} has no setting '{unknown[0]}'.{suggestion} It takes: {', '.join(named) or 'none'}."
             )

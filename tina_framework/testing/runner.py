@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from dataclasses import dataclass
 from typing import Any
 
 from tina_framework.errors import ConfigError
+from tina_framework.plugin.suggest import did_you_mean
 from tina_framework.testing.findings import Check, CheckSkipped, ConformanceError, accepted, earlier_checks
 
 __all__ = ["CheckResult", "run_checks"]
@@ -55,8 +55,7 @@ def run_checks(kind: str, thing: Any, **flags: Any) -> list[CheckResult]:
     known = sorted(flags_of(kind))
     for flag in flags:
         if flag not in known:
-            close = difflib.get_close_matches(flag, known, n=1)
-            suggestion = f" Did you mean '{close[0]}'?" if close else ""
+            suggestion = did_you_mean(flag, known)
             raise ConfigError(
                 f"No check of the kind '{kind}' has a flag '{flag}'.{suggestion} Known: {', '.join(known)}."
             )

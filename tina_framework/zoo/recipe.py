@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import tomllib
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tina_framework.errors import ConfigError
+from tina_framework.plugin.suggest import closest
 from tina_framework.zoo.config import GENERIC_RECIPE, MODEL_RECIPE, ZooConfig
 
 __all__ = ["load_recipe"]
@@ -110,5 +110,5 @@ def _is(value: Any, kind: type) -> bool:
 
 
 def _unknown(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
+    close = closest(name, known)
     return f"unknown field '{name}'" + (f" (did you mean '{close[0]}'?)" if close else "")

@@ -6,13 +6,13 @@ A file is *our own* when it carries ``"generator": "tina tasks"``, which `save_t
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tina_framework.errors import CheckpointError, DataError, shorten
+from tina_framework.plugin.suggest import closest
 from tina_framework.storage.files import read_json, write_json
 from tina_framework.zoo.reservation import partition_of
 
@@ -136,7 +136,7 @@ def _parse(entry: Any, where: str, known: frozenset[str] | None) -> Task:
         raise DataError(f"{where}: {error}") from None
     for name in task.classes if known is not None else ():
         if known is not None and name not in known:
-            close = difflib.get_close_matches(name.lower().replace("_", " "), sorted(known), n=1)
+            close = closest(name.lower().replace("_", " "), sorted(known))
             hint = f"did you mean '{close[0]}'?" if close else f"known are {shorten(sorted(known))}."
             raise DataError(f"{where}: the data set has no class '{name}'; {hint}")
     return task

@@ -5,7 +5,6 @@ Shapes: M rows of the table, T templates, N texts, E width.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import zipfile
@@ -20,6 +19,7 @@ import numpy.typing as npt
 
 from tina_framework.errors import DataError, PromptError
 from tina_framework.interfaces.encoder import Vectors
+from tina_framework.plugin.suggest import closest
 
 __all__ = ["EmbeddingTable"]
 
@@ -91,7 +91,7 @@ class EmbeddingTable:
     def _lacks(self, missing: Sequence[str]) -> str:
         parts = []
         for text in missing[:_SHOWN]:
-            close = difflib.get_close_matches(_fold(text), self._row, n=3, cutoff=0.6)
+            close = closest(_fold(text), self._row, count=3)
             parts.append(f"'{text}'" + (f" (closest: {', '.join(close)})" if close else ""))
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         return (

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from tina_framework.errors import DataError
+from tina_framework.plugin.suggest import closest
 
 __all__ = ["class_slots", "usual_count"]
 
@@ -45,7 +45,7 @@ def _slot(label: Any, class_names: Sequence[str]) -> int:
     if isinstance(label, str):
         if label in class_names:
             return list(class_names).index(label)
-        close = get_close_matches(label, class_names, n=1)
+        close = closest(label, class_names)
         hint = f"did you mean '{close[0]}'?" if close else f"its classes are {', '.join(class_names[:12])}."
         raise DataError(f"The classifier has no class '{label}'; {hint}")
     if isinstance(label, int) and not isinstance(label, bool) and 0 <= label < len(class_names):

@@ -5,7 +5,6 @@ A method is written ``NAME`` or ``NAME@ARGUMENT``: ``tina``, ``tina@ddpm:1000``,
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 from tina_framework.errors import ConfigError, UnknownNameError
@@ -29,6 +28,7 @@ from tina_framework.evaluation.methods.tina import Tina
 from tina_framework.evaluation.methods.zero_shot import ZeroShot
 from tina_framework.evaluation.sources import portable
 from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.plugin.suggest import did_you_mean
 
 __all__ = ["DEFAULT_METHODS", "METHODS", "MethodSpec", "default_methods", "parse_methods"]
 
@@ -88,8 +88,7 @@ def parse_methods(text: str) -> list[MethodSpec]:
     for label in labels:
         name, at, argument = label.partition("@")
         if name not in METHODS:
-            close = difflib.get_close_matches(name.lower(), METHODS, n=1)
-            suggestion = f" Did you mean '{close[0]}'?" if close else ""
+            suggestion = did_you_mean(name, METHODS, fold_case=True)
             raise UnknownNameError(f"Unknown method '{name}'.{suggestion} Known: {', '.join(METHODS)}.")
         spec = MethodSpec(name, argument if at else None)
         METHODS[name].check_argument(spec.argument)

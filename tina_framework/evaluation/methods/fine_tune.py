@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from tina_framework.errors import ConfigError
 from tina_framework.evaluation.context import GenericModel
 from tina_framework.evaluation.method import Answer, Method, MethodUnavailable, Missing
 from tina_framework.evaluation.scoring import Network
+from tina_framework.plugin.suggest import did_you_mean
 from tina_framework.targets.sgd import SGDRecipe
 from tina_framework.zoo.images import ImageBank
 from tina_framework.zoo.pmodels import fine_tune
@@ -47,8 +47,7 @@ def parse_recipe(text: str) -> dict[str, Any]:
     for part in parts:
         name, equals, value = part.partition("=")
         if name not in _KINDS or not equals:
-            close = difflib.get_close_matches(name, _KINDS, n=1)
-            hint = f" Did you mean '{close[0]}'?" if close else ""
+            hint = did_you_mean(name, _KINDS)
             raise ConfigError(
                 f"'fine-tune@{text}': '{part}' sets no field of a recipe.{hint} Fields: {', '.join(_KINDS)}."
             )

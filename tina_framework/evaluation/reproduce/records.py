@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -16,6 +15,7 @@ from typing import Any
 
 from tina_framework.errors import CheckpointError, ConfigError, UnknownNameError
 from tina_framework.evaluation.reproduce.pictures import Fingerprint
+from tina_framework.plugin.suggest import did_you_mean
 from tina_framework.storage.files import read_json, replacing
 from tina_framework.zoo.tasks import GENERATOR
 
@@ -145,8 +145,7 @@ def open_record(name: str) -> Record:
         CheckpointError: it is damaged.
     """
     if name not in record_names():
-        close = difflib.get_close_matches(name, record_names(), n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
+        hint = did_you_mean(name, record_names())
         raise UnknownNameError(f"Nothing is recorded under '{name}'.{hint} Known: {', '.join(record_names())}.")
     folder = _root() / name
     value = read_json(folder / INDEX)

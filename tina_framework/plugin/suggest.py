@@ -1,0 +1,32 @@
+"""Suggest known names that resemble a misspelt one: the only place that compares spellings for messages."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["closest", "did_you_mean"]
+
+
+def did_you_mean(name: str, known: Iterable[str], *, fold_case: bool = False) -> str:
+    """Return ``" Did you mean 'x'?"``, to be appended to a sentence, or an empty string if no known name is close.
+
+    Args:
+        name: what the user wrote.
+        known: the names that exist.
+        fold_case: compare `name` in lower case, for names that are written in lower case.
+    """
+    found = closest(name.lower() if fold_case else name, known)
+    return f" Did you mean '{found[0]}'?" if found else ""
+
+
+def closest(name: str, known: Iterable[str], *, count: int = 1, cutoff: float = 0.6) -> list[str]:
+    """Return up to `count` known names that resemble `name`, the most similar first.
+
+    Args:
+        name: what the user wrote.
+        known: the names that exist.
+        count: how many to return at most.
+        cutoff: smallest similarity, from 0 (anything) to 1 (equal); the ratio of `difflib.SequenceMatcher`.
+    """
+    return difflib.get_close_matches(name, list(known), n=count, cutoff=cutoff)
