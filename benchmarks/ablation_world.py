@@ -54,7 +54,7 @@ def build_zoo(folder: Path, changes: dict[str, Any], given: argparse.Namespace, 
     from tina_framework.interfaces.spec import ParameterSpec
     from tina_framework.plugin.discovery import registries
     from tina_framework.storage.files import write_safetensors
-    from tina_framework.zoo import builder, worker
+    from tina_framework.zoo import build_process, builder
     from tina_framework.zoo.store import Zoo
 
     torch.set_num_threads(1)
@@ -79,7 +79,7 @@ def build_zoo(folder: Path, changes: dict[str, Any], given: argparse.Namespace, 
         if done % 10 == 0:
             say(f"zoo {folder.name}: {stage} {done} of {total}")
 
-    setup = worker.Setup(config.architecture, given.dataset)
+    setup = build_process.ProcessSetup(config.architecture, given.dataset)
     builder.build_zoo(folder, config, spec, dataset, setup, generic_from=source, progress=progress)
 
 
@@ -87,15 +87,15 @@ def ten_way(zoo: Any, spec: Any, dataset: Any, encoders: list[str], steps: int) 
     """The generic model trained further on random ten-way tasks: TAPER with a single basis, which mixes nothing."""
     import torch
 
-    from tina_framework.evaluation.taper import Taper, TaperConfig
+    from tina_framework.evaluation.taper_model import TaperConfig, TaperModel
     from tina_framework.targets.functional import TargetRunner
     from tina_framework.training.data import ConditionBank, TrainingImages
     from tina_framework.training.taper import TaperRecipe, train_taper
-    from tina_framework.zoo.sampling import TaskSampler
+    from tina_framework.zoo.task_sampler import TaskSampler
 
     conditions = ConditionBank(dataset.class_names, encoders, zoo.class_names)
     config = TaperConfig(zoo.architecture, zoo.class_names, num_bases=1)
-    taper = Taper(config, spec, conditions.space)
+    taper = TaperModel(config, spec, conditions.space)
     taper.start_from(zoo.generic, 0.0, torch.Generator().manual_seed(0))
     recipe = TaperRecipe(steps=steps, spread=0.0)
     sampler = TaskSampler(zoo.class_names, partition="train", class_counts={10: 1.0}, seed=0)
@@ -119,10 +119,10 @@ def measure(
     from tina_framework.plugin.discovery import registries
     from tina_framework.prompts.resolve import Condition, fold
     from tina_framework.training.data import ConditionBank
-    from tina_framework.zoo.images import ImageBank
-    from tina_framework.zoo.pmodels import start_of, task_accuracy
-    from tina_framework.zoo.sampling import TaskSampler
+    from tina_framework.zoo.image_bank import ImageBank
+    from tina_framework.zoo.p_models import start_of, task_accuracy
     from tina_framework.zoo.store import Zoo
+    from tina_framework.zoo.task_sampler import TaskSampler
 
     torch.set_num_threads(1)
     generator = Generator.from_pretrained(folder, device="cpu")

@@ -26,14 +26,14 @@ from tina_framework import Generator
 from tina_framework.classifier.abstention import SCORES
 from tina_framework.cli.output import progress_bar
 from tina_framework.errors import ConfigError, DataError
-from tina_framework.evaluation.calibration.abstention import Scored, figures, respond, threshold_for
-from tina_framework.evaluation.calibration.responses import calibration_tasks
+from tina_framework.evaluation.calibration.responses import Scored, figures, respond, threshold_for
+from tina_framework.evaluation.calibration.thresholds import calibration_tasks
 from tina_framework.evaluation.environment import describe_machine, now
-from tina_framework.evaluation.sources import portable
+from tina_framework.evaluation.paths import without_folders
 from tina_framework.interfaces.dataset import Dataset
 from tina_framework.plugin.discovery import registries
 from tina_framework.storage.files import replacing, write_json
-from tina_framework.zoo.images import ImageBank
+from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.reservation import partition_of
 from tina_framework.zoo.tasks import Task, load_tasks
 
@@ -157,9 +157,9 @@ def main(words: list[str]) -> None:
     by_count = dict(measured(generator, dataset, given))
     result = report(generator, by_count) if given.test else choice(by_count, given.kept)
     result["setup"] = {
-        "command": " ".join(["python benchmarks/abstain.py", *(shlex.quote(portable(word)) for word in words)]),
+        "command": " ".join(["python benchmarks/abstain.py", *(shlex.quote(without_folders(word)) for word in words)]),
         "model": given.model,
-        "encoder": portable(generator.encoder.name),
+        "encoder": without_folders(generator.encoder.name),
         "images": "test" if given.test else "validation",
         "tasks": {count: len(next(iter(of.values()))) for count, of in by_count.items()},
         "per_class": given.per_class,

@@ -26,10 +26,10 @@ from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.storage.files import read_json, write_json
 from tina_framework.targets.sgd import SGDRecipe
-from tina_framework.zoo.images import ImageBank
-from tina_framework.zoo.pmodels import fine_tune, start_of, task_accuracy
-from tina_framework.zoo.sampling import TaskSampler
+from tina_framework.zoo.image_bank import ImageBank
+from tina_framework.zoo.p_models import fine_tune, start_of, task_accuracy
 from tina_framework.zoo.store import Zoo
+from tina_framework.zoo.task_sampler import TaskSampler
 
 BUNDLED_ZOO = Path(__file__).resolve().parent.parent / "tina_framework" / "pretrained" / "cifar100-zoo"
 

@@ -21,7 +21,7 @@ from tina_framework.evaluation.statistics import Summary, paired, summarize
 from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.resolve import Condition, resolve_tasks
 from tina_framework.targets.functional import TargetRunner
-from tina_framework.zoo.images import ImageBank
+from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.splits import sample_split_tasks
 
 

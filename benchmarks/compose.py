@@ -36,7 +36,7 @@ from torch.nn import functional as F
 
 from tina_framework.cli.output import progress_bar
 from tina_framework.evaluation.environment import busy_warning, describe_machine, now
-from tina_framework.evaluation.sources import portable
+from tina_framework.evaluation.paths import without_folders
 from tina_framework.evaluation.statistics import Summary, paired, summarize
 from tina_framework.storage.files import write_json
 
@@ -189,7 +189,7 @@ def main(words: list[str]) -> None:
             if given.test or given.brief:
                 result["costs"][str(count)] = costs(world, count)
     result["setup"] = {
-        "command": " ".join(["python benchmarks/compose.py", *(shlex.quote(portable(word)) for word in words)]),
+        "command": " ".join(["python benchmarks/compose.py", *(shlex.quote(without_folders(word)) for word in words)]),
         "date": now(),
         "seed": given.seed,
         "tasks": given.tasks,

@@ -32,9 +32,9 @@ from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.resolve import resolve_tasks
 from tina_framework.targets.ensemble import build_network
 from tina_framework.targets.functional import TargetRunner
-from tina_framework.zoo.images import ImageBank
-from tina_framework.zoo.sampling import TaskSampler
+from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.splits import sample_split_tasks
+from tina_framework.zoo.task_sampler import TaskSampler
 from tina_framework.zoo.tasks import Task
 
 __all__ = ["Case", "Groups", "World"]

@@ -23,7 +23,7 @@ from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.recall import Recall
 from tina_framework.training.data import ConditionBank
-from tina_framework.zoo.images import ImageBank
+from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.store import Zoo
 
 ZOO = Path(__file__).resolve().parent.parent / "tina_framework" / "pretrained" / "cifar80-zoo"

@@ -35,7 +35,7 @@ from shots_world import LOOKS, SHOTS, STARTS, World, default_settings
 from tina_framework.cli.output import progress_bar
 from tina_framework.errors import ConfigError
 from tina_framework.evaluation.environment import busy_warning, describe_machine, now
-from tina_framework.evaluation.sources import portable
+from tina_framework.evaluation.paths import without_folders
 from tina_framework.evaluation.statistics import paired, summarize
 from tina_framework.storage.files import write_json
 
@@ -154,7 +154,7 @@ def main(words: list[str]) -> None:
     world = World(arguments)
     result = summary(world, run_all(world, arguments.out))
     result["setup"] = {
-        "command": " ".join(["python benchmarks/shots.py", *(shlex.quote(portable(word)) for word in words)]),
+        "command": " ".join(["python benchmarks/shots.py", *(shlex.quote(without_folders(word)) for word in words)]),
         "date": now(),
         "seed": arguments.seed,
         "tasks": [list(task.classes) for task in world.tasks],

@@ -23,8 +23,8 @@ from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.resolve import resolve_tasks
 from tina_framework.storage.files import read_json
 from tina_framework.targets.accuracy import accuracy
-from tina_framework.zoo.images import ImageBank
-from tina_framework.zoo.pmodels import network
+from tina_framework.zoo.image_bank import ImageBank
+from tina_framework.zoo.p_models import network
 from tina_framework.zoo.reservation import partition_of
 from tina_framework.zoo.splits import sample_split_tasks
 from tina_framework.zoo.tasks import Task, load_tasks

@@ -23,17 +23,17 @@ from typing import Any
 import torch
 
 from tina_framework.errors import TinaError
-from tina_framework.evaluation.taper import Taper, TaperConfig
+from tina_framework.evaluation.taper_model import TaperConfig, TaperModel
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.storage.files import read_json, write_json
 from tina_framework.targets.functional import TargetRunner, resolve_precision
 from tina_framework.training.data import ConditionBank, TrainingImages
 from tina_framework.training.taper import TaperRecipe, train_taper
-from tina_framework.zoo.images import ImageBank
-from tina_framework.zoo.pmodels import start_of, task_accuracy
-from tina_framework.zoo.sampling import TaskSampler
+from tina_framework.zoo.image_bank import ImageBank
+from tina_framework.zoo.p_models import start_of, task_accuracy
 from tina_framework.zoo.store import Zoo
+from tina_framework.zoo.task_sampler import TaskSampler
 from tina_framework.zoo.tasks import Task
 
 BUNDLED_ZOO = Path(__file__).resolve().parent.parent / "tina_framework" / "pretrained" / "cifar100-zoo"
@@ -101,7 +101,7 @@ class World:
             self.selection.append(task_accuracy(self.spec, flat, task.classes, self.validation))
 
     @torch.no_grad()
-    def gains(self, taper: Taper) -> list[float]:
+    def gains(self, taper: TaperModel) -> list[float]:
         """Points over selection, task by task."""
         found = []
         for task, before in zip(self.tasks, self.selection, strict=True):
@@ -129,7 +129,7 @@ def train_one(world: World, name: str, steps: int, folder: Path) -> None:
         training={"setting": name, "recipe": asdict(recipe)},
     )
     torch.manual_seed(world.seed)
-    taper = Taper(config, world.spec, world.conditions.space)
+    taper = TaperModel(config, world.spec, world.conditions.space)
     taper.start_from(world.generic, recipe.spread, torch.Generator().manual_seed(world.seed))
     taper.to(world.device)
     started, losses, curve = time.perf_counter(), [], []
@@ -191,7 +191,7 @@ def keep_best(out: Path, spec: ParameterSpec) -> None:
     candidates = [row for row in found if row["num_bases"] > 1]
     if candidates:
         best = max(candidates, key=lambda row: row["gain"])
-        Taper.load(best["folder"], spec).save(out / "best")
+        TaperModel.load(best["folder"], spec).save(out / "best")
         print(f"\nBest: {best['folder'].name}, copied to {out / 'best'}")
 
 

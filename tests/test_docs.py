@@ -234,7 +234,7 @@ def test_the_readme_names_every_command() -> None:
 
 
 def test_every_setting_of_a_zoo_is_documented() -> None:
-    from tina_framework.zoo.config import ZooConfig
+    from tina_framework.zoo.zoo_config import ZooConfig
 
     text = (ROOT / "docs" / "guide" / "zoo.md").read_text(encoding="utf-8")
     assert [f.name for f in dataclasses.fields(ZooConfig) if f"`{f.name}`" not in text] == []
@@ -242,7 +242,7 @@ def test_every_setting_of_a_zoo_is_documented() -> None:
 
 def test_the_fields_of_sgd_recipes_are_documented_with_their_defaults() -> None:
     from tina_framework.targets.sgd import SGDRecipe
-    from tina_framework.zoo.config import GENERIC_RECIPE, MODEL_RECIPE
+    from tina_framework.zoo.zoo_config import GENERIC_RECIPE, MODEL_RECIPE
 
     text = (ROOT / "docs" / "guide" / "zoo.md").read_text(encoding="utf-8")
     rows = {
@@ -287,7 +287,11 @@ def test_every_data_set_is_documented() -> None:
 def test_every_room_is_in_the_architecture() -> None:
     text = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
     package = ROOT / "tina_framework"
-    folders = [f"{path.name}/" for path in package.iterdir() if path.is_dir() and not path.name.startswith("_") and path.name != "plots"]
+    folders = [
+        f"{path.name}/"
+        for path in package.iterdir()
+        if path.is_dir() and not path.name.startswith("_") and path.name != "plots"
+    ]
     modules = [path.name for path in package.glob("*.py") if not path.name.startswith("_")]
     assert [name for name in sorted(folders + modules) if f"`{name}`" not in text] == []
     named = re.findall(r"`(\w+\.py|\w+/)`", text)

@@ -13,9 +13,9 @@ import pytest
 
 from tina_framework.classifier.abstention import SCORES, Abstention
 from tina_framework.errors import ConfigError
-from tina_framework.evaluation.record import record_calibration
+from tina_framework.evaluation.model_metadata import record_calibration
 from tina_framework.plots.reading import read_abstaining
-from tina_framework.zoo.sampling import TaskSampler
+from tina_framework.zoo.task_sampler import TaskSampler
 from tina_framework.zoo.tasks import save_tasks
 
 ROOT = Path(__file__).resolve().parent.parent.parent

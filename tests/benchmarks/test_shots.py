@@ -14,7 +14,7 @@ import torch
 from tina_framework.classifier.fine_tuning.settings import FineTuneSettings
 from tina_framework.errors import ConfigError
 from tina_framework.plots.reading import read_usefulness
-from tina_framework.zoo.sampling import TaskSampler
+from tina_framework.zoo.task_sampler import TaskSampler
 from tina_framework.zoo.tasks import save_tasks
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -12,7 +12,7 @@ import pytest
 
 from tina_framework.cli.__main__ import main
 from tina_framework.evaluation.reproduce import records
-from tina_framework.evaluation.reproduce import run as run_module
+from tina_framework.evaluation.reproduce import remeasure as remeasure_module
 from tina_framework.zoo.reservation import partition_of
 from tina_framework.zoo.tasks import Task, save_tasks
 
@@ -44,7 +44,7 @@ def place(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     (folder / "record.json").write_text(json.dumps(index))
     write_data(tmp_path / "toys.npz", keep=slice(None, None, 2))
     monkeypatch.setattr(records, "_root", lambda: tmp_path / "recorded")
-    monkeypatch.setattr(run_module, "bundled_folder", lambda name: tmp_path / name)
+    monkeypatch.setattr(remeasure_module, "bundled_folder", lambda name: tmp_path / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

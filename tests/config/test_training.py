@@ -97,7 +97,7 @@ def test_the_schemes_are_those_of_the_sampler() -> None:
 
     from tina_framework.builtins.schedulers._diffusion import BETA_SCHEDULES
     from tina_framework.config.training import Scheme
-    from tina_framework.zoo.sampling import SCHEMES
+    from tina_framework.zoo.task_sampler import SCHEMES
 
     assert get_args(Scheme) == SCHEMES
     assert get_args(TrainingConfig.model_fields["beta_schedule"].annotation) == BETA_SCHEDULES

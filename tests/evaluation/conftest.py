@@ -11,13 +11,14 @@ import torch
 
 from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
 from tina_framework.builtins.datasets.arrays import arrays
-from tina_framework.evaluation.context import Context, GenericModel
+from tina_framework.evaluation.context import Context
+from tina_framework.evaluation.generic_model import GenericModel
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.storage.files import write_json, write_safetensors
-from tina_framework.zoo.config import ZooConfig
 from tina_framework.zoo.reservation import partition_of
 from tina_framework.zoo.store import Zoo, ZooEntry, write_index, write_shard
 from tina_framework.zoo.tasks import Task
+from tina_framework.zoo.zoo_config import ZooConfig
 
 CLASSES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay", "kite", "lion")
 # All of the train partition, as a zoo's tasks are. The class "lion" is in none.

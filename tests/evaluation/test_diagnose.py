@@ -12,10 +12,10 @@ from torch import Tensor
 from tina_framework.evaluation.context import Context
 from tina_framework.evaluation.diagnose import Diagnosis, Stage, diagnose, verdict
 from tina_framework.evaluation.method import MethodUnavailable
-from tina_framework.evaluation.report import diagnosis_table
+from tina_framework.evaluation.result_tables import diagnosis_table
 from tina_framework.evaluation.scoring import Scorer
 from tina_framework.interfaces.spec import ParameterSpec
-from tina_framework.zoo.images import ImageBank
+from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.store import Zoo
 
 NAMES = ("p-model", "round trip", "denoised from t = 20", "denoised from t = 999", "sampled", "selection")

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from tina_framework.evaluation.context import Context
 from tina_framework.evaluation.method import MethodUnavailable
 from tina_framework.evaluation.novelty import Novelty, measure, nearest_distances, overlap, verdict
-from tina_framework.evaluation.report import novelty_sentence
+from tina_framework.evaluation.result_tables import novelty_sentence
 from tina_framework.evaluation.scoring import Scorer
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.spec import ParameterSpec
-from tina_framework.zoo.images import ImageBank
+from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import Task
 

@@ -10,7 +10,7 @@ import pytest
 
 from tina_framework.errors import ConfigError
 from tina_framework.evaluation.harness import MethodResult, TaskResult, Timing
-from tina_framework.evaluation.report import markdown, short_tables, table
+from tina_framework.evaluation.result_tables import markdown, short_tables, table
 from tina_framework.evaluation.results import assemble, check_output, write_results
 from tina_framework.zoo.tasks import Task, load_tasks
 

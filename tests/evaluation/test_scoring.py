@@ -14,7 +14,7 @@ from tina_framework.evaluation.scoring import Network, Scorer
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.dataset import ArrayDataset, LabelledImages
 from tina_framework.interfaces.spec import ParameterSpec
-from tina_framework.zoo.images import ImageBank
+from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.tasks import Task
 
 LINEAR = TargetArchitecture(

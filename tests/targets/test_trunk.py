@@ -21,11 +21,11 @@ from tina_framework.plugin.discovery import registries
 from tina_framework.storage.files import write_json
 from tina_framework.targets.trunk import all_features, check_record, load_trunk, record_of, trunk_features
 from tina_framework.training.data import TrainingImages
+from tina_framework.zoo.build_process import ProcessSetup
 from tina_framework.zoo.builder import build_zoo
-from tina_framework.zoo.config import ZooConfig
-from tina_framework.zoo.images import ImageBank
+from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.store import Zoo
-from tina_framework.zoo.worker import Setup
+from tina_framework.zoo.zoo_config import ZooConfig
 
 CALLS: list[int] = []
 
@@ -226,7 +226,7 @@ def test_a_zoo_is_refused_behind_another_trunk(tmp_path: Path, registered: dict[
     config = ZooConfig(
         architecture="halves-head", dataset="toy", num_models=0, generic={"epochs": 1}, model={"epochs": 1}
     )
-    setup = Setup("halves-head", "toy")
+    setup = ProcessSetup("halves-head", "toy")
     build_zoo(tmp_path / "zoo", config, ParameterSpec(HALVES), dataset(), setup)
     zoo = Zoo.open(tmp_path / "zoo")
     zoo.check(ParameterSpec(HALVES))

@@ -14,9 +14,9 @@ from tina_framework.config.training import TrainingConfig, load_config
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.storage.files import write_json, write_safetensors
-from tina_framework.zoo.config import ZooConfig
-from tina_framework.zoo.sampling import TaskSampler
 from tina_framework.zoo.store import FORMAT, ZooEntry, write_index, write_shard
+from tina_framework.zoo.task_sampler import TaskSampler
+from tina_framework.zoo.zoo_config import ZooConfig
 
 CLASSES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay", "kite", "lion")
 

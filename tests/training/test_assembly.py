@@ -62,7 +62,7 @@ def changed_zoo(world: Path, tmp_path: Path, change: Callable[[Path], None]) -> 
 
 
 def test_a_model_of_a_reserved_set_is_a_leak(make_config: Make, world: Path, tmp_path: Path) -> None:
-    from tina_framework.zoo.sampling import TaskSampler
+    from tina_framework.zoo.task_sampler import TaskSampler
 
     reserved = TaskSampler(make_classes(world), partition="test", class_counts={4: 1.0}).task(0).classes
 

@@ -9,19 +9,19 @@ import pytest
 import torch
 
 from tina_framework.errors import ConfigError, TrainingError
-from tina_framework.evaluation.taper import Taper, TaperConfig
+from tina_framework.evaluation.taper_model import TaperConfig, TaperModel
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.training.data import ConditionBank, TrainingImages
 from tina_framework.training.taper import TaperRecipe, train_taper
-from tina_framework.zoo.sampling import TaskSampler
 from tina_framework.zoo.store import Zoo
+from tina_framework.zoo.task_sampler import TaskSampler
 
 RECIPE = TaperRecipe(steps=40, tasks_per_step=4, images_per_task=24, lr=0.01, mixer_lr=0.02, spread=0.3)
 
 
-def run(world: Path, recipe: TaperRecipe) -> tuple[Taper, Taper, list[float]]:
+def run(world: Path, recipe: TaperRecipe) -> tuple[TaperModel, TaperModel, list[float]]:
     """(as it started, trained, losses)."""
     dataset = registries().datasets.create(f"arrays:{world / 'data.npz'}")
     zoo = Zoo.open(world / "zoo")
@@ -30,9 +30,9 @@ def run(world: Path, recipe: TaperRecipe) -> tuple[Taper, Taper, list[float]]:
     images = TrainingImages(dataset, "train", spec)
     sampler = TaskSampler(zoo.class_names, class_counts={3: 1.0})
 
-    def make() -> Taper:
+    def make() -> TaperModel:
         torch.manual_seed(0)
-        taper = Taper(TaperConfig("cnn-2layer", zoo.class_names, 3, 8), spec, conditions.space)
+        taper = TaperModel(TaperConfig("cnn-2layer", zoo.class_names, 3, 8), spec, conditions.space)
         taper.start_from(zoo.generic, recipe.spread, torch.Generator().manual_seed(0))
         return taper
 

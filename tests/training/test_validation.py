@@ -9,7 +9,7 @@ from tina_framework.config.training import TrainingConfig
 from tina_framework.training.assembly import Assembly, assemble
 from tina_framework.training.export import make_generator
 from tina_framework.training.validation import Validator, other_counts
-from tina_framework.zoo.pmodels import network
+from tina_framework.zoo.p_models import network
 from tina_framework.zoo.reservation import partition_of
 
 Make = Callable[..., TrainingConfig]

@@ -7,9 +7,9 @@ import pytest
 from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
 from tina_framework.builtins.datasets.shapes import shapes
 from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.zoo.build_process import ProcessSetup
 from tina_framework.zoo.builder import build_zoo
-from tina_framework.zoo.config import ZooConfig
-from tina_framework.zoo.worker import Setup
+from tina_framework.zoo.zoo_config import ZooConfig
 
 SETTINGS = {
     "dataset": "shapes:12",
@@ -41,7 +41,7 @@ def build(spec, dataset, config):
     """build(folder, **changes) -> number of models listed."""
 
     def run(folder, *, settings=config, **options):
-        return build_zoo(folder, settings, spec, dataset, Setup("cnn-2layer", "shapes:12"), **options)
+        return build_zoo(folder, settings, spec, dataset, ProcessSetup("cnn-2layer", "shapes:12"), **options)
 
     return run
 
@@ -49,5 +49,5 @@ def build(spec, dataset, config):
 @pytest.fixture(scope="session")
 def zoo_folder(tmp_path_factory, spec, dataset, config):
     folder = tmp_path_factory.mktemp("zoo") / "zoo"
-    build_zoo(folder, config, spec, dataset, Setup("cnn-2layer", "shapes:12"))
+    build_zoo(folder, config, spec, dataset, ProcessSetup("cnn-2layer", "shapes:12"))
     return folder

@@ -150,11 +150,11 @@ def test_a_generic_model_is_taken_over_only_if_it_is_the_same(tmp_path, build, c
 def test_worker_processes_give_the_same_models(tmp_path, config, spec):
     """Spawned processes find the data set by its name."""
     from tina_framework.builtins.datasets.shapes import shapes
+    from tina_framework.zoo.build_process import ProcessSetup
     from tina_framework.zoo.builder import build_zoo
-    from tina_framework.zoo.worker import Setup
 
     dataset = shapes("12")
-    setup = Setup("cnn-2layer", "shapes:12")
+    setup = ProcessSetup("cnn-2layer", "shapes:12")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as the workers do: another number of threads rounds differently
     try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tina_framework.errors import CheckpointError, ConfigError
-from tina_framework.zoo.config import ZooConfig
 from tina_framework.zoo.recipe import load_recipe
+from tina_framework.zoo.zoo_config import ZooConfig
 
 
 def write(tmp_path, text):

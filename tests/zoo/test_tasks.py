@@ -219,6 +219,6 @@ class TestLeakage:
 
 
 def test_tasks_and_sampling_import_no_torch():
-    code = "import sys, tina_framework.zoo.sampling; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
+    code = "import sys, tina_framework.zoo.task_sampler; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
     assert result.stdout.strip() == "[]"

@@ -48,11 +48,11 @@ def calibrate(
     from tina_framework.classifier.abstention import DEFAULT_SCORE
     from tina_framework.cli.output import console, print_json, print_table, progress_bar
     from tina_framework.errors import ConfigError
-    from tina_framework.evaluation.calibration.responses import calibrate as run
-    from tina_framework.evaluation.record import record_calibration
-    from tina_framework.evaluation.sources import portable
-    from tina_framework.evaluation.suite.calibrate import fit_familiarity
-    from tina_framework.evaluation.suite.world import SuiteRequest, World
+    from tina_framework.evaluation.calibration.familiarity_fit import fit_familiarity
+    from tina_framework.evaluation.calibration.thresholds import calibrate as run
+    from tina_framework.evaluation.model_metadata import record_calibration
+    from tina_framework.evaluation.paths import without_folders
+    from tina_framework.evaluation.suite.prompt_measurer import PromptMeasurer, SuiteRequest
     from tina_framework.generator.generator import Generator
     from tina_framework.plugin.discovery import registries
     from tina_framework.prompts.familiarity import Familiarity
@@ -74,7 +74,9 @@ def calibrate(
     world = None
     if familiarity:  # made first: a wrong file of descriptions shall not cost the minutes of the thresholds
         least = generator.config.min_classes
-        world = World(SuiteRequest(model, data, encoder, descriptions, num_tasks, least, "validation", device, seed))
+        world = PromptMeasurer(
+            SuiteRequest(model, data, encoder, descriptions, num_tasks, least, "validation", device, seed)
+        )
     thresholds = generator.config.abstention
     rows: list[dict[str, Any]] = []
     if abstention:
@@ -84,7 +86,7 @@ def calibrate(
         )
     found: dict[str, Familiarity] = {}
     if world is not None:
-        found = {portable(generator.encoder.name): Familiarity(fit_familiarity(world))}
+        found = {without_folders(generator.encoder.name): Familiarity(fit_familiarity(world))}
     record_calibration(folder, thresholds, found)
     lines = {name: reading.to_json() for name, reading in found.items()}
     if json_:

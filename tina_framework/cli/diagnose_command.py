@@ -38,10 +38,10 @@ def diagnose(
     """
     from tina_framework.cli.output import console, print_json, print_table, progress_bar
     from tina_framework.evaluation.diagnose import diagnose as run
-    from tina_framework.evaluation.report import diagnosis_table
-    from tina_framework.evaluation.run import Request, open_context
+    from tina_framework.evaluation.evaluate import EvaluationRequest, open_context
+    from tina_framework.evaluation.result_tables import diagnosis_table
 
-    request = Request(
+    request = EvaluationRequest(
         model=model,
         dataset=dataset,
         tasks=Path(),

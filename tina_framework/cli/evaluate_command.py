@@ -118,12 +118,12 @@ def evaluate(
         if value is not None:
             raise ConfigError(f"{option} means nothing without --suite prompts; leave it out.")
 
+    from tina_framework.evaluation.evaluate import EvaluationRequest
+    from tina_framework.evaluation.evaluate import evaluate as run
     from tina_framework.evaluation.methods import DEFAULT_METHODS, parse_methods
-    from tina_framework.evaluation.record import check_recordable, record_accuracy
-    from tina_framework.evaluation.report import SHORT_COLUMNS, novelty_sentence, short_tables
+    from tina_framework.evaluation.model_metadata import check_recordable, record_accuracy
+    from tina_framework.evaluation.result_tables import SHORT_COLUMNS, novelty_sentence, short_tables
     from tina_framework.evaluation.results import check_output, write_results
-    from tina_framework.evaluation.run import Request
-    from tina_framework.evaluation.run import evaluate as run
 
     specs = None if methods is None else parse_methods(methods)
     check_output(out)
@@ -146,7 +146,7 @@ def evaluate(
         "--record": record,
         "--no-novelty": not novelty,
     }
-    request = Request(
+    request = EvaluationRequest(
         model=model,
         dataset=dataset,
         tasks=tasks,
@@ -194,12 +194,12 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
 
 def _command(options: Mapping[str, Any]) -> str:
     """The call, for the record: defaults left out, absolute paths cut down to their last part."""
-    from tina_framework.evaluation.sources import portable
+    from tina_framework.evaluation.paths import without_folders
 
     defaults = {"--split": "test", "--template": 0, "--device": "auto", "--seed": 0}
     words = ["tina", "evaluate"]
     for name, value in options.items():
         if value is None or value is False or defaults.get(name) == value:
             continue
-        words += [name] if value is True else [name, portable(str(value))]
+        words += [name] if value is True else [name, without_folders(str(value))]
     return shlex.join(words)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from tina_framework.evaluation.reproduce.run import Outcome, Row
+    from tina_framework.evaluation.reproduce.remeasure import Outcome, Row
     from tina_framework.evaluation.statistics import Summary
     from tina_framework.interfaces.dataset import Dataset
 
@@ -43,9 +43,9 @@ def reproduce(
     """
     from tina_framework.cli.output import console, print_error, print_json, print_table, progress_bar
     from tina_framework.errors import ConfigError
-    from tina_framework.evaluation.reproduce.check import check_pictures
+    from tina_framework.evaluation.reproduce.picture_check import check_pictures
     from tina_framework.evaluation.reproduce.records import open_record, select_tables
-    from tina_framework.evaluation.reproduce.run import record_tables, remeasure, runnable
+    from tina_framework.evaluation.reproduce.remeasure import record_tables, remeasure, runnable
     from tina_framework.evaluation.results import check_output, write_results
     from tina_framework.storage.files import write_json
 

@@ -19,10 +19,10 @@ def evaluate_prompts(options: Mapping[str, Any], out: Path, *, json_: bool) -> N
         ConfigError: an option that the suite does not take.
     """
     from tina_framework.errors import ConfigError
-    from tina_framework.evaluation.sources import portable
-    from tina_framework.evaluation.suite.report import FILES, check_output, short_rows, write_suite
-    from tina_framework.evaluation.suite.run import run_suite
-    from tina_framework.evaluation.suite.world import SuiteRequest
+    from tina_framework.evaluation.paths import without_folders
+    from tina_framework.evaluation.suite.prompt_measurer import SuiteRequest
+    from tina_framework.evaluation.suite.prompt_suite import run_suite
+    from tina_framework.evaluation.suite.suite_tables import FILES, check_output, short_rows, write_suite
 
     taken = {"--model", "--dataset", "--encoder", "--split", "--device", "--seed"}
     taken |= {"--descriptions", "--num-tasks", "--classes"}
@@ -31,7 +31,7 @@ def evaluate_prompts(options: Mapping[str, Any], out: Path, *, json_: bool) -> N
         raise ConfigError(f"{odd[0]} means nothing to --suite prompts, which draws its own tasks; leave it out.")
     check_output(out)
     given = {name: value for name, value in options.items() if value not in (None, False) and name in taken}
-    words = [word for name, value in (given | {"--out": out}).items() for word in (name, portable(str(value)))]
+    words = [word for name, value in (given | {"--out": out}).items() for word in (name, without_folders(str(value)))]
     request = SuiteRequest(
         model=options["--model"],
         dataset=options["--dataset"],

@@ -67,8 +67,8 @@ def build(
     settings = load_recipe(config, overrides)
 
     from tina_framework.plugin.discovery import plugin_records
+    from tina_framework.zoo.build_process import ProcessSetup
     from tina_framework.zoo.builder import build_zoo
-    from tina_framework.zoo.worker import Setup
 
     spec, data = _spec_and_data(settings.architecture, dataset)
     where = _device(device)
@@ -79,7 +79,7 @@ def build(
             settings,
             spec,
             data,
-            Setup(settings.architecture, dataset, plugin_files),
+            ProcessSetup(settings.architecture, dataset, plugin_files),
             device=where,
             workers=workers,
             generic_from=generic,
@@ -106,7 +106,7 @@ def info(
     if (test or signal) and dataset is None:
         raise ConfigError("--test and --signal need images; add --dataset, e.g. --dataset arrays:FILE.npz.")
 
-    from tina_framework.zoo.report import describe, measure_signal, measure_test
+    from tina_framework.zoo.info import describe, measure_signal, measure_test
     from tina_framework.zoo.store import Zoo
 
     zoo = Zoo.open(folder)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
-from tina_framework.evaluation.method import Answer, MethodUnavailable, Missing
-from tina_framework.evaluation.scoring import Network
+from tina_framework.evaluation.generic_model import GenericModel
+from tina_framework.evaluation.method import MethodUnavailable
 from tina_framework.interfaces.spec import ParameterSpec
 
 if TYPE_CHECKING:
@@ -19,41 +17,7 @@ if TYPE_CHECKING:
     from tina_framework.interfaces.encoder import Encoder
     from tina_framework.zoo.store import Zoo
 
-__all__ = ["Context", "GenericModel"]
-
-
-@dataclass(frozen=True, eq=False)
-class GenericModel:
-    """One network with an output for every class of a data set.
-
-    Attributes:
-        state: parameter name -> tensor, on the CPU.
-        class_names: the class of each output.
-        source: where it came from, for the report.
-    """
-
-    state: Mapping[str, Tensor]
-    class_names: tuple[str, ...]
-    source: str
-
-    def missing(self, classes: Sequence[str]) -> Missing | None:
-        """Why it cannot stand in for `classes`; None if it can."""
-        lacking = [name for name in classes if name not in self.class_names]
-        if not lacking:
-            return None
-        return Missing(f"the generic model ({self.source}) has no output for {', '.join(map(repr, lacking[:3]))}")
-
-    def rows(self, classes: Sequence[str]) -> Tensor:
-        """(K,) the outputs of `classes`, which must all exist."""
-        return torch.tensor([self.class_names.index(name) for name in classes])
-
-    def select(self, spec: ParameterSpec, classes: Sequence[str]) -> Answer:
-        """The network with only the rows of `classes`."""
-        lacking = self.missing(classes)
-        if lacking is not None:
-            return lacking
-        state = spec.select_classes(self.state, self.rows(classes))
-        return Network(spec.flatten(state, len(classes)), tuple(classes))
+__all__ = ["Context"]
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import Any
 
 from tina_framework.errors import ConfigError
 from tina_framework.evaluation.harness import MethodResult, TaskResult, group_of
-from tina_framework.evaluation.report import markdown
+from tina_framework.evaluation.result_tables import markdown
 from tina_framework.evaluation.statistics import paired, summarize
 from tina_framework.storage.files import replacing
 from tina_framework.zoo.tasks import Task

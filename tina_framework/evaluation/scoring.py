@@ -16,7 +16,7 @@ from tina_framework.errors import TinaError
 from tina_framework.generator.compose import ensemble_state
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.targets.ensemble import build_network
-from tina_framework.zoo.images import ImageBank
+from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.tasks import Task
 
 __all__ = ["Network", "Scorer"]

@@ -28,8 +28,8 @@ from tina_framework.training.initial import make_denoiser
 from tina_framework.training.objectives import DenoiseObjective, Objective, TaskObjective
 from tina_framework.training.rows import Setting
 from tina_framework.zoo.reservation import partition_of
-from tina_framework.zoo.sampling import TaskSampler
 from tina_framework.zoo.store import Zoo
+from tina_framework.zoo.task_sampler import TaskSampler
 
 __all__ = ["Assembly", "assemble"]
 

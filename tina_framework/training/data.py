@@ -19,7 +19,7 @@ from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.condition import ConditionSpace
 from tina_framework.prompts.recall import Recall
-from tina_framework.zoo.images import ImageBank, load_split
+from tina_framework.zoo.image_bank import ImageBank, load_split
 
 __all__ = ["ConditionBank", "TrainingImages"]
 

@@ -19,7 +19,7 @@ from tina_framework.targets.functional import TargetRunner
 from tina_framework.training.data import TrainingImages
 from tina_framework.training.randomness import generator_at
 from tina_framework.training.rows import Rows, Setting
-from tina_framework.zoo.sampling import TaskSampler
+from tina_framework.zoo.task_sampler import TaskSampler
 
 __all__ = ["DenoiseObjective", "Objective", "TaskObjective", "loss_weights"]
 

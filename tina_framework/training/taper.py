@@ -1,4 +1,4 @@
-"""Training TAPER (`tina_framework.evaluation.taper`): bases and mixer together, through the loss of the mixed networks."""
+"""Training TAPER (`tina_framework.evaluation.taper_model`): bases and mixer together, through the loss of the mixed networks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 
 from tina_framework.errors import ConfigError, TrainingError
-from tina_framework.evaluation.taper import Taper
+from tina_framework.evaluation.taper_model import TaperModel
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.training.data import ConditionBank, TrainingImages
 from tina_framework.training.randomness import generator_at
-from tina_framework.zoo.sampling import TaskSampler
+from tina_framework.zoo.task_sampler import TaskSampler
 
 __all__ = ["TaperRecipe", "train_taper"]
 
@@ -29,7 +29,7 @@ class TaperRecipe:
         lr: peak learning rate of the bases.
         mixer_lr: of the mixer.
         weight_decay: of both.
-        spread: how different the bases start; see `Taper.start_from`.
+        spread: how different the bases start; see `TaperModel.start_from`.
         warmup: share of the steps.
         seed: of every draw.
 
@@ -66,18 +66,18 @@ class TaperRecipe:
 
 
 def train_taper(
-    taper: Taper,
+    taper: TaperModel,
     images: TrainingImages,
     conditions: ConditionBank,
     sampler: TaskSampler,
     runner: TargetRunner,
     recipe: TaperRecipe,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
-) -> Taper:
+) -> TaperModel:
     """Trains in place.
 
     Args:
-        taper: its bases set already (`Taper.start_from`); on the device of the images.
+        taper: its bases set already (`TaperModel.start_from`); on the device of the images.
         images: what the mixed networks are tried on.
         conditions: condition vectors, in the space of `taper`.
         sampler: draws tasks of the training partition.

@@ -15,7 +15,7 @@ from tina_framework.generator.generator import Generator
 from tina_framework.prompts.resolve import Condition, fold
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.training.assembly import Assembly
-from tina_framework.zoo.images import ImageBank
+from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.tasks import Task
 
 __all__ = ["ValidationResult", "Validator", "other_counts"]

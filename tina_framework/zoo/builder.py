@@ -27,12 +27,10 @@ from tina_framework.storage.files import read_json, read_safetensors, write_json
 from tina_framework.targets.accuracy import accuracy, logits
 from tina_framework.targets.sgd import SGDRecipe
 from tina_framework.targets.trunk import record_of
-from tina_framework.zoo import worker
-from tina_framework.zoo.config import ZooConfig
-from tina_framework.zoo.generic import train_generic
-from tina_framework.zoo.images import ImageBank
-from tina_framework.zoo.pmodels import network, train_models
-from tina_framework.zoo.sampling import TaskSampler
+from tina_framework.zoo import build_process
+from tina_framework.zoo.generic_training import train_generic
+from tina_framework.zoo.image_bank import ImageBank
+from tina_framework.zoo.p_models import network, train_models
 from tina_framework.zoo.store import (
     FORMAT,
     VERSION,
@@ -45,7 +43,9 @@ from tina_framework.zoo.store import (
     write_shard,
 )
 from tina_framework.zoo.subset import without_classes
+from tina_framework.zoo.task_sampler import TaskSampler
 from tina_framework.zoo.tasks import Task
+from tina_framework.zoo.zoo_config import ZooConfig
 
 __all__ = ["build_zoo", "sample_tasks"]
 
@@ -79,7 +79,7 @@ def build_zoo(
     config: ZooConfig,
     spec: ParameterSpec,
     dataset: Dataset,
-    worker_setup: worker.Setup,
+    worker_setup: build_process.ProcessSetup,
     *,
     device: torch.device | str = "cpu",
     workers: int = 1,
@@ -241,7 +241,7 @@ def _trained(
     config: ZooConfig,
     spec: ParameterSpec,
     dataset: Dataset,
-    worker_setup: worker.Setup,
+    worker_setup: build_process.ProcessSetup,
     generic: dict[str, Tensor],
     queue: Sequence[tuple[int, int, Task]],
     device: torch.device,
@@ -253,10 +253,10 @@ def _trained(
     if device.type == "cpu" and workers > 1:
         # Spawned, not forked: a forked child hangs in OpenMP once its parent has used it.
         pool = ProcessPoolExecutor(
-            min(workers, len(queue)), get_context("spawn"), worker.start, (worker_setup, folder, config)
+            min(workers, len(queue)), get_context("spawn"), build_process.start, (worker_setup, folder, config)
         )
         try:
-            futures = [pool.submit(worker.train_one, item) for item in queue]
+            futures = [pool.submit(build_process.train_one, item) for item in queue]
             for future in as_completed(futures):
                 yield future.result()
         finally:

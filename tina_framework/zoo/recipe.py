@@ -11,7 +11,7 @@ from typing import Any
 
 from tina_framework.errors import ConfigError
 from tina_framework.plugin.suggest import closest
-from tina_framework.zoo.config import GENERIC_RECIPE, MODEL_RECIPE, ZooConfig
+from tina_framework.zoo.zoo_config import GENERIC_RECIPE, MODEL_RECIPE, ZooConfig
 
 __all__ = ["load_recipe"]
 

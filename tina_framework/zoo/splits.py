@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tina_framework.errors import ConfigError, DataError
-from tina_framework.zoo._draws import shuffled
+from tina_framework.zoo.random_draws import shuffled
 from tina_framework.zoo.reservation import NUM_UNSEEN, partition_of
-from tina_framework.zoo.sampling import TaskSampler
+from tina_framework.zoo.task_sampler import TaskSampler
 from tina_framework.zoo.tasks import Task
 
 if TYPE_CHECKING:

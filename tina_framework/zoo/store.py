@@ -29,7 +29,7 @@ from tina_framework.storage.files import (
     write_safetensors,
 )
 from tina_framework.targets.trunk import check_record
-from tina_framework.zoo.config import ZooConfig
+from tina_framework.zoo.zoo_config import ZooConfig
 
 __all__ = ["FORMAT", "Zoo", "ZooEntry", "read_model", "write_index", "write_model", "write_shard"]
 

@@ -17,10 +17,10 @@ import torch
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.targets.sgd import SGDRecipe
-from tina_framework.zoo.images import ImageBank
-from tina_framework.zoo.pmodels import fine_tune, start_of, task_accuracy
-from tina_framework.zoo.sampling import TaskSampler
+from tina_framework.zoo.image_bank import ImageBank
+from tina_framework.zoo.p_models import fine_tune, start_of, task_accuracy
 from tina_framework.zoo.store import Zoo
+from tina_framework.zoo.task_sampler import TaskSampler
 
 LEARNING_RATES = (0.1, 0.03, 0.01, 0.003, 0.001)
 WEIGHT_DECAYS = (1e-4, 5e-3, 5e-2)

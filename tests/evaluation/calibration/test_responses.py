@@ -1,108 +1,74 @@
-"""Calibrating a generator: tasks, thresholds, and how they get into its folder."""
+"""Thresholds and what they refuse, on made-up scores and on generated networks."""
 
 from __future__ import annotations
 
-import json
-import shutil
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tina_framework.builtins.datasets.arrays import arrays
-from tina_framework.classifier.abstention import Abstention
-from tina_framework.errors import CheckpointError, ConfigError, DataError
-from tina_framework.evaluation.calibration.responses import calibrate, calibration_tasks, class_counts
-from tina_framework.evaluation.record import record_calibration
-from tina_framework.evaluation.run import config_sha256
-from tina_framework.generator.card import model_card
-from tina_framework.generator.folder import bundled_names, find_folder, read_folder
+from tina_framework.errors import DataError
+from tina_framework.evaluation.calibration.responses import Scored, auroc, figures, respond, threshold_for
+from tina_framework.evaluation.scoring import Network, Scorer
 from tina_framework.generator.generator import Generator
-from tina_framework.interfaces.dataset import ArrayDataset
-from tina_framework.zoo.reservation import partition_of
+from tina_framework.prompts.resolve import resolve_tasks
+from tina_framework.zoo.image_bank import ImageBank
+from tina_framework.zoo.tasks import Task
 
 
-@pytest.fixture
-def folder(tmp_path: Path, tiny_folder: Path) -> Path:
-    shutil.copytree(tiny_folder, tmp_path / "tiny")
-    return tmp_path / "tiny"
+def scored(inside: Any, right: Any, outside: Any) -> Scored:
+    return Scored(np.array(inside, dtype=np.float32), np.array(right), np.array(outside, dtype=np.float32))
 
 
-def test_tasks_are_of_the_validation_partition_and_of_seen_classes(tiny_generator: Generator, dataset: Any) -> None:
-    assert class_counts(tiny_generator.config) == [2, 3, 5, 10]
-    wider = ArrayDataset("wider", (*dataset.class_names, "moth", "newt"), {"test": dataset.load("test")})
-    seen, by_count = calibration_tasks(tiny_generator.config, wider, [2, 3, 12], 4)
-    assert seen == list(dataset.class_names)
-    assert set(by_count) == {2, 3}  # of 12 classes nothing is outside
-    for count, tasks in by_count.items():
-        assert 0 < len(tasks) <= 4
-        for task in tasks:
-            assert len(task.classes) == count
-            assert partition_of(task.classes) == "validation"
-            assert set(task.classes) <= set(seen)
-    other = ArrayDataset("other", tuple("abcdefghijkl"), {"test": dataset.load("test")})
-    with pytest.raises(DataError, match="has 0 of the generator's 12 classes"):
-        calibration_tasks(tiny_generator.config, other, [2], 4)
+pictures = st.lists(st.tuples(st.floats(-5, 5, width=32), st.booleans()), min_size=1, max_size=40)
 
 
-def test_thresholds_keep_what_was_asked_for(tiny_generator: Generator, dataset: Any) -> None:
-    abstention, rows = calibrate(tiny_generator, dataset, kept=0.5, num_tasks=3)
-    assert (abstention.kept, abstention.encoder) == (0.5, "toy")
-    assert list(abstention.thresholds) == [row["num_classes"] for row in rows]
-    assert all(0.45 <= row["kept"] <= 1 for row in rows)  # the rounded threshold may cost the last picture
-    again, _ = calibrate(tiny_generator, dataset, kept=0.5, num_tasks=3)
-    assert again == abstention
-    for wrong in ({"kept": 1.5}, {"score": "luck"}, {"num_tasks": 0}):
-        with pytest.raises(ConfigError):
-            calibrate(tiny_generator, dataset, **wrong)  # type: ignore[arg-type]
+@given(st.lists(pictures, min_size=1, max_size=3), st.floats(0.05, 1))
+def test_the_threshold_keeps_its_share_and_none_higher_does(groups: list[Any], kept: float) -> None:
+    networks = [scored([s for s, _ in group], [r for _, r in group], [0.0]) for group in groups]
+    scores = np.concatenate([network.inside[network.right] for network in networks])
+    if not len(scores):
+        with pytest.raises(DataError, match="names a single picture rightly"):
+            threshold_for(networks, kept)
+        return
+    threshold = threshold_for(networks, kept)
+    assert np.mean(scores >= threshold) >= kept - 1e-9
+    higher = scores[scores > threshold]
+    assert not len(higher) or np.mean(scores >= higher.min()) < kept
 
 
-def test_recording_changes_the_thresholds_and_the_card_alone(folder: Path) -> None:
-    before, identity = json.loads((folder / "config.json").read_text()), config_sha256(folder)
-    abstention = Abstention("energy", 0.9, {2: 1.0, 10: 2.0}, "toy")
-    record_calibration(folder, abstention)
-    values = json.loads((folder / "config.json").read_text())
-    assert values.pop("abstention") == abstention.to_dict()
-    assert values == before
-    assert config_sha256(folder) == identity
-    generator = Generator.from_pretrained(folder, device="cpu")
-    assert generator.config.abstention == abstention
-    assert (folder / "README.md").read_text() == model_card(generator.config)
-    assert "unless it is let abstain" in (folder / "README.md").read_text()
+def test_abstentions_inside_are_mistakes() -> None:
+    network = scored([1, 2, 3, 4], [True, False, True, True], [0, 1, 3, 3.5])
+    assert network.kept(2.5) == 0.5
+    assert network.refused(3.0) == 0.5
+    found = figures([network], 2.5)
+    assert found == {
+        "threshold": 2.5,
+        "accuracy": 0.75,
+        "kept": pytest.approx(2 / 3),
+        "refused": {"mean": 0.5, "ci95": None},
+        "auroc": auroc([network]),
+    }
 
 
-def test_what_plugins_recorded_stays(folder: Path) -> None:
-    values = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(values | {"plugins": ["tina-x"]}))
-    record_calibration(folder, Abstention("energy", 0.9, {2: 1.0}, "toy"))
-    assert json.loads((folder / "config.json").read_text())["plugins"] == ["tina-x"]
+@given(st.lists(st.integers(0, 5), min_size=1), st.lists(st.integers(0, 5), min_size=1))
+def test_auroc_is_the_share_of_pairs_in_order(inside: list[int], outside: list[int]) -> None:
+    pairs = [(a > b) + (a == b) / 2 for a in inside for b in outside]
+    assert auroc([scored(inside, [True] * len(inside), outside)]) == pytest.approx(np.mean(pairs))
 
 
-@pytest.mark.parametrize(
-    ("value", "sentence"),
-    [(None, "needs exactly"), ({"score": "energy"}, "needs exactly"), ({"score": "luck"}, "abstention")],
-)
-def test_altered_calibrations_are_refused(folder: Path, value: object, sentence: str) -> None:
-    values = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(values | {"abstention": value}))
-    with pytest.raises(CheckpointError, match=sentence):
-        Generator.from_pretrained(folder, device="cpu")
-
-
-def test_generated_classifiers_carry_the_threshold(folder: Path, data_file: Path) -> None:
-    assert Generator.from_pretrained(folder, device="cpu")(["ant", "bee"]).abstention is None
-    record_calibration(folder, Abstention("energy", 0.9, {2: 1.0, 4: 2.0}, "toy"))
-    generator = Generator.from_pretrained(folder, device="cpu")
-    rules = [generator([*arrays(data_file).class_names[:count]]).abstention for count in (2, 3, 5)]
-    assert [None if rule is None else (rule.score, rule.threshold) for rule in rules] == [
-        ("energy", 1.0),
-        ("energy", 1.5),
-        None,
-    ]
-
-
-@pytest.mark.parametrize("name", bundled_names())
-def test_bundled_generators_have_a_threshold_for_every_class_count(name: str) -> None:
-    config = read_folder(find_folder(name)).config
-    assert config.abstention is not None
-    assert all(config.abstention.rule(count) for count in range(config.min_classes, config.max_classes + 1))
+def test_networks_see_all_pictures_inside_and_some_outside(tiny_generator: Generator, dataset: Any) -> None:
+    bank = ImageBank(dataset, "test", tiny_generator.spec)
+    tasks = [Task(("cat", "ant", "dog")), Task(("bee", "eel"))]
+    done: list[int] = []
+    found = respond(tiny_generator, bank, tasks, dataset.class_names, per_class=2, on_progress=done.append)
+    assert done == [1, 1]
+    assert [tuple(r.inside.shape) for r in found] == [(15, 3), (10, 2)]
+    assert [tuple(r.outside.shape) for r in found] == [(9 * 2, 3), (10 * 2, 2)]
+    [flat] = tiny_generator.generate_parameters(resolve_tasks([tasks[0].classes], tiny_generator.encoder))
+    accuracy = Scorer(tiny_generator.spec, bank).accuracy(Network(flat, tasks[0].classes), tasks[0].classes)
+    assert float(found[0].right.float().mean()) == pytest.approx(accuracy)
+    with pytest.raises(DataError, match="no picture outside the task"):
+        respond(tiny_generator, bank, tasks, ["cat", "ant"], per_class=2)

@@ -5,7 +5,7 @@ import pytest
 from tina_framework.evaluation.context import Context
 from tina_framework.evaluation.methods.chance import Chance
 from tina_framework.evaluation.scoring import Network, Scorer
-from tina_framework.zoo.images import ImageBank
+from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.tasks import Task
 
 

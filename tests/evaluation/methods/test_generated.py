@@ -100,7 +100,7 @@ def test_common_keeps_the_rows_and_averages_the_rest(context: Context, tasks: li
 
 
 def test_common_is_the_mean_over_training_tasks(context: Context, tasks: list[Task]) -> None:
-    from tina_framework.zoo.sampling import TaskSampler
+    from tina_framework.zoo.task_sampler import TaskSampler
 
     count = len(tasks[0].classes)
     network = networks(Common(context), tasks[:1])[0]

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from tina_framework.errors import PromptError
-from tina_framework.evaluation.context import Context, GenericModel
+from tina_framework.evaluation.context import Context
+from tina_framework.evaluation.generic_model import GenericModel
 from tina_framework.evaluation.method import Missing
 from tina_framework.evaluation.methods.selection import Selection
 from tina_framework.evaluation.methods.substitute import Substitute, assign

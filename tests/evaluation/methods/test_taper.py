@@ -12,10 +12,9 @@ from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.evaluation.context import Context
 from tina_framework.evaluation.method import MethodUnavailable, Missing
 from tina_framework.evaluation.methods import parse_methods
-from tina_framework.evaluation.methods.taper import Taper
+from tina_framework.evaluation.methods.taper import TaperModel
 from tina_framework.evaluation.scoring import Network
-from tina_framework.evaluation.taper import Taper as Model
-from tina_framework.evaluation.taper import TaperConfig
+from tina_framework.evaluation.taper_model import TaperConfig, TaperModel
 from tina_framework.prompts.condition import ConditionSpace
 from tina_framework.prompts.resolve import resolve_names
 from tina_framework.zoo.store import Zoo
@@ -25,17 +24,19 @@ TASKS = [Task(("hen", "lion", "fox")), Task(("ant", "zebra", "bee")), Task(("kit
 
 
 @pytest.fixture
-def model(context: Context, zoo: Zoo) -> Model:
+def model(context: Context, zoo: Zoo) -> TaperModel:
     torch.manual_seed(0)
-    taper = Model(TaperConfig("cnn-2layer", zoo.class_names, 3, 8), context.spec, context.generator.condition_space)
+    taper = TaperModel(
+        TaperConfig("cnn-2layer", zoo.class_names, 3, 8), context.spec, context.generator.condition_space
+    )
     taper.start_from(zoo.generic, 0.3, torch.Generator().manual_seed(0))
     return taper
 
 
 @pytest.mark.parametrize("within", ["", "config.json"])
-def test_networks_are_the_models_own(context: Context, model: Model, tmp_path: Path, within: str) -> None:
+def test_networks_are_the_models_own(context: Context, model: TaperModel, tmp_path: Path, within: str) -> None:
     model.save(tmp_path / "taper")
-    method = Taper(context, str(tmp_path / "taper" / within))
+    method = TaperModel(context, str(tmp_path / "taper" / within))
     method.prepare(TASKS)
     one, missing, two = method.parameters(TASKS)
     assert isinstance(missing, Missing)
@@ -49,15 +50,15 @@ def test_networks_are_the_models_own(context: Context, model: Model, tmp_path: P
     assert method.describe() == "3 bases of 12 classes, mixed tensor by tensor"
 
 
-def test_an_encoder_of_another_space_is_refused(context: Context, model: Model, tmp_path: Path) -> None:
+def test_an_encoder_of_another_space_is_refused(context: Context, model: TaperModel, tmp_path: Path) -> None:
     model.space = ConditionSpace("elsewhere", model.space.mean, model.space.scale)
     model.save(tmp_path / "taper")
     with pytest.raises(MethodUnavailable, match="reads 'elsewhere'"):
-        Taper(context, str(tmp_path / "taper")).prepare(TASKS)
+        TaperModel(context, str(tmp_path / "taper")).prepare(TASKS)
 
 
 def test_it_needs_a_folder(context: Context, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="write taper@FOLDER"):
         parse_methods("taper")
     with pytest.raises(CheckpointError, match="no tina-taper folder"):
-        Taper(dataclasses.replace(context), str(tmp_path)).prepare(TASKS)
+        TaperModel(dataclasses.replace(context), str(tmp_path)).prepare(TASKS)

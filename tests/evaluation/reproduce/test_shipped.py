@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from tina_framework.errors import CheckpointError, UnknownNameError
+from tina_framework.evaluation.evaluate import config_sha256
 from tina_framework.evaluation.methods import parse_methods
 from tina_framework.evaluation.reproduce import records
-from tina_framework.evaluation.reproduce.check import splits_of
 from tina_framework.evaluation.reproduce.figures import figures, rows
+from tina_framework.evaluation.reproduce.picture_check import splits_of
 from tina_framework.evaluation.reproduce.records import Table, open_record, record_names, select_tables
-from tina_framework.evaluation.reproduce.run import bundled_folder, runnable
-from tina_framework.evaluation.run import config_sha256
+from tina_framework.evaluation.reproduce.remeasure import bundled_folder, runnable
 from tina_framework.zoo.tasks import load_task_file
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -26,7 +26,7 @@ from tina_framework.evaluation.methods.substitute import Substitute
 from tina_framework.evaluation.methods.taper import Taper
 from tina_framework.evaluation.methods.tina import Tina
 from tina_framework.evaluation.methods.zero_shot import ZeroShot
-from tina_framework.evaluation.sources import portable
+from tina_framework.evaluation.paths import without_folders
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.plugin.suggest import did_you_mean
 
@@ -68,7 +68,7 @@ class MethodSpec:
     @property
     def label(self) -> str:
         """How its rows are called; of an absolute path only the last part."""
-        return self.name if self.argument is None else f"{self.name}@{portable(self.argument)}"
+        return self.name if self.argument is None else f"{self.name}@{without_folders(self.argument)}"
 
     def create(self, context: Context) -> Method:
         return METHODS[self.name](context, self.argument)

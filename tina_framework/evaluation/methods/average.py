@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from tina_framework.evaluation.context import GenericModel
+from tina_framework.evaluation.generic_model import GenericModel
 from tina_framework.evaluation.method import Answer, Method
 from tina_framework.interfaces.spec import ParameterSpec
 

@@ -12,7 +12,7 @@ from tina_framework.evaluation.method import Answer
 from tina_framework.evaluation.methods.tina import Tina
 from tina_framework.evaluation.scoring import Network
 from tina_framework.prompts.resolve import resolve_tasks
-from tina_framework.zoo.sampling import TaskSampler
+from tina_framework.zoo.task_sampler import TaskSampler
 
 if TYPE_CHECKING:
     from tina_framework.zoo.tasks import Task

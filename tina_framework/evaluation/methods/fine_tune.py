@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tina_framework.errors import ConfigError
-from tina_framework.evaluation.context import GenericModel
+from tina_framework.evaluation.generic_model import GenericModel
 from tina_framework.evaluation.method import Answer, Method, MethodUnavailable, Missing
 from tina_framework.evaluation.scoring import Network
 from tina_framework.plugin.suggest import did_you_mean
 from tina_framework.targets.sgd import SGDRecipe
-from tina_framework.zoo.images import ImageBank
-from tina_framework.zoo.pmodels import fine_tune
+from tina_framework.zoo.image_bank import ImageBank
+from tina_framework.zoo.p_models import fine_tune
 
 if TYPE_CHECKING:
     from tina_framework.zoo.tasks import Task

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tina_framework.evaluation.context import GenericModel
+from tina_framework.evaluation.generic_model import GenericModel
 from tina_framework.evaluation.method import Answer, Method, MethodUnavailable, Missing
 from tina_framework.evaluation.vectors import encode_known, unit
 

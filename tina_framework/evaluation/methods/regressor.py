@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tina_framework.errors import ConfigError
 from tina_framework.evaluation.method import MethodUnavailable
 from tina_framework.evaluation.methods.tina import Tina
-from tina_framework.evaluation.sources import portable
+from tina_framework.evaluation.paths import without_folders
 from tina_framework.generator.generator import Generator
 
 if TYPE_CHECKING:
@@ -38,12 +38,12 @@ class Regressor(Tina):
         self.generator = Generator.from_pretrained(self.argument, device=context.device, encoder=self.encoder)
         if self.generator.config.architecture != context.generator.config.architecture:
             raise MethodUnavailable(
-                f"'{portable(self.argument)}' makes '{self.generator.config.architecture}' networks, "
+                f"'{without_folders(self.argument)}' makes '{self.generator.config.architecture}' networks, "
                 f"not '{context.generator.config.architecture}'"
             )
         if self.generator.config.initial_noise:
             raise MethodUnavailable(
-                f"'{portable(self.argument)}' was trained with diffusion, not with regression = true; its first step is tina@1"
+                f"'{without_folders(self.argument)}' was trained with diffusion, not with regression = true; its first step is tina@1"
             )
         self.settings: dict[str, Any] = {"num_inference_steps": 1}
 

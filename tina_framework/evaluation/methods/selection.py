@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tina_framework.evaluation.generic_model import read_generic
 from tina_framework.evaluation.method import Answer, Method
-from tina_framework.evaluation.sources import read_generic
 
 if TYPE_CHECKING:
     from tina_framework.zoo.tasks import Task

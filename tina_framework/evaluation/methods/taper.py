@@ -1,4 +1,4 @@
-"""*taper*: basis models mixed by text (`tina_framework.evaluation.taper`), trained once for all tasks."""
+"""*taper*: basis models mixed by text (`tina_framework.evaluation.taper_model`), trained once for all tasks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from tina_framework.errors import ConfigError
 from tina_framework.evaluation.method import Answer, Method, MethodUnavailable, Missing
 from tina_framework.evaluation.scoring import Network
-from tina_framework.evaluation.taper import Taper as Model
+from tina_framework.evaluation.taper_model import TaperModel
 from tina_framework.prompts.resolve import resolve_tasks
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ class Taper(Method):
     def prepare(self, tasks: Sequence[Task]) -> None:
         assert self.argument is not None
         place = Path(self.argument)
-        self.model = Model.load(place.parent if place.is_file() else place, self.context.spec).to(self.context.device)
+        self.model = TaperModel.load(place.parent if place.is_file() else place, self.context.spec).to(
+            self.context.device
+        )
         encoder, space = self.context.encoder, self.model.space
         if (encoder.space, encoder.dim) != (space.space, space.dim):
             raise MethodUnavailable(

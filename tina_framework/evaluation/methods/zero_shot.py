@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from tina_framework.errors import ConfigError
 from tina_framework.evaluation.method import Answer, Method, MethodUnavailable
+from tina_framework.evaluation.paths import without_folders
 from tina_framework.evaluation.scoring import Network
-from tina_framework.evaluation.sources import portable
 from tina_framework.evaluation.vectors import unit
 from tina_framework.prompts.resolve import resolve_tasks
 
@@ -77,20 +77,20 @@ class ZeroShot(Method):
             raise MethodUnavailable(f"what is generated for {what} is no linear head with a weight and a bias")
         if (encoder.space, (encoder.dim,)) != (trunk.space, tuple(trunk.feature_shape)):
             raise MethodUnavailable(
-                f"encoder '{portable(encoder.name)}' speaks '{encoder.space}' ({encoder.dim} wide), "
+                f"encoder '{without_folders(encoder.name)}' speaks '{encoder.space}' ({encoder.dim} wide), "
                 f"but the features of {what} lie in '{trunk.space}' ({trunk.feature_shape[0]} wide)"
             )
         self.weight, self.bias = found
         self.templates = tuple(range(len(encoder.templates))) if self.argument is None else (int(self.argument),)
         if self.templates[-1] >= len(encoder.templates):
             raise MethodUnavailable(
-                f"encoder '{portable(encoder.name)}' has no template number {self.argument}; it has {len(encoder.templates)}, counted from 0"
+                f"encoder '{without_folders(encoder.name)}' has no template number {self.argument}; it has {len(encoder.templates)}, counted from 0"
             )
 
     def describe(self) -> str:
         encoder = self.context.encoder
         prompts = ", ".join(f"'{encoder.templates[number]}'" for number in self.templates)
-        return f"text vectors of encoder '{portable(encoder.name)}' as the head, prompts {prompts}"
+        return f"text vectors of encoder '{without_folders(encoder.name)}' as the head, prompts {prompts}"
 
     def parameters(self, tasks: Sequence[Task]) -> list[Answer]:
         spec, encoder = self.context.spec, self.context.encoder

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tina_framework.errors import CheckpointError, ConfigError, UnknownNameError
-from tina_framework.evaluation.reproduce.pictures import Fingerprint
+from tina_framework.evaluation.reproduce.fingerprints import Fingerprint
 from tina_framework.plugin.suggest import did_you_mean
 from tina_framework.storage.files import read_json, replacing
 from tina_framework.zoo.tasks import GENERATOR

@@ -11,20 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 from tina_framework import __version__
 from tina_framework.errors import PromptError, TinaError
-from tina_framework.evaluation.context import Context, GenericModel
+from tina_framework.evaluation.context import Context
 from tina_framework.evaluation.environment import busy_warning, describe_machine, now
+from tina_framework.evaluation.generic_model import GenericModel
 from tina_framework.evaluation.harness import Progress, run_methods, silent
 from tina_framework.evaluation.methods import MethodSpec, default_methods
 from tina_framework.evaluation.novelty import measure
+from tina_framework.evaluation.paths import without_folders
 from tina_framework.evaluation.results import Results, assemble
 from tina_framework.evaluation.scoring import Scorer
-from tina_framework.evaluation.sources import find_zoo, open_zoo, portable, recorded
+from tina_framework.evaluation.zoo_lookup import find_zoo, open_zoo, training_setting
 from tina_framework.generator.folder import find_folder
 from tina_framework.generator.generator import Generator
 from tina_framework.plugin.discovery import registries
 from tina_framework.storage.files import read_json
 from tina_framework.storage.folders import CONFIG
-from tina_framework.zoo.images import ImageBank
+from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.reservation import LeakageReport, check_leakage
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import Task, load_task_file
@@ -32,11 +34,11 @@ from tina_framework.zoo.tasks import Task, load_task_file
 if TYPE_CHECKING:
     from tina_framework.interfaces.dataset import Dataset
 
-__all__ = ["Request", "config_sha256", "evaluate", "open_context"]
+__all__ = ["EvaluationRequest", "config_sha256", "evaluate", "open_context"]
 
 
 @dataclass(frozen=True)
-class Request:
+class EvaluationRequest:
     """What is to be evaluated.
 
     Args:
@@ -70,7 +72,7 @@ class Request:
     novelty: bool = True
 
 
-def evaluate(request: Request, progress: Progress = silent) -> Results:
+def evaluate(request: EvaluationRequest, progress: Progress = silent) -> Results:
     """Runs every method on every task.
 
     Raises:
@@ -102,7 +104,7 @@ def evaluate(request: Request, progress: Progress = silent) -> Results:
     return assemble(report.tasks, results, _setup(request, context, report, folder, busy), novelty)
 
 
-def open_context(request: Request) -> tuple[Context, Scorer]:
+def open_context(request: EvaluationRequest) -> tuple[Context, Scorer]:
     """What `request` names, loaded, without running anything; its tasks and methods do not matter.
 
     Raises:
@@ -114,14 +116,14 @@ def open_context(request: Request) -> tuple[Context, Scorer]:
     return _context(request, generator, dataset), Scorer(generator.spec, bank)
 
 
-def _dataset(request: Request) -> Dataset:
+def _dataset(request: EvaluationRequest) -> Dataset:
     if not isinstance(request.dataset, str):
         return request.dataset
     dataset: Dataset = registries().datasets.create(request.dataset)
     return dataset
 
 
-def _generator(request: Request, folder: Path) -> Generator:
+def _generator(request: EvaluationRequest, folder: Path) -> Generator:
     generator = Generator.from_pretrained(folder, device=request.device, encoder=request.encoder)
     if not Path(request.model).is_dir():
         generator.name = request.model  # a Hub id is told better by its name than by the folder it was fetched to
@@ -144,7 +146,7 @@ def _novelty(context: Context, tasks: Sequence[Task], scorer: Scorer, progress: 
     return found
 
 
-def _context(request: Request, generator: Generator, dataset: Dataset) -> Context:
+def _context(request: EvaluationRequest, generator: Generator, dataset: Dataset) -> Context:
     zoo, no_zoo = _zoo(request, generator)
     generic = None
     if generator.generic is not None:
@@ -166,7 +168,7 @@ def _context(request: Request, generator: Generator, dataset: Dataset) -> Contex
     )
 
 
-def _zoo(request: Request, generator: Generator) -> tuple[Zoo | None, str]:
+def _zoo(request: EvaluationRequest, generator: Generator) -> tuple[Zoo | None, str]:
     """The zoo asked for, else the generator's own; or why there is none."""
     if request.zoo is not None:
         return open_zoo(request.zoo, generator.spec), ""
@@ -179,12 +181,12 @@ def _zoo(request: Request, generator: Generator) -> tuple[Zoo | None, str]:
         return None, str(error)
 
 
-def _warnings(request: Request, context: Context) -> list[str]:
+def _warnings(request: EvaluationRequest, context: Context) -> list[str]:
     if request.image_split != "validation":
         return []
     users = {
         "the zoo's models": context.zoo.config.train_split if context.zoo else None,
-        "the generator": recorded(context.generator.config.training, "train_split"),
+        "the generator": training_setting(context.generator.config.training, "train_split"),
     }
     return [
         f"The validation images were training images of {who}; these numbers say nothing about new images."
@@ -193,7 +195,9 @@ def _warnings(request: Request, context: Context) -> list[str]:
     ]
 
 
-def _setup(request: Request, context: Context, report: LeakageReport, folder: Path, busy: str | None) -> dict[str, Any]:
+def _setup(
+    request: EvaluationRequest, context: Context, report: LeakageReport, folder: Path, busy: str | None
+) -> dict[str, Any]:
     generator = context.generator
     return {
         "command": request.command,
@@ -202,10 +206,10 @@ def _setup(request: Request, context: Context, report: LeakageReport, folder: Pa
             "config_sha256": config_sha256(folder),
             "training": {key: generator.config.training.get(key) for key in ("recipe_sha256", "commit")},
         },
-        "dataset": portable(request.dataset if isinstance(request.dataset, str) else request.dataset.name),
+        "dataset": without_folders(request.dataset if isinstance(request.dataset, str) else request.dataset.name),
         "image_split": request.image_split,
         "encoder": {
-            "name": portable(request.encoder or generator.config.default_encoder),
+            "name": without_folders(request.encoder or generator.config.default_encoder),
             "space": generator.config.condition["space"],
             "template": request.template,
         },

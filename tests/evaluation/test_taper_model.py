@@ -12,7 +12,7 @@ import torch
 
 from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
 from tina_framework.errors import CheckpointError, ConfigError
-from tina_framework.evaluation.taper import Taper, TaperConfig
+from tina_framework.evaluation.taper_model import TaperConfig, TaperModel
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.prompts.condition import ConditionSpace
 
@@ -25,12 +25,12 @@ def spec() -> ParameterSpec:
     return ParameterSpec(cnn_2layer)
 
 
-def make(spec: ParameterSpec, **settings: Any) -> Taper:
+def make(spec: ParameterSpec, **settings: Any) -> TaperModel:
     vectors = np.random.default_rng(0).normal(size=(len(NAMES), WIDTH)).astype(np.float32)
     config = TaperConfig(spec.architecture.name, NAMES, **{"num_bases": 3, "hidden_size": 8, **settings})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        taper = Taper(config, spec, ConditionSpace.fit("toy", vectors))
+        taper = TaperModel(config, spec, ConditionSpace.fit("toy", vectors))
         generic = dict(spec.architecture.build(len(NAMES)).named_parameters())
     taper.start_from({n: p.detach() for n, p in generic.items()}, 0.5, torch.Generator().manual_seed(1))
     return taper
@@ -75,7 +75,7 @@ def test_bases_start_apart_around_the_generic_model(spec: ParameterSpec) -> None
 def test_a_saved_model_gives_the_same_networks(spec: ParameterSpec, tmp_path: Path) -> None:
     taper = make(spec, training={"steps": 3})
     taper.save(tmp_path / "taper")
-    loaded = Taper.load(tmp_path / "taper", spec)
+    loaded = TaperModel.load(tmp_path / "taper", spec)
     assert loaded.config == taper.config
     assert (loaded.space.space, loaded.space.scale) == (taper.space.space, taper.space.scale)
     conditions, classes = torch.randn(1, 2, WIDTH), torch.tensor([[0, 1]])
@@ -85,7 +85,7 @@ def test_a_saved_model_gives_the_same_networks(spec: ParameterSpec, tmp_path: Pa
 
 def test_what_is_not_a_taper_folder_is_refused(spec: ParameterSpec, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no tina-taper folder"):
-        Taper.load(tmp_path, spec)
+        TaperModel.load(tmp_path, spec)
     folder = tmp_path / "taper"
     make(spec).save(folder)
     values = json.loads((folder / "config.json").read_text())
@@ -93,7 +93,7 @@ def test_what_is_not_a_taper_folder_is_refused(spec: ParameterSpec, tmp_path: Pa
     def reads(changes: dict[str, Any], message: str) -> None:
         (folder / "config.json").write_text(json.dumps({**values, **changes}))
         with pytest.raises(CheckpointError, match=message):
-            Taper.load(folder, spec)
+            TaperModel.load(folder, spec)
 
     reads({"num_bases": 0}, "not an integer of at least 1")
     reads({"num_bases": 2}, "'bases' has shape")
@@ -105,10 +105,10 @@ def test_what_is_not_a_taper_folder_is_refused(spec: ParameterSpec, tmp_path: Pa
     data[-1] ^= 1
     (folder / "model.safetensors").write_bytes(bytes(data))
     with pytest.raises(CheckpointError, match="was altered"):
-        Taper.load(folder, spec)
+        TaperModel.load(folder, spec)
     (folder / "model.safetensors").unlink()
     with pytest.raises(CheckpointError, match="does not exist"):
-        Taper.load(folder, spec)
+        TaperModel.load(folder, spec)
     (folder / "notes.txt").write_text("mine")
     with pytest.raises(ConfigError, match="is left as it is"):
         make(spec).save(folder)

@@ -7,8 +7,8 @@ if nobody had ever met the class.
 from __future__ import annotations
 
 from tina_framework.errors import ConfigError
-from tina_framework.evaluation.suite.variants import SHOTS, Variant, variants
-from tina_framework.evaluation.suite.world import World
+from tina_framework.evaluation.suite.prompt_measurer import PromptMeasurer
+from tina_framework.evaluation.suite.prompt_variants import SHOTS, PromptVariant, prompt_variants
 from tina_framework.interfaces.encoder import ImageEncoder
 from tina_framework.prompts.familiarity import Familiarity, Line
 from tina_framework.prompts.resolve import resolve_tasks
@@ -19,7 +19,7 @@ _REPEATS = 8
 """How often what is drawn (typos, pictures) is drawn."""
 
 
-def fit_familiarity(world: World) -> dict[str, Line]:
+def fit_familiarity(world: PromptMeasurer) -> dict[str, Line]:
     """A line for texts (names and descriptions, or misspelt names where there are none) and one for pictures, by kind.
 
     Raises:
@@ -31,7 +31,7 @@ def fit_familiarity(world: World) -> dict[str, Line]:
         raise ConfigError(
             f"Encoder '{world.encoder.name}' cannot read the classes that the generator was trained on; use another encoder."
         )
-    ways = {way.label: way for way in variants(descriptions=bool(world.speaker.descriptions), pictures=True)}
+    ways = {way.label: way for way in prompt_variants(descriptions=bool(world.speaker.descriptions), pictures=True)}
     # Other names resemble a name more than its description does: both together teach the line what to make of the number of words.
     texts = [ways["names"], ways["descriptions"]] if world.speaker.descriptions else [ways["typos"]]
     lines = {"text": _fit(world, texts)}
@@ -41,7 +41,7 @@ def fit_familiarity(world: World) -> dict[str, Line]:
     return lines
 
 
-def _fit(world: World, ways: list[Variant]) -> Line:
+def _fit(world: PromptMeasurer, ways: list[PromptVariant]) -> Line:
     memory = world.generator.memory()
     # Misspelt names alone say nothing about sentences.
     described = any(way.label == "descriptions" for way in ways)

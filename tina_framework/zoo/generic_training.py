@@ -12,7 +12,7 @@ from tina_framework.errors import CheckpointError
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.storage.files import read_metadata, read_safetensors, write_safetensors
 from tina_framework.targets.sgd import FitState, SGDRecipe, fit
-from tina_framework.zoo.images import ImageBank
+from tina_framework.zoo.image_bank import ImageBank
 
 __all__ = ["train_generic"]
 

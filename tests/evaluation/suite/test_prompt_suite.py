@@ -11,9 +11,9 @@ import pytest
 
 from tests.conftest import TOY_CLASSES, ToyEncoder
 from tina_framework.cli.__main__ import main
-from tina_framework.evaluation.suite.calibrate import fit_familiarity
-from tina_framework.evaluation.suite.run import run_suite
-from tina_framework.evaluation.suite.world import SuiteRequest, World
+from tina_framework.evaluation.calibration.familiarity_fit import fit_familiarity
+from tina_framework.evaluation.suite.prompt_measurer import PromptMeasurer, SuiteRequest
+from tina_framework.evaluation.suite.prompt_suite import run_suite
 from tina_framework.interfaces.dataset import ArrayDataset, LabelledImages
 from tina_framework.plugin.discovery import registries
 from tina_framework.zoo.reservation import partition_of
@@ -71,13 +71,13 @@ def test_the_suite_measures_what_it_says(request_of: Any) -> None:
 
 def test_tasks_are_reserved_and_of_known_classes(request_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, ...]] = []
-    measure = World.measure
+    measure = PromptMeasurer.measure
 
-    def watch(self: World, tasks: Any, *rest: Any, **more: Any) -> Any:
+    def watch(self: PromptMeasurer, tasks: Any, *rest: Any, **more: Any) -> Any:
         seen.extend(tuple(task) for task in tasks)
         return measure(self, tasks, *rest, **more)
 
-    monkeypatch.setattr(World, "measure", watch)
+    monkeypatch.setattr(PromptMeasurer, "measure", watch)
     run_suite(request_of(image_split="validation"))
     assert seen
     assert {partition_of(task) for task in seen} == {"validation"}
@@ -86,7 +86,7 @@ def test_tasks_are_reserved_and_of_known_classes(request_of: Any, monkeypatch: p
 
 
 def test_validation_shows_and_measures_different_images(request_of: Any) -> None:
-    world = World(request_of(image_split="validation"))
+    world = PromptMeasurer(request_of(image_split="validation"))
     shown = {image.tobytes() for image in world.speaker.pictures.images}
     measured = np.asarray(world.dataset.load("validation").images)
     assert len(shown) == len(measured) // 2
@@ -94,14 +94,14 @@ def test_validation_shows_and_measures_different_images(request_of: Any) -> None
 
 
 def test_familiarity_is_fitted_by_leaving_out(request_of: Any, tmp_path: Path) -> None:
-    world = World(request_of())
+    world = PromptMeasurer(request_of())
     lines = fit_familiarity(world)
     assert lines.keys() == {"text", "images"}
     assert lines["images"][1] > 0  # the more similar, the more familiar
     assert lines["text"][2:] == (0.0, 0.0)  # misspelt names say nothing about the number of words
     described = tmp_path / "said.json"
     described.write_text(json.dumps({name: f"one of the many kinds of {name} there are" for name in CLASSES}))
-    by_words = fit_familiarity(World(request_of(descriptions=described)))["text"]
+    by_words = fit_familiarity(PromptMeasurer(request_of(descriptions=described)))["text"]
     assert by_words[2:] != (0.0, 0.0)
 
 
@@ -128,7 +128,7 @@ def test_the_command_refuses(
 
 def test_the_recorded_command_is_one_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tina_framework.cli import suite_command
-    from tina_framework.evaluation.suite import run
+    from tina_framework.evaluation.suite import prompt_suite
 
     asked = []
 
@@ -136,7 +136,7 @@ def test_the_recorded_command_is_one_that_runs(tmp_path: Path, monkeypatch: pyte
         asked.append(request.command)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "run_suite", stop)
+    monkeypatch.setattr(prompt_suite, "run_suite", stop)
     options = {"--model": "m", "--dataset": "shapes", "--encoder": None, "--descriptions": None, "--num-tasks": 2}
     options |= {"--classes": 3, "--split": "test", "--device": "cpu", "--seed": 0}
     with pytest.raises(KeyboardInterrupt):
@@ -145,7 +145,7 @@ def test_the_recorded_command_is_one_that_runs(tmp_path: Path, monkeypatch: pyte
 
 
 def test_the_files(request_of: Any, tmp_path: Path) -> None:
-    from tina_framework.evaluation.suite.report import markdown, short_rows, write_suite
+    from tina_framework.evaluation.suite.suite_tables import markdown, short_rows, write_suite
 
     result = run_suite(request_of())
     write_suite(tmp_path, result)

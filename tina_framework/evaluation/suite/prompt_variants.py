@@ -19,7 +19,7 @@ from tina_framework.storage.files import read_json
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["TEMPLATES", "Speaker", "Variant", "misspell", "read_descriptions", "variants"]
+__all__ = ["TEMPLATES", "PromptMaterial", "PromptVariant", "misspell", "prompt_variants", "read_descriptions"]
 
 TEMPLATES = (
     "a photo of a {}",
@@ -73,7 +73,7 @@ def misspell(name: str, draws: random.Random) -> str:
 
 
 @dataclass(frozen=True)
-class Speaker:
+class PromptMaterial:
     """What there is to say classes with.
 
     Attributes:
@@ -113,12 +113,12 @@ class Speaker:
         return name
 
 
-Say = Callable[[Speaker, str, int, int], ClassPrompt]
+Say = Callable[[PromptMaterial, str, int, int], ClassPrompt]
 """(speaker, class name, number of the task, place in the task) -> prompt."""
 
 
 @dataclass(frozen=True)
-class Variant:
+class PromptVariant:
     """One way to say a class.
 
     Attributes:
@@ -146,33 +146,35 @@ def _shots(number: int) -> Say:
     return lambda speaker, name, task, place: ClassPrompt(name, images=speaker.shown(name, number, task))
 
 
-def _everything(speaker: Speaker, name: str, task: int, place: int) -> ClassPrompt:
+def _everything(speaker: PromptMaterial, name: str, task: int, place: int) -> ClassPrompt:
     words = (name, speaker.descriptions[name]) if speaker.descriptions else (name,)
     return ClassPrompt(name, words, speaker.shown(name, 5, task))
 
 
-def _in_turn(speaker: Speaker, name: str, task: int, place: int) -> ClassPrompt:
+def _in_turn(speaker: PromptMaterial, name: str, task: int, place: int) -> ClassPrompt:
     kinds: list[Say] = [_name, _shots(5)] + ([_describe] if speaker.descriptions else [])
     return kinds[place % len(kinds)](speaker, name, task, place)
 
 
-def _name(speaker: Speaker, name: str, task: int, place: int) -> ClassPrompt:
+def _name(speaker: PromptMaterial, name: str, task: int, place: int) -> ClassPrompt:
     return _text(name, label=name)
 
 
-def _describe(speaker: Speaker, name: str, task: int, place: int) -> ClassPrompt:
+def _describe(speaker: PromptMaterial, name: str, task: int, place: int) -> ClassPrompt:
     return _text(speaker.descriptions[name], label=name)
 
 
-def _shout(speaker: Speaker, name: str, task: int, place: int) -> ClassPrompt:
+def _shout(speaker: PromptMaterial, name: str, task: int, place: int) -> ClassPrompt:
     return _text(name.upper().replace(" ", "-"), label=name)
 
 
-def _typo(speaker: Speaker, name: str, task: int, place: int) -> ClassPrompt:
+def _typo(speaker: PromptMaterial, name: str, task: int, place: int) -> ClassPrompt:
     return _text(speaker.misspelt(name, task), label=name)
 
 
-def variants(*, descriptions: bool, pictures: bool, synonyms: Mapping[str, str] | None = None) -> list[Variant]:
+def prompt_variants(
+    *, descriptions: bool, pictures: bool, synonyms: Mapping[str, str] | None = None
+) -> list[PromptVariant]:
     """All ways that there are means for; the first is plain names.
 
     Args:
@@ -180,24 +182,26 @@ def variants(*, descriptions: bool, pictures: bool, synonyms: Mapping[str, str] 
         pictures: whether the encoder reads pictures.
         synonyms: class name -> another word for it.
     """
-    found = [Variant("names", "text", _name), Variant("UPPER-CASE", "text", _shout)]
-    found += [Variant(f"\u201c{template}\u201d", "text", _template(template)) for template in TEMPLATES]
+    found = [PromptVariant("names", "text", _name), PromptVariant("UPPER-CASE", "text", _shout)]
+    found += [PromptVariant(f"\u201c{template}\u201d", "text", _template(template)) for template in TEMPLATES]
     if synonyms:
         found.append(
-            Variant("synonyms", "text", lambda speaker, name, task, place: _text(synonyms.get(name, name), label=name))
+            PromptVariant(
+                "synonyms", "text", lambda speaker, name, task, place: _text(synonyms.get(name, name), label=name)
+            )
         )
-    found.append(Variant("typos", "text", _typo))
-    found.append(Variant("typos, as encoded", "text", _typo, as_encoded=True))
+    found.append(PromptVariant("typos", "text", _typo))
+    found.append(PromptVariant("typos, as encoded", "text", _typo, as_encoded=True))
     if descriptions:
-        found.append(Variant("descriptions", "text", _describe))
-        found.append(Variant("descriptions, as encoded", "text", _describe, as_encoded=True))
+        found.append(PromptVariant("descriptions", "text", _describe))
+        found.append(PromptVariant("descriptions, as encoded", "text", _describe, as_encoded=True))
     if pictures:
         for number in SHOTS:
             label = "1 picture" if number == 1 else f"{number} pictures"
-            found.append(Variant(label, "pictures", _shots(number)))
-            found.append(Variant(f"{label}, as encoded", "pictures", _shots(number), as_encoded=True))
+            found.append(PromptVariant(label, "pictures", _shots(number)))
+            found.append(PromptVariant(f"{label}, as encoded", "pictures", _shots(number), as_encoded=True))
         what = "name, description and 5 pictures" if descriptions else "name and 5 pictures"
-        found.append(Variant(what, "mixed", _everything))
+        found.append(PromptVariant(what, "mixed", _everything))
         kinds = "names, 5 pictures, descriptions in turn" if descriptions else "names, 5 pictures in turn"
-        found.append(Variant(kinds, "mixed", _in_turn))
+        found.append(PromptVariant(kinds, "mixed", _in_turn))
     return found

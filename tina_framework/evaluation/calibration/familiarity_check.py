@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tina_framework.evaluation.statistics import summarize
-from tina_framework.evaluation.suite.variants import SHOTS, Variant
-from tina_framework.evaluation.suite.world import World
+from tina_framework.evaluation.suite.prompt_measurer import PromptMeasurer
+from tina_framework.evaluation.suite.prompt_variants import SHOTS, PromptVariant
 from tina_framework.zoo.reservation import partition_of
 
 __all__ = ["auroc", "measure_familiarity", "spearman"]
@@ -51,7 +51,9 @@ def _ranks(values: Sequence[float]) -> Any:
     return ((ends - counts) + (ends - 1))[inverse] / 2.0
 
 
-def measure_familiarity(world: World, ways: Sequence[Variant], say: Callable[[str], object]) -> list[dict[str, Any]]:
+def measure_familiarity(
+    world: PromptMeasurer, ways: Sequence[PromptVariant], say: Callable[[str], object]
+) -> list[dict[str, Any]]:
     """One entry a kind of prompt.
 
     - ``auroc``: of familiarity, known classes against strange ones.
@@ -88,7 +90,7 @@ def measure_familiarity(world: World, ways: Sequence[Variant], say: Callable[[st
     return found
 
 
-def mixed_tasks(world: World) -> tuple[list[tuple[str, ...]], list[int]]:
+def mixed_tasks(world: PromptMeasurer) -> tuple[list[tuple[str, ...]], list[int]]:
     """Tasks with 0, 2, ... strange classes, as many of each, and their numbers of strange classes; never class sets of training.
 
     A number of strange classes is left out where (nearly) no such class set is in the partition: ten of ten strange classes are one set.

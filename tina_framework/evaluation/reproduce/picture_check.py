@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tina_framework.errors import DataError
-from tina_framework.evaluation.reproduce.pictures import (
+from tina_framework.evaluation.reproduce.fingerprints import (
     Fingerprint,
     Match,
     Narrowed,

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tina_framework.errors import CheckpointError, DataError, LeakageError, PromptError, TinaError
-from tina_framework.evaluation import run
+from tina_framework.evaluation import evaluate as evaluate_module
+from tina_framework.evaluation.evaluate import EvaluationRequest, config_sha256, evaluate
 from tina_framework.evaluation.methods import DEFAULT_METHODS, METHODS, parse_methods
-from tina_framework.evaluation.run import Request, config_sha256, evaluate
 from tina_framework.zoo.tasks import Task, save_tasks
 
 SEEN, UNSEEN = "seen", "unseen-combination"
@@ -22,13 +22,15 @@ SEEN, UNSEEN = "seen", "unseen-combination"
 @pytest.fixture(autouse=True)
 def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """The load of the machine that runs the tests must not change what they see."""
-    monkeypatch.setattr(run, "busy_warning", lambda: None)
+    monkeypatch.setattr(evaluate_module, "busy_warning", lambda: None)
 
 
 @pytest.fixture
-def request_(tmp_path: Path, tiny_folder: Path, data_file: Path, zoo_folder: Path, tasks: list[Task]) -> Request:
+def request_(
+    tmp_path: Path, tiny_folder: Path, data_file: Path, zoo_folder: Path, tasks: list[Task]
+) -> EvaluationRequest:
     save_tasks(tmp_path / "tasks.json", tasks)
-    return Request(
+    return EvaluationRequest(
         model=str(tiny_folder),
         dataset=f"arrays:{data_file}",
         tasks=tmp_path / "tasks.json",
@@ -43,7 +45,7 @@ def foreign(path: Path, entries: list[dict[str, Any]]) -> Path:
     return path
 
 
-def test_all_methods_together(request_: Request) -> None:
+def test_all_methods_together(request_: EvaluationRequest) -> None:
     plain = [name for name in METHODS if name not in ("taper", "regressor")]  # these need an argument
     methods = ",".join([*plain, "tina@2", "random-prompt@ddpm:3", f"selection@{request_.zoo}"])
     results = evaluate(dataclasses.replace(request_, methods=parse_methods(methods), fine_tune_tasks=2))
@@ -81,20 +83,20 @@ def test_all_methods_together(request_: Request) -> None:
     json.dumps(summary, allow_nan=False)
 
 
-def test_without_a_list_the_default_methods_run(request_: Request) -> None:
+def test_without_a_list_the_default_methods_run(request_: EvaluationRequest) -> None:
     summary = evaluate(dataclasses.replace(request_, methods=None, fine_tune_tasks=1)).summary
     assert list(summary["setup"]["methods"]) == DEFAULT_METHODS.split(",")
     assert summary["skipped"] == []
 
 
-def test_the_same_call_gives_the_same_accuracies(request_: Request) -> None:
+def test_the_same_call_gives_the_same_accuracies(request_: EvaluationRequest) -> None:
     one, two = evaluate(request_), evaluate(request_)
     assert one.tasks == two.tasks
     other = evaluate(dataclasses.replace(request_, seed=1))
     assert other.summary["setup"]["seed"] == 1
 
 
-def test_image_split_and_template_matter(request_: Request) -> None:
+def test_image_split_and_template_matter(request_: EvaluationRequest) -> None:
     test = evaluate(request_).tasks
     assert evaluate(dataclasses.replace(request_, image_split="validation")).tasks != test
     assert evaluate(dataclasses.replace(request_, template=1)).tasks != test
@@ -102,7 +104,7 @@ def test_image_split_and_template_matter(request_: Request) -> None:
         evaluate(dataclasses.replace(request_, template=7, encoder="toy"))
 
 
-def test_the_generators_own_generic_model_comes_first(request_: Request, tmp_path: Path) -> None:
+def test_the_generators_own_generic_model_comes_first(request_: EvaluationRequest, tmp_path: Path) -> None:
     described = evaluate(request_).summary["setup"]["methods"]
     assert described["selection"] == "rows of the generic model of generator 'tiny'"
     bare = tmp_path / "bare"
@@ -112,7 +114,7 @@ def test_the_generators_own_generic_model_comes_first(request_: Request, tmp_pat
     assert described["selection"] == "rows of the generic model of zoo 'toy-zoo'"
 
 
-def test_without_zoo_and_generic_model_tina_still_runs(request_: Request, tmp_path: Path) -> None:
+def test_without_zoo_and_generic_model_tina_still_runs(request_: EvaluationRequest, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     shutil.copytree(request_.model, bare)
     (bare / "generic.safetensors").unlink()
@@ -127,7 +129,9 @@ def test_without_zoo_and_generic_model_tina_still_runs(request_: Request, tmp_pa
         evaluate(dataclasses.replace(bare_request, methods=parse_methods("average")))
 
 
-def test_an_encoder_that_lacks_a_name_costs_its_tasks_only(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_encoder_that_lacks_a_name_costs_its_tasks_only(
+    request_: EvaluationRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tina_framework.plugin.discovery import registries
 
     encoder = registries().encoders.create("toy")
@@ -148,14 +152,14 @@ def test_an_encoder_that_lacks_a_name_costs_its_tasks_only(request_: Request, mo
     assert [e["num_tasks"] for e in seen] == [3]
 
 
-def test_our_own_file_may_not_lie(request_: Request, task_sets: dict[str, list[tuple[str, ...]]]) -> None:
+def test_our_own_file_may_not_lie(request_: EvaluationRequest, task_sets: dict[str, list[tuple[str, ...]]]) -> None:
     save_tasks(request_.tasks, [Task(task_sets["train"][0], UNSEEN)])
     with pytest.raises(LeakageError, match="train partition"):
         evaluate(request_)
 
 
 def test_tasks_of_the_zoo_count_as_seen(
-    request_: Request, tmp_path: Path, task_sets: dict[str, list[tuple[str, ...]]]
+    request_: EvaluationRequest, tmp_path: Path, task_sets: dict[str, list[tuple[str, ...]]]
 ) -> None:
     entries = [
         {"classes": list(task_sets["train"][0]), "split": UNSEEN},
@@ -166,7 +170,7 @@ def test_tasks_of_the_zoo_count_as_seen(
     assert {row["split"]: row["num_tasks"] for row in summary["rows"]} == {SEEN: 1, UNSEEN: 1}
 
 
-def test_mixed_class_counts_are_broken_down(request_: Request, tmp_path: Path) -> None:
+def test_mixed_class_counts_are_broken_down(request_: EvaluationRequest, tmp_path: Path) -> None:
     entries = [{"classes": ["ant", "bee"]}, {"classes": ["cat", "dog", "eel"]}, {"classes": ["ant", "fox"]}]
     for entry in entries:
         entry["split"] = SEEN  # type: ignore[assignment]
@@ -175,7 +179,7 @@ def test_mixed_class_counts_are_broken_down(request_: Request, tmp_path: Path) -
     assert rows == [(None, 3), (3, 1), (2, 2)]
 
 
-def test_more_classes_than_the_generator_makes_are_composed(request_: Request, tmp_path: Path) -> None:
+def test_more_classes_than_the_generator_makes_are_composed(request_: EvaluationRequest, tmp_path: Path) -> None:
     classes = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay", "kite"]
     tasks = foreign(tmp_path / "large.json", [{"classes": classes, "split": SEEN}])
     summary = evaluate(dataclasses.replace(request_, tasks=tasks)).summary
@@ -183,7 +187,7 @@ def test_more_classes_than_the_generator_makes_are_composed(request_: Request, t
     assert summary["skipped"] == []
 
 
-def test_refused_before_anything_runs(request_: Request, tmp_path: Path) -> None:
+def test_refused_before_anything_runs(request_: EvaluationRequest, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no class 'unicorn'"):
         evaluate(dataclasses.replace(request_, tasks=foreign(tmp_path / "t.json", [{"classes": ["ant", "unicorn"]}])))
     with pytest.raises(CheckpointError, match="not a zoo"):
@@ -192,7 +196,7 @@ def test_refused_before_anything_runs(request_: Request, tmp_path: Path) -> None
         evaluate(dataclasses.replace(request_, dataset="arrays:nowhere.npz"))
 
 
-def test_validation_images_that_were_trained_on_are_pointed_out(request_: Request, tmp_path: Path) -> None:
+def test_validation_images_that_were_trained_on_are_pointed_out(request_: EvaluationRequest, tmp_path: Path) -> None:
     refit = tmp_path / "refit"
     shutil.copytree(request_.zoo, refit)  # type: ignore[arg-type]
     manifest = json.loads((refit / "zoo.json").read_text())
@@ -205,8 +209,8 @@ def test_validation_images_that_were_trained_on_are_pointed_out(request_: Reques
     assert evaluate(dataclasses.replace(request_, zoo=refit)).summary["setup"]["warnings"] == []
 
 
-def test_a_busy_machine_is_pointed_out(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "busy_warning", lambda: "busy")
+def test_a_busy_machine_is_pointed_out(request_: EvaluationRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate_module, "busy_warning", lambda: "busy")
     selection = dataclasses.replace(request_, methods=parse_methods("selection"))
     assert evaluate(selection).summary["setup"]["warnings"] == ["busy"]
 

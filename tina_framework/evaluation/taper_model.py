@@ -31,7 +31,7 @@ from tina_framework.storage.folders import (
     writing_folder,
 )
 
-__all__ = ["FORMAT", "Taper", "TaperConfig"]
+__all__ = ["FORMAT", "TaperConfig", "TaperModel"]
 
 FORMAT = "tina-taper"
 FORMAT_VERSION = 1
@@ -75,7 +75,7 @@ class TaperConfig:
             raise ConfigError("TAPER settings per_tensor and training are not true or false, and a table.")
 
 
-class Taper(nn.Module):
+class TaperModel(nn.Module):
     """M networks with rows for all classes, and the mixer: a perceptron of each class's condition, its mean over the classes, softmax.
 
     Args:
@@ -150,7 +150,7 @@ class Taper(nn.Module):
             write_json(place / CONFIG, json.loads(json.dumps(head, allow_nan=False)))
 
     @classmethod
-    def load(cls, folder: Path, spec: ParameterSpec) -> Taper:
+    def load(cls, folder: Path, spec: ParameterSpec) -> TaperModel:
         """Inverse of `save`, on the CPU.
 
         Raises:

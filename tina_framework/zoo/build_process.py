@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tina_framework.zoo.config import ZooConfig
 from tina_framework.zoo.tasks import Task
+from tina_framework.zoo.zoo_config import ZooConfig
 
-__all__ = ["Setup", "start", "train_one"]
+__all__ = ["ProcessSetup", "start", "train_one"]
 
 
 @dataclass(frozen=True)
-class Setup:
+class ProcessSetup:
     """How a fresh process finds what the user named.
 
     Args:
@@ -29,7 +29,7 @@ class Setup:
 _train_one = None
 
 
-def start(setup: Setup, folder: Path, config: ZooConfig) -> None:
+def start(setup: ProcessSetup, folder: Path, config: ZooConfig) -> None:
     """Prepares the process once: one thread, images loaded, generic model read."""
     global _train_one
     import torch
@@ -38,8 +38,8 @@ def start(setup: Setup, folder: Path, config: ZooConfig) -> None:
     from tina_framework.plugin.discovery import load_plugin_file, registries
     from tina_framework.storage.files import read_safetensors
     from tina_framework.targets.sgd import SGDRecipe
-    from tina_framework.zoo.images import ImageBank
-    from tina_framework.zoo.pmodels import train_models
+    from tina_framework.zoo.image_bank import ImageBank
+    from tina_framework.zoo.p_models import train_models
     from tina_framework.zoo.store import write_model
     from tina_framework.zoo.subset import without_classes
 

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from tina_framework import __version__
+from tina_framework.evaluation.calibration.familiarity_check import measure_familiarity
 from tina_framework.evaluation.environment import busy_warning, describe_machine, now
-from tina_framework.evaluation.sources import portable
+from tina_framework.evaluation.paths import without_folders
 from tina_framework.evaluation.statistics import paired, summarize
-from tina_framework.evaluation.suite.familiarity import measure_familiarity
-from tina_framework.evaluation.suite.variants import Variant, variants
-from tina_framework.evaluation.suite.world import SuiteRequest, World
+from tina_framework.evaluation.suite.prompt_measurer import PromptMeasurer, SuiteRequest
+from tina_framework.evaluation.suite.prompt_variants import PromptVariant, prompt_variants
 from tina_framework.interfaces.encoder import ImageEncoder
 from tina_framework.prompts.synonyms import GROUPS
 from tina_framework.zoo.reservation import partition_of
@@ -42,8 +42,8 @@ def run_suite(request: SuiteRequest, advance: Advance | None = None) -> dict[str
         TinaError: something cannot be loaded, or the data set has too few classes or images.
     """
     busy = busy_warning()
-    world = World(request)
-    ways = variants(
+    world = PromptMeasurer(request)
+    ways = prompt_variants(
         descriptions=bool(world.speaker.descriptions),
         pictures=isinstance(world.encoder, ImageEncoder),
         synonyms=other_words(world.known),
@@ -101,7 +101,7 @@ def other_words(known: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def draw(world: World, count: int, number: int) -> Tasks:
+def draw(world: PromptMeasurer, count: int, number: int) -> Tasks:
     """Reserved tasks of the known classes."""
     tasks = sample_split_tasks(
         world.dataset,
@@ -115,7 +115,9 @@ def draw(world: World, count: int, number: int) -> Tasks:
     return [task.classes for task in tasks]
 
 
-def order(world: World, tasks: Tasks, ways: Sequence[Variant], forward: Callable[[int], None]) -> dict[str, Any]:
+def order(
+    world: PromptMeasurer, tasks: Tasks, ways: Sequence[PromptVariant], forward: Callable[[int], None]
+) -> dict[str, Any]:
     """How far networks change when the classes come in another order: share of equal answers, greatest difference of a parameter."""
     way = next((way for way in ways if way.group == "mixed"), ways[0])
     same, most = [], 0.0
@@ -146,14 +148,16 @@ def order(world: World, tasks: Tasks, ways: Sequence[Variant], forward: Callable
     }
 
 
-def class_count(world: World, names: Variant, count: int, forward: Callable[[int], None]) -> dict[str, Any]:
+def class_count(
+    world: PromptMeasurer, names: PromptVariant, count: int, forward: Callable[[int], None]
+) -> dict[str, Any]:
     """Accuracy of names at one class count, beside *selection*."""
     tasks = draw(world, count, world.request.num_tasks)
     found, _ = world.measure(tasks, names, forward)
     return {"num_classes": count, "num_tasks": len(tasks), **beside_selection(world, tasks, found)}
 
 
-def beside_selection(world: World, tasks: Tasks, found: list[float]) -> dict[str, Any]:
+def beside_selection(world: PromptMeasurer, tasks: Tasks, found: list[float]) -> dict[str, Any]:
     selection = world.selection(tasks)
     against = {} if selection is None else {
         "selection": summarize(selection).to_json(),
@@ -162,7 +166,7 @@ def beside_selection(world: World, tasks: Tasks, found: list[float]) -> dict[str
     return {"accuracy": summarize(found).to_json(), **against}
 
 
-def similar(world: World, names: Variant, forward: Callable[[int], None]) -> dict[str, Any] | None:
+def similar(world: PromptMeasurer, names: PromptVariant, forward: Callable[[int], None]) -> dict[str, Any] | None:
     """Names on tasks with three classes of one superclass ("rose", "tulip", "poppy"); None where there are no superclasses."""
     superclasses, classes = world.dataset.superclasses, world.dataset.class_names
     if superclasses is None or len(set(superclasses)) < 2 or world.request.num_classes < 4:
@@ -191,13 +195,13 @@ def similar(world: World, names: Variant, forward: Callable[[int], None]) -> dic
     return {"num_classes": world.request.num_classes, "num_tasks": len(tasks), **beside_selection(world, tasks, found)}
 
 
-def setup(world: World, busy: str | None) -> dict[str, Any]:
+def setup(world: PromptMeasurer, busy: str | None) -> dict[str, Any]:
     request = world.request
     return {
         "command": request.command,
-        "model": portable(request.model),
-        "dataset": world.dataset.name if not isinstance(request.dataset, str) else portable(request.dataset),
-        "encoder": portable(world.encoder.name),
+        "model": without_folders(request.model),
+        "dataset": world.dataset.name if not isinstance(request.dataset, str) else without_folders(request.dataset),
+        "encoder": without_folders(world.encoder.name),
         "image_split": request.image_split,
         "pictures_shown": "validation images"
         if request.image_split == "test"

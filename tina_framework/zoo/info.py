@@ -14,8 +14,8 @@ from tina_framework.errors import DataError
 from tina_framework.interfaces.dataset import Dataset
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.zoo.builder import generic_figures
-from tina_framework.zoo.images import ImageBank
-from tina_framework.zoo.pmodels import start_of, task_accuracy
+from tina_framework.zoo.image_bank import ImageBank
+from tina_framework.zoo.p_models import start_of, task_accuracy
 from tina_framework.zoo.splits import sample_split_tasks
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.subset import without_classes

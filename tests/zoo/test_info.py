@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from tina_framework.errors import DataError
-from tina_framework.zoo.images import ImageBank
-from tina_framework.zoo.pmodels import task_accuracy
-from tina_framework.zoo.report import describe, linear_map, measure_signal, measure_test
+from tina_framework.zoo.image_bank import ImageBank
+from tina_framework.zoo.info import describe, linear_map, measure_signal, measure_test
+from tina_framework.zoo.p_models import task_accuracy
 from tina_framework.zoo.store import Zoo, ZooEntry
 
 

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from tina_framework.errors import ConfigError
 from tina_framework.evaluation.scoring import Network, Scorer
-from tina_framework.evaluation.suite.variants import Speaker, Variant, read_descriptions
+from tina_framework.evaluation.suite.prompt_variants import PromptMaterial, PromptVariant, read_descriptions
 from tina_framework.generator.generator import Generator
 from tina_framework.interfaces.dataset import ArrayDataset, Dataset, LabelledImages
 from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.resolve import Condition, resolve_tasks
-from tina_framework.zoo.images import ImageBank
+from tina_framework.zoo.image_bank import ImageBank
 
-__all__ = ["SuiteRequest", "World"]
+__all__ = ["PromptMeasurer", "SuiteRequest"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def _halves(data: LabelledImages) -> tuple[LabelledImages, LabelledImages]:
     )
 
 
-class World:
+class PromptMeasurer:
     """Loaded parts of a request.
 
     Attributes:
@@ -96,11 +96,11 @@ class World:
         if request.image_split == "validation":
             shown, measured = _halves(shown)
         described = {} if request.descriptions is None else read_descriptions(request.descriptions, names)
-        self.speaker = Speaker(names, shown, described, request.seed)
+        self.speaker = PromptMaterial(names, shown, described, request.seed)
         view: Any = ArrayDataset(self.dataset.name, names, {"test": measured}, self.dataset.superclasses)
         self.scorer = Scorer(self.generator.spec, ImageBank(view, "test", self.generator.spec, self.generator.device))
 
-    def conditions(self, tasks: Sequence[Sequence[str]], variant: Variant, first: int = 0) -> list[Condition]:
+    def conditions(self, tasks: Sequence[Sequence[str]], variant: PromptVariant, first: int = 0) -> list[Condition]:
         """The tasks said in one way. `first`: number of the first task, for what is drawn."""
         said = [
             [variant.say(self.speaker, name, first + i, place) for place, name in enumerate(task)]
@@ -122,7 +122,7 @@ class World:
     def measure(
         self,
         tasks: Sequence[Sequence[str]],
-        variant: Variant,
+        variant: PromptVariant,
         advance: Callable[[int], None] = lambda done: None,
         part: int = 20,
     ) -> tuple[list[float], list[Condition]]:

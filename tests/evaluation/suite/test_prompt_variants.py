@@ -10,13 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tina_framework.errors import DataError
-from tina_framework.evaluation.suite.variants import Speaker, misspell, read_descriptions, variants
+from tina_framework.evaluation.suite.prompt_variants import PromptMaterial, misspell, prompt_variants, read_descriptions
 from tina_framework.interfaces.dataset import LabelledImages
 from tina_framework.storage.files import write_json
 
 CLASSES = ("ant", "bee", "sea cow")
 IMAGES = np.random.default_rng(0).integers(0, 256, (90, 4, 4, 3), dtype=np.uint8)
-SPEAKER = Speaker(CLASSES, LabelledImages(IMAGES, np.arange(90) % 3), {name: f"it is {name}" for name in CLASSES})
+SPEAKER = PromptMaterial(
+    CLASSES, LabelledImages(IMAGES, np.arange(90) % 3), {name: f"it is {name}" for name in CLASSES}
+)
 
 
 @given(st.text(alphabet="abcdefgh ", min_size=1, max_size=12), st.integers())
@@ -38,7 +40,7 @@ def test_shown_pictures_are_of_the_class_and_fewer_are_part_of_more() -> None:
 
 
 def test_all_ways_name_the_class_and_the_first_is_plain() -> None:
-    ways = variants(descriptions=True, pictures=True, synonyms={"sea cow": "manatee"})
+    ways = prompt_variants(descriptions=True, pictures=True, synonyms={"sea cow": "manatee"})
     prompts = {way.label: [way.say(SPEAKER, name, 0, i) for i, name in enumerate(CLASSES)] for way in ways}
     assert all(tuple(prompt.label for prompt in made) == CLASSES for made in prompts.values())
     assert ways[0].label == "names"
@@ -54,7 +56,7 @@ def test_all_ways_name_the_class_and_the_first_is_plain() -> None:
 
 
 def test_without_means_there_are_fewer_ways() -> None:
-    assert {way.group for way in variants(descriptions=False, pictures=False)} == {"text"}
+    assert {way.group for way in prompt_variants(descriptions=False, pictures=False)} == {"text"}
 
 
 def test_descriptions_have_to_be_complete(tmp_path: object) -> None:
@@ -72,7 +74,7 @@ def test_descriptions_have_to_be_complete(tmp_path: object) -> None:
 
 def test_a_typo_of_one_class_is_none_of_another() -> None:
     names = ("bed", "bee", "seal", "sea cow")
-    speaker = Speaker(names, SPEAKER.pictures)
+    speaker = PromptMaterial(names, SPEAKER.pictures)
     for task in range(200):
         slips = [speaker.misspelt(name, task) for name in names]
         assert len({*slips, *names}) == 8 - sum(slip == name for slip, name in zip(slips, names, strict=True))

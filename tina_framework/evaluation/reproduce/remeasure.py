@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tina_framework.errors import ConfigError
+from tina_framework.evaluation.evaluate import EvaluationRequest, config_sha256, evaluate
 from tina_framework.evaluation.harness import Progress, silent
 from tina_framework.evaluation.methods import parse_methods
-from tina_framework.evaluation.reproduce.check import PictureCheck, splits_of
 from tina_framework.evaluation.reproduce.figures import Figure, Key, Verdict, figures, judge, rows
-from tina_framework.evaluation.reproduce.pictures import Match, fingerprint, picture_digests, shortened
+from tina_framework.evaluation.reproduce.fingerprints import Match, fingerprint, picture_digests, shortened
+from tina_framework.evaluation.reproduce.picture_check import PictureCheck, splits_of
 from tina_framework.evaluation.reproduce.records import Record, Recorded, Table, write_record
 from tina_framework.evaluation.results import Results
-from tina_framework.evaluation.run import Request, config_sha256, evaluate
 from tina_framework.storage.files import write_json
 from tina_framework.storage.folders import CONFIG
 from tina_framework.zoo.tasks import GENERATOR
@@ -149,8 +149,8 @@ def _exact(method: str, split: str, match: Match | None) -> bool:
 
 def _request(
     table: Table, dataset: Dataset, tasks: Path, methods: str, encoder: str | None, device: str, command: str
-) -> Request:
-    return Request(
+) -> EvaluationRequest:
+    return EvaluationRequest(
         model=str(bundled_folder(table.model)),
         dataset=dataset,
         tasks=tasks,

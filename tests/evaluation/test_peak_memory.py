@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tina_framework.evaluation import memory
-from tina_framework.evaluation.memory import PeakMemory
+from tina_framework.evaluation import peak_memory
+from tina_framework.evaluation.peak_memory import PeakMemory
 
 CPU = torch.device("cpu")
 MIB = 1 << 20
@@ -43,7 +43,7 @@ def test_a_peak_is_seen_and_the_greatest_kept() -> None:
 
 
 def test_where_nothing_is_told_nothing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_PROCESS", tmp_path / "none")
+    monkeypatch.setattr(peak_memory, "_PROCESS", tmp_path / "none")
     with PeakMemory(CPU) as meter:
         take(1)
     assert meter.peak is None

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tina_framework.errors import ConfigError
-from tina_framework.evaluation.record import check_recordable, merge_metrics, record_accuracy, update_card
+from tina_framework.evaluation.model_metadata import check_recordable, merge_metrics, record_accuracy, update_card
 from tina_framework.generator.card import model_card
 from tina_framework.generator.generator import Generator
 

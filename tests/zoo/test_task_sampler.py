@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tina_framework.errors import ConfigError, DataError
 from tina_framework.zoo.reservation import PARTITIONS, partition_of
-from tina_framework.zoo.sampling import SCHEMES, TaskSampler
+from tina_framework.zoo.task_sampler import SCHEMES, TaskSampler
 
 CLASSES = tuple(f"class {i}" for i in range(30))
 SUPERCLASSES = tuple(i // 5 for i in range(30))  # six of five classes each

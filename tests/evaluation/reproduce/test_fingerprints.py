@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tina_framework.errors import DataError
-from tina_framework.evaluation.reproduce.pictures import (
+from tina_framework.evaluation.reproduce.fingerprints import (
     Fingerprint,
     Match,
     Narrowed,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count as count_from
 
 from tina_framework.errors import ConfigError, DataError
-from tina_framework.zoo._draws import choose, in_turn, shuffled, weights
+from tina_framework.zoo.random_draws import choose, in_turn, shuffled, weights
 from tina_framework.zoo.reservation import PARTITIONS, partition_of
 from tina_framework.zoo.tasks import Task
 

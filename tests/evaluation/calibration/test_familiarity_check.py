@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tina_framework.evaluation.suite.familiarity import auroc, mixed_tasks, spearman
+from tina_framework.evaluation.calibration.familiarity_check import auroc, mixed_tasks, spearman
 from tina_framework.zoo.reservation import partition_of
 
 VALUES = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=12)

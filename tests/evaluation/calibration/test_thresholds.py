@@ -1,0 +1,108 @@
+"""Calibrating a generator: tasks, thresholds, and how they get into its folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tina_framework.builtins.datasets.arrays import arrays
+from tina_framework.classifier.abstention import Abstention
+from tina_framework.errors import CheckpointError, ConfigError, DataError
+from tina_framework.evaluation.calibration.thresholds import calibrate, calibration_tasks, class_counts
+from tina_framework.evaluation.evaluate import config_sha256
+from tina_framework.evaluation.model_metadata import record_calibration
+from tina_framework.generator.card import model_card
+from tina_framework.generator.folder import bundled_names, find_folder, read_folder
+from tina_framework.generator.generator import Generator
+from tina_framework.interfaces.dataset import ArrayDataset
+from tina_framework.zoo.reservation import partition_of
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny_folder: Path) -> Path:
+    shutil.copytree(tiny_folder, tmp_path / "tiny")
+    return tmp_path / "tiny"
+
+
+def test_tasks_are_of_the_validation_partition_and_of_seen_classes(tiny_generator: Generator, dataset: Any) -> None:
+    assert class_counts(tiny_generator.config) == [2, 3, 5, 10]
+    wider = ArrayDataset("wider", (*dataset.class_names, "moth", "newt"), {"test": dataset.load("test")})
+    seen, by_count = calibration_tasks(tiny_generator.config, wider, [2, 3, 12], 4)
+    assert seen == list(dataset.class_names)
+    assert set(by_count) == {2, 3}  # of 12 classes nothing is outside
+    for count, tasks in by_count.items():
+        assert 0 < len(tasks) <= 4
+        for task in tasks:
+            assert len(task.classes) == count
+            assert partition_of(task.classes) == "validation"
+            assert set(task.classes) <= set(seen)
+    other = ArrayDataset("other", tuple("abcdefghijkl"), {"test": dataset.load("test")})
+    with pytest.raises(DataError, match="has 0 of the generator's 12 classes"):
+        calibration_tasks(tiny_generator.config, other, [2], 4)
+
+
+def test_thresholds_keep_what_was_asked_for(tiny_generator: Generator, dataset: Any) -> None:
+    abstention, rows = calibrate(tiny_generator, dataset, kept=0.5, num_tasks=3)
+    assert (abstention.kept, abstention.encoder) == (0.5, "toy")
+    assert list(abstention.thresholds) == [row["num_classes"] for row in rows]
+    assert all(0.45 <= row["kept"] <= 1 for row in rows)  # the rounded threshold may cost the last picture
+    again, _ = calibrate(tiny_generator, dataset, kept=0.5, num_tasks=3)
+    assert again == abstention
+    for wrong in ({"kept": 1.5}, {"score": "luck"}, {"num_tasks": 0}):
+        with pytest.raises(ConfigError):
+            calibrate(tiny_generator, dataset, **wrong)  # type: ignore[arg-type]
+
+
+def test_recording_changes_the_thresholds_and_the_card_alone(folder: Path) -> None:
+    before, identity = json.loads((folder / "config.json").read_text()), config_sha256(folder)
+    abstention = Abstention("energy", 0.9, {2: 1.0, 10: 2.0}, "toy")
+    record_calibration(folder, abstention)
+    values = json.loads((folder / "config.json").read_text())
+    assert values.pop("abstention") == abstention.to_dict()
+    assert values == before
+    assert config_sha256(folder) == identity
+    generator = Generator.from_pretrained(folder, device="cpu")
+    assert generator.config.abstention == abstention
+    assert (folder / "README.md").read_text() == model_card(generator.config)
+    assert "unless it is let abstain" in (folder / "README.md").read_text()
+
+
+def test_what_plugins_recorded_stays(folder: Path) -> None:
+    values = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(values | {"plugins": ["tina-x"]}))
+    record_calibration(folder, Abstention("energy", 0.9, {2: 1.0}, "toy"))
+    assert json.loads((folder / "config.json").read_text())["plugins"] == ["tina-x"]
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [(None, "needs exactly"), ({"score": "energy"}, "needs exactly"), ({"score": "luck"}, "abstention")],
+)
+def test_altered_calibrations_are_refused(folder: Path, value: object, sentence: str) -> None:
+    values = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(values | {"abstention": value}))
+    with pytest.raises(CheckpointError, match=sentence):
+        Generator.from_pretrained(folder, device="cpu")
+
+
+def test_generated_classifiers_carry_the_threshold(folder: Path, data_file: Path) -> None:
+    assert Generator.from_pretrained(folder, device="cpu")(["ant", "bee"]).abstention is None
+    record_calibration(folder, Abstention("energy", 0.9, {2: 1.0, 4: 2.0}, "toy"))
+    generator = Generator.from_pretrained(folder, device="cpu")
+    rules = [generator([*arrays(data_file).class_names[:count]]).abstention for count in (2, 3, 5)]
+    assert [None if rule is None else (rule.score, rule.threshold) for rule in rules] == [
+        ("energy", 1.0),
+        ("energy", 1.5),
+        None,
+    ]
+
+
+@pytest.mark.parametrize("name", bundled_names())
+def test_bundled_generators_have_a_threshold_for_every_class_count(name: str) -> None:
+    config = read_folder(find_folder(name)).config
+    assert config.abstention is not None
+    assert all(config.abstention.rule(count) for count in range(config.min_classes, config.max_classes + 1))

@@ -1,0 +1,99 @@
+"""Thresholds of abstention for a generator, from validation tasks and validation images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tina_framework.classifier.abstention import DEFAULT_SCORE, Abstention
+from tina_framework.errors import ConfigError, DataError
+from tina_framework.evaluation.calibration.responses import figures, respond, threshold_for
+from tina_framework.evaluation.harness import Progress, silent
+from tina_framework.evaluation.paths import without_folders
+from tina_framework.zoo.image_bank import ImageBank
+from tina_framework.zoo.splits import sample_split_tasks
+
+if TYPE_CHECKING:
+    from tina_framework.generator.config import GeneratorConfig
+    from tina_framework.generator.generator import Generator
+    from tina_framework.interfaces.dataset import Dataset
+    from tina_framework.zoo.tasks import Task
+
+__all__ = ["calibrate", "calibration_tasks", "class_counts"]
+
+_COUNTS = (2, 3, 5, 10, 20, 50, 100)
+
+
+def class_counts(config: GeneratorConfig) -> list[int]:
+    """Class counts to calibrate at: the least, the greatest, and some between; thresholds of the others are interpolated."""
+    least, most = config.min_classes, config.max_classes
+    return sorted({least, most} | {count for count in _COUNTS if least < count < most})
+
+
+def calibration_tasks(
+    config: GeneratorConfig, dataset: Dataset, counts: Sequence[int], num_tasks: int, seed: int = 0
+) -> tuple[list[str], dict[int, list[Task]]]:
+    """The data set's classes that the generator was trained on, and validation tasks of them by class count.
+
+    A count is left out where there is no such task, or nothing outside of one.
+
+    Raises:
+        DataError: no count is left.
+    """
+    seen = [name for name in dataset.class_names if name in set(config.class_names)]
+    others = [name for name in dataset.class_names if name not in set(seen)]
+    found: dict[int, list[Task]] = {}
+    for count in counts:
+        if count < len(seen):
+            tasks = sample_split_tasks(dataset, "validation", count, num_tasks, seed, held_out=others, allow_fewer=True)
+            found |= {count: tasks} if tasks else {}
+    if not found:
+        raise DataError(
+            f"Data set '{dataset.name}' has {len(seen)} of the generator's {len(config.class_names)} classes, too few for validation "
+            "tasks with other classes beside them; give the data set that it was trained on."
+        )
+    return seen, found
+
+
+def calibrate(
+    generator: Generator,
+    dataset: Dataset,
+    *,
+    kept: float = 0.9,
+    score: str = DEFAULT_SCORE,
+    num_tasks: int = 100,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> tuple[Abstention, list[dict[str, Any]]]:
+    """Thresholds that keep the share `kept` of right answers, and what they do on the pictures they were set by.
+
+    Args:
+        generator: with the encoder that will be used; another sampler or encoder moves scores a little.
+        dataset: its part ``validation``.
+        kept: see `tina_framework.evaluation.calibration.responses`.
+        score: a key of `tina_framework.classifier.abstention.SCORES`.
+        num_tasks: of each class count, at most.
+        seed: of tasks, generation and the draw of outside pictures.
+        progress: shows how far it is.
+
+    Returns:
+        The calibration, and for each class count `num_classes`, `num_tasks` and what `figures` gives.
+
+    Raises:
+        ConfigError: no such score, or `kept` is out of range.
+        DataError: the data set has no fitting task.
+    """
+    name = without_folders(generator.encoder.name)
+    Abstention(score, kept, {2: 0.0}, name)  # refuses what would be refused in the end
+    if num_tasks < 1:
+        raise ConfigError(f"The number of tasks is {num_tasks}; it must be at least 1.")
+    seen, by_count = calibration_tasks(generator.config, dataset, class_counts(generator.config), num_tasks, seed)
+    bank = ImageBank(dataset, "validation", generator.spec, generator.device)
+    rows = []
+    with progress("Calibrating", sum(map(len, by_count.values()))) as advance:
+        for count, tasks in by_count.items():
+            responses = respond(generator, bank, tasks, seen, seed=seed, on_progress=advance)
+            networks = [response.scored(score) for response in responses]
+            found = figures(networks, round(threshold_for(networks, kept), 4))
+            rows.append({"num_classes": count, "num_tasks": len(tasks), **found})
+    return Abstention(score, kept, {row["num_classes"]: row["threshold"] for row in rows}, name), rows

@@ -1,0 +1,18 @@
+"""Paths as results and messages may show them, without the folders of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["without_folders"]
+
+
+def without_folders(spec: str) -> str:
+    """Return a path or ``name:PATH`` with an absolute path cut down to its last part.
+
+    Results are published, so they must not tell the names of users and folders. A relative path stays as it is.
+    """
+    name, colon, argument = spec.partition(":")
+    if colon and Path(argument).is_absolute():
+        return f"{name}:{Path(argument).name}"
+    return Path(spec).name if Path(spec).is_absolute() else spec
