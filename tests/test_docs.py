@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import runpy
 import shlex
 import subprocess
 import sys
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -209,25 +211,51 @@ def test_the_check_of_commands_finds_mistakes() -> None:
     assert sum(len(commands_in(document)) for document in DOCUMENTS) >= 20
 
 
-def test_the_readme_opens_with_the_two_commands() -> None:
-    first = blocks(ROOT / "README.md")[0]
-    assert first.text == "make demo\nmake test\n"
-    before = (ROOT / "README.md").read_text(encoding="utf-8").split("```")[0].split("\n\n")
-    assert len([part for part in before if part.strip()]) == 2, "a title and one sentence, then the commands"
+def test_the_first_commands_of_the_readme_are_targets_of_make() -> None:
+    assert blocks(ROOT / "README.md")[0].text == "make demo\nmake test\n"
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert re.search(r"^demo:", makefile, re.MULTILINE)
     assert re.search(r"^test:", makefile, re.MULTILINE)
 
 
-def test_the_readme_names_every_command() -> None:
+def test_the_readme_keeps_its_order() -> None:
+    headings = re.findall(r"^## (.+)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings[:6] == ["Install", "First use", "What it can and cannot do", "How it works", "Extending", "Links"]
+
+
+def test_the_figures_of_the_readme_are_recorded_results() -> None:
+    """Each accuracy and paired difference of the README's table is, rounded, one of `docs/reference/results.md`."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("<!-- results: begin")[2].partition("<!-- results: end -->")[0]
+    rows = [line.split("|")[1:-1] for line in table.splitlines() if line.startswith("| `")]
+    assert len(rows) >= 5
+    results = (ROOT / "docs" / "reference" / "results.md").read_text(encoding="utf-8")
+    for method, accuracy, difference, *_ in rows:
+        name = re.findall(r"`([\w@-]+)`", method)[0]
+        recorded = re.findall(
+            rf"^\| `{re.escape(name)}\b[^|]*\|[^|]*\| ([\d.]+)[^|]*\| ([^|]*)\|", results, re.MULTILINE
+        )
+        tens = [Decimal(number) - Decimal(accuracy.strip()) for number, _ in recorded]
+        assert any(abs(difference) <= Decimal("0.05") for difference in tens), f"{name}: {accuracy}"
+        if "(" in difference:
+            assert any(difference.strip() == text.strip() for _, text in recorded), f"{name}: {difference}"
+
+
+def test_the_picture_of_the_readme_is_what_its_script_draws() -> None:
+    script = ROOT / "docs" / "images" / "pipeline.py"
+    drawn = runpy.run_path(str(script))["draw"]()
+    assert script.with_suffix(".svg").read_text(encoding="utf-8") == drawn
+
+
+def test_every_command_is_in_the_reference() -> None:
     from tina_framework.cli.app import COMMANDS
 
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
     for name in COMMANDS:
         command = command_tree().commands[name]
         names = [f"tina {name} {inner}" for inner in getattr(command, "commands", {})] or [f"tina {name}"]
-        missing = [full for full in names if full not in text]
-        assert not missing, f"README.md does not mention {', '.join(missing)}"
+        missing = [full for full in names if f"`{full}" not in text]
+        assert not missing, f"docs/reference/commands.md does not mention {', '.join(missing)}"
 
 
 # Completeness
