@@ -139,7 +139,7 @@ class World:
         Fewer pictures are always part of more.
         """
         (rows, slots), (extra, extra_slots) = self.learn.rows(task.classes), self.seen.rows(task.classes)
-        shown, learnt, held = [], [], []
+        shown, labels, held = [], [], []
         for k, name in enumerate(task.classes):
             own = rows[slots == k]
             own = own[torch.randperm(len(own), generator=torch.Generator().manual_seed(self._seed("own", name)))]
@@ -148,14 +148,14 @@ class World:
             order = torch.randperm(len(known), generator=torch.Generator().manual_seed(self._seed("known", name)))
             shown.append(self.learn.images[own[: min(shots, half)]])
             shown.append(self.seen.images[known[order[: max(0, shots - half)]]])
-            learnt += [k] * shots
+            labels += [k] * shots
             held.append(own[half:])
         unseen = min(shots, half)
         if self.arguments.test:
             measured, truth = self.measure.rows(task.classes)
         else:
             measured, truth = torch.cat(held), torch.cat([torch.full((len(part),), k) for k, part in enumerate(held)])
-        return torch.cat(shown), torch.tensor(learnt), self.measure.images[measured], truth, unseen
+        return torch.cat(shown), torch.tensor(labels), self.measure.images[measured], truth, unseen
 
     @cached_property
     def chosen(self) -> dict[str, dict[str, dict[str, Any]]]:

@@ -73,7 +73,7 @@ def test_a_folder_for_each_class_gives_the_same(tina: Any) -> None:
 def test_enough_pictures_are_given_an_accuracy(tina: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tina_framework.cli.fine_tune_command._FEWEST", 6)
     monkeypatch.setattr("tina_framework.cli.fine_tune_command._FEWEST_A_CLASS", 2)
-    monkeypatch.setattr("tina_framework.cli.fine_tune_command._PARTS", 2)
+    monkeypatch.setattr("tina_framework.cli.fine_tune_command._FOLDS", 2)
     words = ("model", "pictures", "--steps", "30", "--lr", "0.1")
     code, out, _ = tina(*words, "--json")
     assert code == 0
@@ -82,7 +82,7 @@ def test_enough_pictures_are_given_an_accuracy(tina: Any, monkeypatch: pytest.Mo
     assert accuracy["after"] - accuracy["before"] == pytest.approx(accuracy["gain"]["mean"])
     code, out, _ = tina(*words)
     assert "% before" in out
-    code, out, _ = tina(*words, "--no-leave-out")
+    code, out, _ = tina(*words, "--no-cross-validate")
     assert code == 0
     assert "% before" not in out
 

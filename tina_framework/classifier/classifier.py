@@ -25,7 +25,7 @@ from tina_framework.targets.ensemble import Ensemble, build_network, member_name
 from tina_framework.targets.trunk import trunk_features
 
 if TYPE_CHECKING:
-    from tina_framework.classifier.fine_tuning.lesson import Lesson
+    from tina_framework.classifier.fine_tuning.data import FineTuneData
     from tina_framework.classifier.fine_tuning.settings import FineTuneSettings
 
 __all__ = ["FORMAT", "NONE_OF_THESE", "GeneratedClassifier", "replaceable"]
@@ -235,14 +235,14 @@ class GeneratedClassifier(nn.Module):
             DataError: a picture is unreadable, a label is no class, a class has no picture, or the lengths differ.
             TrainingError: the loss is not finite.
         """
-        from tina_framework.classifier.fine_tuning.lesson import Lesson
+        from tina_framework.classifier.fine_tuning.data import FineTuneData
 
-        return self.learnt(Lesson.prepare(self, images, labels, settings, seed), on_progress)
+        return self.fine_tuned_on(FineTuneData.prepare(self, images, labels, settings, seed), on_progress)
 
-    def learnt(self, lesson: Lesson, on_progress: Callable[[int, int], None]) -> GeneratedClassifier:
-        """As `fine_tune`, from pictures that `Lesson.prepare` made ready."""
-        network = lesson.network(on_progress=on_progress)
-        provenance = {**self.provenance, "fine_tuning": [*self.provenance.get("fine_tuning", ()), lesson.record()]}
+    def fine_tuned_on(self, data: FineTuneData, on_progress: Callable[[int, int], None]) -> GeneratedClassifier:
+        """Return a new classifier, as `fine_tune` does, from pictures that `FineTuneData.prepare` has read."""
+        network = data.train(on_progress=on_progress)
+        provenance = {**self.provenance, "fine_tuning": [*self.provenance.get("fine_tuning", ()), data.record()]}
         return GeneratedClassifier(
             network, self._architecture or self.architecture, self.class_names, self.preprocessing, provenance
         )

@@ -5,20 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from tina_framework.cli.output import console, print_json, progress_bar
 
-if TYPE_CHECKING:
-    from tina_framework.classifier.fine_tuning.lesson import Lesson
-
 __all__ = ["register"]
 
-_PARTS = 5
+_FOLDS = 5
 _FEWEST_A_CLASS, _FEWEST = 5, 100
-"""With fewer pictures a class or in all, an accuracy by leaving some out says next to nothing, so none is given."""
+"""With fewer pictures per class or in all, a cross-validated accuracy says next to nothing, so none is given."""
 
 
 def register(app: typer.Typer) -> None:
@@ -50,10 +47,10 @@ def fine_tune(
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed and pictures give the same classifier.")] = 0,
-    leave_out: Annotated[
+    cross_validate: Annotated[
         bool,
         typer.Option(
-            help="Measure the accuracy before and after on pictures left out in turn, if there are enough of them."
+            help="Measure the accuracy before and after by 5-fold cross-validation, if there are enough pictures."
         ),
     ] = True,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "cpu",
@@ -61,7 +58,7 @@ def fine_tune(
 ) -> None:
     """Train a classifier further on a few pictures of your own: at least one of every class. Takes seconds."""
     from tina_framework.classifier.classifier import GeneratedClassifier, replaceable
-    from tina_framework.classifier.fine_tuning.lesson import Lesson
+    from tina_framework.classifier.fine_tuning.data import FineTuneData
     from tina_framework.storage.folders import check_target
     from tina_framework.targets.device import resolve_device
 
@@ -70,17 +67,17 @@ def fine_tune(
     listed = _listed(pictures, model.class_names)
     start = time.perf_counter()
     labels = [name for name, files in listed.items() for _ in files]
-    lesson = Lesson.prepare(model, [file for files in listed.values() for file in files], labels, seed=seed)
-    lesson = lesson.with_changes(steps=steps, lr=lr, pull=pull)
-    enough = min(lesson.counts.values()) >= _FEWEST_A_CLASS and len(labels) >= _FEWEST
-    parts = _PARTS if leave_out and enough else 0
-    with progress_bar("Fine-tuning", lesson.settings.steps * (1 + parts)) as advance:
-        tuned = model.learnt(lesson, lambda done, total: advance())
+    data = FineTuneData.prepare(model, [file for files in listed.values() for file in files], labels, seed=seed)
+    data = data.with_changes(steps=steps, lr=lr, pull=pull)
+    enough = min(data.counts.values()) >= _FEWEST_A_CLASS and len(labels) >= _FEWEST
+    folds = _FOLDS if cross_validate and enough else 0
+    with progress_bar("Fine-tuning", data.settings.steps * (1 + folds)) as advance:
+        tuned = model.fine_tuned_on(data, lambda done, total: advance())
         seconds = time.perf_counter() - start
-        accuracy = _accuracy(lesson, *lesson.leave_out(parts, lambda done, total: advance())) if parts else None
+        accuracy = _accuracy(*data.cross_validate(folds, lambda done, total: advance())) if folds else None
     tuned.save_pretrained(out)
     result = {"classifier": str(folder), "saved_in": str(out), "seconds": round(seconds, 3)}
-    result |= lesson.record() | {"accuracy": accuracy}
+    result |= data.record() | {"accuracy": accuracy}
     if json_:
         print_json(result)
     else:
@@ -140,14 +137,14 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def _accuracy(lesson: Lesson, before: Sequence[bool], after: Sequence[bool]) -> dict[str, Any]:
+def _accuracy(before: Sequence[bool], after: Sequence[bool]) -> dict[str, Any]:
     from tina_framework.evaluation.statistics import paired, summarize
 
     gain = paired([float(value) for value in after], [float(value) for value in before])
     assert gain.ci95 is not None
     return {
         "pictures": len(after),
-        "parts": _PARTS,
+        "parts": _FOLDS,
         "before": summarize([float(value) for value in before]).mean,
         "after": summarize([float(value) for value in after]).mean,
         "gain": {"mean": gain.mean, "ci95": list(gain.ci95)},

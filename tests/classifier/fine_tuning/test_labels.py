@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tina_framework.classifier.fine_tuning.labels import class_slots, usual_count
+from tina_framework.classifier.fine_tuning.labels import class_indices, median_count
 from tina_framework.errors import DataError
 
 NAMES = ("ant", "bee", "cat")
@@ -24,18 +24,18 @@ NAMES = ("ant", "bee", "cat")
     ],
 )
 def test_names_and_numbers(labels: Any) -> None:
-    assert class_slots(labels, NAMES, 3) == [2, 0, 1]
+    assert class_indices(labels, NAMES, 3) == [2, 0, 1]
 
 
 @pytest.mark.parametrize("label", ["ant", 0, np.int64(0), torch.tensor(0)])
 def test_one_label(label: Any) -> None:
-    assert class_slots(label, NAMES[:1], 1) == [0]
+    assert class_indices(label, NAMES[:1], 1) == [0]
 
 
 @pytest.mark.parametrize(
     ("labels", "pictures", "sentence"),
     [
-        ([], 0, "There are no pictures to learn from"),
+        ([], 0, "There are no pictures to fine-tune on"),
         (["ant", "bee"], 3, "3 pictures but 2 labels"),
         (["ant", "bee", "cta"], 3, "no class 'cta'; did you mean 'cat'"),
         (["ant", "bee", "zebra"], 3, "its classes are ant, bee, cat"),
@@ -44,14 +44,14 @@ def test_one_label(label: Any) -> None:
         ([0, 1, True], 3, "A label is True"),
         ([0, 1, 0.5], 3, "A label is 0.5"),
         (np.zeros((3, 1), dtype=int), 3, r"A label is \[0\]"),
-        (["ant", "ant", "bee"], 3, "no picture of 'cat'; the classifier would unlearn"),
+        (["ant", "ant", "bee"], 3, "no picture of 'cat'; the classifier would forget"),
     ],
 )
 def test_wrong_labels_are_refused(labels: Any, pictures: int, sentence: str) -> None:
     with pytest.raises(DataError, match=sentence):
-        class_slots(labels, NAMES, pictures)
+        class_indices(labels, NAMES, pictures)
 
 
-def test_the_usual_count_is_the_lower_median() -> None:
-    assert usual_count([0, 1, 2] * 4 + [0] * 50, 3) == 4
-    assert usual_count([0, 1, 1, 1], 2) == 1
+def test_the_median_count_is_the_lower_median() -> None:
+    assert median_count([0, 1, 2] * 4 + [0] * 50, 3) == 4
+    assert median_count([0, 1, 1, 1], 2) == 1

@@ -21,9 +21,9 @@ def network() -> CNN2Layer:
 
 
 def pictures(count: int) -> tuple[Tensor, Tensor]:
-    slots = torch.arange(count) % 2
+    labels = torch.arange(count) % 2
     draws = torch.Generator().manual_seed(0)
-    return torch.randn(count, 3, 32, 32, generator=draws) + slots.view(-1, 1, 1, 1) - 0.5, slots
+    return torch.randn(count, 3, 32, 32, generator=draws) + labels.view(-1, 1, 1, 1) - 0.5, labels
 
 
 def moved(before: nn.Module, after: nn.Module) -> dict[str, float]:
@@ -33,19 +33,19 @@ def moved(before: nn.Module, after: nn.Module) -> dict[str, float]:
 
 
 def test_it_learns(network: CNN2Layer) -> None:
-    images, slots = pictures(20)
-    fit(network, images, slots, HEAD, FineTuneSettings(60, 0.05))
-    assert (network(images).argmax(1) == slots).float().mean() == 1
+    images, labels = pictures(20)
+    fit(network, images, labels, HEAD, FineTuneSettings(60, 0.05))
+    assert (network(images).argmax(1) == labels).float().mean() == 1
     assert not network.eval().training
 
 
 def test_the_same_seed_gives_the_same_network_and_leaves_the_callers_draws_alone(network: CNN2Layer) -> None:
-    images, slots = pictures(40)
+    images, labels = pictures(40)
     results = []
     for seed in (3, 3, 4):
         copied = copy.deepcopy(network)
         torch.manual_seed(9)
-        fit(copied, images, slots, HEAD, FineTuneSettings(5, 0.05), seed=seed)
+        fit(copied, images, labels, HEAD, FineTuneSettings(5, 0.05), seed=seed)
         results.append((copied.fc.weight.detach(), float(torch.rand(()))))
     assert torch.equal(results[0][0], results[1][0])
     assert not torch.equal(results[0][0], results[2][0])
@@ -71,33 +71,33 @@ def test_the_learning_rate_counts_in_units_of_each_tensor(network: CNN2Layer) ->
     assert found["conv2.weight"] == pytest.approx(0.02, rel=0.3)
 
 
-def way(network: CNN2Layer, images: Tensor, slots: Tensor, pull: float, steps: int = 60) -> float:
+def distance_moved(network: CNN2Layer, images: Tensor, labels: Tensor, pull: float, steps: int = 60) -> float:
     """How far the rows go."""
     copied = copy.deepcopy(network)
-    fit(copied, images, slots, HEAD, FineTuneSettings(steps, 0.05, pull=pull))
+    fit(copied, images, labels, HEAD, FineTuneSettings(steps, 0.05, pull=pull))
     return moved(network, copied)["fc.weight"]
 
 
 def test_the_pull_holds_back_and_many_pictures_overcome_it(network: CNN2Layer) -> None:
     few, many = pictures(10), tuple(torch.cat([part] * 20) for part in pictures(10))
-    free, held = way(network, *few, pull=0.0), way(network, *few, pull=40.0)
+    free, held = distance_moved(network, *few, pull=0.0), distance_moved(network, *few, pull=40.0)
     assert held < 0.3 * free
-    assert way(network, *many, pull=40.0) > 1.5 * held
+    assert distance_moved(network, *many, pull=40.0) > 1.5 * held
 
 
 def test_with_a_pull_a_network_that_fits_hardly_changes(network: CNN2Layer) -> None:
     """Adam's steps do not shrink with the gradient; it is the pull that keeps a good network where it is."""
-    images, slots = pictures(10)
-    fit(network, images, slots, HEAD, FineTuneSettings(80, 0.05))
-    fitting = way(network, images, slots, pull=400.0)
-    assert fitting < 0.5 * way(network, images, 1 - slots, pull=400.0)
+    images, labels = pictures(10)
+    fit(network, images, labels, HEAD, FineTuneSettings(80, 0.05))
+    fitting = distance_moved(network, images, labels, pull=400.0)
+    assert fitting < 0.5 * distance_moved(network, images, 1 - labels, pull=400.0)
 
 
 def test_every_class_weighs_the_same(network: CNN2Layer) -> None:
     """Thirty pictures of one class and one of the other, all alike: the answer has to stay undecided."""
     images = pictures(1)[0].expand(31, 3, 32, 32)
-    slots = torch.tensor([0] * 30 + [1])
-    fit(network, images, slots, HEAD, FineTuneSettings(40, 0.02, batch_size=31, flip=False, shift=0.0))
+    labels = torch.tensor([0] * 30 + [1])
+    fit(network, images, labels, HEAD, FineTuneSettings(40, 0.02, batch_size=31, flip=False, shift=0.0))
     with torch.no_grad():
         assert float(network(images[:1]).softmax(1)[0, 0]) == pytest.approx(0.5, abs=0.1)
 
@@ -110,13 +110,13 @@ def test_features_are_neither_shifted_nor_flipped_but_replaced_by_those_of_mirro
             seen.append(input)
             return super().forward(input)
 
-    features, slots = torch.arange(12.0).view(4, 3), torch.tensor([0, 1, 0, 1])
+    features, labels = torch.arange(12.0).view(4, 3), torch.tensor([0, 1, 0, 1])
     for mirrored in (None, -features):
         seen.clear()
         fit(
             Watching(3, 2),
             features,
-            slots,
+            labels,
             ("weight", "bias"),
             FineTuneSettings(8, 0.1),
             pictures=False,
@@ -144,16 +144,16 @@ def test_batches_are_whole_passes_over_all_pictures() -> None:
 
 
 def test_progress_and_a_loss_that_is_not_finite(network: CNN2Layer) -> None:
-    images, slots = pictures(4)
+    images, labels = pictures(4)
     steps: list[tuple[int, int]] = []
     fit(
         network,
         images,
-        slots,
+        labels,
         HEAD,
         FineTuneSettings(3, 0.01),
         on_progress=lambda done, total: steps.append((done, total)),
     )
     assert steps == [(1, 3), (2, 3), (3, 3)]
     with pytest.raises(TrainingError, match="in step 1 of 3; lower the learning rate"):
-        fit(network, images * float("inf"), slots, HEAD, FineTuneSettings(3, 0.01))
+        fit(network, images * float("inf"), labels, HEAD, FineTuneSettings(3, 0.01))

@@ -28,7 +28,7 @@ def test_more_pictures_are_given_more_steps() -> None:
         ({"lr": float("nan")}, "lr is nan"),
         ({"lr": "fast"}, "lr is 'fast'"),
         ({"pull": -1.0}, "pull is -1.0"),
-        ({"lr": 1.5}, "lr lies above 0 and up to 1"),
+        ({"lr": 1.5}, "lr must be above 0 and at most 1"),
         ({"shift": 0.6}, "shift at most 0.5"),
     ],
 )

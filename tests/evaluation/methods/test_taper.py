@@ -12,7 +12,7 @@ from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.evaluation.context import Context
 from tina_framework.evaluation.method import MethodUnavailable, Missing
 from tina_framework.evaluation.methods import parse_methods
-from tina_framework.evaluation.methods.taper import TaperModel
+from tina_framework.evaluation.methods.taper import Taper
 from tina_framework.evaluation.scoring import Network
 from tina_framework.evaluation.taper_model import TaperConfig, TaperModel
 from tina_framework.prompts.condition import ConditionSpace
@@ -36,7 +36,7 @@ def model(context: Context, zoo: Zoo) -> TaperModel:
 @pytest.mark.parametrize("within", ["", "config.json"])
 def test_networks_are_the_models_own(context: Context, model: TaperModel, tmp_path: Path, within: str) -> None:
     model.save(tmp_path / "taper")
-    method = TaperModel(context, str(tmp_path / "taper" / within))
+    method = Taper(context, str(tmp_path / "taper" / within))
     method.prepare(TASKS)
     one, missing, two = method.parameters(TASKS)
     assert isinstance(missing, Missing)
@@ -54,11 +54,11 @@ def test_an_encoder_of_another_space_is_refused(context: Context, model: TaperMo
     model.space = ConditionSpace("elsewhere", model.space.mean, model.space.scale)
     model.save(tmp_path / "taper")
     with pytest.raises(MethodUnavailable, match="reads 'elsewhere'"):
-        TaperModel(context, str(tmp_path / "taper")).prepare(TASKS)
+        Taper(context, str(tmp_path / "taper")).prepare(TASKS)
 
 
 def test_it_needs_a_folder(context: Context, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="write taper@FOLDER"):
         parse_methods("taper")
     with pytest.raises(CheckpointError, match="no tina-taper folder"):
-        TaperModel(dataclasses.replace(context), str(tmp_path)).prepare(TASKS)
+        Taper(dataclasses.replace(context), str(tmp_path)).prepare(TASKS)

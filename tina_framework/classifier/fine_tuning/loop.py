@@ -1,12 +1,15 @@
 """The training loop of fine-tuning.
 
-Minimised is the mean cross-entropy of the pictures plus ``pull / (2 N)`` times the summed squares of how far each value has gone from
-where it started, in units of its tensor's root mean square at the start. This is L2-SP (Li, Grandvalet and Davoine 2018, arXiv
-1802.01483) read as a prior: before seeing N pictures, a value is expected to move by ``1 / sqrt(pull)`` of its size. So a few
-pictures may correct a network, not replace what it knows, and one that names them rightly already hardly changes.
+The loss is the mean cross-entropy of the pictures plus an L2-SP penalty (Li, Grandvalet and Davoine 2018, arXiv 1802.01483):
 
-The optimiser is Adam, its learning rate in the same units, falling to zero along half a cosine: one setting suits networks of any
-scale. Every class weighs the same, however many pictures it has.
+    loss = cross-entropy + pull / (2 N) * sum over parameters of ((w - w_start) / s)^2
+
+Here s is the root mean square of the parameter's tensor at the start. Read as a Gaussian prior, the penalty expects a parameter to move
+by ``1 / sqrt(pull)`` of its size before N pictures are seen. So a few pictures correct a network but do not replace what it knows. A
+network that already classifies them correctly hardly changes.
+
+The optimizer is Adam with a cosine learning rate schedule down to zero. The learning rate is in units of s, so that one setting suits
+networks of any scale. Every class has the same weight, however many pictures it has.
 
 Shapes: N pictures, B pictures of a batch, C channels, H height, W width, K classes.
 """
@@ -27,13 +30,13 @@ from tina_framework.errors import TrainingError
 __all__ = ["fit"]
 
 _SMALLEST_SCALE = 0.01
-"""Tensors that start at or near zero (a fresh bias) may move as if their values were of this size."""
+"""Lower bound of s: a tensor that starts at or near zero (a fresh bias) could not move at all otherwise."""
 
 
 def fit(
     network: nn.Module,
     images: Tensor,
-    slots: Tensor,
+    labels: Tensor,
     class_tensors: Collection[str],
     settings: FineTuneSettings,
     *,
@@ -42,23 +45,23 @@ def fit(
     mirrored: Tensor | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Trains `network` in place.
+    """Train `network` in place.
 
     Args:
         network: on the device of `images`.
-        images: (N, C, H, W) float32, prepared as the network takes them; or features of a frozen trunk.
-        slots: (N,) int64, the output each picture belongs to; every output 0..K-1 has at least one.
-        class_tensors: names of the parameters that grow with the number of classes; the others are shared.
-        settings: how.
-        seed: of order, flips, shifts, and whatever the network itself draws (dropout).
+        images: (N, C, H, W) float32 prepared pictures, or features of a frozen trunk.
+        labels: (N,) int64 class indices; every class 0..K-1 has at least one picture.
+        class_tensors: names of the parameters that grow with the number of classes; the others are shared by all classes.
+        settings: how to fine-tune.
+        seed: of order, flips, shifts, and the network's own random numbers (dropout).
         pictures: whether `images` are pictures; features are not shifted.
-        mirrored: features of the pictures mirrored; features are not flipped without.
+        mirrored: features of the mirrored pictures; without them, features are not flipped.
         on_progress: called with (steps done, steps).
 
     Raises:
         TrainingError: the loss is not finite.
     """
-    draws = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     moving = [(name, p) for name, p in network.named_parameters() if name in class_tensors or settings.shared > 0]
     starts = [p.detach().clone() for _, p in moving]
     scales = [max(float(start.square().mean().sqrt()), _SMALLEST_SCALE) for start in starts]
@@ -68,18 +71,18 @@ def fit(
     ]
     groups: list[dict[str, Any]] = [{"params": [p], "lr": peak} for (_, p), peak in zip(moving, peaks, strict=True)]
     optimizer = torch.optim.Adam(groups)
-    weights = _weights(slots)
+    weights = _weights(labels)
     was_training = network.training
     network.train()
-    # A network that draws for itself draws from torch's global stream, which is the caller's.
+    # Dropout draws from torch's global random stream. It belongs to the caller, so it is restored afterwards.
     with torch.random.fork_rng(devices=[images.device] if images.device.type == "cuda" else []):
         torch.manual_seed(seed)
-        for step, rows in enumerate(_batches(len(images), settings, draws)):
-            fade = 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+        for step, rows in enumerate(_batches(len(images), settings, rng)):
+            decay = 0.5 * (1 + math.cos(math.pi * step / settings.steps))
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = fade * peak
-            batch = _augmented(images, mirrored, rows, settings, draws, pictures)
-            target = slots[rows.to(slots.device)]
+                group["lr"] = decay * peak
+            batch = _augmented(images, mirrored, rows, settings, rng, pictures)
+            target = labels[rows.to(labels.device)]
             loss = F.cross_entropy(network(batch).float(), target, weight=weights)
             if not math.isfinite(float(loss.detach())):
                 raise TrainingError(
@@ -88,6 +91,7 @@ def fit(
                 )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
+            # The penalty's gradient is added by hand: it is cheaper than a second graph over all parameters.
             if settings.pull > 0:
                 with torch.no_grad():
                     for (_, parameter), start, scale in zip(moving, starts, scales, strict=True):
@@ -98,17 +102,17 @@ def fit(
     network.train(was_training)
 
 
-def _weights(slots: Tensor) -> Tensor:
-    """(K,) one over the number of pictures of each class, 1 on average."""
-    inverse = 1.0 / torch.bincount(slots).float()
+def _weights(labels: Tensor) -> Tensor:
+    """Return (K,) class weights: inverse to the number of pictures of a class, 1 on average."""
+    inverse = 1.0 / torch.bincount(labels).float()
     return inverse / inverse.mean()
 
 
-def _batches(count: int, settings: FineTuneSettings, draws: torch.Generator) -> list[Tensor]:
-    """Row numbers (B,) of each step: passes over all pictures, each in an order of its own, cut into batches."""
+def _batches(count: int, settings: FineTuneSettings, rng: torch.Generator) -> list[Tensor]:
+    """Return the row numbers (B,) of each step: shuffled passes over all pictures, one after the other, cut into batches."""
     size = min(settings.batch_size, count)
     passes = math.ceil(settings.steps * size / count)
-    order = torch.cat([torch.randperm(count, generator=draws) for _ in range(passes)])
+    order = torch.cat([torch.randperm(count, generator=rng) for _ in range(passes)])
     return list(order[: settings.steps * size].split(size))
 
 
@@ -117,24 +121,24 @@ def _augmented(
     mirrored: Tensor | None,
     rows: Tensor,
     settings: FineTuneSettings,
-    draws: torch.Generator,
+    rng: torch.Generator,
     pictures: bool,
 ) -> Tensor:
-    """The images at `rows` (B, ...), flipped and shifted at random; draws happen on the CPU, for every device alike."""
+    """Return the images at `rows` (B, ...), flipped and shifted at random. Draws on the CPU, so that every device gets the same."""
     at = rows.to(images.device)
     batch = images[at]
     if settings.flip and (pictures or mirrored is not None):
-        flips = (torch.rand(len(rows), generator=draws) < 0.5).to(images.device)
+        flips = (torch.rand(len(rows), generator=rng) < 0.5).to(images.device)
         other = batch.flip(-1) if mirrored is None else mirrored[at]
         batch = torch.where(flips.view(-1, *(1,) * (batch.dim() - 1)), other, batch)
-    return _shifted(batch, settings.shift, draws) if pictures and settings.shift > 0 else batch
+    return _shifted(batch, settings.shift, rng) if pictures and settings.shift > 0 else batch
 
 
-def _shifted(batch: Tensor, share: float, draws: torch.Generator) -> Tensor:
-    """(B, C, H, W), each picture moved by up to `share` of its height and width; its edge is repeated where it left."""
+def _shifted(batch: Tensor, share: float, rng: torch.Generator) -> Tensor:
+    """Shift each picture of (B, C, H, W) by up to `share` of its height and width. The gap is filled with the edge pixels."""
     size, (height, width) = len(batch), batch.shape[-2:]
     moves = [
-        torch.randint(-round(share * n), round(share * n) + 1, (size, 1), generator=draws).to(batch.device)
+        torch.randint(-round(share * n), round(share * n) + 1, (size, 1), generator=rng).to(batch.device)
         for n in (height, width)
     ]
     ys, xs = (

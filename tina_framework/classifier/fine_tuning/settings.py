@@ -13,17 +13,16 @@ __all__ = ["FineTuneSettings"]
 
 @dataclass(frozen=True)
 class FineTuneSettings:
-    """How to fine-tune. `for_pictures` has the defaults.
+    """How to fine-tune. `for_pictures` returns the defaults.
 
     Args:
-        steps: steps of the optimiser.
-        lr: learning rate at the start, as a share of each tensor's root mean square a step.
-        shared: factor on `lr` for tensors that all classes share (the convolutions); 0 trains the class rows alone.
-        pull: how strongly values are pulled back to where they started, against the evidence of the pictures; see `loop`.
-            A network that the pictures fit already is left nearly as it is, and many pictures move it further than few.
-        batch_size: pictures a step, at most all there are.
+        steps: optimizer steps.
+        lr: learning rate of the first step, relative to each tensor's root mean square.
+        shared: factor on `lr` for tensors that all classes share (the convolutions); 0 trains only the tensors of the classes.
+        pull: strength of the L2-SP penalty, which pulls parameters towards their start; see `loop` for the formula.
+        batch_size: pictures per step; at most all pictures.
         flip: mirror pictures left to right with probability 1/2.
-        shift: pictures are moved by up to this share of their height and width; not done behind a frozen trunk.
+        shift: shift pictures at random by up to this share of their height and width; has no effect behind a frozen trunk.
 
     Raises:
         ConfigError: a value is out of range.
@@ -48,22 +47,22 @@ class FineTuneSettings:
                 raise ConfigError(f"{name} is {value!r}; it must be a number of at least 0.")
         if not 0 < self.lr <= 1 or self.shift > 0.5:
             raise ConfigError(
-                f"lr is {self.lr} and shift {self.shift}; lr lies above 0 and up to 1, and shift at most 0.5."
+                f"lr is {self.lr} and shift is {self.shift}; lr must be above 0 and at most 1, and shift at most 0.5."
             )
 
     @classmethod
     def for_pictures(cls, per_class: int) -> FineTuneSettings:
-        """The defaults for that many pictures a class: those of the nearest known number, as a ratio."""
-        nearest = min(_KNOWN, key=lambda known: abs(math.log(known / max(per_class, 1))))
-        return cls(**_KNOWN[nearest])
+        """Return the defaults for that many pictures per class: those of the nearest number that was tried, on a log scale."""
+        nearest = min(_DEFAULTS, key=lambda tried: abs(math.log(tried / max(per_class, 1))))
+        return cls(**_DEFAULTS[nearest])
 
 
-_KNOWN: dict[int, dict[str, Any]] = {
+_DEFAULTS: dict[int, dict[str, Any]] = {
     1: {"steps": 50, "lr": 0.02, "pull": 2000.0},
     5: {"steps": 60, "lr": 0.02, "pull": 2000.0},
     20: {"steps": 100, "lr": 0.02, "pull": 400.0},
     50: {"steps": 150, "lr": 0.02, "pull": 400.0},
     100: {"steps": 200, "lr": 0.02, "pull": 400.0},
 }
-"""Cautious: with few pictures that look like those a generator was trained on, a weaker pull makes the classifier worse. Pictures unlike
-them would gain more with a weaker one; benchmarks/shots.py measures either, with `--look` plain, grey and dark."""
+"""Pictures per class -> settings, chosen for pictures like those that the generator was trained on. There a weaker pull makes the
+classifier worse; pictures of another look would gain from one. benchmarks/shots.py measures both (`--look` plain, grey, dark)."""

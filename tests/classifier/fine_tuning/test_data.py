@@ -1,4 +1,4 @@
-"""`GeneratedClassifier.fine_tune`, and accuracy by leaving pictures out."""
+"""`GeneratedClassifier.fine_tune`, and accuracy by cross-validation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
 from tina_framework.classifier.classifier import GeneratedClassifier
-from tina_framework.classifier.fine_tuning.lesson import Lesson
+from tina_framework.classifier.fine_tuning.data import FineTuneData
 from tina_framework.classifier.fine_tuning.settings import FineTuneSettings
 from tina_framework.errors import DataError
 from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
@@ -29,7 +29,7 @@ def weights(classifier: GeneratedClassifier) -> Tensor:
     return torch.cat([p.detach().flatten() for p in classifier.parameters()])
 
 
-def test_a_new_classifier_that_has_learnt_and_the_old_one_untouched(
+def test_fine_tuning_returns_a_better_classifier_and_keeps_the_old_one(
     coloured: Coloured, classifier: GeneratedClassifier, tmp_path: Path
 ) -> None:
     images, labels = coloured(4)
@@ -74,10 +74,10 @@ def test_seeds_and_kinds_of_pictures(coloured: Coloured, classifier: GeneratedCl
 
 def test_the_defaults_follow_the_number_of_pictures(coloured: Coloured, classifier: GeneratedClassifier) -> None:
     for count in (1, 20):
-        assert Lesson.prepare(classifier, *coloured(count)).settings == FineTuneSettings.for_pictures(count)
+        assert FineTuneData.prepare(classifier, *coloured(count)).settings == FineTuneSettings.for_pictures(count)
 
 
-def test_copies_of_a_network_learn_together_what_it_learns_alone(
+def test_an_ensemble_of_copies_is_fine_tuned_like_the_single_network(
     coloured: Coloured, classifier: GeneratedClassifier
 ) -> None:
     images, labels = coloured(4)
@@ -94,7 +94,7 @@ def test_copies_of_a_network_learn_together_what_it_learns_alone(
 
 def test_errors_come_before_the_work(coloured: Coloured, classifier: GeneratedClassifier) -> None:
     images, labels = coloured(1)
-    with pytest.raises(DataError, match="no pictures to learn from"):
+    with pytest.raises(DataError, match="no pictures to fine-tune on"):
         classifier.fine_tune([], [])
     with pytest.raises(DataError, match="3 pictures but 2 labels"):
         classifier.fine_tune(images, labels[:2])
@@ -122,17 +122,17 @@ class Trunk(nn.Module):
         return torch.cat([images.mean(dim=(2, 3)), halves[:, None]], dim=1) * self.scale
 
 
-def test_behind_a_frozen_trunk_the_head_learns_and_the_trunk_stays(coloured: Coloured) -> None:
+def test_behind_a_frozen_trunk_only_the_head_is_fine_tuned(coloured: Coloured) -> None:
     trunk = FrozenTrunk("fine-tuning-toy", Trunk, (4,))
     architecture = TargetArchitecture("toy-head", lambda count: nn.Linear(4, count), trunk=trunk)
     torch.manual_seed(0)
     start = GeneratedClassifier.from_state(architecture, ("red", "green", "blue"), nn.Linear(4, 3).state_dict())
     images, labels = coloured(4)
-    lesson = Lesson.prepare(start, images, labels, FAST)
-    assert lesson.inputs.shape == (12, 4)
-    assert lesson.mirrored is not None
-    torch.testing.assert_close(lesson.mirrored[:, :3], lesson.inputs[:, :3])
-    assert not torch.equal(lesson.mirrored, lesson.inputs)
+    data = FineTuneData.prepare(start, images, labels, FAST)
+    assert data.inputs.shape == (12, 4)
+    assert data.mirrored is not None
+    torch.testing.assert_close(data.mirrored[:, :3], data.inputs[:, :3])
+    assert not torch.equal(data.mirrored, data.inputs)
     from tina_framework.targets.trunk import load_trunk
 
     tuned = start.fine_tune(images, labels, settings=FAST)
@@ -142,38 +142,36 @@ def test_behind_a_frozen_trunk_the_head_learns_and_the_trunk_stays(coloured: Col
     assert tuned.num_parameters == 15
 
 
-def test_parts_hold_every_picture_once_and_share_the_classes_out(
-    coloured: Coloured, classifier: GeneratedClassifier
-) -> None:
-    lesson = Lesson.prepare(classifier, *coloured(10))
-    parts = lesson.parts(5)
-    assert sorted(row for part in parts for row in part) == list(range(30))
-    assert all(sorted(lesson.slots[row] for row in part) == [0, 0, 1, 1, 2, 2] for part in parts)
+def test_folds_are_stratified_and_hold_every_picture_once(coloured: Coloured, classifier: GeneratedClassifier) -> None:
+    data = FineTuneData.prepare(classifier, *coloured(10))
+    folds = data.folds(5)
+    assert sorted(row for fold in folds for row in fold) == list(range(30))
+    assert all(sorted(data.labels[row] for row in fold) == [0, 0, 1, 1, 2, 2] for fold in folds)
 
 
-def test_left_out_pictures_are_judged_by_networks_that_did_not_see_them(
+def test_held_out_pictures_are_classified_by_networks_that_did_not_see_them(
     coloured: Coloured, classifier: GeneratedClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[tuple[int, int]] = []
-    lesson = Lesson.prepare(classifier, *coloured(4), FAST)
-    before, after = lesson.leave_out(2, lambda done, total: steps.append((done, total)))
+    data = FineTuneData.prepare(classifier, *coloured(4), FAST)
+    before, after = data.cross_validate(2, lambda done, total: steps.append((done, total)))
     assert len(before) == len(after) == 12
     assert sum(after) == 12 > sum(before)
     assert steps == [(done, 80) for done in range(1, 81)]
     shown: list[list[int]] = []
-    original = Lesson.network
+    original = FineTuneData.train
 
-    def spying(self: Lesson, rows: Any = None, *arguments: Any, **keywords: Any) -> nn.Module:
+    def spying(self: FineTuneData, rows: Any = None, *arguments: Any, **keywords: Any) -> nn.Module:
         shown.append(list(rows))
         return original(self, rows, *arguments, **keywords)
 
-    monkeypatch.setattr(Lesson, "network", spying)
-    lesson.with_changes(steps=1).leave_out(3)
-    assert [sorted({*range(12)} - {*rows}) for rows in shown] == [sorted(part) for part in lesson.parts(3)]
+    monkeypatch.setattr(FineTuneData, "train", spying)
+    data.with_changes(steps=1).cross_validate(3)
+    assert [sorted({*range(12)} - {*rows}) for rows in shown] == [sorted(fold) for fold in data.folds(3)]
 
 
-def test_changes_of_none_are_none(coloured: Coloured, classifier: GeneratedClassifier) -> None:
-    lesson = Lesson.prepare(classifier, *coloured(1))
-    assert lesson.with_changes(steps=None, lr=None).settings == lesson.settings
-    assert lesson.with_changes(steps=7).settings.steps == 7
-    assert np.isfinite(lesson.inputs.numpy()).all()
+def test_a_change_to_none_keeps_the_value(coloured: Coloured, classifier: GeneratedClassifier) -> None:
+    data = FineTuneData.prepare(classifier, *coloured(1))
+    assert data.with_changes(steps=None, lr=None).settings == data.settings
+    assert data.with_changes(steps=7).settings.steps == 7
+    assert np.isfinite(data.inputs.numpy()).all()

@@ -1,0 +1,165 @@
+"""Prepare labelled pictures for fine-tuning one classifier, fine-tune on all of them, and cross-validate.
+
+Shapes: N pictures, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from tina_framework.classifier.fine_tuning.labels import class_indices, median_count
+from tina_framework.classifier.fine_tuning.loop import fit
+from tina_framework.classifier.fine_tuning.settings import FineTuneSettings
+from tina_framework.images import pictures
+
+if TYPE_CHECKING:
+    from tina_framework.classifier.classifier import GeneratedClassifier
+
+__all__ = ["FineTuneData", "OnProgress"]
+
+OnProgress = Callable[[int, int], None]
+"""Called with (steps done, steps in all)."""
+
+_BATCH = 250
+
+
+@dataclass(frozen=True, eq=False)
+class FineTuneData:
+    """The pictures, labels and settings with which one classifier is fine-tuned.
+
+    Attributes:
+        classifier: the classifier to start from; it is never changed.
+        inputs: (N, C, H, W) float32 prepared pictures, or (N, *feature_shape) features if the architecture has a frozen trunk.
+        mirrored: the features of the pictures mirrored left to right; None without a trunk, where inputs are mirrored directly.
+        labels: N class indices.
+        settings: how to fine-tune.
+        seed: of the order of the pictures, the augmentation and the division into folds.
+    """
+
+    classifier: GeneratedClassifier
+    inputs: Tensor
+    mirrored: Tensor | None
+    labels: Sequence[int]
+    settings: FineTuneSettings
+    seed: int
+
+    @classmethod
+    def prepare(
+        cls,
+        classifier: GeneratedClassifier,
+        images: Any,
+        labels: Any,
+        settings: FineTuneSettings | None = None,
+        seed: int = 0,
+    ) -> FineTuneData:
+        """Read and check pictures and labels. Arguments and errors are those of `GeneratedClassifier.fine_tune`."""
+        pixels = pictures(images, classifier.preprocessing.size)
+        indices = class_indices(labels, classifier.class_names, len(pixels))
+        count = median_count(indices, len(classifier.class_names))
+        chosen = FineTuneSettings.for_pictures(count) if settings is None else settings
+        inputs = _inputs(classifier, pixels)
+        # A mirrored picture has other features than the picture; they cannot be had by flipping the features.
+        has_trunk = classifier.trunk is not None
+        mirrored = _inputs(classifier, pixels[:, :, ::-1]) if has_trunk and chosen.flip else None
+        return cls(classifier, inputs, mirrored, indices, chosen, seed)
+
+    def with_changes(self, **changes: Any) -> FineTuneData:
+        """Return a copy with other settings. A change to None keeps the present value.
+
+        Raises:
+            ConfigError: a value is out of range.
+        """
+        wanted = {name: value for name, value in changes.items() if value is not None}
+        return replace(self, settings=replace(self.settings, **wanted))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of pictures of each class, by class name."""
+        return {name: self.labels.count(k) for k, name in enumerate(self.classifier.class_names)}
+
+    def record(self) -> dict[str, Any]:
+        """Return what the provenance of a fine-tuned classifier says about this data."""
+        return {"pictures": self.counts, "settings": asdict(self.settings), "seed": self.seed}
+
+    @property
+    def network_settings(self) -> FineTuneSettings:
+        """The settings for the network at hand, which may be an ensemble.
+
+        An ensemble averages its members, so the gradient that reaches one member is smaller than that of a single network. The
+        pull towards the start is divided by the number of members a class has, to keep the same balance.
+        """
+        members = self.classifier.members
+        if members is None:
+            return self.settings
+        members_per_class = sum(len(group) for group in members) / len(self.classifier.class_names)
+        return replace(self.settings, pull=self.settings.pull / members_per_class)
+
+    def train(self, rows: Sequence[int] | None = None, on_progress: OnProgress = lambda done, total: None) -> nn.Module:
+        """Return a copy of the classifier's network, fine-tuned on the pictures `rows` (None: all)."""
+        at = torch.tensor(range(len(self.labels)) if rows is None else list(rows), device=self.inputs.device)
+        network = copy.deepcopy(self.classifier.network).requires_grad_(True)
+        fit(
+            network,
+            self.inputs[at],
+            torch.tensor(self.labels, device=self.inputs.device)[at],
+            self.classifier.class_tensors,
+            self.network_settings,
+            seed=self.seed,
+            pictures=self.classifier.trunk is None,
+            mirrored=None if self.mirrored is None else self.mirrored[at],
+            on_progress=on_progress,
+        )
+        return network.eval()
+
+    def folds(self, number: int) -> list[list[int]]:
+        """Return the row numbers divided into stratified folds, in an order drawn from the seed."""
+        order = torch.randperm(len(self.labels), generator=torch.Generator().manual_seed(self.seed)).tolist()
+        by_class = sorted(order, key=lambda row: self.labels[row])
+        # Every number-th row of a list sorted by class: each fold gets its share of every class.
+        return [by_class[start::number] for start in range(number)]
+
+    def correct(self, network: nn.Module, rows: Sequence[int]) -> list[bool]:
+        """Return whether `network` classifies each of the pictures `rows` correctly."""
+        answers: list[int] = []
+        with torch.inference_mode():
+            for part in self.inputs[torch.tensor(list(rows), device=self.inputs.device)].split(_BATCH):
+                answers += network(part).argmax(dim=1).tolist()
+        return [answer == self.labels[row] for answer, row in zip(answers, rows, strict=True)]
+
+    def cross_validate(
+        self, number: int, on_progress: OnProgress = lambda done, total: None
+    ) -> tuple[list[bool], list[bool]]:
+        """Return which pictures are classified correctly before and after fine-tuning, in the same order.
+
+        Each picture is classified by a network that was fine-tuned on the other folds alone.
+
+        Args:
+            number: of folds. Every class needs at least two pictures, or some network is trained without that class.
+            on_progress: called over the steps of all folds.
+        """
+        before: list[bool] = []
+        after: list[bool] = []
+        steps = self.settings.steps
+        for index, held_out in enumerate(self.folds(number)):
+            others = sorted(set(range(len(self.labels))) - set(held_out))
+            network = self.train(others, lambda done, total, i=index: on_progress(i * steps + done, number * steps))  # type: ignore[misc]
+            before += self.correct(self.classifier.network, held_out)
+            after += self.correct(network, held_out)
+        return before, after
+
+
+def _inputs(classifier: GeneratedClassifier, pixels: npt.NDArray[np.uint8]) -> Tensor:
+    """(N, H, W, 3) uint8 -> what the network takes. In batches, because large pictures behind a trunk need much memory."""
+    starts = range(0, len(pixels), _BATCH)
+    device = classifier.device
+    return torch.cat(
+        [classifier.network_input(classifier.preprocessing(pixels[start : start + _BATCH], device)) for start in starts]
+    )
