@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from tina_framework.errors import ConfigError, TinaError
+from tina_framework.evaluation.methods.catalogue import METHODS
 from tina_framework.evaluation.scoring import Network
 
 if TYPE_CHECKING:
@@ -48,8 +49,6 @@ class Method:
     """
 
     name: ClassVar[str]
-    argument_help: ClassVar[str | None] = None
-    """How the argument is written; None: the method takes none."""
     batch_size: int = 1
     """How many tasks `parameters` is given at a time; above 1, the time of a single task is measured besides."""
 
@@ -64,12 +63,12 @@ class Method:
         Raises:
             ConfigError: the argument is malformed, or none is taken.
         """
-        if argument is not None and cls.argument_help is None:
+        entry = METHODS[cls.name]
+        if argument is not None and entry.argument is None:
             raise ConfigError(f"Method '{cls.name}' takes no argument, but got '@{argument}'; write just '{cls.name}'.")
         if argument == "":
-            raise ConfigError(
-                f"Method '{cls.name}@' ends in '@'; write '{cls.name}' or '{cls.name}@{cls.argument_help}'."
-            )
+            bare = "" if entry.argument_required else f"'{cls.name}' or "
+            raise ConfigError(f"Method '{cls.name}@' ends in '@'; write {bare}'{cls.name}@{entry.argument}'.")
 
     def prepare(self, tasks: Sequence[Task]) -> None:
         """Once, before the first task; `tasks` are all that will come.

@@ -33,7 +33,7 @@ def test_labels_show_no_folders_of_this_machine() -> None:
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
-        (" , ", ConfigError, "names none"),
+        (" , ", ConfigError, "--methods is empty"),
         ("tina,tina", ConfigError, "both be called 'tina'"),
         ("selection@/a/zoo,selection@/b/zoo", ConfigError, "selection@zoo"),
         ("selecton", UnknownNameError, "Did you mean 'selection'"),

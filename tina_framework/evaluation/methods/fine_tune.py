@@ -99,7 +99,6 @@ class FineTune(Method):
     """
 
     name = "fine-tune"
-    argument_help = "long, short or FIELD=VALUE:..."
 
     @classmethod
     def check_argument(cls, argument: str | None) -> None:

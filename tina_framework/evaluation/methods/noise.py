@@ -44,7 +44,6 @@ class Noise(Nearest):
     """
 
     name = "noise"
-    argument_help = "SCALE"
 
     @classmethod
     def check_argument(cls, argument: str | None) -> None:

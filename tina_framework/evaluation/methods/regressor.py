@@ -21,7 +21,6 @@ class Regressor(Tina):
     """The networks of the generator that the argument names (a folder or a bundled name), trained with ``regression = true``."""
 
     name = "regressor"
-    argument_help = "MODEL"
 
     @classmethod
     def check_argument(cls, argument: str | None) -> None:

@@ -47,7 +47,6 @@ class Ridge(Method):
     """
 
     name = "ridge"
-    argument_help = "STRENGTH"
     batch_size = 64
 
     @classmethod

@@ -18,7 +18,6 @@ class Selection(Method):
     """What needs no generator: everything else has to be better than this."""
 
     name = "selection"
-    argument_help = "ZOO, MODEL or FILE.safetensors"
 
     def prepare(self, tasks: Sequence[Task]) -> None:
         if self.argument is None:

@@ -24,7 +24,6 @@ class Taper(Method):
     """Mixes the networks of the TAPER model in the argument's folder (or of a file in it)."""
 
     name = "taper"
-    argument_help = "FOLDER"
     batch_size = 64
 
     @classmethod

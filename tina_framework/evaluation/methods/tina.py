@@ -49,7 +49,6 @@ class Tina(Method):
 
     name = "tina"
     compose: ClassVar[How] = "ensemble"
-    argument_help = "[SCHEDULER:]STEPS"
     batch_size = 64
 
     @classmethod

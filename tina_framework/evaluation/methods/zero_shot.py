@@ -56,7 +56,6 @@ class ZeroShot(Method):
     """
 
     name = "zero-shot"
-    argument_help = "TEMPLATE"
     batch_size = 64
 
     @classmethod
