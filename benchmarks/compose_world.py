@@ -27,7 +27,7 @@ from tina_framework.generator.compose import (
     part,
     split_rows,
 )
-from tina_framework.generator.sampling import make_scheduler
+from tina_framework.generator.scheduler import make_scheduler
 from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.resolve import resolve_tasks
 from tina_framework.targets.ensemble import build_network

@@ -95,8 +95,8 @@ def test_contradictions_come_with_the_other_mistakes() -> None:
 def test_the_schemes_are_those_of_the_sampler() -> None:
     from typing import get_args
 
-    from tina_framework.builtins.schedulers._diffusion import BETA_SCHEDULES
     from tina_framework.config.training import Scheme
+    from tina_framework.interfaces.noise_process import BETA_SCHEDULES
     from tina_framework.zoo.task_sampler import SCHEMES
 
     assert get_args(Scheme) == SCHEMES

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 
 import torch
 
-from tina_framework.builtins.schedulers._settings import StepOutput
 from tina_framework.builtins.schedulers.ddim import DDIMScheduler
 from tina_framework.builtins.schedulers.ddpm import DDPMScheduler
 from tina_framework.builtins.schedulers.flow_match_euler import FlowMatchEulerDiscreteScheduler
+from tina_framework.interfaces.scheduler import StepOutput
 
 __all__ = ["MUTANTS"]
 
@@ -162,6 +162,22 @@ class RisingSignal(DDIMScheduler):
         self.alphas_cumprod = self.alphas_cumprod.flip(0)
 
 
+class StatesNoProcess(DDIMScheduler):
+    noise_process = None  # type: ignore[assignment]
+
+
+class StatesAnUnknownProcess(FlowMatchEulerDiscreteScheduler):
+    noise_process = "rectified-flow"
+
+
+class IgnoresTheSchedule(DDIMScheduler):
+    """Right for linear betas only."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.alphas_cumprod = DDIMScheduler(**settings | {"beta_schedule": "linear"}).alphas_cumprod
+
+
 class IgnoresShift(FlowMatchEulerDiscreteScheduler):
     def __init__(self, shift: float = 1.0, **settings: Any) -> None:
         super().__init__(**settings)
@@ -181,7 +197,10 @@ class DoesNotScale(FlowMatchEulerDiscreteScheduler):
 MUTANTS = [
     (DDIMScheduler(), "check_interface"),
     (RisingSignal, "check_interface"),
+    (StatesNoProcess, "check_interface"),
+    (StatesAnUnknownProcess, "check_interface"),
     (IgnoresBetas, "check_settings"),
+    (IgnoresTheSchedule, "check_settings"),
     (IgnoresShift, "check_settings"),
     (KeepsASettingBack, "check_config_rebuilds"),
     (RisingTimesteps, "check_timesteps"),
@@ -190,12 +209,12 @@ MUTANTS = [
     (SwapsSignalAndNoise, "check_add_noise"),
     (PureNoiseAtTheEnd, "check_add_noise"),
     (LeavesTheStraightPath, "check_add_noise"),
+    (DoesNotScale, "check_training_input"),
     (NaNAtTheEnd, "check_step_runs"),
     (ChangesTheSample, "check_step_runs"),
     (GivesDoubles, "check_shape_and_dtype"),
     (SqueezesSamples, "check_shape_and_dtype"),
     (StopsShort, "check_oracle"),
-    (DoesNotScale, "check_oracle"),
     (TakesVelocityForNoise, "check_oracle"),
     (ClipsTheOriginal, "check_no_clipping"),
     (ClipsTheSample, "check_no_clipping"),

@@ -111,7 +111,9 @@ def of_diffusers(name: str, **own: Any) -> Callable[..., Any]:
     unclipped = {"prediction_type": "sample", "timestep_spacing": "trailing", "beta_start": 1e-4, "beta_end": 0.02}
 
     def make(**settings: Any) -> Any:
-        return getattr(diffusers, name)(**unclipped | own | settings)
+        made = getattr(diffusers, name)(**unclipped | own | settings)
+        made.noise_process = "diffusion"
+        return made
 
     return make
 

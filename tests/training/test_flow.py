@@ -48,9 +48,11 @@ def test_a_run_trains_saves_and_samples(settings: dict[str, Any], prediction_typ
     assert any(not torch.equal(one[name], four[name]) for name in one)
 
     for other in ("ddim", "ddpm"):
-        with pytest.raises(ConfigError, match=rf"{other} samples another noise process .* use 'flow-match-euler'"):
+        with pytest.raises(
+            ConfigError, match=rf"{other} samples diffusion, .* rectified flow; use one of: .*flow-match-euler"
+        ):
             generator(NAMES, scheduler=other)
-    with pytest.raises(ConfigError, match="DDIMScheduler samples another noise process"):
+    with pytest.raises(ConfigError, match="DDIMScheduler samples diffusion"):
         generator(NAMES, scheduler=DDIMScheduler())
     with pytest.raises(ConfigError, match=r"shift=1\.0, but this generator was trained with 2\.0"):
         generator(NAMES, scheduler=FlowMatchEulerDiscreteScheduler(prediction_type=prediction_type))
@@ -60,7 +62,7 @@ def test_the_denoiser_sees_and_learns_a_straight_path(make_config: Make) -> None
     assembly, _, denoise = objectives(make_config(**FLOW, shift=3.0))
     setting = assembly.setting
     rows = denoise.draw(0, range(64), assembly.denoiser)
-    s = setting.scheduler.sigmas[rows.t_B].view(-1, 1, 1)
+    s = setting.process.sigmas[rows.t_B].view(-1, 1, 1)
     noise = setting.noise("denoise-noise", 0, range(64))
     clean = noise - rows.extra["target"]
     torch.testing.assert_close(rows.noisy_BPD, (1 - s) * clean + s * noise, atol=1e-5, rtol=1e-5)
@@ -71,7 +73,7 @@ def test_the_denoiser_sees_and_learns_a_straight_path(make_config: Make) -> None
 def test_a_sample_prediction_sees_the_best_linear_guess(make_config: Make) -> None:
     assembly, _, denoise = objectives(make_config(scheduler="flow-match-euler"))
     rows = denoise.draw(0, range(8), assembly.denoiser)
-    s = assembly.setting.scheduler.sigmas[rows.t_B].view(-1, 1, 1)
+    s = assembly.setting.process.sigmas[rows.t_B].view(-1, 1, 1)
     seen = assembly.setting.model_input(rows.noisy_BPD, rows.t_B)
     # Least squares of x0 on x_t where both noise and x0 have unit variance.
     torch.testing.assert_close(seen, rows.noisy_BPD * (1 - s) / ((1 - s) ** 2 + s**2), atol=1e-6, rtol=1e-4)
@@ -85,7 +87,7 @@ def test_rolled_out_rows_lie_on_the_path_from_the_own_forecast(make_config: Make
     # An untrained denoiser says zero: the velocity is zero, and the forecast is the noise it was shown.
     start = assembly.setting.noise("task-noise", 0, range(16))
     fresh = assembly.setting.noise("task-rollout", 0, [i for i in range(16) if rolled[i]])
-    s = assembly.setting.scheduler.sigmas[rows.t_B].view(-1, 1, 1)
+    s = assembly.setting.process.sigmas[rows.t_B].view(-1, 1, 1)
     torch.testing.assert_close(rows.noisy_BPD[~rolled], start[~rolled])
     expected = (1 - s[rolled]) * start[rolled] + s[rolled] * fresh
     torch.testing.assert_close(rows.noisy_BPD[rolled], expected, atol=1e-5, rtol=1e-5)
@@ -101,9 +103,15 @@ def test_snr_weights_are_those_of_the_x0_error(make_config: Make) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"prediction_type": "flow_prediction", "pool_rank": 0}, "expected another one unless scheduler is flow-match"),
-        ({**FLOW, "prediction_type": "v_prediction"}, "expected sample or flow_prediction"),
-        ({"shift": 2.0}, "expected 1 unless scheduler is flow-match-euler"),
+        (
+            {"prediction_type": "flow_prediction", "pool_rank": 0},
+            "expected sample or epsilon or v_prediction with .* ddim; .* flow-match-euler",
+        ),
+        (
+            {**FLOW, "prediction_type": "v_prediction"},
+            "expected flow_prediction or sample with .* flow-match-euler; v_prediction needs .* ddim",
+        ),
+        ({"shift": 2.0}, "expected 1 with scheduler ddim; a shift needs .* flow-match-euler"),
         ({**FLOW, "pool_rank": 2}, "the forecast is of clean tokens"),
     ],
 )

@@ -43,7 +43,7 @@ def test_the_task_gradient_is_that_of_plain_autograd(make_config: Make, predicti
 
     predicted, losses = predict(assembly, rows), []
     for i, count in enumerate(rows.extra["counts"]):
-        x0 = setting.scheduler.predict_original_sample(predicted[i : i + 1], rows.t_B[i], rows.noisy_BPD[i : i + 1])
+        x0 = setting.process.predict_original_sample(predicted[i : i + 1], rows.t_B[i], rows.noisy_BPD[i : i + 1])
         layout = assembly.tokenizer.layout(setting.spec, count, 4)
         flat = setting.normalizer.denormalize(layout.scatter(x0[:, : layout.num_tokens])[0], count)
         state = setting.spec.unflatten(flat, count)
@@ -71,7 +71,7 @@ def test_task_rows_start_from_noise_or_from_the_own_forecast(make_config: Make) 
         forecast = assembly.denoiser(rows.condition_BKE, rows.class_mask_BK, seen, late, assembly.setting.layout)
     again = task.draw(0, range(32), assembly.denoiser)
     real = assembly.setting.layout.element_mask(rows.class_mask_BK)
-    a = assembly.setting.scheduler.alphas_cumprod[again.t_B[~fresh]].view(-1, 1, 1)
+    a = assembly.setting.process.alphas_cumprod[again.t_B[~fresh]].view(-1, 1, 1)
     left_over = (again.noisy_BPD[~fresh] - a.sqrt() * forecast[~fresh]) / (1 - a).sqrt()
     assert float(left_over[real[~fresh]].std()) == pytest.approx(1.0, abs=0.05)
 
@@ -123,7 +123,7 @@ def test_the_denoise_target_is_the_model_of_the_prompt(make_config: Make, predic
     models = {frozenset(e.classes): e for e in assembly.zoo.entries}
     rows = denoise.draw(0, range(8), assembly.denoiser)
     torch.testing.assert_close(denoise.losses(rows.extra["target"], rows), torch.zeros(8))
-    clean = setting.scheduler.predict_original_sample(rows.extra["target"], rows.t_B, rows.noisy_BPD)
+    clean = setting.process.predict_original_sample(rows.extra["target"], rows.t_B, rows.noisy_BPD)
     flats = setting.normalizer.denormalize(setting.layout.scatter(clean), 4)
     for row in range(8):
         classes = classes_of(assembly, rows, row)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tina_framework.errors import UnknownNameError
+from tina_framework.errors import TinaError, UnknownNameError
 from tina_framework.plugin.discovery import registries
 from tina_framework.plugin.registry import Registry
 
 if TYPE_CHECKING:
     from tina_framework.config.training import TrainingConfig
 
-__all__ = ["FLOW_SCHEDULER", "contradictions"]
-
-FLOW_SCHEDULER = "flow-match-euler"
-"""The sampler of rectified flow; all others are of diffusion."""
+__all__ = ["contradictions"]
 
 
 def contradictions(config: TrainingConfig) -> list[tuple[str, str]]:
@@ -34,7 +31,7 @@ def contradictions(config: TrainingConfig) -> list[tuple[str, str]]:
         found.append(("recall", "expected false unless prediction_type is sample: rows are clean tokens"))
     if config.pool_rank and config.prediction_type != "sample":
         found.append(("pool_rank", "expected 0 unless prediction_type is sample: the forecast is of clean tokens"))
-    found += _against_process(config)
+    found += _against_noise_process(config)
     found += _against_regression(config) if config.regression else []
     found += _unknown_names(config)
     if config.beta_end < config.beta_start:
@@ -44,15 +41,32 @@ def contradictions(config: TrainingConfig) -> list[tuple[str, str]]:
     return found
 
 
-def _against_process(config: TrainingConfig) -> list[tuple[str, str]]:
-    flow = config.scheduler == FLOW_SCHEDULER
+def _against_noise_process(config: TrainingConfig) -> list[tuple[str, str]]:
+    """Settings that the noise process of the chosen scheduler does not have."""
+    if (config.prediction_type, config.shift) == ("sample", 1) or config.scheduler not in registries().schedulers:
+        return []  # both processes allow these values, so nothing heavy is imported for them
+    from tina_framework.generator.scheduler import noise_process_named, schedulers_of
+    from tina_framework.interfaces.noise_process import NOISE_PROCESSES
+
+    try:
+        process = NOISE_PROCESSES[noise_process_named(config.scheduler)]
+    except TinaError as error:
+        return [("scheduler", str(error))]
     found = []
-    if flow and config.prediction_type not in ("sample", "flow_prediction"):
-        found.append(("prediction_type", f"expected sample or flow_prediction with scheduler {FLOW_SCHEDULER}"))
-    if not flow and config.prediction_type == "flow_prediction":
-        found.append(("prediction_type", f"expected another one unless scheduler is {FLOW_SCHEDULER}"))
-    if not flow and config.shift != 1:
-        found.append(("shift", f"expected 1 unless scheduler is {FLOW_SCHEDULER}"))
+    if config.prediction_type not in process.prediction_types:
+        others = [other for other in NOISE_PROCESSES.values() if config.prediction_type in other.prediction_types]
+        names = [name for other in others for name in schedulers_of(other.noise_process)]
+        found.append((
+            "prediction_type",
+            f"expected {' or '.join(process.prediction_types)} with scheduler {config.scheduler}; "
+            f"{config.prediction_type} needs one of the schedulers {', '.join(names)}",
+        ))  # fmt: skip
+    if config.shift != 1 and "shift" not in process.settings:
+        names = schedulers_of("flow")
+        found.append((
+            "shift",
+            f"expected 1 with scheduler {config.scheduler}; a shift needs one of the schedulers {', '.join(names)}",
+        ))  # fmt: skip
     return found
 
 

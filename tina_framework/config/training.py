@@ -14,12 +14,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from tina_framework.config.checks import FLOW_SCHEDULER, contradictions
+from tina_framework.config.checks import contradictions
 from tina_framework.config.sources import Settings, from_text, load_settings, none_from_text, weights_from_text
 from tina_framework.denoiser.presets import PRESETS
 from tina_framework.plugin.suggest import did_you_mean
 
-__all__ = ["ENVIRONMENT_PREFIX", "FLOW_SCHEDULER", "TrainingConfig", "load_config"]
+__all__ = ["ENVIRONMENT_PREFIX", "TrainingConfig", "load_config"]
 
 ENVIRONMENT_PREFIX = "TINA_"
 
@@ -102,7 +102,8 @@ class TrainingConfig(Settings):
 
     # Diffusion
     prediction_type: Literal["sample", "epsilon", "v_prediction", "flow_prediction"] = Field(
-        "sample", description="What the denoiser predicts; flow_prediction: noise - x0, of flow-match-euler."
+        "sample",
+        description="What the denoiser predicts; flow_prediction: noise - x0, with a scheduler of rectified flow.",
     )
     num_train_timesteps: Annotated[int, Field(ge=2)] = Field(1000, description="Steps T of the forward process.")
     beta_start: Annotated[float, Field(gt=0, lt=1)] = Field(1e-4, description="First noise variance.")
@@ -111,11 +112,11 @@ class TrainingConfig(Settings):
         "linear", description="How the variances rise in between."
     )
     shift: Positive = Field(
-        1.0, description="Of flow-match-euler, which has no betas: above 1, more of its timesteps are noisy ones."
+        1.0, description="Of rectified flow, which has no betas: above 1, more of its timesteps are noisy ones."
     )
     scheduler: str = Field(
         "ddim",
-        description="Sampler of the finished generator and of validation; flow-match-euler: rectified flow in training too.",
+        description="Sampler of the finished generator and of validation; training uses the noise process that it samples.",
     )
     num_inference_steps: Count = Field(10, description="Its steps.")
 

@@ -19,7 +19,8 @@ from tina_framework.denoiser.preconditioning import model_input
 from tina_framework.evaluation.method import MethodUnavailable
 from tina_framework.evaluation.scoring import Network, Scorer
 from tina_framework.evaluation.statistics import paired, summarize
-from tina_framework.generator.sampling import forward_process
+from tina_framework.generator.scheduler import trained_process
+from tina_framework.interfaces.noise_process import NoiseProcess
 from tina_framework.prompts.resolve import fold, resolve_names
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def diagnose(
         )
     number = min(num_tasks, len(fitting))
     entries = [fitting[i * len(fitting) // number] for i in range(number)]
-    forward = forward_process(config.scheduler["config"])
+    forward = trained_process(config)
     total = len(forward.alphas_cumprod)
     timesteps = tuple(sorted({round(share * (total - 1)) for share in (0.02, 0.1, 0.25, 0.5, 0.75, 1.0)}))
     walk = _Walk(context, forward, timesteps)
@@ -176,11 +177,11 @@ class _Walk:
     """The stages of one p-Model after the other.
 
     Args:
-        forward: the noise process, with `add_noise` and `predict_original_sample`.
+        forward: the noise process that the denoiser was trained for.
         timesteps: to be denoised from.
     """
 
-    def __init__(self, context: Context, forward: Any, timesteps: Sequence[int]) -> None:
+    def __init__(self, context: Context, forward: NoiseProcess, timesteps: Sequence[int]) -> None:
         self.context, self.generator, self.spec = context, context.generator, context.spec
         self.forward, self.timesteps = forward, timesteps
         self.zoo = context.need_zoo()
@@ -204,7 +205,7 @@ class _Walk:
         memory = generator.denoiser.encode(vectors, mask)
         draws = torch.Generator().manual_seed(self.context.seed * 1_000_003 + entry.id)
         alphas = torch.as_tensor(self.forward.alphas_cumprod, device=device)
-        kind = dict(self.forward.config)["prediction_type"]
+        kind = self.forward.prediction_type
         for t in self.timesteps:
             t_B = torch.tensor([t], device=device)
             noise = torch.randn(clean.shape, generator=draws).to(device)

@@ -33,7 +33,7 @@ from tina_framework.generator.folder import (
     write_folder,
 )
 from tina_framework.generator.hub import upload
-from tina_framework.generator.sampling import make_scheduler
+from tina_framework.generator.scheduler import make_scheduler
 from tina_framework.interfaces.encoder import Encoder
 from tina_framework.interfaces.scheduler import NoiseScheduler
 from tina_framework.interfaces.tokenizer import TokenLayout

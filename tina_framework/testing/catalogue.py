@@ -58,6 +58,7 @@ CHECKS: MappingProxyType[str, tuple[Check, ...]] = MappingProxyType(
             scheduler.check_timesteps,
             scheduler.check_add_noise,
             scheduler_sampling.check_step_runs,
+            scheduler_sampling.check_training_input,
             scheduler_sampling.check_shape_and_dtype,
             scheduler_sampling.check_oracle,
             scheduler_sampling.check_no_clipping,

@@ -64,6 +64,15 @@ class SchedulerTests(ConformanceTests, standard=True):
         """To fix: step(model_output, timestep, sample) returns an object with a finite prev_sample, out of place."""
         conforms(self, sampling.check_step_runs, scheduler)
 
+    def test_training_input(self, scheduler: SchedulerFactory) -> None:
+        """To fix: let scale_model_input make sqrt(a_t) x0 + sqrt(1 - a_t) noise of what add_noise returns."""
+
+        @for_examples(seed=st.integers(0, 2**16))
+        def holds(seed: int) -> None:
+            conforms(self, sampling.check_training_input, scheduler, seed=seed)
+
+        holds()
+
     def test_shape_and_dtype(self, scheduler: SchedulerFactory) -> None:
         """To fix: convert coefficients to the sample's type, and let them broadcast over any shape (B, ...)."""
         conforms(self, sampling.check_shape_and_dtype, scheduler)

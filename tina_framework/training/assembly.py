@@ -10,14 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tina_framework.config.training import FLOW_SCHEDULER, TrainingConfig
+from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.normalizer import Normalizer
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import ConfigError, DataError, LeakageError
 from tina_framework.generator.generator import Generator
-from tina_framework.generator.sampling import forward_process
+from tina_framework.generator.scheduler import noise_process_named, trained_process
 from tina_framework.interfaces.dataset import Dataset
-from tina_framework.interfaces.scheduler import is_flow
+from tina_framework.interfaces.noise_process import NOISE_PROCESSES, process_sampled_by
+from tina_framework.interfaces.scheduler import NoiseScheduler
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.interfaces.tokenizer import ParameterTokenizer
 from tina_framework.plugin.discovery import registries
@@ -105,8 +106,8 @@ def assemble(config: TrainingConfig, device: torch.device) -> Assembly:
     if start is not None:
         # What its weights mean depends on both.
         normalizer, conditions.space = start.normalizer, _same_space(start, conditions)
-    scheduler = forward_process(noise_process(config))
-    setting = Setting(config, spec, layout, normalizer, scheduler, conditions, device)
+    process = process_sampled_by(make_sampler(config))
+    setting = Setting(config, spec, layout, normalizer, process, conditions, device)
     denoiser = make_denoiser(config, layout, tokenizer, setting, generic, seen)
     if start is not None:
         _take_weights(denoiser, start, config)
@@ -148,10 +149,10 @@ def _same_space(start: Generator, conditions: ConditionBank) -> ConditionSpace:
 def _take_weights(denoiser: Denoiser, start: Generator, config: TrainingConfig) -> None:
     ours, theirs = denoiser.config.to_dict(), start.denoiser.config.to_dict()
     odd = [name for name in ours if ours[name] != theirs[name] and name != "dropout"]
-    noise = start.config.scheduler["config"]
-    process = noise_process(config)
-    odd += [name for name, value in process.items() if noise.get(name, value) != value]
-    odd += ["scheduler"] if is_flow(noise) != is_flow(process) else []
+    trained, process = start.config.scheduler["config"], noise_settings(config)
+    odd += [name for name, value in process.items() if trained.get(name, value) != value]
+    if trained_process(start.config).noise_process != noise_process_named(config.scheduler):
+        odd.append("scheduler")
     if odd:
         raise ConfigError(
             f"The generator '{config.init_from}' differs from the settings in {', '.join(odd)}; "
@@ -160,10 +161,16 @@ def _take_weights(denoiser: Denoiser, start: Generator, config: TrainingConfig) 
     denoiser.load_state_dict(start.denoiser.state_dict())
 
 
-def noise_process(config: TrainingConfig) -> dict[str, object]:
-    """Arguments of every scheduler of this run."""
-    own = ("shift",) if config.scheduler == FLOW_SCHEDULER else ("beta_start", "beta_end", "beta_schedule")
-    return {name: getattr(config, name) for name in ("num_train_timesteps", *own, "prediction_type")}
+def noise_settings(config: TrainingConfig) -> dict[str, Any]:
+    """Return the settings of the noise process that the run's scheduler samples."""
+    process = NOISE_PROCESSES[noise_process_named(config.scheduler)]
+    return {name: getattr(config, name) for name in process.settings}
+
+
+def make_sampler(config: TrainingConfig) -> NoiseScheduler:
+    """Make the scheduler of the run, with its noise process."""
+    sampler: NoiseScheduler = registries().schedulers.create(config.scheduler, **noise_settings(config))
+    return sampler
 
 
 def _seen_classes(config: TrainingConfig, dataset: Dataset, zoo: Zoo) -> tuple[str, ...]:

@@ -10,8 +10,7 @@ from typing import Any
 from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.generator.generator import Generator, GeneratorConfig
-from tina_framework.plugin.discovery import registries
-from tina_framework.training.assembly import Assembly, noise_process
+from tina_framework.training.assembly import Assembly, make_sampler
 from tina_framework.training.validation import ValidationResult
 
 __all__ = ["git_commit", "make_generator", "portable", "recipe"]
@@ -35,7 +34,7 @@ def make_generator(
         validation: its figures, if there are any.
     """
     config, setting = assembly.config, assembly.setting
-    sampler = registries().schedulers.create(config.scheduler, **noise_process(config))
+    sampler = make_sampler(config)
     space = setting.conditions.space
     training: dict[str, Any] = {
         "recipe": recipe(config),

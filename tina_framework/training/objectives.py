@@ -119,8 +119,8 @@ class TaskObjective:
         denoiser.eval()
         predicted = denoiser(condition, mask, setting.model_input(start, last), last, setting.layout)
         denoiser.train(was_training)
-        x0 = setting.scheduler.predict_original_sample(predicted.float(), last, start)
-        noisy: Tensor = setting.scheduler.add_noise(x0, setting.noise("task-rollout", step, indices), t_B)
+        x0 = setting.process.predict_original_sample(predicted.float(), last, start)
+        noisy: Tensor = setting.process.add_noise(x0, setting.noise("task-rollout", step, indices), t_B)
         return noisy
 
     def losses(self, predicted_BPD: Tensor, rows: Rows) -> Tensor:
@@ -130,7 +130,7 @@ class TaskObjective:
     def parameters(self, predicted_BPD: Tensor, rows: Rows) -> list[Tensor]:
         """The predictions as target networks: B vectors (N_b,)."""
         setting, most = self.setting, self.setting.config.max_classes
-        x0 = setting.scheduler.predict_original_sample(predicted_BPD, rows.t_B, rows.noisy_BPD)
+        x0 = setting.process.predict_original_sample(predicted_BPD, rows.t_B, rows.noisy_BPD)
         flat_BN = setting.normalizer.denormalize(setting.layout.scatter(x0), most)
         return [
             setting.spec.narrow(flat, most, count)
@@ -162,7 +162,7 @@ class DenoiseObjective:
             for flat, names in zip(flats, classes, strict=True)
         ]
         self._normalized_ZN = torch.stack(wide)
-        self._weights_T = loss_weights(setting.scheduler.alphas_cumprod, setting.config).to(setting.device)
+        self._weights_T = loss_weights(setting.process.alphas_cumprod, setting.config).to(setting.device)
 
     def draw(self, step: int, indices: Sequence[int], denoiser: Denoiser) -> Rows:
         setting, config = self.setting, self.setting.config
@@ -183,14 +183,8 @@ class DenoiseObjective:
         t_B = torch.tensor(t, device=setting.device)
         clean = setting.layout.gather(torch.stack(flats).to(setting.device))
         noise = setting.noise("denoise-noise", step, indices)
-        noisy = setting.scheduler.add_noise(clean, noise, t_B)
-        match config.prediction_type:
-            case "epsilon":
-                target = noise
-            case "v_prediction" | "flow_prediction":
-                target = setting.scheduler.get_velocity(clean, noise, t_B)
-            case _:
-                target = clean
+        noisy = setting.process.add_noise(clean, noise, t_B)
+        target = setting.process.prediction_target(clean, noise, t_B)
         return Rows(condition, mask, noisy, t_B, {"target": target})
 
     def _reorder(self, flat_N: Tensor, order: Tensor) -> Tensor:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from tina_framework.config.training import FLOW_SCHEDULER, TrainingConfig
-from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.config.training import TrainingConfig
+from tina_framework.errors import CheckpointError, ConfigError, TinaError
+from tina_framework.generator.scheduler import noise_process_named
 from tina_framework.storage.files import check_tensors, read_json, read_safetensors
 from tina_framework.training import checkpoint
 from tina_framework.training.optimizer import load_optimizer, optimizer_tensors
@@ -134,8 +135,7 @@ def _check_same(trainer: Trainer, folder: Path, state: dict[str, Any]) -> None:
         for name in sorted((now.keys() | then.keys()) - FREE_SETTINGS)
         if now.get(name) != then.get(name)
     ]
-    if (now["scheduler"] == FLOW_SCHEDULER) != (then["scheduler"] == FLOW_SCHEDULER):
-        # Other samplers are of the same noise process.
+    if _other_noise_process(folder, then["scheduler"], now["scheduler"]):
         different.append(f"scheduler={then['scheduler']!r} (now {now['scheduler']!r})")
     if state["processes"] != trainer.accelerator.num_processes:
         different.append(f"{state['processes']} processes (now {trainer.accelerator.num_processes})")
@@ -151,3 +151,15 @@ def _check_same(trainer: Trainer, folder: Path, state: dict[str, Any]) -> None:
                 f"Checkpoint '{folder}' was trained with other data: {_CONTENTS.get(what, what)} changed since. Resume with "
                 "the same data, or start a new run in another output_dir."
             )
+
+
+def _other_noise_process(folder: Path, then: str, now: str) -> bool:
+    """Whether two schedulers differ in what the denoiser is trained for; within one noise process the sampler is free."""
+    if then == now:
+        return False
+    try:
+        return noise_process_named(then) != noise_process_named(now)
+    except TinaError as error:
+        raise CheckpointError(
+            f"Checkpoint '{folder}' was written with the scheduler '{then}'. It cannot be compared with '{now}': {error}"
+        ) from error

@@ -15,6 +15,7 @@ from torch import Tensor
 from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.normalizer import Normalizer
 from tina_framework.denoiser.preconditioning import model_input
+from tina_framework.interfaces.noise_process import NoiseProcess
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.interfaces.tokenizer import TokenLayout
 from tina_framework.training.data import ConditionBank
@@ -48,14 +49,14 @@ class Setting:
 
     Attributes:
         layout: of `max_classes` classes; smaller tasks leave the last slots empty.
-        scheduler: the forward process, with `add_noise`, `predict_original_sample`, `get_velocity`, `alphas_cumprod`.
+        process: the noise process that the denoiser is trained for.
     """
 
     config: TrainingConfig
     spec: ParameterSpec
     layout: TokenLayout
     normalizer: Normalizer
-    scheduler: Any
+    process: NoiseProcess
     conditions: ConditionBank
     device: torch.device
 
@@ -77,8 +78,8 @@ class Setting:
 
     def model_input(self, noisy_BPD: Tensor, t_B: Tensor) -> Tensor:
         """What the denoiser is shown of x_t."""
-        scaled = self.scheduler.scale_model_input(noisy_BPD, t_B)
-        return model_input(scaled, t_B, self.scheduler.alphas_cumprod, self.config.prediction_type)
+        scaled = self.process.scale_model_input(noisy_BPD, t_B)
+        return model_input(scaled, t_B, self.process.alphas_cumprod, self.config.prediction_type)
 
     def draw_condition(
         self, stream: str, step: int, index: int, classes: Sequence[str], left_out: Sequence[int] = ()

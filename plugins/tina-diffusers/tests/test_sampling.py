@@ -211,7 +211,7 @@ def test_with_one_timestep_too_many_in_diffusers_it_still_ends_at_x0(sampler: ty
         ({"clip_sample": 1}, "clip_sample is 1"),
         ({"num_train_timesteps": 0}, "num_train_timesteps is 0"),
         ({"num_train_timesteps": 10.0}, "num_train_timesteps is 10.0"),
-        ({"beta_start": 0.03}, "beta_start is 0.03"),
+        ({"beta_start": 0.03}, "beta_start=0.03"),
         ({"beta_schedule": "sigmoid"}, "beta_schedule is 'sigmoid'"),
         ({"prediction_type": "flow_prediction"}, "prediction_type is 'flow_prediction'"),
         ({"clip_samples": False}, "has no setting 'clip_samples'. Did you mean 'clip_sample'"),

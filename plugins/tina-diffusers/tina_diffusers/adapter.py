@@ -1,4 +1,4 @@
-"""What stands between a generator's sampling loop and a scheduler of diffusers.
+"""The adapter between the sampling loop of a generator and a scheduler of diffusers.
 
 Outside, everything is as a generator was trained: x_t = sqrt(a_t) x0 + sqrt(1 - a_t) noise with a_t =
 `alphas_cumprod[t]`, whole timesteps from 0 to T - 1. Inside, a scheduler of diffusers takes the steps, in the
@@ -15,54 +15,40 @@ Shapes: B batch, T training timesteps, S sampling steps.
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import diffusers
 import torch
 from torch import Tensor
 
-from tina_diffusers.settings import check_settings
 from tina_framework.errors import ConfigError
+from tina_framework.interfaces.noise_process import DiffusionProcess
+from tina_framework.interfaces.scheduler import StepOutput
 
-__all__ = ["DiffusersSampler", "StepOutput", "of_diffusers"]
+__all__ = ["DiffusersSampler", "of_diffusers"]
 
 
 def of_diffusers(name: str) -> Any:
-    """A class of diffusers, which is only partly typed."""
+    """Return a class of diffusers, which is only partly typed."""
     return getattr(diffusers, name)
 
 
-@dataclass(frozen=True)
-class StepOutput:
-    """What one step gives.
-
-    Attributes:
-        prev_sample: x at the next, less noisy timestep; same shape as the sample.
-        pred_original_sample: the x0 that the prediction stands for.
-    """
-
-    prev_sample: Tensor
-    pred_original_sample: Tensor
-
-
-class DiffusersSampler:
+class DiffusersSampler(DiffusionProcess):
     """A `tina_framework.interfaces.scheduler.NoiseScheduler`; subclasses name the scheduler of diffusers.
 
-    Timesteps are spaced as ``timestep_spacing="trailing"`` has it: sampling starts at t = T - 1, pure noise. The last step
-    ends at the x0 that the network predicts, as steps to a noise level of zero do in diffusers anyway; only DEIS and
-    SA-Solver lack such a step there, and would stop at the noise level of t = 0.
+    Timesteps are spaced as with ``timestep_spacing="trailing"``: sampling starts at t = T - 1, pure noise. The last step ends
+    at the x0 that the network predicts, as a step to a noise level of zero does in diffusers. DEIS and SA-Solver have no such
+    step in diffusers, where they stop at the noise level of t = 0.
 
     Args:
         num_train_timesteps: T.
         beta_start, beta_end: first and last beta.
         beta_schedule: ``linear``, ``scaled_linear`` or ``squaredcos_cap_v2`` (which ignores the two betas).
         prediction_type: what the denoiser predicts: ``sample`` (x0), ``epsilon`` (the noise) or ``v_prediction``.
-        clip_sample, thresholding: False only; there so that a configuration says so.
+        clip_sample, thresholding: only False is allowed; the settings exist so that saved configurations state them.
 
     Attributes:
         config: the arguments, as a plain dict.
-        alphas_cumprod: (T,) float32 on the CPU.
         timesteps: (S,) int64, falling; empty until `set_timesteps` is called.
         init_noise_sigma: 1.0, the standard deviation to start from.
         inner: the scheduler of diffusers.
@@ -74,9 +60,9 @@ class DiffusersSampler:
     scheduler: ClassVar[str]
     """The class in diffusers."""
     fixed: ClassVar[dict[str, Any]] = {}
-    """What it is made with besides the noise process."""
+    """Its settings besides those of the noise process."""
     predicts_sample: ClassVar[bool] = True
-    """Whether it has ``prediction_type="sample"``; otherwise it is handed v predictions instead."""
+    """Whether it has ``prediction_type="sample"``; otherwise it is given v predictions."""
 
     init_noise_sigma: float = 1.0
 
@@ -99,17 +85,20 @@ class DiffusersSampler:
             "clip_sample": clip_sample,
             "thresholding": thresholding,
         }
-        check_settings(self.config)
-        process = {name: self.config[name] for name in list(self.config)[:4]}
-        self._forward: Any = of_diffusers("DDPMScheduler")(**process)
-        self.alphas_cumprod: Tensor = self._forward.alphas_cumprod
+        for name in ("clip_sample", "thresholding"):
+            if self.config[name] is not False:
+                raise ConfigError(
+                    f"{name} is {self.config[name]!r}; weights are not pixels and must not be cut off, so it can only be False."
+                )
+        super().__init__(num_train_timesteps, beta_start, beta_end, beta_schedule, prediction_type)
+        process = {name: self.config[name] for name in self.settings if name != "prediction_type"}
         self.timesteps = torch.empty(0, dtype=torch.int64)
         self.inner = self._make_inner(process)
 
     def _make_inner(self, process: dict[str, Any]) -> Any:
-        """The scheduler of diffusers, with this noise process."""
+        """Make the scheduler of diffusers, with this noise process."""
         cls = of_diffusers(self.scheduler)
-        kind = self.config["prediction_type"]
+        kind = self.prediction_type
         if kind == "sample" and not self.predicts_sample:
             kind = "v_prediction"
         given = {"prediction_type": kind, "timestep_spacing": "trailing", "clip_sample": False, "thresholding": False}
@@ -117,7 +106,7 @@ class DiffusersSampler:
         return cls(**process, **{name: value for name, value in given.items() if name in known}, **self.fixed)
 
     def set_timesteps(self, num_inference_steps: int, device: Any = None) -> None:
-        """Chooses S timesteps, and forgets any run before.
+        """Choose S timesteps, and forget any run before.
 
         Raises:
             ConfigError: S lies outside 1 .. T.
@@ -129,28 +118,14 @@ class DiffusersSampler:
         self._place = {t: place for place, t in enumerate(self.timesteps.tolist())}
 
     def _choose(self, num_inference_steps: int) -> Tensor:
-        """(S,) int64; `inner` is set to the same."""
+        """Return (S,) int64 timesteps; `inner` is set to the same."""
         self.inner.set_timesteps(num_inference_steps)
         # For some S the rounding of numpy.arange gives diffusers one timestep too many, which is -1.
         chosen: Tensor = self.inner.timesteps[:num_inference_steps].round().long()
         return chosen
 
-    def scale_model_input(self, sample: Tensor, timestep: Any = None) -> Tensor:
-        """(B, ...) as it is: the network reads x_t."""
-        return sample
-
-    def add_noise(self, original_samples: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """(B, ...) x_t of a clean x0, noise of the same shape and (B,) timesteps."""
-        noisy: Tensor = self._forward.add_noise(original_samples, noise, timesteps)
-        return noisy
-
-    def get_velocity(self, sample: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """(B, ...) the target of ``v_prediction`` (arXiv 2202.00512, appendix D)."""
-        velocity: Tensor = self._forward.get_velocity(sample, noise, timesteps)
-        return velocity
-
     def step(self, model_output: Tensor, timestep: Any, sample: Tensor, *, generator: Any = None) -> StepOutput:
-        """From x_t to the next x.
+        """Go from x_t to the next x.
 
         Args:
             model_output: (B, ...) the denoiser's prediction at x_t.
@@ -174,33 +149,22 @@ class DiffusersSampler:
         if hasattr(self.inner, "scale_model_input"):
             self.inner.scale_model_input(scaled, theirs)  # some of them warn if it was not called
         extra = {"generator": generator} if "generator" in inspect.signature(self.inner.step).parameters else {}
-        stepped = self.inner.step(self._said(model_output, x0, t, sample), theirs, scaled, **extra).prev_sample
+        stepped = self.inner.step(self._converted(model_output, x0, t, sample), theirs, scaled, **extra).prev_sample
         return StepOutput(stepped * self.unit(following), x0)
 
-    def predict_original_sample(self, model_output: Tensor, timestep: int, sample: Tensor) -> Tensor:
-        """The x0 that a prediction at x_t stands for; the arguments of `step`."""
-        signal, sigma = self._rates(timestep)
-        match self.config["prediction_type"]:
-            case "epsilon":
-                return (sample - sigma * model_output) / signal  # 2006.11239, equation 15
-            case "v_prediction":
-                return signal * sample - sigma * model_output  # 2202.00512, appendix D
-            case _:
-                return model_output
-
     def unit(self, timestep: int) -> Tensor | float:
-        """What x_t is in the scheduler's own coordinates, times this, is x_t."""
+        """Return x_t divided by the same sample in the coordinates of the scheduler of diffusers."""
         return 1.0
 
-    def _said(self, model_output: Tensor, x0: Tensor, timestep: int, sample: Tensor) -> Tensor:
-        """The prediction, as the scheduler of diffusers wants it."""
-        if self.predicts_sample or self.config["prediction_type"] != "sample":
+    def _converted(self, model_output: Tensor, x0: Tensor, timestep: int, sample: Tensor) -> Tensor:
+        """Return the prediction in the form that the scheduler of diffusers expects."""
+        if self.predicts_sample or self.prediction_type != "sample":
             return model_output
         signal, sigma = self._rates(timestep)
-        # Well-conditioned at both ends, unlike the noise, from which x0 can hardly be told at t = T - 1.
+        # v, not the noise: at t = T - 1 the noise hardly determines x0, so rounding would spoil it.
         return (signal * sample - x0) / sigma
 
     def _rates(self, timestep: int) -> tuple[Tensor, Tensor]:
-        """sqrt(a_t) and sqrt(1 - a_t): scalars on the CPU, which multiply tensors anywhere and keep their type."""
+        """Return sqrt(a_t) and sqrt(1 - a_t): scalars on the CPU, which multiply tensors on any device and keep their type."""
         cumprod = self.alphas_cumprod[timestep].cpu()
         return cumprod.sqrt(), (1.0 - cumprod).sqrt()

@@ -1,4 +1,4 @@
-"""The samplers, one class a name. None of them is a new algorithm: each says what is used of diffusers, and how."""
+"""The samplers, one class for each name. Each names the scheduler of diffusers that it uses, and its settings."""
 
 from __future__ import annotations
 
@@ -117,6 +117,6 @@ class FlowMatchEuler(DiffusersSampler):
         signal, sigma = self._rates(timestep)
         return signal + sigma
 
-    def _said(self, model_output: Tensor, x0: Tensor, timestep: int, sample: Tensor) -> Tensor:
+    def _converted(self, model_output: Tensor, x0: Tensor, timestep: int, sample: Tensor) -> Tensor:
         signal, sigma = self._rates(timestep)
         return (sample - signal * x0) / sigma - x0  # the velocity: noise - x0

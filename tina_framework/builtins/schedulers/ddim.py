@@ -8,17 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tina_framework.builtins.schedulers._diffusion import GaussianDiffusion, randn_like
-from tina_framework.builtins.schedulers._settings import StepOutput
+from tina_framework.builtins.schedulers._diffusion import DiffusionScheduler, randn_like
+from tina_framework.interfaces.scheduler import StepOutput
 
 __all__ = ["DDIMScheduler"]
 
 
-class DDIMScheduler(GaussianDiffusion):
-    """Settings carry diffusers' names and meaning; its `DDIMScheduler.from_config` takes this one's `config`.
+class DDIMScheduler(DiffusionScheduler):
+    """Settings have the names and meaning of diffusers, whose `DDIMScheduler.from_config` takes the `config` of this class.
 
-    Three defaults differ from diffusers': ``prediction_type="sample"``, ``timestep_spacing="trailing"`` (so that
-    sampling starts at t = T - 1, pure noise), and samples are never clipped (weights are not pixels).
+    Three defaults differ from those of diffusers. ``prediction_type`` is "sample". ``timestep_spacing`` is "trailing", so that
+    sampling starts at t = T - 1, pure noise. Samples are never clipped, because weights are not limited to [-1, 1] as pixels are.
 
     Args:
         num_train_timesteps: T.
@@ -27,7 +27,7 @@ class DDIMScheduler(GaussianDiffusion):
         prediction_type: what the denoiser predicts: ``sample`` (x0), ``epsilon`` (the noise) or ``v_prediction``.
         set_alpha_to_one: the last step ends at x0 (a = 1) rather than at the noise level of t = 0.
         timestep_spacing: ``trailing``, ``leading`` or ``linspace``.
-        clip_sample: False only; there so that a configuration says so.
+        clip_sample: only False is allowed; the setting exists so that saved configurations state it.
 
     Raises:
         ConfigError: a setting is out of range.
@@ -69,7 +69,7 @@ class DDIMScheduler(GaussianDiffusion):
         eta: float = 0.0,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
     ) -> StepOutput:
-        """From x_t to the next x.
+        """Go from x_t to the next x.
 
         Args:
             model_output: (B, ...) the denoiser's prediction at x_t.
@@ -105,7 +105,7 @@ class DDIMScheduler(GaussianDiffusion):
 
     def _predict_noise(self, model_output: Tensor, x0: Tensor, t: int, sample: Tensor) -> Tensor:
         signal, sigma = self.signal_and_noise(t, sample)
-        match self.config["prediction_type"]:
+        match self.prediction_type:
             case "epsilon":
                 return model_output
             case "v_prediction":

@@ -8,17 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tina_framework.builtins.schedulers._diffusion import GaussianDiffusion, randn_like
-from tina_framework.builtins.schedulers._settings import StepOutput, one_of
+from tina_framework.builtins.schedulers._diffusion import DiffusionScheduler, randn_like
+from tina_framework.interfaces.noise_process import one_of
+from tina_framework.interfaces.scheduler import StepOutput
 
 __all__ = ["DDPMScheduler"]
 
 
-class DDPMScheduler(GaussianDiffusion):
-    """Settings carry diffusers' names and meaning; its `DDPMScheduler.from_config` takes this one's `config`.
+class DDPMScheduler(DiffusionScheduler):
+    """Settings have the names and meaning of diffusers, whose `DDPMScheduler.from_config` takes the `config` of this class.
 
-    Three defaults differ from diffusers': ``prediction_type="sample"``, ``timestep_spacing="trailing"`` (so that
-    sampling starts at t = T - 1, pure noise), and samples are never clipped (weights are not pixels).
+    Three defaults differ from those of diffusers. ``prediction_type`` is "sample". ``timestep_spacing`` is "trailing", so that
+    sampling starts at t = T - 1, pure noise. Samples are never clipped, because weights are not limited to [-1, 1] as pixels are.
 
     Args:
         num_train_timesteps: T.
@@ -27,7 +28,7 @@ class DDPMScheduler(GaussianDiffusion):
         prediction_type: what the denoiser predicts: ``sample`` (x0), ``epsilon`` (the noise) or ``v_prediction``.
         variance_type: ``fixed_small`` (the posterior's variance) or ``fixed_large`` (beta).
         timestep_spacing: ``trailing``, ``leading`` or ``linspace``.
-        clip_sample: False only; there so that a configuration says so.
+        clip_sample: only False is allowed; the setting exists so that saved configurations state it.
 
     Raises:
         ConfigError: a setting is out of range.
@@ -83,7 +84,7 @@ class DDPMScheduler(GaussianDiffusion):
         *,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
     ) -> StepOutput:
-        """From x_t to the next x.
+        """Go from x_t to the next x.
 
         Args:
             model_output: (B, ...) the denoiser's prediction at x_t.

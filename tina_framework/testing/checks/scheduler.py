@@ -1,7 +1,7 @@
-"""What every noise scheduler promises: its settings, its timesteps and the forward process.
+"""What every noise scheduler promises: its settings, its timesteps and its noise process.
 
-What is checked is the *factory*: the class or function that is registered, called with settings. Shapes: B batch, T
-training timesteps, S sampling steps. How it samples: `scheduler_sampling`.
+What is checked is the *factory*: the class or function that is registered, called with settings. How it samples is checked
+in `scheduler_sampling`. Shapes: B batch, T training timesteps, S sampling steps.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tina_framework.interfaces.scheduler import NoiseScheduler, is_flow
+from tina_framework.interfaces.noise_process import BETA_SCHEDULES, NOISE_PROCESSES
+from tina_framework.interfaces.scheduler import PROCESS_NAMES, NoiseScheduler
 from tina_framework.testing.checks._randomness import normal
 from tina_framework.testing.findings import guarded, needs, require
 
@@ -25,12 +26,12 @@ __all__ = [
     "check_interface",
     "check_settings",
     "check_timesteps",
+    "kinds",
 ]
 
 SchedulerFactory = Callable[..., NoiseScheduler]
 PREDICTION_TYPES = ("sample", "epsilon", "v_prediction")
-FLOW_PREDICTION_TYPES = ("sample", "flow_prediction")
-"""Stands in for `PREDICTION_TYPES` where the scheduler is one of rectified flow."""
+"""The default; a scheduler of rectified flow is tried with the prediction types of that process instead."""
 
 _METHODS = ("set_timesteps", "scale_model_input", "add_noise", "step")
 
@@ -56,6 +57,13 @@ def check_interface(scheduler: SchedulerFactory) -> None:
         f"{type(made).__name__} lacks {', '.join(missing)}.",
         "The sampling loop uses it.",
         "Write the attributes and methods of tina_framework.interfaces.scheduler.NoiseScheduler.",
+    )
+    stated = getattr(made, "noise_process", None)
+    require(
+        stated in PROCESS_NAMES,
+        f"The attribute noise_process of {type(made).__name__} is {stated!r}.",
+        "Training asks the scheduler which noise process the denoiser is trained for.",
+        f"Set it to one of {', '.join(map(repr, PROCESS_NAMES))}.",
     )
     with guarded("The configuration cannot be read", "Generators store it.", "Let `config` be a mapping."):
         config: Mapping[str, Any] = dict(made.config)
@@ -87,47 +95,57 @@ def check_interface(scheduler: SchedulerFactory) -> None:
 @needs(check_interface)
 def check_settings(scheduler: SchedulerFactory, *, prediction_types: Sequence[str] = PREDICTION_TYPES) -> None:
     """It takes the settings of the noise process, and does as they say."""
-    flow = is_flow(dict(scheduler().config))
-    if flow:
-        process: dict[str, Any] = {"num_train_timesteps": 60, "shift": 2.0}
-        levels = torch.linspace(1 / 60, 1, 60)
-        sigmas = 2 * levels / (1 + levels)
-        expected = (1 - sigmas) ** 2 / ((1 - sigmas) ** 2 + sigmas**2)
-        meaning = "of 60 timesteps shifted by 2"
-        remedy = "Compute (1 - s)^2 / ((1 - s)^2 + s^2) with s = shift u / (1 + (shift - 1) u), u = (t + 1) / T."
-    else:
-        process = {"num_train_timesteps": 60, "beta_start": 1e-3, "beta_end": 0.05, "beta_schedule": "linear"}
-        expected = torch.cumprod(1 - torch.linspace(1e-3, 0.05, 60), dim=0)
-        meaning = "of 60 betas from 0.001 to 0.05"
-        remedy = "Compute alphas_cumprod = cumprod(1 - betas) from the settings."
-    for prediction_type in kinds(prediction_types, flow):
-        settings = {**process, "prediction_type": prediction_type}
-        with guarded(
-            f"The scheduler cannot be made with {settings}",
-            "A generator makes it with the noise process it was trained for.",
-            "Take these settings as keyword arguments; list the prediction types it has in `prediction_types`.",
-        ):
-            made = scheduler(**settings)
-        config = dict(made.config)
-        wrong = [f"{name}={config.get(name)!r}" for name, value in settings.items() if config.get(name) != value]
-        require(
-            not wrong,
-            f"Made with {settings}, `config` says {', '.join(wrong)}.",
-            "What was asked for is silently not what is used.",
-            "Store settings as they are given.",
-        )
-        found = torch.as_tensor(made.alphas_cumprod).float()
-        require(
-            found.shape == expected.shape and torch.allclose(found, expected, atol=1e-4),
-            f"alphas_cumprod is not that {meaning}, the settings it was given.",
-            "The denoiser was trained for that noise process.",
-            remedy,
-        )
+    noise_process = scheduler().noise_process
+    for prediction_type in kinds(prediction_types, noise_process):
+        _check_setting(scheduler, {**_SETTINGS[noise_process], "prediction_type": prediction_type})
+    first = {**_SETTINGS[noise_process], "prediction_type": kinds(prediction_types, noise_process)[0]}
+    for beta_schedule in BETA_SCHEDULES if noise_process == "diffusion" else ():
+        _check_setting(scheduler, {**first, "beta_schedule": beta_schedule})
 
 
-def kinds(prediction_types: Sequence[str], flow: bool) -> Sequence[str]:
-    """The prediction types to try: as given, or by default those of the noise process."""
-    return FLOW_PREDICTION_TYPES if flow and tuple(prediction_types) == PREDICTION_TYPES else prediction_types
+_SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "diffusion": {"num_train_timesteps": 60, "beta_start": 1e-3, "beta_end": 0.05, "beta_schedule": "linear"},
+    "flow": {"num_train_timesteps": 60, "shift": 2.0},
+}
+"""Settings of each noise process that differ from the usual defaults."""
+
+_FORMULAS = {
+    "diffusion": "cumprod(1 - betas)",
+    "flow": "(1 - s)^2 / ((1 - s)^2 + s^2) with s = shift u / (1 + (shift - 1) u), u = (t + 1) / T",
+}
+
+
+def _check_setting(scheduler: SchedulerFactory, settings: Mapping[str, Any]) -> None:
+    with guarded(
+        f"The scheduler cannot be made with {settings}",
+        "A generator makes it with the noise process it was trained for.",
+        "Take these settings as keyword arguments; list the prediction types it has in `prediction_types`.",
+    ):
+        made = scheduler(**settings)
+    config = dict(made.config)
+    wrong = [f"{name}={config.get(name)!r}" for name, value in settings.items() if config.get(name) != value]
+    require(
+        not wrong,
+        f"Made with {settings}, `config` says {', '.join(wrong)}.",
+        "What was asked for is silently not what is used.",
+        "Store settings as they are given.",
+    )
+    found = torch.as_tensor(made.alphas_cumprod).float()
+    expected = NOISE_PROCESSES[made.noise_process](**settings).alphas_cumprod
+    require(
+        found.shape == expected.shape and torch.allclose(found, expected, atol=1e-4),
+        f"Made with {settings}, alphas_cumprod does not follow from these settings.",
+        "The denoiser was trained for that noise process.",
+        f"Compute alphas_cumprod = {_FORMULAS[made.noise_process]} from the settings, or use "
+        f"tina_framework.interfaces.noise_process.{NOISE_PROCESSES[made.noise_process].__name__}.",
+    )
+
+
+def kinds(prediction_types: Sequence[str], noise_process: str) -> Sequence[str]:
+    """Return the prediction types to try: as given, or by default those of the noise process."""
+    if noise_process == "flow" and tuple(prediction_types) == PREDICTION_TYPES:
+        return NOISE_PROCESSES["flow"].prediction_types
+    return prediction_types
 
 
 @needs(check_interface)
@@ -185,13 +203,12 @@ def check_add_noise(
 ) -> None:
     """`add_noise` is the forward process: x_t = sqrt(a_t) x0 + sqrt(1 - a_t) noise, at both ends and between.
 
-    With `variance_exploding`: x_t = x0 + sqrt((1 - a_t) / a_t) noise. Of rectified flow: x_t = (1 - s) x0 + s noise, which
-    becomes the other by division with sqrt((1 - s)^2 + s^2) in `scale_model_input`. `timestep` (modulo T) is tried besides the ends.
-    All T timesteps are chosen first: some schedulers know the noise of chosen timesteps only.
+    With `variance_exploding`: x_t = x0 + sqrt((1 - a_t) / a_t) noise. Of rectified flow: x_t = (1 - s) x0 + s noise.
+    `timestep` (modulo T) is tried besides the ends.
     """
     made = scheduler()
     total = int(dict(made.config)["num_train_timesteps"])
-    made.set_timesteps(total)
+    made.set_timesteps(total)  # some schedulers know the noise of chosen timesteps only
     x0, noise = normal(3, 4, 5, seed=seed) * 3, normal(3, 4, 5, seed=seed + 1)
     steps = torch.tensor([0, (total // 2 if timestep is None else timestep) % total, total - 1])
     x0_before, noise_before = x0.clone(), noise.clone()
@@ -203,7 +220,8 @@ def check_add_noise(
     expected: Tensor = share.sqrt() * x0_before + (1 - share).sqrt() * noise_before
     if variance_exploding:
         expected = x0_before + ((1 - share) / share).sqrt() * noise_before
-    if is_flow(dict(made.config)):
+    if made.noise_process == "flow":
+        # s = sqrt(1 - a) / (sqrt(a) + sqrt(1 - a)), from a = (1 - s)^2 / ((1 - s)^2 + s^2).
         expected = expected / (share.sqrt() + (1 - share).sqrt())
     for row, t in enumerate(steps.tolist()):
         require(
@@ -212,7 +230,8 @@ def check_add_noise(
             f"At timestep {t} add_noise is not the forward process (largest difference "
             f"{float((found[row] - expected[row]).abs().max()) if found.shape == expected.shape else float('nan'):.3g}).",
             "alphas_cumprod says how much signal is left, and the denoiser is told so.",
-            "Return sqrt(a_t) x0 + sqrt(1 - a_t) noise with a_t = alphas_cumprod[t], t from 0 to T - 1.",
+            "Return sqrt(a_t) x0 + sqrt(1 - a_t) noise with a_t = alphas_cumprod[t], t from 0 to T - 1; "
+            "of rectified flow (1 - s) x0 + s noise.",
         )
     require(
         torch.equal(x0, x0_before) and torch.equal(noise, noise_before),

@@ -1,4 +1,4 @@
-"""How a noise scheduler samples: to the truth if it is told the truth, without clipping, and without hidden state."""
+"""How a noise scheduler samples: a perfect denoiser leads to x0, nothing is clipped, and instances share no state."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tina_framework.interfaces.scheduler import NoiseScheduler, is_flow
+from tina_framework.interfaces.noise_process import process_sampled_by
+from tina_framework.interfaces.scheduler import NoiseScheduler
 from tina_framework.testing.checks._randomness import normal, seeded
 from tina_framework.testing.checks.scheduler import (
     PREDICTION_TYPES,
     SchedulerFactory,
+    check_add_noise,
     check_settings,
     check_timesteps,
     kinds,
@@ -29,6 +31,7 @@ __all__ = [
     "check_rows_are_independent",
     "check_shape_and_dtype",
     "check_step_runs",
+    "check_training_input",
 ]
 
 Predict = Callable[[Tensor, int, int], Tensor]
@@ -104,6 +107,37 @@ def check_step_runs(scheduler: SchedulerFactory, *, steps: Sequence[int] = (1, 4
     )
 
 
+@needs(check_step_runs, check_settings, check_add_noise)
+def check_training_input(scheduler: SchedulerFactory, *, seed: int = 0) -> None:
+    """The denoiser is shown the same in sampling as in training, which takes its noisy samples from the noise process."""
+    total = int(dict(scheduler().config)["num_train_timesteps"])
+    x0, noise = normal(2, 3, 4, seed=seed), normal(2, 3, 4, seed=seed + 1)
+    for place in (0, total // 2, total - 1):
+        made = scheduler()  # a fresh one: some schedulers count the calls of scale_model_input
+        made.set_timesteps(total)
+        t = made.timesteps[place]
+        steps = torch.full((2,), int(t))
+        with guarded(
+            "The scheduler's noise process cannot be made",
+            "Training makes it from `config`.",
+            "Put the settings of the noise process into `config`, under diffusers' names.",
+        ):
+            process = process_sampled_by(made)
+        expected = process.scale_model_input(process.add_noise(x0, noise, steps), steps)
+        with guarded(
+            "scale_model_input failed", "The denoiser is shown what it returns.", "Take one timestep for all rows."
+        ):
+            found = made.scale_model_input(made.add_noise(x0, noise, steps), t)
+        require(
+            found.shape == expected.shape and torch.allclose(found, expected, rtol=1e-3, atol=2e-3),
+            f"At timestep {int(t)} scale_model_input(add_noise(x0, noise)) differs by "
+            f"{float((found - expected).abs().max()) if found.shape == expected.shape else float('nan'):.3g} "
+            "from what training shows the denoiser.",
+            "A denoiser is good at what it was shown.",
+            "Scale x_t to unit variance: return sqrt(a_t) x0 + sqrt(1 - a_t) noise with a_t = alphas_cumprod[t].",
+        )
+
+
 @needs(check_step_runs)
 def check_shape_and_dtype(scheduler: SchedulerFactory) -> None:
     """Samples keep their shape and type through scaling, noising and stepping."""
@@ -132,7 +166,7 @@ def _stepped(made: NoiseScheduler, x: Tensor, t: Tensor) -> Tensor:
     return result
 
 
-@needs(check_step_runs, check_settings)
+@needs(check_step_runs, check_settings, check_training_input)
 def check_oracle(
     scheduler: SchedulerFactory,
     *,
@@ -146,7 +180,7 @@ def check_oracle(
     `seed` chooses x0 and the noise; `tolerance` is the difference allowed, for values of about 0.5.
     """
     x0 = normal(2, 3, 4, seed=seed).clamp(-0.9, 0.9)  # values beyond 1 are the business of check_no_clipping
-    for prediction_type in kinds(prediction_types, is_flow(dict(scheduler().config))):
+    for prediction_type in kinds(prediction_types, scheduler().noise_process):
         for number in steps:
             made = scheduler(prediction_type=prediction_type)
             end = sample(made, oracle(made, x0), normal(2, 3, 4, seed=seed + 1), number, generators([0, 1]))[-1]
