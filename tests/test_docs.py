@@ -315,11 +315,7 @@ def test_every_data_set_is_documented() -> None:
 def test_every_room_is_in_the_architecture() -> None:
     text = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
     package = ROOT / "tina_framework"
-    folders = [
-        f"{path.name}/"
-        for path in package.iterdir()
-        if path.is_dir() and not path.name.startswith("_") and path.name != "plots"
-    ]
+    folders = [f"{path.name}/" for path in package.iterdir() if path.is_dir() and not path.name.startswith("_")]
     modules = [path.name for path in package.glob("*.py") if not path.name.startswith("_")]
     assert [name for name in sorted(folders + modules) if f"`{name}`" not in text] == []
     named = re.findall(r"`(\w+\.py|\w+/)`", text)

@@ -1,23 +1,18 @@
-"""`benchmarks/script.py`: how a program of the folder ends."""
+"""How a benchmark script ends."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import pytest
 
+from benchmarks.script import run
 from tina_framework.errors import ConfigError
-
-BENCHMARKS = Path(__file__).resolve().parent.parent.parent / "benchmarks"
 
 
 def test_an_error_is_one_sentence_and_an_exit_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    from script import run
-
     monkeypatch.setattr(sys, "argv", ["x.py", "--a", "b"])
 
     def fails(words: list[str]) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from benchmarks.plots import curves, frontier, pairs
+from benchmarks.plots.reading import Point, read_log
+from benchmarks.plots.series import Cost, Pairs
+from benchmarks.plots.style import new_figure, save, spread
 from tina_framework.errors import ConfigError, DataError, DependencyError
-from tina_framework.plots import curves, frontier, pairs
-from tina_framework.plots.reading import Point, read_log
-from tina_framework.plots.series import Cost, Pairs
-from tina_framework.plots.style import new_figure, save, spread
 
 POINTS = [Point(1, 0.01, 0.005, 0.015), Point(10, 0.02, 0.015, 0.025)]
 
@@ -172,6 +172,6 @@ class _Without:
 
 
 def test_reading_needs_no_matplotlib() -> None:
-    code = "import sys, tina_framework.plots.frontier, tina_framework.plots.curves, tina_framework.plots.pairs; print('matplotlib' in sys.modules, 'torch' in sys.modules)"
+    code = "import sys, benchmarks.plots.frontier, benchmarks.plots.curves, benchmarks.plots.pairs; print('matplotlib' in sys.modules, 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

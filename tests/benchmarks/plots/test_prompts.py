@@ -10,8 +10,8 @@ from tina_framework.errors import DataError
 
 pytest.importorskip("matplotlib")
 
-from tina_framework.plots.prompts import by_prompt
-from tina_framework.plots.style import save
+from benchmarks.plots.prompts import by_prompt
+from benchmarks.plots.style import save
 
 
 def row(label: str, group: str, mean: float) -> dict[str, object]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.plots.reading import find_results, one_model, read_abstaining, read_log, read_usefulness
 from tina_framework.errors import DataError
-from tina_framework.plots.reading import find_results, one_model, read_abstaining, read_log, read_usefulness
 
 
 def test_files_of_other_programs_are_passed_over(write: Any, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tina_framework.plots import series
-from tina_framework.plots.reading import find_results
+from benchmarks.plots import series
+from benchmarks.plots.reading import find_results
 
 SPLIT = "unseen-combination"
 

@@ -65,4 +65,4 @@ _DEFAULTS: dict[int, dict[str, Any]] = {
     100: {"steps": 200, "lr": 0.02, "pull": 400.0},
 }
 """Pictures per class -> settings, chosen for pictures like those that the generator was trained on. There a weaker pull makes the
-classifier worse; pictures of another look would gain from one. benchmarks/shots.py measures both (`--look` plain, grey, dark)."""
+classifier worse; pictures of another look would gain from one. benchmarks/choose/shots.py measures both (`--look`)."""

@@ -31,7 +31,7 @@ class Taper(Method):
         super().check_argument(argument)
         if argument is None:
             raise ConfigError(
-                "Method 'taper' needs a trained TAPER model; write taper@FOLDER (benchmarks/taper.py trains one)."
+                "Method 'taper' needs a trained TAPER model; write taper@FOLDER (python -m benchmarks.taper trains one)."
             )
 
     def prepare(self, tasks: Sequence[Task]) -> None:

@@ -1,0 +1,162 @@
+"""What benchmarks/choose/ablation.py runs on: zoos of other recipes, and the measuring of one trained generator (as a program of its own).
+
+python -m benchmarks.choose.ablation_setup ENCODER ... -- GENERATOR DATASET ZOO TASKS STEPS ...   # writes GENERATOR/figures.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.script import PRETRAINED, run
+from tina_framework.errors import ConfigError
+from tina_framework.storage.files import write_json
+
+__all__ = ["BUNDLED_ZOO", "as_flag", "build_zoo", "check", "measure"]
+
+BUNDLED_ZOO = PRETRAINED / "cifar100-zoo"
+
+
+def as_flag(value: Any) -> str:
+    """A value of a TOML file as the training's command line takes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return ",".join(f"{key}:{part}" for key, part in value.items())
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def check(plan: dict[str, Any], wanted: list[str]) -> None:
+    """Raises ConfigError where rows name what is not there."""
+    for name in wanted:
+        if name not in plan["rows"]:
+            raise ConfigError(f"There is no row '{name}'; known: {', '.join(plan['rows'])}.")
+        row = plan["rows"][name]
+        if row.get("against", "base") not in plan["rows"]:
+            raise ConfigError(f"Row '{name}' is compared with '{row['against']}', which is no row; correct it.")
+        if "zoo" in row and row["zoo"] not in plan["zoo"]:
+            raise ConfigError(f"Row '{name}' names the zoo '{row['zoo']}', which the file does not describe.")
+
+
+def build_zoo(folder: Path, changes: dict[str, Any], given: argparse.Namespace, say: Callable[[str], None]) -> None:
+    """A zoo like the bundled one but for `changes`: p-Models of the same first class sets.
+
+    `ten_way_steps` first trains the generic model further for random ten-way tasks.
+    """
+    import torch
+
+    from tina_framework.interfaces.spec import ParameterSpec
+    from tina_framework.plugin.discovery import registries
+    from tina_framework.storage.files import write_safetensors
+    from tina_framework.zoo import build_process, builder
+    from tina_framework.zoo.store import Zoo
+
+    torch.set_num_threads(1)
+    bundled = Zoo.open(given.zoo)
+    changes = dict(changes)
+    steps = changes.pop("ten_way_steps", 0)
+    nested: dict[str, Any] = {
+        key: {**getattr(bundled.config, key), **changes.pop(key, {})} for key in ("generic", "model")
+    }
+    config = replace(bundled.config, **changes, **nested)
+    spec = ParameterSpec(registries().architectures.create(config.architecture))
+    dataset = registries().datasets.create(given.dataset)
+    source: Path | None = given.zoo if nested["generic"] == bundled.config.generic else None
+    if steps:
+        source = folder.with_name(folder.name + "-source")
+        if not (source / "zoo.json").is_file():
+            shutil.rmtree(source, ignore_errors=True)
+            shutil.copytree(given.zoo, source.with_suffix(".partial"), dirs_exist_ok=True)
+            generic = ten_way(bundled, spec, dataset, given.encoders, steps)
+            write_safetensors(source.with_suffix(".partial") / "generic.safetensors", generic)
+            source.with_suffix(".partial").rename(source)
+
+    def progress(stage: str, done: int, total: int) -> None:
+        if done % 10 == 0:
+            say(f"zoo {folder.name}: {stage} {done} of {total}")
+
+    setup = build_process.ProcessSetup(config.architecture, given.dataset)
+    builder.build_zoo(folder, config, spec, dataset, setup, generic_from=source, progress=progress)
+
+
+def ten_way(zoo: Any, spec: Any, dataset: Any, encoders: list[str], steps: int) -> dict[str, Any]:
+    """The generic model trained further on random ten-way tasks: TAPER with a single basis, which mixes nothing."""
+    import torch
+
+    from benchmarks.taper.training import TaperRecipe, train_taper
+    from tina_framework.evaluation.taper_model import TaperConfig, TaperModel
+    from tina_framework.targets.functional import TargetRunner
+    from tina_framework.training.data import ConditionBank, TrainingImages
+    from tina_framework.zoo.task_sampler import TaskSampler
+
+    conditions = ConditionBank(dataset.class_names, encoders, zoo.class_names)
+    config = TaperConfig(zoo.architecture, zoo.class_names, num_bases=1)
+    taper = TaperModel(config, spec, conditions.space)
+    taper.start_from(zoo.generic, 0.0, torch.Generator().manual_seed(0))
+    recipe = TaperRecipe(steps=steps, spread=0.0)
+    sampler = TaskSampler(zoo.class_names, partition="train", class_counts={10: 1.0}, seed=0)
+    train_taper(
+        taper, TrainingImages(dataset, "train", spec), conditions, sampler, TargetRunner(spec, "fp32", 1), recipe
+    )
+    return {
+        name: tensor.contiguous()
+        for name, tensor in spec.unflatten(taper.bases.detach()[0], len(zoo.class_names)).items()
+    }
+
+
+def measure(
+    folder: Path, dataset_spec: str, encoders: list[str], zoo_folder: Path, count: int, steps: list[int]
+) -> dict[str, Any]:
+    """Accuracies on ten-class tasks of the validation partition and validation images: of generated networks, and of `selection` of
+    the generator's own base."""
+    import torch
+
+    from tina_framework import Generator
+    from tina_framework.plugin.discovery import registries
+    from tina_framework.prompts.resolve import Condition, fold
+    from tina_framework.training.data import ConditionBank
+    from tina_framework.zoo.image_bank import ImageBank
+    from tina_framework.zoo.p_models import start_of, task_accuracy
+    from tina_framework.zoo.store import Zoo
+    from tina_framework.zoo.task_sampler import TaskSampler
+
+    torch.set_num_threads(1)
+    generator = Generator.from_pretrained(folder, device="cpu")
+    dataset, zoo, spec = registries().datasets.create(dataset_spec), Zoo.open(zoo_folder), generator.spec
+    images = ImageBank(dataset, "validation", spec)
+    bank = ConditionBank(dataset.class_names, encoders, zoo.class_names)
+    sampler = TaskSampler(zoo.class_names, partition="validation", class_counts={10: 1.0}, seed=0)
+    tasks = [task.classes for task in sampler.tasks(count, allow_fewer=True)]
+    conditions = [Condition(task, tuple(map(fold, task)), bank.raw(task)) for task in tasks]
+
+    def selected(task: tuple[str, ...]) -> Any:
+        rows = [zoo.class_names.index(name) for name in task]
+        return spec.flatten(start_of(spec, {k: v.float() for k, v in zoo.generic.items()}, rows), len(task))
+
+    def accuracies(flats: list[Any]) -> list[float]:
+        pairs = zip(flats, tasks, strict=True)
+        return [round(task_accuracy(spec, flat, task, images), 6) for flat, task in pairs]
+
+    wanted = [1] if not generator.config.initial_noise else steps
+    measured = {n: accuracies(generator.generate_parameters(conditions, num_inference_steps=n)) for n in wanted}
+    return {
+        "selection": accuracies([selected(task) for task in tasks]),
+        # A regressor has one step only, whatever is asked for.
+        "accuracy": {str(n): measured.get(n, measured[wanted[0]]) for n in steps},
+        "tasks": [list(task) for task in tasks],
+    }
+
+
+def main(words: list[str]) -> None:
+    cut = words.index("--")
+    folder, dataset, zoo, count, *steps = words[cut + 1 :]
+    figures = measure(Path(folder), dataset, words[:cut], Path(zoo), int(count), [int(n) for n in steps])
+    write_json(Path(folder) / "figures.json", figures)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Every accuracy in docs/reference/results.md: DATA=cifar100.npz TABLE=cifar100_clip_text.npz bash benchmarks/reproduce/cifar100.sh [MODEL]
+# Writes results.json, results.md and tasks.json into outputs/results/NAME for each table.
+# ONLY="steps ddpm" runs these alone.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+model=${1:-tina_framework/pretrained/cifar100-cnn}
+table=embedding-table:${TABLE:?set TABLE to the .npz of CLIP text vectors}
+data=arrays:${DATA:?set DATA to the .npz of CIFAR-100}
+tina=${TINA:-.venv/bin/tina}
+out=${OUT:-outputs/results}
+
+run() { # NAME TASKS METHODS ENCODER [OPTION...]
+    local name=$1 tasks=$2 methods=$3 encoder=$4
+    shift 4
+    if [ -n "${ONLY:-}" ] && [[ " $ONLY " != *" $name "* ]]; then return; fi
+    echo "== $name"
+    rm -rf "${out:?}/$name"
+    "$tina" evaluate --model "$model" --dataset "$data" --tasks "examples/cifar100/$tasks.json" \
+        --methods "$methods" --encoder "$encoder" --out "$out/$name" "$@"
+}
+
+# What `python -m benchmarks.taper` and `python -m benchmarks.choose.fine_tuning_baseline` chose on validation tasks.
+taper=${TAPER:-work/taper/best}
+long=${LONG:-fine-tune@long:lr=0.2}
+
+run table-10 tasks-10 "tina,common,random-prompt,chance,generic,selection,average,nearest,noise,ridge,ridge@0.01,taper@$taper" "$table" --record
+for k in 5 3; do
+    run "table-$k" "tasks-$k" tina,common,random-prompt,generic,selection,average,nearest "$table" --record --no-novelty
+done
+for k in 10 5 3; do
+    run "lite-$k" "tasks-$k" tina,selection clip-lite --record --no-novelty
+done
+for split in ten two; do
+    run "table-$split-superclasses" "tasks-$split-superclasses" tina,common,generic,selection,average,nearest "$table" --no-novelty
+done
+run table-seen tasks-seen tina,selection,p-model "$table" --no-novelty
+run steps tasks-10 tina@1,tina@2,tina@4,tina@20,tina@50,selection "$table" --no-novelty
+run ddpm tasks-10 tina,tina@ddpm:1000,selection "$table" --no-novelty
+run fine-tune tasks-10 "tina,selection,fine-tune,$long" "$table" --fine-tune-tasks 20 --no-novelty

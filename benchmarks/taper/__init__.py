@@ -1,0 +1,1 @@
+"""Train TAPER, a baseline that mixes basis models; `tina evaluate --methods taper@FOLDER` measures it."""

@@ -1,0 +1,79 @@
+"""Every row is a recipe that training accepts, and the table compares runs that can be compared."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.choose import ablation
+from benchmarks.choose import ablation_setup as setup
+from benchmarks.script import REPOSITORY
+from tina_framework.config.training import load_config
+from tina_framework.errors import ConfigError, TrainingError
+from tina_framework.storage.files import write_json
+
+PLAN = tomllib.loads((REPOSITORY / "benchmarks" / "choose" / "ablation.toml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", PLAN["rows"])
+def test_every_row_is_a_recipe_that_changes_something(name: str) -> None:
+    recipe = tomllib.loads((REPOSITORY / "examples/cifar100/train.toml").read_text(encoding="utf-8")) | PLAN["proxy"]
+    given = {"output_dir": "o", "dataset": "shapes", "zoo": "z", "encoders": "clip-lite"}
+
+    def config(change: dict[str, Any]) -> dict[str, Any]:
+        return load_config({k: setup.as_flag(v) for k, v in (recipe | change).items()} | given).to_json()
+
+    row = PLAN["rows"][name]
+    setup.check(PLAN, [name])
+    against = PLAN["rows"][row.get("against", "base")]
+    changed = config(row["change"]) != config(against["change"]) or row.get("zoo") != against.get("zoo")
+    assert changed == (name != "base")
+
+
+def test_rows_that_name_nothing_are_refused() -> None:
+    for rows, wanted in (({}, ["x"]), ({"x": {"against": "y"}}, ["x"]), ({"x": {"against": "x", "zoo": "z"}}, ["x"])):
+        with pytest.raises(ConfigError):
+            setup.check({"rows": rows, "zoo": {}}, wanted)
+
+
+def test_the_table_pairs_tasks_and_seeds(tmp_path: Path) -> None:
+    def figures(row: str, seed: int, accuracy: list[float], selection: list[float]) -> None:
+        steps = {str(n): accuracy for n in (1, 2, 50)}
+        found = {"row": row, "seed": seed, "seconds": 1.0, "selection": selection, "accuracy": steps, "tasks": []}
+        write_json(tmp_path / row / str(seed) / "figures.json", found)
+
+    figures("base", 0, [0.5, 0.6], [0.4, 0.6])
+    figures("base", 1, [0.6, 0.6], [0.4, 0.6])
+    figures("task-only", 0, [0.51, 0.61], [0.4, 0.6])
+    figures("task-only", 1, [0.61, 0.61], [0.4, 0.6])
+    # Another base, whose selection is better: the gains are compared, not the accuracies.
+    figures("base-ten-way", 0, [0.7, 0.7], [0.6, 0.65])
+    words = ["--dataset", "shapes", "--encoders", "x", "--out", str(tmp_path), "--seeds", "0", "1"]
+    text = ablation.table(ablation.parse(words), PLAN, ["base", "task-only", "base-ten-way"])
+    base, task, other = text.splitlines()[2:]
+    assert "| 2 | 57.50 | +7.50" in base
+    assert "[+5.00, +10.00]" in base  # seed by seed
+    assert "| `base` | +1.00 (+1.00 to +1.00) |" in task
+    assert "| 1 | 70.00 | +7.50" in other
+    assert "| `task-only` | +1.50 (" in other
+    assert "of the gains" in other
+
+
+def test_a_row_that_fails_ends_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    def fail(words: list[str], **options: Any) -> Any:
+        started.append(words)
+        time.sleep(0.2)
+        return subprocess.CompletedProcess(words, 1)
+
+    monkeypatch.setattr(subprocess, "run", fail)
+    words = ["--dataset", "shapes", "--encoders", "x", "--out", str(tmp_path), "--jobs", "1"]
+    with pytest.raises(TrainingError, match="Row 'base', seed 0, failed"):
+        ablation.run_all(ablation.parse(words), PLAN, ["base", "task-only", "regressor", "deeper"])
+    assert len(started) <= 2  # the first, and the one that had begun before that was known
