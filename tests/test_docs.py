@@ -264,7 +264,7 @@ def test_every_command_is_in_the_reference() -> None:
 def test_every_setting_of_a_zoo_is_documented() -> None:
     from tina_framework.zoo.zoo_config import ZooConfig
 
-    text = (ROOT / "docs" / "guide" / "zoo.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "zoo-settings.md").read_text(encoding="utf-8")
     assert [f.name for f in dataclasses.fields(ZooConfig) if f"`{f.name}`" not in text] == []
 
 
@@ -272,7 +272,7 @@ def test_the_fields_of_sgd_recipes_are_documented_with_their_defaults() -> None:
     from tina_framework.targets.sgd import SGDRecipe
     from tina_framework.zoo.zoo_config import GENERIC_RECIPE, MODEL_RECIPE
 
-    text = (ROOT / "docs" / "guide" / "zoo.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "zoo-settings.md").read_text(encoding="utf-8")
     rows = {
         name: [cell.strip() for cell in line.split("|")[2:4]]
         for line in text.splitlines()
@@ -280,7 +280,7 @@ def test_the_fields_of_sgd_recipes_are_documented_with_their_defaults() -> None:
         for name in re.findall(r"`(\w+)`", line.split("|")[1])
     }
     for field in dataclasses.fields(SGDRecipe):
-        assert field.name in rows, f"docs/guide/zoo.md has no row for {field.name}"
+        assert field.name in rows, f"docs/reference/zoo-settings.md has no row for {field.name}"
     for name in ("epochs", "batch_size", "lr"):
         assert [float(cell) for cell in rows[name]] == [GENERIC_RECIPE[name], MODEL_RECIPE[name]]
 

@@ -12,7 +12,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 CHECKED = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
-    *(ROOT / "docs" / "guide" / name for name in ("first-steps.md",)),
+    *(
+        ROOT / "docs" / "guide" / name
+        for name in ("datasets.md", "evaluation.md", "first-steps.md", "your-architecture.md", "zoo.md")
+    ),
 ]
 
 

@@ -91,7 +91,7 @@ def evaluate(
     """Compare generated models with baselines, and write results.json, results.md and tasks.json.
 
     Differences are paired, task by task, against 'selection': the generic model with only the task's outputs.
-    docs/guide/evaluation.md defines every method and every field.
+    docs/reference/methods.md defines every method, and docs/reference/formats.md every field.
     """
     from tina_framework.cli.output import console, print_error, print_json, print_table, progress_bar
     from tina_framework.errors import ConfigError

@@ -10,7 +10,7 @@ import pytest
 from tina_framework.errors import ConfigError, UnknownNameError
 from tina_framework.evaluation.methods import METHODS, parse_methods
 
-DOCUMENTATION = Path(__file__).parents[3] / "docs" / "guide" / "evaluation.md"
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "reference" / "methods.md"
 
 
 def test_methods_keep_the_order_they_are_named_in() -> None:
