@@ -97,8 +97,8 @@ def test_a_recipe_out_of_range_is_refused_before_anything_is_trained(tmp_path, b
 
 def test_a_manifest_without_settings_is_one_sentence(tmp_path, build):
     build(tmp_path / "zoo")
-    (tmp_path / "zoo" / "zoo.json").write_text('{"format": "tina-zoo"}')
-    with pytest.raises(CheckpointError, match="or damaged"):
+    (tmp_path / "zoo" / "zoo.json").write_text('{"format": "tina-zoo", "version": 1}')
+    with pytest.raises(CheckpointError, match="lacks config"):
         build(tmp_path / "zoo")
 
 
@@ -144,22 +144,3 @@ def test_a_generic_model_is_taken_over_only_if_it_is_the_same(tmp_path, build, c
     with pytest.raises(ConfigError, match=r"other settings \(generic\)"):
         build(tmp_path / "no", settings=replace(settings, generic={"epochs": 1}), generic_from=zoo_folder)
     assert not (tmp_path / "no" / "zoo.json").exists()
-
-
-@pytest.mark.slow
-def test_worker_processes_give_the_same_models(tmp_path, config, spec):
-    """Spawned processes find the data set by its name."""
-    from tina_framework.builtins.datasets.shapes import shapes
-    from tina_framework.zoo.build_process import ProcessSetup
-    from tina_framework.zoo.builder import build_zoo
-
-    dataset = shapes("12")
-    setup = ProcessSetup("cnn-2layer", "shapes:12")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as the workers do: another number of threads rounds differently
-    try:
-        build_zoo(tmp_path / "one", config, spec, dataset, setup, workers=1)
-        build_zoo(tmp_path / "two", config, spec, dataset, setup, workers=2)
-    finally:
-        torch.set_num_threads(threads)
-    assert same(Zoo.open(tmp_path / "one"), Zoo.open(tmp_path / "two"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.errors import ConfigError
 from tina_framework.zoo.recipe import load_recipe
 from tina_framework.zoo.zoo_config import ZooConfig
 
@@ -58,20 +58,3 @@ def test_missing_or_malformed_files(tmp_path):
         load_recipe(tmp_path / "none.toml", {})
     with pytest.raises(ConfigError, match="cannot be read"):
         load_recipe(write(tmp_path, "num_models ="), {})
-
-
-def test_settings_that_make_no_sense():
-    with pytest.raises(ConfigError, match="makes no sense"):
-        ZooConfig(num_models=-1)
-    with pytest.raises(ConfigError, match="train_split"):
-        ZooConfig(train_split="test")
-    with pytest.raises(CheckpointError, match="seed"):
-        ZooConfig.from_json({k: v for k, v in ZooConfig().to_json().items() if k != "seed"})
-
-
-def test_seeds_and_shards():
-    config = ZooConfig(num_models=5, shard_size=2, seed=3)
-    assert [list(config.shard_ids(s)) for s in range(config.num_shards)] == [[0, 1], [2, 3], [4]]
-    assert config.model_seed(0) == config.model_seed(4) == 3
-    apart = ZooConfig(num_models=5, seed=3, shared_order=False)
-    assert len({apart.model_seed(i) for i in range(5)}) == 5

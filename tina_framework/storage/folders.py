@@ -18,6 +18,7 @@ __all__ = [
     "HASHES",
     "WEIGHTS",
     "check_hash",
+    "check_sha256",
     "check_target",
     "hashes",
     "holds_only",
@@ -32,7 +33,15 @@ HASHES = "sha256"
 """Key in `config.json`: file name -> SHA-256 of each tensor file, so that a changed weight is noticed too."""
 
 
-def read_config(folder: Path, format_name: str, version: int, needs: str) -> dict[str, Any]:
+def read_config(
+    folder: Path,
+    format_name: str,
+    version: int,
+    needs: str,
+    *,
+    file: str = CONFIG,
+    version_key: str = "format_version",
+) -> dict[str, Any]:
     """The settings in a folder's `config.json`, after checking that it is of our making.
 
     Args:
@@ -40,13 +49,15 @@ def read_config(folder: Path, format_name: str, version: int, needs: str) -> dic
         format_name: expected ``format``.
         version: expected ``format_version``.
         needs: what such a folder consists of, for the message.
+        file: the file that holds the settings.
+        version_key: the key of the version in it.
 
     Raises:
         CheckpointError: it is something else, or of another version.
     """
-    path = folder / CONFIG
+    path = folder / file
     if not path.is_file():
-        raise CheckpointError(f"'{folder}' has no {CONFIG}, so it is no {format_name} folder; it needs {needs}.")
+        raise CheckpointError(f"'{folder}' has no {file}, so it is no {format_name} folder; it needs {needs}.")
     values = read_json(path)
     found = values.get("format") if isinstance(values, Mapping) else None
     if found != format_name:
@@ -54,9 +65,9 @@ def read_config(folder: Path, format_name: str, version: int, needs: str) -> dic
         raise CheckpointError(
             f"'{path}' does not belong to a {format_name} folder ({says}); such a folder needs {needs}."
         )
-    if values.get("format_version") != version:
+    if values.get(version_key) != version:
         raise CheckpointError(
-            f"'{path}' has format_version {values.get('format_version')!r}, but this program reads version {version}; "
+            f"'{path}' has {version_key} {values.get(version_key)!r}, but this program reads version {version}; "
             "use the version of tina-framework that wrote it, or make it anew."
         )
     return dict(values)
@@ -82,9 +93,23 @@ def check_hash(path: Path, values: Mapping[str, Any]) -> None:
         raise CheckpointError(
             f"'{path.with_name(CONFIG)}' records no SHA-256 of {path.name}; it was altered or made by something else."
         )
-    if hashes(path)[path.name] != recorded[path.name]:
+    check_sha256(path, recorded[path.name], CONFIG)
+
+
+def check_sha256(path: Path, expected: str, recorded_in: str) -> None:
+    """Compare a file's SHA-256 with the recorded one.
+
+    Args:
+        path: the file.
+        expected: its SHA-256, in hexadecimal.
+        recorded_in: the file that records it, for the message.
+
+    Raises:
+        CheckpointError: the file was altered.
+    """
+    if hashes(path)[path.name] != expected:
         raise CheckpointError(
-            f"'{path}' was altered (its SHA-256 is not the one that {CONFIG} records); restore or rebuild it."
+            f"'{path}' was altered (its SHA-256 is not the one that {recorded_in} records); restore or rebuild it."
         )
 
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.interfaces.dataset import Dataset
 from tina_framework.interfaces.spec import ParameterSpec
-from tina_framework.storage.files import read_json, read_safetensors, write_json, write_safetensors
+from tina_framework.storage.files import read_safetensors, write_json, write_safetensors
 from tina_framework.targets.accuracy import accuracy, logits
 from tina_framework.targets.sgd import SGDRecipe
 from tina_framework.targets.trunk import record_of
@@ -36,6 +36,7 @@ from tina_framework.zoo.store import (
     VERSION,
     Zoo,
     ZooEntry,
+    read_manifest,
     read_model,
     shard_entries,
     write_index,
@@ -145,9 +146,9 @@ def build_zoo(
 def _check_folder(folder: Path, config: ZooConfig) -> None:
     if not (folder / "zoo.json").is_file():
         return
-    manifest = read_json(folder / "zoo.json")
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or "config" not in manifest:
-        raise CheckpointError(f"'{folder / 'zoo.json'}' is not of format {FORMAT}, or damaged; choose another folder.")
+    manifest = read_manifest(folder)
+    if "config" not in manifest:
+        raise CheckpointError(f"'{folder / 'zoo.json'}' lacks config; choose another folder, or remove this one.")
     old = ZooConfig.from_json(manifest["config"])
     odd = old.differences(config)
     if odd or old.shard_size != config.shard_size:

@@ -28,10 +28,11 @@ from tina_framework.storage.files import (
     write_json,
     write_safetensors,
 )
+from tina_framework.storage.folders import check_sha256, hashes, read_config
 from tina_framework.targets.trunk import check_record
 from tina_framework.zoo.zoo_config import ZooConfig
 
-__all__ = ["FORMAT", "Zoo", "ZooEntry", "read_model", "write_index", "write_model", "write_shard"]
+__all__ = ["FORMAT", "Zoo", "ZooEntry", "read_manifest", "read_model", "write_index", "write_model", "write_shard"]
 
 FORMAT = "tina-zoo"
 VERSION = 1
@@ -113,13 +114,24 @@ def write_index(folder: Path, config: ZooConfig) -> int:
         if entries is None:
             continue
         path = shard_path(folder, shard)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        shards.append({"file": f"shards/{path.name}", "sha256": digest, "ids": [e.id for e in entries]})
+        shards.append(
+            {"file": f"shards/{path.name}", "sha256": hashes(path)[path.name], "ids": [e.id for e in entries]}
+        )
         models += [asdict(e) for e in entries]
     write_json(
         folder / "index.json", {"format": f"{FORMAT}-index", "version": VERSION, "shards": shards, "models": models}
     )
     return len(models)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read ``zoo.json`` and check its format and version.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or of another format or version.
+    """
+    needs = "zoo.json, generic.safetensors, index.json and shards/"
+    return read_config(folder, FORMAT, VERSION, needs, file="zoo.json", version_key="version")
 
 
 def _check_index(folder: Path, index: Any) -> None:
@@ -172,9 +184,7 @@ class Zoo:
         folder = Path(folder)
         if not (folder / "zoo.json").is_file():
             raise CheckpointError(f"'{folder}' is not a zoo: it has no zoo.json. Build one with `tina zoo build`.")
-        manifest = read_json(folder / "zoo.json")
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or manifest.get("version") != VERSION:
-            raise CheckpointError(f"'{folder / 'zoo.json'}' is not of format {FORMAT} {VERSION}; rebuild the zoo.")
+        manifest = read_manifest(folder)
         lacking = [key for key in ("config", "class_names") if key not in manifest]
         if lacking:
             raise CheckpointError(f"'{folder / 'zoo.json'}' lacks {' and '.join(lacking)}; restore or rebuild the zoo.")
@@ -216,8 +226,7 @@ class Zoo:
         if number not in self._loaded:
             shard = self._shards[number]
             path = self.folder / shard["file"]
-            if hashlib.sha256(path.read_bytes()).hexdigest() != shard["sha256"]:
-                raise CheckpointError(f"'{path}' is not the file the index describes; restore or rebuild the zoo.")
+            check_sha256(path, shard["sha256"], "index.json")
             self._loaded[number] = read_safetensors(path)
         return self._loaded[number][f"{model_id:06d}"].float()
 

@@ -1,0 +1,48 @@
+"""The CPU processes of the zoo builder train the same models as the builder itself."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tina_framework.zoo import build_process
+from tina_framework.zoo.build_process import ProcessSetup
+from tina_framework.zoo.store import Zoo, read_model
+from tina_framework.zoo.tasks import Task
+
+
+def test_a_prepared_process_trains_and_stores_one_model(tmp_path, monkeypatch, zoo_folder):
+    (tmp_path / "generic.safetensors").write_bytes((zoo_folder / "generic.safetensors").read_bytes())
+    zoo = Zoo.open(zoo_folder)
+    monkeypatch.setattr(build_process, "_train_one", None)
+    threads = torch.get_num_threads()
+    try:
+        build_process.start(ProcessSetup("cnn-2layer", "shapes:12"), tmp_path, zoo.config)
+        task = Task(zoo.entries[1].classes)
+        assert build_process.train_one((7, zoo.entries[1].seed, task)) == 7
+    finally:
+        torch.set_num_threads(threads)
+    entry, flat = read_model(tmp_path, 7)
+    assert entry.classes == task.classes
+    assert flat.shape == zoo.flat(1).shape
+
+
+@pytest.mark.slow
+def test_worker_processes_give_the_same_models(tmp_path, config, spec):
+    """Spawned processes find the data set by its name."""
+    from tina_framework.builtins.datasets.shapes import shapes
+    from tina_framework.zoo.builder import build_zoo
+
+    dataset = shapes("12")
+    setup = ProcessSetup("cnn-2layer", "shapes:12")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as the workers do: another number of threads rounds differently
+    try:
+        build_zoo(tmp_path / "one", config, spec, dataset, setup, workers=1)
+        build_zoo(tmp_path / "two", config, spec, dataset, setup, workers=2)
+    finally:
+        torch.set_num_threads(threads)
+    one, two = Zoo.open(tmp_path / "one"), Zoo.open(tmp_path / "two")
+    assert one.entries == two.entries
+    assert all(torch.equal(one.generic[n], two.generic[n]) for n in one.generic)
+    assert all(torch.equal(one.flat(e.id), two.flat(e.id)) for e in one.entries)

@@ -1,0 +1,49 @@
+"""Images of one split, looked up by task."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tina_framework.errors import DataError
+from tina_framework.zoo.image_bank import ImageBank, load_split
+
+
+@pytest.fixture(scope="module")
+def bank(dataset, spec):
+    return ImageBank(dataset, "validation", spec)
+
+
+def test_splits_joined_by_plus_follow_each_other(dataset):
+    both, test = load_split(dataset, "validation+test"), dataset.load("test")
+    assert len(both) == len(dataset.load("validation")) + len(test)
+    assert (both.labels[-len(test) :] == test.labels).all()
+
+
+def test_rows_are_those_of_the_classes_and_slots_follow_the_tasks_order(bank):
+    classes = (bank.class_names[5], bank.class_names[2])
+    rows, slots = bank.rows(classes)
+    assert len(rows) == 8
+    assert [classes[slot] for slot in slots] == [bank.class_names[label] for label in bank.labels[rows]]
+
+
+def test_images_of_a_class_come_in_the_same_order_in_every_task(bank):
+    first, second = bank.class_names[0], bank.class_names[3]
+    alone = bank.rows((first, second))[0]
+    other = bank.rows((bank.class_names[7], first))[0]
+    shared = [row for row in alone.tolist() if bank.labels[row] == 0]
+    assert shared == [row for row in other.tolist() if bank.labels[row] == 0]
+
+
+def test_an_unknown_class_and_a_class_without_images_are_refused(bank, dataset, spec):
+    with pytest.raises(DataError, match="has no class 'unicorn'"):
+        bank.labels_of(["unicorn"])
+    empty = ImageBank(dataset, "validation", spec)
+    empty.labels = torch.full_like(empty.labels, 11)
+    with pytest.raises(DataError, match="There is no image"):
+        empty.rows(dataset.class_names[:2])
+
+
+def test_without_a_frozen_trunk_nothing_is_mirrored_ahead(bank):
+    assert bank.mirrored is None
+    assert bank.mirrored_rows(torch.tensor([0])) is None
