@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tina_framework.plugin.hookspecs import GROUP, check_api
+from tina_framework.plugin.api_version import check_api
+from tina_framework.plugin.hookspecs import GROUP
 
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))

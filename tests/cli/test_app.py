@@ -147,6 +147,7 @@ def test_a_broken_plugin_file_is_one_sentence(capsys: pytest.CaptureFixture[str]
 
 
 COMMANDS = """
+TINA_API = "2.0"
 from tina_framework import hookimpl
 
 def odd(value: int | str): ...

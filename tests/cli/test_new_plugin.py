@@ -11,7 +11,7 @@ import pytest
 from tina_framework.cli.__main__ import main
 from tina_framework.cli.new_plugin import FILES, write_plugin
 from tina_framework.errors import ConfigError
-from tina_framework.plugin.hookspecs import PLUGIN_API
+from tina_framework.plugin.api_version import PLUGIN_API
 
 
 def test_the_whole_template_is_written_and_filled_in(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def fake(folder: Path, name: str, code: str) -> None:
     (info / "entry_points.txt").write_text(f"[tina_framework]\nthings = {name}\n")
 
 
-GOOD = "from tina_framework import hookimpl\n@hookimpl\ndef tina_register(registry):\n    registry.datasets.add('mine', 'json:dumps')\n"
+GOOD = "TINA_API = '2.0'\nfrom tina_framework import hookimpl\n@hookimpl\ndef tina_register(registry):\n    registry.datasets.add('mine', 'json:dumps')\n"
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:

@@ -24,6 +24,7 @@ Requires-Dist: Sound.Files[fast]>=2; python_version > "3" and extra == 'audio'
 Requires-Dist: pillow; extra == "pictures"
 """
 CODE = """
+TINA_API = "2.0"
 from tina_framework import hookimpl
 
 class Lazy:

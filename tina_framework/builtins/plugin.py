@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["tina_register"]
 
+TINA_API = "2.0"
+
 _HERE = "tina_framework.builtins"
 
 

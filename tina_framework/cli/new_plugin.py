@@ -11,8 +11,8 @@ from pathlib import Path
 from string import Template
 
 from tina_framework.errors import ConfigError
+from tina_framework.plugin.api_version import PLUGIN_API
 from tina_framework.plugin.entry_points import normal_name
-from tina_framework.plugin.hookspecs import PLUGIN_API
 
 __all__ = ["FILES", "write_plugin"]
 

@@ -25,8 +25,9 @@ from typing import Any
 import pluggy
 
 from tina_framework.errors import ConfigError, PluginError
+from tina_framework.plugin.api_version import check_api
 from tina_framework.plugin.entry_points import DISTRIBUTION, find_plugins, normal_name
-from tina_framework.plugin.hookspecs import GROUP, HookSpecs, PluginRecord, Registrar, Registries, check_api
+from tina_framework.plugin.hookspecs import GROUP, HookSpecs, PluginRecord, Registrar, Registries
 from tina_framework.plugin.load_report import watched
 
 __all__ = [
@@ -73,8 +74,13 @@ class _Host:
                     raise
                 log.warning("%s Run `tina plugins list` for details.", error)
 
-    def load(self, record: PluginRecord, importer: Callable[[], Any]) -> None:
-        """Imports a plugin and runs its `tina_register`; on any failure nothing of it stays behind.
+    def load(self, record: PluginRecord, importer: Callable[[], Any], *, installed: bool = True) -> None:
+        """Import a plugin and run its `tina_register`; after any failure nothing of it stays behind.
+
+        Args:
+            record: how it fared is noted here.
+            importer: returns the module or object with the hooks.
+            installed: it is a package, which may be older than this program and has to state its plugin API.
 
         Raises:
             PluginError: the plugin is broken; `record` says so too.
@@ -86,7 +92,7 @@ class _Host:
                 for _, registry in self.registries:
                     undo.enter_context(registry.transaction())
                 plugin = importer()
-                check_api(getattr(plugin, "TINA_API", None))
+                check_api(_stated_api(plugin), required=installed)
                 self._manager.register(plugin)
                 try:
                     self._manager.check_pending()
@@ -135,6 +141,12 @@ def _import(target: str) -> Any:
     for attribute in attributes.split(".") if attributes else ():
         plugin = getattr(plugin, attribute)
     return plugin
+
+
+def _stated_api(plugin: Any) -> object:
+    """The TINA_API of a plugin: its own, or that of the module in which the object was defined."""
+    module = sys.modules.get(getattr(plugin, "__module__", ""))
+    return getattr(plugin, "TINA_API", getattr(module, "TINA_API", None))
 
 
 _lock = threading.RLock()
@@ -197,7 +209,8 @@ def load_plugin_file(path: str | Path) -> PluginRecord:
         if known.target == str(file):
             return known
     record = PluginRecord(name=file.name, distribution=file.name, version="", target=str(file))
-    host.load(record, lambda: _run_file(file, f"tina_plugin_file_{len(host.records)}_{file.stem}"))
+    module = f"tina_plugin_file_{len(host.records)}_{file.stem}"
+    host.load(record, lambda: _run_file(file, module), installed=False)
     host.records.append(record)
     return record
 

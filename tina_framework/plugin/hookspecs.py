@@ -22,27 +22,22 @@ from typing import Any
 import pluggy
 
 from tina_framework.errors import PluginError
+from tina_framework.plugin.api_version import import_advice
 from tina_framework.plugin.missing_dependency import advice
 from tina_framework.plugin.registry import Registry
 
 __all__ = [
     "GROUP",
-    "PLUGIN_API",
     "HookSpecs",
     "KindRegistrar",
     "PluginRecord",
     "Registrar",
     "Registries",
-    "check_api",
     "hookimpl",
     "hookspec",
 ]
 
 GROUP = "tina_framework"
-PLUGIN_API = (1, 1)
-"""Version of hooks and interfaces, (major, minor). A plugin states the one it was written for as ``TINA_API = "1.0"``: it is
-loaded where the major version is the same and the minor version is not newer than this one. See docs/guide/plugins.md."""
-
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
 
@@ -59,33 +54,6 @@ class HookSpecs:
     @hookspec
     def tina_commands(self, app: Any) -> None:
         """Add commands to `app`, the `typer.Typer` application behind ``tina``. Import heavy things inside them."""
-
-
-def check_api(stated: object) -> None:
-    """Refuses a plugin that was written for hooks and interfaces which this program does not have.
-
-    Args:
-        stated: the plugin's ``TINA_API``; None where it states nothing, which is taken for 1.0.
-
-    Raises:
-        PluginError: another major version, a newer minor one, or no version at all.
-    """
-    if stated is None:
-        return
-    found = _VERSION.fullmatch(stated) if isinstance(stated, str) else None
-    ours = ".".join(map(str, PLUGIN_API))
-    if found is None:
-        raise PluginError(f'its TINA_API is {stated!r}; write the plugin API it was made for, e.g. TINA_API = "{ours}"')
-    major, minor = int(found[1]), int(found[2])
-    if (major, minor) > PLUGIN_API:
-        raise PluginError(
-            f"it was written for plugin API {stated}, and this program has {ours}; upgrade tina-framework"
-        )
-    if major < PLUGIN_API[0]:
-        raise PluginError(f"it was written for plugin API {stated}, and this program has {ours}; upgrade the plugin")
-
-
-_VERSION = re.compile(r"(\d+)\.(\d+)")
 
 
 @dataclass(frozen=True)
@@ -168,6 +136,10 @@ class PluginRecord:
     def fail(self, error: BaseException) -> None:
         """Marks the plugin as broken, with the reason."""
         self.status = "broken"
+        advised = import_advice(error)
+        if advised is not None:  # it was written for another plugin API
+            self.error = advised
+            return
         plain = isinstance(error, (PluginError, ImportError))
         self.error = (str(error) if plain else f"{type(error).__name__}: {error}").strip().removesuffix(".")
         if isinstance(error, ModuleNotFoundError) and error.name:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tina_framework.errors import ConfigError, DependencyError, PluginError, TinaError, UnknownNameError
+from tina_framework.plugin.api_version import import_advice
 from tina_framework.plugin.missing_dependency import advice
 from tina_framework.plugin.suggest import did_you_mean
 
@@ -165,7 +166,14 @@ class Registry:
             target = importlib.import_module(module_name)
             for attribute in path.split("."):
                 target = getattr(target, attribute)
-        except ModuleNotFoundError as error:
+        except ImportError as error:
+            advised = import_advice(error)
+            if advised is not None and not module_name.startswith("tina_framework."):
+                raise PluginError(f"{what} cannot be imported: {advised}.") from error
+            if not isinstance(error, ModuleNotFoundError):
+                raise PluginError(
+                    f"{what} cannot be imported from '{entry.target}' ({error}); check its installation."
+                ) from error
             missing = error.name or ""
             if missing.partition(".")[0] == module_name.partition(".")[0]:
                 raise PluginError(

@@ -9,7 +9,7 @@ from tina_framework import hookimpl
 if TYPE_CHECKING:
     from tina_framework.plugin.hookspecs import Registrar
 
-TINA_API = "1.1"
+TINA_API = "2.0"
 
 
 @hookimpl

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import typer
     from tina_framework.plugin.hookspecs import Registrar
 
-TINA_API = "1.0"
+TINA_API = "2.0"
 
 
 @hookimpl
