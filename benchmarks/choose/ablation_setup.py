@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks.script import PRETRAINED, run
 from tina_framework.errors import ConfigError
+from tina_framework.generator.options import SamplingOptions
 from tina_framework.storage.files import write_json
 
 __all__ = ["BUNDLED_ZOO", "as_flag", "build_zoo", "check", "measure"]
@@ -142,7 +143,9 @@ def measure(
         return [round(task_accuracy(spec, flat, task, images), 6) for flat, task in pairs]
 
     wanted = [1] if not generator.config.initial_noise else steps
-    measured = {n: accuracies(generator.generate_parameters(conditions, num_inference_steps=n)) for n in wanted}
+    measured = {
+        n: accuracies(generator.generate_parameters(conditions, SamplingOptions(num_inference_steps=n))) for n in wanted
+    }
     return {
         "selection": accuracies([selected(task) for task in tasks]),
         # A regressor has one step only, whatever is asked for.

@@ -18,6 +18,7 @@ from torch import Tensor
 from benchmarks.script import run
 from tina_framework import Generator
 from tina_framework.evaluation.statistics import Summary, paired, summarize
+from tina_framework.generator.options import SamplingOptions
 from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.resolve import Condition, resolve_tasks
 from tina_framework.targets.functional import TargetRunner
@@ -30,7 +31,9 @@ def candidates(
 ) -> list[list[Tensor]]:
     """`number` networks (N,) for each task."""
     if kind == "seeds":
-        flats = generator.generate_parameters(resolve_tasks(tasks, generator.encoder), num_samples=number)
+        flats = generator.generate_parameters(
+            resolve_tasks(tasks, generator.encoder), SamplingOptions(num_samples=number)
+        )
         return [flats[i : i + number] for i in range(0, len(flats), number)]
     by_candidate = []
     for k in range(number):

@@ -37,7 +37,7 @@ from benchmarks.script import command_line, run
 from tina_framework.cli.output import progress_bar
 from tina_framework.evaluation.environment import busy_warning, describe_machine, now
 from tina_framework.evaluation.statistics import Summary, paired, summarize
-from tina_framework.generator.compose import How
+from tina_framework.generator.options import ComposeMethod
 from tina_framework.storage.files import write_json
 
 TEMPERATURES = [round(0.5 + 0.05 * step, 2) for step in range(31)]
@@ -68,7 +68,7 @@ def costs(setup: Setup, count: int) -> list[dict[str, Any]]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        ways: dict[str, How] = {MERGED: "merge", ENSEMBLE: "ensemble"}
+        ways: dict[str, ComposeMethod] = {MERGED: "merge", ENSEMBLE: "ensemble"}
         for label, how in ways.items():
             model = case.shipped(how)
             with tempfile.TemporaryDirectory() as root:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.choose.compose_setup import Case, Groups
-from tina_framework.generator.compose import fit_rows
+from tina_framework.generator.compose import average_rows
 
 __all__ = ["ENSEMBLE", "MERGED", "candidates"]
 
@@ -47,7 +47,7 @@ def _equalised(groups: Groups, rows: list[Tensor]) -> Tensor:
     means = [part.mean(dim=0, keepdim=True) for part in rows]
     sizes = torch.stack([(part - mean).square().mean().sqrt() for part, mean in zip(rows, means, strict=True)])
     scaled = [mean + (part - mean) * (sizes.mean() / size) for part, mean, size in zip(rows, means, sizes, strict=True)]
-    return fit_rows(groups, scaled, 1 + max(max(group) for group in groups))
+    return average_rows(groups, scaled, 1 + max(max(group) for group in groups))
 
 
 ENSEMBLE = "ensemble, 4 random groupings"

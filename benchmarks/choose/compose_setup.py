@@ -20,14 +20,13 @@ from tina_framework import GeneratedClassifier, Generator
 from tina_framework.errors import ConfigError
 from tina_framework.generator.batching import ParameterSampler
 from tina_framework.generator.compose import (
-    How,
+    average_rows,
     draw_groups,
     ensemble_state,
-    fit_rows,
-    part,
+    select_classes,
     split_rows,
 )
-from tina_framework.generator.scheduler import make_scheduler
+from tina_framework.generator.options import ComposeMethod, SamplingOptions
 from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.resolve import resolve_tasks
 from tina_framework.targets.ensemble import build_network
@@ -104,7 +103,7 @@ class Case:
         """G flat vectors."""
         new = [group for group in groups if tuple(group) not in self.made]
         if new:
-            flats = self.setup.generator.generate_parameters([part(self.condition, group) for group in new])
+            flats = self.setup.generator.generate_parameters([select_classes(self.condition, group) for group in new])
             self.made |= {tuple(group): flat for group, flat in zip(new, flats, strict=True)}
         return [self.made[tuple(group)] for group in groups]
 
@@ -114,7 +113,7 @@ class Case:
         found = [self.setup.runner.logits(flat, count or self.count, images) for images in self.images.split(500)]
         return torch.cat(found)
 
-    def shipped(self, how: How) -> GeneratedClassifier:
+    def shipped(self, how: ComposeMethod) -> GeneratedClassifier:
         """What the generator composes for this task."""
         made: GeneratedClassifier = self.setup.generator(
             list(self.task.classes), compose=how, seed=self.setup.given.seed
@@ -161,7 +160,7 @@ class Case:
         flats = self.networks(groups)
         shared = torch.stack([f[self.setup.spec.flat_class(len(g)) < 0] for f, g in zip(flats, groups, strict=True)])
         split = [split_rows(self.setup.spec, flat, len(group)) for flat, group in zip(flats, groups, strict=True)]
-        found = fit_rows(groups, split, self.count) if rows is None else rows(groups, split)
+        found = average_rows(groups, split, self.count) if rows is None else rows(groups, split)
         return self.setup.join(shared.mean(dim=0), found)
 
     def selected(self) -> Tensor:
@@ -185,10 +184,7 @@ class Case:
                 generator.denoiser, generator.normalizer, generator.condition_space,
                 lambda count: generator.tokenizer.layout(generator.spec, count, self.count),
             )  # fmt: skip
-            [flat] = sampler.run(
-                [self.condition], steps=config.num_inference_steps, seed=0, num_samples=1, batch_size=1,
-                scheduler=make_scheduler(config, None), on_progress=None,
-            )  # fmt: skip
+            [flat] = sampler.sample([self.condition], SamplingOptions())
         finally:
             generator.denoiser.config = own
         return flat

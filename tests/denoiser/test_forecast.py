@@ -96,13 +96,13 @@ def test_the_denoiser_adds_the_forecast_to_every_shared_token(classes: int) -> N
     assert set(out[shared].tolist()) == {2.0}
 
 
-def test_the_memory_of_some_rows() -> None:
+def test_selecting_rows_of_the_batch() -> None:
     model = denoiser()
-    memory = model.encode(*conditions())
-    picked = memory.rows(torch.tensor([1, 1, 0]))
-    assert torch.equal(picked.pooled_BQD, memory.pooled_BQD[[1, 1, 0]])
-    assert torch.equal(picked.hidden_BKH, memory.hidden_BKH[[1, 1, 0]])
-    assert denoiser(pool_rank=0, pool_moments=0).encode(*conditions()).rows(torch.tensor([0])).pooled_BQD is None
+    encoded = model.encode(*conditions())
+    picked = encoded.select(torch.tensor([1, 1, 0]))
+    assert torch.equal(picked.pooled_BQD, encoded.pooled_BQD[[1, 1, 0]])
+    assert torch.equal(picked.hidden_BKH, encoded.hidden_BKH[[1, 1, 0]])
+    assert denoiser(pool_rank=0, pool_moments=0).encode(*conditions()).select(torch.tensor([0])).pooled_BQD is None
 
 
 def test_directions_are_set_from_outside() -> None:

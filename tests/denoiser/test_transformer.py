@@ -56,13 +56,13 @@ def inputs(layout: TokenLayout, batch: int = 2, seed: int = 1) -> tuple[Tensor, 
 def test_shapes_and_zeros_where_no_parameter_is(tokenizer: str, classes: int) -> None:
     denoiser, layout = make(tokenizer), layout_of(tokenizer, classes)
     condition, mask, tokens, t = inputs(layout)
-    memory = denoiser.encode(condition, mask)
-    assert memory.hidden_BKH.shape == (2, classes, 64)
+    encoded = denoiser.encode(condition, mask)
+    assert encoded.hidden_BKH.shape == (2, classes, 64)
     if tokenizer == "class-row":
-        assert memory.skip_BKD.shape == (2, classes, layout.token_width)
+        assert encoded.skip_BKD.shape == (2, classes, layout.token_width)
     else:
-        assert memory.skip_BKD is None
-    out = denoiser.denoise(tokens, t, memory, layout, mask)
+        assert encoded.skip_BKD is None
+    out = denoiser.denoise(tokens, t, encoded, layout, mask)
     assert out.shape == tokens.shape
     assert torch.equal(out != 0, layout.element_mask(mask))
     assert torch.equal(denoiser(condition, mask, tokens, t, layout), out)
@@ -147,7 +147,7 @@ def test_everything_given_is_read() -> None:
 
 
 def test_each_class_row_follows_its_own_class() -> None:
-    # The same noise in every token: only the memory of its class tells one row from another.
+    # The same noise in every token: only its class vector tells one row from another.
     denoiser, layout = make("class-row", skip=False), layout_of("class-row", 5)
     condition, mask, tokens, t = inputs(layout)
     condition[:, 3] = condition[:, 1]
@@ -226,9 +226,9 @@ def test_one_training_step_and_one_sampling_step_of_a_small_copy(name: str) -> N
     scheduler.set_timesteps(2)
     x = torch.randn_like(clean)
     with torch.inference_mode():
-        memory = denoiser.encode(condition, mask)
+        encoded = denoiser.encode(condition, mask)
         for timestep in scheduler.timesteps:
-            x = scheduler.step(denoiser.denoise(x, timestep, memory, layout, mask), timestep, x).prev_sample
+            x = scheduler.step(denoiser.denoise(x, timestep, encoded, layout, mask), timestep, x).prev_sample
     # The last step ends at the prediction: a value for every parameter, and nothing anywhere else.
     assert torch.equal(x != 0, exists)
     assert bool(x.isfinite().all())
@@ -313,15 +313,15 @@ def test_indices_are_made_once_and_go_with_the_layout() -> None:
 def test_wrong_inputs_are_refused() -> None:
     denoiser, layout = make("class-row"), layout_of("class-row", 4)
     condition, mask, tokens, t = inputs(layout)
-    memory = denoiser.encode(condition, mask)
+    encoded = denoiser.encode(condition, mask)
     with pytest.raises(ConfigError, match=r"needs \(batch, classes, 24\)"):
         denoiser.encode(condition[..., :5], mask)
     with pytest.raises(ConfigError, match="class mask has shape"):
         denoiser.encode(condition, mask[:, :2])
     with pytest.raises(ConfigError, match="use the tokenizer and architecture"):
-        denoiser.denoise(tokens, t, memory, layout_of("chunk", 4), mask)
+        denoiser.denoise(tokens, t, encoded, layout_of("chunk", 4), mask)
     with pytest.raises(ConfigError, match="19 tokens, 576 wide, for 10 classes"):
-        denoiser.denoise(tokens, t, memory, layout_of("class-row", 10), mask)
+        denoiser.denoise(tokens, t, encoded, layout_of("class-row", 10), mask)
     twelve = TOKENIZERS["class-row"].layout(SPEC, 12, 12)
     with pytest.raises(ConfigError, match="12 classes, but this denoiser was built for 10"):
         denoiser(*inputs(twelve), twelve)
@@ -365,8 +365,8 @@ def test_predictions_fade_as_far_as_classes_are_strange() -> None:
     assert (moved[of_class][order != 1] == 0).all()
     assert (moved[of_class][order == 1] > 1e-3).all()
     assert (moved[~of_class] > 0).any()
-    memory = denoiser.encode(torch.cat([condition, given], -1), mask)
-    whole = denoiser.denoise(tokens, t, memory._replace(trust_BK=None), layout, mask)
+    encoded = denoiser.encode(torch.cat([condition, given], -1), mask)
+    whole = denoiser.denoise(tokens, t, encoded._replace(trust_BK=None), layout, mask)
     torch.testing.assert_close(part[:, ~of_class], whole[:, ~of_class] / 4, atol=1e-6, rtol=1e-5)
 
 

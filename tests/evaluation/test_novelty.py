@@ -15,6 +15,7 @@ from tina_framework.evaluation.method import MethodUnavailable
 from tina_framework.evaluation.novelty import Novelty, measure, nearest_distances, overlap, verdict
 from tina_framework.evaluation.result_tables import novelty_sentence
 from tina_framework.evaluation.scoring import Scorer
+from tina_framework.generator.options import SamplingOptions
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.zoo.image_bank import ImageBank
@@ -37,8 +38,8 @@ def made(context: Context, flats: dict[tuple[str, ...], Tensor]) -> Any:
         encoder, device, config = context.generator.encoder, context.generator.device, context.generator.config
         condition_space = context.generator.condition_space
 
-        def generate_parameters(self, conditions: Any, seed: int = 0, **_: Any) -> list[Tensor]:
-            draws = torch.Generator().manual_seed(seed)
+        def generate_parameters(self, conditions: Any, options: SamplingOptions) -> list[Tensor]:
+            draws = torch.Generator().manual_seed(options.seed)
             return [
                 flats[c.class_names] + 1e-4 * torch.randn(flats[c.class_names].shape, generator=draws)
                 for c in conditions

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tina_framework.errors import ConfigError, PromptError
-from tina_framework.generator.compose import GROUPINGS, How, draw_groups, how_to_compose, merge
+from tina_framework.generator.compose import GROUPINGS, draw_groups, merge_networks
 from tina_framework.generator.generator import Generator
+from tina_framework.generator.options import ComposeMethod, SamplingOptions
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.resolve import resolve_names
@@ -50,28 +51,18 @@ def test_parts_of_one_network_merge_to_that_network() -> None:
     state = spec.architecture.build(23).state_dict()
     groups = draw_groups(NAMES, 10, 3, seed=0)
     parts = [spec.flatten(spec.select_classes(state, torch.tensor(group)), 10) for group in groups]
-    torch.testing.assert_close(merge(spec, groups, parts, 23), spec.flatten(state, 23))
+    torch.testing.assert_close(merge_networks(spec, groups, parts, 23), spec.flatten(state, 23))
 
 
 def test_shared_tensors_are_averaged_over_groups_and_rows_over_those_of_their_class() -> None:
     spec = ParameterSpec(registries().architectures.create("cnn-2layer"))
     groups = [[0, 1], [1, 2], [2, 1]]
-    merged = spec.unflatten(merge(spec, groups, [torch.full((5106,), float(value)) for value in (1, 2, 6)], 3), 3)
+    merged = spec.unflatten(
+        merge_networks(spec, groups, [torch.full((5106,), float(value)) for value in (1, 2, 6)], 3), 3
+    )
     assert torch.equal(merged["conv1.weight"], torch.full((16, 3, 3, 3), 3.0))
     assert merged["fc.bias"].tolist() == [1.0, 3.0, 4.0]
     assert torch.equal(merged["fc.weight"], merged["fc.bias"][:, None].expand(3, 32))
-
-
-def test_ways_of_composing() -> None:
-    assert [how_to_compose(given) for given in (False, True, "ensemble", "merge")] == [
-        None,
-        "ensemble",
-        "ensemble",
-        "merge",
-    ]
-    for wrong in ("merged", 1, None):
-        with pytest.raises(ConfigError, match=r"compose is .*; choose True or 'ensemble', 'merge', or False"):
-            how_to_compose(wrong)  # type: ignore[arg-type]
 
 
 def test_an_ensemble_holds_the_networks_of_the_groups(tiny_generator: Generator) -> None:
@@ -104,8 +95,10 @@ def test_a_merged_classifier_is_an_ordinary_one(tiny_generator: Generator) -> No
     assert all(parameter.is_leaf and parameter.isfinite().all() for parameter in model.parameters())
     expected = {"method": "merge", "networks": 3 * GROUPINGS, "classes": 10, "groupings": GROUPINGS}
     assert model.provenance["composed"] == expected
-    [flat] = tiny_generator.generate_parameters([condition], seed=5, merge=True)
+    [flat] = tiny_generator.generate_parameters([condition], SamplingOptions(seed=5, compose="merge"))
     assert torch.equal(flat, tiny_generator.spec.flatten(model.network.state_dict(), 23))
+    with pytest.raises(ConfigError, match="an ensemble has no single parameter vector; choose 'merge'"):
+        tiny_generator.generate_parameters([condition], SamplingOptions(compose=True))
 
 
 def test_merged_rows_and_convolutions_are_those_of_the_ensemble(tiny_generator: Generator) -> None:
@@ -121,7 +114,7 @@ def test_merged_rows_and_convolutions_are_those_of_the_ensemble(tiny_generator: 
 
 @pytest.mark.parametrize("how", ["ensemble", "merge"])
 @pytest.mark.filterwarnings("ignore::tina_framework.errors.PromptWarning")
-def test_the_order_of_classes_and_company_do_not_matter(tiny_generator: Generator, how: How) -> None:
+def test_the_order_of_classes_and_company_do_not_matter(tiny_generator: Generator, how: ComposeMethod) -> None:
     first = tiny_generator(NAMES, compose=how)
     plain, other = tiny_generator([["ant", "bee"], NAMES[::-1]], compose=how)
     torch.testing.assert_close(first(PICTURES), other(PICTURES).flip(1), atol=1e-5, rtol=1e-4)
@@ -132,7 +125,7 @@ def test_the_order_of_classes_and_company_do_not_matter(tiny_generator: Generato
 
 
 @pytest.mark.parametrize("how", ["ensemble", "merge"])
-def test_samples_do_not_depend_on_their_number(tiny_generator: Generator, how: How) -> None:
+def test_samples_do_not_depend_on_their_number(tiny_generator: Generator, how: ComposeMethod) -> None:
     condition = resolve_names(NAMES, tiny_generator.encoder)
     both = tiny_generator(condition, compose=how, num_samples=2)
     alone = tiny_generator(condition, compose=how)

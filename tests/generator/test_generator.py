@@ -22,6 +22,7 @@ from tina_framework.classifier.classifier import GeneratedClassifier
 from tina_framework.denoiser.preconditioning import model_input
 from tina_framework.errors import ConfigError, PromptError, PromptWarning, TinaError, UnknownNameError
 from tina_framework.generator.generator import Generator
+from tina_framework.generator.options import SamplingOptions
 from tina_framework.generator.sampling import task_draws
 from tina_framework.generator.scheduler import make_scheduler
 from tina_framework.interfaces.encoder import Encoder
@@ -254,7 +255,7 @@ def test_conditions_go_in_directly(tiny_generator: Generator) -> None:
     assert not flat.requires_grad
 
 
-def test_text_is_read_once_and_memory_made_once_per_prompt(
+def test_text_is_read_and_classes_are_encoded_once_per_prompt(
     tiny_generator: Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts: list[int] = []
@@ -305,7 +306,7 @@ def test_a_named_scheduler_gets_the_trained_noise_process(tiny_generator: Genera
 def test_one_step_is_regression(tiny_generator: Generator) -> None:
     """From x_T, a predictor of x0 is asked once, and its answer is the result."""
     condition = resolve_names(sorted(NAMES), tiny_generator.encoder)
-    [flat] = tiny_generator.generate_parameters([condition], num_inference_steps=1)
+    [flat] = tiny_generator.generate_parameters([condition], SamplingOptions(num_inference_steps=1))
     layout = tiny_generator.layout(4)
     noise = torch.randn(layout.num_tokens, layout.token_width, generator=task_draws(0, 0, sorted(NAMES)))[None]
     vectors = tiny_generator.condition_space.apply(condition.vectors)[None]
@@ -381,7 +382,7 @@ class _Stranger:
 
 
 def test_encoders_of_another_space_are_refused(tiny_generator: Generator) -> None:
-    with pytest.raises(ConfigError, match=r"'stranger' speaks 'another-space'.*reads 'toy-space'"):
+    with pytest.raises(ConfigError, match=r"'stranger' gives vectors of the space 'another-space'.*reads 'toy-space'"):
         tiny_generator(NAMES, encoder=_Stranger())  # type: ignore[arg-type]
     with pytest.raises(UnknownNameError, match="Unknown encoder 'toi'"):
         tiny_generator(NAMES, encoder="toi")

@@ -27,7 +27,7 @@ class DenoiserConfig:
         group_sizes: positions of each group at the greatest class count (`TokenLayout.group_sizes`).
         token_width: D, at least every group width.
         max_classes: the greatest class count.
-        equivariant: classes have no order; if False, a learnt embedding a class slot joins the memory.
+        equivariant: classes have no order; if False, a learnt embedding of the slot is added to each class vector.
         class_group: the one group whose tokens each belong to a class, -1 if there is none (`chunk`).
         skip: a linear map from the condition straight to the class row; needs a class group.
         given_row: the condition ends with how strange the class is, from 0 to 1, and behind it stands a row to start from. The row is
@@ -37,8 +37,8 @@ class DenoiserConfig:
             forecast. Needs a class group.
         pool_moments: M, how many of these directions also enter in pairs.
         hidden_size: H.
-        num_encoder_layers: blocks over the classes alone, run once a prompt; 0: the memory is the projected condition.
-        num_decoder_layers: blocks over timestep, memory and parameter tokens, run at every step.
+        num_encoder_layers: blocks over the classes alone, run once a prompt; 0: the class vector is the projected condition.
+        num_decoder_layers: blocks over timestep, class vectors and parameter tokens, run at every step.
         num_attention_heads: divides H.
         mlp_ratio: the MLP's width over H.
         dropout: of attention weights and of both residual branches, in training.

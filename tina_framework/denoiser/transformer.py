@@ -18,11 +18,11 @@ from tina_framework.denoiser.presets import DenoiserConfig
 from tina_framework.errors import ConfigError
 from tina_framework.interfaces.tokenizer import TokenLayout
 
-__all__ = ["ClassMemory", "Denoiser"]
+__all__ = ["Denoiser", "EncodedClasses"]
 
 
-class ClassMemory(NamedTuple):
-    """What the decoder knows about the classes; made once a prompt, used at every step.
+class EncodedClasses(NamedTuple):
+    """The encoder's output: all that the decoder reads of the classes. Computed once a prompt and used at every step.
 
     Attributes:
         hidden_BKH: (B, K, H), zero in padded slots.
@@ -39,17 +39,17 @@ class ClassMemory(NamedTuple):
     given_BKD: Tensor | None = None
     trust_BK: Tensor | None = None
 
-    def rows(self, which: Tensor) -> ClassMemory:
-        """The memory of some rows of the batch: (B',) indices, repeated as wanted."""
-        rest = (None if part is None else part[which] for part in self[1:])
-        return ClassMemory(self.hidden_BKH[which], *rest)
+    def select(self, indices: Tensor) -> EncodedClasses:
+        """Return some rows of the batch: (B',) indices, which may repeat."""
+        rest = (None if tensor is None else tensor[indices] for tensor in self[1:])
+        return EncodedClasses(self.hidden_BKH[indices], *rest)
 
 
 class Denoiser(nn.Module):
     """Predicts clean tokens (or noise, or velocity: whatever it is trained for) from noisy ones.
 
     The encoder is self-attention over the classes, without order. The decoder is self-attention over one timestep
-    token, the K class vectors and the P parameter tokens; slot i of the memory is also added to the tokens of
+    token, the K class vectors and the P parameter tokens; class vector i is also added to the tokens of
     class i. Output heads and skip start at zero, so an untrained denoiser returns exactly zero.
 
     With an equivariant layout, permuting the classes permutes the output and changes nothing else (up to rounding).
@@ -71,7 +71,7 @@ class Denoiser(nn.Module):
         )
         self.encoder = BlockStack(config.num_encoder_layers, *block)
         self.decoder = BlockStack(config.num_decoder_layers, *block)
-        # Where classes have an order (`chunk`), the memory must say which slot it stands for.
+        # Where classes have an order (`chunk`), a class vector must say which slot it belongs to.
         self.slot = None if config.equivariant else nn.Parameter(torch.empty(config.max_classes, hidden))
         self.skip = nn.Linear(config.condition_dim, config.group_widths[config.class_group]) if config.skip else None
         self.pooled = (
@@ -149,7 +149,7 @@ class Denoiser(nn.Module):
         """Trades time for memory in training: blocks are run again in the backward pass. Results do not change."""
         self.encoder.checkpointing = self.decoder.checkpointing = enabled
 
-    def encode(self, condition_BKE: Tensor, class_mask_BK: Tensor) -> ClassMemory:
+    def encode(self, condition_BKE: Tensor, class_mask_BK: Tensor) -> EncodedClasses:
         """Reads the classes; independent of the timestep.
 
         Args:
@@ -183,20 +183,20 @@ class Denoiser(nn.Module):
                 rows = self._widened(self.skip(condition).masked_fill(absent, 0.0))
             if self.pooled is not None:
                 pooled = self.pooled(condition, class_mask_BK)
-        return ClassMemory(hidden, rows, pooled, given, trust)
+        return EncodedClasses(hidden, rows, pooled, given, trust)
 
     def _widened(self, rows_BKD: Tensor) -> Tensor:
         return F.pad(rows_BKD, (0, self.config.token_width - rows_BKD.shape[-1]))
 
     def denoise(
-        self, tokens_BPD: Tensor, t_B: Tensor, memory: ClassMemory, layout: TokenLayout, class_mask_BK: Tensor
+        self, tokens_BPD: Tensor, t_B: Tensor, encoded: EncodedClasses, layout: TokenLayout, class_mask_BK: Tensor
     ) -> Tensor:
         """One prediction.
 
         Args:
             tokens_BPD: (B, P, D) noisy tokens, standardised.
             t_B: (B,) or a scalar: the timestep, whole or not, as the scheduler counts it.
-            memory: from `encode`, same batch and classes.
+            encoded: from `encode`, same batch and classes.
             layout: of K classes.
             class_mask_BK: (B, K) bool.
 
@@ -209,7 +209,7 @@ class Denoiser(nn.Module):
         exists_BPD = index.element_mask(class_mask_BK)
         noisy = tokens_BPD.masked_fill(~exists_BPD, 0.0).to(self.condition.weight.dtype)
 
-        classes_BKH = memory.hidden_BKH
+        classes_BKH = encoded.hidden_BKH
         if self.slot is not None:
             classes_BKH = classes_BKH + self.slot[:count]
         sequence = torch.cat(
@@ -224,17 +224,17 @@ class Denoiser(nn.Module):
         hidden_BPH = self.decoder(sequence, visible_BS)[:, 1 + count :]
         out = self.tokens.project_out(hidden_BPH, index).to(tokens_BPD.dtype)
         rows = index.token_class.masked_fill(index.group != self.config.class_group, -1)
-        if memory.skip_BKD is not None:
-            out = out + _pick(memory.skip_BKD, rows).to(out.dtype)
-        if memory.pooled_BQD is not None:
-            out = out + memory.pooled_BQD[:, index.position].to(out.dtype)
-        if memory.trust_BK is not None:
+        if encoded.skip_BKD is not None:
+            out = out + _pick(encoded.skip_BKD, rows).to(out.dtype)
+        if encoded.pooled_BQD is not None:
+            out = out + encoded.pooled_BQD[:, index.position].to(out.dtype)
+        if encoded.trust_BK is not None:
             # A token of no class counts as much as the task's classes do on average.
-            mean_B1 = memory.trust_BK.sum(dim=1, keepdim=True) / class_mask_BK.sum(dim=1, keepdim=True)
-            of_token_BP = torch.cat([memory.trust_BK, mean_B1.to(memory.trust_BK.dtype)], dim=1)[:, index.token_class]
+            mean_B1 = encoded.trust_BK.sum(dim=1, keepdim=True) / class_mask_BK.sum(dim=1, keepdim=True)
+            of_token_BP = torch.cat([encoded.trust_BK, mean_B1.to(encoded.trust_BK.dtype)], dim=1)[:, index.token_class]
             out = out * of_token_BP[..., None].to(out.dtype)
-        if memory.given_BKD is not None:
-            out = out + _pick(memory.given_BKD, rows).to(out.dtype)
+        if encoded.given_BKD is not None:
+            out = out + _pick(encoded.given_BKD, rows).to(out.dtype)
         return out.masked_fill(~exists_BPD, 0.0)
 
     def forward(

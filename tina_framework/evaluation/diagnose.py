@@ -19,6 +19,7 @@ from tina_framework.denoiser.preconditioning import model_input
 from tina_framework.evaluation.method import MethodUnavailable
 from tina_framework.evaluation.scoring import Network, Scorer
 from tina_framework.evaluation.statistics import paired, summarize
+from tina_framework.generator.options import SamplingOptions
 from tina_framework.generator.scheduler import trained_process
 from tina_framework.interfaces.noise_process import NoiseProcess
 from tina_framework.prompts.resolve import fold, resolve_names
@@ -202,7 +203,7 @@ class _Walk:
         condition = resolve_names(classes, self.context.encoder, self.context.template)
         vectors = generator.condition_space.read(condition.vectors)[None].to(device)
         mask = torch.ones(vectors.shape[:2], dtype=torch.bool, device=device)
-        memory = generator.denoiser.encode(vectors, mask)
+        encoded = generator.denoiser.encode(vectors, mask)
         draws = torch.Generator().manual_seed(self.context.seed * 1_000_003 + entry.id)
         alphas = torch.as_tensor(self.forward.alphas_cumprod, device=device)
         kind = self.forward.prediction_type
@@ -211,10 +212,11 @@ class _Walk:
             noise = torch.randn(clean.shape, generator=draws).to(device)
             noisy = self.forward.add_noise(clean.to(device), noise, t_B)
             seen = model_input(self.forward.scale_model_input(noisy, t_B), t_B, alphas, kind)
-            predicted = generator.denoiser.denoise(seen, t_B, memory, layout, mask)
+            predicted = generator.denoiser.denoise(seen, t_B, encoded, layout, mask)
             x0 = self.forward.predict_original_sample(predicted, t_B, noisy)
             networks[_from(t)] = self._network(x0.cpu(), count)
-        networks["sampled"] = generator.generate_parameters([condition], seed=self.context.seed)[0].cpu()
+        [sampled] = generator.generate_parameters([condition], SamplingOptions(seed=self.context.seed))
+        networks["sampled"] = sampled.cpu()
         rows = torch.tensor([self.zoo.class_names.index(name) for name in classes])
         networks["selection"] = spec.flatten(spec.select_classes(self.zoo.generic, rows), count).float()
         return classes, networks, moved

@@ -21,6 +21,7 @@ from tina_framework.evaluation.method import MethodUnavailable
 from tina_framework.evaluation.methods.nearest import Nearest
 from tina_framework.evaluation.methods.selection import Selection
 from tina_framework.evaluation.scoring import Network
+from tina_framework.generator.options import SamplingOptions
 from tina_framework.prompts.resolve import resolve_tasks
 
 if TYPE_CHECKING:
@@ -154,7 +155,9 @@ def measure(context: Context, tasks: Sequence[Task], scorer: Scorer) -> Novelty:
 
     conditions = resolve_tasks([task.classes for task in chosen], context.encoder, context.template)
     seeds = [context.seed + i for i in range(SEEDS)]
-    flats = [context.generator.generate_parameters(conditions, seed=seed, merge=True) for seed in seeds]
+    flats = [
+        context.generator.generate_parameters(conditions, SamplingOptions(seed=seed, compose="merge")) for seed in seeds
+    ]
     generated = torch.stack([torch.stack([standardised(flat, count) for flat in drawn]) for drawn in flats])
     models = torch.stack([standardised(zoo.flat(entry.id), len(entry.classes)) for entry in entries])
     networks = [Network(flat, task.classes) for flat, task in zip(flats[0], chosen, strict=True)]

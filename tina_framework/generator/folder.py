@@ -18,13 +18,11 @@ from torch import Tensor
 
 from tina_framework.denoiser.normalizer import Normalizer
 from tina_framework.denoiser.transformer import Denoiser
-from tina_framework.errors import CheckpointError, ConfigError, DataError, PluginError, UnknownNameError
+from tina_framework.errors import CheckpointError, ConfigError, DataError, UnknownNameError
 from tina_framework.generator.card import model_card
+from tina_framework.generator.components import make_spec, make_tokenizer
 from tina_framework.generator.config import FORMAT, FORMAT_VERSION, GeneratorConfig
 from tina_framework.generator.hub import commit_of, download
-from tina_framework.interfaces.architecture import TargetArchitecture
-from tina_framework.interfaces.spec import ParameterSpec
-from tina_framework.interfaces.tokenizer import ParameterTokenizer
 from tina_framework.plugin.discovery import registries
 from tina_framework.plugin.required import PLUGINS, plugin_hint, plugins_of
 from tina_framework.plugin.suggest import did_you_mean
@@ -48,8 +46,6 @@ __all__ = [
     "GeneratorParts",
     "bundled_names",
     "find_folder",
-    "make_spec",
-    "make_tokenizer",
     "read_folder",
     "write_folder",
 ]
@@ -107,24 +103,6 @@ def find_folder(name: str, revision: str | None = None, local_files_only: bool =
         f"Unknown generator '{name}'.{suggestion} Bundled: {', '.join(known) or 'none'}. "
         "Otherwise give an existing folder or a Hub id 'owner/name'."
     )
-
-
-def make_spec(config: GeneratorConfig) -> ParameterSpec:
-    """The parameters of the architecture that a configuration names."""
-    architecture = registries().architectures.create(config.architecture)
-    if not isinstance(architecture, TargetArchitecture):
-        raise PluginError(
-            f"Architecture '{config.architecture}' made a {type(architecture).__name__}, not a TargetArchitecture."
-        )
-    return ParameterSpec(architecture)
-
-
-def make_tokenizer(config: GeneratorConfig) -> ParameterTokenizer:
-    """The tokenizer that a configuration names."""
-    tokenizer: ParameterTokenizer = registries().tokenizers.create(
-        config.tokenizer["name"], **config.tokenizer["config"]
-    )
-    return tokenizer
 
 
 def read_folder(folder: Path) -> GeneratorParts:

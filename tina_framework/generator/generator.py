@@ -1,11 +1,10 @@
 """`Generator`: class names in, classifiers out.
 
-Shapes: B batch, K classes, E condition width, N parameters.
+Shapes: K classes, N_K parameters at K classes.
 """
 
 from __future__ import annotations
 
-import functools
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -18,22 +17,16 @@ from torch import Tensor
 
 from tina_framework.denoiser.normalizer import Normalizer
 from tina_framework.denoiser.transformer import Denoiser
-from tina_framework.errors import PromptWarning
-from tina_framework.generator.batching import OnProgress, ParameterSampler
-from tina_framework.generator.calls import are_encoded, make_classifiers, make_encoder, read_prompts, scheduler_name
-from tina_framework.generator.compose import Composition, How, compositions, how_to_compose
+from tina_framework.errors import ConfigError, PromptWarning
+from tina_framework.generator.batching import ParameterSampler
+from tina_framework.generator.calls import are_encoded, read_prompts
+from tina_framework.generator.classifiers import make_classifiers
+from tina_framework.generator.components import make_encoder, make_spec, make_tokenizer
+from tina_framework.generator.compose import GeneratedNetworks, generate_networks
 from tina_framework.generator.config import GeneratorConfig
-from tina_framework.generator.folder import (
-    GeneratorParts,
-    bundled_names,
-    find_folder,
-    make_spec,
-    make_tokenizer,
-    read_folder,
-    write_folder,
-)
+from tina_framework.generator.folder import GeneratorParts, bundled_names, find_folder, read_folder, write_folder
 from tina_framework.generator.hub import upload
-from tina_framework.generator.scheduler import make_scheduler
+from tina_framework.generator.options import ComposeMethod, OnProgress, SamplingOptions
 from tina_framework.interfaces.encoder import Encoder
 from tina_framework.interfaces.scheduler import NoiseScheduler
 from tina_framework.interfaces.tokenizer import TokenLayout
@@ -176,57 +169,49 @@ class Generator:
         self,
         prompts: Sequence[Any] | str | Condition | Sequence[Condition],
         *,
+        encoder: str | Encoder | None = None,
+        template: int = 0,
         num_inference_steps: int | None = None,
         seed: int = 0,
         num_samples: int = 1,
         scheduler: str | NoiseScheduler | None = None,
-        encoder: str | Encoder | None = None,
-        template: int = 0,
         batch_size: int = 64,
-        compose: bool | How = False,
+        compose: bool | ComposeMethod = False,
         on_progress: OnProgress | None = None,
     ) -> Any:
-        """Generates one classifier a task.
+        """Generate one classifier for each task.
 
-        The same seed gives the same model for the same classes (up to float rounding), alone or in a batch, in
-        whatever order the classes come; sample i is the same however many samples are drawn.
+        The same seed gives the same model for the same classes, up to float rounding: alone or in a batch, in any order of
+        the classes. Sample i does not depend on `num_samples`.
 
         Args:
             prompts: the classes of one task, or a list of tasks. A class is a name, a picture (PIL), or a prompt of
                 `tina_framework.prompts.build`. Or one task as a sentence: "tell apples from bears and buses". See docs/guide/prompts.md.
-            num_inference_steps: None: the generator's default.
-            seed: any integer.
-            num_samples: how many models a task; above 1, each task gives a list of them.
-            scheduler: another sampler for the same noise process: a registry name or a (diffusers) object.
             encoder: another encoder of the same space: a spec or an object.
-            template: which of the encoder's prompt templates.
-            batch_size: models generated at once.
-            compose: where a task has more classes than the generator makes, compose a classifier of several networks: True or
-                ``ensemble``: an ensemble of them; ``merge``: one network, smaller, faster and less accurate. See docs/guide/composing.md.
-            on_progress: called after every batch.
+            template: index of the encoder's prompt template.
+            num_inference_steps: denoising steps; None: the generator's default.
+            seed: any integer.
+            num_samples: models for each task; above 1, each task gives a list of them.
+            scheduler: another scheduler for the same noise process: a registry name or a (diffusers) object.
+            batch_size: networks sampled at once.
+            compose: compose a classifier of several networks where a task has more classes than the generator makes. True or
+                ``ensemble`` keeps all of them; ``merge`` averages them into one network, which is smaller and faster, but
+                less accurate. See docs/guide/composing.md.
+            on_progress: called with (models done, models in total) after every batch.
 
         Returns:
             A `GeneratedClassifier` on the generator's device for one task, a list for a list of tasks.
 
         Raises:
-            PromptError: a task has too few or too many classes, an empty name, or two that mean the same; a sentence that is none,
-                or that can be read in more than one way.
+            PromptError: a task has too few or too many classes, an empty name, or two names that mean the same; or a sentence
+                cannot be read, or can be read in more than one way.
             ConfigError: encoder, scheduler or settings do not fit.
 
         Warns:
             PromptWarning: the encoder is unsure what a name means.
         """
-        reader = self.encoder if encoder is None else make_encoder(encoder, self.condition_space)
-        single, conditions = read_prompts(
-            prompts, reader, template, self.memory(reader, template), self.config.class_names
-        )
-        if not are_encoded(prompts):  # whoever encodes for himself sees the confidence himself
-            for sentence in doubts(conditions, reader):
-                warnings.warn(sentence, PromptWarning, stacklevel=2)
-        steps = self.config.num_inference_steps if num_inference_steps is None else num_inference_steps
-        made = self.generate_compositions(
-            conditions,
-            num_inference_steps=steps,
+        options = SamplingOptions(
+            num_inference_steps=num_inference_steps,
             seed=seed,
             num_samples=num_samples,
             scheduler=scheduler,
@@ -234,84 +219,72 @@ class Generator:
             compose=compose,
             on_progress=on_progress,
         )
+        reader = self.encoder if encoder is None else make_encoder(encoder, self.condition_space)
+        single, conditions = read_prompts(
+            prompts, reader, template, self.memory(reader, template), self.config.class_names
+        )
+        # A caller who encodes prompts can look at the encoder's confidence there.
+        if not are_encoded(prompts):
+            for sentence in doubts(conditions, reader):
+                warnings.warn(sentence, PromptWarning, stacklevel=2)
+        networks = self.generate_networks(conditions, options)
         provenance = {
             "generator": self.name,
             "seed": seed,
-            "num_inference_steps": steps,
-            "scheduler": scheduler_name(scheduler, self.config),
+            "num_inference_steps": options.steps(self.config),
+            "scheduler": options.scheduler_name(self.config),
             "encoder": reader.name,
             "space": reader.space,
         }
-        models = make_classifiers(self.spec, conditions, made, self.config, provenance, how_to_compose(compose))
+        models = make_classifiers(self.spec, conditions, networks, self.config, provenance, options.compose_method)
         grouped: list[Any] = models
         if num_samples > 1:
             grouped = [models[i : i + num_samples] for i in range(0, len(models), num_samples)]
         return grouped[0] if single else grouped
 
     def generate_parameters(
-        self,
-        conditions: Sequence[Condition],
-        *,
-        num_inference_steps: int | None = None,
-        seed: int = 0,
-        num_samples: int = 1,
-        scheduler: str | NoiseScheduler | None = None,
-        batch_size: int = 64,
-        merge: bool = False,
-        on_progress: OnProgress | None = None,
+        self, conditions: Sequence[Condition], options: SamplingOptions | None = None
     ) -> list[Tensor]:
-        """The flat parameters (N_K,) of each task's `num_samples` networks, task by task, on the denoiser's device.
+        """Return flat parameters (N_K,), `num_samples` for each task, task by task, on the denoiser's device.
 
         Args:
             conditions: the tasks.
-            num_inference_steps, seed, num_samples, scheduler, batch_size, on_progress: as calling the generator.
-            merge: where a task has more classes than the generator makes, merge several networks into one, as ``compose="merge"``.
+            options: default: `SamplingOptions()`. With ``compose="merge"`` a task of too many classes gets one merged network.
 
         Raises:
-            PromptError, ConfigError: as calling the generator.
+            PromptError: a task has too few or too many classes.
+            ConfigError: the options do not fit the generator, or ask for an ensemble, which is not one vector.
         """
-        made = self.generate_compositions(
-            conditions,
-            num_inference_steps=num_inference_steps,
-            seed=seed,
-            num_samples=num_samples,
-            scheduler=scheduler,
-            batch_size=batch_size,
-            compose="merge" if merge else False,
-            on_progress=on_progress,
-        )
-        return [composition.merged(self.spec) for composition in made]
+        options = SamplingOptions() if options is None else options
+        if options.compose_method == "ensemble":
+            raise ConfigError(
+                f"compose is {options.compose!r}, but an ensemble has no single parameter vector; choose 'merge', or call "
+                "generate_networks."
+            )
+        return [networks.merged(self.spec) for networks in self.generate_networks(conditions, options)]
 
-    def generate_compositions(
-        self,
-        conditions: Sequence[Condition],
-        *,
-        num_inference_steps: int | None = None,
-        seed: int = 0,
-        num_samples: int = 1,
-        scheduler: str | NoiseScheduler | None = None,
-        batch_size: int = 64,
-        compose: bool | How = False,
-        on_progress: OnProgress | None = None,
-    ) -> list[Composition]:
-        """The networks of each task's `num_samples` classifiers, task by task: one, or several if the task is composed.
+    def generate_networks(
+        self, conditions: Sequence[Condition], options: SamplingOptions | None = None
+    ) -> list[GeneratedNetworks]:
+        """Return what each classifier consists of, `num_samples` for each task, task by task.
+
+        That is one network, or several where a task is composed.
+
+        Args:
+            conditions: the tasks.
+            options: default: `SamplingOptions()`.
 
         Raises:
-            PromptError, ConfigError: as calling the generator.
+            PromptError: a task has too few or too many classes.
+            ConfigError: the options do not fit the generator.
         """
+        options = SamplingOptions() if options is None else options
         sampler = ParameterSampler(self.config, self.denoiser, self.normalizer, self.condition_space, self.layout)
-        generate = functools.partial(
-            sampler.run,
-            steps=self.config.num_inference_steps if num_inference_steps is None else num_inference_steps,
-            seed=seed,
-            num_samples=num_samples,
-            scheduler=make_scheduler(self.config, scheduler),
-            batch_size=batch_size,
-        )
-        # Where nothing may be composed, the sampler shall say that a task is too large.
-        composes = how_to_compose(compose) is not None
-        largest = self.config.max_classes if composes else max(map(len, conditions), default=0)
-        return compositions(conditions, generate, largest, seed, num_samples, on_progress)
+        largest = self.config.max_classes
+        if options.compose_method is None:
+            # Nothing is split then, so that the sampler refuses a task of too many classes.
+            largest = max(map(len, conditions), default=0)
+        return generate_networks(conditions, options, sampler.sample, largest)
 
     def _parts(self) -> GeneratorParts:
         return GeneratorParts(self.config, self.denoiser, self.normalizer, self.condition_space, self.generic)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tina_framework.denoiser.preconditioning import model_input
-from tina_framework.denoiser.transformer import ClassMemory, Denoiser
+from tina_framework.denoiser.transformer import Denoiser, EncodedClasses
 from tina_framework.interfaces.scheduler import NoiseScheduler
 from tina_framework.interfaces.tokenizer import TokenLayout
 
@@ -35,7 +35,7 @@ def task_draws(seed: int, sample: int, sorted_keys: Sequence[str]) -> torch.Gene
 def sample_tokens(
     denoiser: Denoiser,
     scheduler: NoiseScheduler,
-    memory: ClassMemory,
+    encoded: EncodedClasses,
     layout: TokenLayout,
     draws: list[torch.Generator],
     num_inference_steps: int,
@@ -46,7 +46,7 @@ def sample_tokens(
     Args:
         denoiser: in evaluation mode.
         scheduler: copied, so that nothing is left in it.
-        memory: of B tasks, from `Denoiser.encode`.
+        encoded: the classes of B tasks, from `Denoiser.encode`.
         layout: of the tasks' class count.
         draws: B generators on the CPU, one a row.
         num_inference_steps: S.
@@ -56,19 +56,19 @@ def sample_tokens(
         (B, P, D) on the denoiser's device.
     """
     scheduler = copy.deepcopy(scheduler)
-    device = memory.hidden_BKH.device
+    device = encoded.hidden_BKH.device
     scheduler.set_timesteps(num_inference_steps)
     alphas_cumprod_T = torch.as_tensor(scheduler.alphas_cumprod, device=device)
     prediction_type = dict(scheduler.config)["prediction_type"]
     shape = (layout.num_tokens, layout.token_width)
     noise = torch.stack([torch.randn(shape, generator=draw) for draw in draws]).to(device)
     tokens_BPD = noise * float(scheduler.init_noise_sigma) if initial_noise else torch.zeros_like(noise)
-    class_mask = torch.ones(memory.hidden_BKH.shape[:2], dtype=torch.bool, device=device)
+    class_mask = torch.ones(encoded.hidden_BKH.shape[:2], dtype=torch.bool, device=device)
     extra = {"generator": draws} if "generator" in inspect.signature(scheduler.step).parameters else {}
     for t in scheduler.timesteps:
         scaled = scheduler.scale_model_input(tokens_BPD, t)
         t_B = t.to(device).expand(len(draws))
         seen = model_input(scaled, t_B, alphas_cumprod_T, prediction_type)
-        predicted = denoiser.denoise(seen, t_B, memory, layout, class_mask)
+        predicted = denoiser.denoise(seen, t_B, encoded, layout, class_mask)
         tokens_BPD = scheduler.step(predicted, t, tokens_BPD, **extra).prev_sample
     return tokens_BPD

@@ -54,7 +54,7 @@ def test_one_step_from_zeros(context: Context, regressor: Generator, tmp_path: P
 
 
 def test_more_steps_are_refused(regressor: Generator) -> None:
-    with pytest.raises(ConfigError, match="plain regressor, which answers in one step"):
+    with pytest.raises(ConfigError, match="plain regressor, which takes one step"):
         regressor(list(TASK.classes), num_inference_steps=4)
     with pytest.raises(ConfigError, match="takes one step"):
         dataclasses.replace(regressor.config, num_inference_steps=4)

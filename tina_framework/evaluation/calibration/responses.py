@@ -23,6 +23,7 @@ from tina_framework.classifier.abstention import score_of
 from tina_framework.errors import DataError
 from tina_framework.evaluation.scoring import Network, Scorer
 from tina_framework.evaluation.statistics import summarize
+from tina_framework.generator.options import SamplingOptions
 from tina_framework.prompts.resolve import resolve_tasks
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def respond(
     for start in range(0, len(tasks), batch_size):
         part = tasks[start : start + batch_size]
         conditions = resolve_tasks([task.classes for task in part], generator.encoder)
-        for flat, task in zip(generator.generate_parameters(conditions, seed=seed), part, strict=True):
+        for flat, task in zip(generator.generate_parameters(conditions, SamplingOptions(seed=seed)), part, strict=True):
             network = Network(flat, task.classes)
             rows, slots = bank.rows(task.classes)
             own = torch.tensor(bank.labels_of(task.classes), device=bank.labels.device)

@@ -57,9 +57,7 @@ class Common(Tina):
             sampler = TaskSampler(self.generator.config.class_names, class_counts={count: 1.0}, seed=self.context.seed)
             drawn = [task.classes for task in sampler.tasks(_TASKS, allow_fewer=True)]
             conditions = resolve_tasks(drawn, self.encoder, self.context.template)
-            flats = self.generator.generate_parameters(
-                conditions, seed=self.context.seed, batch_size=self.batch_size, merge=True, **self.settings
-            )
+            flats = self.generator.generate_parameters(conditions, self.options)
             mean = spec.unflatten(torch.stack(flats).mean(dim=0), count)
             self._means[count] = {name: mean[name] for name, axis in spec.class_axes.items() if axis is None}
         return self._means[count]

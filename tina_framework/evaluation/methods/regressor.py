@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tina_framework.errors import ConfigError
 from tina_framework.evaluation.method import MethodUnavailable
 from tina_framework.evaluation.methods.tina import Tina
 from tina_framework.evaluation.paths import without_folders
 from tina_framework.generator.generator import Generator
+from tina_framework.generator.options import SamplingOptions
 
 if TYPE_CHECKING:
     from tina_framework.zoo.tasks import Task
@@ -44,7 +45,9 @@ class Regressor(Tina):
             raise MethodUnavailable(
                 f"'{without_folders(self.argument)}' was trained with diffusion, not with regression = true; its first step is tina@1"
             )
-        self.settings: dict[str, Any] = {"num_inference_steps": 1}
+        self.options = SamplingOptions(
+            num_inference_steps=1, seed=context.seed, batch_size=self.batch_size, compose=self.compose
+        )
 
     def describe(self) -> str:
         tokens = self.generator.config.tokenizer["name"]

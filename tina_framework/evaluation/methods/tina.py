@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
 from tina_framework.errors import ConfigError
 from tina_framework.evaluation.method import Answer, Method
 from tina_framework.evaluation.scoring import Network
-from tina_framework.generator.compose import Composition, How
+from tina_framework.generator.compose import GeneratedNetworks
+from tina_framework.generator.options import ComposeMethod, SamplingOptions
 from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.resolve import Condition, resolve_tasks
 
@@ -48,7 +49,7 @@ class Tina(Method):
     """
 
     name = "tina"
-    compose: ClassVar[How] = "ensemble"
+    compose: ClassVar[ComposeMethod] = "ensemble"
     batch_size = 64
 
     @classmethod
@@ -61,16 +62,21 @@ class Tina(Method):
         self.generator = self.context.generator
         self.encoder = self.context.encoder
         scheduler, steps = parse_sampler(self.argument) if self.argument is not None else (None, None)
-        self.settings: dict[str, Any] = {"scheduler": scheduler, "num_inference_steps": steps}
         largest = self.generator.config.max_classes
         self.composed_above = largest if any(len(task.classes) > largest for task in tasks) else None
         if (steps or self.generator.config.num_inference_steps) > _MANY_STEPS:
             self.batch_size = 16  # a batch takes minutes then, and progress is told after each
+        self.options = SamplingOptions(
+            num_inference_steps=steps,
+            seed=self.context.seed,
+            scheduler=scheduler,
+            batch_size=self.batch_size,
+            compose=self.compose,
+        )
 
     def describe(self) -> str:
         config = self.generator.config
-        scheduler = self.settings["scheduler"] or config.scheduler["name"]
-        steps = self.settings["num_inference_steps"] or config.num_inference_steps
+        scheduler, steps = self.options.scheduler_name(config), self.options.steps(config)
         text = f"{scheduler}, {steps} {'step' if steps == 1 else 'steps'}"
         if self.composed_above is None:
             return text
@@ -82,16 +88,10 @@ class Tina(Method):
         return resolve_tasks([task.classes for task in tasks], self.encoder, self.context.template)
 
     def parameters(self, tasks: Sequence[Task]) -> list[Answer]:
-        made = self.generator.generate_compositions(
-            self.conditions(tasks),
-            seed=self.context.seed,
-            batch_size=self.batch_size,
-            compose=self.compose,
-            **self.settings,
-        )
-        return [self._network(composition, task) for composition, task in zip(made, tasks, strict=True)]
+        generated = self.generator.generate_networks(self.conditions(tasks), self.options)
+        return [self._network(networks, task) for networks, task in zip(generated, tasks, strict=True)]
 
-    def _network(self, composition: Composition, task: Task) -> Network:
-        if composition.is_composed and self.compose == "ensemble":
-            return Network(torch.cat(list(composition.flats)), task.classes, tuple(map(tuple, composition.groups)))
-        return Network(composition.merged(self.context.spec), task.classes)
+    def _network(self, networks: GeneratedNetworks, task: Task) -> Network:
+        if networks.is_composed and self.compose == "ensemble":
+            return Network(torch.cat(list(networks.flats)), task.classes, tuple(map(tuple, networks.groups)))
+        return Network(networks.merged(self.context.spec), task.classes)

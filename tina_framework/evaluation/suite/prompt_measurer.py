@@ -15,6 +15,7 @@ from tina_framework.errors import ConfigError
 from tina_framework.evaluation.scoring import Network, Scorer
 from tina_framework.evaluation.suite.prompt_variants import PromptMaterial, PromptVariant, read_descriptions
 from tina_framework.generator.generator import Generator
+from tina_framework.generator.options import SamplingOptions
 from tina_framework.interfaces.dataset import ArrayDataset, Dataset, LabelledImages
 from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.resolve import Condition, resolve_tasks
@@ -113,7 +114,7 @@ class PromptMeasurer:
         )
 
     def networks(self, conditions: Sequence[Condition]) -> list[Tensor]:
-        return self.generator.generate_parameters(conditions, seed=self.request.seed)
+        return self.generator.generate_parameters(conditions, SamplingOptions(seed=self.request.seed))
 
     def accuracies(self, flats: Sequence[Tensor], tasks: Sequence[Sequence[str]]) -> list[float]:
         """Fractions of 1."""

@@ -1,0 +1,69 @@
+"""Turn generated parameters into classifiers that record how they were made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tina_framework.classifier.classifier import GeneratedClassifier
+from tina_framework.generator.compose import GeneratedNetworks, ensemble_state
+from tina_framework.generator.config import GeneratorConfig
+from tina_framework.generator.options import ComposeMethod
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.prompts.resolve import Condition
+
+__all__ = ["make_classifiers"]
+
+
+def make_classifiers(
+    spec: ParameterSpec,
+    conditions: Sequence[Condition],
+    generated: Sequence[GeneratedNetworks],
+    config: GeneratorConfig,
+    provenance: Mapping[str, Any],
+    compose_method: ComposeMethod | None,
+) -> list[GeneratedClassifier]:
+    """Build one classifier for each task and sample.
+
+    Args:
+        spec: the architecture's parameters.
+        conditions: T tasks.
+        generated: T * S networks, S samples a task, task by task.
+        config: of the generator; the classifiers get its abstention thresholds.
+        provenance: what the records of all classifiers have in common.
+        compose_method: how tasks of several networks become one classifier.
+    """
+    models, num_samples = [], len(generated) // len(conditions) if conditions else 1
+    for i, networks in enumerate(generated):
+        condition = conditions[i // num_samples]
+        members = networks.groups if networks.is_composed and compose_method == "ensemble" else None
+        if members is None:
+            state = spec.unflatten(networks.merged(spec), len(condition))
+        else:
+            state = ensemble_state(spec, members, networks.flats)
+        rule = None if config.abstention is None else config.abstention.rule(len(condition))
+        record = {
+            **provenance,
+            **_prompt_record(condition),
+            **networks.record(compose_method),
+            "sample": i % num_samples,
+        }
+        models.append(
+            GeneratedClassifier.from_state(
+                spec.architecture, condition.class_names, state, record, rule, members=members
+            )
+        )
+    return models
+
+
+def _prompt_record(condition: Condition) -> dict[str, Any]:
+    """What the provenance says about the prompts; empty if all of them are known class names."""
+    values: dict[str, Any] = (
+        {"prompts": [prompt.to_json() for prompt in condition.prompts]} if condition.prompts else {}
+    )
+    if condition.familiarity is not None and float(condition.familiarity.min()) < 1.0:
+        values["familiarity"] = [round(float(value), 4) for value in condition.familiarity]
+        values["nearest"] = list(condition.nearest)
+    if condition.read_as:
+        values["read_as"] = dict(condition.read_as)
+    return values

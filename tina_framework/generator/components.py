@@ -1,0 +1,63 @@
+"""The plugin components that a generator's configuration names: architecture, tokenizer and encoder."""
+
+from __future__ import annotations
+
+from tina_framework.errors import ConfigError, PluginError
+from tina_framework.generator.config import GeneratorConfig
+from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.interfaces.encoder import Encoder
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.interfaces.tokenizer import ParameterTokenizer
+from tina_framework.plugin.discovery import registries
+from tina_framework.prompts.condition import ConditionSpace
+
+__all__ = ["make_encoder", "make_spec", "make_tokenizer"]
+
+
+def make_spec(config: GeneratorConfig) -> ParameterSpec:
+    """Return the parameters of the architecture that a configuration names.
+
+    Raises:
+        PluginError: the plugin returned something other than an architecture.
+        UnknownNameError: no architecture has that name.
+    """
+    architecture = registries().architectures.create(config.architecture)
+    if not isinstance(architecture, TargetArchitecture):
+        raise PluginError(
+            f"Architecture '{config.architecture}' made a {type(architecture).__name__}, not a TargetArchitecture."
+        )
+    return ParameterSpec(architecture)
+
+
+def make_tokenizer(config: GeneratorConfig) -> ParameterTokenizer:
+    """Return the tokenizer that a configuration names.
+
+    Raises:
+        UnknownNameError: no tokenizer has that name.
+    """
+    tokenizer: ParameterTokenizer = registries().tokenizers.create(
+        config.tokenizer["name"], **config.tokenizer["config"]
+    )
+    return tokenizer
+
+
+def make_encoder(encoder: str | Encoder, space: ConditionSpace) -> Encoder:
+    """Return an encoder, from its spec (``name`` or ``name:argument``) or as it was given.
+
+    Args:
+        encoder: spec or object.
+        space: the space whose vectors the generator reads.
+
+    Raises:
+        ConfigError: it is not an encoder, or its vectors belong to another space.
+        UnknownNameError: no encoder has that name.
+    """
+    made: Encoder = registries().encoders.create(encoder) if isinstance(encoder, str) else encoder
+    if not all(hasattr(made, name) for name in ("name", "space", "dim")):
+        raise ConfigError(f"The encoder is {made!r}; give the name of one, or an object with encode_text.")
+    if made.space != space.space or made.dim != space.dim:
+        raise ConfigError(
+            f"Encoder '{made.name}' gives vectors of the space '{made.space}' ({made.dim} wide), but this generator reads "
+            f"'{space.space}' ({space.dim} wide); use an encoder of that space."
+        )
+    return made
