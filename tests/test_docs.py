@@ -296,13 +296,13 @@ def test_every_hook_and_built_in_is_documented() -> None:
     from tina_framework.plugin.discovery import plugin_records
     from tina_framework.plugin.hookspecs import HookSpecs
 
-    text = (ROOT / "docs" / "guide" / "plugins.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "plugin-api.md").read_text(encoding="utf-8")
     hooks = [name for name in vars(HookSpecs) if not name.startswith("_")]
     assert [hook for hook in hooks if f"`{hook}(" not in text] == []
     built_in = next(record for record in plugin_records() if record.name == "builtins")
     for kind, names in built_in.provides.items():
         row = next((line for line in text.splitlines() if line.startswith(f"| {kind} |")), "")
-        assert [name for name in names if f"`{name}`" not in row] == [], f"docs/guide/plugins.md, row {kind}"
+        assert [name for name in names if f"`{name}`" not in row] == [], f"docs/reference/plugin-api.md, row {kind}"
 
 
 def test_every_data_set_is_documented() -> None:

@@ -19,7 +19,7 @@ from tina_framework.plugin.hookspecs import GROUP
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
 PUBLIC = ("errors", "images", "interfaces", "storage", "testing")
-"""Modules that plugins may import: what docs/guide/plugins.md calls public. Hook specifications besides, for types alone."""
+"""Modules that plugins may import: what docs/reference/plugin-api.md lists. Hook specifications besides, for types alone."""
 
 
 def package(plugin: Path) -> Path:

@@ -14,7 +14,7 @@ CHECKED = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
     *(
         ROOT / "docs" / "guide" / name
-        for name in ("datasets.md", "evaluation.md", "first-steps.md", "your-architecture.md", "zoo.md")
+        for name in ("datasets.md", "evaluation.md", "first-steps.md", "plugins.md", "your-architecture.md", "zoo.md")
     ),
 ]
 
