@@ -1,4 +1,4 @@
-"""A small world to evaluate in: twelve classes of noise around a colour each, and a zoo of random p-Models."""
+"""A small data set (twelve classes of noise, each around its own colour), a zoo of random p-Models, and a request of the prompt suite."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from tests.conftest import TOY_CLASSES, ToyEncoder
 from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
 from tina_framework.builtins.datasets.arrays import arrays
 from tina_framework.evaluation.context import Context
 from tina_framework.evaluation.generic_model import GenericModel
+from tina_framework.evaluation.suite.prompt_measurer import SuiteRequest
+from tina_framework.interfaces.dataset import ArrayDataset, LabelledImages
 from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.plugin.discovery import registries
 from tina_framework.storage.files import write_json, write_safetensors
 from tina_framework.zoo.reservation import partition_of
 from tina_framework.zoo.store import Zoo, ZooEntry, write_index, write_shard
@@ -117,3 +121,40 @@ def tasks(task_sets: dict[str, list[tuple[str, ...]]]) -> list[Task]:
     """Six unseen combinations and the zoo's own four tasks, in another order of their classes."""
     unseen = [Task(classes, "unseen-combination") for classes in task_sets["test"][:6]]
     return unseen + [Task(classes[::-1], "seen") for classes in ZOO_TASKS]
+
+
+SUITE_CLASSES = (*TOY_CLASSES, "yak", "zebu")
+"""The toy classes, and two that the generator was not trained on."""
+
+
+class SeeingToy(ToyEncoder):
+    """A picture's first pixel says which class it shows, roughly."""
+
+    name = "seeing-toy"
+
+    def encode_images(self, images: list[Any]) -> Any:
+        names = [SUITE_CLASSES[np.asarray(image)[0, 0, 0]] for image in images]
+        return self.encode_text(names) + np.float32(0.3)
+
+
+@pytest.fixture(scope="session")
+def suite_dataset() -> Any:
+    draws = np.random.default_rng(0)
+    labels = np.repeat(np.arange(len(SUITE_CLASSES)), 60)
+    images = draws.integers(0, 256, (len(labels), 32, 32, 3), dtype=np.uint8)
+    images[:, 0, 0, 0] = labels
+    part = LabelledImages(images, labels)
+    few = LabelledImages(images[::12], labels[::12])
+    groups = tuple(i // 4 for i in range(len(SUITE_CLASSES)))
+    return ArrayDataset("noise", SUITE_CLASSES, {"train": part, "validation": part, "test": few}, groups)
+
+
+@pytest.fixture
+def suite_request(tiny_folder: Path, suite_dataset: Any) -> Any:
+    if "seeing-toy" not in registries().encoders:
+        registries().encoders.add("seeing-toy", SeeingToy)
+
+    def make(**settings: Any) -> SuiteRequest:
+        return SuiteRequest(str(tiny_folder), suite_dataset, "seeing-toy", num_tasks=3, num_classes=5, **settings)
+
+    return make

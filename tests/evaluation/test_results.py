@@ -10,7 +10,6 @@ import pytest
 
 from tina_framework.errors import ConfigError
 from tina_framework.evaluation.harness import MethodResult, TaskResult, Timing
-from tina_framework.evaluation.result_tables import markdown, short_tables, table
 from tina_framework.evaluation.results import assemble, check_output, write_results
 from tina_framework.zoo.tasks import Task, load_tasks
 
@@ -27,12 +26,16 @@ SETUP: dict[str, Any] = {
     "machine": {"processor": "p", "cores": 2, "threads": 2, "accelerator": None, "torch": "2", "python": "3"},
     "date": "2025-01-01T00:00:00+00:00",
 }
+
+
 AB, CD, ABC, SEEN = (
     Task(("a", "b"), "unseen-combination"),
     Task(("c", "d"), "unseen-combination"),
     Task(("a", "b", "c"), "unseen-combination"),
     Task(("a", "d"), "seen"),
 )
+
+
 TASKS = [AB, ABC, CD, SEEN]
 
 
@@ -86,9 +89,6 @@ def test_memory_is_that_of_the_greediest_group(summary: dict[str, Any]) -> None:
     assert pick(summary["rows"], **wanted, num_classes=2)["peak_memory"] == 2_000_000
     assert pick(summary["rows"], **wanted, num_classes=None)["peak_memory"] == 12_400_000
     assert pick(summary["rows"], method="selection", split="seen")["peak_memory"] is None
-    assert pick(table(summary), method="selection", classes="3")["memory MB"] == "12"
-    assert pick(table(summary), method="selection", split="seen")["memory MB"] is None
-    assert pick(dict(short_tables(summary))["unseen-combination, 2 classes"], method="tina")["MB"] == "2"
 
 
 def test_the_whole_split_by_hand(summary: dict[str, Any]) -> None:
@@ -122,42 +122,6 @@ def test_every_selection_is_compared_against(summary: dict[str, Any]) -> None:
     assert other["difference"]["mean"] == pytest.approx(0.2)
     assert pick(summary["paired"], method="selection@other", against="selection", split="seen")
     assert not [e for e in summary["paired"] if e["method"] == e["against"]]
-
-
-def test_the_table_is_in_percent(summary: dict[str, Any]) -> None:
-    line = pick(table(summary), method="tina", classes="2")
-    assert (line["accuracy %"], line["tasks"], line["s/model"]) == ("80.0", 2, "0.2")
-    assert line["vs selection"].startswith("+15.00 (")
-    assert pick(table(summary), method="selection", classes="3")["95 % interval"] is None
-
-
-def test_the_short_table_fits_a_terminal(summary: dict[str, Any]) -> None:
-    tables = dict(short_tables(summary))
-    assert list(tables) == [
-        "unseen-combination, all class counts",
-        "unseen-combination, 3 classes",
-        "unseen-combination, 2 classes",
-        "seen, 2 classes",
-    ]
-    line = pick(tables["unseen-combination, 2 classes"], method="tina")
-    assert (line["accuracy %"], line["vs selection"]) == ("80.0 ± 127.1", "+15.00 ± 63.53")
-    assert pick(tables["seen, 2 classes"], method="selection")["accuracy %"] == "40.0"
-
-
-def test_markdown_says_everything(summary: dict[str, Any]) -> None:
-    summary["skipped"][0]["reason"] = "a | b\nc"
-    text = markdown(summary)
-    assert "| unseen-combination | 2 | tina | 2 | 80.0 |" in text
-    assert "- `tina` on seen: a \\| b c" in text
-    for part in (
-        "selection@other",
-        "beware",
-        "`tina evaluate --model m`",
-        "arrays:toys.npz",
-        "about tina",
-        "2025-01-01",
-    ):
-        assert part in text
 
 
 def test_files_are_written_and_can_be_read_again(tmp_path: Path, summary: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The records that ship: whole, and of what ships beside them."""
+"""The records that ship are complete, and belong to the generators that ship beside them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from tina_framework.evaluation.evaluate import config_sha256
 from tina_framework.evaluation.methods import parse_methods
 from tina_framework.evaluation.reproduce import records
 from tina_framework.evaluation.reproduce.figures import figures, rows
-from tina_framework.evaluation.reproduce.picture_check import splits_of
 from tina_framework.evaluation.reproduce.records import Table, open_record, record_names, select_tables
-from tina_framework.evaluation.reproduce.remeasure import bundled_folder, runnable
+from tina_framework.evaluation.reproduce.remeasure import bundled_folder
 from tina_framework.zoo.tasks import load_task_file
 
 ROOT = Path(__file__).resolve().parents[3]
+
+
 TABLES = [(name, table) for name in record_names() for table in open_record(name).tables]
 
 
@@ -50,25 +51,6 @@ def test_unknown_names() -> None:
         open_record("cifar10")
     with pytest.raises(UnknownNameError, match="has no table 'x'"):
         select_tables(open_record("cifar100"), ["x"])
-
-
-def test_what_cannot_be_run_is_left_out() -> None:
-    here = Table("a", "A", "cifar100-cnn", "tasks.json", "tina", quick_tasks=None)
-    elsewhere = Table("b", "B", "no-such", "tasks.json", "tina")
-    assert runnable([here, elsewhere], recording=True)[0] == [here]
-    chosen, reasons = runnable([here, elsewhere], recording=False)
-    assert not chosen
-    assert "nothing is recorded" in reasons[0]
-    assert "does not ship" in reasons[1]
-
-
-def test_training_pictures_matter_where_something_is_trained() -> None:
-    def splits(methods: str, split: str = "test") -> list[str]:
-        return splits_of(Table("a", "A", "m", "t.json", methods, image_split=split))
-
-    assert splits("tina,selection") == ["test"]
-    assert splits("tina,fine-tune@long") == ["test", "train"]
-    assert splits("tina", "validation") == ["validation"]
 
 
 @pytest.mark.parametrize("text", ["[]", '{"format": "x", "format_version": 1}', "{}"])

@@ -1,0 +1,47 @@
+"""*generic*: the generic model with all its outputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from tina_framework.evaluation.context import Context
+from tina_framework.evaluation.method import Method, MethodUnavailable, Missing
+from tina_framework.evaluation.methods.generic import Generic
+from tina_framework.evaluation.methods.selection import Selection
+from tina_framework.evaluation.scoring import Network
+from tina_framework.zoo.store import Zoo
+from tina_framework.zoo.tasks import Task
+
+TASK = Task(("hen", "lion", "fox"))
+
+
+def answer(method: Method, task: Task) -> Any:
+    method.prepare([task])
+    return method.parameters([task])[0]
+
+
+def state(context: Context, network: Any) -> dict[str, torch.Tensor]:
+    assert isinstance(network, Network)
+    return context.spec.unflatten(network.flat, len(network.outputs))
+
+
+def test_generic_keeps_all_outputs(context: Context, zoo: Zoo) -> None:
+    found = state(context, answer(Generic(context), TASK))
+    assert all(torch.equal(found[name], zoo.generic[name]) for name in zoo.generic)
+    method = Generic(context)
+    method.prepare([TASK])
+    one, two = method.parameters([TASK, Task(("ant", "bee"))])
+    assert one is two
+
+
+@pytest.mark.parametrize("method", [Generic, Selection])
+def test_the_generic_model_may_lack_a_class_or_be_missing(context: Context, method: type[Method]) -> None:
+    found = answer(method(context), Task(("ant", "zebra")))
+    assert isinstance(found, Missing)
+    assert "'zebra'" in found.reason
+    context.generic, context.no_generic = None, "there is none"
+    with pytest.raises(MethodUnavailable, match="there is none"):
+        method(context).prepare([TASK])

@@ -1,0 +1,44 @@
+"""*p-model*: the stored p-Model in the order of the task's classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from tina_framework.evaluation.context import Context
+from tina_framework.evaluation.method import Method, MethodUnavailable, Missing
+from tina_framework.evaluation.methods.p_model import PModel
+from tina_framework.evaluation.scoring import Network
+from tina_framework.zoo.store import Zoo
+from tina_framework.zoo.tasks import Task
+
+TASK = Task(("hen", "lion", "fox"))
+
+
+def answer(method: Method, task: Task) -> Any:
+    method.prepare([task])
+    return method.parameters([task])[0]
+
+
+def state(context: Context, network: Any) -> dict[str, torch.Tensor]:
+    assert isinstance(network, Network)
+    return context.spec.unflatten(network.flat, len(network.outputs))
+
+
+def entry_state(context: Context, zoo: Zoo, number: int) -> dict[str, torch.Tensor]:
+    return context.spec.unflatten(zoo.flat(number), 3)
+
+
+def test_p_model_in_the_order_of_the_task(context: Context, zoo: Zoo) -> None:
+    entry = zoo.entries[1]
+    found = state(context, answer(PModel(context), Task(tuple(reversed(entry.classes)))))
+    stored = entry_state(context, zoo, 1)
+    assert torch.equal(found["conv1.weight"], stored["conv1.weight"])
+    assert torch.equal(found["fc.weight"], stored["fc.weight"].flip(0))
+    with pytest.raises(MethodUnavailable, match="no task"):
+        PModel(context).prepare([TASK])
+    method = PModel(context)
+    method.prepare([Task(entry.classes)])
+    assert method.parameters([TASK]) == [Missing("the task is not in the zoo")]

@@ -1,0 +1,40 @@
+"""*selection*: the generic model with only the outputs of the task's classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from tina_framework.evaluation.context import Context
+from tina_framework.evaluation.method import Method
+from tina_framework.evaluation.methods.selection import Selection
+from tina_framework.evaluation.scoring import Network
+from tina_framework.zoo.store import Zoo
+from tina_framework.zoo.tasks import Task
+
+TASK = Task(("hen", "lion", "fox"))
+
+
+def answer(method: Method, task: Task) -> Any:
+    method.prepare([task])
+    return method.parameters([task])[0]
+
+
+def state(context: Context, network: Any) -> dict[str, torch.Tensor]:
+    assert isinstance(network, Network)
+    return context.spec.unflatten(network.flat, len(network.outputs))
+
+
+def test_selection_keeps_the_rows_of_the_task(context: Context, zoo: Zoo) -> None:
+    found = state(context, answer(Selection(context), TASK))
+    assert torch.equal(found["conv1.weight"], zoo.generic["conv1.weight"])
+    for row, name in enumerate(TASK.classes):
+        assert torch.equal(found["fc.weight"][row], zoo.generic["fc.weight"][zoo.class_names.index(name)])
+        assert found["fc.bias"][row] == zoo.generic["fc.bias"][zoo.class_names.index(name)]
+
+
+def test_selection_from_another_base(context: Context, zoo: Zoo) -> None:
+    context.generic = None
+    found = state(context, answer(Selection(context, str(zoo.folder)), TASK))
+    assert torch.equal(found["conv2.weight"], zoo.generic["conv2.weight"])
