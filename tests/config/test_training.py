@@ -95,7 +95,7 @@ def test_contradictions_come_with_the_other_mistakes() -> None:
 def test_the_schemes_are_those_of_the_sampler() -> None:
     from typing import get_args
 
-    from tina_framework.config.training import Scheme
+    from tina_framework.config.sections.data import Scheme
     from tina_framework.interfaces.noise_process import BETA_SCHEDULES
     from tina_framework.zoo.task_sampler import SCHEMES
 

@@ -141,12 +141,12 @@ def test_validation_classes_are_left_alone(make_config: Make) -> None:
 
 
 def test_left_out_classes_are_drawn_as_often_as_asked(make_config: Make) -> None:
-    settings = {"recall": True, "max_classes": 4, "class_counts": "4:1", "images_per_task": 8}
-    setting = assemble(make_config(**settings, left_out_probability=0.5), CPU).setting
-    drawn = [setting.draw_left_out(0, i, 4) for i in range(400)]
+    settings = {"retrieve_rows": True, "max_classes": 4, "class_counts": "4:1", "images_per_task": 8}
+    setting = assemble(make_config(**settings, unseen_class_probability=0.5), CPU).setting
+    drawn = [setting.draw_unseen_classes(0, i, 4) for i in range(400)]
     assert 150 < sum(bool(places) for places in drawn) < 250
     assert {len(places) for places in drawn} == {0, 1, 2}
-    assert drawn[:5] == [setting.draw_left_out(0, i, 4) for i in range(5)]
+    assert drawn[:5] == [setting.draw_unseen_classes(0, i, 4) for i in range(5)]
     assert {k for places in drawn for k in places} == {0, 1, 2, 3}
 
 

@@ -124,7 +124,7 @@ def test_left_out_classes_are_recalled_as_if_never_seen(conditions: ConditionBan
 
     def drawn(left_out: list[int], noise: float = 0.0) -> torch.Tensor:
         return conditions.draw(
-            names[:3], generator_at(0, "x", 0), mixing=False, noise=0.0, left_out=left_out, left_out_noise=noise
+            names[:3], generator_at(0, "x", 0), mixing=False, noise=0.0, left_out=left_out, unseen_class_noise=noise
         )
 
     plain, noisy = drawn([]), drawn([1], 0.5)

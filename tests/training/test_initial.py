@@ -90,7 +90,7 @@ def test_overrides_of_the_preset(make_config: Make) -> None:
 
 
 def test_with_a_recall_an_untrained_denoiser_repeats_the_generic_rows(make_config: Make) -> None:
-    assembly = assemble(make_config(recall=True, max_classes=4, class_counts="4:1"), CPU)
+    assembly = assemble(make_config(retrieve_rows=True, max_classes=4, class_counts="4:1"), CPU)
     seen, setting = assembly.seen_classes, assembly.setting
     conditions = setting.conditions.of(seen[:4])
     assert conditions.shape[1] == setting.conditions.width == assembly.denoiser.config.input_dim
@@ -105,5 +105,5 @@ def test_with_a_recall_an_untrained_denoiser_repeats_the_generic_rows(make_confi
 
 
 def test_a_recall_needs_more_classes_than_a_task_has(make_config: Make) -> None:
-    with pytest.raises(ConfigError, match="recall needs"):
-        assemble(make_config(recall=True, max_classes=30), CPU)
+    with pytest.raises(ConfigError, match="retrieve_rows needs"):
+        assemble(make_config(retrieve_rows=True, max_classes=30), CPU)

@@ -54,7 +54,7 @@ def stop_after(trainer: Trainer, step: int) -> None:
         {"dropout": 0.2},
         {"pool_rank": 6, "pool_moments": 3},
         {"tokenizer": "chunk", "gradient_accumulation_steps": 2},
-        {"optim": "adafactor", "recall": True, "left_out_probability": 0.5},
+        {"optim": "adafactor", "retrieve_rows": True, "unseen_class_probability": 0.5},
     ],
 )
 def test_stopped_and_resumed_is_bit_identical(make_config: Make, tmp_path: Path, changes: dict[str, Any]) -> None:

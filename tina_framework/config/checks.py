@@ -25,10 +25,17 @@ def contradictions(config: TrainingConfig) -> list[tuple[str, str]]:
         found.append(("images_per_task", f"expected at least one image for each of {max(config.class_counts)} classes"))
     if config.pool_rank is not None and config.pool_moments is not None and config.pool_moments > config.pool_rank:
         found.append(("pool_moments", f"expected at most pool_rank={config.pool_rank}"))
-    if config.left_out_probability and not config.recall:
-        found.append(("left_out_probability", "expected 0 without recall: there is nothing to leave out"))
-    if config.recall and config.prediction_type != "sample":
-        found.append(("recall", "expected false unless prediction_type is sample: rows are clean tokens"))
+    if config.unseen_class_probability and not config.retrieve_rows:
+        found.append(
+            (
+                "unseen_class_probability",
+                "expected 0 without retrieve_rows: only then do classes of the generic model help",
+            )
+        )
+    if config.retrieve_rows and config.prediction_type != "sample":
+        found.append(
+            ("retrieve_rows", "expected false unless prediction_type is sample: retrieved rows are clean tokens")
+        )
     if config.pool_rank and config.prediction_type != "sample":
         found.append(("pool_rank", "expected 0 unless prediction_type is sample: the forecast is of clean tokens"))
     found += _against_noise_process(config)

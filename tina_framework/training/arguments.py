@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
-from tina_framework.config.training import ENVIRONMENT_PREFIX, TrainingConfig
+from tina_framework.config.fields import Section, may_change
+from tina_framework.config.training import ENVIRONMENT_PREFIX, SECTIONS, TrainingConfig
 from tina_framework.errors import ConfigError
 
-__all__ = ["Arguments", "help_text", "parse_arguments", "settings_table"]
+__all__ = ["Arguments", "help_text", "parse_arguments", "settings_tables"]
 
 
 @dataclass
@@ -92,44 +93,73 @@ def _plain_type(name: str) -> Any:
     return kind if get_origin(kind) in (None, Literal) else get_origin(kind)
 
 
-_SHOWN = {int: "INT", float: "NUMBER", str: "TEXT", bool: "true|false", list: "A,B", dict: "A:1,B:2", Path: "PATH"}
+_VALUE_NAMES = {
+    int: "INT",
+    float: "NUMBER",
+    str: "TEXT",
+    bool: "true|false",
+    list: "A,B",
+    dict: "A:1,B:2",
+    Path: "PATH",
+}
 
 
 def help_text(program: str) -> str:
-    """The help page: every setting with its default."""
+    """Return the help page: every setting with its default, under the heading of its section."""
     lines = [
         f"Usage: {program} [--config FILE.toml] [--plugin FILE.py] [--field value ...]",
         "",
         *textwrap.wrap(
-            "Trains a generator. Every setting is a flag, a field of the TOML file given with --config, and an "
-            f"environment variable ({ENVIRONMENT_PREFIX} and the name in capitals); a flag goes over the environment, that "
-            "over the file. On several processes: accelerate launch -m tina_framework.training ...",
+            "Trains a generator. Each setting is a flag, a field of the TOML file, and an environment variable "
+            f"({ENVIRONMENT_PREFIX} and the name in capitals). A flag overrides the environment, which overrides the file. "
+            "To use several processes: accelerate launch -m tina_framework.training ...",
             100,
         ),
-        "",
     ]
-    for name, shown, default, description in _settings():
-        lines.append(f"  --{name} {shown}")
-        lines += textwrap.wrap(f"{description} [{default}]", 100, initial_indent=" " * 8, subsequent_indent=" " * 8)
+    for section in SECTIONS:
+        lines += ["", f"{section.title}:"]
+        for setting in _settings(section):
+            lines.append(f"  --{setting.name} {setting.value}")
+            indent = " " * 8
+            lines += textwrap.wrap(
+                f"{setting.description} [{setting.default}]", 100, initial_indent=indent, subsequent_indent=indent
+            )
     return "\n".join(lines)
 
 
-def settings_table() -> list[str]:
-    """All settings as lines of a Markdown table; `docs/guide/training.md` holds them."""
-    rows = [
-        f"| `{name}` | {default.removeprefix('default: ')} | {description.replace('|', ', ')} |"
-        for name, _, default, description in _settings()
-    ]
-    return ["| setting | default | meaning |", "|---|---|---|", *rows]
+def settings_tables() -> list[str]:
+    """Return the lines of the Markdown tables in `docs/reference/settings.md`, one table for each section."""
+    lines = []
+    for section in SECTIONS:
+        lines += [f"## {section.title}", "", *(section.__doc__ or "").splitlines()[:1], ""]
+        lines += ["| setting | default | meaning | may change on resume |", "|---|---|---|---|"]
+        free = may_change(section)
+        for setting in _settings(section):
+            default = setting.default.removeprefix("default: ")
+            description = setting.description.replace("|", ", ")
+            lines.append(
+                f"| `{setting.name}` | {default} | {description} | {'yes' if setting.name in free else 'no'} |"
+            )
+        lines.append("")
+    return lines
 
 
-def _settings() -> Iterator[tuple[str, str, str, str]]:
-    """Name, kind of value, default and help text of every setting."""
-    for name, info in TrainingConfig.model_fields.items():
+@dataclass(frozen=True)
+class _ShownSetting:
+    """What the help page shows of a setting; `value` is a placeholder such as ``INT``, or the choices."""
+
+    name: str
+    value: str
+    default: str
+    description: str
+
+
+def _settings(section: type[Section]) -> Iterator[_ShownSetting]:
+    for name, info in section.model_fields.items():
         kind = _plain_type(name)
-        shown = "|".join(map(str, get_args(kind))) if get_origin(kind) is Literal else _SHOWN.get(kind, "VALUE")
+        value = "|".join(map(str, get_args(kind))) if get_origin(kind) is Literal else _VALUE_NAMES.get(kind, "VALUE")
         if info.default is PydanticUndefined:
             default = "required"
         else:
             default = f"default: {'none' if info.default is None else info.default}"
-        yield name, shown, default, info.description or ""
+        yield _ShownSetting(name, value, default, info.description or "")

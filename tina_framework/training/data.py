@@ -160,7 +160,7 @@ class ConditionBank:
         mixing: bool,
         noise: float,
         left_out: Sequence[int] = (),
-        left_out_noise: float = 0.0,
+        unseen_class_noise: float = 0.0,
     ) -> Tensor:
         """(K, `width`) what the denoiser reads of one training task, drawn class by class.
 
@@ -168,7 +168,7 @@ class ConditionBank:
             mixing: half of the classes get one template, the others a random convex combination; else always one.
             noise: standard deviation of the noise's length, relative to the vector's length.
             left_out: places in `classes` of those that are not to be recalled, as if they had never been seen.
-            left_out_noise: `noise` of these.
+            unseen_class_noise: `noise` of these.
         """
         numbers, templates = self._numbers(classes), self.unit_VKE.shape[0]
         one = torch.zeros(len(numbers), templates)
@@ -181,11 +181,11 @@ class ConditionBank:
         weights = torch.where(mixed, shares, one) if mixing else one
         conditions = self.space.apply(torch.einsum("kv,vke->ke", weights, self.unit_VKE[:, numbers]).numpy())
         gaussian = torch.randn(conditions.shape, generator=generator)
-        if noise or (left_out and left_out_noise):
+        if noise or (left_out and unseen_class_noise):
             lengths = conditions.norm(dim=1, keepdim=True) / conditions.shape[1] ** 0.5
             lengths = (
                 lengths
-                * torch.tensor([left_out_noise if k in left_out else noise for k in range(len(classes))])[:, None]
+                * torch.tensor([unseen_class_noise if k in left_out else noise for k in range(len(classes))])[:, None]
             )
             conditions = conditions + lengths * gaussian
         recall = self.space.recall

@@ -38,12 +38,16 @@ def make_denoiser(
     )
     overrides = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
     templates = setting.conditions.unit_VKE.shape[0]
-    rows = class_rows(layout, tokenizer, setting, generic, seen) if config.recall or config.ridge is not None else None
-    if config.recall:
+    rows = (
+        class_rows(layout, tokenizer, setting, generic, seen)
+        if config.retrieve_rows or config.ridge is not None
+        else None
+    )
+    if config.retrieve_rows:
         if rows is None or len(seen) <= config.max_classes:
             raise ConfigError(
-                f"recall needs a tokenizer with class rows and more than max_classes={config.max_classes} classes to learn from, "
-                f"but '{tokenizer.name}' is used on {len(seen)}; turn recall off."
+                f"retrieve_rows needs a tokenizer with class rows and more than max_classes={config.max_classes} classes to learn from, "
+                f"but '{tokenizer.name}' is used on {len(seen)}; set retrieve_rows to false."
             )
         setting.conditions.remember(seen, rows)
     inputs = torch.cat([setting.conditions.of(seen, template) for template in range(templates)])

@@ -69,7 +69,7 @@ class TaskObjective:
         tasks = [self.sampler.task(step * self.batch_size + i).classes for i in indices]
         condition, mask = setting.pad_conditions(
             [
-                setting.draw_condition("task-condition", step, i, task, setting.draw_left_out(step, i, len(task)))
+                setting.draw_condition("task-condition", step, i, task, setting.draw_unseen_classes(step, i, len(task)))
                 for i, task in zip(indices, tasks, strict=True)
             ]
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from tina_framework.config.fields import may_change
 from tina_framework.config.training import TrainingConfig
 from tina_framework.errors import CheckpointError, ConfigError, TinaError
 from tina_framework.generator.scheduler import noise_process_named
@@ -18,16 +19,7 @@ from tina_framework.training.optimizer import load_optimizer, optimizer_tensors
 if TYPE_CHECKING:
     from tina_framework.training.loop import Trainer
 
-__all__ = ["FREE_SETTINGS", "contents", "find_checkpoint", "restore"]
-
-FREE_SETTINGS = frozenset(
-    {
-        "bundle_zoo_reference", "checkpointing_steps", "checkpoints_total_limit", "dataset", "default_encoder", "encoders",
-        "logging_steps", "max_seconds", "num_inference_steps", "num_validation_tasks", "output_dir", "overwrite_output_dir",
-        "init_from", "report_to", "resume_from_checkpoint", "run_name", "scheduler", "target_workers", "validation_steps", "zoo",
-    }
-)  # fmt: skip
-"""Settings that may change on resuming. Data, zoo and vectors are compared by content, wherever they lie."""
+__all__ = ["contents", "find_checkpoint", "restore"]
 
 _CONTENTS = {
     "zoo": "the zoo's models have",
@@ -132,7 +124,7 @@ def _check_same(trainer: Trainer, folder: Path, state: dict[str, Any]) -> None:
     then = {name: field.default for name, field in TrainingConfig.model_fields.items() if name not in then} | then
     different = [
         f"{name}={then.get(name)!r} (now {now.get(name)!r})"
-        for name in sorted((now.keys() | then.keys()) - FREE_SETTINGS)
+        for name in sorted((now.keys() | then.keys()) - may_change(TrainingConfig))
         if now.get(name) != then.get(name)
     ]
     if _other_noise_process(folder, then["scheduler"], now["scheduler"]):

@@ -91,15 +91,15 @@ class Setting:
             mixing=self.config.template_mixing,
             noise=self.config.condition_noise,
             left_out=left_out,
-            left_out_noise=self.config.left_out_noise,
+            unseen_class_noise=self.config.unseen_class_noise,
         )
 
-    def draw_left_out(self, step: int, index: int, count: int) -> list[int]:
+    def draw_unseen_classes(self, step: int, index: int, count: int) -> list[int]:
         """Which of a task's classes are treated as never seen: none, or one to half of them, equally likely."""
-        if not self.config.left_out_probability:
+        if not self.config.unseen_class_probability:
             return []
         draws = generator_at(self.config.seed, "task-left-out", step, index)
-        if float(torch.rand((), generator=draws)) >= self.config.left_out_probability:
+        if float(torch.rand((), generator=draws)) >= self.config.unseen_class_probability:
             return []
         number = 1 + int(torch.randint(max(1, count // 2), (), generator=draws))
         return sorted(torch.randperm(count, generator=draws)[:number].tolist())

@@ -1,0 +1,33 @@
+"""Settings of computation: precision, memory and threads."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from tina_framework.config.fields import MAY_CHANGE, Count, CountOrNone, Section
+
+__all__ = ["ComputeSettings"]
+
+
+class ComputeSettings(Section):
+    """How a step is computed on the machine."""
+
+    title: ClassVar[str] = "Precision and memory"
+
+    mixed_precision: Literal["no", "bf16", "fp16"] = Field("no", description="Precision of the denoiser.")
+    target_precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="Precision of the generated networks; auto uses bf16 where the device supports it."
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="Compute activations again in the backward pass, which saves memory and costs time."
+    )
+    gradient_accumulation_steps: Count = Field(
+        1, description="Number of parts into which the batch of a step is split to save memory."
+    )
+    target_workers: CountOrNone = Field(
+        None,
+        description="CPU threads that run generated networks; none uses as many as torch uses.",
+        json_schema_extra=MAY_CHANGE,
+    )

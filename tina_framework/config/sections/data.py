@@ -1,0 +1,67 @@
+"""Settings of the data: images, the zoo, and the classes and tasks that training draws from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import NoDecode
+
+from tina_framework.config.fields import MAY_CHANGE, CountOrNone, OrNone, Positive, Section, TextList
+from tina_framework.config.sources import weights_from_text
+
+__all__ = ["DataSettings", "Scheme"]
+
+# Repeated from `tina_framework.zoo.sampling.SCHEMES`, whose import would load torch; a test compares the two.
+Scheme = Literal["random", "two-superclasses", "ten-superclasses"]
+
+
+class DataSettings(Section):
+    """What the generator learns from."""
+
+    title: ClassVar[str] = "Data"
+
+    dataset: str = Field(
+        min_length=1,
+        description="Data set with the images, for example arrays:FILE.npz, cifar100 or shapes.",
+        # On resume, images, zoo and vectors are compared by content, so their place may change.
+        json_schema_extra=MAY_CHANGE,
+    )
+    train_split: Literal["train", "train+validation"] = Field(
+        "train", description="Images to train on. Use train+validation for a final run without validation."
+    )
+    zoo: Path = Field(
+        description="Folder of a zoo (see tina zoo build), which holds the generic model and the p-Models.",
+        json_schema_extra=MAY_CHANGE,
+    )
+    zoo_models: CountOrNone = Field(
+        None, description="Use only the first so many usable p-Models of the zoo; none uses all of them."
+    )
+    architecture: Annotated[str | None, OrNone] = Field(
+        None, description="Architecture of the generated networks; none uses the zoo's."
+    )
+    scale: Literal["tensor", "network"] = Field(
+        "tensor",
+        description="Standardise differences from the generic model with one scale per tensor or one for the network.",
+    )
+    held_out_classes: TextList = Field(
+        [], description="Classes that training never uses, kept to test the generator on unseen classes."
+    )
+    validation_classes: TextList = Field(
+        [],
+        description="Classes that the zoo knows but training does not use, kept to choose settings for unseen classes.",
+    )
+    max_classes: Annotated[int, Field(ge=2)] = Field(
+        10, description="Largest number of classes in a generated network."
+    )
+    class_counts: Annotated[dict[int, Positive], NoDecode, BeforeValidator(weights_from_text)] = Field(
+        {10: 1.0},
+        min_length=1,
+        description='Class counts of training tasks with their weights, for example {"10": 2, "5": 1} or 10:2,5:1.',
+    )
+    schemes: Annotated[dict[Scheme, Positive], NoDecode, BeforeValidator(weights_from_text)] = Field(
+        {"random": 1.0},
+        min_length=1,
+        description="Ways to draw the classes of a task, with their weights: random, two-superclasses, ten-superclasses.",
+    )

@@ -1,0 +1,51 @@
+"""Settings of the denoiser: tokens, size and initial weights."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field, field_validator
+
+from tina_framework.config.fields import CountOrNone, FractionBelowOne, NotNegativeCount, OrNone, Positive, Section
+from tina_framework.denoiser.presets import PRESETS
+from tina_framework.plugin.suggest import did_you_mean
+
+__all__ = ["DenoiserSettings"]
+
+
+class DenoiserSettings(Section):
+    """The network that predicts the parameters of networks."""
+
+    title: ClassVar[str] = "Denoiser"
+
+    tokenizer: str = Field("class-row", description="Tokenizer that cuts the parameters of a network into tokens.")
+    preset: str = Field("small", description=f"Size of the denoiser: {', '.join(PRESETS)}.")
+    hidden_size: CountOrNone = Field(None, description="Width of the hidden states; none uses the preset's.")
+    num_encoder_layers: Annotated[NotNegativeCount | None, OrNone] = Field(
+        None, description="Number of encoder layers, which read the prompt; none uses the preset's."
+    )
+    num_decoder_layers: CountOrNone = Field(
+        None, description="Number of decoder layers, which read the noisy tokens; none uses the preset's."
+    )
+    num_attention_heads: CountOrNone = Field(None, description="Number of attention heads; none uses the preset's.")
+    dropout: FractionBelowOne = Field(0.0, description="Dropout probability in attention and residual branches.")
+    ridge: Annotated[Positive | None, OrNone] = Field(
+        0.01,
+        description="Penalty of the ridge regression that initialises the skip connection; none initialises it with zeros.",
+    )
+    pool_rank: Annotated[NotNegativeCount | None, OrNone] = Field(
+        None,
+        description="Directions of a conditioning vector that the pooled forecast reads; 0 removes this forecast, "
+        "none uses the preset's.",
+    )
+    pool_moments: Annotated[NotNegativeCount | None, OrNone] = Field(
+        None,
+        description="How many of these directions the pooled forecast also reads in pairs; none uses the preset's.",
+    )
+
+    @field_validator("preset")
+    @classmethod
+    def _known_preset(cls, value: str) -> str:
+        if value not in PRESETS:
+            raise ValueError(f"expected one of {', '.join(PRESETS)}.{did_you_mean(value, PRESETS)}")
+        return value

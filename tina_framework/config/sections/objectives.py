@@ -1,0 +1,41 @@
+"""Settings of the training objectives: losses, their weights and their batches."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from tina_framework.config.fields import Count, Fraction, NotNegative, OrNone, Positive, Section
+
+__all__ = ["ObjectiveSettings"]
+
+
+class ObjectiveSettings(Section):
+    """The losses and the batches they are computed on. Batch sizes are totals over all processes."""
+
+    title: ClassVar[str] = "Objectives"
+
+    task_weight: NotNegative = Field(
+        1.0, description="Weight of the task loss: cross-entropy of generated networks on training images."
+    )
+    task_batch_size: Count = Field(8, description="Tasks per step, over all processes.")
+    images_per_task: Count = Field(200, description="Training images per task.")
+    rollout_probability: Fraction = Field(
+        0.25,
+        description="Share of tasks that start at a random timestep from the denoiser's own prediction "
+        "instead of pure noise.",
+    )
+    denoise_weight: NotNegative = Field(
+        0.1, description="Weight of the denoising loss: mean squared error against p-Models of the zoo."
+    )
+    denoise_batch_size: Count = Field(32, description="p-Models per step, over all processes.")
+    snr_gamma: Annotated[Positive | None, OrNone] = Field(
+        None,
+        description="Gamma of Min-SNR weighting (arXiv 2303.09556) in the denoising loss; none weights all timesteps equally.",
+    )
+    regression: bool = Field(
+        False,
+        description="Train a regressor instead of diffusion: the denoiser always sees zeros at the last timestep "
+        "and generates in one step.",
+    )

@@ -1,0 +1,26 @@
+"""Settings of validation during training."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from tina_framework.config.fields import MAY_CHANGE, CountOrNone, NotNegativeCount, Section
+
+__all__ = ["ValidationSettings"]
+
+
+class ValidationSettings(Section):
+    """When generated networks are measured on validation tasks, and on how many."""
+
+    title: ClassVar[str] = "Validation"
+
+    validation_steps: CountOrNone = Field(
+        500,
+        description="Steps between validations; none validates at the start and at the end only.",
+        json_schema_extra=MAY_CHANGE,
+    )
+    num_validation_tasks: NotNegativeCount = Field(
+        50, description="Number of validation tasks; 0 switches validation off.", json_schema_extra=MAY_CHANGE
+    )
