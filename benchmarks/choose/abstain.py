@@ -20,9 +20,10 @@ from typing import Any
 
 import torch
 
+from benchmarks.choose.abstention_scores import SCORES
 from benchmarks.script import command_line, run
 from tina_framework import Generator
-from tina_framework.classifier.abstention import SCORES
+from tina_framework.classifier.abstention import SCORE
 from tina_framework.cli.output import progress_bar
 from tina_framework.errors import ConfigError, DataError
 from tina_framework.evaluation.calibration.responses import Scored, figures, respond, threshold_for
@@ -79,13 +80,13 @@ def report(generator: Generator, by_count: dict[int, dict[str, list[Scored]]]) -
         raise ConfigError(f"The generator '{generator.name}' has no thresholds; run 'tina calibrate' first.")
     rows, curves = {}, {}
     for count, of in by_count.items():
-        networks, rule = of[abstention.score], abstention.rule(count)
-        if rule is None:
+        networks, threshold = of[SCORE], abstention.threshold(count)
+        if threshold is None:
             raise ConfigError(f"The generator '{generator.name}' has no threshold for {count} classes; calibrate it.")
-        rows[count] = figures(networks, rule.threshold)
+        rows[count] = figures(networks, threshold)
         points = [figures(networks, threshold_for(networks, kept)) for kept in GRID]
         curves[count] = [{"kept": point["kept"], **point["refused"]} for point in points]
-    return {"score": abstention.score, "rows": rows, "curves": curves}
+    return {"score": SCORE, "rows": rows, "curves": curves}
 
 
 def table(result: dict[str, Any]) -> str:
@@ -131,7 +132,7 @@ def measured(
         for count, tasks in by_count.items():
             options = {"per_class": given.per_class, "seed": given.seed, "on_progress": advance}
             responses = respond(generator, bank, tasks, classes, **options)
-            yield count, {score: [response.scored(score) for response in responses] for score in SCORES}
+            yield count, {name: [response.scored(score) for response in responses] for name, score in SCORES.items()}
 
 
 def parse(words: list[str]) -> argparse.Namespace:

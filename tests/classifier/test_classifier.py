@@ -15,7 +15,6 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from tina_framework.builtins.architectures.cnn_2layer import CNN2Layer, cnn_2layer
-from tina_framework.classifier.abstention import AbstentionRule
 from tina_framework.classifier.classifier import NONE_OF_THESE, GeneratedClassifier, replaceable
 from tina_framework.errors import CheckpointError, ConfigError, DataError
 
@@ -86,11 +85,11 @@ def test_abstaining(classifier: GeneratedClassifier, pixels: np.ndarray, tmp_pat
     with pytest.raises(ConfigError, match=r"no threshold to abstain by \(its generator was not calibrated\)"):
         classifier.predict(pixels, abstain=True)
     own = GeneratedClassifier.from_state(
-        cnn_2layer, NAMES, classifier.network.state_dict(), abstention=AbstentionRule("max-logit", middle)
+        cnn_2layer, NAMES, classifier.network.state_dict(), abstention_threshold=middle
     )
     own.save_pretrained(tmp_path / "own")
     loaded = GeneratedClassifier.from_pretrained(tmp_path / "own")
-    assert loaded.abstention == own.abstention
+    assert loaded.abstention_threshold == own.abstention_threshold
     assert loaded.predict(pixels, abstain=True) == expected
     assert loaded.predict(pixels) == classifier.predict(pixels)
     assert loaded.abstains(pixels).tolist() == [name is NONE_OF_THESE for name in expected]
@@ -175,7 +174,10 @@ def _edit(folder: Path, **changes: object) -> None:
         ({"architecture": "os:system"}, "cannot be made"),
         ({"architecture": 3}, "architecture must be a name"),
         ({"provenance": 3}, "provenance a table"),
-        ({"abstention": {"score": "luck", "threshold": 1}}, "Unknown score of abstention 'luck'"),
+        (
+            {"abstention": {"score": "luck", "threshold": 1}},
+            "score of abstention is 'luck', but this program reads thresholds of 'max-logit' alone; calibrate",
+        ),
         ({"abstention": {"threshold": 1}}, "needs exactly score, threshold"),
         ({"abstention": 3}, "needs exactly score, threshold"),
         ({"preprocessing": {}}, "expected input_shape"),

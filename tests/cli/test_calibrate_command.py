@@ -35,26 +35,27 @@ def run(*words: str) -> int:
 
 def test_thresholds_are_written(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("--model", "tiny", "--dataset", "arrays:noise.npz", "--num-tasks", "2")
-    assert run(*words, "--score", "energy", "--kept", "0.8", "--json") == 0
+    assert run(*words, "--kept", "0.8", "--json") == 0
     printed = json.loads(capsys.readouterr().out)
     found = json.loads((world / "tiny" / "config.json").read_text())["abstention"]
     assert printed["abstention"] == found
-    assert (found["score"], found["kept"]) == ("energy", 0.8)
-    assert Generator.from_pretrained("tiny", device="cpu")(["ant", "bee"]).abstention is not None
+    assert (found["score"], found["kept"]) == ("max-logit", 0.8)
+    assert Generator.from_pretrained("tiny", device="cpu")(["ant", "bee"]).abstention_threshold is not None
     assert run(*words) == 0
     out = capsys.readouterr().out
     assert out.split()[:2] == ["classes", "tasks"]
-    assert "Thresholds (max-logit)" in out
+    assert "Thresholds are in" in out
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["--model", "cifar100-cnn"], "'cifar100-cnn' is no folder; give its path"),
-        (["--model", "tiny", "--score", "luck"], "Unknown score of abstention 'luck'; known are max-softmax"),
         (["--model", "tiny", "--kept", "90"], "above 0 and at most 1"),
-        (["--model", "tiny", "--no-abstention", "--score", "energy"], "--score means nothing where"),
-        (["--model", "tiny", "--no-familiarity", "--descriptions", "x.json"], "--descriptions means nothing where"),
+        (
+            ["--model", "tiny", "--no-familiarity", "--descriptions", "x.json"],
+            "--descriptions has no effect with --no-familiarity",
+        ),
     ],
 )
 def test_refusals(world: Path, capsys: pytest.CaptureFixture[str], words: list[str], sentence: str) -> None:

@@ -77,7 +77,7 @@ def test_an_ensemble_holds_the_networks_of_the_groups(tiny_generator: Generator)
         for name, tensor in made.network.state_dict().items():
             torch.testing.assert_close(member.state_dict()[name], tensor, atol=1e-5, rtol=1e-4)
     assert model.num_parameters == 3 * GROUPINGS * 5370
-    assert model.abstention is None
+    assert model.abstention_threshold is None
     expected = {"method": "ensemble", "networks": 3 * GROUPINGS, "classes": 10, "groupings": GROUPINGS}
     assert model.provenance["composed"] == expected
     assert model.provenance["seed"] == 5

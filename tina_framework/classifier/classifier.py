@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from tina_framework.classifier.abstention import AbstentionRule, rule_for
+from tina_framework.classifier.abstention import abstention_scores, check_threshold
 from tina_framework.classifier.folder import FORMAT, ClassifierConfig, read_folder, replaceable, write_folder
 from tina_framework.errors import ConfigError
 from tina_framework.images import Preprocessing, pictures
@@ -44,7 +44,7 @@ class GeneratedClassifier(nn.Module):
         class_names: K names; output k stands for `class_names[k]`.
         preprocessing: what its input looks like.
         provenance: generator, seed, steps, encoder, package version: any JSON.
-        abstention: when it may answer that a picture shows none of its classes; None: nobody set a threshold.
+        abstention_threshold: pictures whose score is lower may be answered with "none of these"; None: the threshold is unknown.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class GeneratedClassifier(nn.Module):
         class_names: Sequence[str],
         preprocessing: Preprocessing,
         provenance: Mapping[str, Any] | None = None,
-        abstention: AbstentionRule | None = None,
+        abstention_threshold: float | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -64,7 +64,7 @@ class GeneratedClassifier(nn.Module):
         self.class_names = tuple(class_names)
         self.preprocessing = preprocessing
         self.provenance = dict(provenance or {})
-        self.abstention = abstention
+        self.abstention_threshold = None if abstention_threshold is None else check_threshold(abstention_threshold)
         self.eval()
 
     @classmethod
@@ -74,7 +74,7 @@ class GeneratedClassifier(nn.Module):
         class_names: Sequence[str],
         state: Mapping[str, Tensor],
         provenance: Mapping[str, Any] | None = None,
-        abstention: AbstentionRule | None = None,
+        abstention_threshold: float | None = None,
         members: Sequence[Sequence[int]] | None = None,
     ) -> GeneratedClassifier:
         """A classifier around copies of generated parameters, on their device.
@@ -84,7 +84,7 @@ class GeneratedClassifier(nn.Module):
             class_names: K names.
             state: the architecture's own names; of an ensemble ``members.0.`` and so on stand before them.
             provenance: as for the class.
-            abstention: as for the class.
+            abstention_threshold: as for the class.
             members: of an ensemble: the numbers of the classes that each of its networks knows; None: one network for all.
 
         Raises:
@@ -92,7 +92,7 @@ class GeneratedClassifier(nn.Module):
         """
         network = build_network(architecture, len(class_names), state, members)
         preprocessing = Preprocessing(architecture.input_shape, architecture.mean, architecture.std)
-        return cls(network, architecture, class_names, preprocessing, provenance, abstention)
+        return cls(network, architecture, class_names, preprocessing, provenance, abstention_threshold)
 
     @property
     def num_parameters(self) -> int:
@@ -175,24 +175,44 @@ class GeneratedClassifier(nn.Module):
         names = [self.class_names[k] for k in logits.argmax(dim=1)]
         if abstain is False:
             return names
-        refused = self.abstention_rule(abstain).refuses(logits).tolist()
-        return [NONE_OF_THESE if no else name for name, no in zip(names, refused, strict=True)]
+        threshold = self.threshold_or_own(None if abstain is True else abstain)
+        unsure = (abstention_scores(logits) < threshold).tolist()
+        return [NONE_OF_THESE if low else name for name, low in zip(names, unsure, strict=True)]
 
     def abstention_scores(self, images: Any) -> npt.NDArray[np.float32]:
-        """(N,) how sure it is of each picture, by the score that thresholds are compared with; higher is surer."""
-        scores: npt.NDArray[np.float32] = self.abstention_rule(0.0).scores(self._logits(images)).numpy()
+        """Return (N,) scores that thresholds are compared with: the greatest logit of each picture. Higher is surer."""
+        scores: npt.NDArray[np.float32] = abstention_scores(self._logits(images)).numpy()
         return scores
 
     def abstains(self, images: Any, threshold: float | None = None) -> npt.NDArray[np.bool_]:
-        """(N,) from which pictures it abstains; `threshold`: an own one. Raises as `predict`."""
-        rule = self.abstention_rule(True if threshold is None else threshold)
-        refused: npt.NDArray[np.bool_] = rule.refuses(self._logits(images)).numpy()
-        return refused
+        """Return (N,) whether the classifier abstains from each picture.
 
-    def abstention_rule(self, threshold: float = True) -> AbstentionRule:
-        """What it abstains by: True: its own threshold; a number: that one, of the same score. Raises: ConfigError: as `predict`."""
-        why = "fine-tuning changes scores" if "fine_tuning" in self.provenance else "its generator was not calibrated"
-        return rule_for(self.abstention, threshold, why)
+        Args:
+            images: the pictures.
+            threshold: abstain below this score; None: the classifier's own threshold.
+
+        Raises:
+            DataError, ConfigError: as `predict`.
+        """
+        limit = self.threshold_or_own(threshold)  # refused before the pictures are read
+        return self.abstention_scores(images) < limit
+
+    def threshold_or_own(self, threshold: float | None = None) -> float:
+        """Return the threshold to abstain by: the one given, else the classifier's own.
+
+        Raises:
+            ConfigError: the given one is not a finite number, or the classifier has none of its own.
+        """
+        if threshold is not None:
+            return check_threshold(threshold)
+        if self.abstention_threshold is None:
+            tuned = "fine_tuning" in self.provenance
+            why = "fine-tuning changes scores" if tuned else "its generator was not calibrated"
+            raise ConfigError(
+                f"This classifier has no threshold to abstain by ({why}); give one, or calibrate the generator with "
+                "'tina calibrate' and generate again."
+            )
+        return self.abstention_threshold
 
     def predict_topk(self, images: Any, k: int = 3) -> list[list[tuple[str, float]]]:
         """The k likeliest (class name, probability) of each picture, likeliest first; all K if k is larger.
@@ -260,7 +280,7 @@ class GeneratedClassifier(nn.Module):
         """
         architecture = self._architecture or self.architecture
         config = ClassifierConfig(
-            architecture, self.class_names, self.preprocessing, self.provenance, self.abstention, self.members
+            architecture, self.class_names, self.preprocessing, self.provenance, self.abstention_threshold, self.members
         )
         write_folder(Path(folder), config, self.network.state_dict())
 
@@ -273,7 +293,7 @@ class GeneratedClassifier(nn.Module):
         """
         config, architecture, state = read_folder(Path(folder))
         classifier = cls.from_state(
-            architecture, config.class_names, state, config.provenance, config.abstention, config.members
+            architecture, config.class_names, state, config.provenance, config.abstention_threshold, config.members
         )
         classifier.preprocessing = config.preprocessing
         return classifier.to(device)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from tina_framework.classifier.abstention import AbstentionRule
+from tina_framework.classifier.abstention import read_threshold, write_threshold
 from tina_framework.errors import CheckpointError, ConfigError, PluginError
 from tina_framework.images import Preprocessing
 from tina_framework.interfaces.architecture import TargetArchitecture
@@ -53,7 +53,7 @@ class ClassifierConfig:
         class_names: one an output.
         preprocessing: what its input looks like.
         provenance: any JSON.
-        abstention: when it may abstain; None: nobody set a threshold.
+        abstention_threshold: the score below which it may abstain; None: unknown.
         members: the numbers of the classes that each network of an ensemble knows; None: one network.
     """
 
@@ -61,7 +61,7 @@ class ClassifierConfig:
     class_names: Sequence[str]
     preprocessing: Preprocessing
     provenance: Mapping[str, Any]
-    abstention: AbstentionRule | None = None
+    abstention_threshold: float | None = None
     members: Sequence[Sequence[int]] | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,6 +73,7 @@ class ClassifierConfig:
         # An architecture of the running program may have left the registry by now.
         plugins = plugins_of(architectures=name) if name in registries().architectures else {}
         trunk = None if made is None else record_of(made)
+        threshold = self.abstention_threshold
         return {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -84,7 +85,7 @@ class ClassifierConfig:
                 "std": list(self.preprocessing.std),
             },
             "provenance": {"package_version": __version__, **self.provenance},
-            **({} if self.abstention is None else {_ABSTENTION: self.abstention.to_dict()}),
+            **({} if threshold is None else {_ABSTENTION: write_threshold(threshold)}),
             **({} if self.members is None else {_MEMBERS: [list(group) for group in self.members]}),
             **({} if trunk is None else {_TRUNK: trunk}),
             **plugins,
@@ -171,11 +172,11 @@ def _checked(values: Mapping[str, Any], source: str) -> tuple[ClassifierConfig, 
             f"{source}: input_shape is {preprocessing.input_shape}, but '{architecture.name}' takes {architecture.input_shape}."
         )
     try:
-        abstention = AbstentionRule.from_dict(values[_ABSTENTION]) if _ABSTENTION in values else None
+        threshold = read_threshold(values[_ABSTENTION]) if _ABSTENTION in values else None
         members = checked_groups(values[_MEMBERS], len(names)) if _MEMBERS in values else None
     except ConfigError as error:
         raise CheckpointError(f"{source} is wrong: {error} It was altered or made by something else.") from error
-    config = ClassifierConfig(architecture, tuple(names), preprocessing, values["provenance"], abstention, members)
+    config = ClassifierConfig(architecture, tuple(names), preprocessing, values["provenance"], threshold, members)
     return config, architecture
 
 

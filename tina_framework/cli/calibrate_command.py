@@ -22,10 +22,6 @@ def calibrate(
         str | None, typer.Option("--encoder", help="What reads the class names; by default the model's own encoder.")
     ] = None,
     kept: Annotated[float, typer.Option("--kept", help="Share of right answers that classifiers shall keep.")] = 0.9,
-    score: Annotated[
-        str | None,
-        typer.Option("--score", help="max-logit (default), max-softmax, energy, margin or entropy."),
-    ] = None,
     abstention: Annotated[
         bool, typer.Option("--abstention/--no-abstention", help="Set thresholds of answering 'none of these'.")
     ] = True,
@@ -45,7 +41,6 @@ def calibrate(
 
     docs/guide/abstaining.md and docs/guide/prompts.md say what they give.
     """
-    from tina_framework.classifier.abstention import DEFAULT_SCORE
     from tina_framework.cli.output import console, print_json, print_table, progress_bar
     from tina_framework.errors import ConfigError
     from tina_framework.evaluation.calibration.familiarity_fit import fit_familiarity
@@ -64,11 +59,8 @@ def calibrate(
         raise ConfigError(
             "With --no-abstention and --no-familiarity nothing is left to calibrate; leave one of them out."
         )
-    for option, given, needed in (("--descriptions", descriptions, familiarity), ("--score", score, abstention)):
-        if given is not None and not needed:
-            raise ConfigError(
-                f"{option} means nothing where that part is not calibrated; leave one of the two options out."
-            )
+    if descriptions is not None and not familiarity:
+        raise ConfigError("--descriptions has no effect with --no-familiarity; leave one of the two options out.")
     generator = Generator.from_pretrained(folder, device=device, encoder=encoder)
     data = registries().datasets.create(dataset)
     world = None
@@ -80,10 +72,7 @@ def calibrate(
     thresholds = generator.config.abstention
     rows: list[dict[str, Any]] = []
     if abstention:
-        wanted = DEFAULT_SCORE if score is None else score
-        thresholds, rows = run(
-            generator, data, kept=kept, score=wanted, num_tasks=num_tasks, seed=seed, progress=progress_bar
-        )
+        thresholds, rows = run(generator, data, kept=kept, num_tasks=num_tasks, seed=seed, progress=progress_bar)
     found: dict[str, Familiarity] = {}
     if world is not None:
         found = {without_folders(generator.encoder.name): Familiarity(fit_familiarity(world))}
@@ -97,7 +86,7 @@ def calibrate(
         print_table([_cells(row) for row in rows], tuple(_cells(rows[0])))
         console.print(
             "On validation tasks and images; 'refused' are pictures of other classes. "
-            f"Thresholds ({thresholds.score}) are in {folder / 'config.json'}; classifiers generated from now on carry them.",
+            f"Thresholds are in {folder / 'config.json'}; classifiers generated from now on carry them.",
             markup=False,
             soft_wrap=True,
         )

@@ -10,7 +10,6 @@ import typer
 from tina_framework.cli.output import print_error, print_json, print_table
 
 if TYPE_CHECKING:
-    from tina_framework.classifier.abstention import AbstentionRule
     from tina_framework.classifier.classifier import GeneratedClassifier
 
 __all__ = ["register"]
@@ -41,11 +40,11 @@ def classify(
     if threshold is not None and not abstain:
         raise ConfigError("--threshold says when to abstain; give --abstain too.")
     model = GeneratedClassifier.from_pretrained(folder)
-    rule = model.abstention_rule(True if threshold is None else threshold) if abstain else None
+    limit = model.threshold_or_own(threshold) if abstain else None
     rows: list[dict[str, Any]] = []
     for image in images:
         try:
-            rows.append({"picture": str(image), **_answers(model, image, top_k, rule)})
+            rows.append({"picture": str(image), **_answers(model, image, top_k, limit)})
         except DataError as error:
             rows.append({"picture": str(image), "error": str(error)})
     read = [row for row in rows if "answers" in row]
@@ -67,13 +66,13 @@ def classify(
         raise typer.Exit(DataError.exit_code)
 
 
-def _answers(model: GeneratedClassifier, image: Path, top_k: int, rule: AbstentionRule | None) -> dict[str, Any]:
+def _answers(model: GeneratedClassifier, image: Path, top_k: int, limit: float | None) -> dict[str, Any]:
     """The likeliest classes; where the classifier may abstain also its answer (None: none of these) and its score."""
     [best] = model.predict_topk(image, k=top_k)
     row: dict[str, Any] = {"answers": [{"class": name, "probability": round(p, 6)} for name, p in best]}
-    if rule is not None:
-        [answer], [score] = model.predict(image, abstain=rule.threshold), model.abstention_scores(image)
-        row |= {"answer": answer, "score": round(float(score), 6), "threshold": rule.threshold}
+    if limit is not None:
+        [answer], [score] = model.predict(image, abstain=limit), model.abstention_scores(image)
+        row |= {"answer": answer, "score": round(float(score), 6), "threshold": limit}
     return row
 
 

@@ -18,7 +18,7 @@ from tina_framework.storage.files import replacing
 from tina_framework.storage.folders import CONFIG, HASHES, read_config
 
 if TYPE_CHECKING:
-    from tina_framework.classifier.abstention import Abstention
+    from tina_framework.classifier.abstention import AbstentionThresholds
     from tina_framework.prompts.familiarity import Familiarity
 
 __all__ = ["check_recordable", "merge_metrics", "record_accuracy", "record_calibration", "update_card"]
@@ -98,7 +98,7 @@ def record_accuracy(folder: Path, summary: Mapping[str, Any]) -> bool:
 
 
 def record_calibration(
-    folder: Path, abstention: Abstention | None, familiarity: Mapping[str, Familiarity] | None = None
+    folder: Path, abstention: AbstentionThresholds | None, familiarity: Mapping[str, Familiarity] | None = None
 ) -> None:
     """Writes thresholds and familiarities (by encoder) into `config.json`, and into the card if that was made from the configuration.
 

@@ -41,7 +41,7 @@ def make_classifiers(
             state = spec.unflatten(networks.merged(spec), len(condition))
         else:
             state = ensemble_state(spec, members, networks.flats)
-        rule = None if config.abstention is None else config.abstention.rule(len(condition))
+        threshold = None if config.abstention is None else config.abstention.threshold(len(condition))
         record = {
             **provenance,
             **_prompt_record(condition),
@@ -50,7 +50,7 @@ def make_classifiers(
         }
         models.append(
             GeneratedClassifier.from_state(
-                spec.architecture, condition.class_names, state, record, rule, members=members
+                spec.architecture, condition.class_names, state, record, threshold, members=members
             )
         )
     return models

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tina_framework.classifier.abstention import Abstention
+from tina_framework.classifier.abstention import AbstentionThresholds
 from tina_framework.denoiser.presets import DenoiserConfig
 from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.prompts.familiarity import Familiarity
@@ -62,7 +62,7 @@ class GeneratorConfig:
     initial_noise: bool = True
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
-    abstention: Abstention | None = None
+    abstention: AbstentionThresholds | None = None
     familiarity: Mapping[str, Familiarity] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -102,8 +102,8 @@ class GeneratorConfig:
             raise ConfigError("Generator setting class_names is not a list of names.")
         for name in ("training", "metrics"):
             _check_json(name, getattr(self, name))
-        if self.abstention is not None and not isinstance(self.abstention, Abstention):
-            raise ConfigError(f"Generator setting abstention={self.abstention!r} is not an Abstention.")
+        if self.abstention is not None and not isinstance(self.abstention, AbstentionThresholds):
+            raise ConfigError(f"Generator setting abstention={self.abstention!r} is not an AbstentionThresholds.")
         if not all(isinstance(value, Familiarity) for value in self.familiarity.values()):
             raise ConfigError(f"Generator setting familiarity={self.familiarity!r} does not hold Familiarity alone.")
 
@@ -183,7 +183,7 @@ class GeneratorConfig:
                 raise ConfigError("Generator setting class_names is not a list of names.")
             given["denoiser"] = DenoiserConfig.from_dict(given["denoiser"])
             if "abstention" in given:
-                given["abstention"] = Abstention.from_dict(given["abstention"])
+                given["abstention"] = AbstentionThresholds.from_dict(given["abstention"])
             if "familiarity" in given:
                 given["familiarity"] = _familiarities(given["familiarity"])
             return cls(**given)

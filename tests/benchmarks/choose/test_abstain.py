@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from benchmarks.choose.abstain import main
+from benchmarks.choose.abstention_scores import SCORES
 from benchmarks.plots.reading import read_abstaining
-from tina_framework.classifier.abstention import SCORES, Abstention
+from tina_framework.classifier.abstention import AbstentionThresholds
 from tina_framework.errors import ConfigError
 from tina_framework.evaluation.model_metadata import record_calibration
 from tina_framework.zoo.task_sampler import TaskSampler
@@ -58,9 +59,9 @@ def test_reporting_takes_the_thresholds_of_the_generator(abstain: Callable[..., 
     reserved = ("--test", "--task-files", "test.json")
     with pytest.raises(ConfigError, match="no thresholds; run 'tina calibrate' first"):
         abstain(*reserved)
-    record_calibration(Path("tiny"), Abstention("energy", 0.9, {2: -1e6, 4: -1e6}, "toy"))
+    record_calibration(Path("tiny"), AbstentionThresholds(0.9, {2: -1e6, 4: -1e6}, "toy"))
     found = abstain(*reserved)
-    assert (found["score"], found["setup"]["images"]) == ("energy", "test")
+    assert (found["score"], found["setup"]["images"]) == ("max-logit", "test")
     assert (found["rows"]["3"]["kept"], found["rows"]["3"]["refused"]["mean"]) == (1.0, 0.0)
     curves, marks = read_abstaining(Path("out/abstain.json"))
     assert len(curves["3 classes"]) > 10

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tina_framework.builtins.datasets.arrays import arrays
-from tina_framework.classifier.abstention import Abstention
+from tina_framework.classifier.abstention import AbstentionThresholds
 from tina_framework.errors import CheckpointError, ConfigError, DataError
 from tina_framework.evaluation.calibration.thresholds import calibrate, calibration_tasks, class_counts
 from tina_framework.evaluation.evaluate import config_sha256
@@ -52,14 +52,14 @@ def test_thresholds_keep_what_was_asked_for(tiny_generator: Generator, dataset: 
     assert all(0.45 <= row["kept"] <= 1 for row in rows)  # the rounded threshold may cost the last picture
     again, _ = calibrate(tiny_generator, dataset, kept=0.5, num_tasks=3)
     assert again == abstention
-    for wrong in ({"kept": 1.5}, {"score": "luck"}, {"num_tasks": 0}):
+    for wrong in ({"kept": 1.5}, {"num_tasks": 0}):
         with pytest.raises(ConfigError):
             calibrate(tiny_generator, dataset, **wrong)  # type: ignore[arg-type]
 
 
 def test_recording_changes_the_thresholds_and_the_card_alone(folder: Path) -> None:
     before, identity = json.loads((folder / "config.json").read_text()), config_sha256(folder)
-    abstention = Abstention("energy", 0.9, {2: 1.0, 10: 2.0}, "toy")
+    abstention = AbstentionThresholds(0.9, {2: 1.0, 10: 2.0}, "toy")
     record_calibration(folder, abstention)
     values = json.loads((folder / "config.json").read_text())
     assert values.pop("abstention") == abstention.to_dict()
@@ -74,7 +74,7 @@ def test_recording_changes_the_thresholds_and_the_card_alone(folder: Path) -> No
 def test_what_plugins_recorded_stays(folder: Path) -> None:
     values = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(values | {"plugins": ["tina-x"]}))
-    record_calibration(folder, Abstention("energy", 0.9, {2: 1.0}, "toy"))
+    record_calibration(folder, AbstentionThresholds(0.9, {2: 1.0}, "toy"))
     assert json.loads((folder / "config.json").read_text())["plugins"] == ["tina-x"]
 
 
@@ -90,19 +90,15 @@ def test_altered_calibrations_are_refused(folder: Path, value: object, sentence:
 
 
 def test_generated_classifiers_carry_the_threshold(folder: Path, data_file: Path) -> None:
-    assert Generator.from_pretrained(folder, device="cpu")(["ant", "bee"]).abstention is None
-    record_calibration(folder, Abstention("energy", 0.9, {2: 1.0, 4: 2.0}, "toy"))
+    assert Generator.from_pretrained(folder, device="cpu")(["ant", "bee"]).abstention_threshold is None
+    record_calibration(folder, AbstentionThresholds(0.9, {2: 1.0, 4: 2.0}, "toy"))
     generator = Generator.from_pretrained(folder, device="cpu")
-    rules = [generator([*arrays(data_file).class_names[:count]]).abstention for count in (2, 3, 5)]
-    assert [None if rule is None else (rule.score, rule.threshold) for rule in rules] == [
-        ("energy", 1.0),
-        ("energy", 1.5),
-        None,
-    ]
+    found = [generator([*arrays(data_file).class_names[:count]]).abstention_threshold for count in (2, 3, 5)]
+    assert found == [1.0, 1.5, None]
 
 
 @pytest.mark.parametrize("name", bundled_names())
 def test_bundled_generators_have_a_threshold_for_every_class_count(name: str) -> None:
     config = read_folder(find_folder(name)).config
     assert config.abstention is not None
-    assert all(config.abstention.rule(count) for count in range(config.min_classes, config.max_classes + 1))
+    assert all(config.abstention.threshold(count) is not None for count in range(config.min_classes, config.max_classes + 1))

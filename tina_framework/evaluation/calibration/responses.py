@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tina_framework.classifier.abstention import score_of
+from tina_framework.classifier.abstention import abstention_scores
 from tina_framework.errors import DataError
 from tina_framework.evaluation.scoring import Network, Scorer
 from tina_framework.evaluation.statistics import summarize
@@ -44,9 +44,9 @@ class Responses:
     right: Tensor
     outside: Tensor
 
-    def scored(self, score: str) -> Scored:
-        """The same as scores."""
-        inside, outside = (score_of(score, logits).cpu().numpy() for logits in (self.inside, self.outside))
+    def scored(self, score: Callable[[Tensor], Tensor] = abstention_scores) -> Scored:
+        """Return the same as scores. `score`: (N, K) logits -> (N,) scores; benchmarks compare several."""
+        inside, outside = (score(logits).cpu().numpy() for logits in (self.inside, self.outside))
         return Scored(inside, self.right.cpu().numpy(), outside)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tina_framework.classifier.abstention import DEFAULT_SCORE, Abstention
+from tina_framework.classifier.abstention import AbstentionThresholds
 from tina_framework.errors import ConfigError, DataError
 from tina_framework.evaluation.calibration.responses import figures, respond, threshold_for
 from tina_framework.evaluation.harness import Progress, silent
@@ -60,18 +60,16 @@ def calibrate(
     dataset: Dataset,
     *,
     kept: float = 0.9,
-    score: str = DEFAULT_SCORE,
     num_tasks: int = 100,
     seed: int = 0,
     progress: Progress = silent,
-) -> tuple[Abstention, list[dict[str, Any]]]:
+) -> tuple[AbstentionThresholds, list[dict[str, Any]]]:
     """Thresholds that keep the share `kept` of right answers, and what they do on the pictures they were set by.
 
     Args:
         generator: with the encoder that will be used; another sampler or encoder moves scores a little.
         dataset: its part ``validation``.
         kept: see `tina_framework.evaluation.calibration.responses`.
-        score: a key of `tina_framework.classifier.abstention.SCORES`.
         num_tasks: of each class count, at most.
         seed: of tasks, generation and the draw of outside pictures.
         progress: shows how far it is.
@@ -80,11 +78,11 @@ def calibrate(
         The calibration, and for each class count `num_classes`, `num_tasks` and what `figures` gives.
 
     Raises:
-        ConfigError: no such score, or `kept` is out of range.
+        ConfigError: `kept` is out of range.
         DataError: the data set has no fitting task.
     """
     name = without_folders(generator.encoder.name)
-    Abstention(score, kept, {2: 0.0}, name)  # refuses what would be refused in the end
+    AbstentionThresholds(kept, {2: 0.0}, name)  # refuses what would be refused in the end
     if num_tasks < 1:
         raise ConfigError(f"The number of tasks is {num_tasks}; it must be at least 1.")
     seen, by_count = calibration_tasks(generator.config, dataset, class_counts(generator.config), num_tasks, seed)
@@ -93,7 +91,7 @@ def calibrate(
     with progress("Calibrating", sum(map(len, by_count.values()))) as advance:
         for count, tasks in by_count.items():
             responses = respond(generator, bank, tasks, seen, seed=seed, on_progress=advance)
-            networks = [response.scored(score) for response in responses]
+            networks = [response.scored() for response in responses]
             found = figures(networks, round(threshold_for(networks, kept), 4))
             rows.append({"num_classes": count, "num_tasks": len(tasks), **found})
-    return Abstention(score, kept, {row["num_classes"]: row["threshold"] for row in rows}, name), rows
+    return AbstentionThresholds(kept, {row["num_classes"]: row["threshold"] for row in rows}, name), rows
