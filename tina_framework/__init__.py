@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from tina_framework.errors import TinaError
     from tina_framework.generator.generator import Generator
     from tina_framework.interfaces.architecture import TargetArchitecture
-    from tina_framework.plugin.hookspecs import hookimpl
+    from tina_framework.plugin.discovery import registries
+    from tina_framework.plugin.hookspecs import Registrar, hookimpl
     from tina_framework.plugin.registration import (
         list_architectures,
         list_datasets,
@@ -34,6 +35,7 @@ __all__ = [
     "FineTuneSettings",
     "GeneratedClassifier",
     "Generator",
+    "Registrar",
     "TargetArchitecture",
     "TinaError",
     "__version__",
@@ -49,15 +51,18 @@ __all__ = [
     "register_encoder",
     "register_scheduler",
     "register_tokenizer",
+    "registries",
 ]
 
 _HOMES = {
     "FineTuneSettings": "tina_framework.classifier.fine_tuning.settings",
     "GeneratedClassifier": "tina_framework.classifier.classifier",
     "Generator": "tina_framework.generator.generator",
+    "Registrar": "tina_framework.plugin.hookspecs",
     "TargetArchitecture": "tina_framework.interfaces.architecture",
     "TinaError": "tina_framework.errors",
     "hookimpl": "tina_framework.plugin.hookspecs",
+    "registries": "tina_framework.plugin.discovery",
     "prompt": "tina_framework.prompts.build",  # the module itself: prompt.text, prompt.images, prompt.vector
 }
 

@@ -75,7 +75,7 @@ def test_a_plugin_for_another_api_is_broken_and_says_what_to_change(install: Ins
     if "the plugin, or" in reason:
         for part in (
             "tina_framework.files is tina_framework.storage.files",
-            "docs/guide/plugins.md",
+            "docs/reference/plugin-api.md",
             'TINA_API = "2.0"',
         ):
             assert part in str(record.error)
@@ -99,7 +99,7 @@ def test_an_old_module_path_is_named_with_its_new_place(install: Install, statem
     assert record.status == "broken"
     assert record.error == (
         f"it imports {sentence} since plugin API 2.0; import the new name, "
-        'and set TINA_API = "2.0" (docs/guide/plugins.md)'
+        'and set TINA_API = "2.0" (docs/reference/plugin-api.md)'
     )
 
 
@@ -107,7 +107,7 @@ def test_a_name_that_never_was_is_reported_without_paths(install: Install) -> No
     record = install("from tina_framework.interfaces.scheduler import Nothing\n")
     assert record.error == (
         "cannot import name 'Nothing' from 'tina_framework.interfaces.scheduler'; "
-        "docs/guide/plugins.md lists what plugins for plugin API 2.0 may import"
+        "docs/reference/plugin-api.md lists what plugins for plugin API 2.0 may import"
     )
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tina_framework.errors import DataError
 
-__all__ = ["Dataset", "ImageSplit", "LabelledImages"]
+__all__ = ["ArrayDataset", "Dataset", "ImageSplit", "LabelledImages"]
 
 ImageSplit = str
 """``train``, ``validation`` or ``test``."""

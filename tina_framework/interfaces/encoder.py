@@ -11,7 +11,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["ComparesTexts", "Encoder", "ImageEncoder", "KnowsWords", "StatesConfidence"]
+__all__ = ["ComparesTexts", "Encoder", "ImageEncoder", "KnowsWords", "StatesConfidence", "Vectors"]
 
 Vectors = npt.NDArray[np.float32]
 """(N, E) float32, raw: the framework itself normalises to unit length, subtracts a mean and scales."""

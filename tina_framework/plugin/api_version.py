@@ -13,7 +13,7 @@ PLUGIN_API = (2, 0)
 ``TINA_API = "2.0"``. It is loaded if the major version is the same and the minor version is not newer than this one."""
 
 _STATED = re.compile(r"(\d+)\.(\d+)")
-_GUIDE = "docs/guide/plugins.md"
+_REFERENCE = "docs/reference/plugin-api.md"
 
 MOVED = {
     "abstention": "classifier.abstention",
@@ -91,14 +91,14 @@ def import_advice(error: BaseException) -> str | None:
     if old in MOVED and (rest == old or isinstance(error, ModuleNotFoundError)):
         return (
             f"it imports {package}.{old}, which is {package}.{MOVED[old]} since plugin API 2.0; "
-            f'import the new name, and set TINA_API = "{ours}" ({_GUIDE})'
+            f'import the new name, and set TINA_API = "{ours}" ({_REFERENCE})'
         )
     reason = re.sub(r" \(.*\)$", "", str(error))  # the path of a file, which tells nothing here
-    return f"{reason}; {_GUIDE} lists what plugins for plugin API {ours} may import"
+    return f"{reason}; {_REFERENCE} lists what plugins for plugin API {ours} may import"
 
 
 def _what_to_change(ours: str) -> str:
     return (
         "upgrade the plugin, or change it: modules moved (tina_framework.files is tina_framework.storage.files, ...; "
-        f'see {_GUIDE}), and TINA_API = "{ours}" has to be set once it imports the new names'
+        f'see {_REFERENCE}), and TINA_API = "{ours}" has to be set once it imports the new names'
     )

@@ -12,9 +12,8 @@ import diffusers
 import pytest
 
 from tina_diffusers import plugin, samplers
-from tina_framework import list_schedulers
+from tina_framework import list_schedulers, registries
 from tina_framework.errors import DependencyError
-from tina_framework.plugin.discovery import registries
 
 README = Path(__file__).parents[1] / "README.md"
 

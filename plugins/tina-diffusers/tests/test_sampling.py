@@ -12,8 +12,8 @@ from torch import Tensor
 
 from tina_diffusers import samplers
 from tina_diffusers.adapter import DiffusersSampler
+from tina_framework import registries
 from tina_framework.errors import ConfigError
-from tina_framework.plugin.discovery import registries
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tina_framework import hookimpl
 
 if TYPE_CHECKING:
-    from tina_framework.plugin.hookspecs import Registrar
+    from tina_framework import Registrar
 
 TINA_API = "2.0"
 

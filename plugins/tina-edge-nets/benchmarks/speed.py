@@ -14,8 +14,8 @@ import time
 import torch
 from torch import Tensor, nn
 
+from tina_framework import registries
 from tina_framework.interfaces.spec import ParameterSpec
-from tina_framework.plugin.discovery import registries
 
 NAMES = ("cnn-2layer", "cnn-3layer", "cnn-separable", "edge-mlp")
 

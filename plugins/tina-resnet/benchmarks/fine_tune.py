@@ -14,8 +14,8 @@ from pathlib import Path
 
 import torch
 
+from tina_framework import registries
 from tina_framework.interfaces.spec import ParameterSpec
-from tina_framework.plugin.discovery import registries
 from tina_framework.targets.sgd import SGDRecipe
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.p_models import fine_tune, start_of, task_accuracy

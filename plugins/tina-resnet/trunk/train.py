@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tina_framework import registries
 from tina_framework.interfaces.architecture import TargetArchitecture
-from tina_framework.plugin.discovery import registries
 from tina_framework.storage.files import read_metadata, read_safetensors, write_safetensors
 from tina_framework.targets.functional import autocast
 from tina_framework.targets.preprocess import Preprocessor

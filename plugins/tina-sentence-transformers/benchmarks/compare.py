@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tina_framework.plugin.discovery import registries
+from tina_framework import registries
 from tina_sentence_transformers.fitting import figures
 from tina_sentence_transformers.rows import fold, read_names, read_rows
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tina_framework.plugin.discovery import registries
+from tina_framework import registries
 
 
 def main() -> None:

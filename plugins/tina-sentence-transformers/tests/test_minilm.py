@@ -42,7 +42,7 @@ def test_it_needs_no_argument_and_is_small() -> None:
 
 def test_meanings_not_spellings(shipped: SentenceTransformersEncoder) -> None:
     """Words that share no letters' order with the class they mean."""
-    from tina_framework.plugin.discovery import registries
+    from tina_framework import registries
 
     anchors = ["automobile", "tiger", "maple tree", "dinosaur", "television", "woman"]
     others = [

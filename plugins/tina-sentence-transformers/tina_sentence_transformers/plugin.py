@@ -9,7 +9,7 @@ from tina_framework import hookimpl
 if TYPE_CHECKING:
     import typer
 
-    from tina_framework.plugin.hookspecs import Registrar
+    from tina_framework import Registrar
 
 TINA_API = "2.0"
 

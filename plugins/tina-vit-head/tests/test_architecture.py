@@ -14,11 +14,10 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from tina_framework import GeneratedClassifier, TargetArchitecture, list_architectures
+from tina_framework import GeneratedClassifier, TargetArchitecture, list_architectures, registries
 from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.images import Preprocessing, pictures
 from tina_framework.interfaces.spec import ParameterSpec
-from tina_framework.plugin.discovery import registries
 from tina_framework.testing import ArchitectureTests
 from tina_vit_head.architecture import vit_head
 from tina_vit_head.tower import load_tower
