@@ -48,10 +48,7 @@ def test_it_lies_outside_the_first_party_plugins_and_sees_public_names_alone() -
     for path in files:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and str(node.module).startswith("tina_framework"):
-                typing_only = node.module == "tina_framework.plugin.hookspecs" and [a.name for a in node.names] == [
-                    "Registrar"
-                ]
-                assert node.module in public or typing_only, f"{path.name} imports {node.module}"
+                assert node.module in public, f"{path.name} imports {node.module}"
             elif isinstance(node, ast.Import):
                 assert not [a.name for a in node.names if a.name.startswith("tina_framework.")], path.name
 
