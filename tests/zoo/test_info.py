@@ -50,7 +50,7 @@ class Shuffled:
 
 def test_classes_in_another_order_are_refused(zoo_folder, spec, dataset):
     for measure in (measure_test, measure_signal):
-        with pytest.raises(DataError, match="or has them in another order"):
+        with pytest.raises(DataError, match="or another order of them"):
             measure(Zoo.open(zoo_folder), spec, Shuffled(dataset))
 
 

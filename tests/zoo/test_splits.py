@@ -46,7 +46,7 @@ class TestReservedSplits:
             sample_split_tasks(DATASET, "two-unseen-classes", 5, 1)
         with pytest.raises(ConfigError, match="choose a class count from 3 to 28"):
             sample_split_tasks(DATASET, "two-unseen-classes", 2, 1, held_out=CLASSES[:4])
-        with pytest.raises(DataError, match=r"Only \d+ different tasks"):
+        with pytest.raises(DataError, match=r"Only \d+ of 10 different tasks"):
             sample_split_tasks(DATASET, "two-unseen-classes", 28, 10, held_out=CLASSES[:4])
         with pytest.raises(DataError, match="held-out class 'nothing'"):
             sample_split_tasks(DATASET, "validation", 5, 1, held_out=["nothing"])

@@ -95,5 +95,5 @@ def test_a_foreign_or_altered_manifest(copy, spec):
         Zoo.open(copy)
     del manifest["config"]["seed"]
     (copy / "zoo.json").write_text(json.dumps(manifest))
-    with pytest.raises(CheckpointError, match="lack or do not know seed"):
+    with pytest.raises(CheckpointError, match="missing or unknown keys: seed"):
         Zoo.open(copy)

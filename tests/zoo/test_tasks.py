@@ -53,7 +53,7 @@ class TestFiles:
             ([], "no list under the key 'tasks'"),
             ({}, "no list under the key 'tasks'"),
             ({"tasks": {}}, "no list under the key 'tasks'"),
-            ({"tasks": []}, "holds no task"),
+            ({"tasks": []}, "has no tasks"),
             ({"tasks": [["apple", "bear"]]}, "task 0.*key 'classes'"),
             ({"tasks": [{"classes": ["a", "b"]}, {"split": "seen"}]}, "task 1.*key 'classes'"),
             ({"tasks": [{"classes": "apple"}]}, "task 0.*key 'classes'"),

@@ -9,7 +9,7 @@ from tina_framework.zoo.zoo_config import ZooConfig
 
 
 def test_settings_that_make_no_sense():
-    with pytest.raises(ConfigError, match="makes no sense"):
+    with pytest.raises(ConfigError, match="cannot be built"):
         ZooConfig(num_models=-1)
     with pytest.raises(ConfigError, match="train_split"):
         ZooConfig(train_split="test")

@@ -1,4 +1,4 @@
-"""What runs in the CPU processes of the zoo builder."""
+"""Training p-Models in the CPU processes of the zoo builder."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["ProcessSetup", "start", "train_one"]
 
 @dataclass(frozen=True)
 class ProcessSetup:
-    """How a fresh process finds what the user named.
+    """How a new process finds what the user named.
 
     Args:
-        architecture: registry name.
-        dataset: registry name with its argument.
+        architecture: registry name of the target architecture.
+        dataset: registry name of the data set, with its argument.
         plugin_files: files given with ``--plugin``.
     """
 
@@ -26,11 +26,12 @@ class ProcessSetup:
     plugin_files: tuple[str, ...] = field(default=())
 
 
+# Set by `start`. A spawned process cannot be sent the images with every task, so it keeps them here.
 _train_one = None
 
 
 def start(setup: ProcessSetup, folder: Path, config: ZooConfig) -> None:
-    """Prepares the process once: one thread, images loaded, generic model read."""
+    """Prepare the process once: use one thread, load the images, read the generic model."""
     global _train_one
     import torch
 
@@ -43,7 +44,7 @@ def start(setup: ProcessSetup, folder: Path, config: ZooConfig) -> None:
     from tina_framework.zoo.store import write_model
     from tina_framework.zoo.subset import without_classes
 
-    # One thread each: two such processes beat one with two threads on networks this small.
+    # Networks this small do not gain from threads: two processes of one thread are faster than one of two.
     torch.set_num_threads(1)
     for file in setup.plugin_files:
         load_plugin_file(Path(file))
@@ -63,6 +64,6 @@ def start(setup: ProcessSetup, folder: Path, config: ZooConfig) -> None:
 
 
 def train_one(item: tuple[int, int, Task]) -> int:
-    """Trains and stores the p-Model (id, seed, task); returns its id."""
+    """Train and store the p-Model (id, seed, task); return its id."""
     assert _train_one is not None, "start() prepares the process"
     return _train_one(item)

@@ -1,8 +1,10 @@
-"""Builds a zoo: the generic model, then the p-Models, shard by shard. Stopped and called again, it goes on.
+"""Building a zoo: first the generic model, then the p-Models, shard by shard.
 
-Processes started by ``accelerate launch`` share the work without talking to each other: shard s belongs to process
-s modulo their number, the first process trains the generic model and writes the index, the others wait for its file.
-Inside one process, models are spread over `workers` CPU processes, or trained together on a GPU.
+A stopped build continues when it is called again.
+
+Processes started by ``accelerate launch`` share the work without communication. Shard s belongs to process s modulo
+the number of processes. The first process trains the generic model and writes the index; the others wait for its
+files. Inside one process, models are trained by `workers` CPU processes, or together on a GPU.
 """
 
 from __future__ import annotations
@@ -51,9 +53,12 @@ from tina_framework.zoo.zoo_config import ZooConfig
 __all__ = ["build_zoo", "sample_tasks"]
 
 Progress = Callable[[str, int, int], None]
-"""Called with (stage, done, total): stages are ``features`` and ``mirrored features`` (pictures; only with a frozen trunk),
-``generic`` (epochs) and ``models``."""
+"""Called with (stage, done, total).
 
+The stages are ``features`` and ``mirrored features`` (counted in images; only with a frozen trunk), ``generic`` (counted
+in epochs) and ``models``."""
+
+# Networks this small do not fill a GPU alone; 64 of them train together in little more time than one.
 _GPU_BATCH = 64
 
 GENERIC_SETTINGS = ("architecture", "dataset", "train_split", "held_out_classes", "seed", "generic")
@@ -61,7 +66,7 @@ GENERIC_SETTINGS = ("architecture", "dataset", "train_split", "held_out_classes"
 
 
 def sample_tasks(config: ZooConfig, dataset: Dataset) -> list[Task]:
-    """The tasks of a zoo, all different, none reserved; model i is trained on task i."""
+    """Return the tasks of a zoo: all different, none reserved for evaluation. p-Model i is trained on task i."""
     if not config.num_models:
         return []
     sampler = TaskSampler(
@@ -87,27 +92,29 @@ def build_zoo(
     generic_from: Path | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> int:
-    """Builds the zoo, or what is missing of it.
+    """Build the zoo, or what is missing of it.
 
     Args:
-        folder: where; created if needed.
-        config: what. A folder that holds another zoo is refused.
-        spec: the architecture named in `config`.
+        folder: the folder of the zoo; created if needed.
+        config: the settings of the zoo. A folder that holds a zoo of other settings is refused.
+        spec: the parameters of the architecture named in `config`.
         dataset: the data set named in `config`.
         worker_setup: how a CPU process finds architecture and data set again.
         device: where to train.
-        workers: CPU processes (ignored on a GPU).
-        generic_from: a zoo whose generic model, made with the same settings, is taken over instead of trained again.
-        progress: called after every epoch of the generic model and every model.
+        workers: number of CPU processes (ignored on a GPU).
+        generic_from: a zoo whose generic model is copied instead of training one. It must have been made with the same
+            settings.
+        progress: called after every epoch of the generic model and every p-Model.
 
     Returns:
         How many p-Models the index lists.
 
     Raises:
         ConfigError: the folder holds a zoo of other settings, or a recipe has a value out of range.
+        CheckpointError: the folder's ``zoo.json`` is damaged.
     """
     for recipe in (config.generic, config.model):
-        SGDRecipe(**recipe)  # refuses values out of range now, not after hours
+        SGDRecipe(**recipe)  # raises for values out of range now, not after hours of training
     dataset = without_classes(dataset, config.held_out_classes)
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     _check_folder(folder, config)
@@ -154,7 +161,8 @@ def _check_folder(folder: Path, config: ZooConfig) -> None:
     if odd or old.shard_size != config.shard_size:
         names = ", ".join(odd or ["shard_size"])
         raise ConfigError(
-            f"'{folder}' holds a zoo of other settings ({names}); go on with the same settings or choose another folder."
+            f"'{folder}' holds a zoo of other settings ({names}); "
+            "use the same settings to continue it, or choose another folder."
         )
 
 
@@ -171,7 +179,7 @@ def _generic_stage(
     device: torch.device | str,
     progress: Progress,
 ) -> None:
-    """Trains and measures the generic model, then declares the zoo open by writing ``zoo.json``."""
+    """Train and measure the generic model, then write ``zoo.json``, for which the other processes wait."""
     recipe = SGDRecipe(**config.generic)
     train = ImageBank(dataset, config.train_split, spec, device, progress)
     partial = folder / "generic.partial.safetensors"
@@ -201,7 +209,7 @@ def _take_generic(folder: Path, config: ZooConfig, spec: ParameterSpec, dataset:
 
 
 def _declare(folder: Path, config: ZooConfig, spec: ParameterSpec, dataset: Dataset, figures: dict[str, Any]) -> None:
-    """Writes ``zoo.json``: from now on the folder is a zoo, and other processes may start."""
+    """Write ``zoo.json``. From then on the folder is a zoo, and other processes may start."""
     manifest: dict[str, Any] = {"format": FORMAT, "version": VERSION, "config": config.to_json()}
     trunk = record_of(spec.architecture)
     if trunk is not None:
@@ -210,7 +218,12 @@ def _declare(folder: Path, config: ZooConfig, spec: ParameterSpec, dataset: Data
 
 
 def generic_figures(spec: ParameterSpec, state: dict[str, Tensor], bank: ImageBank) -> dict[str, float]:
-    """Accuracy over all classes, and of classifier selection on 100 random ten-class tasks (fractions of 1)."""
+    """Measure the generic model on a bank's images. All figures are fractions of 1.
+
+    Returns:
+        ``accuracy`` over all classes, and ``selection_10_of_all``: the mean accuracy of selection on 100 random tasks
+        of ten classes. Selection chooses among the outputs of the task's classes only.
+    """
     count = len(bank.class_names)
     flat = spec.flatten(state, count).to(bank.images.device)
     module = network(spec, flat, count)
@@ -248,11 +261,11 @@ def _trained(
     device: torch.device,
     workers: int,
 ) -> Iterator[int]:
-    """Trains the queued models, stores each, and gives its id once it is safe on the disk."""
+    """Train the queued models, store each, and yield its id as soon as its file is complete."""
     if not queue:
         return
     if device.type == "cpu" and workers > 1:
-        # Spawned, not forked: a forked child hangs in OpenMP once its parent has used it.
+        # Processes are spawned: a forked child hangs in OpenMP if its parent has used OpenMP before.
         pool = ProcessPoolExecutor(
             min(workers, len(queue)), get_context("spawn"), build_process.start, (worker_setup, folder, config)
         )
@@ -267,6 +280,7 @@ def _trained(
     validation = ImageBank(dataset, "validation", spec, device)
     recipe = SGDRecipe(**config.model)
     size = 1 if device.type == "cpu" else _GPU_BATCH
+    # Tasks of one class count have tensors of one shape, which train as one batch.
     ordered = sorted(queue, key=lambda item: len(item[2].classes)) if size > 1 else list(queue)
     for first in range(0, len(ordered), size):
         models: list[tuple[ZooEntry, Tensor]] = train_models(

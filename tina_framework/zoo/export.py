@@ -1,4 +1,4 @@
-"""A copy of a zoo small enough to ship: half precision, one shard."""
+"""Copying a zoo into a form that is small enough to ship: half precision, one shard."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["export_zoo"]
 
 
 def export_zoo(zoo: Zoo, out: Path) -> int:
-    """Writes the copy; the generic model stays in full precision. Returns its size in bytes.
+    """Write the copy and return its size in bytes. The generic model stays in full precision.
 
     Raises:
         ConfigError: `out` exists.

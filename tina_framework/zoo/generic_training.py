@@ -1,4 +1,4 @@
-"""The generic model: one network for all classes of a data set, from which every p-Model starts."""
+"""Training the generic model: one network for all classes of a data set, from which every p-Model starts."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def train_generic(
     identity: str = "",
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> dict[str, Tensor]:
-    """Trains the generic model; stopped and called again, it goes on with the epoch it had reached.
+    """Train the generic model. A stopped run continues after the last finished epoch when called again.
 
     Args:
-        spec: the architecture.
+        spec: parameters of the architecture.
         bank: training images of all classes.
-        recipe: how.
-        seed: of the initial weights and the data order.
-        partial: the file that keeps the state after each epoch; removed by the caller when the result is safe.
-        identity: stands for all settings; a state stored under another one is not gone on from, but replaced.
+        recipe: how to train.
+        seed: seed of the initial weights and of the image order.
+        partial: the file that keeps the state after each epoch. The caller removes it when the result is stored.
+        identity: a digest of all settings. A state that was stored under another identity is discarded.
         on_epoch: called with (epochs done, mean loss).
 
     Returns:
@@ -66,7 +66,7 @@ def _resume(partial: Path, identity: str) -> FitState | None:
     try:
         metadata, tensors = read_metadata(partial), read_safetensors(partial)
     except CheckpointError:
-        return None  # damaged: start again
+        return None  # a damaged state costs a new start, not an error
 
     if metadata.get("identity") != identity:
         return None

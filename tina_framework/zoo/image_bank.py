@@ -1,4 +1,4 @@
-"""A data set's images, preprocessed once and looked up by task."""
+"""The images of a data set, preprocessed once and looked up by task."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["ImageBank", "load_split"]
 
 
 def load_split(dataset: Dataset, split: str) -> LabelledImages:
-    """One split, or several joined by ``+`` (``train+validation``, for a final refit)."""
+    """Load one split, or several joined by ``+``, such as ``train+validation`` for a final training run."""
     parts = [dataset.load(part) for part in split.split("+")]
     if len(parts) == 1:
         return parts[0]
@@ -29,20 +29,20 @@ def load_split(dataset: Dataset, split: str) -> LabelledImages:
 
 
 class ImageBank:
-    """All images of one split as the target networks take them, float32, on one device.
+    """All images of one split as the target networks take them: float32, on one device.
 
     Args:
         dataset: images and class names.
-        split: which of them, e.g. ``train``.
-        spec: whose preprocessing to apply.
-        device: where the images lie.
-        on_progress: called with (stage, images done, images) where a frozen trunk takes its time over them; stages are
+        split: which images, e.g. ``train``.
+        spec: its architecture says how images are preprocessed.
+        device: where the images are kept.
+        on_progress: called with (stage, images done, images) while a frozen trunk computes features. The stages are
             ``features`` and ``mirrored features``.
 
     Attributes:
-        images: (A, C, H, W); for an architecture with a frozen trunk its features of them, (A, *feature_shape).
+        images: (A, C, H, W). For an architecture with a frozen trunk these are its features, (A, *feature_shape).
         labels: (A,) int64.
-        class_names: what the labels mean.
+        class_names: the name of each label.
     """
 
     def __init__(
@@ -69,15 +69,17 @@ class ImageBank:
 
     @cached_property
     def mirrored(self) -> Tensor | None:
-        """As `images`, of the pictures mirrored left to right; None: flip the last axis of `images`."""
+        """`images` of the pictures mirrored left to right, computed when first needed. None: flip the last axis of
+        `images`.
+        """
         return None if self._mirrored is None else self._mirrored()
 
     def mirrored_rows(self, rows: Tensor) -> Tensor | None:
-        """`mirrored` at the given (M,) indices."""
+        """Return `mirrored` at the given (M,) indices; None if there is none."""
         return None if self.mirrored is None else self.mirrored[rows]
 
     def labels_of(self, classes: Sequence[str]) -> list[int]:
-        """Class names -> label numbers.
+        """Return the label number of each class name.
 
         Raises:
             DataError: the data set lacks a class.
@@ -88,10 +90,16 @@ class ImageBank:
         return [self._number[name] for name in classes]
 
     def rows(self, classes: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """(M,) which images belong to a task, and (M,) their slots 0..K-1 in the task's order.
+        """Return which images belong to a task, and the slot of each.
 
-        The images come class by class in the order of the data set, so that two tasks that share a class see its
-        images in the same relative order.
+        The images come class by class in the order of the data set. Two tasks that share a class thus see its images
+        in the same relative order.
+
+        Returns:
+            (M,) indices of `images`, and (M,) slots 0..K-1: the place of each image's class in the task.
+
+        Raises:
+            DataError: the data set lacks a class, or this split has no image of the task.
         """
         indices, slots = remap_labels(self.labels, self.labels_of(classes))
         if len(indices) == 0:

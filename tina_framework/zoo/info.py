@@ -1,4 +1,6 @@
-"""What a zoo holds, how good its models are, and how much of them is a function of their classes."""
+"""What `tina zoo info` shows: what a zoo holds, how good its p-Models are, and how much their classes explain of
+them.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ RIDGES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
 def describe(zoo: Zoo) -> dict[str, Any]:
-    """What the index says; accuracies are means over the p-Models, on validation images."""
+    """Return what the index says. Accuracies are means over the p-Models, on validation images."""
     entries = zoo.entries
     value: dict[str, Any] = {
         "architecture": zoo.architecture,
@@ -44,7 +46,7 @@ def describe(zoo: Zoo) -> dict[str, Any]:
 
 
 def measure_test(zoo: Zoo, spec: ParameterSpec, dataset: Dataset) -> dict[str, Any]:
-    """Means on test images, p-Models against selection on the same tasks, and the generic model's own figures."""
+    """Measure p-Models and selection on the test images of the same tasks, and the generic model on all test images."""
     bank = ImageBank(_same_classes(zoo, dataset), "test", spec)
     models, selection = [], []
     for entry in zoo.entries:
@@ -64,13 +66,14 @@ def measure_test(zoo: Zoo, spec: ParameterSpec, dataset: Dataset) -> dict[str, A
 
 
 def measure_signal(zoo: Zoo, spec: ParameterSpec, dataset: Dataset, num_tasks: int = 40) -> dict[str, Any]:
-    """How well the best linear map from class set to weights does on reserved validation tasks.
+    """Measure how well the best linear map from class set to weights does on reserved validation tasks.
 
-    If it stays below selection, most of what moves a p-Model is training noise rather than its classes, and matching
-    stored weights cannot teach a generator much. The strength of the ridge is the best of `RIDGES` on these tasks.
+    If the map stays below selection, training noise explains most of the differences between p-Models, and their
+    classes little. A generator can then learn little from stored weights. The ridge strength is the best of `RIDGES`
+    on these tasks.
 
     Returns:
-        Mean validation accuracies of selection and of the map, over the most frequent class count of the zoo.
+        Mean validation accuracies of selection and of the map, for the most frequent class count of the zoo.
     """
     if not zoo.entries:
         return {"reason": "the zoo has no p-Models"}
@@ -97,26 +100,28 @@ def measure_signal(zoo: Zoo, spec: ParameterSpec, dataset: Dataset, num_tasks: i
 
 
 def _same_classes(zoo: Zoo, dataset: Dataset) -> Dataset:
-    """The data set without the zoo's held-out classes.
+    """Return the data set without the zoo's held-out classes.
 
     Raises:
-        DataError: its classes, or their order, are not the zoo's: rows of the generic model would be taken for others.
+        DataError: the classes, or their order, are not the zoo's. Rows of the generic model would belong to wrong
+        classes.
     """
     rest = without_classes(dataset, zoo.config.held_out_classes)
     if tuple(rest.class_names) != zoo.class_names:
         raise DataError(
-            f"The data set '{dataset.name}' has other classes than the zoo '{zoo.folder}', or has them in another order; "
+            f"The data set '{dataset.name}' has other classes than the zoo '{zoo.folder}', or another order of them; "
             "use the data set that the zoo was built from."
         )
     return rest
 
 
 def linear_map(zoo: Zoo, spec: ParameterSpec, tasks: Sequence[Sequence[str]], count: int, ridge: float) -> list[Tensor]:
-    """Predicts parameters (N,) from which classes a task has, by ridge regression over the zoo's models of that count.
+    """Predict parameters (N,) from the classes of a task, by ridge regression over the zoo's models of that class
+    count.
 
-    A shared element is a linear function of the class set (an indicator a class); an element of a class row is the
-    mean of that class over the zoo plus such a function of the set, common to all classes. Both are fitted as
-    differences from selection.
+    A shared element is a linear function of the class set, which has one indicator for each class. An element of a
+    class row is the mean of that class over the zoo, plus a linear function of the set that all classes share. Both
+    are fitted as differences from selection.
     """
     number = {name: i for i, name in enumerate(zoo.class_names)}
     entries = [entry for entry in zoo.entries if len(entry.classes) == count]
@@ -159,7 +164,9 @@ def _indicator(labels: Sequence[int], total: int) -> Tensor:
 
 
 def _class_means(deltas: Tensor, labels: list[list[int]], rows: list[Tensor], total: int) -> Tensor:
-    """(classes, row width): the mean row difference of each class over the models that have it; 0 if none has."""
+    """Return the mean row difference (classes, row width) of each class over the models that have it; 0 if no model
+    has it.
+    """
     sums, counts = torch.zeros(total, len(rows[0])), torch.zeros(total, 1)
     for delta, row in zip(deltas, labels, strict=True):
         for k, label in enumerate(row):

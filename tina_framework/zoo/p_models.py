@@ -1,4 +1,4 @@
-"""p-Models: the generic model fine-tuned on the images of one task."""
+"""Training and measuring p-Models (personalised models): the generic model fine-tuned on the images of one task."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ __all__ = ["fine_tune", "network", "start_of", "task_accuracy", "train_models"]
 
 
 def start_of(spec: ParameterSpec, generic: Mapping[str, Tensor], labels: Sequence[int]) -> dict[str, Tensor]:
-    """Classifier selection: the generic model with only the rows of the task's classes."""
+    """Return what *selection* gives, where every p-Model starts: the generic model with only the rows of the task's
+    classes.
+    """
     return spec.select_classes(generic, torch.tensor(list(labels)))
 
 
 def network(spec: ParameterSpec, flat_N: Tensor, num_classes: int) -> nn.Module:
-    """The architecture's module with the given parameters (N,), on their device."""
+    """Return the architecture's module with the given parameters (N,), on their device."""
     module = spec.architecture.build(num_classes).to(flat_N.device)
     module.load_state_dict(spec.unflatten(flat_N.float(), num_classes), strict=False)
     return module
@@ -38,7 +40,7 @@ def fine_tune(
     recipe: SGDRecipe,
     seed: int,
 ) -> Tensor:
-    """One p-Model (N,), on the CPU."""
+    """Train one p-Model and return its parameters (N,), on the CPU."""
     labels = bank.labels_of(classes)
     rows, slots = bank.rows(classes)
     start = spec.flatten(start_of(spec, generic, labels), len(classes))
@@ -48,7 +50,7 @@ def fine_tune(
 
 
 def task_accuracy(spec: ParameterSpec, flat_N: Tensor, classes: Sequence[str], bank: ImageBank) -> float:
-    """Accuracy of a network (N,) on a bank's images of its classes: a fraction of 1."""
+    """Return the accuracy of a network (N,) on a bank's images of its classes: a fraction of 1."""
     rows, slots = bank.rows(classes)
     module = network(spec, flat_N.to(bank.images.device), len(classes))
     return accuracy(module, bank.images[rows], slots)
@@ -62,15 +64,18 @@ def train_models(
     validation: ImageBank,
     recipe: SGDRecipe,
 ) -> list[tuple[ZooEntry, Tensor]]:
-    """Trains and measures the p-Models of several tasks: one by one on a CPU, all at once on a GPU.
+    """Train and measure the p-Models of several tasks: one by one on a CPU, all at once on a GPU.
 
     Args:
-        spec: the architecture.
+        spec: parameters of the architecture.
         generic: the generic model.
-        tasks: (id, seed, task) of each; on a GPU all of one class count.
+        tasks: (id, seed, task) of each p-Model. On a GPU all tasks should have the same number of classes.
         train: images to train on.
         validation: images to measure on.
-        recipe: how.
+        recipe: how to train.
+
+    Returns:
+        The index entry and the parameters (N,) of each p-Model, in the order of `tasks`.
     """
     if train.images.device.type == "cpu":
         flats = [fine_tune(spec, generic, task.classes, train, recipe, seed) for _, seed, task in tasks]
@@ -97,7 +102,7 @@ def _train_batched(
     train: ImageBank,
     recipe: SGDRecipe,
 ) -> list[Tensor]:
-    """Groups the tasks by class count and number of images; within a group they train as one computation."""
+    """Train groups of tasks together. The tasks of a group have the same number of classes and of images."""
     picked = [train.rows(task.classes) for _, _, task in tasks]
     groups: dict[tuple[int, int], list[int]] = {}
     for i, (_, _, task) in enumerate(tasks):

@@ -1,4 +1,6 @@
-"""Weighted choices and shuffles from `random.Random.random` alone, whose stream Python guarantees across versions."""
+"""Weighted choices and shuffles. They use only `random.Random.random`, whose stream Python guarantees across
+versions.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,14 @@ T = TypeVar("T")
 
 
 def weights(kind: str, given: Mapping[T, float]) -> dict[T, float]:
-    """The weights above 0.
+    """Return the weights above 0, as floats.
+
+    Args:
+        kind: what the weights belong to, for messages.
+        given: name -> weight.
 
     Raises:
-        ConfigError: a weight is negative or not finite, or none is above 0.
+        ConfigError: a weight is negative or not finite, or no weight is above 0.
     """
     for name, weight in given.items():
         if not (math.isfinite(weight) and weight >= 0):
@@ -28,17 +34,17 @@ def weights(kind: str, given: Mapping[T, float]) -> dict[T, float]:
 
 
 def choose(rng: random.Random, given: Mapping[T, float]) -> T:
-    """One key, with a probability in proportion to its weight."""
+    """Return one key, with a probability proportional to its weight."""
     place = rng.random() * sum(given.values())
     for value, weight in given.items():
         place -= weight
         if place < 0:
             return value
-    return value  # rounding at the upper end
+    return value  # reached if rounding leaves `place` at 0
 
 
 def shuffled(rng: random.Random, values: Sequence[T], number: int) -> list[T]:
-    """`number` of the values in random order (Fisher-Yates, stopped early)."""
+    """Return `number` of the values in random order (Fisher-Yates, stopped early)."""
     pool = list(values)
     for i in range(number):
         j = i + int(rng.random() * (len(pool) - i))
@@ -47,7 +53,7 @@ def shuffled(rng: random.Random, values: Sequence[T], number: int) -> list[T]:
 
 
 def in_turn(rng: random.Random, groups: Sequence[Sequence[str]], number: int) -> list[str]:
-    """One name of each group in turn, round after round, until there are `number`."""
+    """Return `number` names, one from each group in turn, round after round. The groups must hold enough names."""
     queues = [shuffled(rng, group, len(group)) for group in groups]
     taken: list[str] = []
     while len(taken) < number:

@@ -1,4 +1,4 @@
-"""Reading a zoo's settings from a TOML file and the command line. Imports no torch."""
+"""Reading a zoo's settings from a TOML file and the command line. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -42,12 +42,17 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def load_recipe(path: Path | None, overrides: dict[str, Any]) -> ZooConfig:
-    """The settings of a TOML file, with those given on the command line on top.
+    """Return the settings of a TOML file, changed by those given on the command line.
 
-    A table ``[generic]`` or ``[model]`` changes the fields it names and leaves the rest at the default.
+    A table ``[generic]`` or ``[model]`` changes the fields it names; the others keep their defaults.
+
+    Args:
+        path: the TOML file; None: defaults only.
+        overrides: field -> value; None means that the option was not given.
 
     Raises:
-        ConfigError: the file is missing or malformed, or has unknown or mistyped fields (all named at once).
+        ConfigError: the file is missing or malformed, or has unknown or mistyped fields. The message names all of
+        them.
     """
     values: dict[str, Any] = {}
     if path is not None:

@@ -1,8 +1,8 @@
 """The rule that reserves class sets for evaluation, and the check that no reported task was trained on.
 
-The rule: a class set is hashed, ``int(sha256("\\n".join(sorted(names))), 16) % 20``; 0, 1 and 2 are reserved for testing,
-3 for validation, the rest may be trained on. It needs no list of reserved tasks, so "unseen combination" stays true
-for every class count, however many tasks training draws.
+The rule hashes a class set: ``int(sha256("\\n".join(sorted(names))), 16) % 20``. Sets with the remainders 0, 1 and 2
+are reserved for testing, those with 3 for validation; training may use the rest. The rule needs no list of reserved
+tasks. So "unseen combination" holds for every class count, however many tasks training draws.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["NUM_UNSEEN", "PARTITIONS", "LeakageReport", "check_leakage", "class_
 PARTITIONS = ("train", "validation", "test")
 
 NUM_UNSEEN = 2
-"""How many classes of a task of the split ``two-unseen-classes`` were never trained on."""
+"""How many classes of a task in the split ``two-unseen-classes`` were never trained on."""
 
 _BUCKETS = 20
 _TEST_BUCKETS = (0, 1, 2)
@@ -30,13 +30,15 @@ _VALIDATION_BUCKETS = (3,)
 
 
 def class_set_hash(classes: Iterable[str]) -> int:
-    """SHA-256 of the class set as an integer; neither order nor upper case matters."""
+    """Return the SHA-256 of a class set as an integer. Neither order nor upper case matters."""
     names = sorted(name.lower() for name in classes)
     return int(hashlib.sha256("\n".join(names).encode()).hexdigest(), 16)
 
 
 def partition_of(classes: Iterable[str]) -> str:
-    """``test`` (15 % of all class sets), ``validation`` (5 %) or ``train`` (80 %): what a class set may be used for."""
+    """Return what a class set may be used for: ``test`` (15 % of all sets), ``validation`` (5 %) or ``train`` (80
+    %).
+    """
     bucket = class_set_hash(classes) % _BUCKETS
     if bucket in _TEST_BUCKETS:
         return "test"
@@ -45,13 +47,13 @@ def partition_of(classes: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class LeakageReport:
-    """The tasks as they may be reported, and how many labels had to change.
+    """The tasks with the splits under which they may be reported, and how many splits had to change.
 
     Attributes:
         tasks: in the order given, with corrected splits.
-        relabelled_seen: tasks of a foreign file that training could have seen and that are now called ``seen``.
+        relabelled_seen: tasks of a foreign file that training could have seen; they are now called ``seen``.
         relabelled_validation: tasks of a foreign file that were called unseen but belong to the validation partition.
-        unseen_classes: tasks with a class that was never trained on, now called ``unseen-classes``.
+        unseen_classes: tasks with a class that was never trained on; they are now called ``unseen-classes``.
     """
 
     tasks: tuple[Task, ...]
@@ -67,21 +69,23 @@ def check_leakage(
     trained_classes: Collection[str] | None = None,
     trained_class_sets: Iterable[Iterable[str]] | None = None,
 ) -> LeakageReport:
-    """Makes sure that no task is reported as unseen which training could have seen.
+    """Check that no task is reported as unseen although training could have seen it.
 
-    Training could have seen a task when its class set is in the train partition or in `trained_class_sets`, unless one
-    of its classes was never trained on. Such a task, when it is called anything but ``seen``, stops the run if the file
-    is our own and is called ``seen`` from here on if it is foreign. Tasks without a split get the one that is true.
+    Training could have seen a task whose class set is in the train partition or in `trained_class_sets`, unless one
+    of its classes was never trained on. If such a task is called anything but ``seen``, a file of our own stops the
+    run, and in a foreign file the task is called ``seen`` from then on. Tasks without a split get the correct one.
 
     Args:
-        tasks: what is to be evaluated.
-        own: the tasks come from one of our own files (`TaskFile.own`), where a wrong label means a broken split.
-        trained_classes: all classes that training used; None: unknown, taken to be all.
-        trained_class_sets: class sets that were trained on in fact (the zoo's list), where known.
+        tasks: the tasks to be evaluated.
+        own: the tasks come from a file that this package wrote (`TaskFile.own`), where a wrong split is a mistake of
+        ours.
+        trained_classes: all classes that training used. None: unknown; all are assumed.
+        trained_class_sets: class sets that were really trained on (the zoo's list), where known.
 
     Raises:
-        LeakageError: a task of our own file that is called unseen or reserved may have been trained on, or was open to
-            the choice of the checkpoint.
+        LeakageError: a task of our own file is called unseen or reserved, but may have been trained on or may have
+        been
+            used to choose the checkpoint.
     """
     classes = None if trained_classes is None else frozenset(name.lower() for name in trained_classes)
     hashes = frozenset(class_set_hash(names) for names in trained_class_sets or ())
@@ -110,6 +114,7 @@ def check_leakage(
     return LeakageReport(tuple(checked), seen, validation, unseen_classes)
 
 
+# Splits besides unseen-... whose tasks are drawn from the test partition.
 _CLAIMS = ("two-superclasses", "ten-superclasses", "two-unseen-classes")
 _OF_UNSEEN = ("unseen-classes", "two-unseen-classes")
 _SPLIT_OF_PARTITION = {"train": "seen", "validation": "validation", "test": "unseen-combination"}
@@ -134,6 +139,7 @@ def _leak(index: int, task: Task, truth: str) -> str:
     else:
         reason = "its class set is in the list of what was trained on"
     return (
-        f"Task {index} ({names}) is called '{task.split}', but {reason}. The numbers would not be those of unseen tasks; "
-        "write the task file again with the sampler, or call the task 'seen'."
+        f"Task {index} ({names}) is called '{task.split}', but {reason}. "
+        "Its accuracy would not be that of an unseen task; "
+        "write the task file again with `tina zoo tasks`, or call the task 'seen'."
     )

@@ -1,6 +1,6 @@
-"""The splits of evaluation: which tasks each one reserves, and drawing them.
+"""The splits of evaluation: which class sets each of them reserves, and how its tasks are drawn.
 
-All splits keep to a partition of class sets that training never draws (`tina_framework.zoo.tasks.partition_of`).
+All splits use a partition of class sets that training never draws (`tina_framework.zoo.reservation.partition_of`).
 """
 
 from __future__ import annotations
@@ -44,21 +44,22 @@ def sample_split_tasks(
     held_out: Collection[str] | None = None,
     allow_fewer: bool = False,
 ) -> list[Task]:
-    """Tasks of one of `RESERVED_SPLITS`, all with different class sets that training never draws.
+    """Draw tasks of one of `RESERVED_SPLITS`, all with different class sets that training never draws.
 
     Args:
-        dataset: supplies class names and superclasses.
+        dataset: gives class names and superclasses.
         split: a key of `RESERVED_SPLITS`.
-        count: classes a task.
+        count: number of classes of a task.
         num_tasks: how many tasks.
         seed: any integer.
-        held_out: the classes that training leaves out. ``unseen-classes`` draws from them alone, ``two-unseen-classes`` two
-            from them and the others from the rest, all other splits from the rest alone.
-        allow_fewer: return what there is where the split holds fewer tasks.
+        held_out: the classes that training leaves out. ``unseen-classes`` draws from these only.
+        ``two-unseen-classes``
+            draws two of these and the others from the rest. All other splits draw from the rest only.
+        allow_fewer: return the tasks that exist where the split has fewer.
 
     Raises:
         ConfigError: an unknown split, a class count out of range, or no `held_out` where the split draws from it.
-        DataError: a held-out class that the data set lacks, or too few tasks.
+        DataError: the data set lacks a held-out class, or there are too few tasks.
     """
     if split not in RESERVED_SPLITS:
         raise ConfigError(f"Unknown split '{split}'; tasks can be drawn for {', '.join(RESERVED_SPLITS)}.")
@@ -88,17 +89,19 @@ def sample_split_tasks(
 def _mixed(
     rest: Sequence[str], held: Sequence[str], count: int, num_tasks: int, seed: int, allow_fewer: bool
 ) -> list[Task]:
-    """Tasks of the split ``two-unseen-classes``, no class set twice."""
+    """Draw tasks of the split ``two-unseen-classes``, no class set twice."""
     split = "two-unseen-classes"
     if len(held) < NUM_UNSEEN or not NUM_UNSEEN < count <= NUM_UNSEEN + len(rest):
         raise ConfigError(
-            f"A task of {count} classes cannot take {NUM_UNSEEN} from {len(held)} held-out classes and the others from {len(rest)}; "
+            f"A task of {count} classes cannot take {NUM_UNSEEN} of {len(held)} held-out classes "
+            f"and the others from {len(rest)} classes; "
             f"choose a class count from {NUM_UNSEEN + 1} to {NUM_UNSEEN + len(rest)}, or hold out more."
         )
     found = {task.class_set: task for task in _draw_mixed(rest, held, count, num_tasks, seed)}
     if len(found) < num_tasks and not allow_fewer:
         raise DataError(
-            f"Only {len(found)} different tasks of the split '{split}' found of {num_tasks} asked for. Ask for at most {len(found)}."
+            f"Only {len(found)} of {num_tasks} different tasks of the split '{split}' were found; "
+            f"ask for at most {len(found)}."
         )
     return list(found.values())
 

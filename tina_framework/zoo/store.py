@@ -40,7 +40,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class ZooEntry:
-    """One p-Model. Accuracies are fractions of 1, on the validation images of its classes."""
+    """What the index says of one p-Model. Accuracies are fractions of 1, on the validation images of its classes."""
 
     id: int
     classes: tuple[str, ...]
@@ -62,12 +62,12 @@ def shard_path(folder: Path, shard: int) -> Path:
 
 
 def write_model(folder: Path, entry: ZooEntry, flat_N: Tensor) -> None:
-    """Stores a finished p-Model, atomically; `write_shard` collects it later."""
+    """Store a finished p-Model, atomically. `write_shard` later moves it into its shard."""
     write_safetensors(model_path(folder, entry.id), {"flat": flat_N}, {"entry": json.dumps(asdict(entry))})
 
 
 def read_model(folder: Path, model_id: int) -> tuple[ZooEntry, Tensor] | None:
-    """A finished p-Model of an unfinished shard; None if there is none, or it is damaged (then it is built again)."""
+    """Read a finished p-Model of an unfinished shard. None if it is missing or damaged; it is then trained again."""
     path = model_path(folder, model_id)
     try:
         entry = ZooEntry.from_json(json.loads(read_metadata(path)["entry"]))
@@ -77,7 +77,7 @@ def read_model(folder: Path, model_id: int) -> tuple[ZooEntry, Tensor] | None:
 
 
 def write_shard(folder: Path, shard: int, models: list[tuple[ZooEntry, Tensor]]) -> None:
-    """Writes a complete shard and removes the single files it replaces."""
+    """Write a complete shard and remove the single files that it replaces."""
     tensors = {f"{entry.id:06d}": flat for entry, flat in models}
     metadata = {"entries": json.dumps([asdict(entry) for entry, _ in models]), "digest": _digest(tensors)}
     write_safetensors(shard_path(folder, shard), tensors, metadata)
@@ -86,11 +86,14 @@ def write_shard(folder: Path, shard: int, models: list[tuple[ZooEntry, Tensor]])
 
 
 def shard_entries(folder: Path, shard: int) -> list[ZooEntry] | None:
-    """The entries of a finished shard; None if it is missing or damaged."""
+    """Return the entries of a finished shard; None if it is missing or damaged."""
     path = shard_path(folder, shard)
     try:
         metadata = read_metadata(path)
-        if metadata.get("digest", "") not in ("", _digest(read_safetensors(path))):  # early zoos have none
+        if metadata.get("digest", "") not in (
+            "",
+            _digest(read_safetensors(path)),
+        ):  # zoos of early versions have no digest
             return None
         return [ZooEntry.from_json(e) for e in json.loads(metadata["entries"])]
     except (CheckpointError, KeyError, ValueError, TypeError):
@@ -98,7 +101,9 @@ def shard_entries(folder: Path, shard: int) -> list[ZooEntry] | None:
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:
-    """A hash of what a shard's tensors hold, kept in its own header: so damage shows without the index, too."""
+    """Return a hash of a shard's tensors. It is kept in the shard's header, so that damage shows even without the
+    index.
+    """
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(name.encode())
@@ -107,7 +112,7 @@ def _digest(tensors: dict[str, Tensor]) -> str:
 
 
 def write_index(folder: Path, config: ZooConfig) -> int:
-    """Writes ``index.json`` over all finished shards; returns how many models it lists."""
+    """Write ``index.json`` over all finished shards and return how many models it lists."""
     shards, models = [], []
     for shard in range(config.num_shards):
         entries = shard_entries(folder, shard)
@@ -142,7 +147,8 @@ def _check_index(folder: Path, index: Any) -> None:
         listed, described = [], [0]
     if sorted(listed) != sorted(described):
         raise CheckpointError(
-            f"'{folder / 'index.json'}' is damaged; remove it and run the same `tina zoo build` again, which writes it anew."
+            f"'{folder / 'index.json'}' is damaged; "
+            "remove it and run the same `tina zoo build` again, which rewrites it."
         )
 
 
@@ -150,12 +156,12 @@ class Zoo:
     """A finished zoo, read only. Use `Zoo.open`.
 
     Attributes:
-        folder: where it lies.
-        config: what it was built from.
-        class_names: of the data set, in label order.
-        architecture: registry name.
-        entries: one `ZooEntry` a p-Model, by id.
-        generic: state dict of the generic model, all classes of the data set.
+        folder: the folder it was read from.
+        config: the settings it was built with.
+        class_names: the classes of the data set, in the order of their labels.
+        architecture: registry name of the architecture.
+        entries: one `ZooEntry` for each p-Model, by id.
+        generic: state dict of the generic model, with outputs for all `class_names`.
         figures: what was measured of the generic model, free JSON.
     """
 
@@ -176,10 +182,10 @@ class Zoo:
 
     @classmethod
     def open(cls, folder: Path | str) -> Zoo:
-        """Opens and checks a zoo.
+        """Open a zoo and check that it is complete.
 
         Raises:
-            CheckpointError: it is not a zoo, not finished, or a shard is missing.
+            CheckpointError: the folder is no zoo, is not finished, or lacks a shard.
         """
         folder = Path(folder)
         if not (folder / "zoo.json").is_file():
@@ -192,13 +198,15 @@ class Zoo:
         if (folder / "index.json").is_file():
             index = read_json(folder / "index.json")
         elif manifest["config"]["num_models"]:
-            raise CheckpointError(f"The zoo '{folder}' is not finished; run the same `tina zoo build` again to go on.")
+            raise CheckpointError(
+                f"The zoo '{folder}' is not finished; run the same `tina zoo build` again to continue."
+            )
         _check_index(folder, index)
         for shard in index["shards"]:
             if not (folder / shard["file"]).is_file():
                 raise CheckpointError(
-                    f"The zoo '{folder}' lacks {shard['file']} ({len(shard['ids'])} models); restore it, or run the same "
-                    "`tina zoo build` again, which trains the missing models."
+                    f"The zoo '{folder}' lacks {shard['file']} ({len(shard['ids'])} models); "
+                    "restore it, or run the same `tina zoo build` again, which trains the missing models."
                 )
         return cls(folder, manifest, index, read_safetensors(folder / "generic.safetensors"))
 
@@ -206,21 +214,21 @@ class Zoo:
         return len(self.entries)
 
     def check(self, spec: ParameterSpec) -> None:
-        """Compares the generic model with the architecture.
+        """Compare the generic model with the architecture.
 
         Raises:
-            CheckpointError: names, shapes or values are not what the architecture has, or its frozen trunk is another one.
+            CheckpointError: names, shapes or values do not fit the architecture, or the frozen trunk is another one.
         """
         check_record(self._trunk, spec.architecture, f"Zoo '{self.folder}'")
         shapes = {info.name: info.shape for info in spec.parameters(len(self.class_names))}
         check_tensors(self.generic, shapes, f"The generic model of zoo '{self.folder}'")
 
     def flat(self, model_id: int) -> Tensor:
-        """(N,) float32 parameters of a p-Model.
+        """Return the float32 parameters (N,) of a p-Model.
 
         Raises:
             CheckpointError: its shard is damaged.
-            KeyError: no such model.
+            KeyError: there is no such model.
         """
         number = self._shard_of[model_id]
         if number not in self._loaded:
@@ -231,6 +239,6 @@ class Zoo:
         return self._loaded[number][f"{model_id:06d}"].float()
 
     def states(self, spec: ParameterSpec) -> Iterator[dict[str, Tensor]]:
-        """The p-Models as state dicts, by id."""
+        """Yield the p-Models as state dicts, by id."""
         for entry in self.entries:
             yield spec.unflatten(self.flat(entry.id), len(entry.classes))

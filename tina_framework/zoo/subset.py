@@ -1,4 +1,4 @@
-"""A data set without some of its classes: what "held out" means for a generic model and its zoo."""
+"""A data set without some of its classes. This is what "held out" means for a generic model and its zoo."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["SubsetDataset", "without_classes"]
 
 
 class SubsetDataset:
-    """`dataset` with only the classes `kept` (label numbers), renumbered from 0."""
+    """A data set with only the classes `kept` (label numbers), renumbered from 0."""
 
     def __init__(self, dataset: Dataset, kept: list[int]) -> None:
         self.name = dataset.name
@@ -25,14 +25,14 @@ class SubsetDataset:
         self._new_label[kept] = np.arange(len(kept))
 
     def load(self, split: ImageSplit) -> LabelledImages:
-        """The images of the kept classes."""
+        """Load the images of the kept classes."""
         data = self._dataset.load(split)
         labels = self._new_label[data.labels]
         return LabelledImages(data.images[labels >= 0], labels[labels >= 0])
 
 
 def without_classes(dataset: Dataset, held_out: Collection[str]) -> Dataset:
-    """The data set as training may see it; itself if nothing is held out.
+    """Return the data set without the held-out classes; the data set itself if there are none.
 
     Raises:
         ConfigError: the data set lacks one of the classes, or fewer than two are left.

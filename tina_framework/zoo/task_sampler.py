@@ -1,7 +1,7 @@
-"""Drawing tasks: which classes are asked for together, never leaving the partition the caller may use.
+"""Drawing tasks, that is class sets, from one partition only.
 
-Task number i of a sampler depends on its settings, the seed and i alone, so shards, resumed runs and processes need
-no common state. Only `random.Random.random` is used, whose stream Python guarantees across versions.
+Task number i of a sampler depends only on its settings, the seed and i. So shards, resumed runs and processes need no
+common state. Only `random.Random.random` is used, whose stream Python guarantees across versions.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ __all__ = ["SCHEMES", "TaskSampler"]
 
 SCHEMES = ("random", "two-superclasses", "ten-superclasses")
 
-# With 5 % of all class sets (the smallest partition) the chance that so many draws all miss is below 1e-80; a space so
-# small that one of 200 sets is usable is still found in all but one of 10^8 cases.
+# The smallest partition holds 5 % of all class sets, so the chance that 4000 draws all miss it is below 1e-80. Even if
+# only one of 200 sets is usable, the draws miss it in one of 10^8 cases only.
 _ATTEMPTS = 4000
 _DUPLICATES_IN_A_ROW = 4000
 
@@ -31,22 +31,23 @@ class TaskSampler:
     Schemes, for a task of K classes:
 
     - ``random``: any K classes.
-    - ``two-superclasses``: classes of two superclasses, in equal shares as far as they reach: similar classes. Where no
-      two superclasses hold K classes, as few superclasses as can.
-    - ``ten-superclasses``: every class from a superclass of its own, as far as there are superclasses: different classes.
+    - ``two-superclasses``: similar classes, from two superclasses in equal shares as far as they reach. If no two
+      superclasses hold K classes, as few superclasses as possible are used.
+    - ``ten-superclasses``: different classes, each from its own superclass as long as there are enough superclasses.
 
     Args:
         class_names: the classes to draw from.
-        superclasses: for each class the index of its superclass; needed by the last two schemes.
+        superclasses: the index of each class's superclass; needed by the last two schemes.
         partition: ``train``, ``validation`` or ``test`` (see `partition_of`).
         schemes: scheme -> weight.
         class_counts: class count (at least 2) -> weight.
         seed: any integer.
-        split: the label every task gets.
+        split: the split that every task is labelled with.
 
     Raises:
-        ConfigError: an unknown scheme or partition, a weight that is negative, not finite or zero in sum, or a class
-            count that the classes do not allow.
+        ConfigError: an unknown scheme or partition; a weight that is negative or not finite; weights that sum to
+        zero; or
+            a class count that the classes do not allow.
         DataError: the partition holds no class set at all for some scheme and class count.
     """
 
@@ -98,16 +99,16 @@ class TaskSampler:
                 )
 
     def task(self, index: int) -> Task:
-        """Task number `index`; the same in every process, on every machine."""
+        """Return task number `index`. It is the same in every process, on every machine."""
         rng = random.Random(f"{self.seed}/{index}")
         scheme = choose(rng, self._schemes)
         return self._draw(rng, scheme, choose(rng, self._counts))
 
     def tasks(self, number: int, *, allow_fewer: bool = False) -> list[Task]:
-        """The first `number` tasks with different class sets.
+        """Return the first `number` tasks with different class sets.
 
         Raises:
-            DataError: there are not that many, and `allow_fewer` is not set.
+            DataError: there are fewer, and `allow_fewer` is not set.
         """
         found: list[Task] = []
         for task in self.unique():
@@ -123,7 +124,7 @@ class TaskSampler:
         return found
 
     def unique(self) -> Iterator[Task]:
-        """Tasks 0, 1, ... without those whose class set came before; ends when nothing new turns up."""
+        """Yield tasks 0, 1, ... without repeated class sets; stop when no new one turns up any more."""
         seen: set[frozenset[str]] = set()
         duplicates = 0
         for index in count_from():
@@ -146,7 +147,7 @@ class TaskSampler:
         )
 
     def _propose(self, rng: random.Random, scheme: str, num_classes: int) -> list[str] | None:
-        """Class names in random order, of any partition; None if the superclasses drawn are too small."""
+        """Return class names in random order, of any partition; None if the superclasses drawn are too small."""
         if scheme == "random":
             return shuffled(rng, self.class_names, num_classes)
         if scheme == "two-superclasses":
@@ -158,7 +159,9 @@ class TaskSampler:
         return shuffled(rng, in_turn(rng, groups, num_classes), num_classes)
 
     def _superclasses_needed(self, num_classes: int) -> int:
-        """At least two, and as many as the largest superclasses need to hold `num_classes`."""
+        """Return how many superclasses to draw: at least two, and as many as the largest ones need to hold
+        `num_classes`.
+        """
         held = 0
         for number, size in enumerate(sorted(map(len, self._members), reverse=True), start=1):
             held += size

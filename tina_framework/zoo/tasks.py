@@ -1,7 +1,7 @@
 """Tasks (which classes, in which order) and task files.
 
 A task file is ``{"tasks": [{"classes": ["apple", ...], "split": "unseen-combination"}, ...]}``; ``split`` is optional.
-A file is *our own* when it carries ``"generator": "tina tasks"``, which `save_tasks` writes.
+A file is *our own* if it has ``"generator": "tina tasks"``, which `save_tasks` writes. All others are *foreign*.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 GENERATOR = "tina tasks"
-"""The value of ``generator`` in task files written here."""
+"""The value of ``generator`` in the task files that this package writes."""
 
 SPLITS = (
     "seen",
@@ -38,15 +38,15 @@ SPLITS = (
     "two-unseen-classes",
     "validation",
 )
-"""The split names the framework gives; files of others may use any."""
+"""The split names that this package gives. Foreign task files may use any."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """The classes to tell apart; label i of the task is `classes[i]`.
+    """The classes to tell apart. Label i of the task is `classes[i]`.
 
     Raises:
-        DataError: fewer than two classes, or an empty or repeated name.
+        DataError: there are fewer than two classes, or a name is empty or repeated.
     """
 
     classes: tuple[str, ...]
@@ -74,14 +74,14 @@ class Task:
 
 @dataclass(frozen=True)
 class TaskFile:
-    """What a task file holds: its tasks, and whether it is one of our own (see the module's text)."""
+    """The tasks of a task file, and whether the file is our own."""
 
     tasks: tuple[Task, ...]
     own: bool
 
 
 def save_tasks(path: Path | str, tasks: Sequence[Task]) -> None:
-    """Writes a task file of our own, atomically."""
+    """Write a task file of our own, atomically."""
     entries = [
         {"classes": list(task.classes)} | ({} if task.split is None else {"split": task.split}) for task in tasks
     ]
@@ -89,19 +89,19 @@ def save_tasks(path: Path | str, tasks: Sequence[Task]) -> None:
 
 
 def load_tasks(path: Path | str, *, class_names: Collection[str] | None = None) -> list[Task]:
-    """The tasks of a task file; see `load_task_file`."""
+    """Return the tasks of a task file; see `load_task_file`."""
     return list(load_task_file(path, class_names=class_names).tasks)
 
 
 def load_task_file(path: Path | str, *, class_names: Collection[str] | None = None) -> TaskFile:
-    """Reads and checks a task file.
+    """Read and check a task file.
 
     Args:
         path: the JSON file.
-        class_names: if given, every class must be one of these.
+        class_names: the known classes; None: any class name is accepted.
 
     Raises:
-        DataError: the file is missing, malformed, or names a class that does not exist.
+        DataError: the file is missing or malformed, or names an unknown class.
     """
     try:
         value = read_json(Path(path))
@@ -113,7 +113,7 @@ def load_task_file(path: Path | str, *, class_names: Collection[str] | None = No
             '{"tasks": [{"classes": ["apple", "bear"], "split": "unseen-combination"}]}.'
         )
     if not value["tasks"]:
-        raise DataError(f"Task file '{path}' holds no task; add at least one.")
+        raise DataError(f"Task file '{path}' has no tasks; add at least one.")
     known = None if class_names is None else frozenset(class_names)
     tasks = tuple(_parse(entry, f"Task file '{path}', task {i}", known) for i, entry in enumerate(value["tasks"]))
     return TaskFile(tasks, own=value.get("generator") == GENERATOR)
