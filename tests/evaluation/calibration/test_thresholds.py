@@ -101,4 +101,6 @@ def test_generated_classifiers_carry_the_threshold(folder: Path, data_file: Path
 def test_bundled_generators_have_a_threshold_for_every_class_count(name: str) -> None:
     config = read_folder(find_folder(name)).config
     assert config.abstention is not None
-    assert all(config.abstention.threshold(count) is not None for count in range(config.min_classes, config.max_classes + 1))
+    assert all(
+        config.abstention.threshold(count) is not None for count in range(config.min_classes, config.max_classes + 1)
+    )

@@ -13,7 +13,7 @@ from tina_framework.config.sources import weights_from_text
 
 __all__ = ["DataSettings", "Scheme"]
 
-# Repeated from `tina_framework.zoo.sampling.SCHEMES`, whose import would load torch; a test compares the two.
+# Repeated from `tina_framework.zoo.task_sampler.SCHEMES`, whose import would load torch; a test compares the two.
 Scheme = Literal["random", "two-superclasses", "ten-superclasses"]
 
 
