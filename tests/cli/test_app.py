@@ -1,18 +1,15 @@
+"""The application: its commands, global options, and the commands of plugins."""
+
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 
 from tina_framework.cli import app as app_module
 from tina_framework.cli.__main__ import main
-from tina_framework.errors import DataError, PromptError
 from tina_framework.plugin import discovery
 
 
@@ -31,20 +28,6 @@ def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
         main(args)
     out, err = capsys.readouterr()
     return int(caught.value.code or 0), out, err
-
-
-@pytest.fixture
-def raising(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A command ``boom`` that raises what it is told to."""
-    holder: dict[str, BaseException] = {}
-
-    def register(app: typer.Typer) -> None:
-        @app.command("boom")
-        def boom(names: list[str] | None = None) -> None:
-            raise holder["error"]
-
-    monkeypatch.setattr(app_module, "_add_plugin_commands", register)
-    return holder
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,59 +49,6 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     import tina_framework
 
     assert run(capsys, "--version")[:2] == (0, f"tina-framework {tina_framework.__version__}\n")
-
-
-@pytest.mark.parametrize(
-    "args", [["nonsense"], ["--nonsense"], ["plugins", "list", "--nonsense"], ["plugins", "nonsense"]]
-)
-def test_usage_errors_exit_2(capsys: pytest.CaptureFixture[str], args: list[str]) -> None:
-    code, out, err = run(capsys, *args)
-    assert (code, out) == (2, "")
-    assert "nonsense" in err
-
-
-@pytest.mark.parametrize(
-    ("error", "code", "line"),
-    [
-        (DataError("The file is broken; mend it."), 1, "Error: The file is broken; mend it."),
-        (PromptError("No class names."), 2, "Error: No class names."),
-        (KeyError("some\nkey"), 1, "Unexpected KeyError: 'some\\nkey'. Run again with --debug to see where."),
-        (ValueError("two\nlines"), 1, "Unexpected ValueError: two lines. Run again with --debug to see where."),
-        (RuntimeError(), 1, "Unexpected RuntimeError: no reason given. Run again with --debug to see where."),
-        (PermissionError(13, "Permission denied", "out/model"), 1, "Error: Permission denied ('out/model')."),
-    ],
-)
-def test_errors_are_one_line_and_an_exit_code(
-    capsys: pytest.CaptureFixture[str], raising: dict[str, BaseException], error: Exception, code: int, line: str
-) -> None:
-    raising["error"] = error
-    assert run(capsys, "boom") == (code, "", line + "\n")
-
-
-@pytest.mark.parametrize("args", [["--debug", "boom"], ["boom", "--debug"]])
-def test_debug_shows_the_traceback_wherever_it_stands(
-    capsys: pytest.CaptureFixture[str], raising: dict[str, BaseException], args: list[str]
-) -> None:
-    raising["error"] = DataError("The file is broken.")
-    code, _, err = run(capsys, *args)
-    assert code == 1
-    assert "Traceback" in err
-    assert "in boom" in err
-    assert err.endswith("Error: The file is broken.\n")
-
-
-def test_debug_after_a_double_dash_is_an_argument(
-    capsys: pytest.CaptureFixture[str], raising: dict[str, BaseException]
-) -> None:
-    raising["error"] = DataError("Reached.")
-    assert run(capsys, "boom", "--", "--debug")[0] == 2  # boom takes no arguments
-
-
-def test_an_interrupt_exits_130(capsys: pytest.CaptureFixture[str], raising: dict[str, BaseException]) -> None:
-    raising["error"] = KeyboardInterrupt()
-    code, _, err = run(capsys, "boom")
-    assert code == 130
-    assert "Traceback" not in err
 
 
 def test_a_plugin_file_registers_before_the_command_runs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -167,7 +97,7 @@ def tina_commands(app):
     [
         ("fake-hello", "", True, None),
         ("fake-hello", "raise ValueError('late')", False, "ValueError: late"),
-        ("plugins", "", False, "the command 'plugins' exists already; it has to be renamed"),
+        ("plugins", "", False, "the command 'plugins' exists already; rename it"),
         ("fake-hello", "app.command('fake-hello')(print)", False, "the command 'fake-hello' exists already"),
         ("fake-hello", "app.command('x')(odd)", False, "doesn't support Union types"),
     ],
@@ -195,16 +125,3 @@ def test_commands_of_plugins(
         assert f"commands: {name}" in listed[1]
     else:
         assert error in listed[1]
-
-
-def test_the_installed_command_and_the_module_are_the_same() -> None:
-    environment = {**os.environ, "COLUMNS": "100"}
-    module = subprocess.run(
-        [sys.executable, "-m", "tina_framework.cli", "plugins", "list", "--json"],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    assert module.returncode == 0, module.stderr
-    assert '"builtins"' in module.stdout

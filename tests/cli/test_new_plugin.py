@@ -39,7 +39,7 @@ def test_every_file_of_the_template_is_used() -> None:
 
 def test_what_exists_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    with pytest.raises(ConfigError, match="exists; it is left as it is"):
+    with pytest.raises(ConfigError, match="exists already"):
         write_plugin("mine", tmp_path)
     assert list((tmp_path / "mine").iterdir()) == []
 

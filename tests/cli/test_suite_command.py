@@ -14,11 +14,11 @@ from tina_framework.evaluation.suite.prompt_measurer import SuiteRequest
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "one of the two"),
-        (["--suite", "prompts", "--tasks", "x.json"], "one of the two"),
-        (["--suite", "prompts", "--methods", "tina"], "--methods means nothing"),
-        (["--tasks", "x.json", "--descriptions", "y.json"], "--descriptions means nothing"),
-        (["--tasks", "x.json", "--num-tasks", "5"], "--num-tasks means nothing"),
+        ([], "Give either a task file"),
+        (["--suite", "prompts", "--tasks", "x.json"], "Give either a task file"),
+        (["--suite", "prompts", "--methods", "tina"], "--methods has no effect"),
+        (["--tasks", "x.json", "--descriptions", "y.json"], "--descriptions has no effect"),
+        (["--tasks", "x.json", "--num-tasks", "5"], "--num-tasks has no effect"),
     ],
 )
 def test_the_command_refuses(

@@ -1,1 +1,1 @@
-"""The command ``tina``: one module a command, each with ``register(app)``; torch is imported inside commands only."""
+"""The command line ``tina``: one module for each command, each with ``register(app)``. Only running a command imports torch."""

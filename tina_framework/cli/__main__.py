@@ -1,6 +1,6 @@
-"""The entry point of ``tina`` and of ``python -m tina_framework.cli``: runs a command and turns errors into exit codes.
+"""The entry point of ``tina`` and of ``python -m tina_framework.cli``. It runs a command and turns errors into exit codes.
 
-0: done. 1: it failed. 2: the call has to be changed. 130: interrupted.
+Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["main"]
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Runs ``tina`` with `args` (default: those of the process) and exits; see the module for the exit codes."""
+    """Run ``tina`` with `args` (default: those of the process) and exit with one of the codes above."""
     arguments, debug = _take_debug(list(sys.argv[1:] if args is None else args))
     try:
         from tina_framework.cli.app import build_app
@@ -30,7 +30,10 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:
-    """``--debug`` works anywhere on the line (before a ``--``), since it is what one adds at the end after a failure."""
+    """Remove ``--debug`` from the arguments. Returns the other arguments, and whether it was among them.
+
+    It is accepted anywhere before a ``--``, because users add it at the end of the line after a failure.
+    """
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options = [argument for argument in arguments[:end] if argument != "--debug"]
     return options + arguments[end:], len(options) < end

@@ -1,4 +1,4 @@
-"""Builds the ``tina`` application: global options, the commands, and those that plugins add."""
+"""Build the ``tina`` application: global options, built-in commands, and the commands of plugins."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ COMMANDS = (
     "list",
     "plugins",
 )
-"""In the order of the help page; each is a module ``<name>_command`` (hyphens as underscores) with ``register(app)``."""
+"""In the order of the help page. Each is a module ``<name>_command`` (hyphens become underscores) with ``register(app)``."""
 
 log = logging.getLogger("tina_framework.plugins")
 
 
 def build_app() -> typer.Typer:
-    """The application with every command registered. Imports no torch."""
+    """Return the application with every command registered, without importing torch."""
     app = typer.Typer(
         name="tina",
-        help="Text in, classifier out: writes the weights of a small image classifier from class names.",
-        epilog="'tina COMMAND --help' explains a command.",
+        help="Generate the weights of a small image classifier from class names.",
+        epilog="Run 'tina COMMAND --help' for help on a command.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -59,7 +59,7 @@ def _global_options(
         typer.Option(
             "--plugin",
             metavar="FILE.py",
-            help="Run this Python file first, so that what it registers can be used. Repeatable.",
+            help="Load the plugin in this Python file. Repeatable.",
         ),
     ] = None,
     version: Annotated[
@@ -69,7 +69,7 @@ def _global_options(
         ),
     ] = False,
 ) -> None:
-    # --debug is read in `main`, which sees errors; it is declared here for the help page.
+    # `main` handles --debug, because errors end up there. It is declared here only for the help page.
     for file in plugin or ():
         load_plugin_file(file)
 
@@ -83,7 +83,7 @@ def _print_version(wanted: bool) -> None:
 
 
 def _add_plugin_commands(app: typer.Typer) -> None:
-    """Lets every plugin add its commands; one that fails, or takes a name that is taken, is recorded and left out."""
+    """Let every plugin add its commands. A plugin that fails, or uses a name that exists, is recorded as broken and left out."""
     for record, hook in command_hooks():
         commands, groups, before = len(app.registered_commands), len(app.registered_groups), Counter(_names(app))
         try:
@@ -91,8 +91,9 @@ def _add_plugin_commands(app: typer.Typer) -> None:
             added = sorted((Counter(_names(app)) - before).elements())
             taken = [name for name, count in Counter(_names(app)).items() if count > 1]
             if taken:
-                raise PluginError(f"the command '{taken[0]}' exists already; it has to be renamed")
-            get_command(app)  # a malformed command must fail here, not for everybody
+                raise PluginError(f"the command '{taken[0]}' exists already; rename it")
+            # Typer finds a malformed command only when it builds the parser. Here the plugin can still be removed.
+            get_command(app)
             record.provides["commands"] = added
         except (Exception, SystemExit) as error:
             del app.registered_commands[commands:], app.registered_groups[groups:]
@@ -103,7 +104,7 @@ def _add_plugin_commands(app: typer.Typer) -> None:
 
 
 def _names(app: typer.Typer) -> list[str]:
-    """The name of every command and group."""
+    """Return the name of every command and group."""
     commands = [
         c.name or (get_command_name(c.callback.__name__) if c.callback else "") for c in app.registered_commands
     ]

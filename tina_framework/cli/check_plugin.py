@@ -1,4 +1,4 @@
-"""What ``tina plugins check`` runs: the conformance kit's checks on everything a plugin provides, without pytest."""
+"""Run the conformance kit on everything that a plugin provides, without pytest; for ``tina plugins check``."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _NEXT = {
     "schedulers": "tina evaluate --model cifar100-cnn --methods tina,tina@{name}:20,selection --dataset DATA --tasks TASKS.json --out results",
     "tokenizers": "tina train --tokenizer {name} --zoo zoo --dataset shapes --encoders clip-lite --output_dir run",
 }
-"""Kind -> the command that uses such a thing for the first time."""
+"""Kind -> the command to try next with a component of this kind."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found out about one name.
+    """The result of checking one component.
 
     Attributes:
         kind: ``architectures``, ...
-        name: as it is registered.
-        results: one a check; empty if it was not checked.
-        problem: why it was not, else None.
-        next_command: what to run when it conforms.
+        name: the registered name.
+        results: one for each check; empty if the component was not checked.
+        problem: why it was not checked; None if it was.
+        next_command: what to run next if all checks pass.
     """
 
     kind: str
@@ -66,10 +66,10 @@ class Verdict:
 
 
 def read_specs(given: Sequence[str]) -> dict[str, str]:
-    """``NAME:ARGUMENT`` of each --with, by name.
+    """Return each ``NAME:ARGUMENT`` of --with, by name.
 
     Raises:
-        ConfigError: one has no argument.
+        ConfigError: a value has no argument.
     """
     specs = {}
     for spec in given:
@@ -83,22 +83,22 @@ def read_specs(given: Sequence[str]) -> dict[str, str]:
 
 
 def check_records(records: Sequence[PluginRecord], specs: Mapping[str, str]) -> list[Verdict]:
-    """Checks everything that these plugins provide.
+    """Check everything that these plugins provide.
 
     Args:
         records: the plugins.
-        specs: name -> how to make it, where it needs an argument.
+        specs: name -> ``NAME:ARGUMENT``, for components that need an argument.
 
     Raises:
         PluginError: one of them is broken, disabled or provides nothing to check.
-        ConfigError: `specs` has a name that none of them provides.
+        ConfigError: none of the plugins provides a name in `specs`.
     """
     for record in records:
         if record.status != "ok":
             raise PluginError(f"{record.label} is {record.status}, so there is nothing to check: {record.error}.")
     provided = [(kind, name) for r in records for kind, names in r.provides.items() if kind in _NEXT for name in names]
     if not provided:
-        raise PluginError(f"{records[0].label} provides nothing that can be checked: it registers no name.")
+        raise PluginError(f"{records[0].label} registers no component, so there is nothing to check.")
     unknown = sorted(specs.keys() - {name for _, name in provided})
     if unknown:
         raise ConfigError(f"--with names '{unknown[0]}', which the plugin does not provide; it provides "
@@ -113,7 +113,7 @@ def _verdict(kind: str, name: str, spec: str) -> Verdict:
     create = partial(getattr(registries(), kind).create, spec)
     try:
         made = create()
-        # Schedulers keep state and data sets are compared with themselves: their checks make several.
+        # Schedulers keep state, and data sets are compared with a second instance: their checks create several objects.
         results = run_checks(kind, create if kind in ("schedulers", "datasets") else made)
     except TinaError as error:
         hint = f" Give it with --with {name}:ARGUMENT." if "needs an argument" in str(error) else ""

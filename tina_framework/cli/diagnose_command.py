@@ -1,4 +1,4 @@
-"""``tina diagnose``: which stage of a generator breaks."""
+"""``tina diagnose``: find the stage of a generator at which accuracy is lost."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ __all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
+    """Add the command."""
     app.command("diagnose")(diagnose)
 
 
@@ -21,23 +22,23 @@ def diagnose(
     dataset: Annotated[str, typer.Option("--dataset", help="Data set, e.g. arrays:FILE.npz, cifar100, shapes.")],
     zoo: Annotated[
         Path | None,
-        typer.Option("--zoo", help="Folder of the zoo; by default the one the model names, if it is bundled."),
+        typer.Option("--zoo", help="Folder of the zoo. Default: the bundled zoo that the model was trained on."),
     ] = None,
     encoder: Annotated[
-        str | None, typer.Option("--encoder", help="What reads the class names; by default the model's own encoder.")
+        str | None, typer.Option("--encoder", help="Encoder of the class names. Default: the model's own.")
     ] = None,
-    num_tasks: Annotated[int, typer.Option("--num-tasks", min=1, help="How many p-Models to take through.")] = 20,
+    num_tasks: Annotated[int, typer.Option("--num-tasks", min=1, help="Number of p-Models to test.")] = 20,
     split: Annotated[ImageSplit, typer.Option("--split", help="Images to measure on.")] = ImageSplit.validation,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, mps or auto.")] = "auto",
     seed: Annotated[int, typer.Option("--seed", help="Seed of noise and generation.")] = 0,
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON instead of a table.")] = False,
 ) -> None:
-    """Take p-Models through tokens, noise, denoiser and sampling, and say where accuracy is lost.
+    """Pass p-Models through tokens, noise, denoiser and sampling, and report where accuracy is lost.
 
-    docs/guide/evaluation.md explains the stages.
+    See docs/guide/evaluation.md for the stages.
     """
     from tina_framework.cli.output import console, print_json, print_table, progress_bar
-    from tina_framework.evaluation.diagnose import diagnose as run
+    from tina_framework.evaluation.diagnose import diagnose as diagnose_stages
     from tina_framework.evaluation.evaluate import EvaluationRequest, open_context
     from tina_framework.evaluation.result_tables import diagnosis_table
 
@@ -60,7 +61,7 @@ def diagnose(
             advance(done - seen)
             seen = done
 
-        found = run(context, scorer, num_tasks=num_tasks, on_progress=on_progress).to_json()
+        found = diagnose_stages(context, scorer, num_tasks=num_tasks, on_progress=on_progress).to_json()
     if json_:
         print_json(found)
         return

@@ -1,4 +1,4 @@
-"""``tina evaluate``: accuracy and time of generated models beside honest baselines, on tasks with known splits."""
+"""``tina evaluate``: compare the accuracy and time of generated models with baselines, on tasks of known splits."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
+
+from tina_framework.evaluation.methods.catalogue import methods_help
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,20 +19,20 @@ __all__ = ["register"]
 
 
 class ImageSplit(StrEnum):
-    """Which images networks are measured on."""
+    """The images that networks are measured on."""
 
     test = "test"
     validation = "validation"
 
 
 class Suite(StrEnum):
-    """Sets of measurements that draw their own tasks."""
+    """Predefined sets of measurements, which draw their own tasks."""
 
     prompts = "prompts"
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command("evaluate")(evaluate)
 
 
@@ -38,44 +41,40 @@ def evaluate(
     dataset: Annotated[str, typer.Option("--dataset", help="Data set, e.g. arrays:FILE.npz, cifar100, shapes.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for results.json, results.md and tasks.json.")],
     tasks: Annotated[
-        Path | None, typer.Option("--tasks", help="Task file (JSON); 'tina zoo tasks' writes one.")
+        Path | None, typer.Option("--tasks", help="Task file (JSON), as written by 'tina zoo tasks'.")
     ] = None,
     suite: Annotated[
         Suite | None,
-        typer.Option(
-            "--suite", help="Instead of a task file: the same tasks said in many ways (docs/guide/prompts.md)."
-        ),
+        typer.Option("--suite", help="Instead of a task file: measure the same tasks with prompts in many wordings."),
     ] = None,
     methods: Annotated[
         str | None,
         typer.Option(
             "--methods",
-            help="Comma-separated: tina, common, random-prompt, chance, generic, selection, substitute, average, nearest, noise, ridge, "
-            "regressor@MODEL, taper@FOLDER, fine-tune, p-model, zero-shot. Other samplers: tina@STEPS, tina@ddpm:1000. "
-            "Another base: selection@ZOO. A long recipe: fine-tune@long. "
-            "Default: tina,generic,selection,average,nearest,fine-tune, and zero-shot where it applies.",
+            # Typer renders rich markup, which would swallow "[@STRENGTH]".
+            help=escape(methods_help()),
         ),
     ] = None,
     encoder: Annotated[
         str | None,
         typer.Option(
-            "--encoder", help="Encoder, e.g. clip-lite or embedding-table:FILE.npz; by default the model's own."
+            "--encoder", help="Encoder, e.g. clip-lite or embedding-table:FILE.npz. Default: the model's own."
         ),
     ] = None,
     zoo: Annotated[
         Path | None,
-        typer.Option("--zoo", help="Folder of the zoo; by default the one the model names, if it is bundled."),
+        typer.Option("--zoo", help="Folder of the zoo. Default: the bundled zoo that the model was trained on."),
     ] = None,
     split: Annotated[ImageSplit, typer.Option("--split", help="Images to measure on.")] = ImageSplit.test,
-    template: Annotated[int, typer.Option("--template", min=0, help="Which of the encoder's prompt templates.")] = 0,
+    template: Annotated[int, typer.Option("--template", min=0, help="Index of the encoder's prompt template.")] = 0,
     fine_tune_tasks: Annotated[
-        int | None, typer.Option("--fine-tune-tasks", min=1, help="Fine-tune on that many tasks of each split only.")
+        int | None, typer.Option("--fine-tune-tasks", min=1, help="Fine-tune on only this many tasks of each split.")
     ] = None,
     novelty: Annotated[
-        bool, typer.Option("--novelty/--no-novelty", help="Compare generated networks with those of the zoo, too.")
+        bool, typer.Option("--novelty/--no-novelty", help="Also compare generated networks with those of the zoo.")
     ] = True,
     record: Annotated[
-        bool, typer.Option("--record", help="Write the accuracy of 'tina' into the model folder's config and card.")
+        bool, typer.Option("--record", help="Write the accuracy of 'tina' to the config and card of the model folder.")
     ] = False,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, mps or auto.")] = "auto",
     seed: Annotated[int, typer.Option("--seed", help="Seed of generation.")] = 0,
@@ -83,22 +82,26 @@ def evaluate(
         Path | None, typer.Option("--descriptions", help="With --suite: JSON file, class name -> description.")
     ] = None,
     num_tasks: Annotated[
-        int | None, typer.Option("--num-tasks", min=2, help="With --suite: tasks of each kind (100).")
+        int | None, typer.Option("--num-tasks", min=2, help="With --suite: number of tasks of each kind (default 100).")
     ] = None,
-    classes: Annotated[int | None, typer.Option("--classes", min=2, help="With --suite: classes a task (10).")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print results.json instead of a table.")] = False,
+    classes: Annotated[
+        int | None, typer.Option("--classes", min=2, help="With --suite: classes per task (default 10).")
+    ] = None,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print the contents of results.json instead of a table.")
+    ] = False,
 ) -> None:
     """Compare generated models with baselines, and write results.json, results.md and tasks.json.
 
-    Differences are paired, task by task, against 'selection': the generic model with only the task's outputs.
-    docs/reference/methods.md defines every method, and docs/reference/formats.md every field.
+    Differences are paired, task by task, with 'selection': the generic model with only the outputs of the task's classes.
+    See docs/reference/methods.md for the methods and docs/reference/formats.md for the fields of the files.
     """
     from tina_framework.cli.output import console, print_error, print_json, print_table, progress_bar
     from tina_framework.errors import ConfigError
 
     if (tasks is None) == (suite is None):
-        raise ConfigError("Give a task file with --tasks, or --suite prompts (one of the two).")
-    own = {"--descriptions": descriptions, "--num-tasks": num_tasks, "--classes": classes}
+        raise ConfigError("Give either a task file with --tasks, or --suite prompts.")
+    suite_options = {"--descriptions": descriptions, "--num-tasks": num_tasks, "--classes": classes}
     if suite is not None:
         from tina_framework.cli.suite_command import evaluate_prompts
 
@@ -111,15 +114,15 @@ def evaluate(
         }
         given |= {"--split": split.value, "--template": template, "--fine-tune-tasks": fine_tune_tasks}
         given |= {"--record": record, "--no-novelty": not novelty, "--device": device, "--seed": seed}
-        evaluate_prompts(given | own, out, json_=json_)
+        evaluate_prompts(given | suite_options, out, json_=json_)
         return
     assert tasks is not None
-    for option, value in own.items():
+    for option, value in suite_options.items():
         if value is not None:
-            raise ConfigError(f"{option} means nothing without --suite prompts; leave it out.")
+            raise ConfigError(f"{option} has no effect without --suite prompts; leave it out.")
 
     from tina_framework.evaluation.evaluate import EvaluationRequest
-    from tina_framework.evaluation.evaluate import evaluate as run
+    from tina_framework.evaluation.evaluate import evaluate as evaluate_methods
     from tina_framework.evaluation.methods import DEFAULT_METHODS, parse_methods
     from tina_framework.evaluation.model_metadata import check_recordable, record_accuracy
     from tina_framework.evaluation.result_tables import SHORT_COLUMNS, novelty_sentence, short_tables
@@ -161,11 +164,11 @@ def evaluate(
         command=_command(options),
         novelty=novelty,
     )
-    results = run(request, progress_bar)
+    results = evaluate_methods(request, progress_bar)
     write_results(out, results)
     summary = results.summary
     if record and not record_accuracy(Path(model), summary):
-        print_error("The model's card has no table 'Accuracy of generated models'; only config.json was updated.")
+        print_error("The model's card has no table 'Accuracy of generated models', so only config.json was updated.")
     if json_:
         print_json(summary)
     else:
@@ -181,11 +184,11 @@ def evaluate(
 
 
 def _notes(summary: Mapping[str, Any]) -> list[str]:
-    """What the reader of the table has to know besides."""
+    """Return warnings about the figures, and the methods that were not run."""
     lines = [f"Warning: {text}" for text in summary["setup"]["warnings"]]
     relabelled = summary["setup"]["relabelled_tasks"]
     if relabelled:
-        lines.append(f"Relabelled tasks: {relabelled}; their split was not what the task file says.")
+        lines.append(f"Relabelled tasks: {relabelled}; their split is not the one in the task file.")
     for entry in summary["skipped"]:
         where = f" on {entry['split']}" if "split" in entry else ""
         lines.append(f"Not run: {entry['method']}{where}: {entry['reason']}")
@@ -193,7 +196,7 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _command(options: Mapping[str, Any]) -> str:
-    """The call, for the record: defaults left out, absolute paths cut down to their last part."""
+    """Return the command line for the results, without defaults and without the folders of absolute paths."""
     from tina_framework.evaluation.paths import without_folders
 
     defaults = {"--split": "test", "--template": 0, "--device": "auto", "--seed": 0}

@@ -1,4 +1,4 @@
-"""``tina list KIND [PATTERN]``: the names of one kind, as `list_architectures` and its sisters give them."""
+"""``tina list KIND [PATTERN]``: the registered names of one kind, as from `tina_framework.list_architectures`."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ __all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command("list")(list_names)
 
 
 def list_names(
-    kind: Annotated[str, typer.Argument(help="architectures, datasets, encoders, schedulers or tokenizers.")],
+    kind: Annotated[str, typer.Argument(help="One of: architectures, datasets, encoders, schedulers, tokenizers.")],
     pattern: Annotated[str, typer.Argument(help="Shell pattern, e.g. 'cnn*'.")] = "*",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """List what can be named: all architectures, say, and which package each comes from."""
+    """List the registered names of one kind, e.g. all architectures, and the package each comes from."""
     from tina_framework.cli.output import print_json, print_table
     from tina_framework.errors import ConfigError
     from tina_framework.plugin.discovery import registries

@@ -1,4 +1,4 @@
-"""The folder that ``tina plugins new`` writes: a package with one architecture, its tests and its CI file."""
+"""Write the plugin template of ``tina plugins new``: a package with one architecture, its tests and a CI file."""
 
 from __future__ import annotations
 
@@ -26,20 +26,21 @@ FILES = {
     "tests/test_network.py.txt": "tests/test_network.py",
     "workflows/test.yml.txt": ".github/workflows/test.yml",
 }
-"""File of the template -> where it goes. (Package data may be neither hidden nor taken for this package's own modules.)"""
+"""Template file -> file to write. The template files end in ``.txt`` because build tools skip hidden package data, and would
+treat ``.py`` files as modules of this package."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*([-_.][A-Za-z0-9]+)*")
 
 
 def write_plugin(name: str, parent: Path) -> Path:
-    """Writes the folder `parent` / NAME, whole or not at all.
+    """Write the folder `parent` / NAME, completely or not at all.
 
     Args:
-        name: of the package to be, e.g. ``my-plugin``.
-        parent: where the folder shall stand.
+        name: name of the new package, e.g. ``my-plugin``.
+        parent: the folder that it is written into.
 
     Raises:
-        ConfigError: that is no name for a package, or there is something of that name already.
+        ConfigError: the name is not valid for a package, or exists already.
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(
@@ -53,7 +54,7 @@ def write_plugin(name: str, parent: Path) -> Path:
         )
     folder = parent / distribution
     if folder.exists():
-        raise ConfigError(f"'{folder}' exists; it is left as it is. Choose another name, or another folder with --in.")
+        raise ConfigError(f"'{folder}' exists already. Choose another name, or another folder with --in.")
     values = {
         "distribution": distribution,
         "module": module,

@@ -1,4 +1,4 @@
-"""What commands print with: tables, JSON, progress. Results go to standard output, everything else to standard error."""
+"""Print tables, JSON and progress. Results go to standard output, everything else to standard error."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ console = Console(highlight=False)
 err_console = Console(stderr=True, highlight=False)
 
 Advance = Callable[..., None]
-"""advance(count=1, note=""): `count` more are done; `note` is shown beside the bar (a loss, say)."""
+"""``advance(count=1, note="")``: `count` more items are done; `note` is shown beside the bar, e.g. a loss."""
 
 _SECONDS_BETWEEN_LINES = 30.0
 
 
 def print_json(value: Any) -> None:
-    """Writes `value` as JSON to standard output, plain, so that it can be piped. NaN and infinity are refused."""
+    """Write `value` to standard output as plain JSON, so that it can be piped. NaN and infinity raise ValueError."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str | None = None) -> None:
-    """Prints one line a row.
+    """Print one line for each row.
 
     Args:
-        rows: column -> value. A missing value or None shows as ``-``; numbers are aligned to the right.
-        columns: which columns, in which order; also the heading.
-        title: above the table.
+        rows: column -> value. Missing values and None are shown as ``-``. Numbers are aligned to the right.
+        columns: the columns to show, in this order; they are also the headings.
+        title: line above the table.
     """
     table = Table(
         title=None if title is None else _plain(title),
@@ -47,7 +47,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title
         numeric = any(isinstance(row.get(column), (int, float)) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        # Values are data, never markup: a class name may hold square brackets.
+        # Values are escaped: a class name may contain square brackets, which rich would read as markup.
         table.add_row(*(_plain(row.get(column)) for column in columns))
     console.print(table)
 
@@ -59,18 +59,18 @@ def _plain(value: Any) -> str:
 
 
 def print_error(message: str) -> None:
-    """One paragraph on standard error, not wrapped, so that paths can be copied and messages searched for."""
+    """Print one line on standard error. It is not wrapped, so that paths can be copied and messages searched for."""
     err_console.print(message, markup=False, soft_wrap=True)
 
 
 @contextmanager
 def progress_bar(description: str, total: int, *, done: int = 0) -> Iterator[Advance]:
-    """A progress bar with the time left on standard error; where that is no terminal, a line every half minute.
+    """Show a progress bar with the time left on standard error, or a line every 30 seconds if that is not a terminal.
 
     Args:
-        description: what is going on.
-        total: how many there are in all.
-        done: how many were done before (a resumed run); they do not count for the speed.
+        description: what is being done.
+        total: number of items.
+        done: items that were finished before (by a run that is resumed); they do not count towards the speed.
     """
     manage = _bar if err_console.is_terminal else _lines
     with manage(description, total, done) as advance:

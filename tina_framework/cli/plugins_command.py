@@ -1,4 +1,4 @@
-"""``tina plugins``: what is installed, what it provides, how long it took to load, and what is broken."""
+"""``tina plugins``: list, show, check and create plugins."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-plugins = typer.Typer(name="plugins", help="Look into installed plugins.", no_args_is_help=True)
+plugins = typer.Typer(name="plugins", help="List, check and create plugins.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -24,10 +24,10 @@ def register(app: typer.Typer) -> None:
 def list_plugins(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """List every plugin: version, distribution, health, import time and the names it provides.
+    """List installed plugins with their version, health, import time and the names they provide.
 
-    TINA_DISABLE_PLUGINS (comma-separated names) blocks plugins, TINA_ALLOW_PLUGINS lets in no others; TINA_STRICT_PLUGINS=1
-    makes a broken one an error.
+    Environment variables: TINA_DISABLE_PLUGINS (comma-separated names) disables plugins. TINA_ALLOW_PLUGINS disables all
+    others. TINA_STRICT_PLUGINS=1 turns a broken plugin into an error.
     """
     from tina_framework.cli.output import console, print_json, print_table
     from tina_framework.plugin.discovery import plugin_records
@@ -57,10 +57,10 @@ def list_plugins(
 
 @plugins.command("show")
 def show_plugin(
-    name: Annotated[str, typer.Argument(help="Entry point or distribution, as 'tina plugins list' names them.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+    name: Annotated[str, typer.Argument(help="Entry point or distribution, as shown by 'tina plugins list'.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Show all about one plugin: where it comes from, what it provides, why it is broken, what its author should know."""
+    """Show the details of one plugin: origin, names it provides, errors, and notes for its author."""
     from tina_framework.cli.output import console, print_json
 
     found = _find(name)
@@ -91,14 +91,17 @@ def show_plugin(
 
 @plugins.command("check")
 def check_plugin(
-    name: Annotated[str, typer.Argument(help="Entry point, distribution, or file given with --plugin.")],
+    name: Annotated[str, typer.Argument(help="Entry point, distribution, or file that was loaded with --plugin.")],
     given: Annotated[
         list[str] | None,
-        typer.Option("--with", metavar="NAME:ARGUMENT", help="How to make what needs an argument. Repeatable."),
+        typer.Option("--with", metavar="NAME:ARGUMENT", help="Argument for a component that needs one. Repeatable."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Run the conformance kit's checks on all that a plugin provides. Returns 1 if one fails or nothing could be checked."""
+    """Run the conformance kit on everything a plugin provides.
+
+    The exit code is 1 if a check fails or nothing could be checked.
+    """
     from tina_framework.cli.check_plugin import check_records, read_specs
     from tina_framework.cli.output import console, print_json, print_table
 
@@ -137,10 +140,10 @@ def check_plugin(
 
 @plugins.command("new")
 def new_plugin(
-    name: Annotated[str, typer.Argument(help="Name of the package to be, e.g. my-plugin.")],
+    name: Annotated[str, typer.Argument(help="Name of the new package, e.g. my-plugin.")],
     parent: Annotated[Path, typer.Option("--in", help="Folder to write it into.")] = Path(),
 ) -> None:
-    """Write a plugin to start from: a package with one architecture, its tests, a README and a CI file."""
+    """Create a plugin from a template: a package with one architecture, its tests, a README and a CI file."""
     from tina_framework.cli.new_plugin import write_plugin
     from tina_framework.cli.output import console
 
@@ -160,10 +163,10 @@ def _provides(record: PluginRecord) -> list[str]:
 
 
 def _find(name: str) -> list[PluginRecord]:
-    """The plugins of that entry point or distribution.
+    """Return the plugins of an entry point or distribution.
 
     Raises:
-        UnknownNameError: there is none.
+        UnknownNameError: none is installed under that name.
     """
     from tina_framework.errors import UnknownNameError
     from tina_framework.plugin.discovery import plugin_records
@@ -176,14 +179,14 @@ def _find(name: str) -> list[PluginRecord]:
         known = sorted({r.name for r in records} | {r.distribution for r in records})
         suggestion = did_you_mean(name, known)
         raise UnknownNameError(
-            f"No plugin '{name}' is installed.{suggestion} Installed: {', '.join(known)}. A package is found by its entry "
+            f"No plugin '{name}' is installed.{suggestion} Installed: {', '.join(known)}. Plugins are found by their entry "
             "point in the group 'tina_framework'."
         )
     return found
 
 
 def _described(record: PluginRecord) -> dict[str, Any]:
-    """The record, the package's own summary, and where each name leads."""
+    """Return the record with the package's summary and the target of each name."""
     import importlib.metadata
 
     from tina_framework.plugin.discovery import registries

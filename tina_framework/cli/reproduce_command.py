@@ -1,4 +1,4 @@
-"""``tina reproduce``: recorded tables, measured again and compared."""
+"""``tina reproduce``: measure recorded tables again and compare."""
 
 from __future__ import annotations
 
@@ -18,28 +18,30 @@ _COLUMNS = ("method", "recorded", "measured", "verdict")
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command("reproduce")(reproduce)
 
 
 def reproduce(
     name: Annotated[str, typer.Argument(help="What to reproduce: cifar100.")],
-    data: Annotated[str, typer.Option("--data", help="The data set: FILE.npz, or a spec such as cifar100.")],
+    data: Annotated[str, typer.Option("--data", help="Data set: FILE.npz, or a spec such as cifar100.")],
     encoder: Annotated[
-        str | None, typer.Option("--encoder", help="Another encoder than the recorded one, which ships.")
+        str | None, typer.Option("--encoder", help="Use another encoder. Default: the recorded one, which is bundled.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for what is measured; default: not kept.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="A few tasks of each table, compared on these tasks.")] = False,
-    table: Annotated[list[str] | None, typer.Option("--table", help="Only this table. Repeatable.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the measured results. Default: do not keep them.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Measure and compare only a few tasks of each table.")] = False,
+    table: Annotated[list[str] | None, typer.Option("--table", help="Measure only this table. Repeatable.")] = None,
     record: Annotated[
-        bool, typer.Option("--record", help="For maintainers, in a checkout: write the recorded figures anew.")
+        bool, typer.Option("--record", help="For maintainers, in a checkout: replace the recorded figures.")
     ] = False,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, mps or auto.")] = "auto",
     json_: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON instead of tables.")] = False,
 ) -> None:
-    """Measure the published tables again with the bundled checkpoint, and compare with the recorded figures.
+    """Measure the published tables again with the bundled checkpoint, and compare them with the recorded figures.
 
-    Returns 0 if all figures hold, 1 if one does not. docs/reference/reproduce.md says what is compared and how.
+    The exit code is 0 if all figures hold, else 1. See docs/reference/reproduce.md for what is compared and how.
     """
     from tina_framework.cli.output import console, print_error, print_json, print_table, progress_bar
     from tina_framework.errors import ConfigError
@@ -51,7 +53,7 @@ def reproduce(
 
     if record and (quick or encoder is not None or out is not None or json_):
         raise ConfigError(
-            "--record takes the tables as they are defined; leave out --quick, --encoder, --out and --json."
+            "--record measures whole tables with the recorded encoder; leave out --quick, --encoder, --out and --json."
         )
     known = open_record(name)
     tables, reasons = runnable(select_tables(known, table or ()), recording=record, quick=quick)
@@ -111,7 +113,7 @@ def reproduce(
 
 
 def _dataset(data: str) -> Dataset:
-    """A file by its path alone, anything else as ``--dataset`` takes it."""
+    """Open a data set from the path of an .npz file, or from a spec as ``--dataset`` takes it."""
     from tina_framework.plugin.discovery import registries
 
     spec = f"arrays:{data}" if data.endswith(".npz") and ":" not in data else data

@@ -1,4 +1,4 @@
-"""``tina evaluate --suite prompts``: the same tasks said in many ways."""
+"""``tina evaluate --suite prompts``: measure the same tasks with prompts in many wordings."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ __all__ = ["evaluate_prompts"]
 
 
 def evaluate_prompts(options: Mapping[str, Any], out: Path, *, json_: bool) -> None:
-    """Runs the suite; `options`: flag -> value, as given.
+    """Run the suite, write its files to `out` and print a summary.
+
+    Args:
+        options: option of ``tina evaluate`` -> its value.
+        out: folder for the results.
+        json_: print JSON instead of a table.
 
     Raises:
-        ConfigError: an option that the suite does not take.
+        ConfigError: an option does not apply to the suite.
     """
     from tina_framework.errors import ConfigError
     from tina_framework.evaluation.paths import without_folders
@@ -26,9 +31,9 @@ def evaluate_prompts(options: Mapping[str, Any], out: Path, *, json_: bool) -> N
 
     taken = {"--model", "--dataset", "--encoder", "--split", "--device", "--seed"}
     taken |= {"--descriptions", "--num-tasks", "--classes"}
-    odd = [name for name, value in options.items() if name not in taken and value not in (None, False, 0)]
-    if odd:
-        raise ConfigError(f"{odd[0]} means nothing to --suite prompts, which draws its own tasks; leave it out.")
+    rejected = [name for name, value in options.items() if name not in taken and value not in (None, False, 0)]
+    if rejected:
+        raise ConfigError(f"{rejected[0]} has no effect with --suite prompts, which draws its own tasks; leave it out.")
     check_output(out)
     given = {name: value for name, value in options.items() if value not in (None, False) and name in taken}
     words = [word for name, value in (given | {"--out": out}).items() for word in (name, without_folders(str(value)))]
@@ -63,4 +68,6 @@ def evaluate_prompts(options: Mapping[str, Any], out: Path, *, json_: bool) -> N
         print_error(f"Warning: {warning}")
     console.print("± is half of the 95 % interval over tasks; differences are paired, in percentage points.")
     files = ", ".join(FILES)
-    console.print(f"Written to {out}: {files} (class counts, order, familiarity there).", markup=False, soft_wrap=True)
+    console.print(
+        f"Written to {out}: {files}. They also hold class counts, order and familiarity.", markup=False, soft_wrap=True
+    )

@@ -1,4 +1,4 @@
-"""``tina train``: the same as ``python -m tina_framework.training``, by another door."""
+"""``tina train``: the same as ``python -m tina_framework.training``."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ __all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
-    # The settings are many and have one home, `tina_framework.config.training`: they are passed on as they were typed.
+    """Add the command."""
+    # Typer does not see the options: `tina_framework.config.training` defines them once, so the words are passed on unread.
     app.command(
         "train",
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
         add_help_option=False,
-        short_help="Train a generator (--config FILE.toml, and a flag for every setting).",
+        short_help="Train a generator. Takes --config FILE.toml and an option for every setting.",
     )(train)
 
 

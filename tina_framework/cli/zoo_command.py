@@ -1,4 +1,4 @@
-"""``tina zoo``: build a zoo, look into it, copy it in half precision, draw task files."""
+"""``tina zoo``: build, inspect and export zoos, and draw task files."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__ = ["register"]
 
 _LABELS = {
     "features": "Features of the frozen trunk",
-    "mirrored features": "The same of mirrored pictures",
+    "mirrored features": "Features of mirrored pictures",
     "generic": "Generic model (epochs)",
     "models": "p-Models",
 }
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command group."""
+    """Add the command group."""
     group = typer.Typer(
         name="zoo", help="Build and inspect zoos: a generic model and many p-Models.", no_args_is_help=True
     )
@@ -40,22 +40,22 @@ def register(app: typer.Typer) -> None:
 
 
 def build(
-    out: Annotated[Path, typer.Option("--out", help="Folder of the zoo. Run the same command again to go on.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the zoo. Run the same command again to resume.")],
     dataset: Annotated[str, typer.Option("--dataset", help="Data set, e.g. arrays:FILE.npz, cifar100, shapes.")],
     config: Annotated[
-        Path | None, typer.Option("--config", help="Recipe (TOML); the options below override it.")
+        Path | None, typer.Option("--config", help="Recipe (TOML). The options below override it.")
     ] = None,
     architecture: Annotated[str | None, typer.Option("--architecture", help="Target architecture.")] = None,
-    num_models: Annotated[int | None, typer.Option("--num-models", min=0, help="How many p-Models.")] = None,
+    num_models: Annotated[int | None, typer.Option("--num-models", min=0, help="Number of p-Models.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of tasks and training.")] = None,
     generic: Annotated[
-        Path | None, typer.Option("--generic", help="Take the generic model of this zoo instead of training one.")
+        Path | None, typer.Option("--generic", help="Reuse the generic model of this zoo instead of training one.")
     ] = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="CPU processes.")] = 2,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Number of CPU processes.")] = 2,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda or auto.")] = "auto",
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Train a generic model and, from its weights, p-Models for many class sets."""
+    """Build a zoo: train a generic model and, from its weights, p-Models for many sets of classes."""
     from tina_framework.zoo.recipe import load_recipe
 
     overrides = {
@@ -86,21 +86,23 @@ def build(
             progress=_Bars(stack),
         )
     if int(os.environ.get("RANK", "0")) != 0:
-        return  # of several launched processes, the first one speaks
+        return  # only the first of several launched processes prints
     if json_:
         print_json({"zoo": str(out), "models": listed})
     else:
-        console.print(f"The zoo {out} holds {listed} p-Models. Look into it with: tina zoo info {out}", soft_wrap=True)
+        console.print(f"The zoo {out} holds {listed} p-Models. Inspect it with: tina zoo info {out}", soft_wrap=True)
 
 
 def info(
     folder: Annotated[Path, typer.Argument(help="Folder of the zoo.")],
-    dataset: Annotated[str | None, typer.Option("--dataset", help="Needed for --test and --signal.")] = None,
-    test: Annotated[bool, typer.Option("--test", help="Also measure accuracy on test images.")] = False,
-    signal: Annotated[bool, typer.Option("--signal", help="Also measure how much of the zoo is signal.")] = False,
+    dataset: Annotated[str | None, typer.Option("--dataset", help="Data set; needed for --test and --signal.")] = None,
+    test: Annotated[bool, typer.Option("--test", help="Also measure the accuracy on test images.")] = False,
+    signal: Annotated[
+        bool, typer.Option("--signal", help="Also measure how much of the p-Models depends on their classes.")
+    ] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Show what a zoo holds and how good it is."""
+    """Show the contents and the accuracy of a zoo."""
     from tina_framework.errors import ConfigError
 
     if (test or signal) and dataset is None:
@@ -125,9 +127,9 @@ def info(
 
 def export(
     folder: Annotated[Path, typer.Argument(help="Folder of the zoo.")],
-    out: Annotated[Path, typer.Argument(help="Where to write the copy; must not exist.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write the copy to; it must not exist.")],
 ) -> None:
-    """Copy a finished zoo in half precision and one shard, small enough to ship."""
+    """Copy a finished zoo in half precision and as one file, small enough to publish."""
     from tina_framework.zoo.export import export_zoo
     from tina_framework.zoo.store import Zoo
 
@@ -136,18 +138,25 @@ def export(
 
 
 def tasks(
-    out: Annotated[Path, typer.Argument(help="Task file to write (JSON).")],
-    dataset: Annotated[str | None, typer.Option("--dataset", help="Data set whose classes are drawn.")] = None,
+    out: Annotated[Path, typer.Argument(help="Task file (JSON) to write.")],
+    dataset: Annotated[str | None, typer.Option("--dataset", help="Data set to draw classes from.")] = None,
     zoo: Annotated[
         Path | None,
-        typer.Option("--zoo", help="Zoo: its tasks for the split 'seen'; its held-out classes for the others."),
+        typer.Option(
+            "--zoo", help="Zoo whose tasks the split 'seen' takes, and whose held-out classes the other splits respect."
+        ),
     ] = None,
-    split: Annotated[list[str] | None, typer.Option("--split", help="Repeatable; default unseen-combination.")] = None,
-    classes: Annotated[list[int] | None, typer.Option("--classes", help="Classes a task; repeatable.")] = None,
-    num_tasks: Annotated[int, typer.Option("--num-tasks", min=1, help="Tasks of every split and class count.")] = 100,
-    seed: Annotated[int, typer.Option("--seed")] = 0,
+    split: Annotated[
+        list[str] | None,
+        typer.Option("--split", help="Split to draw tasks of. Repeatable. Default: unseen-combination."),
+    ] = None,
+    classes: Annotated[list[int] | None, typer.Option("--classes", help="Classes per task. Repeatable.")] = None,
+    num_tasks: Annotated[
+        int, typer.Option("--num-tasks", min=1, help="Number of tasks of each split and class count.")
+    ] = 100,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the draw.")] = 0,
 ) -> None:
-    """Draw reserved tasks for `tina evaluate`."""
+    """Draw a task file for 'tina evaluate'."""
     from tina_framework.errors import ConfigError
     from tina_framework.zoo.splits import sample_split_tasks
     from tina_framework.zoo.tasks import Task, save_tasks
@@ -187,25 +196,25 @@ def _spec_and_data(architecture: str, dataset: str) -> tuple[ParameterSpec, Data
 
 
 def _device(device: str) -> torch.device:
-    """``auto`` and ``cuda`` mean this process' own GPU among those that ``accelerate launch`` shares out."""
+    """Return the device. Under ``accelerate launch``, ``auto`` and ``cuda`` mean the GPU assigned to this process."""
     import torch
 
     from tina_framework.targets.device import resolve_device
 
     if device in ("auto", "cuda") and torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-    # Networks are trained on CPUs or CUDA; `auto` elsewhere (MPS) would take the path of the GPU untested.
+    # On MPS, `auto` means the CPU: training on MPS was never tested.
     return torch.device("cpu") if device == "auto" else resolve_device(device)
 
 
 def _without_path(dataset: str) -> str:
-    """``arrays:/some/where/cifar100.npz`` -> ``arrays:cifar100.npz``: a zoo does not record where its data lay."""
+    """``arrays:/some/where/cifar100.npz`` -> ``arrays:cifar100.npz``: a zoo must not record folders of this machine."""
     name, colon, argument = dataset.partition(":")
     return name + colon + Path(argument).name
 
 
 class _Bars:
-    """One progress bar a stage, opened when the stage begins."""
+    """One progress bar for each stage, opened when the stage begins."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
