@@ -1,4 +1,4 @@
-"""Reading pictures: any file or mode PIL knows becomes upright RGB pixels of the size a network takes.
+"""Read pictures of any format and mode, bring them to the size that a network takes, and standardise them.
 
 Shapes: N pictures, H height, W width, C channels.
 """
@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,43 +19,66 @@ from torch import Tensor
 
 from tina_framework.errors import DataError
 
+if TYPE_CHECKING:
+    from tina_framework.interfaces.architecture import TargetArchitecture
+
 __all__ = ["Preprocessing", "fit_picture", "pictures", "read_picture", "to_rgb"]
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What a network expects: C, H, W of its input, and mean and standard deviation a channel (pixels in [0, 1])."""
+    """What the input of a network looks like. Call it to turn pixels into that input.
+
+    Attributes:
+        input_shape: (C, H, W).
+        mean: of each channel, for pixels in [0, 1].
+        std: of each channel.
+    """
 
     input_shape: tuple[int, int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    @classmethod
+    def of(cls, architecture: TargetArchitecture) -> Preprocessing:
+        """Return the preprocessing of an architecture."""
+        return cls(architecture.input_shape, architecture.mean, architecture.std)
+
     def __call__(self, pixels: npt.NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
-        """(N, H, W, 3) uint8 -> (N, C, H, W) float32, standardised."""
-        tensor = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(0, 3, 1, 2).float().div(255.0)
-        if self.input_shape[0] == 1:
-            # ITU-R BT.601 luma, what PIL's mode "L" uses.
+        """Return the pictures (N, H, W, 3) uint8 as (N, C, H, W) float32, standardised, on `device`.
+
+        Raises:
+            DataError: the pictures have another size than the network takes.
+        """
+        channels, height, width = self.input_shape
+        if pixels.ndim != 4 or pixels.shape[1:3] != (height, width):
+            raise DataError(f"Pictures have the shape {pixels.shape}; this network takes (N, {height}, {width}, 3).")
+        # In place from here on: whole data sets pass through, and each copy of them costs hundreds of megabytes.
+        tensor = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(0, 3, 1, 2).float().div_(255.0)
+        tensor = tensor.contiguous()
+        if channels == 1:
+            # ITU-R BT.601 luma, which PIL's mode "L" uses too.
             tensor = (tensor * tensor.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
         mean, std = (tensor.new_tensor(values).view(1, -1, 1, 1) for values in (self.mean, self.std))
-        return ((tensor - mean) / std).contiguous()
+        return tensor.sub_(mean).div_(std)
 
     @property
     def size(self) -> tuple[int, int]:
-        """(W, H), as PIL counts."""
+        """(W, H): the order in which PIL gives sizes."""
         return self.input_shape[2], self.input_shape[1]
 
 
 _DAMAGED = (
     OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, MemoryError, NotImplementedError,
 )  # fmt: skip
-"""What PIL's decoders let out when a file is damaged."""
+"""The errors that PIL's decoders raise when a file is damaged."""
 
 
 def read_picture(path: str | Path) -> Image.Image:
-    """One file as upright RGB.
+    """Read one file as RGB, turned upright.
 
     Raises:
-        DataError: the file is missing, no picture, truncated, or absurdly large.
+        DataError: the file is missing, is not a picture, is truncated, or has so many pixels that it may be an attack.
     """
     try:
         with warnings.catch_warnings():
@@ -69,19 +92,19 @@ def read_picture(path: str | Path) -> Image.Image:
         raise DataError(f"Picture '{path}' is too large to be opened safely ({error}); scale it down first.") from error
     except _DAMAGED as error:
         raise DataError(
-            f"Picture '{path}' cannot be read ({_reason(error, path)}); give a picture file that is whole."
+            f"Picture '{path}' cannot be read ({_reason(error, path)}); give a complete picture file."
         ) from error
 
 
 def _reason(error: BaseException, path: str | Path) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "no known picture format"
+        return "unknown picture format"
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     return text.replace(f": '{path}'", "")
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
-    """Any mode -> RGB: turned as EXIF says, transparency on white, 16-bit and float grey scaled to 8 bits."""
+    """Convert any mode to RGB: turned as EXIF says, transparency on white, 16-bit and float grey scaled to 8 bits."""
     picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith("I") or picture.mode == "F":
         return _from_deep_grey(picture)
@@ -94,7 +117,7 @@ def to_rgb(picture: Image.Image) -> Image.Image:
 
 
 def _from_deep_grey(picture: Image.Image) -> Image.Image:
-    """Integers count up to 65535, floats up to 1 (or to 255 where a value exceeds 1)."""
+    """Scale deep grey to 8 bits. White is 65535 for integers, and 1 for floats (255 if a value exceeds 1)."""
     values = np.nan_to_num(np.asarray(picture).astype(np.float64))
     if picture.mode == "F":
         top = 1.0 if values.max(initial=0.0) <= 1.0 else 255.0
@@ -105,9 +128,9 @@ def _from_deep_grey(picture: Image.Image) -> Image.Image:
 
 
 def fit_picture(picture: Image.Image, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """The centre of an RGB picture, as large as fits the proportions of `size` (W, H), scaled to it: (H, W, 3).
+    """Crop the centre of an RGB picture to the proportions of `size` (W, H) and scale it to (H, W, 3).
 
-    Bicubic with antialiasing: the filter widens with the reduction.
+    The filter is bicubic with antialiasing: it widens with the reduction.
     """
     if picture.size != size:
         picture = ImageOps.fit(picture, size, method=Image.Resampling.BICUBIC)
@@ -115,12 +138,13 @@ def fit_picture(picture: Image.Image, size: tuple[int, int]) -> npt.NDArray[np.u
 
 
 def pictures(images: Any, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Whatever a user has -> (N, H, W, 3) uint8 of `size` (W, H).
+    """Turn pictures of any kind into (N, H, W, 3) uint8 of `size` (W, H).
 
     Args:
         images: one picture or many: paths, PIL images, uint8 arrays (H, W), (H, W, 3 or 4) or (N, H, W, 3 or 4),
-            torch tensors (uint8, or float in [0, 1]) with the channels first (C, H, W), (N, C, H, W) or last;
-            lists may mix them.
+            or torch tensors (uint8, or float in [0, 1]) with the channels first (C, H, W), (N, C, H, W) or last. Lists may
+            mix them.
+        size: (W, H) of the result.
 
     Raises:
         DataError: a file is unreadable, or an array has another shape or type.
@@ -177,7 +201,7 @@ def _from_tensor(tensor: Tensor) -> npt.NDArray[Any]:
                 "or call the classifier itself on tensors that are standardised already."
             )
         tensor = (tensor * 255).round().to(torch.uint8)
-    if tensor.dim() >= 3 and tensor.shape[-3] in (1, 3, 4):  # channels first, torch's custom
+    if tensor.dim() >= 3 and tensor.shape[-3] in (1, 3, 4):  # channels first, as torch has them
         tensor = tensor.movedim(-3, -1)
         if tensor.shape[-1] == 1:
             tensor = tensor.expand(*tensor.shape[:-1], 3)

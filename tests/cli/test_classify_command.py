@@ -71,7 +71,7 @@ def test_unreadable_pictures_are_named_and_the_rest_is_answered(tina: Any) -> No
     assert "a.png" in out
     assert "broken.png" not in out
     assert err.splitlines() == [
-        "Error: Picture 'broken.png' cannot be read (no known picture format); give a picture file that is whole.",
+        "Error: Picture 'broken.png' cannot be read (unknown picture format); give a complete picture file.",
         "Error: Picture 'missing.png' does not exist; check the path.",
     ]
     code, out, _ = tina("model", "broken.png", "a.png", "--json")

@@ -131,7 +131,7 @@ def _prepare(root: Path) -> None:
         (["bus=@pictures/bus"], 2, "Only one class was named ('bus')"),
         (["ant", "cat=@pictures/huge.png"], 1, "is too large to be opened safely"),
         (["ant", "cat=@pictures/half.png"], 1, "cannot be read"),
-        (["ant", "cat=@pictures/notes.txt"], 1, "no known picture format"),
+        (["ant", "cat=@pictures/notes.txt"], 1, "unknown picture format"),
         (["ant", "cat=@pictures/none.png"], 1, "does not exist; check the path"),
         (["ant", "cat=@pictures/empty"], 2, "holds no picture"),
         (["ant", "cat=@pictures/many"], 2, "holds 1,001 pictures, and 1,000 are the most of one class"),

@@ -87,7 +87,7 @@ def test_damaged_and_absurd_files_are_refused(picture_folder: Path) -> None:
     for name, sentence in (
         ("huge.png", "too large to be opened safely"),
         ("half.png", "cannot be read"),
-        ("text.png", "no known picture format"),
+        ("text.png", "unknown picture format"),
         ("none.png", "does not exist"),
     ):
         with pytest.raises(DataError, match=sentence):

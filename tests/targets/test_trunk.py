@@ -19,7 +19,7 @@ from tina_framework.interfaces.dataset import ArrayDataset, LabelledImages
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.storage.files import write_json
-from tina_framework.targets.trunk import all_features, check_record, load_trunk, record_of, trunk_features
+from tina_framework.targets.trunk import cached_features, check_trunk_record, load_trunk, trunk_features, trunk_record
 from tina_framework.training.data import TrainingImages
 from tina_framework.zoo.build_process import ProcessSetup
 from tina_framework.zoo.builder import build_zoo
@@ -82,36 +82,36 @@ def by_hand(pixels: np.ndarray) -> Tensor:  # type: ignore[type-arg]
 
 
 def test_features_are_those_of_the_pictures_and_of_their_mirror_images() -> None:
-    torch.testing.assert_close(all_features(HALVES, PIXELS), by_hand(PIXELS))
-    torch.testing.assert_close(all_features(HALVES, PIXELS, mirrored=True), by_hand(PIXELS[:, :, ::-1]))
+    torch.testing.assert_close(cached_features(HALVES, PIXELS), by_hand(PIXELS))
+    torch.testing.assert_close(cached_features(HALVES, PIXELS, mirrored=True), by_hand(PIXELS[:, :, ::-1]))
 
 
 def test_features_are_computed_once_for_the_same_trunk_and_pictures() -> None:
     seen: list[tuple[int, int]] = []
-    first = all_features(HALVES, PIXELS, on_progress=lambda done, total: seen.append((done, total)))
+    first = cached_features(HALVES, PIXELS, on_progress=lambda done, total: seen.append((done, total)))
     assert (CALLS, seen) == ([20], [(20, 20)])
-    assert torch.equal(all_features(HALVES, PIXELS), first)
+    assert torch.equal(cached_features(HALVES, PIXELS), first)
     assert CALLS == [20]
-    all_features(HALVES, PIXELS[::-1])
-    all_features(OTHER, PIXELS)
+    cached_features(HALVES, PIXELS[::-1])
+    cached_features(OTHER, PIXELS)
     assert CALLS == [20, 20, 20]
 
 
 def test_a_damaged_cache_is_computed_anew(tmp_path: Path) -> None:
-    first = all_features(HALVES, PIXELS)
+    first = cached_features(HALVES, PIXELS)
     (kept,) = (tmp_path / "cache" / "features").iterdir()
     kept.write_bytes(kept.read_bytes()[:50])
-    assert torch.equal(all_features(HALVES, PIXELS), first)
+    assert torch.equal(cached_features(HALVES, PIXELS), first)
     assert CALLS == [20, 20]
 
 
 def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
-    torch.testing.assert_close(all_features(HALVES, PIXELS), by_hand(PIXELS))
+    torch.testing.assert_close(cached_features(HALVES, PIXELS), by_hand(PIXELS))
 
 
 def test_pictures_of_another_size_are_scaled() -> None:
-    assert all_features(HALVES, np.full((3, 32, 24, 3), 255, dtype=np.uint8)).tolist() == [[2.0] * 6] * 3
+    assert cached_features(HALVES, np.full((3, 32, 24, 3), 255, dtype=np.uint8)).tolist() == [[2.0] * 6] * 3
 
 
 def test_banks_hold_features() -> None:
@@ -141,7 +141,7 @@ def test_the_trunk_is_frozen_shared_and_its_hash_follows_the_weights() -> None:
     assert module is load_trunk(trunk, torch.device("cpu"))
     assert not module.training
     assert not any(parameter.requires_grad for parameter in module.parameters())
-    ours, theirs = record_of(HALVES), record_of(OTHER)
+    ours, theirs = trunk_record(HALVES), trunk_record(OTHER)
     assert ours is not None
     assert theirs is not None
     assert ours["name"] == theirs["name"] == "halves"
@@ -175,7 +175,7 @@ def test_a_classifier_reads_pictures_and_saves_its_head_alone(
     np.testing.assert_allclose(made.predict_proba(PIXELS), logits.softmax(dim=1).detach().numpy(), atol=1e-6)
     assert made.num_parameters == 21
     made.save_pretrained(tmp_path / "c")
-    assert json.loads((tmp_path / "c" / "config.json").read_text())["trunk"] == record_of(HALVES)
+    assert json.loads((tmp_path / "c" / "config.json").read_text())["trunk"] == trunk_record(HALVES)
     again = GeneratedClassifier.from_pretrained(tmp_path / "c")
     assert set(again.network.state_dict()) == {"weight", "bias"}
     np.testing.assert_array_equal(again.predict_proba(PIXELS), made.predict_proba(PIXELS))
@@ -208,14 +208,14 @@ def test_a_head_is_refused_behind_another_trunk(tmp_path: Path, registered: dict
 @pytest.mark.parametrize("recorded", ["halves", {"name": "halves"}, {"name": "halves", "sha256": 3}])
 def test_an_altered_record_is_refused(recorded: object) -> None:
     with pytest.raises(CheckpointError, match="not a name and a hash; it was altered"):
-        check_record(recorded, HALVES, "'config.json'")
+        check_trunk_record(recorded, HALVES, "'config.json'")
 
 
 def test_a_generator_is_refused_behind_another_trunk(tiny_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(tiny_folder, tmp_path / "tiny")
     config = json.loads((folder / "config.json").read_text())
     assert "trunk" not in config
-    write_json(folder / "config.json", config | {"trunk": record_of(HALVES)})
+    write_json(folder / "config.json", config | {"trunk": trunk_record(HALVES)})
     with pytest.raises(
         CheckpointError, match=r"made for trunk 'halves' .* the installed architecture 'cnn-2layer' has no trunk"
     ):

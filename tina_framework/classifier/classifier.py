@@ -91,7 +91,7 @@ class GeneratedClassifier(nn.Module):
             ConfigError: `members` do not fit the classes.
         """
         network = build_network(architecture, len(class_names), state, members)
-        preprocessing = Preprocessing(architecture.input_shape, architecture.mean, architecture.std)
+        preprocessing = Preprocessing.of(architecture)
         return cls(network, architecture, class_names, preprocessing, provenance, abstention_threshold)
 
     @property

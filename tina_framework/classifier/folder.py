@@ -29,7 +29,7 @@ from tina_framework.storage.folders import (
     writing_folder,
 )
 from tina_framework.targets.ensemble import checked_groups, member_names
-from tina_framework.targets.trunk import check_record, record_of
+from tina_framework.targets.trunk import check_trunk_record, trunk_record
 
 __all__ = ["FORMAT", "ClassifierConfig", "read_folder", "replaceable", "write_folder"]
 
@@ -72,7 +72,7 @@ class ClassifierConfig:
         name = self.architecture if isinstance(self.architecture, str) else self.architecture.name
         # An architecture of the running program may have left the registry by now.
         plugins = plugins_of(architectures=name) if name in registries().architectures else {}
-        trunk = None if made is None else record_of(made)
+        trunk = None if made is None else trunk_record(made)
         threshold = self.abstention_threshold
         return {
             "format": FORMAT,
@@ -165,7 +165,7 @@ def _checked(values: Mapping[str, Any], source: str) -> tuple[ClassifierConfig, 
         raise CheckpointError(
             f"{source}: '{values['architecture']}' did not make a TargetArchitecture; its plugin is at fault."
         )
-    check_record(values.get(_TRUNK), architecture, source)
+    check_trunk_record(values.get(_TRUNK), architecture, source)
     preprocessing = _preprocessing(values["preprocessing"], source)
     if preprocessing.input_shape != tuple(architecture.input_shape):
         raise CheckpointError(

@@ -40,7 +40,7 @@ from tina_framework.storage.folders import (
     read_config,
     writing_folder,
 )
-from tina_framework.targets.trunk import check_record, record_of
+from tina_framework.targets.trunk import check_trunk_record, trunk_record
 
 __all__ = [
     "GeneratorParts",
@@ -123,7 +123,7 @@ def read_folder(folder: Path) -> GeneratorParts:
         layout = tokenizer.layout(spec, config.max_classes, config.denoiser.max_classes)
     except (ConfigError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{source} names something that cannot be made: {error}{plugin_hint(values)}") from error
-    check_record(values.get(TRUNK), spec.architecture, source)
+    check_trunk_record(values.get(TRUNK), spec.architecture, source)
     sizes = config.denoiser
     theirs = (layout.group_widths, layout.group_sizes, layout.token_width, layout.equivariant)
     if theirs != (sizes.group_widths, sizes.group_sizes, sizes.token_width, sizes.equivariant):
@@ -209,7 +209,7 @@ def write_folder(folder: Path, parts: GeneratorParts, card: str | None = None) -
         write_safetensors(new / WEIGHTS, tensors, {"format": "pt"})
         if parts.generic is not None:
             write_safetensors(new / GENERIC, parts.generic, {"format": "pt"})
-        trunk = record_of(make_spec(parts.config).architecture)
+        trunk = trunk_record(make_spec(parts.config).architecture)
         values = parts.config.to_dict() | ({} if trunk is None else {TRUNK: trunk})
         values |= plugins_of(
             architectures=parts.config.architecture,

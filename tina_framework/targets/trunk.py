@@ -22,7 +22,7 @@ from tina_framework.images import Preprocessing, pictures
 from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
 from tina_framework.storage.files import cache_folder, read_safetensors, write_safetensors
 
-__all__ = ["all_features", "check_record", "load_trunk", "record_of", "trunk_features"]
+__all__ = ["cached_features", "check_trunk_record", "load_trunk", "trunk_features", "trunk_record"]
 
 _BATCH = 250
 
@@ -54,13 +54,13 @@ def _digest(trunk: FrozenTrunk) -> str:
     return digest.hexdigest()
 
 
-def record_of(architecture: TargetArchitecture) -> dict[str, str] | None:
+def trunk_record(architecture: TargetArchitecture) -> dict[str, str] | None:
     """What saved folders say about the trunk: its name and the SHA-256 of its weights; None without a trunk."""
     trunk = architecture.trunk
     return None if trunk is None else {"name": trunk.name, "sha256": _digest(trunk)}
 
 
-def check_record(recorded: Any, architecture: TargetArchitecture, source: str) -> None:
+def check_trunk_record(recorded: Any, architecture: TargetArchitecture, source: str) -> None:
     """Compares what a folder records with the trunk that is installed.
 
     Raises:
@@ -72,7 +72,7 @@ def check_record(recorded: Any, architecture: TargetArchitecture, source: str) -
         and all(isinstance(value, str) for value in recorded.values())
     ):
         raise CheckpointError(f"{source}: trunk is {recorded!r}, not a name and a hash; it was altered.")
-    installed = record_of(architecture)
+    installed = trunk_record(architecture)
     if recorded is None and installed is None:
         return
     if recorded is None or installed is None or dict(recorded) != installed:
@@ -107,7 +107,7 @@ def trunk_features(architecture: TargetArchitecture, prepared: Tensor) -> Tensor
     return features
 
 
-def all_features(
+def cached_features(
     architecture: TargetArchitecture,
     images: npt.NDArray[np.uint8],
     *,
@@ -127,9 +127,9 @@ def all_features(
     Returns:
         (N, *feature_shape) float32.
     """
-    record = record_of(architecture)
+    record = trunk_record(architecture)
     assert record is not None, "without a trunk there is nothing to compute"
-    look = Preprocessing(architecture.input_shape, architecture.mean, architecture.std)
+    look = Preprocessing.of(architecture)
     digest = hashlib.sha256(repr((record, look, mirrored, images.shape)).encode())
     digest.update(np.ascontiguousarray(images).data)
     path = cache_folder() / "features" / f"{digest.hexdigest()}.safetensors"

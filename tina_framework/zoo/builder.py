@@ -28,7 +28,7 @@ from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.storage.files import read_safetensors, write_json, write_safetensors
 from tina_framework.targets.accuracy import accuracy, logits
 from tina_framework.targets.sgd import SGDRecipe
-from tina_framework.targets.trunk import record_of
+from tina_framework.targets.trunk import trunk_record
 from tina_framework.zoo import build_process
 from tina_framework.zoo.generic_training import train_generic
 from tina_framework.zoo.image_bank import ImageBank
@@ -211,7 +211,7 @@ def _take_generic(folder: Path, config: ZooConfig, spec: ParameterSpec, dataset:
 def _declare(folder: Path, config: ZooConfig, spec: ParameterSpec, dataset: Dataset, figures: dict[str, Any]) -> None:
     """Write ``zoo.json``. From then on the folder is a zoo, and other processes may start."""
     manifest: dict[str, Any] = {"format": FORMAT, "version": VERSION, "config": config.to_json()}
-    trunk = record_of(spec.architecture)
+    trunk = trunk_record(spec.architecture)
     if trunk is not None:
         manifest["trunk"] = trunk
     write_json(folder / "zoo.json", manifest | {"class_names": list(dataset.class_names), "figures": figures})

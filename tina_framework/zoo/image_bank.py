@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from tina_framework.errors import DataError
+from tina_framework.images import Preprocessing
 from tina_framework.interfaces.dataset import Dataset, LabelledImages
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.targets.accuracy import remap_labels
-from tina_framework.targets.preprocess import Preprocessor
-from tina_framework.targets.trunk import all_features
+from tina_framework.targets.trunk import cached_features
 
 __all__ = ["ImageBank", "load_split"]
 
@@ -57,9 +57,9 @@ class ImageBank:
         self.class_names = dataset.class_names
         self._mirrored: Callable[[], Tensor] | None = None
         if spec.architecture.trunk is None:
-            self.images = Preprocessor(spec.architecture, device)(data.images)
+            self.images = Preprocessing.of(spec.architecture)(data.images, device)
         else:
-            compute = functools.partial(all_features, spec.architecture, data.images, device=device)
+            compute = functools.partial(cached_features, spec.architecture, data.images, device=device)
             self.images = compute(on_progress=functools.partial(on_progress, "features"))
             self._mirrored = functools.partial(
                 compute, mirrored=True, on_progress=functools.partial(on_progress, "mirrored features")

@@ -29,7 +29,7 @@ from tina_framework.storage.files import (
     write_safetensors,
 )
 from tina_framework.storage.folders import check_sha256, hashes, read_config
-from tina_framework.targets.trunk import check_record
+from tina_framework.targets.trunk import check_trunk_record
 from tina_framework.zoo.zoo_config import ZooConfig
 
 __all__ = ["FORMAT", "Zoo", "ZooEntry", "read_manifest", "read_model", "write_index", "write_model", "write_shard"]
@@ -219,7 +219,7 @@ class Zoo:
         Raises:
             CheckpointError: names, shapes or values do not fit the architecture, or the frozen trunk is another one.
         """
-        check_record(self._trunk, spec.architecture, f"Zoo '{self.folder}'")
+        check_trunk_record(self._trunk, spec.architecture, f"Zoo '{self.folder}'")
         shapes = {info.name: info.shape for info in spec.parameters(len(self.class_names))}
         check_tensors(self.generic, shapes, f"The generic model of zoo '{self.folder}'")
 

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tina_framework import registries
+from tina_framework.images import Preprocessing
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.storage.files import read_metadata, read_safetensors, write_safetensors
 from tina_framework.targets.functional import autocast
-from tina_framework.targets.preprocess import Preprocessor
 from tina_resnet.resnet20 import FEATURES, Trunk, fold, trainable_trunk
 
 OUT = Path(__file__).resolve().parent.parent / "tina_resnet" / "weights" / "resnet20-cifar100.safetensors"
@@ -72,7 +72,7 @@ def main() -> None:
     args = parser.parse_args()
 
     dataset = registries().datasets.create(args.dataset)
-    look = Preprocessor(TargetArchitecture("resnet20", lambda _: nn.Identity()))
+    look = Preprocessing.of(TargetArchitecture("resnet20", lambda _: nn.Identity()))
     data, held = dataset.load("train"), dataset.load("validation")
     images, labels = look(data.images), torch.from_numpy(data.labels.astype(np.int64))
     small = F.avg_pool2d(images, 2)

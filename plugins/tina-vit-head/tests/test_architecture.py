@@ -101,7 +101,7 @@ def test_pictures_are_prepared_as_clip_prepares_them(
     rows, columns = np.mgrid[0 : size[1], 0 : size[0]]
     waves = [np.sin(rows / 7), np.cos(columns / 9), np.sin((rows + columns) / 11)]
     picture = Image.fromarray((127.5 + 127.5 * np.stack(waves, axis=-1)).astype(np.uint8))
-    look = Preprocessing(made.input_shape, made.mean, made.std)
+    look = Preprocessing.of(made)
     theirs = AutoImageProcessor.from_pretrained(tiny)(images=[picture], return_tensors="pt")["pixel_values"]
     assert float((look(pictures(picture, look.size)) - theirs).abs().max()) < difference
 

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tina_framework.images import Preprocessing
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.spec import ParameterSpec
-from tina_framework.targets.preprocess import Preprocessor
 from tina_framework.testing.checks._randomness import normal, seeded
 from tina_framework.testing.findings import guarded, needs, require
 
@@ -47,7 +47,7 @@ def prepared_pictures(architecture: TargetArchitecture, number: int) -> Tensor:
     """(N, C, H, W)."""
     _, height, width = architecture.input_shape
     pixels = np.random.default_rng(0).integers(0, 256, (number, height, width, 3), dtype=np.uint8)
-    return Preprocessor(architecture)(pixels)
+    return Preprocessing.of(architecture)(pixels)
 
 
 def logits(module: nn.Module, images: Tensor, seed: int = 0) -> Tensor:
