@@ -1,12 +1,12 @@
-"""What helps: short runs of the recipe of `cifar100-cnn`, one factor at a time, compared task by task on validation tasks.
+"""Compare short trainings of the recipe of `cifar100-cnn` that change one factor at a time.
 
     python -m benchmarks.choose.ablation --dataset arrays:cifar100.npz --encoders embedding-table:cifar100_clip_text.npz
-    python -m benchmarks.choose.ablation ... --rows base task-only regressor --seeds 0 1 2     # some of them, more seeds
+    python -m benchmarks.choose.ablation ... --rows base task-only regressor --seeds 0 1 2     # some rows, more seeds
 
-The rows are those of ablation.toml. A run trains in OUT/ROW/SEED (`python -m tina_framework.training`, one thread) and is then
-measured on 200 tasks of the validation partition, on validation images, in 1, 2 and 50 steps: figures.json has the accuracy of every task.
-Stopped, it goes on where it was, also in the middle of a run; measured runs are not repeated. --jobs trains several at once.
-Prints a Markdown table; --table prints that of what is there without training. No test image is looked at.
+The rows are those of ablation.toml. Each run trains in OUT/ROW/SEED (`python -m tina_framework.training`, one thread).
+Then it is measured on 200 tasks of the validation partition and validation images, in 1, 2 and 50 sampling steps.
+Its figures.json has the accuracy of every task. A stopped command continues where it was, even within a run.
+The command prints a Markdown table; --table prints the table of the finished runs without training. It uses no test images.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tina_framework.evaluation.statistics import Summary, paired, summarize
 from tina_framework.storage.files import read_json, write_json
 
 STEPS = (1, 2, 50)
-# glibc hands large arrays back to the system and asks for them again at every step; zeroing the pages took a third of the time.
+# glibc returns large arrays to the system and asks for them again at every step. Zeroing the pages took a third of the time.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "8589934592"}
 
 
@@ -37,20 +37,22 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--encoders", nargs="+", required=True)
     parser.add_argument("--out", type=Path, default=Path("work/ablation"))
-    parser.add_argument("--file", type=Path, default=Path(__file__).with_suffix(".toml"), help="the rows")
+    parser.add_argument(
+        "--file", type=Path, default=Path(__file__).with_suffix(".toml"), help="TOML file with the rows"
+    )
     parser.add_argument("--config", type=Path, default=REPOSITORY / "examples/cifar100/train.toml")
     parser.add_argument("--zoo", type=Path, default=setup.BUNDLED_ZOO)
-    parser.add_argument("--rows", nargs="+", help="these alone")
+    parser.add_argument("--rows", nargs="+", help="run these rows only")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--max-steps", type=int, help="longer runs than the file's (with their own --out)")
-    parser.add_argument("--tasks", type=int, default=200, help="validation tasks, of ten classes")
-    parser.add_argument("--jobs", type=int, default=2, help="runs at once, one thread each")
-    parser.add_argument("--table", action="store_true", help="train nothing")
+    parser.add_argument("--max-steps", type=int, help="training steps instead of those of the file; use another --out")
+    parser.add_argument("--tasks", type=int, default=200, help="number of validation tasks of ten classes")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at the same time, one thread each")
+    parser.add_argument("--table", action="store_true", help="print the table of finished runs without training")
     return parser.parse_args(words)
 
 
 def train(given: argparse.Namespace, plan: dict[str, Any], name: str, seed: int) -> None:
-    """Trains (or goes on training) one row and measures it; figures.json comes last."""
+    """Train one row (or continue its training) and measure it; write figures.json last."""
     row, folder = plan["rows"][name], given.out / name / str(seed)
     recipe = tomllib.loads(given.config.read_text(encoding="utf-8"))
     recipe |= plan["proxy"] | row["change"] | {"seed": seed}
@@ -69,7 +71,7 @@ def train(given: argparse.Namespace, plan: dict[str, Any], name: str, seed: int)
                 [sys.executable, *words], env={**os.environ, **alone}, stdout=log, stderr=subprocess.STDOUT, check=False
             )
             if ended.returncode:
-                raise TrainingError(f"Row '{name}', seed {seed}, failed; the end of '{log.name}' says why.")
+                raise TrainingError(f"Row '{name}', seed {seed}, failed; see the end of '{log.name}'.")
 
         call("-m", "tina_framework.training", f"--output_dir={folder}", *flags)
         seconds = time.perf_counter() - started
@@ -95,7 +97,7 @@ def run_all(given: argparse.Namespace, plan: dict[str, Any], wanted: list[str]) 
         say(f"{name}, seed {seed}, run {number + 1} of {len(missing)}; about {left:.0f} min left")
 
     with ThreadPoolExecutor(given.jobs) as pool:
-        # Zoos are queued before the rows that wait for them, and behind those that need none.
+        # Each zoo is queued before the rows that wait for it. Rows without a zoo of their own come first, so that no job idles.
         zoos: dict[str, Future[None]] = {}
         runs = []
         for number, (name, seed) in enumerate(missing):
@@ -107,7 +109,9 @@ def run_all(given: argparse.Namespace, plan: dict[str, Any], wanted: list[str]) 
             for each in runs:
                 each.result()
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # else all that wait would still run first
+            pool.shutdown(
+                wait=False, cancel_futures=True
+            )  # otherwise all queued runs would start before the error shows
             raise
 
 
@@ -124,7 +128,7 @@ def percent(values: Summary, signed: bool = True) -> str:
 
 
 def table(given: argparse.Namespace, plan: dict[str, Any], wanted: list[str]) -> str:
-    """Gains over the selection of the row's own base, and paired differences from the row it is compared with, seed by seed."""
+    """Return the Markdown table: gains over `selection`, and paired differences from the row to compare with, seed by seed."""
     lines = [
         "| factor | row | change | seeds | accuracy % | over `selection` | against | difference, paired | in 1, 2, 50 steps | s |",
         "|---|---|---|---|---|---|---|---|---|---|",

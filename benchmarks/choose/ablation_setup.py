@@ -1,6 +1,8 @@
-"""What benchmarks/choose/ablation.py runs on: zoos of other recipes, and the measuring of one trained generator (as a program of its own).
+"""Build the zoos that rows of ablation.py need, and measure a trained generator.
 
-python -m benchmarks.choose.ablation_setup ENCODER ... -- GENERATOR DATASET ZOO TASKS STEPS ...   # writes GENERATOR/figures.json
+ablation.py starts the measurement as a process of its own, which writes GENERATOR/figures.json:
+
+    python -m benchmarks.choose.ablation_setup ENCODER ... -- GENERATOR DATASET ZOO TASKS STEPS ...
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ BUNDLED_ZOO = PRETRAINED / "cifar100-zoo"
 
 
 def as_flag(value: Any) -> str:
-    """A value of a TOML file as the training's command line takes it."""
+    """Return a TOML value in the form of the command line of training."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
@@ -32,21 +34,26 @@ def as_flag(value: Any) -> str:
 
 
 def check(plan: dict[str, Any], wanted: list[str]) -> None:
-    """Raises ConfigError where rows name what is not there."""
+    """Raise ConfigError if the wanted rows do not exist, or name a row or zoo that does not."""
     for name in wanted:
         if name not in plan["rows"]:
-            raise ConfigError(f"There is no row '{name}'; known: {', '.join(plan['rows'])}.")
+            raise ConfigError(f"There is no row '{name}'. Known rows: {', '.join(plan['rows'])}.")
         row = plan["rows"][name]
         if row.get("against", "base") not in plan["rows"]:
-            raise ConfigError(f"Row '{name}' is compared with '{row['against']}', which is no row; correct it.")
+            raise ConfigError(f"Row '{name}' has against = '{row['against']}', but there is no such row; correct it.")
         if "zoo" in row and row["zoo"] not in plan["zoo"]:
-            raise ConfigError(f"Row '{name}' names the zoo '{row['zoo']}', which the file does not describe.")
+            raise ConfigError(f"Row '{name}' has zoo = '{row['zoo']}', but the file has no such zoo; correct it.")
 
 
 def build_zoo(folder: Path, changes: dict[str, Any], given: argparse.Namespace, say: Callable[[str], None]) -> None:
-    """A zoo like the bundled one but for `changes`: p-Models of the same first class sets.
+    """Build a zoo like the bundled one except for `changes`, with p-Models of the same first class sets.
 
-    `ten_way_steps` first trains the generic model further for random ten-way tasks.
+    Args:
+        folder: where the zoo goes.
+        changes: fields of its configuration. `ten_way_steps` is no such field: it first trains the generic model
+            further on random ten-way tasks, for that many steps.
+        given: the command line of ablation.py.
+        say: called with a sentence about progress.
     """
     import torch
 
@@ -85,7 +92,7 @@ def build_zoo(folder: Path, changes: dict[str, Any], given: argparse.Namespace, 
 
 
 def ten_way(zoo: Any, spec: Any, dataset: Any, encoders: list[str], steps: int) -> dict[str, Any]:
-    """The generic model trained further on random ten-way tasks: TAPER with a single basis, which mixes nothing."""
+    """Train the generic model further on random ten-way tasks: this is TAPER with a single basis, which mixes nothing."""
     import torch
 
     from benchmarks.taper.training import TaperRecipe, train_taper
@@ -112,8 +119,10 @@ def ten_way(zoo: Any, spec: Any, dataset: Any, encoders: list[str], steps: int) 
 def measure(
     folder: Path, dataset_spec: str, encoders: list[str], zoo_folder: Path, count: int, steps: list[int]
 ) -> dict[str, Any]:
-    """Accuracies on ten-class tasks of the validation partition and validation images: of generated networks, and of `selection` of
-    the generator's own base."""
+    """Return accuracies on ten-class validation tasks and validation images.
+
+    They are those of generated networks for each number of steps, and of `selection` from the generator's own base.
+    """
     import torch
 
     from tina_framework import Generator
@@ -148,7 +157,7 @@ def measure(
     }
     return {
         "selection": accuracies([selected(task) for task in tasks]),
-        # A regressor has one step only, whatever is asked for.
+        # A regressor has one step only, so all step counts get the same figures.
         "accuracy": {str(n): measured.get(n, measured[wanted[0]]) for n in steps},
         "tasks": [list(task) for task in tasks],
     }

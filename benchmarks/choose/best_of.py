@@ -1,10 +1,11 @@
-"""Is one of several generated networks better, and can it be told without labels? Validation tasks and validation images.
+"""Measure whether one of several generated networks is better, and whether it can be found without labels.
 
     python -m benchmarks.choose.best_of --dataset arrays:cifar100.npz --encoder embedding-table:cifar100_clip_text.npz
 
-Of K candidates a task: the first, the one that is surest of unlabelled pictures of the task (mean greatest probability), the mean of
-their weights, the mean of their logits, and the best by labels, which nobody can choose. Candidates differ by the seed alone, by
-noise on the class vectors (as large as in training), or by the template. Prints a Markdown table; takes about two minutes.
+Each task gets several candidates. Compared are the first, the one that is surest of unlabelled pictures (mean greatest
+probability), the mean of their weights, the mean of their logits, and the best by labels, which no user can choose.
+Candidates differ by the seed, by noise on the class vectors (as large as in training), or by the template.
+The script uses validation tasks and validation images, prints a Markdown table, and takes about two minutes.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from tina_framework.zoo.splits import sample_split_tasks
 def candidates(
     generator: Generator, tasks: list[tuple[str, ...]], kind: str, number: int, noise: float
 ) -> list[list[Tensor]]:
-    """`number` networks (N,) for each task."""
+    """Return `number` networks (N,) for each task."""
     if kind == "seeds":
         flats = generator.generate_parameters(
             resolve_tasks(tasks, generator.encoder), SamplingOptions(num_samples=number)
@@ -46,7 +47,7 @@ def candidates(
 
 
 def _noised(condition: Condition, generator: Generator, noise: float, seed: int) -> Condition:
-    """The vectors with Gaussian noise of `noise` times their length off the space's mean."""
+    """Add Gaussian noise to the vectors: `noise` times their distance from the mean of the space."""
     unit = condition.vectors / np.linalg.norm(condition.vectors, axis=1, keepdims=True)
     length = np.linalg.norm(unit - generator.condition_space.mean.numpy(), axis=1, keepdims=True)
     drawn = np.random.default_rng(seed).standard_normal(unit.shape).astype(np.float32)
@@ -59,8 +60,10 @@ def main(words: list[str]) -> None:
     parser.add_argument("--encoder", default=None)
     parser.add_argument("--model", default="cifar100-cnn")
     parser.add_argument("--tasks", type=int, default=100)
-    parser.add_argument("--number", type=int, default=8, help="candidates a task")
-    parser.add_argument("--noise", type=float, default=0.05, help="condition_noise, for candidates by noise")
+    parser.add_argument("--number", type=int, default=8, help="candidates for each task")
+    parser.add_argument(
+        "--noise", type=float, default=0.05, help="size of the noise, like the training setting condition_noise"
+    )
     given = parser.parse_args(words)
     dataset = registries().datasets.create(given.dataset)
     generator = Generator.from_pretrained(given.model, device="cpu", encoder=given.encoder)

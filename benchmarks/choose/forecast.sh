@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the pooled forecast is worth: the ten-minute recipe with and without it, two CPU processes each.
-# DATA=cifar100.npz TABLE=cifar100_clip_text.npz bash benchmarks/choose/forecast.sh [with|without ...]
+# Train the ten-minute recipe with and without the pooled forecast, in two CPU processes each.
+#   DATA=cifar100.npz TABLE=cifar100_clip_text.npz bash benchmarks/choose/forecast.sh [with|without ...]
 # The validation curves are in outputs/forecast/*/log.jsonl.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Every accuracy in docs/reference/results.md: DATA=cifar100.npz TABLE=cifar100_clip_text.npz bash benchmarks/reproduce/cifar100.sh [MODEL]
-# Writes results.json, results.md and tasks.json into outputs/results/NAME for each table.
-# ONLY="steps ddpm" runs these alone.
+# Measure the tables of cifar100-cnn in docs/reference/results.md.
+#   DATA=cifar100.npz TABLE=cifar100_clip_text.npz bash benchmarks/reproduce/cifar100.sh [MODEL]
+# Each table gets a folder outputs/results/NAME with results.json, results.md and tasks.json.
+# ONLY="steps ddpm" measures these tables alone.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 model=${1:-tina_framework/pretrained/cifar100-cnn}
@@ -20,7 +21,7 @@ run() { # NAME TASKS METHODS ENCODER [OPTION...]
         --methods "$methods" --encoder "$encoder" --out "$out/$name" "$@"
 }
 
-# What `python -m benchmarks.taper` and `python -m benchmarks.choose.fine_tuning_baseline` chose on validation tasks.
+# The best settings of `python -m benchmarks.taper` and `python -m benchmarks.choose.fine_tuning_baseline` on validation tasks.
 taper=${TAPER:-work/taper/best}
 long=${LONG:-fine-tune@long:lr=0.2}
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The figures of `cifar80-cnn` in docs/reference/results.md: DATA=cifar100.npz TABLE=cifar100_clip_text.npz bash benchmarks/reproduce/cifar80.sh [MODEL]
-# Writes results.json, results.md and tasks.json into outputs/results80/NAME for each table.
-# ONLY="steps ddpm" runs these alone.
+# Measure the tables of cifar80-cnn in docs/experiments/unseen-classes.md.
+#   DATA=cifar100.npz TABLE=cifar100_clip_text.npz bash benchmarks/reproduce/cifar80.sh [MODEL]
+# Each table gets a folder outputs/results80/NAME with results.json, results.md and tasks.json.
+# ONLY="unseen-classes lite-unseen-classes" measures these tables alone.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 model=${1:-tina_framework/pretrained/cifar80-cnn}

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The presets of full size, for real: one optimiser step in bf16 autocast with Adafactor, then a model in two sampling steps.
+# Train a full-size preset for one step (bf16 autocast, Adafactor), then generate a model in two sampling steps.
 #   DATA=cifar100.npz TABLE=cifar100_clip_text.npz bash benchmarks/reproduce/full_size.sh [tina-published|tina] [STEPS]
-# Prints wall time and peak memory (needs GNU time). `tina-published` takes 11.4 GB of memory and 2.5 GB of disk (docs/explanation/denoiser.md); `tina` is about twice as large
-# and was not tried. A GPU is used where there is one.
+# Prints wall time and peak memory; needs GNU time. A GPU is used if there is one.
+# `tina-published` takes 11.4 GB of memory and 2.5 GB of disk (docs/experiments/training.md). `tina` is about twice as large and was not tried.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 preset=${1:-tina-published}

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# The tables of the plugins' architectures in docs/reference/results.md. Run where the plugins are installed (make test-plugins installs them):
+# Measure the tables of the plugins' architectures in docs/reference/results.md.
 #   DATA=cifar100.npz TABLE=cifar100_clip_text.npz bash benchmarks/reproduce/plugins.sh
-# Expects the zoos and generators as the plugins' READMEs build them: work/cnn3-zoo, work/cnn3, work/resnet20-zoo, work/resnet20-head.
-# Writes results.json, results.md and tasks.json into outputs/plugins/NAME for each table.
+# Needs the plugins (make test-plugins installs them) and the zoos and generators that the plugins' READMEs build:
+# work/cnn3-zoo, work/cnn3, work/resnet20-zoo, work/resnet20-head.
+# Each table gets a folder outputs/plugins/NAME with results.json, results.md and tasks.json.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 table=embedding-table:${TABLE:?set TABLE to the .npz of CLIP text vectors}
@@ -15,7 +16,7 @@ run() { # NAME MODEL ZOO TASKS METHODS ENCODER [OPTION...]
     shift 6
     echo "== $name"
     rm -rf "${out:?}/$name"
-    # Unquoted on purpose: a command and its first arguments.
+    # Without quotes, because $tina is a command with its first arguments.
     $tina evaluate --model "$model" --zoo "$zoo" --dataset "$data" --tasks "examples/cifar100/$tasks.json" \
         --methods "$methods" --encoder "$encoder" --out "$out/$name" "$@"
 }

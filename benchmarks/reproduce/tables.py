@@ -1,10 +1,11 @@
-"""The tables of docs/reference/results.md, as Markdown, from the folders that the benchmark scripts write.
+"""Turn the folders that the scripts of this folder write into Markdown tables.
 
-    python -m benchmarks.reproduce.tables [outputs/results]                       prints one table a folder
-    python -m benchmarks.reproduce.tables [outputs/results] --into docs/reference/results.md    puts them between <!-- NAME --> and <!-- /NAME -->
+    python -m benchmarks.reproduce.tables [outputs/results]                 # print one table for each folder
+    python -m benchmarks.reproduce.tables [outputs/results] --into FILE.md  # fill the places <!-- NAME --> ... <!-- /NAME -->
 
-For a prompt suite (`benchmarks/reproduce/prompts.sh`) its prompts.md is put there as it is. A table has accuracy with its 95 % interval, the paired difference from selection (or, where that has no rows, from substitute), seconds
-a model alone, parameters, memory, and the command that made it. `--into` refuses a place whose folder is missing.
+A table has the accuracy with its 95 % interval, seconds for each model, parameters, memory, and the command that made it.
+It also has the paired difference from `selection`, or from `substitute` where `selection` has no rows.
+The folder of a prompt suite (`prompts.sh`) has a finished page, prompts.md, which is inserted unchanged.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+from benchmarks.script import run
+from tina_framework.errors import DataError
+
+# Tasks with unseen classes have no `selection`, so `substitute` comes second.
 REFERENCES = ("selection", "substitute")
 
 
 def table(results: dict[str, Any]) -> list[str]:
-    """One Markdown table, its command below it."""
+    """Return the lines of one Markdown table, with its command below."""
     reference = next((r for r in REFERENCES if any(p["against"] == r for p in results["paired"])), REFERENCES[0])
     against = {
         (row["method"], row["split"], row.get("num_classes")): row["difference"]
@@ -51,26 +56,30 @@ def table(results: dict[str, Any]) -> list[str]:
 
 
 def insert(text: str, root: Path) -> str:
-    """The text with every marked place filled anew."""
+    """Return the text with every marked place filled from the folder of its name under `root`.
+
+    Raises:
+        DataError: the folder of a place is missing.
+    """
 
     def filled(found: re.Match[str]) -> str:
-        path = root / found[1] / "prompts.md"  # a prompt suite is a page already
+        path = root / found[1] / "prompts.md"
         if path.is_file():
             return f"<!-- {found[1]} -->\n{path.read_text(encoding='utf-8').strip()}\n<!-- /{found[1]} -->"
         path = root / found[1] / "results.json"
         if not path.is_file():
-            raise SystemExit(f"'{path}' is missing; run the benchmark script first.")
+            raise DataError(f"'{path}' is missing; run the script that measures this table first.")
         rows = "\n".join(table(json.loads(path.read_text(encoding="utf-8"))))
         return f"<!-- {found[1]} -->\n{rows}\n<!-- /{found[1]} -->"
 
     return re.sub(r"<!-- ([\w-]+) -->\n.*?<!-- /\1 -->", filled, text, flags=re.DOTALL)
 
 
-def main() -> None:
+def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", nargs="?", type=Path, default=Path("outputs/results"))
     parser.add_argument("--into", type=Path)
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     if options.into is not None:
         text = options.into.read_text(encoding="utf-8")
         options.into.write_text(insert(text, options.results), encoding="utf-8")
@@ -82,4 +91,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,8 +1,8 @@
-"""Times generation: one model, warm, with any classes; and a batch of 64.
+"""Measure how long generation takes: one model of random classes, and a batch of 64 models.
 
     python -m benchmarks.reproduce.timing [--model cifar100-cnn] [--steps N] [--threads 2]
 
-Prints JSON: seconds a model, median of `--repeats` runs after one warm-up.
+Prints JSON with seconds for each model: median and worst of `--repeats` runs after one warm-up run.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from collections.abc import Callable
 
 import torch
 
+from benchmarks.script import run
 from tina_framework import Generator
 
 
 def seconds(call: Callable[[], object], repeats: int) -> list[float]:
-    """Durations after one warm-up."""
+    """Return the durations of `repeats` calls in seconds, after one call that warms up."""
     call()
     found = []
     for _ in range(repeats):
@@ -30,13 +31,13 @@ def seconds(call: Callable[[], object], repeats: int) -> list[float]:
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(words: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="cifar100-cnn")
     parser.add_argument("--steps", type=int, default=None)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=7)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     torch.set_num_threads(arguments.threads)
     generator = Generator.from_pretrained(arguments.model, device="cpu")
     names = list(generator.config.class_names)
@@ -65,4 +66,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
