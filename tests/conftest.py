@@ -161,7 +161,7 @@ def tiny_generator() -> Generator:
     from tina_framework.generator.generator import Generator, GeneratorConfig
     from tina_framework.interfaces.spec import ParameterSpec
     from tina_framework.plugin.discovery import registries
-    from tina_framework.prompts.condition import ConditionSpace
+    from tina_framework.prompts.condition_space import ConditionSpace
 
     if "toy" not in registries().encoders:
         registries().encoders.add("toy", ToyEncoder)

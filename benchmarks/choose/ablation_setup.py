@@ -127,7 +127,8 @@ def measure(
 
     from tina_framework import Generator
     from tina_framework.plugin.discovery import registries
-    from tina_framework.prompts.resolve import Condition, fold
+    from tina_framework.prompts.encoded_task import EncodedTask
+    from tina_framework.prompts.spelling import fold
     from tina_framework.training.data import ConditionBank
     from tina_framework.zoo.image_bank import ImageBank
     from tina_framework.zoo.p_models import start_of, task_accuracy
@@ -141,7 +142,7 @@ def measure(
     bank = ConditionBank(dataset.class_names, encoders, zoo.class_names)
     sampler = TaskSampler(zoo.class_names, partition="validation", class_counts={10: 1.0}, seed=0)
     tasks = [task.classes for task in sampler.tasks(count, allow_fewer=True)]
-    conditions = [Condition(task, tuple(map(fold, task)), bank.raw(task)) for task in tasks]
+    conditions = [EncodedTask(task, tuple(map(fold, task)), bank.raw(task)) for task in tasks]
 
     def selected(task: tuple[str, ...]) -> Any:
         rows = [zoo.class_names.index(name) for name in task]

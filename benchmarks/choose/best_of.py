@@ -21,7 +21,7 @@ from tina_framework import Generator
 from tina_framework.evaluation.statistics import Summary, paired, summarize
 from tina_framework.generator.options import SamplingOptions
 from tina_framework.plugin.discovery import registries
-from tina_framework.prompts.resolve import Condition, resolve_tasks
+from tina_framework.prompts.encoded_task import EncodedTask, encode_tasks
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.splits import sample_split_tasks
@@ -33,25 +33,25 @@ def candidates(
     """Return `number` networks (N,) for each task."""
     if kind == "seeds":
         flats = generator.generate_parameters(
-            resolve_tasks(tasks, generator.encoder), SamplingOptions(num_samples=number)
+            encode_tasks(tasks, generator.encoder), SamplingOptions(num_samples=number)
         )
         return [flats[i : i + number] for i in range(0, len(flats), number)]
     by_candidate = []
     for k in range(number):
         template = k % len(generator.encoder.templates) if kind == "templates" else 0
-        conditions = resolve_tasks(tasks, generator.encoder, template)
+        conditions = encode_tasks(tasks, generator.encoder, template)
         if kind == "noise":
             conditions = [_noised(condition, generator, noise, 1000 * k + i) for i, condition in enumerate(conditions)]
         by_candidate.append(generator.generate_parameters(conditions))
     return [list(task) for task in zip(*by_candidate, strict=True)]
 
 
-def _noised(condition: Condition, generator: Generator, noise: float, seed: int) -> Condition:
+def _noised(condition: EncodedTask, generator: Generator, noise: float, seed: int) -> EncodedTask:
     """Add Gaussian noise to the vectors: `noise` times their distance from the mean of the space."""
     unit = condition.vectors / np.linalg.norm(condition.vectors, axis=1, keepdims=True)
     length = np.linalg.norm(unit - generator.condition_space.mean.numpy(), axis=1, keepdims=True)
     drawn = np.random.default_rng(seed).standard_normal(unit.shape).astype(np.float32)
-    return Condition(condition.class_names, condition.keys, unit + noise * length * drawn / unit.shape[1] ** 0.5)
+    return EncodedTask(condition.class_names, condition.keys, unit + noise * length * drawn / unit.shape[1] ** 0.5)
 
 
 def main(words: list[str]) -> None:

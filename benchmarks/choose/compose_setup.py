@@ -28,7 +28,7 @@ from tina_framework.generator.compose import (
 )
 from tina_framework.generator.options import ComposeMethod, SamplingOptions
 from tina_framework.plugin.discovery import registries
-from tina_framework.prompts.resolve import resolve_tasks
+from tina_framework.prompts.encoded_task import encode_tasks
 from tina_framework.targets.ensemble import build_network
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.zoo.image_bank import ImageBank
@@ -67,7 +67,7 @@ class Setup:
             64, allow_fewer=True
         )
         flats = self.generator.generate_parameters(
-            resolve_tasks([task.classes for task in drawn], self.generator.encoder)
+            encode_tasks([task.classes for task in drawn], self.generator.encoder)
         )
         return torch.stack(flats).mean(dim=0)[self.spec.flat_class(self.size) < 0]
 
@@ -90,7 +90,7 @@ class Case:
 
     def __post_init__(self) -> None:
         self.count = len(self.task.classes)
-        [self.condition] = resolve_tasks([self.task.classes], self.setup.generator.encoder)
+        [self.condition] = encode_tasks([self.task.classes], self.setup.generator.encoder)
         rows, slots = self.setup.bank.rows(self.task.classes)
         most = self.setup.given.images or len(rows)
         kept = torch.cat([torch.nonzero(slots == k).squeeze(1)[:most] for k in range(self.count)])

@@ -20,7 +20,7 @@ from tina_framework.classifier.fine_tuning.settings import FineTuneSettings
 from tina_framework.errors import ConfigError
 from tina_framework.interfaces.dataset import ArrayDataset, Dataset, LabelledImages
 from tina_framework.plugin.discovery import registries
-from tina_framework.prompts.resolve import resolve_tasks
+from tina_framework.prompts.encoded_task import encode_tasks
 from tina_framework.storage.files import read_json
 from tina_framework.targets.accuracy import accuracy
 from tina_framework.zoo.image_bank import ImageBank
@@ -122,7 +122,7 @@ class Setup:
         """(N,) the parameters of a start."""
         count = len(task.classes)
         if name == "tina":
-            return self.generator.generate_parameters(resolve_tasks([list(task.classes)], self.generator.encoder))[0]
+            return self.generator.generate_parameters(encode_tasks([list(task.classes)], self.generator.encoder))[0]
         rows = torch.tensor([self.generator.config.class_names.index(c) for c in task.classes])
         state = self.spec.select_classes(self.generic, rows)
         with torch.random.fork_rng(devices=[]):

@@ -22,7 +22,7 @@ from tina_framework.evaluation.methods.substitute import assign
 from tina_framework.evaluation.scoring import Network, Scorer
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
-from tina_framework.prompts.recall import Recall
+from tina_framework.prompts.row_retrieval import RowRetrieval
 from tina_framework.training.data import ConditionBank
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.store import Zoo
@@ -79,7 +79,7 @@ def main(words: list[str]) -> None:
     left_out = torch.eye(len(names), dtype=torch.bool)
     for temperature in (20.0, 50.0, 100.0):
         for strength in (1.0, 3.0, 10.0):
-            rows, _ = Recall(keys, flat, temperature, strength).rows(asked, left_out)
+            rows, _ = RowRetrieval(keys, flat, temperature, strength).retrieve(asked, left_out)
             print(f"| recalled, temperature {temperature:g}, strength {strength:g} | {mean(rows):.1f} |", flush=True)
 
 

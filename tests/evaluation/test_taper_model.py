@@ -14,7 +14,7 @@ from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
 from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.evaluation.taper_model import TaperConfig, TaperModel
 from tina_framework.interfaces.spec import ParameterSpec
-from tina_framework.prompts.condition import ConditionSpace
+from tina_framework.prompts.condition_space import ConditionSpace
 
 NAMES = ("ant", "bee", "cat", "dog", "eel")
 WIDTH = 6

@@ -15,7 +15,7 @@ from tina_framework.generator.generator import Generator
 from tina_framework.generator.options import ComposeMethod, SamplingOptions
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
-from tina_framework.prompts.resolve import resolve_names
+from tina_framework.prompts.encoded_task import encode_task
 from tina_framework.targets.ensemble import Ensemble
 
 NAMES = [f"animal {k}" for k in range(23)]
@@ -66,13 +66,13 @@ def test_shared_tensors_are_averaged_over_groups_and_rows_over_those_of_their_cl
 
 
 def test_an_ensemble_holds_the_networks_of_the_groups(tiny_generator: Generator) -> None:
-    condition = resolve_names(NAMES, tiny_generator.encoder)
+    condition = encode_task(NAMES, tiny_generator.encoder)
     model = tiny_generator(condition, compose=True, seed=5)
     assert model.class_names == tuple(NAMES)
     assert isinstance(model.network, Ensemble)
     groups = draw_groups(condition.keys, 10, GROUPINGS, 5)
     assert model.members == tuple(map(tuple, groups))
-    parts = [tiny_generator(resolve_names([NAMES[k] for k in g], tiny_generator.encoder), seed=5) for g in groups]
+    parts = [tiny_generator(encode_task([NAMES[k] for k in g], tiny_generator.encoder), seed=5) for g in groups]
     for member, made in zip(model.network.members, parts, strict=True):
         for name, tensor in made.network.state_dict().items():
             torch.testing.assert_close(member.state_dict()[name], tensor, atol=1e-5, rtol=1e-4)
@@ -86,7 +86,7 @@ def test_an_ensemble_holds_the_networks_of_the_groups(tiny_generator: Generator)
 
 
 def test_a_merged_classifier_is_an_ordinary_one(tiny_generator: Generator) -> None:
-    condition = resolve_names(NAMES, tiny_generator.encoder)
+    condition = encode_task(NAMES, tiny_generator.encoder)
     model = tiny_generator(condition, compose="merge", seed=5)
     assert model.class_names == tuple(NAMES)
     assert model.num_parameters == 432 + 4608 + 33 * 23
@@ -102,7 +102,7 @@ def test_a_merged_classifier_is_an_ordinary_one(tiny_generator: Generator) -> No
 
 
 def test_merged_rows_and_convolutions_are_those_of_the_ensemble(tiny_generator: Generator) -> None:
-    condition = resolve_names(NAMES, tiny_generator.encoder)
+    condition = encode_task(NAMES, tiny_generator.encoder)
     merged, ensemble = (tiny_generator(condition, compose=how) for how in ("merge", "ensemble"))
     members = ensemble.network.members
     convolutions = torch.stack([member.conv2.weight for member in members]).mean(dim=0)
@@ -126,7 +126,7 @@ def test_the_order_of_classes_and_company_do_not_matter(tiny_generator: Generato
 
 @pytest.mark.parametrize("how", ["ensemble", "merge"])
 def test_samples_do_not_depend_on_their_number(tiny_generator: Generator, how: ComposeMethod) -> None:
-    condition = resolve_names(NAMES, tiny_generator.encoder)
+    condition = encode_task(NAMES, tiny_generator.encoder)
     both = tiny_generator(condition, compose=how, num_samples=2)
     alone = tiny_generator(condition, compose=how)
     torch.testing.assert_close(both[0](PICTURES), alone(PICTURES), atol=1e-5, rtol=1e-4)
@@ -136,7 +136,7 @@ def test_samples_do_not_depend_on_their_number(tiny_generator: Generator, how: C
 
 @pytest.mark.parametrize("count", [2, 9, 10])
 def test_what_can_be_generated_is_not_composed(tiny_generator: Generator, count: int) -> None:
-    condition = resolve_names(NAMES[:count], tiny_generator.encoder)
+    condition = encode_task(NAMES[:count], tiny_generator.encoder)
     plain, *others = (tiny_generator(condition, compose=how) for how in (False, "ensemble", "merge"))
     for model in others:
         assert model.network.state_dict().keys() == plain.network.state_dict().keys()
@@ -151,7 +151,7 @@ def test_the_least_class_count_holds_and_the_greatest_says_what_to_do(tiny_gener
     with pytest.raises(PromptError, match=r"23 classes were named.*compose=True, tina generate --compose"):
         tiny_generator(NAMES)
     with pytest.raises(PromptError, match="23 classes were named"):
-        tiny_generator.generate_parameters([resolve_names(NAMES, tiny_generator.encoder)])
+        tiny_generator.generate_parameters([encode_task(NAMES, tiny_generator.encoder)])
     with pytest.raises(ConfigError, match="compose is 'both'"):
         tiny_generator(NAMES, compose="both")  # type: ignore[arg-type]
 

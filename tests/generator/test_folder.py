@@ -16,8 +16,8 @@ from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import CheckpointError, ConfigError, DownloadError, UnknownNameError
 from tina_framework.generator import folder as generator_folder
 from tina_framework.generator.generator import Generator, GeneratorConfig, bundled_names
-from tina_framework.prompts.condition import ConditionSpace
-from tina_framework.prompts.recall import Recall
+from tina_framework.prompts.condition_space import ConditionSpace
+from tina_framework.prompts.row_retrieval import RowRetrieval
 
 NAMES = ["dog", "ant", "fox"]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -360,7 +360,7 @@ def recalling(tiny_generator: Generator) -> Generator:
     keys = space.apply(tiny_generator.encoder.encode_text(names))
     draws = torch.Generator().manual_seed(0)
     width = config.denoiser.group_widths[config.denoiser.class_group]
-    recall = Recall(keys, torch.randn(len(names), width, generator=draws))
+    recall = RowRetrieval(keys, torch.randn(len(names), width, generator=draws))
     sizes = dataclasses.replace(config.denoiser, condition_dim=config.denoiser.condition_dim + 1, given_row=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
@@ -386,8 +386,8 @@ def test_what_is_recalled_travels_along(recalling: Generator, tmp_path: Path) ->
     assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
     # An untrained denoiser adds nothing: a class has the row that is recalled.
     space = recalling.condition_space
-    assert space.recall is not None
-    recalled = space.recall.rows(space.apply(recalling.encoder.encode_text(names)))[0][:, :32]
+    assert space.row_retrieval is not None
+    recalled = space.row_retrieval.retrieve(space.apply(recalling.encoder.encode_text(names)))[0][:, :32]
     base, scale = recalling.normalizer.base["fc.weight"], recalling.normalizer.scale["fc.weight"]
     torch.testing.assert_close(ours.network.state_dict()["fc.weight"], recalled * scale + base, atol=1e-5, rtol=1e-5)
 

@@ -27,7 +27,7 @@ from tina_framework.generator.sampling import task_draws
 from tina_framework.generator.scheduler import make_scheduler
 from tina_framework.interfaces.encoder import Encoder
 from tina_framework.plugin.discovery import registries
-from tina_framework.prompts.resolve import Condition, resolve_names
+from tina_framework.prompts.encoded_task import EncodedTask, encode_task
 from tina_framework.targets.device import resolve_device
 
 NAMES = ["dog", "ant", "fox", "bee"]
@@ -71,7 +71,7 @@ def test_a_name_the_encoder_is_unsure_of_is_warned_about(tiny_generator: Generat
     with warnings.catch_warnings():
         warnings.simplefilter("error", PromptWarning)
         tiny_generator(NAMES)
-        tiny_generator(resolve_names(["ant", "mystery thing"], tiny_generator.encoder))  # who encodes can look
+        tiny_generator(encode_task(["ant", "mystery thing"], tiny_generator.encoder))  # who encodes can look
 
 
 def test_many_tasks_give_a_list_in_their_order(tiny_generator: Generator) -> None:
@@ -245,7 +245,7 @@ def test_prompts_are_remembered_without_pixels(tiny_generator: Generator, seeing
 
 
 def test_conditions_go_in_directly(tiny_generator: Generator) -> None:
-    condition = resolve_names(NAMES, tiny_generator.encoder)
+    condition = encode_task(NAMES, tiny_generator.encoder)
     _same(tiny_generator(condition), tiny_generator(NAMES))
     _same(tiny_generator([condition])[0], tiny_generator(NAMES))
     [flat] = tiny_generator.generate_parameters([condition])
@@ -305,7 +305,7 @@ def test_a_named_scheduler_gets_the_trained_noise_process(tiny_generator: Genera
 
 def test_one_step_is_regression(tiny_generator: Generator) -> None:
     """From x_T, a predictor of x0 is asked once, and its answer is the result."""
-    condition = resolve_names(sorted(NAMES), tiny_generator.encoder)
+    condition = encode_task(sorted(NAMES), tiny_generator.encoder)
     [flat] = tiny_generator.generate_parameters([condition], SamplingOptions(num_inference_steps=1))
     layout = tiny_generator.layout(4)
     noise = torch.randn(layout.num_tokens, layout.token_width, generator=task_draws(0, 0, sorted(NAMES)))[None]
@@ -413,7 +413,7 @@ def test_networks_that_are_not_finite_are_refused(tiny_generator: Generator) -> 
 def test_vectors_that_are_not_finite_are_refused(tiny_generator: Generator) -> None:
     vectors = np.full((2, 24), np.nan, dtype=np.float32)
     with pytest.raises(PromptError, match="not finite"):
-        tiny_generator(Condition(("a", "b"), ("a", "b"), vectors))
+        tiny_generator(EncodedTask(("a", "b"), ("a", "b"), vectors))
 
 
 def test_progress_is_reported(tiny_generator: Generator) -> None:

@@ -25,13 +25,13 @@ def test_a_fit_finds_the_line_that_made_the_data() -> None:
     for cosine in (-0.5, 0.2, 0.9):
         for pictures in (1, 20):
             z = -1.0 + 4.0 * cosine + (0.5 + cosine) * math.log(pictures) + shift
-            assert reading.of("images", cosine, pictures) == pytest.approx(1 / (1 + math.exp(-z)), abs=0.03)
+            assert reading.probability("images", cosine, pictures) == pytest.approx(1 / (1 + math.exp(-z)), abs=0.03)
 
 
 def test_familiarity_rises_with_the_cosine() -> None:
     reading = Familiarity.default()
     for kind in ("text", "images", "vector"):
-        values = [reading.of(kind, cosine / 10) for cosine in range(11)]
+        values = [reading.probability(kind, cosine / 10) for cosine in range(11)]
         assert values == sorted(values)
         assert 0 < values[0] < 0.5 < values[-1] < 1
 
@@ -49,7 +49,7 @@ def test_one_side_alone_is_refused() -> None:
 def test_json_round_trip_and_refusals() -> None:
     reading = Familiarity({"images": (-1.0, 2.0, 0.25, 0.5)})
     back = Familiarity.from_json(reading.to_json(), "here")
-    assert back.lines == reading.lines
+    assert back.coefficients == reading.coefficients
     for wrong in ([], {"images": [1, 2]}, {"smell": [1.0, 2.0, 3.0, 4.0]}, {"text": [1.0, 2.0, 3.0, float("nan")]}):
         with pytest.raises(ConfigError, match="here: familiarity"):
             Familiarity.from_json(wrong, "here")

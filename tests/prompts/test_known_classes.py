@@ -12,11 +12,11 @@ from PIL import Image
 
 from tina_framework.errors import PromptError
 from tina_framework.prompts.class_prompt import ClassPrompt
-from tina_framework.prompts.condition import ConditionSpace
+from tina_framework.prompts.condition_space import ConditionSpace
+from tina_framework.prompts.encoded_task import encode_tasks
 from tina_framework.prompts.familiarity import Familiarity
-from tina_framework.prompts.known_classes import Memory
-from tina_framework.prompts.recall import Recall
-from tina_framework.prompts.resolve import resolve_tasks
+from tina_framework.prompts.known_classes import KnownClasses
+from tina_framework.prompts.row_retrieval import RowRetrieval
 
 NAMES = ("ant", "bee", "cat", "dog")
 RAW = np.eye(4, 6, dtype=np.float32) + 1.0
@@ -46,15 +46,17 @@ def picture(number: int) -> Image.Image:
     return Image.new("RGB", (2, 2), (number, 0, 0))
 
 
-def make(recall: bool = False) -> Memory:
+def make(recall: bool = False) -> KnownClasses:
     space = ConditionSpace.fit("s", RAW)
     if recall:
-        space.recall = Recall(space.apply(RAW), torch.randn(4, 3, generator=torch.Generator().manual_seed(0)))
-    return Memory(NAMES, Table(), 0, space)
+        space.row_retrieval = RowRetrieval(
+            space.apply(RAW), torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+        )
+    return KnownClasses(NAMES, Table(), 0, space)
 
 
 def test_known_names_stay_as_the_encoder_gave_them() -> None:
-    (condition,) = resolve_tasks([["ant", "DOG"]], Table(), memory=make())
+    (condition,) = encode_tasks([["ant", "DOG"]], Table(), known_classes=make())
     np.testing.assert_array_equal(condition.vectors, RAW[[0, 3]])
     assert condition.familiarity is not None
     np.testing.assert_array_equal(condition.familiarity, [1, 1])
@@ -63,8 +65,8 @@ def test_known_names_stay_as_the_encoder_gave_them() -> None:
 
 def test_other_words_and_pictures_are_said_in_known_names() -> None:
     prompts = [ClassPrompt("b", ("0.2 ant + 0.8 bee",)), ClassPrompt("c", images=(picture(2), picture(2)))]
-    (raw,) = resolve_tasks([prompts], Table())
-    (condition,) = resolve_tasks([prompts], Table(), memory=make())
+    (raw,) = encode_tasks([prompts], Table())
+    (condition,) = encode_tasks([prompts], Table(), known_classes=make())
     space = ConditionSpace.fit("s", RAW)
     unit = RAW / np.linalg.norm(RAW, axis=1, keepdims=True)
 
@@ -84,14 +86,14 @@ def test_more_pictures_speak_up() -> None:
     mixed = (RAW[0] * 0.62 + RAW[1] * 0.38).astype(np.float32)
     shares = []
     for number in (1, 9):
-        vector, _ = make().settle(ClassPrompt("x", images=(picture(0),) * number), {"images": mixed})
+        vector, _ = make().project(ClassPrompt("x", images=(picture(0),) * number), {"images": mixed})
         shares.append(float(space.apply(vector[None])[0] @ space.apply(RAW)[0]))
     assert shares[1] > shares[0]
 
 
 def test_vectors_are_left_alone() -> None:
     own = np.arange(1, 7, dtype=np.float32)
-    vector, familiarity = make().settle(ClassPrompt("x", vectors=(own,)), {"vector": own})
+    vector, familiarity = make().project(ClassPrompt("x", vectors=(own,)), {"vector": own})
     np.testing.assert_array_equal(vector, own)
     assert 0 < familiarity < 1
 
@@ -99,7 +101,7 @@ def test_vectors_are_left_alone() -> None:
 def test_a_strange_class_keeps_its_own_vector_only_where_rows_are_recalled() -> None:
     strange = np.float32([1, 1, 1, 1, 3, -3])
     prompt = ClassPrompt("x", ("?",))
-    plain, recalled = (make(recall).settle(prompt, {"text": strange})[0] for recall in (False, True))
+    plain, recalled = (make(recall).project(prompt, {"text": strange})[0] for recall in (False, True))
     unit = strange / np.linalg.norm(strange)
     assert np.abs(recalled - unit).max() < np.abs(plain - unit).max() / 2
 
@@ -111,9 +113,9 @@ def test_an_encoder_that_lacks_the_known_names_leaves_all_as_it_is() -> None:
                 raise PromptError("no cat")
             return super().encode_text(texts)
 
-    memory = Memory(NAMES, Lacking(), 0, ConditionSpace.fit("s", RAW))
+    known = KnownClasses(NAMES, Lacking(), 0, ConditionSpace.fit("s", RAW))
     text = "0.5 ant + 0.5 bee"
-    (condition,) = resolve_tasks([[text, "ant"]], Lacking(), memory=memory)
+    (condition,) = encode_tasks([[text, "ant"]], Lacking(), known_classes=known)
     np.testing.assert_array_equal(condition.vectors[0], Lacking().encode_text([text])[0])
     assert condition.familiarity is not None
     assert np.isnan(condition.familiarity[0])
@@ -122,9 +124,9 @@ def test_an_encoder_that_lacks_the_known_names_leaves_all_as_it_is() -> None:
 @pytest.mark.parametrize("recall", [False, True])
 def test_what_is_settled_does_not_depend_on_the_other_classes(recall: bool) -> None:
     prompt, other = ClassPrompt("b", ("0.3 ant + 0.7 bee",)), ClassPrompt("c", images=(picture(2),))
-    memory = make(recall)
-    (pair,) = resolve_tasks([[prompt, other]], Table(), memory=memory)
-    (turned,) = resolve_tasks([[other, prompt]], Table(), memory=memory)
+    known = make(recall)
+    (pair,) = encode_tasks([[prompt, other]], Table(), known_classes=known)
+    (turned,) = encode_tasks([[other, prompt]], Table(), known_classes=known)
     np.testing.assert_array_equal(pair.vectors, turned.vectors[::-1])
 
 
@@ -140,31 +142,31 @@ class TableWithMeasure(Table):
 
 def test_texts_are_compared_by_the_encoders_own_measure_too() -> None:
     prompt, space = ClassPrompt("c", ("0.4 ant + 0.3 bee + 0.3 cat, cat",)), ConditionSpace.fit("s", RAW)
-    plain = Memory(NAMES, Table(), 0, space)
-    memory = Memory(NAMES, TableWithMeasure(), 0, space)
+    plain = KnownClasses(NAMES, Table(), 0, space)
+    known = KnownClasses(NAMES, TableWithMeasure(), 0, space)
     raw = TableWithMeasure()._one(prompt.texts[0])
-    np.testing.assert_allclose(memory.text_cosines(prompt.texts, raw), [0, 0, 1, 0], atol=1e-6)
-    np.testing.assert_allclose(memory.text_cosines(("cat", "dog"), raw), np.float64([0, 0, 1, 1]) / 2**0.5)
+    np.testing.assert_allclose(known.text_cosines(prompt.texts, raw), [0, 0, 1, 0], atol=1e-6)
+    np.testing.assert_allclose(known.text_cosines(("cat", "dog"), raw), np.float64([0, 0, 1, 1]) / 2**0.5)
     np.testing.assert_array_equal(plain.text_cosines(prompt.texts, raw), plain.cosines(raw))
-    vector, familiar = memory.settle(prompt, {"text": raw})
-    assert memory.nearest(vector) == "cat"
+    vector, familiar = known.project(prompt, {"text": raw})
+    assert known.nearest(vector) == "cat"
     assert plain.nearest(raw) == "ant"
-    assert familiar == memory.reading.of("text", 1.0)
-    memory.reading = Familiarity({"text": (-2.0, 1.0, 0.5, 0.0)})
+    assert familiar == known.familiarity.probability("text", 1.0)
+    known.familiarity = Familiarity({"text": (-2.0, 1.0, 0.5, 0.0)})
     words = len(prompt.texts[0].split())
     assert (
-        memory.settle(prompt, {"text": raw})[1]
-        == memory.reading.of("text", 1.0, words)
-        > memory.reading.of("text", 1.0)
+        known.project(prompt, {"text": raw})[1]
+        == known.familiarity.probability("text", 1.0, words)
+        > known.familiarity.probability("text", 1.0)
     )
-    pictured, _ = memory.settle(ClassPrompt("c", images=(picture(1),)), {"images": raw})
-    assert memory.nearest(pictured) == "ant"
+    pictured, _ = known.project(ClassPrompt("c", images=(picture(1),)), {"images": raw})
+    assert known.nearest(pictured) == "ant"
 
 
 def test_a_known_name_beside_pictures_is_familiar() -> None:
     prompt = ClassPrompt("c", ("cat", "an animal"), (picture(0),))
     parts = {"text": RAW[2], "images": RAW[0]}
-    assert make().settle(prompt, parts)[1] == 1.0
+    assert make().project(prompt, parts)[1] == 1.0
 
 
 def test_vectors_need_no_known_names() -> None:
@@ -174,14 +176,16 @@ def test_vectors_need_no_known_names() -> None:
                 raise PromptError("no such name")
             return super().encode_text(texts)
 
-    memory = Memory(NAMES, Lacking(), 0, ConditionSpace.fit("s", RAW))
-    [condition] = resolve_tasks(
-        [[ClassPrompt(label, vectors=(RAW[k],)) for k, label in enumerate("xy")]], Lacking(), 0, memory
+    known = KnownClasses(NAMES, Lacking(), 0, ConditionSpace.fit("s", RAW))
+    [condition] = encode_tasks(
+        [[ClassPrompt(label, vectors=(RAW[k],)) for k, label in enumerate("xy")]], Lacking(), 0, known
     )
     assert condition.nearest == ("", "")
 
 
 def test_a_class_that_is_named_among_other_words_is_nearest_to_its_name() -> None:
     both = ClassPrompt("insect", ("0.9 bee + 0.1 dog", "Ant"))
-    [condition] = resolve_tasks([[both, "cat"]], Table(), 0, Memory(NAMES, Table(), 0, ConditionSpace.fit("s", RAW)))
+    [condition] = encode_tasks(
+        [[both, "cat"]], Table(), 0, KnownClasses(NAMES, Table(), 0, ConditionSpace.fit("s", RAW))
+    )
     assert condition.nearest == ("ant", "cat")

@@ -13,11 +13,11 @@ from PIL import Image
 
 from tina_framework.errors import DataError, PromptError
 from tina_framework.prompts import pictures
-from tina_framework.prompts.pictures import read_all
+from tina_framework.prompts.pictures import read_pictures
 
 
 def _names(folder: Path) -> list[tuple[int, ...]]:
-    return [tuple(np.asarray(picture)[0, 0]) for picture in read_all(folder)]
+    return [tuple(np.asarray(picture)[0, 0]) for picture in read_pictures(folder)]
 
 
 def test_a_folder_is_read_by_name_and_other_files_are_passed_over(tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_a_folder_is_read_by_name_and_other_files_are_passed_over(tmp_path: Path
 
 
 def test_files_and_pictures_may_be_mixed(picture_folder: Path) -> None:
-    found = read_all([picture_folder / "bus", Image.new("LA", (3, 3)), str(picture_folder / "a.png")])
+    found = read_pictures([picture_folder / "bus", Image.new("LA", (3, 3)), str(picture_folder / "a.png")])
     assert len(found) == 5
     assert all(picture.mode == "RGB" for picture in found)
 
@@ -37,9 +37,9 @@ def test_files_and_pictures_may_be_mixed(picture_folder: Path) -> None:
 def test_large_pictures_are_scaled_down_and_small_ones_left(tmp_path: Path) -> None:
     wide = Image.new("RGB", (1792, 896), "red")
     wide.save(tmp_path / "wide.png")
-    assert [picture.size for picture in read_all([wide, tmp_path / "wide.png"])] == [(896, 448)] * 2
+    assert [picture.size for picture in read_pictures([wide, tmp_path / "wide.png"])] == [(896, 448)] * 2
     small = Image.new("RGB", (2000, 448))
-    assert read_all(small)[0].size == (2000, 448)
+    assert read_pictures(small)[0].size == (2000, 448)
 
 
 @pytest.mark.parametrize(
@@ -53,20 +53,20 @@ def test_large_pictures_are_scaled_down_and_small_ones_left(tmp_path: Path) -> N
 )
 def test_what_is_no_picture(given: Any, sentence: str) -> None:
     with pytest.raises(PromptError, match=sentence):
-        read_all(given)
+        read_pictures(given)
 
 
 def test_too_many_pictures_are_refused_before_one_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(path: Path) -> Image.Image:
         raise AssertionError(f"{path} was read")
 
-    for number in range(pictures.MOST_PICTURES + 1):
+    for number in range(pictures.MAX_PICTURES + 1):
         (tmp_path / f"{number}.png").touch()
     monkeypatch.setattr(pictures, "read_picture", never)
     with pytest.raises(PromptError, match=r"holds 1,001 pictures, and 1,000 are the most of one class"):
-        read_all(tmp_path)
+        read_pictures(tmp_path)
     with pytest.raises(PromptError, match=r"A class was given 1,001 pictures, and 1,000 are the most"):
-        read_all(sorted(tmp_path.iterdir()))
+        read_pictures(sorted(tmp_path.iterdir()))
 
 
 def _huge_png(width: int, height: int) -> bytes:
@@ -91,24 +91,24 @@ def test_damaged_and_absurd_files_are_refused(picture_folder: Path) -> None:
         ("none.png", "does not exist"),
     ):
         with pytest.raises(DataError, match=sentence):
-            read_all(picture_folder / name)
+            read_pictures(picture_folder / name)
 
 
 def test_a_folder_without_pictures(tmp_path: Path) -> None:
     with pytest.raises(PromptError, match=r"holds no picture .*; put some there or name another"):
-        read_all(tmp_path)
+        read_pictures(tmp_path)
     (tmp_path / "bus").mkdir()
     with pytest.raises(PromptError, match=r"; name one of its folders, such as '.*bus'"):
-        read_all(tmp_path)
+        read_pictures(tmp_path)
 
 
 def test_pictures_without_pixels_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no pixels"):
-        read_all(Image.new("RGB", (0, 5)))
+        read_pictures(Image.new("RGB", (0, 5)))
     whole, cut = tmp_path / "whole.png", tmp_path / "cut.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(whole)
     cut.write_bytes(whole.read_bytes()[:300])
     with Image.open(cut) as lazy, pytest.raises(DataError, match="cannot be read"):
-        read_all(lazy)
+        read_pictures(lazy)
     with pytest.raises(DataError, match="File name too long"):
-        read_all("x" * 5000)
+        read_pictures("x" * 5000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tina_framework.prompts.spelling import is_slip
+from tina_framework.prompts.spelling import is_typo
 
 WORDS = st.text(alphabet="abc", min_size=1, max_size=6)
 
@@ -22,11 +22,11 @@ def test_one_slip_is_one_and_goes_both_ways(word: str, data: st.DataObject) -> N
         word[:at] + letter + word[at + 1 :],
         swapped,
     ):
-        assert is_slip(slipped, word)
-        assert is_slip(word, slipped)
+        assert is_typo(slipped, word)
+        assert is_typo(word, slipped)
 
 
 def test_two_are_too_many() -> None:
-    assert is_slip("aplpe", "apple")
+    assert is_typo("aplpe", "apple")
     for word in ("aplel", "appples", "papel", "plate"):
-        assert not is_slip(word, "apple")
+        assert not is_typo(word, "apple")

@@ -4,18 +4,18 @@ import numpy as np
 from PIL import Image
 
 from tina_framework.prompts.class_prompt import ClassPrompt
-from tina_framework.prompts.resolve import Condition
-from tina_framework.prompts.summary import in_words, said_with
+from tina_framework.prompts.encoded_task import EncodedTask
+from tina_framework.prompts.summary import describe, summarize_prompts
 
 
-def _condition(*prompts: ClassPrompt, **read_as: str) -> Condition:
+def _condition(*prompts: ClassPrompt, **read_as: str) -> EncodedTask:
     labels = tuple(prompt.label for prompt in prompts)
-    return Condition(labels, labels, np.zeros((len(labels), 2), dtype=np.float32), None, prompts, read_as=read_as)
+    return EncodedTask(labels, labels, np.zeros((len(labels), 2), dtype=np.float32), None, prompts, read_as=read_as)
 
 
 def test_every_kind_is_told() -> None:
     picture = Image.new("RGB", (2, 2))
-    said = said_with(
+    said = summarize_prompts(
         _condition(
             ClassPrompt("ant", ("ant",)),
             ClassPrompt("sofa", ("sofa",)),
@@ -25,7 +25,7 @@ def test_every_kind_is_told() -> None:
             sofa="couch",
         )
     )
-    assert [in_words(one) for one in said] == [
+    assert [describe(one) for one in said] == [
         None,
         "its name, read as 'couch'",
         "'a large grey animal'",
@@ -37,7 +37,7 @@ def test_every_kind_is_told() -> None:
 
 
 def test_plain_names_and_long_descriptions() -> None:
-    plain = Condition(("ant", "bee"), ("ant", "bee"), np.zeros((2, 2), dtype=np.float32))
-    assert said_with(plain) == [{"label": "ant", "texts": ["ant"]}, {"label": "bee", "texts": ["bee"]}]
-    [long, _] = said_with(_condition(ClassPrompt("x", ("word " * 40,)), ClassPrompt("y", ("y",))))
-    assert len(in_words(long) or "") == 62
+    plain = EncodedTask(("ant", "bee"), ("ant", "bee"), np.zeros((2, 2), dtype=np.float32))
+    assert summarize_prompts(plain) == [{"label": "ant", "texts": ["ant"]}, {"label": "bee", "texts": ["bee"]}]
+    [long, _] = summarize_prompts(_condition(ClassPrompt("x", ("word " * 40,)), ClassPrompt("y", ("y",))))
+    assert len(describe(long) or "") == 62

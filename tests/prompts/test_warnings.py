@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tina_framework import prompt
-from tina_framework.prompts.resolve import Condition, resolve_tasks
-from tina_framework.prompts.warnings import doubts
+from tina_framework.prompts.encoded_task import EncodedTask, encode_tasks
+from tina_framework.prompts.warnings import prompt_warnings
 
 
 class Plain:
@@ -31,21 +31,21 @@ class Exacting(Unsure):
 
 
 def test_only_names_below_the_limit_are_named_and_each_once() -> None:
-    conditions = resolve_tasks([["a", "bee"], ["bee", "b"]], Unsure())
-    assert doubts(conditions, Unsure()) == [
+    conditions = encode_tasks([["a", "bee"], ["bee", "b"]], Unsure())
+    assert prompt_warnings(conditions, Unsure()) == [
         "unsure is unsure what 'bee' means (confidence 0.33 of 1), so the classifier may miss this class. "
         "Use another word, or another encoder."
     ]
 
 
 def test_an_encoder_has_its_own_limit_and_its_own_words() -> None:
-    found = doubts(resolve_tasks([["a", "be", "long"]], Exacting()), Exacting())
+    found = prompt_warnings(encode_tasks([["a", "be", "long"]], Exacting()), Exacting())
     assert [sentence.split("'")[1] for sentence in found] == ["be", "long"]
     assert "(confidence 0.25 of 1; it does not know 'long')" in found[1]
 
 
 def test_an_encoder_that_says_nothing_is_not_doubted() -> None:
-    assert doubts(resolve_tasks([["a", "bee"]], Plain()), Plain()) == []
+    assert prompt_warnings(encode_tasks([["a", "bee"]], Plain()), Plain()) == []
 
 
 def test_misspelt_names_are_told_and_synonyms_are_not() -> None:
@@ -55,9 +55,9 @@ def test_misspelt_names_are_told_and_synonyms_are_not() -> None:
         def unknown_words(self, texts: list[str]) -> list[str]:
             return [text for text in texts if text == "leopart"]
 
-    conditions = resolve_tasks([["leopart", "sofa", "buses"]], Spelling(), known=["leopard", "couch", "bus"])
+    conditions = encode_tasks([["leopart", "sofa", "buses"]], Spelling(), known_names=["leopard", "couch", "bus"])
     assert conditions[0].read_as == {"leopart": "leopard", "sofa": "couch", "buses": "bus"}
-    assert doubts(conditions, Spelling()) == [
+    assert prompt_warnings(conditions, Spelling()) == [
         "'leopart' was read as 'leopard'. If it is something else, say it in other words or with pictures."
     ]
 
@@ -68,21 +68,21 @@ def test_strange_classes_are_told_with_what_they_resemble() -> None:
     from tests.conftest import ToyEncoder
 
     vectors = np.ones((2, 24), dtype=np.float32)
-    condition = Condition(
+    condition = EncodedTask(
         ("ant", "yak"), ("ant", "yak"), vectors, familiarity=np.float32([1, 0.25]), nearest=("ant", "cow")
     )
-    (sentence,) = doubts([condition], ToyEncoder())
+    (sentence,) = prompt_warnings([condition], ToyEncoder())
     assert "'yak' resembles no class" in sentence
     assert "0.25 of 1, nearest: 'cow'" in sentence
 
 
 def test_of_a_description_its_words_are_doubted_and_not_its_label() -> None:
     described = prompt.text("long words", label="be")
-    [sentence] = doubts(resolve_tasks([["a", described]], Exacting()), Exacting())
+    [sentence] = prompt_warnings(encode_tasks([["a", described]], Exacting()), Exacting())
     assert "unsure what the words for 'be' mean (confidence 0.10 of 1; it does not know 'long words')" in sentence
 
 
 def test_of_a_label_said_in_several_ways_the_worst_is_told() -> None:
     tasks = [["a", prompt.text("gibberish", label="x")], ["a", "x"], ["a", prompt.vector([1], "x")]]
     for order in (tasks, tasks[::-1]):
-        assert len(doubts(resolve_tasks(order, Unsure()), Unsure())) == 1
+        assert len(prompt_warnings(encode_tasks(order, Unsure()), Unsure())) == 1

@@ -119,7 +119,7 @@ def test_encoders_of_two_spaces_are_refused(world: Path, tmp_path: Path) -> None
         ConditionBank(names.tolist(), specs, names.tolist())
 
 
-def test_left_out_classes_are_recalled_as_if_never_seen(conditions: ConditionBank) -> None:
+def test_left_out_classes_get_rows_as_if_never_seen(conditions: ConditionBank) -> None:
     names = conditions.class_names[:10]
 
     def drawn(left_out: list[int], noise: float = 0.0) -> torch.Tensor:
@@ -131,12 +131,12 @@ def test_left_out_classes_are_recalled_as_if_never_seen(conditions: ConditionBan
     assert torch.equal(noisy[[0, 2]], plain[[0, 2]])
     assert not torch.equal(noisy[1], plain[1])
     conditions.remember(names, torch.randn(10, 6, generator=torch.Generator().manual_seed(0)))
-    recall = conditions.space.recall
-    assert recall is not None
+    retrieval = conditions.space.row_retrieval
+    assert retrieval is not None
     assert conditions.width == 16 + 7
     mask = torch.zeros(3, 10, dtype=torch.bool)
-    torch.testing.assert_close(drawn([]), recall.extend(plain))
+    torch.testing.assert_close(drawn([]), retrieval.append_rows(plain))
     mask[:, 1] = True
-    torch.testing.assert_close(drawn([1]), recall.extend(plain, mask))
-    torch.testing.assert_close(drawn([1], 0.5), recall.extend(noisy, mask))
+    torch.testing.assert_close(drawn([1]), retrieval.append_rows(plain, mask))
+    torch.testing.assert_close(drawn([1], 0.5), retrieval.append_rows(noisy, mask))
     assert float(drawn([])[1, 16]) < float(drawn([1])[1, 16])  # how strange it is

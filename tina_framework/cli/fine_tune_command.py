@@ -91,7 +91,7 @@ def _listed(words: Sequence[str], class_names: Sequence[str]) -> dict[str, list[
         DataError: a folder is missing, holds no picture, or belongs to no class.
     """
     from tina_framework.errors import ConfigError, DataError
-    from tina_framework.prompts.resolve import fold
+    from tina_framework.prompts.spelling import fold
 
     if len(words) == 1 and "=" not in words[0]:
         root = Path(words[0])

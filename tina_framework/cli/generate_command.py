@@ -15,7 +15,7 @@ from tina_framework.cli.prompt_arguments import HELP, check_one_way, read_tasks
 if TYPE_CHECKING:
     from tina_framework.classifier.classifier import GeneratedClassifier
     from tina_framework.generator.generator import Generator
-    from tina_framework.prompts.resolve import Condition
+    from tina_framework.prompts.encoded_task import EncodedTask
 
 __all__ = ["register"]
 
@@ -67,15 +67,15 @@ def generate(
     check_target(out, _replaceable, "classifier")  # before the work rather than after it
 
     from tina_framework.generator.generator import Generator
-    from tina_framework.prompts.resolve import resolve_tasks
-    from tina_framework.prompts.summary import said_with
-    from tina_framework.prompts.warnings import doubts
+    from tina_framework.prompts.encoded_task import encode_tasks
+    from tina_framework.prompts.summary import summarize_prompts
+    from tina_framework.prompts.warnings import prompt_warnings
 
     generator = Generator.from_pretrained(model, device=device, encoder=encoder)
     known = generator.config.class_names
     wanted = read_tasks(names, sentence, tasks, known)
     start = time.perf_counter()
-    conditions = resolve_tasks(wanted, generator.encoder, memory=generator.memory(), known=known)
+    conditions = encode_tasks(wanted, generator.encoder, known_classes=generator.known_classes())
     settings = {
         "seed": seed,
         "num_inference_steps": steps,
@@ -85,7 +85,7 @@ def generate(
     models = _generate(generator, conditions, settings)
     seconds = time.perf_counter() - start
     folders = _save(models, out, many=tasks is not None)
-    said = [said_with(condition) for condition in conditions]
+    said = [summarize_prompts(condition) for condition in conditions]
     result: dict[str, Any] = {
         "model": model,
         "encoder": generator.encoder.name,
@@ -95,7 +95,7 @@ def generate(
             _describe(generator, made, folder) | {"said": said_of}
             for made, folder, said_of in zip(models, folders, said, strict=True)
         ],
-        "warnings": doubts(conditions, generator.encoder),
+        "warnings": prompt_warnings(conditions, generator.encoder),
         "pictures": _label_pictures(folders[0]) if tasks is None else [],
     }
     if json_:
@@ -107,7 +107,7 @@ def generate(
 
 
 def _generate(
-    generator: Generator, conditions: Sequence[Condition], settings: dict[str, Any]
+    generator: Generator, conditions: Sequence[EncodedTask], settings: dict[str, Any]
 ) -> list[GeneratedClassifier]:
     if len(conditions) == 1:
         return list(generator(list(conditions), **settings))
@@ -163,7 +163,7 @@ def _label_pictures(folder: Path) -> list[dict[str, Any]]:
     from importlib import resources
 
     from tina_framework.classifier.classifier import GeneratedClassifier
-    from tina_framework.prompts.resolve import fold
+    from tina_framework.prompts.spelling import fold
     from tina_framework.storage.files import read_json
 
     demo = Path(str(resources.files("tina_framework"))) / "demo"
@@ -226,9 +226,9 @@ def _print_one(result: dict[str, Any]) -> None:
 
 def _print_said(made: dict[str, Any]) -> None:
     """How classes were said that are more than a name read as it stands."""
-    from tina_framework.prompts.summary import in_words
+    from tina_framework.prompts.summary import describe
 
-    told = [(said["label"], words) for said in made["said"] if (words := in_words(said)) is not None]
+    told = [(said["label"], words) for said in made["said"] if (words := describe(said)) is not None]
     for number, (label, words) in enumerate(told):
         console.print(f"{'' if number else 'said with:':<14}{label}: {words}", markup=False, soft_wrap=True)
 

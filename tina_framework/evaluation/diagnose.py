@@ -22,7 +22,8 @@ from tina_framework.evaluation.statistics import paired, summarize
 from tina_framework.generator.options import SamplingOptions
 from tina_framework.generator.scheduler import trained_process
 from tina_framework.interfaces.noise_process import NoiseProcess
-from tina_framework.prompts.resolve import fold, resolve_names
+from tina_framework.prompts.encoded_task import encode_task
+from tina_framework.prompts.spelling import fold
 
 if TYPE_CHECKING:
     from tina_framework.evaluation.context import Context
@@ -200,8 +201,8 @@ class _Walk:
         clean = layout.gather(generator.normalizer.normalize(model, count)[None])
         networks = {"p-model": model, "round trip": self._network(clean, count)}
         moved = float((networks["round trip"] - model).abs().max() / model.abs().max().clamp(min=1e-12))
-        condition = resolve_names(classes, self.context.encoder, self.context.template)
-        vectors = generator.condition_space.read(condition.vectors)[None].to(device)
+        condition = encode_task(classes, self.context.encoder, self.context.template)
+        vectors = generator.condition_space.denoiser_input(condition.vectors)[None].to(device)
         mask = torch.ones(vectors.shape[:2], dtype=torch.bool, device=device)
         encoded = generator.denoiser.encode(vectors, mask)
         draws = torch.Generator().manual_seed(self.context.seed * 1_000_003 + entry.id)

@@ -22,7 +22,7 @@ from tina_framework.evaluation.methods.nearest import Nearest
 from tina_framework.evaluation.methods.selection import Selection
 from tina_framework.evaluation.scoring import Network
 from tina_framework.generator.options import SamplingOptions
-from tina_framework.prompts.resolve import resolve_tasks
+from tina_framework.prompts.encoded_task import encode_tasks
 
 if TYPE_CHECKING:
     from tina_framework.evaluation.context import Context
@@ -153,7 +153,7 @@ def measure(context: Context, tasks: Sequence[Task], scorer: Scorer) -> Novelty:
         normalized = spec.unflatten(context.generator.normalizer.normalize(flat.cpu().float(), classes), classes)
         return torch.cat([normalized[name].flatten() for name in shared])
 
-    conditions = resolve_tasks([task.classes for task in chosen], context.encoder, context.template)
+    conditions = encode_tasks([task.classes for task in chosen], context.encoder, context.template)
     seeds = [context.seed + i for i in range(SEEDS)]
     flats = [
         context.generator.generate_parameters(conditions, SamplingOptions(seed=seed, compose="merge")) for seed in seeds

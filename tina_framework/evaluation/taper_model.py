@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.interfaces.spec import ParameterSpec
-from tina_framework.prompts.condition import ConditionSpace
+from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.storage.files import check_tensors, read_safetensors, write_json, write_safetensors
 from tina_framework.storage.folders import (
     CONFIG,

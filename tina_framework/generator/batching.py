@@ -20,8 +20,8 @@ from tina_framework.generator.sampling import sample_tokens, task_draws
 from tina_framework.generator.scheduler import make_scheduler
 from tina_framework.interfaces.scheduler import NoiseScheduler
 from tina_framework.interfaces.tokenizer import TokenLayout
-from tina_framework.prompts.condition import ConditionSpace
-from tina_framework.prompts.resolve import Condition
+from tina_framework.prompts.condition_space import ConditionSpace
+from tina_framework.prompts.encoded_task import EncodedTask
 
 __all__ = ["ParameterSampler"]
 
@@ -45,7 +45,7 @@ class ParameterSampler:
     condition_space: ConditionSpace
     layout: Callable[[int], TokenLayout]
 
-    def sample(self, conditions: Sequence[Condition], options: SamplingOptions) -> list[Tensor]:
+    def sample(self, conditions: Sequence[EncodedTask], options: SamplingOptions) -> list[Tensor]:
         """Return flat parameters (N_K,), `num_samples` for each task, task by task.
 
         Raises:
@@ -88,7 +88,7 @@ class ParameterSampler:
                 "leave the setting out."
             )
 
-    def _check_class_counts(self, conditions: Sequence[Condition]) -> None:
+    def _check_class_counts(self, conditions: Sequence[EncodedTask]) -> None:
         least, most = self.config.min_classes, self.config.max_classes
         for condition in conditions:
             if not least <= len(condition) <= most:
@@ -101,7 +101,7 @@ class ParameterSampler:
 
     def _sample_batch(
         self,
-        conditions: Sequence[Condition],
+        conditions: Sequence[EncodedTask],
         rows: Sequence[tuple[int, int]],
         seed: int,
         scheduler: NoiseScheduler,
@@ -130,11 +130,13 @@ class ParameterSampler:
                 )
         return flat_BN
 
-    def _encode(self, conditions: Sequence[Condition], orders: Sequence[list[int]]) -> EncodedClasses:
+    def _encode(self, conditions: Sequence[EncodedTask], orders: Sequence[list[int]]) -> EncodedClasses:
         """Encode tasks of one class count, each with its classes in the given order."""
         device = next(self.denoiser.parameters()).device
         vectors = [condition.vectors[order] for condition, order in zip(conditions, orders, strict=True)]
-        condition_BKE = torch.stack([self.condition_space.read(vectors_KE) for vectors_KE in vectors]).to(device)
+        condition_BKE = torch.stack([self.condition_space.denoiser_input(vectors_KE) for vectors_KE in vectors]).to(
+            device
+        )
         return self.denoiser.encode(condition_BKE, torch.ones(condition_BKE.shape[:2], dtype=torch.bool, device=device))
 
     def _reorder(self, flat_N: Tensor, order: list[int]) -> Tensor:
@@ -144,5 +146,5 @@ class ParameterSampler:
         return spec.flatten(state, count)
 
 
-def _key_order(condition: Condition) -> list[int]:
+def _key_order(condition: EncodedTask) -> list[int]:
     return sorted(range(len(condition)), key=lambda k: condition.keys[k])

@@ -7,22 +7,22 @@ from typing import Any
 
 from tina_framework.errors import PromptError
 from tina_framework.interfaces.encoder import Encoder
-from tina_framework.prompts.known_classes import Memory
-from tina_framework.prompts.resolve import Condition, resolve_tasks
+from tina_framework.prompts.encoded_task import EncodedTask, encode_tasks
+from tina_framework.prompts.known_classes import KnownClasses
 from tina_framework.prompts.sentence import classes_of
 
 __all__ = ["are_encoded", "read_prompts"]
 
 
 def read_prompts(
-    prompts: Any, encoder: Encoder, template: int, memory: Memory | None, known: Sequence[str]
-) -> tuple[bool, list[Condition]]:
+    prompts: Any, encoder: Encoder, template: int, memory: KnownClasses | None, known: Sequence[str]
+) -> tuple[bool, list[EncodedTask]]:
     """(whether it is one task, the tasks).
 
     Raises:
-        PromptError: as `resolve_tasks` and `classes_of`.
+        PromptError: as `encode_tasks` and `classes_of`.
     """
-    if isinstance(prompts, Condition):
+    if isinstance(prompts, EncodedTask):
         return True, [prompts]
     if isinstance(prompts, str):
         prompts = classes_of(prompts, known)
@@ -31,12 +31,12 @@ def read_prompts(
             f"The prompt is a single {type(prompts).__name__}; give a list of at least two classes, or one sentence about them."
         )
     prompts = list(prompts)
-    if prompts and all(isinstance(prompt, Condition) for prompt in prompts):
+    if prompts and all(isinstance(prompt, EncodedTask) for prompt in prompts):
         return False, prompts
     single = not prompts or any(not isinstance(prompt, list | tuple) for prompt in prompts)
-    return single, resolve_tasks([prompts] if single else prompts, encoder, template, memory, known)
+    return single, encode_tasks([prompts] if single else prompts, encoder, template, memory, known)
 
 
 def are_encoded(prompts: Any) -> bool:
     """Whether they are conditions already."""
-    return isinstance(prompts, Condition) or any(isinstance(prompt, Condition) for prompt in prompts)
+    return isinstance(prompts, EncodedTask) or any(isinstance(prompt, EncodedTask) for prompt in prompts)

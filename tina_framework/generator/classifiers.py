@@ -10,14 +10,14 @@ from tina_framework.generator.compose import GeneratedNetworks, ensemble_state
 from tina_framework.generator.config import GeneratorConfig
 from tina_framework.generator.options import ComposeMethod
 from tina_framework.interfaces.spec import ParameterSpec
-from tina_framework.prompts.resolve import Condition
+from tina_framework.prompts.encoded_task import EncodedTask
 
 __all__ = ["make_classifiers"]
 
 
 def make_classifiers(
     spec: ParameterSpec,
-    conditions: Sequence[Condition],
+    conditions: Sequence[EncodedTask],
     generated: Sequence[GeneratedNetworks],
     config: GeneratorConfig,
     provenance: Mapping[str, Any],
@@ -56,7 +56,7 @@ def make_classifiers(
     return models
 
 
-def _prompt_record(condition: Condition) -> dict[str, Any]:
+def _prompt_record(condition: EncodedTask) -> dict[str, Any]:
     """What the provenance says about the prompts; empty if all of them are known class names."""
     values: dict[str, Any] = (
         {"prompts": [prompt.to_json() for prompt in condition.prompts]} if condition.prompts else {}

@@ -9,7 +9,7 @@ from tina_framework.interfaces.encoder import Encoder
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.interfaces.tokenizer import ParameterTokenizer
 from tina_framework.plugin.discovery import registries
-from tina_framework.prompts.condition import ConditionSpace
+from tina_framework.prompts.condition_space import ConditionSpace
 
 __all__ = ["make_encoder", "make_spec", "make_tokenizer"]
 

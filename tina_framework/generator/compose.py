@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tina_framework.generator.options import ComposeMethod, SamplingOptions
 from tina_framework.interfaces.spec import ParameterSpec
-from tina_framework.prompts.resolve import Condition
+from tina_framework.prompts.encoded_task import EncodedTask
 from tina_framework.targets.ensemble import member_names
 
 __all__ = [
@@ -69,9 +69,9 @@ class GeneratedNetworks:
 
 
 def generate_networks(
-    conditions: Sequence[Condition],
+    conditions: Sequence[EncodedTask],
     options: SamplingOptions,
-    sample: Callable[[Sequence[Condition], SamplingOptions], list[Tensor]],
+    sample: Callable[[Sequence[EncodedTask], SamplingOptions], list[Tensor]],
     max_classes: int,
 ) -> list[GeneratedNetworks]:
     """Generate the networks of tasks with any number of classes.
@@ -156,10 +156,10 @@ def _random_rank(seed: int, grouping: int, key: str) -> bytes:
     return hashlib.sha256(f"{seed}\n{grouping}\n{key}".encode()).digest()
 
 
-def select_classes(condition: Condition, group: Sequence[int]) -> Condition:
+def select_classes(condition: EncodedTask, group: Sequence[int]) -> EncodedTask:
     """Return the task that has only these classes, in the given order."""
     numbers = list(group)
-    return Condition(
+    return EncodedTask(
         tuple(condition.class_names[k] for k in numbers),
         tuple(condition.keys[k] for k in numbers),
         condition.vectors[numbers],

@@ -33,7 +33,7 @@ class GeneratorConfig:
         scheduler: likewise; the default sampler, with the noise process the denoiser was trained for.
         denoiser: sizes of the denoiser.
         condition: ``{"space": id, "scale": number, "templates": [...]}``; the mean is a tensor. With ``"recall": {"classes": S,
-            "temperature": number, "strength": number}`` where known rows are recalled (`tina_framework.prompts.recall`).
+            "temperature": number, "strength": number}`` where known rows are recalled (`tina_framework.prompts.row_retrieval`).
         default_encoder: encoder spec used unless another of the same space is given.
         max_classes: greatest class count of a task.
         class_names: all classes of the training data, in the order of the generic model's outputs.

@@ -26,8 +26,8 @@ from tina_framework.generator.hub import commit_of, download
 from tina_framework.plugin.discovery import registries
 from tina_framework.plugin.required import PLUGINS, plugin_hint, plugins_of
 from tina_framework.plugin.suggest import did_you_mean
-from tina_framework.prompts.condition import ConditionSpace
-from tina_framework.prompts.recall import Recall
+from tina_framework.prompts.condition_space import ConditionSpace
+from tina_framework.prompts.row_retrieval import RowRetrieval
 from tina_framework.storage.files import check_tensors, read_safetensors, write_json, write_safetensors
 from tina_framework.storage.folders import (
     CONFIG,
@@ -169,7 +169,7 @@ def make_space(config: GeneratorConfig, tensors: Mapping[str, Tensor]) -> Condit
         made = (
             None
             if recall is None
-            else Recall.from_tensors(_part(tensors, "recall."), recall["temperature"], recall["strength"])
+            else RowRetrieval.from_tensors(_part(tensors, "recall."), recall["temperature"], recall["strength"])
         )
         return ConditionSpace(config.condition["space"], tensors["mean"], config.condition["scale"], made)
     except DataError as error:

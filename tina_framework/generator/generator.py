@@ -30,16 +30,16 @@ from tina_framework.generator.options import ComposeMethod, OnProgress, Sampling
 from tina_framework.interfaces.encoder import Encoder
 from tina_framework.interfaces.scheduler import NoiseScheduler
 from tina_framework.interfaces.tokenizer import TokenLayout
-from tina_framework.prompts.condition import ConditionSpace
-from tina_framework.prompts.known_classes import Memory
-from tina_framework.prompts.resolve import Condition
-from tina_framework.prompts.warnings import doubts
+from tina_framework.prompts.condition_space import ConditionSpace
+from tina_framework.prompts.encoded_task import EncodedTask
+from tina_framework.prompts.known_classes import KnownClasses
+from tina_framework.prompts.warnings import prompt_warnings
 from tina_framework.targets.device import resolve_device
 
 __all__ = ["Generator", "GeneratorConfig", "bundled_names"]
 
 
-_MEMORIES = 4
+_MOST_KNOWN_CLASSES = 4
 """Kept at most: each holds its encoder, and an encoder that is given by name is made anew in every call."""
 
 
@@ -77,7 +77,7 @@ class Generator:
         self.tokenizer = make_tokenizer(config)
         self._layouts: dict[int, TokenLayout] = {}
         self._encoder: Encoder | None = None
-        self._memories: dict[tuple[int, int], Memory] = {}
+        self._known_classes: dict[tuple[int, int], KnownClasses] = {}
 
     @classmethod
     def from_pretrained(
@@ -147,16 +147,18 @@ class Generator:
             else make_encoder(self.config.default_encoder, self.condition_space)
         )
 
-    def memory(self, encoder: Encoder | None = None, template: int = 0) -> Memory:
+    def known_classes(self, encoder: Encoder | None = None, template: int = 0) -> KnownClasses:
         """The classes it was trained on as an encoder sees them."""
         reader = self.encoder if encoder is None else encoder
         key = (id(reader), template)
-        if key not in self._memories:
-            if len(self._memories) >= _MEMORIES:
-                del self._memories[next(iter(self._memories))]
-            reading = self.config.familiarity.get(reader.name)
-            self._memories[key] = Memory(self.config.class_names, reader, template, self.condition_space, reading)
-        return self._memories[key]
+        if key not in self._known_classes:
+            if len(self._known_classes) >= _MOST_KNOWN_CLASSES:
+                del self._known_classes[next(iter(self._known_classes))]
+            familiarity = self.config.familiarity.get(reader.name)
+            self._known_classes[key] = KnownClasses(
+                self.config.class_names, reader, template, self.condition_space, familiarity
+            )
+        return self._known_classes[key]
 
     def layout(self, num_classes: int) -> TokenLayout:
         """The token layout at that class count (without padding)."""
@@ -167,7 +169,7 @@ class Generator:
 
     def __call__(
         self,
-        prompts: Sequence[Any] | str | Condition | Sequence[Condition],
+        prompts: Sequence[Any] | str | EncodedTask | Sequence[EncodedTask],
         *,
         encoder: str | Encoder | None = None,
         template: int = 0,
@@ -221,11 +223,11 @@ class Generator:
         )
         reader = self.encoder if encoder is None else make_encoder(encoder, self.condition_space)
         single, conditions = read_prompts(
-            prompts, reader, template, self.memory(reader, template), self.config.class_names
+            prompts, reader, template, self.known_classes(reader, template), self.config.class_names
         )
         # A caller who encodes prompts can look at the encoder's confidence there.
         if not are_encoded(prompts):
-            for sentence in doubts(conditions, reader):
+            for sentence in prompt_warnings(conditions, reader):
                 warnings.warn(sentence, PromptWarning, stacklevel=2)
         networks = self.generate_networks(conditions, options)
         provenance = {
@@ -243,7 +245,7 @@ class Generator:
         return grouped[0] if single else grouped
 
     def generate_parameters(
-        self, conditions: Sequence[Condition], options: SamplingOptions | None = None
+        self, conditions: Sequence[EncodedTask], options: SamplingOptions | None = None
     ) -> list[Tensor]:
         """Return flat parameters (N_K,), `num_samples` for each task, task by task, on the denoiser's device.
 
@@ -264,7 +266,7 @@ class Generator:
         return [networks.merged(self.spec) for networks in self.generate_networks(conditions, options)]
 
     def generate_networks(
-        self, conditions: Sequence[Condition], options: SamplingOptions | None = None
+        self, conditions: Sequence[EncodedTask], options: SamplingOptions | None = None
     ) -> list[GeneratedNetworks]:
         """Return what each classifier consists of, `num_samples` for each task, task by task.
 

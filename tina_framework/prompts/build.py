@@ -62,9 +62,9 @@ def images(pictures: Image.Image | str | Path | Sequence[Image.Image | str | Pat
         PromptError: no picture; or the label is no text.
         DataError: a file that is missing, damaged or too large.
     """
-    from tina_framework.prompts.pictures import read_all
+    from tina_framework.prompts.pictures import read_pictures
 
-    return ClassPrompt(_label(label), images=read_all(pictures))
+    return ClassPrompt(_label(label), images=read_pictures(pictures))
 
 
 def vector(values: Any, label: str) -> ClassPrompt:

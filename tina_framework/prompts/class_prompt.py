@@ -88,9 +88,9 @@ def as_prompt(value: Any, position: int) -> ClassPrompt:
     from PIL import Image
 
     if isinstance(value, Image.Image):
-        from tina_framework.prompts.pictures import read_all
+        from tina_framework.prompts.pictures import read_pictures
 
-        return ClassPrompt(f"class {position + 1}", images=read_all(value))
+        return ClassPrompt(f"class {position + 1}", images=read_pictures(value))
     if isinstance(value, Path):
         raise PromptError(f"'{value}' is a path, which may be a name or a picture; write prompt.images(['{value}']).")
     if isinstance(value, np.ndarray):

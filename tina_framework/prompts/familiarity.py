@@ -15,10 +15,10 @@ __all__ = ["WARN_BELOW", "Familiarity"]
 WARN_BELOW = 0.5
 """A class of lower familiarity is rather a strange one than a known one."""
 
-Line = tuple[float, float, float, float]
+Coefficients = tuple[float, float, float, float]
 """Intercept, factors on the greatest cosine, on the logarithm of the number of pictures or words, and on the product of both."""
 
-_DEFAULT: Mapping[str, Line] = {
+_DEFAULT: Mapping[str, Coefficients] = {
     "text": (-4.5, 8.5, 0.0, 0.0),
     "images": (-5.0, 9.0, 0.0, 0.0),
     "vector": (-4.5, 8.5, 0.0, 0.0),
@@ -37,24 +37,24 @@ class Familiarity:
         lines: kind -> line. Kinds that are missing are read by the built-in line.
     """
 
-    def __init__(self, lines: Mapping[str, Line]) -> None:
+    def __init__(self, lines: Mapping[str, Coefficients]) -> None:
         self._fitted = dict(lines)
-        self.lines: dict[str, Line] = {**_DEFAULT, **lines}
+        self.coefficients: dict[str, Coefficients] = {**_DEFAULT, **lines}
 
     @classmethod
     def default(cls) -> Familiarity:
         """For encoders that nothing was fitted to."""
         return cls({})
 
-    def of(self, kind: str, cosine: float, number: int = 1) -> float:
+    def probability(self, kind: str, cosine: float, number: int = 1) -> float:
         """The probability, for the greatest cosine with a known name. `number`: of pictures, or of words."""
-        intercept, by_cosine, by_number, by_both = self.lines[kind]
+        intercept, by_cosine, by_number, by_both = self.coefficients[kind]
         many = math.log(max(1, number))
         value = intercept + by_cosine * cosine + (by_number + by_both * cosine) * many
         return 1.0 / (1.0 + math.exp(-min(max(value, -50.0), 50.0)))
 
     @staticmethod
-    def fit(known: Sequence[tuple[float, int]], strange: Sequence[tuple[float, int]]) -> Line:
+    def fit(known: Sequence[tuple[float, int]], strange: Sequence[tuple[float, int]]) -> Coefficients:
         """Logistic regression (Newton's method, a slight ridge penalty; both sides weigh the same).
 
         Args:

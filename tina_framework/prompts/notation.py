@@ -86,7 +86,7 @@ def read_class(written: str, folder: Path | None = None) -> str | ClassPrompt:
     parsed = parse_notation(written)
     if not parsed.files:
         return ClassPrompt(parsed.label, (parsed.words,)) if parsed.label else parsed.words
-    from tina_framework.prompts.pictures import read_all
+    from tina_framework.prompts.pictures import read_pictures
 
     paths = [_existing(file, written, folder) for file in parsed.files]
     label = parsed.label or parsed.words
@@ -95,7 +95,7 @@ def read_class(written: str, folder: Path | None = None) -> str | ClassPrompt:
     if not label:
         whole = paths[0].resolve()
         label = whole.name if whole.is_dir() else whole.stem
-    return ClassPrompt(label, (parsed.words,) if parsed.words else (), read_all(paths))
+    return ClassPrompt(label, (parsed.words,) if parsed.words else (), read_pictures(paths))
 
 
 def _existing(file: str, written: str, folder: Path | None) -> Path:

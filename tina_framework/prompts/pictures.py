@@ -11,9 +11,9 @@ from PIL import Image
 from tina_framework.errors import DataError, PromptError
 from tina_framework.images import read_picture, to_rgb
 
-__all__ = ["MOST_PICTURES", "read_all"]
+__all__ = ["MAX_PICTURES", "read_pictures"]
 
-MOST_PICTURES = 1000
+MAX_PICTURES = 1000
 """Of one class. Their mean hardly changes after the first dozens, and all are held in memory."""
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
@@ -23,11 +23,11 @@ _SHORT_SIDE = 448
 """Larger pictures are scaled down to it: twice what the largest encoder (CLIP) reads, and a folder of photographs fits in memory."""
 
 
-def read_all(pictures: Any) -> tuple[Image.Image, ...]:
+def read_pictures(pictures: Any) -> tuple[Image.Image, ...]:
     """Upright RGB pictures, in the order given; those of a folder by file name. Their shorter side is 448 pixels at most.
 
     Raises:
-        PromptError: there is none, there are more than `MOST_PICTURES`, or something is no picture.
+        PromptError: there is none, there are more than `MAX_PICTURES`, or something is no picture.
         DataError: a file is missing, damaged or too large; or a picture has no pixels.
     """
     if isinstance(pictures, bytes | bytearray):
@@ -47,9 +47,9 @@ def read_all(pictures: Any) -> tuple[Image.Image, ...]:
     if not named:
         raise PromptError("A class was to be said with pictures, but there is none; give at least one.")
     # Counted before any is read: thousands of photographs take minutes.
-    if len(named) > MOST_PICTURES:
+    if len(named) > MAX_PICTURES:
         raise PromptError(
-            f"A class was given {len(named):,} pictures, and {MOST_PICTURES:,} are the most; a few dozen good ones say as much."
+            f"A class was given {len(named):,} pictures, and {MAX_PICTURES:,} are the most; a few dozen good ones say as much."
         )
     return tuple(_scaled(_rgb(one) if isinstance(one, Image.Image) else read_picture(one)) for one in named)
 
@@ -78,9 +78,9 @@ def _files_of(folder: Path) -> list[Path]:
         inside = next((entry for entry in entries if entry.is_dir()), None)
         hint = "put some there or name another" if inside is None else f"name one of its folders, such as '{inside}'"
         raise PromptError(f"The folder '{folder}' holds no picture ({', '.join(SUFFIXES[:3])}, ...); {hint}.")
-    if len(files) > MOST_PICTURES:
+    if len(files) > MAX_PICTURES:
         raise PromptError(
-            f"The folder '{folder}' holds {len(files):,} pictures, and {MOST_PICTURES:,} are the most of one class; a few dozen "
+            f"The folder '{folder}' holds {len(files):,} pictures, and {MAX_PICTURES:,} are the most of one class; a few dozen "
             "good ones say as much."
         )
     return files

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from tina_framework.errors import PromptError
-from tina_framework.prompts.names import KnownNames, is_everyday
+from tina_framework.prompts.known_names import KnownNames, has_synonyms
 from tina_framework.prompts.plurals import singular, singulars
 
 __all__ = ["EXAMPLE", "classes_of", "parse_sentence"]
@@ -195,7 +195,7 @@ def _class_name(item: _Item, known: KnownNames) -> str:
     if item.quoted or item.text in known or item.article in ("a", "an") or _JOINING.search(item.text):
         return item.text
     forms = (*singulars(item.text), item.text)
-    candidates = [form for form in forms if form in known] + [form for form in forms if known.meaning(form) is not None]
+    candidates = [form for form in forms if form in known] + [form for form in forms if known.find(form) is not None]
     return candidates[0] if candidates else singular(item.text)
 
 
@@ -220,4 +220,4 @@ def _is_ambiguous(items: Sequence[_Item], known: KnownNames) -> bool:
 
 
 def _is_name(text: str, known: KnownNames) -> bool:
-    return text in known or known.meaning(text) is not None or is_everyday(text)
+    return text in known or known.find(text) is not None or has_synonyms(text)

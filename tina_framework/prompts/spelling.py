@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["fold", "is_slip"]
+__all__ = ["fold", "is_typo"]
 
 
 def fold(name: str) -> str:
@@ -12,7 +12,7 @@ def fold(name: str) -> str:
     return " ".join(re.split(r"[\s_-]+", name.casefold())).strip()
 
 
-def is_slip(word: str, name: str) -> bool:
+def is_typo(word: str, name: str) -> bool:
     """Whether a word is a name, or one slip away from it: a letter too many, missing, wrong, or two in the wrong order."""
     if abs(len(word) - len(name)) > 1:
         return False

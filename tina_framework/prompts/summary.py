@@ -6,14 +6,14 @@ import math
 from typing import Any
 
 from tina_framework.prompts.class_prompt import ClassPrompt
-from tina_framework.prompts.resolve import Condition
+from tina_framework.prompts.encoded_task import EncodedTask
 
-__all__ = ["in_words", "said_with"]
+__all__ = ["describe", "summarize_prompts"]
 
 _LONGEST = 60
 
 
-def said_with(condition: Condition) -> list[dict[str, Any]]:
+def summarize_prompts(condition: EncodedTask) -> list[dict[str, Any]]:
     """One entry a class: ``label``; ``texts``, ``images`` (how many), ``vectors`` (how many) where there are any; ``read_as`` where
     words were read as a known name; ``familiarity`` and ``nearest`` where it is no known name."""
     prompts = condition.prompts or tuple(ClassPrompt(name, (name,)) for name in condition.class_names)
@@ -27,8 +27,8 @@ def said_with(condition: Condition) -> list[dict[str, Any]]:
     return said
 
 
-def in_words(said: dict[str, Any]) -> str | None:
-    """One entry of `said_with` for people; None for a plain name that was read as it stands."""
+def describe(said: dict[str, Any]) -> str | None:
+    """One entry of `summarize_prompts` for people; None for a plain name that was read as it stands."""
     parts = []
     for text in said.get("texts", []):
         shown = "its name" if text.strip() == said["label"] else f"'{_cut(text)}'"

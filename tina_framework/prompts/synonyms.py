@@ -6,9 +6,9 @@ or two, hyphens, upper case and plurals need no entry.
 
 from __future__ import annotations
 
-__all__ = ["GROUPS"]
+__all__ = ["SYNONYM_GROUPS"]
 
-GROUPS: tuple[tuple[str, ...], ...] = tuple(
+SYNONYM_GROUPS: tuple[tuple[str, ...], ...] = tuple(
     tuple(name.strip() for name in line.split(","))
     for line in """
         airplane, aeroplane, plane

@@ -96,9 +96,9 @@ def _from_object(written: dict[str, Any], folder: Path) -> ClassPrompt:
         texts = [label]
     pictures: ClassPrompt = ClassPrompt(label.strip())
     if images:
-        from tina_framework.prompts.pictures import read_all
+        from tina_framework.prompts.pictures import read_pictures
 
-        pictures = ClassPrompt(label.strip(), images=read_all([folder / home_path(image) for image in images]))
+        pictures = ClassPrompt(label.strip(), images=read_pictures([folder / home_path(image) for image in images]))
     return ClassPrompt(label.strip(), tuple(texts)) + pictures
 
 

@@ -6,17 +6,17 @@ import math
 from collections.abc import Sequence
 
 from tina_framework.interfaces.encoder import Encoder, KnowsWords
+from tina_framework.prompts.encoded_task import EncodedTask
 from tina_framework.prompts.familiarity import WARN_BELOW
-from tina_framework.prompts.names import KnownNames
-from tina_framework.prompts.resolve import Condition
+from tina_framework.prompts.known_names import KnownNames
 
-__all__ = ["doubts"]
+__all__ = ["prompt_warnings"]
 
 _TRUSTED = 0.5
 """Texts of lower confidence are warned about, unless the encoder has a limit of its own."""
 
 
-def doubts(conditions: Sequence[Condition], encoder: Encoder) -> list[str]:
+def prompt_warnings(conditions: Sequence[EncodedTask], encoder: Encoder) -> list[str]:
     """One sentence for every name that the encoder is unsure about."""
     unsure: dict[str, float] = {}
     texts: dict[str, tuple[str, ...]] = {}
@@ -52,17 +52,17 @@ def _quoted(name: str, said: Sequence[str]) -> str:
     return f"the words for '{name}' mean"
 
 
-def _slips(conditions: Sequence[Condition]) -> list[str]:
+def _slips(conditions: Sequence[EncodedTask]) -> list[str]:
     """One sentence for every text that was taken for a misspelt name. Synonyms and plurals go without saying."""
     read_as = {text: name for condition in conditions for text, name in condition.read_as.items()}
     return [
         f"'{text}' was read as '{name}'. If it is something else, say it in other words or with pictures."
         for text, name in read_as.items()
-        if KnownNames([name]).meaning(text) is None
+        if KnownNames([name]).find(text) is None
     ]
 
 
-def _strange(conditions: Sequence[Condition], told: set[str]) -> list[str]:
+def _strange(conditions: Sequence[EncodedTask], told: set[str]) -> list[str]:
     """One sentence for every class that resembles none the generator was trained on, apart from those `told` already."""
     strange: dict[str, tuple[float, str]] = {}
     for condition in conditions:

@@ -22,7 +22,7 @@ from tina_framework.interfaces.scheduler import NoiseScheduler
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.interfaces.tokenizer import ParameterTokenizer
 from tina_framework.plugin.discovery import registries
-from tina_framework.prompts.condition import ConditionSpace
+from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.targets.functional import TargetRunner, resolve_precision
 from tina_framework.training.data import ConditionBank, TrainingImages
 from tina_framework.training.initial import make_denoiser

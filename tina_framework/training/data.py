@@ -17,8 +17,8 @@ from tina_framework.errors import ConfigError, DataError
 from tina_framework.interfaces.dataset import Dataset
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
-from tina_framework.prompts.condition import ConditionSpace
-from tina_framework.prompts.recall import Recall
+from tina_framework.prompts.condition_space import ConditionSpace
+from tina_framework.prompts.row_retrieval import RowRetrieval
 from tina_framework.zoo.image_bank import ImageBank, load_split
 
 __all__ = ["ConditionBank", "TrainingImages"]
@@ -135,7 +135,7 @@ class ConditionBank:
     @property
     def width(self) -> int:
         """Width of what the denoiser reads."""
-        return self.space.width
+        return self.space.input_dim
 
     def raw(self, classes: Sequence[str], template: int = 0) -> npt.NDArray[np.float32]:
         """(K, E) unit vectors with one template, as an encoder would give them."""
@@ -144,12 +144,12 @@ class ConditionBank:
 
     def of(self, classes: Sequence[str], template: int = 0) -> Tensor:
         """(K, `width`) what the denoiser reads of one template, without noise."""
-        return self.space.read(self.raw(classes, template))
+        return self.space.denoiser_input(self.raw(classes, template))
 
     def remember(self, seen: Sequence[str], rows_SD: Tensor) -> None:
-        """From here on the denoiser also reads what the rows of the classes `seen` say; see `tina_framework.prompts.recall`."""
+        """From here on the denoiser also reads what the rows of the classes `seen` say; see `tina_framework.prompts.row_retrieval`."""
         keys = torch.stack([self.space.apply(self.raw(seen, template)) for template in range(len(self.templates))])
-        self.space.recall = Recall(keys.mean(dim=0), rows_SD)
+        self.space.row_retrieval = RowRetrieval(keys.mean(dim=0), rows_SD)
         self._key = {name: s for s, name in enumerate(seen)}
 
     def draw(
@@ -188,12 +188,12 @@ class ConditionBank:
                 * torch.tensor([unseen_class_noise if k in left_out else noise for k in range(len(classes))])[:, None]
             )
             conditions = conditions + lengths * gaussian
-        recall = self.space.recall
-        if recall is None:
+        retrieval = self.space.row_retrieval
+        if retrieval is None:
             return conditions
-        mask = torch.zeros(len(classes), len(recall.keys_SE), dtype=torch.bool)
+        mask = torch.zeros(len(classes), len(retrieval.keys_SE), dtype=torch.bool)
         mask[:, [self._key[classes[k]] for k in left_out]] = True
-        return recall.extend(conditions, mask)
+        return retrieval.append_rows(conditions, mask)
 
     def _numbers(self, classes: Sequence[str]) -> list[int]:
         return [self._number[name] for name in classes]

@@ -60,7 +60,7 @@ def make_generator(
             "space": space.space,
             "scale": space.scale,
             "templates": [portable(template) for template in setting.conditions.templates],
-            **({} if space.recall is None else {"recall": space.recall.settings()}),
+            **({} if space.row_retrieval is None else {"recall": space.row_retrieval.settings()}),
         },
         default_encoder=config.default_encoder or portable(config.encoders[0]),
         max_classes=config.max_classes,

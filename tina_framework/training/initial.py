@@ -60,7 +60,7 @@ def make_denoiser(
         # The skip forecasts x0; added to a prediction of noise or velocity it would only be in the way.
         skip=None if config.prediction_type == "sample" else False,
         dropout=config.dropout,
-        given_row=setting.conditions.space.recall is not None,
+        given_row=setting.conditions.space.row_retrieval is not None,
         **overrides,
     )
     with torch.random.fork_rng(devices=[]):

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from tina_framework.errors import DataError
 from tina_framework.generator.generator import Generator
-from tina_framework.prompts.resolve import Condition, fold
+from tina_framework.prompts.encoded_task import EncodedTask
+from tina_framework.prompts.spelling import fold
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.training.assembly import Assembly
 from tina_framework.zoo.image_bank import ImageBank
@@ -89,7 +90,9 @@ class Validator:
     def measure(self, generator: Generator) -> list[tuple[int, float, float]]:
         """(class count, accuracy, accuracy of selection) of this process' tasks."""
         conditions = [
-            Condition(task.classes, tuple(map(fold, task.classes)), self.assembly.setting.conditions.raw(task.classes))
+            EncodedTask(
+                task.classes, tuple(map(fold, task.classes)), self.assembly.setting.conditions.raw(task.classes)
+            )
             for task in self.mine
         ]
         flats = generator.generate_parameters(conditions) if conditions else []

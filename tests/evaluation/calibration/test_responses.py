@@ -13,7 +13,7 @@ from tina_framework.errors import DataError
 from tina_framework.evaluation.calibration.responses import Scored, auroc, figures, respond, threshold_for
 from tina_framework.evaluation.scoring import Network, Scorer
 from tina_framework.generator.generator import Generator
-from tina_framework.prompts.resolve import resolve_tasks
+from tina_framework.prompts.encoded_task import encode_tasks
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.tasks import Task
 
@@ -67,7 +67,7 @@ def test_networks_see_all_pictures_inside_and_some_outside(tiny_generator: Gener
     assert done == [1, 1]
     assert [tuple(r.inside.shape) for r in found] == [(15, 3), (10, 2)]
     assert [tuple(r.outside.shape) for r in found] == [(9 * 2, 3), (10 * 2, 2)]
-    [flat] = tiny_generator.generate_parameters(resolve_tasks([tasks[0].classes], tiny_generator.encoder))
+    [flat] = tiny_generator.generate_parameters(encode_tasks([tasks[0].classes], tiny_generator.encoder))
     accuracy = Scorer(tiny_generator.spec, bank).accuracy(Network(flat, tasks[0].classes), tasks[0].classes)
     assert float(found[0].right.float().mean()) == pytest.approx(accuracy)
     with pytest.raises(DataError, match="no picture outside the task"):

@@ -15,8 +15,8 @@ from tina_framework.evaluation.methods import parse_methods
 from tina_framework.evaluation.methods.taper import Taper
 from tina_framework.evaluation.scoring import Network
 from tina_framework.evaluation.taper_model import TaperConfig, TaperModel
-from tina_framework.prompts.condition import ConditionSpace
-from tina_framework.prompts.resolve import resolve_names
+from tina_framework.prompts.condition_space import ConditionSpace
+from tina_framework.prompts.encoded_task import encode_task
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import Task
 
@@ -44,7 +44,7 @@ def test_networks_are_the_models_own(context: Context, model: TaperModel, tmp_pa
     for answer, task in ((one, TASKS[0]), (two, TASKS[2])):
         assert isinstance(answer, Network)
         assert answer.outputs == task.classes
-        condition = model.space.apply(resolve_names(task.classes, context.encoder).vectors)
+        condition = model.space.apply(encode_task(task.classes, context.encoder).vectors)
         classes = torch.tensor([[model.config.class_names.index(name) for name in task.classes]])
         torch.testing.assert_close(answer.flat, model.networks(condition[None], classes)[0].detach())
     assert method.describe() == "3 bases of 12 classes, mixed tensor by tensor"

@@ -10,8 +10,8 @@ from tina_framework.errors import ConfigError
 from tina_framework.evaluation.suite.prompt_measurer import PromptMeasurer
 from tina_framework.evaluation.suite.prompt_variants import SHOTS, PromptVariant, prompt_variants
 from tina_framework.interfaces.encoder import ImageEncoder
-from tina_framework.prompts.familiarity import Familiarity, Line
-from tina_framework.prompts.resolve import resolve_tasks
+from tina_framework.prompts.encoded_task import encode_tasks
+from tina_framework.prompts.familiarity import Coefficients, Familiarity
 
 __all__ = ["fit_familiarity"]
 
@@ -19,15 +19,15 @@ _REPEATS = 8
 """How often what is drawn (typos, pictures) is drawn."""
 
 
-def fit_familiarity(world: PromptMeasurer) -> dict[str, Line]:
+def fit_familiarity(world: PromptMeasurer) -> dict[str, Coefficients]:
     """A line for texts (names and descriptions, or misspelt names where there are none) and one for pictures, by kind.
 
     Raises:
         ConfigError: the encoder cannot read the names of the classes that the generator was trained on.
         DataError: there are too few images.
     """
-    memory = world.generator.memory()
-    if not memory.usable:
+    known_classes = world.generator.known_classes()
+    if not known_classes.is_readable:
         raise ConfigError(
             f"Encoder '{world.encoder.name}' cannot read the classes that the generator was trained on; use another encoder."
         )
@@ -41,8 +41,8 @@ def fit_familiarity(world: PromptMeasurer) -> dict[str, Line]:
     return lines
 
 
-def _fit(world: PromptMeasurer, ways: list[PromptVariant]) -> Line:
-    memory = world.generator.memory()
+def _fit(world: PromptMeasurer, ways: list[PromptVariant]) -> Coefficients:
+    known_classes = world.generator.known_classes()
     # Misspelt names alone say nothing about sentences.
     described = any(way.label == "descriptions" for way in ways)
     known: list[tuple[float, int]] = []
@@ -50,12 +50,14 @@ def _fit(world: PromptMeasurer, ways: list[PromptVariant]) -> Line:
     for way in ways:
         for repeat in range(1 if way.label in ("names", "descriptions") else _REPEATS):
             said = [way.say(world.speaker, name, repeat, place) for place, name in enumerate(world.known)]
-            (condition,) = resolve_tasks([said], world.encoder)
+            (condition,) = encode_tasks([said], world.encoder)
             for name, prompt, vector in zip(world.known, said, condition.vectors, strict=True):
                 words_only = prompt.kinds == ("text",)
-                cosines = memory.text_cosines(prompt.texts, vector) if words_only else memory.cosines(vector)
+                cosines = (
+                    known_classes.text_cosines(prompt.texts, vector) if words_only else known_classes.cosines(vector)
+                )
                 number = (prompt.num_words if described else 1) if words_only else len(prompt.images)
                 known.append((float(cosines.max()), number))
-                cosines[memory.names.index(name)] = -1.0
+                cosines[known_classes.names.index(name)] = -1.0
                 strange.append((float(cosines.max()), number))
     return Familiarity.fit(known, strange)

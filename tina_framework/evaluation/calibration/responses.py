@@ -24,7 +24,7 @@ from tina_framework.errors import DataError
 from tina_framework.evaluation.scoring import Network, Scorer
 from tina_framework.evaluation.statistics import summarize
 from tina_framework.generator.options import SamplingOptions
-from tina_framework.prompts.resolve import resolve_tasks
+from tina_framework.prompts.encoded_task import encode_tasks
 
 if TYPE_CHECKING:
     from tina_framework.generator.generator import Generator
@@ -99,7 +99,7 @@ def respond(
     found = []
     for start in range(0, len(tasks), batch_size):
         part = tasks[start : start + batch_size]
-        conditions = resolve_tasks([task.classes for task in part], generator.encoder)
+        conditions = encode_tasks([task.classes for task in part], generator.encoder)
         for flat, task in zip(generator.generate_parameters(conditions, SamplingOptions(seed=seed)), part, strict=True):
             network = Network(flat, task.classes)
             rows, slots = bank.rows(task.classes)

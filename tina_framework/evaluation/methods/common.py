@@ -11,7 +11,7 @@ from torch import Tensor
 from tina_framework.evaluation.method import Answer
 from tina_framework.evaluation.methods.tina import Tina
 from tina_framework.evaluation.scoring import Network
-from tina_framework.prompts.resolve import resolve_tasks
+from tina_framework.prompts.encoded_task import encode_tasks
 from tina_framework.zoo.task_sampler import TaskSampler
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Common(Tina):
             spec = self.context.spec
             sampler = TaskSampler(self.generator.config.class_names, class_counts={count: 1.0}, seed=self.context.seed)
             drawn = [task.classes for task in sampler.tasks(_TASKS, allow_fewer=True)]
-            conditions = resolve_tasks(drawn, self.encoder, self.context.template)
+            conditions = encode_tasks(drawn, self.encoder, self.context.template)
             flats = self.generator.generate_parameters(conditions, self.options)
             mean = spec.unflatten(torch.stack(flats).mean(dim=0), count)
             self._means[count] = {name: mean[name] for name, axis in spec.class_axes.items() if axis is None}

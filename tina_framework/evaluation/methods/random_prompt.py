@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tina_framework.evaluation.method import MethodUnavailable
 from tina_framework.evaluation.methods.tina import Tina
 from tina_framework.evaluation.vectors import encode_known, unit
-from tina_framework.prompts.resolve import Condition
+from tina_framework.prompts.encoded_task import EncodedTask
 
 if TYPE_CHECKING:
     from tina_framework.zoo.tasks import Task
@@ -42,13 +42,13 @@ class RandomPrompt(Tina):
     def describe(self) -> str:
         return f"random vectors with the mean and spread of the encoder's; {super().describe()}"
 
-    def conditions(self, tasks: Sequence[Task]) -> list[Condition]:
+    def conditions(self, tasks: Sequence[Task]) -> list[EncodedTask]:
         return [
             dataclasses.replace(condition, vectors=self._draw(condition), confidence=None)
             for condition in super().conditions(tasks)
         ]
 
-    def _draw(self, condition: Condition) -> npt.NDArray[np.float32]:
+    def _draw(self, condition: EncodedTask) -> npt.NDArray[np.float32]:
         """(K, E)."""
         text = json.dumps([self.context.seed, *condition.keys])
         draws = np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))

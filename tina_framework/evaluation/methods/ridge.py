@@ -16,7 +16,7 @@ from tina_framework.errors import ConfigError
 from tina_framework.evaluation.method import Answer, Method, MethodUnavailable
 from tina_framework.evaluation.scoring import Network
 from tina_framework.evaluation.vectors import encode_known
-from tina_framework.prompts.resolve import resolve_tasks
+from tina_framework.prompts.encoded_task import encode_tasks
 
 if TYPE_CHECKING:
     from tina_framework.interfaces.spec import ParameterSpec
@@ -85,7 +85,7 @@ class Ridge(Method):
         spec, context = self.context.spec, self.context
         answers: list[Answer] = []
         for task in tasks:
-            condition = resolve_tasks([task.classes], context.encoder, context.template)[0]
+            condition = encode_tasks([task.classes], context.encoder, context.template)[0]
             inputs_KE = context.generator.condition_space.apply(condition.vectors).double()
             rows_KR = (inputs_KE @ self.inputs_CE.T) @ self.weights_CR + self.mean_R
             state = _with_rows(spec, self.generic.state, rows_KR.float())

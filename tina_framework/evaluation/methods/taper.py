@@ -12,7 +12,7 @@ from tina_framework.errors import ConfigError
 from tina_framework.evaluation.method import Answer, Method, MethodUnavailable, Missing
 from tina_framework.evaluation.scoring import Network
 from tina_framework.evaluation.taper_model import TaperModel
-from tina_framework.prompts.resolve import resolve_tasks
+from tina_framework.prompts.encoded_task import encode_tasks
 
 if TYPE_CHECKING:
     from tina_framework.zoo.tasks import Task
@@ -59,7 +59,7 @@ class Taper(Method):
         able = [task for task in tasks if not lacking[task]]
         networks: dict[Task, Answer] = {}
         if able:
-            found = resolve_tasks([task.classes for task in able], self.context.encoder, self.context.template)
+            found = encode_tasks([task.classes for task in able], self.context.encoder, self.context.template)
             device = self.context.device
             conditions = torch.stack([self.model.space.apply(condition.vectors) for condition in found]).to(device)
             classes = torch.tensor([[self.number[name] for name in task.classes] for task in able], device=device)

@@ -14,7 +14,7 @@ from tina_framework.evaluation.scoring import Network
 from tina_framework.generator.compose import GeneratedNetworks
 from tina_framework.generator.options import ComposeMethod, SamplingOptions
 from tina_framework.plugin.discovery import registries
-from tina_framework.prompts.resolve import Condition, resolve_tasks
+from tina_framework.prompts.encoded_task import EncodedTask, encode_tasks
 
 if TYPE_CHECKING:
     from tina_framework.zoo.tasks import Task
@@ -83,9 +83,9 @@ class Tina(Method):
         what = "an ensemble" if self.compose == "ensemble" else "several merged into one"
         return f"{text}; above {self.composed_above} classes {what}"
 
-    def conditions(self, tasks: Sequence[Task]) -> list[Condition]:
+    def conditions(self, tasks: Sequence[Task]) -> list[EncodedTask]:
         """What the generator is asked."""
-        return resolve_tasks([task.classes for task in tasks], self.encoder, self.context.template)
+        return encode_tasks([task.classes for task in tasks], self.encoder, self.context.template)
 
     def parameters(self, tasks: Sequence[Task]) -> list[Answer]:
         generated = self.generator.generate_networks(self.conditions(tasks), self.options)

@@ -21,7 +21,7 @@ from tina_framework.evaluation.method import Answer, Method, MethodUnavailable
 from tina_framework.evaluation.paths import without_folders
 from tina_framework.evaluation.scoring import Network
 from tina_framework.evaluation.vectors import unit
-from tina_framework.prompts.resolve import resolve_tasks
+from tina_framework.prompts.encoded_task import encode_tasks
 
 if TYPE_CHECKING:
     from tina_framework.interfaces.spec import ParameterSpec
@@ -94,7 +94,7 @@ class ZeroShot(Method):
     def parameters(self, tasks: Sequence[Task]) -> list[Answer]:
         spec, encoder = self.context.spec, self.context.encoder
         names = [task.classes for task in tasks]
-        by_template = [resolve_tasks(names, encoder, template) for template in self.templates]
+        by_template = [encode_tasks(names, encoder, template) for template in self.templates]
         answers: list[Answer] = []
         for task, conditions in zip(tasks, zip(*by_template, strict=True), strict=True):
             rows = unit(np.mean([unit(condition.vectors) for condition in conditions], axis=0, dtype=np.float32))

@@ -18,7 +18,7 @@ from tina_framework.generator.generator import Generator
 from tina_framework.generator.options import SamplingOptions
 from tina_framework.interfaces.dataset import ArrayDataset, Dataset, LabelledImages
 from tina_framework.plugin.discovery import registries
-from tina_framework.prompts.resolve import Condition, resolve_tasks
+from tina_framework.prompts.encoded_task import EncodedTask, encode_tasks
 from tina_framework.zoo.image_bank import ImageBank
 
 __all__ = ["PromptMeasurer", "SuiteRequest"]
@@ -101,19 +101,17 @@ class PromptMeasurer:
         view: Any = ArrayDataset(self.dataset.name, names, {"test": measured}, self.dataset.superclasses)
         self.scorer = Scorer(self.generator.spec, ImageBank(view, "test", self.generator.spec, self.generator.device))
 
-    def conditions(self, tasks: Sequence[Sequence[str]], variant: PromptVariant, first: int = 0) -> list[Condition]:
+    def conditions(self, tasks: Sequence[Sequence[str]], variant: PromptVariant, first: int = 0) -> list[EncodedTask]:
         """The tasks said in one way. `first`: number of the first task, for what is drawn."""
         said = [
             [variant.say(self.speaker, name, first + i, place) for place, name in enumerate(task)]
             for i, task in enumerate(tasks)
         ]
         if variant.as_encoded:
-            return resolve_tasks(said, self.encoder)
-        return resolve_tasks(
-            said, self.encoder, memory=self.generator.memory(), known=self.generator.config.class_names
-        )
+            return encode_tasks(said, self.encoder)
+        return encode_tasks(said, self.encoder, known_classes=self.generator.known_classes())
 
-    def networks(self, conditions: Sequence[Condition]) -> list[Tensor]:
+    def networks(self, conditions: Sequence[EncodedTask]) -> list[Tensor]:
         return self.generator.generate_parameters(conditions, SamplingOptions(seed=self.request.seed))
 
     def accuracies(self, flats: Sequence[Tensor], tasks: Sequence[Sequence[str]]) -> list[float]:
@@ -126,10 +124,10 @@ class PromptMeasurer:
         variant: PromptVariant,
         advance: Callable[[int], None] = lambda done: None,
         part: int = 20,
-    ) -> tuple[list[float], list[Condition]]:
+    ) -> tuple[list[float], list[EncodedTask]]:
         """Accuracies of the tasks said in one way, and what was read."""
         found: list[float] = []
-        read: list[Condition] = []
+        read: list[EncodedTask] = []
         for start in range(0, len(tasks), part):
             some = tasks[start : start + part]
             conditions = self.conditions(some, variant, start)

@@ -17,7 +17,7 @@ from tina_framework.evaluation.statistics import paired, summarize
 from tina_framework.evaluation.suite.prompt_measurer import PromptMeasurer, SuiteRequest
 from tina_framework.evaluation.suite.prompt_variants import PromptVariant, prompt_variants
 from tina_framework.interfaces.encoder import ImageEncoder
-from tina_framework.prompts.synonyms import GROUPS
+from tina_framework.prompts.synonyms import SYNONYM_GROUPS
 from tina_framework.zoo.reservation import partition_of
 from tina_framework.zoo.splits import sample_split_tasks
 
@@ -95,7 +95,7 @@ def run_suite(request: SuiteRequest, advance: Advance | None = None) -> dict[str
 def other_words(known: Sequence[str]) -> dict[str, str]:
     """Class name -> a synonym of the package's table, for the classes that have one which is no class itself."""
     found: dict[str, str] = {}
-    for group in GROUPS:
+    for group in SYNONYM_GROUPS:
         others = [word for word in group if word not in known]
         found |= {name: others[0] for name in group if name in known and others}
     return found

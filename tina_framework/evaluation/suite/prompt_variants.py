@@ -13,7 +13,7 @@ from PIL import Image
 from tina_framework.errors import DataError
 from tina_framework.interfaces.dataset import LabelledImages
 from tina_framework.prompts.class_prompt import ClassPrompt
-from tina_framework.prompts.spelling import is_slip
+from tina_framework.prompts.spelling import is_typo
 from tina_framework.storage.files import read_json
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class PromptMaterial:
         draws = random.Random(f"{self.seed}/typo/{task}/{name}")
         for _ in range(_TRIES):
             slipped = misspell(name, draws)
-            if not any(is_slip(slipped, other) for other in self.class_names if other != name):
+            if not any(is_typo(slipped, other) for other in self.class_names if other != name):
                 return slipped
         return name
 

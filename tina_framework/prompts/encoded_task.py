@@ -17,12 +17,11 @@ from tina_framework.errors import PromptError
 from tina_framework.interfaces.encoder import Encoder, StatesConfidence
 from tina_framework.prompts.class_prompt import ClassPrompt, as_prompt
 from tina_framework.prompts.encoding import encode_pictures, encode_texts, unit_rows
-from tina_framework.prompts.known_classes import Memory
-from tina_framework.prompts.names import KnownNames
-from tina_framework.prompts.reading import read_names
+from tina_framework.prompts.known_classes import KnownClasses
+from tina_framework.prompts.known_names import KnownNames, match_known_names
 from tina_framework.prompts.spelling import fold
 
-__all__ = ["Condition", "fold", "resolve_names", "resolve_tasks"]
+__all__ = ["EncodedTask", "encode_task", "encode_tasks"]
 
 MIN_CLASSES = 2
 """A classifier chooses; with one class there is nothing to choose."""
@@ -31,7 +30,7 @@ Rows = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class Condition:
+class EncodedTask:
     """One task, encoded.
 
     Attributes:
@@ -59,29 +58,31 @@ class Condition:
         return len(self.class_names)
 
 
-def resolve_names(names: Sequence[Any], encoder: Encoder, template: int = 0, memory: Memory | None = None) -> Condition:
+def encode_task(
+    names: Sequence[Any], encoder: Encoder, template: int = 0, known_classes: KnownClasses | None = None
+) -> EncodedTask:
     """One task from its classes.
 
     Args:
         names: K class names, pictures or prompts, in the order the classifier's outputs shall have.
         encoder: reads them.
         template: which of the encoder's templates.
-        memory: of the generator; None: vectors are taken as the encoder gives them.
+        known_classes: of the generator; None: vectors are taken as the encoder gives them.
 
     Raises:
         PromptError: fewer than two classes, an empty name, or two that differ in case, spaces, hyphens or underscores only; or
             something that the encoder cannot read.
     """
-    return resolve_tasks([names], encoder, template, memory)[0]
+    return encode_tasks([names], encoder, template, known_classes)[0]
 
 
-def resolve_tasks(
+def encode_tasks(
     tasks: Sequence[Sequence[Any]],
     encoder: Encoder,
     template: int = 0,
-    memory: Memory | None = None,
-    known: Iterable[str] = (),
-) -> list[Condition]:
+    known_classes: KnownClasses | None = None,
+    known_names: Iterable[str] | None = None,
+) -> list[EncodedTask]:
     """Many tasks; every text is encoded once, however many tasks have it.
 
     Args:
@@ -89,15 +90,15 @@ def resolve_tasks(
             as that name, and keeps its label; so is a misspelt one, where the encoder says that there is no such word. Empty: all texts are encoded as they are.
 
     Raises:
-        PromptError: as `resolve_names`; or two classes of a task that mean the same known name, or are said in the same way.
+        PromptError: as `encode_task`; or two classes of a task that mean the same known name, or are said in the same way.
     """
-    names = KnownNames(known)
+    names = KnownNames(_names(known_classes, known_names))
     checked = [_check(classes, names) for classes in tasks]
-    readings = [read_names(prompts, names, encoder) for prompts, _ in checked]
+    matches = [match_known_names(prompts, names, encoder) for prompts, _ in checked]
     # Underscores come from file and label names; to a text encoder they are noise.
     texts = [
         [[_clean(read_as.get(text, text)) for text in prompt.texts] for prompt in prompts]
-        for (prompts, _), read_as in zip(checked, readings, strict=True)
+        for (prompts, _), read_as in zip(checked, matches, strict=True)
     ]
     unique = list(dict.fromkeys(text for task in texts for said in task for text in said))
     vectors = encode_texts(unique, encoder, template)
@@ -105,7 +106,7 @@ def resolve_tasks(
     row = {text: index for index, text in enumerate(unique)}
     shown = encode_pictures([prompt for prompts, _ in checked for prompt in prompts], encoder)
     conditions = []
-    for (prompts, keys), read_as, task in zip(checked, readings, texts, strict=True):
+    for (prompts, keys), read_as, task in zip(checked, matches, texts, strict=True):
         vectors_KE, sure, familiar, nearest = [], [], [], []
         given: list[Rows] = []
         for prompt, said in zip(prompts, task, strict=True):
@@ -113,18 +114,20 @@ def resolve_tasks(
             parts = _parts(prompt, vectors[own], shown[id(prompt)], encoder)
             sure.append(float(confidence[own].mean()) if confidence is not None and own else np.nan)
             given.append(_mean(list(parts.values())))
-            if memory is None:
+            if known_classes is None:
                 vectors_KE.append(given[-1])
                 continue
             as_read = _as_read(prompt, read_as)
-            vector, familiarity = memory.settle(as_read, parts)
+            vector, familiarity = known_classes.project(as_read, parts)
             vectors_KE.append(vector)
             familiar.append(familiarity)
-            named = next((memory.name_of(text) for text in as_read.texts if memory.knows(text)), None)
-            nearest.append(named or (memory.nearest(vector) if memory.usable else ""))
+            named = next(
+                (known_classes.canonical_name(text) for text in as_read.texts if known_classes.knows(text)), None
+            )
+            nearest.append(named or (known_classes.nearest(vector) if known_classes.is_readable else ""))
         _refuse_same(prompts, given, read_as)
         conditions.append(
-            Condition(
+            EncodedTask(
                 tuple(prompt.label for prompt in prompts),
                 keys,
                 np.stack(vectors_KE),
@@ -136,6 +139,12 @@ def resolve_tasks(
             )
         )
     return conditions
+
+
+def _names(known_classes: KnownClasses | None, known_names: Iterable[str] | None) -> Iterable[str]:
+    if known_names is not None:
+        return known_names
+    return () if known_classes is None else known_classes.names
 
 
 def _as_read(prompt: ClassPrompt, read_as: Mapping[str, str]) -> ClassPrompt:
@@ -205,7 +214,7 @@ def _check(classes: Sequence[Any], known: KnownNames) -> tuple[tuple[ClassPrompt
     if len(prompts) < MIN_CLASSES:
         got = "No class was named" if not prompts else f"Only one class was named ({prompts[0].label!r})"
         raise PromptError(f"{got}; a classifier needs at least {MIN_CLASSES} classes to choose from.")
-    meanings = [known.meaning(prompt.label) if _is_plain(prompt) else None for prompt in prompts]
+    meanings = [known.find(prompt.label) if _is_plain(prompt) else None for prompt in prompts]
     keys = tuple(fold(meaning or prompt.label) for prompt, meaning in zip(prompts, meanings, strict=True))
     for position, (prompt, key) in enumerate(zip(prompts, keys, strict=True)):
         _check_class(prompt, key, position)

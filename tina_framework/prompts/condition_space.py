@@ -16,7 +16,7 @@ from torch import Tensor
 from tina_framework.errors import DataError, PromptError
 
 if TYPE_CHECKING:
-    from tina_framework.prompts.recall import Recall
+    from tina_framework.prompts.row_retrieval import RowRetrieval
 
 __all__ = ["ConditionSpace"]
 
@@ -36,7 +36,7 @@ class ConditionSpace:
         recall: what is known about classes already, to be appended; None: nothing is.
     """
 
-    def __init__(self, space: str, mean: Tensor, scale: float, recall: Recall | None = None) -> None:
+    def __init__(self, space: str, mean: Tensor, scale: float, row_retrieval: RowRetrieval | None = None) -> None:
         if mean.dim() != 1 or not bool(mean.isfinite().all()):
             raise DataError(
                 f"A condition space needs a finite mean of shape (E,), not one of shape {tuple(mean.shape)}."
@@ -46,7 +46,7 @@ class ConditionSpace:
         self.space = space
         self.mean = mean.detach().cpu().float()
         self.scale = float(scale)
-        self.recall = recall
+        self.row_retrieval = row_retrieval
 
     @property
     def dim(self) -> int:
@@ -56,16 +56,16 @@ class ConditionSpace:
     @property
     def condition_dim(self) -> int:
         """Width of a denoiser's condition: E, and one more where rows are recalled (how strange a class is)."""
-        return self.dim + (self.recall is not None)
+        return self.dim + (self.row_retrieval is not None)
 
     @property
-    def width(self) -> int:
+    def input_dim(self) -> int:
         """Width of `read`: the condition, and a row where rows are recalled."""
-        return self.dim + (0 if self.recall is None else self.recall.width)
+        return self.dim + (0 if self.row_retrieval is None else self.row_retrieval.num_appended)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The tensors to be stored; scale and the settings of the recall go into the configuration."""
-        recalled = {} if self.recall is None else self.recall.state_dict()
+        recalled = {} if self.row_retrieval is None else self.row_retrieval.state_dict()
         return {"mean": self.mean, **{f"recall.{name}": tensor for name, tensor in recalled.items()}}
 
     @classmethod
@@ -89,10 +89,10 @@ class ConditionSpace:
             )
         return cls(space, torch.from_numpy(mean).float(), math.sqrt(unit.shape[1]) / spread)
 
-    def read(self, raw_vectors: npt.NDArray[np.float32]) -> Tensor:
+    def denoiser_input(self, raw_vectors: npt.NDArray[np.float32]) -> Tensor:
         """(N, E) raw vectors -> (N, `width`) what the denoiser reads: `apply`, and what is recalled. Raises as `apply`."""
         conditions = self.apply(raw_vectors)
-        return conditions if self.recall is None else self.recall.extend(conditions)
+        return conditions if self.row_retrieval is None else self.row_retrieval.append_rows(conditions)
 
     def apply(self, raw_vectors: npt.NDArray[np.float32]) -> Tensor:
         """(N, E) raw vectors of any length -> (N, E) float32 conditions on the CPU.

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from tina_framework.errors import DataError
-from tina_framework.prompts.recall import Recall, strangeness
+from tina_framework.prompts.row_retrieval import RowRetrieval, dissimilarity
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def known() -> tuple[Tensor, Tensor]:
 
 def test_a_known_class_gets_its_own_row(known) -> None:
     keys, rows = known
-    found, familiarity = Recall(keys, rows).rows(keys)
+    found, familiarity = RowRetrieval(keys, rows).retrieve(keys)
     torch.testing.assert_close(found, rows, atol=1e-3, rtol=0)
     torch.testing.assert_close(familiarity, torch.ones(12))
 
@@ -30,7 +30,7 @@ def test_leaving_one_out_is_not_having_it_but_for_the_mean(known) -> None:
         others = [s for s in range(12) if s != i]
         # The same penalty and the same mean row, which are what the closed form keeps of the class left out.
         strength = 3.0 * 12 * float(keys.square().sum()) / float(keys[others].square().sum()) / 12
-        without = Recall(keys[others], rows[others], strength=strength)
+        without = RowRetrieval(keys[others], rows[others], strength=strength)
         without._mean_D = torch.zeros(5)
         keys_double = keys[others].double()
         gram = keys_double @ keys_double.T
@@ -38,58 +38,58 @@ def test_leaving_one_out_is_not_having_it_but_for_the_mean(known) -> None:
         without._coefficients_SD = torch.linalg.solve(gram + penalty, rows[others].double()).float()
         mask = torch.zeros(1, 12, dtype=torch.bool)
         mask[0, i] = True
-        found, familiarity = Recall(keys, rows).rows(keys[i : i + 1], mask)
-        expected, other_familiarity = without.rows(keys[i : i + 1])
+        found, familiarity = RowRetrieval(keys, rows).retrieve(keys[i : i + 1], mask)
+        expected, other_familiarity = without.retrieve(keys[i : i + 1])
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
         torch.testing.assert_close(familiarity, other_familiarity)
 
 
 def test_what_is_left_out_does_not_leak(known) -> None:
-    """Changing the row of a class that is left out changes what is recalled for it by its share of the mean alone."""
+    """Changing the row of a class that is left out changes what is retrieved for it by its share of the mean alone."""
     keys, rows = known
     mask = torch.eye(12, dtype=torch.bool)[3:4]
     changed = rows.clone()
     changed[3] += 60.0
-    before, after = Recall(keys, rows), Recall(keys, changed)
-    recalled = before.rows(keys[3:4], mask)[0], after.rows(keys[3:4], mask)[0]
-    assert float((recalled[1] - recalled[0]).abs().max()) < 5.0 + 1e-3  # 60 / 12 is the mean's move
-    assert float((after.rows(keys[3:4])[0] - before.rows(keys[3:4])[0]).abs().min()) > 50.0
+    before, after = RowRetrieval(keys, rows), RowRetrieval(keys, changed)
+    retrieved = before.retrieve(keys[3:4], mask)[0], after.retrieve(keys[3:4], mask)[0]
+    assert float((retrieved[1] - retrieved[0]).abs().max()) < 5.0 + 1e-3  # 60 / 12 is the mean's move
+    assert float((after.retrieve(keys[3:4])[0] - before.retrieve(keys[3:4])[0]).abs().min()) > 50.0
 
 
 def test_strange_conditions_fade_and_rows_stand_behind(known) -> None:
     keys, rows = known
-    recall = Recall(keys, rows)
+    retrieval = RowRetrieval(keys, rows)
     strangers = torch.randn(4, 40, generator=torch.Generator().manual_seed(1))
-    extended = recall.extend(strangers)
-    assert extended.shape == (4, 40 + recall.width) == (4, 46)
-    assert float(recall.familiarity(strangers).max()) < 0.7
+    extended = retrieval.append_rows(strangers)
+    assert extended.shape == (4, 40 + retrieval.num_appended) == (4, 46)
+    assert float(retrieval.similarity(strangers).max()) < 0.7
     assert not extended[:, :40].any()
     assert (extended[:, 40] == 1.0).all()
-    torch.testing.assert_close(extended[:, 41:], recall.rows(strangers)[0])
-    familiar = recall.extend(keys)
+    torch.testing.assert_close(extended[:, 41:], retrieval.retrieve(strangers)[0])
+    familiar = retrieval.append_rows(keys)
     torch.testing.assert_close(familiar[:, :40], keys, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(familiar[:, 40], torch.zeros(12), atol=1e-5, rtol=0)
-    half = recall.extend(keys[:1] + 0.6 * keys[1:2])
+    half = retrieval.append_rows(keys[:1] + 0.6 * keys[1:2])
     share = half[0, :40] / (keys[0] + 0.6 * keys[1])
     torch.testing.assert_close(share, (1 - half[0, 40]).expand(40), atol=1e-4, rtol=1e-4)
     assert 0.1 < float(half[0, 40]) < 0.9
-    torch.testing.assert_close(half[:, 40], strangeness(recall.familiarity(keys[:1] + 0.6 * keys[1:2])))
+    torch.testing.assert_close(half[:, 40], dissimilarity(retrieval.similarity(keys[:1] + 0.6 * keys[1:2])))
 
 
-def test_rows_that_depend_on_the_condition_are_recalled_better_than_their_mean() -> None:
+def test_rows_that_depend_on_the_condition_are_retrieved_better_than_their_mean() -> None:
     draws = torch.Generator().manual_seed(0)
     keys = torch.randn(60, 8, generator=draws)
     rows = keys @ torch.randn(8, 5, generator=draws)
-    found, _ = Recall(keys, rows).rows(keys, torch.eye(60, dtype=torch.bool))
+    found, _ = RowRetrieval(keys, rows).retrieve(keys, torch.eye(60, dtype=torch.bool))
     assert float((found - rows).square().mean()) < 0.5 * float((rows.mean(0) - rows).square().mean())
 
 
 def test_stored_and_read_again(known) -> None:
-    recall = Recall(*known, temperature=20.0, strength=1.0)
-    settings = recall.settings()
-    again = Recall.from_tensors(recall.state_dict(), settings["temperature"], settings["strength"])
+    retrieval = RowRetrieval(*known, temperature=20.0, strength=1.0)
+    settings = retrieval.settings()
+    again = RowRetrieval.from_tensors(retrieval.state_dict(), settings["temperature"], settings["strength"])
     strangers = torch.randn(4, 40, generator=torch.Generator().manual_seed(1))
-    assert torch.equal(again.extend(strangers), recall.extend(strangers))
+    assert torch.equal(again.append_rows(strangers), retrieval.append_rows(strangers))
     assert settings["classes"] == 12
 
 
@@ -104,4 +104,4 @@ def test_stored_and_read_again(known) -> None:
 )
 def test_one_clear_message(known, change, message) -> None:
     with pytest.raises(DataError, match=message):
-        Recall(**({"keys_SE": known[0], "rows_SD": known[1]} | change))
+        RowRetrieval(**({"keys_SE": known[0], "rows_SD": known[1]} | change))

@@ -12,7 +12,8 @@ from PIL import Image
 from tina_framework import prompt
 from tina_framework.errors import PromptError
 from tina_framework.prompts.class_prompt import ClassPrompt
-from tina_framework.prompts.resolve import fold, resolve_names, resolve_tasks
+from tina_framework.prompts.encoded_task import encode_task, encode_tasks
+from tina_framework.prompts.spelling import fold
 
 KNOWN = ("couch", "bear", "television")
 
@@ -34,7 +35,7 @@ class SureEncoder(CountingEncoder):
 
 
 def test_condition_holds_names_keys_and_vectors() -> None:
-    condition = resolve_names([" Aquarium_Fish ", "bee"], CountingEncoder(), template=1)
+    condition = encode_task([" Aquarium_Fish ", "bee"], CountingEncoder(), template=1)
     assert condition.class_names == ("Aquarium_Fish", "bee")
     assert condition.keys == ("aquarium fish", "bee")
     assert condition.vectors.dtype == np.float32
@@ -45,19 +46,19 @@ def test_condition_holds_names_keys_and_vectors() -> None:
 
 def test_underscores_are_spaces_to_the_encoder_and_the_rest_is_as_written() -> None:
     encoder = CountingEncoder()
-    resolve_names(["Aquarium_ fish", "T-shirt"], encoder)
+    encode_task(["Aquarium_ fish", "T-shirt"], encoder)
     assert encoder.calls == [["Aquarium fish", "T-shirt"]]
 
 
 def test_every_name_is_encoded_once_over_all_tasks() -> None:
     encoder = CountingEncoder()
-    conditions = resolve_tasks([["ant", "bee"], ["bee", "wasp"], ["wasp", "ant"]], encoder)
+    conditions = encode_tasks([["ant", "bee"], ["bee", "wasp"], ["wasp", "ant"]], encoder)
     assert encoder.calls == [["ant", "bee", "wasp"]]
     np.testing.assert_array_equal(conditions[2].vectors, [[4, 0, ord("w")], [3, 0, ord("a")]])
 
 
 def test_confidence_follows_the_names() -> None:
-    first, second = resolve_tasks([["ant", "beetle"], ["beetle", "ox"]], SureEncoder())
+    first, second = encode_tasks([["ant", "beetle"], ["beetle", "ox"]], SureEncoder())
     assert first.confidence is not None
     assert second.confidence is not None
     np.testing.assert_allclose(first.confidence, [1 / 3, 1 / 6])
@@ -89,20 +90,20 @@ def test_fold(spelling: str, key: str) -> None:
 def test_refusals(names: Sequence[str], sentence: str) -> None:
     encoder = CountingEncoder()
     with pytest.raises(PromptError, match=sentence):
-        resolve_names(names, encoder)
+        encode_task(names, encoder)
     assert not encoder.calls
 
 
 def test_unknown_template_is_refused() -> None:
     with pytest.raises(PromptError, match="Template number 2 does not exist: encoder 'counting' has 2"):
-        resolve_names(["ant", "bee"], CountingEncoder(), template=2)
+        encode_task(["ant", "bee"], CountingEncoder(), template=2)
 
 
 def test_encoder_with_the_wrong_shape_is_blamed() -> None:
     encoder = CountingEncoder()
     encoder.dim = 4  # type: ignore[misc]
     with pytest.raises(PromptError, match=r"shape \(2, 3\) for 2 names.*at fault"):
-        resolve_names(["ant", "bee"], encoder)
+        encode_task(["ant", "bee"], encoder)
 
 
 class SeeingEncoder(SureEncoder):
@@ -119,7 +120,7 @@ def _picture(*colour: int) -> Image.Image:
 
 
 def test_one_text_or_one_picture_is_the_encoders_own_vector() -> None:
-    words, shown = resolve_names([prompt.text("insect", label="ant"), _picture(3, 4, 0)], SeeingEncoder()).vectors
+    words, shown = encode_task([prompt.text("insect", label="ant"), _picture(3, 4, 0)], SeeingEncoder()).vectors
     np.testing.assert_array_equal(words, [6, 0, ord("i")])
     np.testing.assert_array_equal(shown, [3, 4, 0])
 
@@ -127,7 +128,7 @@ def test_one_text_or_one_picture_is_the_encoders_own_vector() -> None:
 def test_pictures_are_averaged_as_directions_and_kinds_have_equal_weight() -> None:
     two = prompt.images([_picture(10, 0, 0), _picture(0, 200, 0)], label="bus")
     along_z = prompt.vector([0, 0, 5], label="x")
-    shown, both = (resolve_names([said, "ant"], SeeingEncoder()).vectors[0] for said in (two, two + along_z))
+    shown, both = (encode_task([said, "ant"], SeeingEncoder()).vectors[0] for said in (two, two + along_z))
     np.testing.assert_allclose(_direction(shown), [np.sqrt(1 / 2), np.sqrt(1 / 2), 0], atol=1e-6)
     # One vector weighs as much as the two pictures together.
     np.testing.assert_allclose(_direction(both), [1 / 2, 1 / 2, np.sqrt(1 / 2)], atol=1e-6)
@@ -136,14 +137,14 @@ def test_pictures_are_averaged_as_directions_and_kinds_have_equal_weight() -> No
 def test_the_order_of_pictures_does_not_matter() -> None:
     several = [_picture(10, 5, 0), _picture(0, 200, 7), _picture(1, 2, 3)]
     one, other = (
-        resolve_names([prompt.images(order, label="bus"), "ant"], SeeingEncoder()).vectors[0]
+        encode_task([prompt.images(order, label="bus"), "ant"], SeeingEncoder()).vectors[0]
         for order in (several, several[::-1])
     )
     np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 def test_confidence_is_that_of_the_words_and_nan_where_there_are_none() -> None:
-    condition = resolve_names(
+    condition = encode_task(
         ["ant", _picture(1, 1, 1), prompt.text("ox", "beetle", label="both"), prompt.vector([1, 2, 3], "x")],
         SeeingEncoder(),
     )
@@ -151,7 +152,7 @@ def test_confidence_is_that_of_the_words_and_nan_where_there_are_none() -> None:
 
 
 def test_prompts_are_kept_where_one_is_more_than_a_name() -> None:
-    plain, mixed = resolve_tasks([["ant", "bee"], ["ant", prompt.text("insect", label="bee")]], SeeingEncoder())
+    plain, mixed = encode_tasks([["ant", "bee"], ["ant", prompt.text("insect", label="bee")]], SeeingEncoder())
     assert plain.prompts == ()
     assert [one.label for one in mixed.prompts] == ["ant", "bee"]
 
@@ -165,23 +166,23 @@ def test_pictures_are_encoded_once_a_prompt() -> None:
             return super().encode_images(images)
 
     bus = prompt.images([_picture(1, 1, 1), _picture(2, 1, 1)], label="bus")
-    resolve_tasks([["ant", bus], ["bee", "ant"]], Counting())
+    encode_tasks([["ant", bus], ["bee", "ant"]], Counting())
     assert calls == [2]
 
 
 def test_what_an_encoder_cannot_read() -> None:
     shown = prompt.images(_picture(1, 2, 3), label="bus")
     with pytest.raises(PromptError, match=r"'bus' is said with pictures, but encoder 'counting' reads text only"):
-        resolve_names(["ant", shown], CountingEncoder())
+        encode_task(["ant", shown], CountingEncoder())
     with pytest.raises(PromptError, match=r"vector for 'x' has 2 numbers, but encoder 'counting' makes 3"):
-        resolve_names(["ant", prompt.vector([1, 2], "x")], CountingEncoder())
+        encode_task(["ant", prompt.vector([1, 2], "x")], CountingEncoder())
 
     class Short(SeeingEncoder):
         def encode_images(self, images: Sequence[Image.Image]) -> np.ndarray:
             return np.ones((len(images), 2), dtype=np.float32)
 
     with pytest.raises(PromptError, match=r"shape \(1, 2\) for 1 pictures.*at fault"):
-        resolve_names(["ant", shown], Short())
+        encode_task(["ant", shown], Short())
 
 
 @pytest.mark.parametrize(
@@ -195,25 +196,27 @@ def test_what_an_encoder_cannot_read() -> None:
 )
 def test_two_classes_said_in_the_same_way_are_refused(classes: list[object]) -> None:
     with pytest.raises(PromptError, match="are said in the same way, so nothing could tell them apart"):
-        resolve_names(classes, SeeingEncoder())
+        encode_task(classes, SeeingEncoder())
 
 
 def test_an_encoder_may_find_two_texts_the_same() -> None:
     """Evaluation goes on with such words; what they are worth shows in its figures."""
     for classes in (["ant", "asp"], [prompt.text("ant", label="x"), prompt.text("asp", label="y")]):
-        vectors = resolve_names(classes, CountingEncoder()).vectors
+        vectors = encode_task(classes, CountingEncoder()).vectors
         np.testing.assert_array_equal(vectors[0], vectors[1])
 
 
 def test_one_prompt_twice_is_a_class_twice() -> None:
     bus = prompt.text("a bus", label="bus")
     with pytest.raises(PromptError, match="'bus' is named twice"):
-        resolve_names([bus, bus], CountingEncoder())
+        encode_task([bus, bus], CountingEncoder())
 
 
 def test_another_word_for_a_known_class_is_encoded_as_its_name() -> None:
     encoder = CountingEncoder()
-    [condition] = resolve_tasks([["Sofas", "BEAR", prompt.text("tv", "a screen", label="x")]], encoder, known=KNOWN)
+    [condition] = encode_tasks(
+        [["Sofas", "BEAR", prompt.text("tv", "a screen", label="x")]], encoder, known_names=KNOWN
+    )
     assert encoder.calls == [["couch", "BEAR", "television", "a screen"]]
     assert condition.class_names == ("Sofas", "BEAR", "x")
     assert condition.keys == ("couch", "bear", "x")
@@ -222,7 +225,7 @@ def test_another_word_for_a_known_class_is_encoded_as_its_name() -> None:
 
 def test_without_known_names_texts_are_left_alone() -> None:
     encoder = CountingEncoder()
-    [condition] = resolve_tasks([["sofas", "couch"]], encoder)
+    [condition] = encode_tasks([["sofas", "couch"]], encoder)
     assert encoder.calls == [["sofas", "couch"]]
     assert condition.read_as == {}
 
@@ -238,7 +241,7 @@ def test_without_known_names_texts_are_left_alone() -> None:
 )
 def test_two_names_of_one_known_class_are_refused(classes: list[str], sentence: str) -> None:
     with pytest.raises(PromptError, match=sentence):
-        resolve_tasks([classes], CountingEncoder(), known=KNOWN)
+        encode_tasks([classes], CountingEncoder(), known_names=KNOWN)
 
 
 @pytest.mark.parametrize(
@@ -252,9 +255,9 @@ def test_two_names_of_one_known_class_are_refused(classes: list[str], sentence: 
 )
 def test_classes_that_say_nothing_or_cannot_be_printed_are_refused(classes: list[Any], sentence: str) -> None:
     with pytest.raises(PromptError, match=sentence):
-        resolve_names(classes, CountingEncoder())
+        encode_task(classes, CountingEncoder())
 
 
 def test_other_scripts_and_line_breaks_are_names() -> None:
     names = ("\u05d3\u05d5\u05d1", "\u0646\u0645\u06cc\u200c\u062f\u0627\u0646\u0645", "a large\ngrey animal")
-    assert resolve_names(names, CountingEncoder()).class_names == names
+    assert encode_task(names, CountingEncoder()).class_names == names

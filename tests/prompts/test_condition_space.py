@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tina_framework.errors import DataError, PromptError
-from tina_framework.prompts.condition import ConditionSpace
+from tina_framework.prompts.condition_space import ConditionSpace
 
 
 def _vectors(rows: int = 50, width: int = 16) -> np.ndarray:

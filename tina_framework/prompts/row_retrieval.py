@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from tina_framework.errors import DataError
 
-__all__ = ["STRENGTH", "TEMPERATURE", "Recall", "strangeness"]
+__all__ = ["STRENGTH", "TEMPERATURE", "RowRetrieval", "dissimilarity"]
 
 TEMPERATURE = 50.0
 """Factor on the cosines before the softmax. Chosen, like `STRENGTH`, by leaving each class of the generic model out in turn."""
@@ -27,12 +27,12 @@ _MOST_BLENDED = 0.5
 _STRANGE = 0.3
 
 
-def strangeness(familiarity_N: Tensor) -> Tensor:
+def dissimilarity(similarity_N: Tensor) -> Tensor:
     """(N,) in [0, 1]: 0 for a class that is known, 1 below a cosine of 0.7 with all that are."""
-    return ((1.0 - familiarity_N) / _STRANGE).clamp(0.0, 1.0)
+    return ((1.0 - similarity_N) / _STRANGE).clamp(0.0, 1.0)
 
 
-class Recall:
+class RowRetrieval:
     """Rows of classes from their conditions, by resemblance to the classes of the generic model.
 
     Two estimates are blended: an average of the known rows, weighted by a softmax over cosines (a class that is known gets
@@ -82,15 +82,15 @@ class Recall:
         self._leave_SS = (inverse_SS / inverse_SS.diagonal()).float()
 
     @property
-    def width(self) -> int:
+    def num_appended(self) -> int:
         """How many numbers are appended to a condition: D + 1."""
         return self.rows_SD.shape[1] + 1
 
-    def familiarity(self, condition_NE: Tensor) -> Tensor:
+    def similarity(self, condition_NE: Tensor) -> Tensor:
         """(N,) the greatest cosine with the condition of a known class."""
         return (F.normalize(condition_NE, dim=1) @ self._unit_SE.T).amax(dim=1)
 
-    def rows(self, condition_NE: Tensor, left_out_NS: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def retrieve(self, condition_NE: Tensor, left_out_NS: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Recalled rows (N, D) and familiarity (N,).
 
         Args:
@@ -104,15 +104,15 @@ class Recall:
             cosine_NS = cosine_NS.masked_fill(left_out_NS, -math.inf)
             # One after the other, not jointly: exact where one class is left out, close where these resemble each other little.
             regressed_ND = regressed_ND - ((kernel_NS @ self._leave_SS) * left_out_NS) @ self._coefficients_SD
-        familiarity_N = cosine_NS.amax(dim=1)
+        similarity_N = cosine_NS.amax(dim=1)
         averaged_ND = (self.temperature * cosine_NS).softmax(dim=1) @ self.rows_SD
-        blend_N = _MOST_BLENDED * strangeness(familiarity_N)
-        return torch.lerp(averaged_ND, regressed_ND, blend_N[:, None]), familiarity_N
+        blend_N = _MOST_BLENDED * dissimilarity(similarity_N)
+        return torch.lerp(averaged_ND, regressed_ND, blend_N[:, None]), similarity_N
 
-    def extend(self, condition_NE: Tensor, left_out_NS: Tensor | None = None) -> Tensor:
+    def append_rows(self, condition_NE: Tensor, left_out_NS: Tensor | None = None) -> Tensor:
         """(N, E + 1 + D): the conditions, faded as far as they are strange; how strange; and the recalled rows. See `rows`."""
-        rows_ND, familiarity_N = self.rows(condition_NE, left_out_NS)
-        strange_N1 = strangeness(familiarity_N)[:, None]
+        rows_ND, similarity_N = self.retrieve(condition_NE, left_out_NS)
+        strange_N1 = dissimilarity(similarity_N)[:, None]
         return torch.cat([condition_NE * (1.0 - strange_N1), strange_N1, rows_ND], dim=1)
 
     def settings(self) -> dict[str, float | int]:
@@ -124,6 +124,6 @@ class Recall:
         return {"keys": self.keys_SE, "rows": self.rows_SD}
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor], temperature: float, strength: float) -> Recall:
+    def from_tensors(cls, tensors: Mapping[str, Tensor], temperature: float, strength: float) -> RowRetrieval:
         """Inverse of `state_dict`."""
         return cls(tensors["keys"], tensors["rows"], temperature, strength)

@@ -1,0 +1,124 @@
+"""Which known class a name means."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib import resources
+
+import pytest
+
+from tests.conftest import ToyEncoder
+from tina_framework.prompts.class_prompt import ClassPrompt
+from tina_framework.prompts.known_names import KnownNames, has_synonyms, match_known_names
+from tina_framework.prompts.spelling import fold
+from tina_framework.prompts.synonyms import SYNONYM_GROUPS
+
+
+@pytest.fixture(scope="module")
+def known() -> KnownNames:
+    config = resources.files("tina_framework") / "pretrained" / "cifar100-cnn" / "config.json"
+    if not config.is_file():
+        pytest.skip("the bundled checkpoint is not in the tree")
+    return KnownNames(json.loads(config.read_text(encoding="utf-8"))["class_names"])
+
+
+@pytest.mark.parametrize(
+    ("name", "meaning"),
+    [
+        ("sofa", "couch"),
+        ("Sofas", "couch"),
+        ("the sofa", "couch"),
+        ("pick-up truck", "pickup truck"),
+        ("lawnmower", "lawn mower"),
+        ("street car", "streetcar"),
+        ("trams", "streetcar"),
+        ("motorbikes", "motorcycle"),
+        ("tv", "television"),
+        ("cell phone", "telephone"),
+        ("mobile_phones", "telephone"),
+        ("mice", "mouse"),
+        ("wolves", "wolf"),
+        ("women", "woman"),
+        ("an apple", "apple"),
+        ("cows", "cattle"),
+        # Known themselves, whatever their spelling: nothing to be read in another way.
+        ("couch", None),
+        ("Lawn-Mower", None),
+        # Unknown, and another word for nothing known.
+        ("aeroplane", None),
+        ("tortoise", None),
+        ("a large grey animal with a trunk", None),
+        ("", None),
+    ],
+)
+def test_meaning(known: KnownNames, name: str, meaning: str | None) -> None:
+    assert known.find(name) == meaning
+
+
+def test_a_name_that_is_known_beats_its_synonym() -> None:
+    both = KnownNames(["couch", "sofa"])
+    assert both.find("sofa") is None
+    assert both.find("couch") is None
+    assert both.find("settees") == "couch"
+
+
+def test_known_plurals_are_found_from_the_singular() -> None:
+    assert KnownNames(["Grapes", "Sunglasses"]).find("grape") == "Grapes"
+    # A class that is itself called so comes first.
+    assert KnownNames(["glasses", "glass"]).find("glass") is None
+
+
+def test_where_nothing_is_known_names_mean_themselves() -> None:
+    assert KnownNames().find("sofas") is None
+
+
+def test_the_table_says_nothing_twice() -> None:
+    names = [fold(name).replace(" ", "") for group in SYNONYM_GROUPS for name in group]
+    assert len(names) == len(set(names))
+    assert all(len(group) > 1 for group in SYNONYM_GROUPS)
+    assert has_synonyms("mobile phones")
+    assert not has_synonyms("pepper shakers")
+
+
+def test_a_slip_of_the_fingers_means_the_one_name_that_is_close() -> None:
+    names = KnownNames(["apple", "leopard", "maple tree", "oak tree", "bee", "otter", "possum"])
+    for slipped, meant in (("aplle", "apple"), ("leopart", "leopard"), ("mapel-tree", "maple tree"), ("oter", "otter")):
+        assert names.find_misspelt(slipped) == meant
+    assert names.find_misspelt("bea") is None  # too short to tell
+    assert names.find_misspelt("zebra") is None
+    assert names.find_misspelt("leobatd") is None  # two slips in a short word
+    assert KnownNames(["chimpanzee", "bicycle"]).find_misspelt("chimpansees") == "chimpanzee"
+    assert KnownNames(["bicycle"]).find_misspelt("tricycle") is None
+    assert KnownNames(["shark", "sharp"]).find_misspelt("sharl") is None  # two are as close
+    assert KnownNames().find_misspelt("aplle") is None
+
+
+KNOWN = KnownNames(["beaver", "bear", "couch", "leopard"])
+
+
+class Spelling(ToyEncoder):
+    def unknown_words(self, texts: Sequence[str]) -> list[str]:
+        return [text for text in texts if text not in ("beaver", "bear", "couch", "sofa", "leopards", "bears")]
+
+
+def read(*texts: str) -> dict[str, str]:
+    return match_known_names([ClassPrompt(text, (text,)) for text in texts], KNOWN, Spelling())
+
+
+def test_synonyms_plurals_and_slips() -> None:
+    assert read("sofa", "leopards", "beaveer", "bear") == {"sofa": "couch", "leopards": "leopard", "beaveer": "beaver"}
+
+
+def test_a_slip_is_not_taken_for_a_class_that_is_there() -> None:
+    assert read("leopart", "bear") == {"leopart": "leopard"}
+    assert read("leopart", "leopard") == {}
+    assert read("leopart", "leopards") == {"leopards": "leopard"}
+
+
+def test_two_slips_are_not_the_same_class() -> None:
+    assert read("leopart", "leoparrd") == {}
+
+
+def test_an_encoder_that_knows_no_words_corrects_none() -> None:
+    assert match_known_names([ClassPrompt("leopart", ("leopart",))], KNOWN, ToyEncoder()) == {}
