@@ -54,27 +54,6 @@ def test_what_nobody_thought_of_is_one_sentence(
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_tina_train_is_the_same_door(settings: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    import typer
-    from typer.testing import CliRunner
-
-    from tina_framework.cli.train_command import register
-    from tina_framework.errors import ConfigError
-
-    app = typer.Typer()
-    register(app)
-
-    @app.command()
-    def other() -> None:
-        """A second command, or Typer would fold the only one into the application."""
-
-    shown = CliRunner().invoke(app, ["train", "--help"])
-    assert "--learning_rate NUMBER" in shown.output
-    result = CliRunner().invoke(app, ["train", *words(settings, dropout=2)])
-    assert isinstance(result.exception, ConfigError)
-    assert "dropout = '2' (flag --dropout)" in str(result.exception)
-
-
 def launch(processes: int, arguments: list[str]) -> None:
     launcher = [
         sys.executable,
