@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tina_framework.evaluation.context import Context
 from tina_framework.evaluation.method import MethodUnavailable
-from tina_framework.evaluation.novelty import Novelty, measure, nearest_distances, overlap, verdict
+from tina_framework.evaluation.novelty import Novelty, measure_novelty, nearest_distances, overlap, verdict
 from tina_framework.evaluation.result_tables import novelty_sentence
 from tina_framework.evaluation.scoring import Scorer
 from tina_framework.generator.options import SamplingOptions
@@ -83,7 +83,7 @@ def test_verdicts(changes: dict[str, float], sentence: str) -> None:
 def test_a_generator_that_copies_the_zoo_is_caught(context: Context, zoo: Zoo, scorer: Scorer) -> None:
     tasks = [Task(entry.classes, "seen") for entry in zoo.entries]
     flats = {entry.classes: zoo.flat(entry.id) for entry in zoo.entries}
-    found = measure(dataclasses.replace(context, generator=made(context, flats)), tasks, scorer)
+    found = measure_novelty(dataclasses.replace(context, generator=made(context, flats)), tasks, scorer)
     assert (found.tasks, found.models) == (4, 4)
     assert found.to_nearest < 0.01 * found.between_models
     assert found.over_tasks == pytest.approx(found.models_over_tasks, rel=0.01)
@@ -96,7 +96,7 @@ def test_a_generator_that_gives_everybody_the_same_is_caught(context: Context, z
     spec = context.spec
     far = context.generator.normalizer.base_flat(3) + 50 * context.generator.normalizer.scale_flat(3)
     flats = {entry.classes: far.clone() for entry in zoo.entries}
-    found = measure(dataclasses.replace(context, generator=made(context, flats)), tasks, scorer)
+    found = measure_novelty(dataclasses.replace(context, generator=made(context, flats)), tasks, scorer)
     assert found.to_base == pytest.approx(50, rel=0.01)
     assert found.over_tasks < 0.01 * found.models_over_tasks
     assert verdict(found).startswith("Hardly personal")
@@ -107,18 +107,18 @@ def test_the_real_generator_is_measured_at_the_commonest_class_count(
     context: Context, tasks: list[Task], scorer: Scorer
 ) -> None:
     mixed = [*tasks, Task(("ant", "bee"), "unseen-combination"), Task(("ant", "cat"), "unseen-combination")]
-    found = measure(context, mixed, scorer)
+    found = measure_novelty(context, mixed, scorer)
     assert found.tasks == len(tasks)
     assert found.over_seeds > 0
     assert found.to_json()["verdict"] == verdict(found)
-    assert measure(context, mixed, scorer) == found
+    assert measure_novelty(context, mixed, scorer) == found
 
 
 def test_without_a_zoo_it_says_why(context: Context, tasks: list[Task], scorer: Scorer) -> None:
     with pytest.raises(MethodUnavailable, match="there is no zoo"):
-        measure(dataclasses.replace(context, zoo=None), tasks, scorer)
+        measure_novelty(dataclasses.replace(context, zoo=None), tasks, scorer)
     with pytest.raises(MethodUnavailable, match="1 tasks and 4 p-Models are too few"):
-        measure(context, tasks[:1], scorer)
+        measure_novelty(context, tasks[:1], scorer)
     assert novelty_sentence({"reason": "there is no zoo"}) == "Novelty was not measured: there is no zoo."
 
 
@@ -128,4 +128,4 @@ def test_networks_of_class_rows_alone_cannot_be_compared(
     rows = ParameterSpec(TargetArchitecture("rows", lambda k: nn.Sequential(nn.Flatten(), nn.Linear(3072, k))))
     monkeypatch.setattr(Context, "spec", rows)
     with pytest.raises(MethodUnavailable, match="networks of 'rows' have class rows alone"):
-        measure(context, tasks, scorer)
+        measure_novelty(context, tasks, scorer)

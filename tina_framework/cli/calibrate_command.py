@@ -63,10 +63,10 @@ def calibrate(
         raise ConfigError("--descriptions has no effect with --no-familiarity; leave one of the two options out.")
     generator = Generator.from_pretrained(folder, device=device, encoder=encoder)
     data = registries().datasets.create(dataset)
-    world = None
+    measurer = None
     if familiarity:  # made first: a wrong file of descriptions shall not cost the minutes of the thresholds
         least = generator.config.min_classes
-        world = PromptMeasurer(
+        measurer = PromptMeasurer(
             SuiteRequest(model, data, encoder, descriptions, num_tasks, least, "validation", device, seed)
         )
     thresholds = generator.config.abstention
@@ -74,8 +74,8 @@ def calibrate(
     if abstention:
         thresholds, rows = run(generator, data, kept=kept, num_tasks=num_tasks, seed=seed, progress=progress_bar)
     found: dict[str, Familiarity] = {}
-    if world is not None:
-        found = {without_folders(generator.encoder.name): Familiarity(fit_familiarity(world))}
+    if measurer is not None:
+        found = {without_folders(generator.encoder.name): Familiarity(fit_familiarity(measurer))}
     record_calibration(folder, thresholds, found)
     lines = {name: reading.to_json() for name, reading in found.items()}
     if json_:

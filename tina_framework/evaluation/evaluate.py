@@ -14,9 +14,9 @@ from tina_framework.errors import PromptError, TinaError
 from tina_framework.evaluation.context import Context
 from tina_framework.evaluation.environment import busy_warning, describe_machine, now
 from tina_framework.evaluation.generic_model import GenericModel
-from tina_framework.evaluation.harness import Progress, run_methods, silent
+from tina_framework.evaluation.harness import Progress, no_progress, run_methods
 from tina_framework.evaluation.methods import MethodSpec, default_methods
-from tina_framework.evaluation.novelty import measure
+from tina_framework.evaluation.novelty import measure_novelty
 from tina_framework.evaluation.paths import without_folders
 from tina_framework.evaluation.results import Results, assemble
 from tina_framework.evaluation.scoring import Scorer
@@ -72,7 +72,7 @@ class EvaluationRequest:
     novelty: bool = True
 
 
-def evaluate(request: EvaluationRequest, progress: Progress = silent) -> Results:
+def evaluate(request: EvaluationRequest, progress: Progress = no_progress) -> Results:
     """Runs every method on every task.
 
     Raises:
@@ -139,7 +139,7 @@ def _novelty(context: Context, tasks: Sequence[Task], scorer: Scorer, progress: 
     """The comparison with the zoo, or why there is none."""
     with progress("novelty", 1) as advance:
         try:
-            found = measure(context, tasks, scorer).to_json()
+            found = measure_novelty(context, tasks, scorer).to_json()
         except TinaError as error:
             found = {"reason": str(error)}
         advance(1)

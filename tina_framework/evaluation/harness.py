@@ -26,9 +26,9 @@ __all__ = [
     "TaskResult",
     "Timing",
     "group_of",
+    "no_progress",
     "run_method",
     "run_methods",
-    "silent",
 ]
 
 Group = tuple[str, int]
@@ -89,13 +89,13 @@ class MethodResult:
 
 
 @contextmanager
-def silent(description: str, total: int) -> Iterator[Callable[..., None]]:
+def no_progress(description: str, total: int) -> Iterator[Callable[..., None]]:
     """Shows nothing."""
     yield lambda count=1, note="": None
 
 
 def run_methods(
-    methods: Mapping[str, Method], tasks: Sequence[Task], scorer: Scorer, progress: Progress = silent
+    methods: Mapping[str, Method], tasks: Sequence[Task], scorer: Scorer, progress: Progress = no_progress
 ) -> list[MethodResult]:
     """All methods on all tasks; one that cannot run does not stop the others.
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tina_framework.evaluation.scoring import Scorer
     from tina_framework.zoo.tasks import Task
 
-__all__ = ["Novelty", "measure", "nearest_distances", "overlap", "verdict"]
+__all__ = ["Novelty", "measure_novelty", "nearest_distances", "overlap", "verdict"]
 
 TASKS = 50
 MODELS = 400
@@ -123,7 +123,7 @@ def overlap(one: Tensor, other: Tensor) -> float:
     return int((one & other).sum()) / union if union else 0.0
 
 
-def measure(context: Context, tasks: Sequence[Task], scorer: Scorer) -> Novelty:
+def measure_novelty(context: Context, tasks: Sequence[Task], scorer: Scorer) -> Novelty:
     """Compares networks generated for up to 50 of the tasks with up to 400 p-Models.
 
     Args:

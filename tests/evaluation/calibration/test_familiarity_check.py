@@ -37,10 +37,10 @@ def test_spearman_sees_order_alone() -> None:
 
 
 def test_class_sets_that_training_may_draw_are_left_out_and_end_no_run() -> None:
-    """All of two strange classes are one class set; where it belongs to training, there is no such task."""
+    """All of two unseen classes are one class set; where it belongs to training, there is no such task."""
     pair = next(p for i in range(99) if partition_of(p := (f"a{i}", f"b{i}")) == "train")
     request = SimpleNamespace(num_classes=2, num_tasks=4, image_split="test", task_seed=0)
-    world: Any = SimpleNamespace(request=request, strange=pair, known=tuple(f"c{i}" for i in range(30)))
-    tasks, strange = mixed_tasks(world)
-    assert strange == [0, 0]
+    measurer: Any = SimpleNamespace(request=request, unseen=pair, known=tuple(f"c{i}" for i in range(30)))
+    tasks, unseen = mixed_tasks(measurer)
+    assert unseen == [0, 0]
     assert {partition_of(task) for task in tasks} == {"test"}

@@ -30,7 +30,7 @@ def test_the_threshold_keeps_its_share_and_none_higher_does(groups: list[Any], k
     networks = [scored([s for s, _ in group], [r for _, r in group], [0.0]) for group in groups]
     scores = np.concatenate([network.inside[network.right] for network in networks])
     if not len(scores):
-        with pytest.raises(DataError, match="names a single picture rightly"):
+        with pytest.raises(DataError, match="classifies a single image correctly"):
             threshold_for(networks, kept)
         return
     threshold = threshold_for(networks, kept)
@@ -70,5 +70,5 @@ def test_networks_see_all_pictures_inside_and_some_outside(tiny_generator: Gener
     [flat] = tiny_generator.generate_parameters(encode_tasks([tasks[0].classes], tiny_generator.encoder))
     accuracy = Scorer(tiny_generator.spec, bank).accuracy(Network(flat, tasks[0].classes), tasks[0].classes)
     assert float(found[0].right.float().mean()) == pytest.approx(accuracy)
-    with pytest.raises(DataError, match="no picture outside the task"):
+    with pytest.raises(DataError, match="no image outside the task"):
         respond(tiny_generator, bank, tasks, ["cat", "ant"], per_class=2)

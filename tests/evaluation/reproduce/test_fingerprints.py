@@ -1,4 +1,4 @@
-"""Recorded pictures are known again, in another order and among others."""
+"""TableResult pictures are known again, in another order and among others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tina_framework.errors import DataError
 from tina_framework.evaluation.reproduce.fingerprints import (
     Fingerprint,
     Match,
-    Narrowed,
+    PickedPictures,
     compare,
     find,
     fingerprint,
@@ -72,7 +72,7 @@ def test_recorded_pictures_are_found_among_others() -> None:
 
 def test_a_narrowed_data_set_changes_one_split() -> None:
     whole = ArrayDataset("toys", CLASSES, {"train": pictures(4), "test": pictures(5, seed=1)})
-    narrow = Narrowed(whole, "test", [0, 6])
+    narrow = PickedPictures(whole, "test", [0, 6])
     assert (narrow.name, narrow.class_names) == ("toys", CLASSES)
     assert len(narrow.load("train")) == 12
     assert np.array_equal(narrow.load("test").images, whole.load("test").images[[0, 6]])

@@ -12,7 +12,7 @@ import pytest
 from tina_framework.errors import DataError
 from tina_framework.evaluation.reproduce.fingerprints import Match, fingerprint, picture_digests, shortened
 from tina_framework.evaluation.reproduce.picture_check import check_pictures, splits_of
-from tina_framework.evaluation.reproduce.records import Record, Recorded, Table
+from tina_framework.evaluation.reproduce.records import Record, Table, TableResult
 from tina_framework.interfaces.dataset import ArrayDataset, LabelledImages
 
 CLASSES = ("ant", "bee")
@@ -30,7 +30,7 @@ def test_training_pictures_matter_where_something_is_trained() -> None:
 def record_of(tmp_path: Path, recorded: LabelledImages, classes: tuple[str, ...] = CLASSES) -> Record:
     """A record of one table, measured on the test split `recorded`."""
     digests = picture_digests(recorded, CLASSES)
-    result = Recorded("0" * 64, {"test": fingerprint(recorded, digests)}, {}, [])
+    result = TableResult("0" * 64, {"test": fingerprint(recorded, digests)}, {}, [])
     (tmp_path / "a.json").write_text(json.dumps({"tasks": [{"classes": classes, "split": "seen", "accuracy": {}}]}))
     (tmp_path / "images-test.txt").write_text("\n".join(shortened(digests)))
     return Record("toy", tmp_path, "the toys", (Table("a", "A", "m", "t.json", "tina", recorded=result),))

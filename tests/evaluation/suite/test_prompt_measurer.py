@@ -10,8 +10,8 @@ from tina_framework.evaluation.suite.prompt_measurer import PromptMeasurer
 
 
 def test_validation_shows_and_measures_different_images(suite_request: Any) -> None:
-    world = PromptMeasurer(suite_request(image_split="validation"))
-    shown = {image.tobytes() for image in world.speaker.pictures.images}
-    measured = np.asarray(world.dataset.load("validation").images)
+    measurer = PromptMeasurer(suite_request(image_split="validation"))
+    shown = {image.tobytes() for image in measurer.material.pictures.images}
+    measured = np.asarray(measurer.dataset.load("validation").images)
     assert len(shown) == len(measured) // 2
-    assert len(world.scorer.bank.images) == len(measured) // 2
+    assert len(measurer.scorer.bank.images) == len(measured) // 2

@@ -39,5 +39,5 @@ def test_tasks_are_reserved_and_of_known_classes(suite_request: Any, monkeypatch
     run_suite(suite_request(image_split="validation"))
     assert seen
     assert {partition_of(task) for task in seen} == {"validation"}
-    strange = [set(task) - set(TOY_CLASSES) for task in seen]
-    assert {len(classes) for classes in strange} == {0, 2}  # 0, 2, ... strange classes, of the two there are
+    unseen = [set(task) - set(TOY_CLASSES) for task in seen]
+    assert {len(classes) for classes in unseen} == {0, 2}  # 0, 2, ... unseen classes, of the two there are

@@ -16,7 +16,7 @@ from tina_framework.storage.files import write_json
 
 CLASSES = ("ant", "bee", "sea cow")
 IMAGES = np.random.default_rng(0).integers(0, 256, (90, 4, 4, 3), dtype=np.uint8)
-SPEAKER = PromptMaterial(
+MATERIAL = PromptMaterial(
     CLASSES, LabelledImages(IMAGES, np.arange(90) % 3), {name: f"it is {name}" for name in CLASSES}
 )
 
@@ -30,20 +30,22 @@ def test_a_typo_changes_one_place_and_never_nothing(name: str, seed: int) -> Non
 
 
 def test_shown_pictures_are_of_the_class_and_fewer_are_part_of_more() -> None:
-    few, many = SPEAKER.shown("bee", 3, 7), SPEAKER.shown("bee", 30, 7)
+    few, many = MATERIAL.shown("bee", 3, 7), MATERIAL.shown("bee", 30, 7)
     assert [np.asarray(p).tolist() for p in few] == [np.asarray(p).tolist() for p in many[:3]]
     own = [IMAGES[i].tolist() for i in range(1, 90, 3)]
     assert sorted(np.asarray(p).tolist() for p in many) == sorted(own)
-    assert [np.asarray(p).tolist() for p in SPEAKER.shown("bee", 3, 8)] != [np.asarray(p).tolist() for p in few]
+    assert [np.asarray(p).tolist() for p in MATERIAL.shown("bee", 3, 8)] != [np.asarray(p).tolist() for p in few]
     with pytest.raises(DataError, match="30 pictures of 'bee'"):
-        SPEAKER.shown("bee", 31, 7)
+        MATERIAL.shown("bee", 31, 7)
 
 
 def test_all_ways_name_the_class_and_the_first_is_plain() -> None:
-    ways = prompt_variants(descriptions=True, pictures=True, synonyms={"sea cow": "manatee"})
-    prompts = {way.label: [way.say(SPEAKER, name, 0, i) for i, name in enumerate(CLASSES)] for way in ways}
+    variants = prompt_variants(descriptions=True, pictures=True, synonyms={"sea cow": "manatee"})
+    prompts = {
+        variant.label: [variant.prompt(MATERIAL, name, 0, i) for i, name in enumerate(CLASSES)] for variant in variants
+    }
     assert all(tuple(prompt.label for prompt in made) == CLASSES for made in prompts.values())
-    assert ways[0].label == "names"
+    assert variants[0].label == "names"
     assert prompts["names"][2].texts == ("sea cow",)
     assert prompts["UPPER-CASE"][2].texts == ("SEA-COW",)
     assert prompts["synonyms"][2].texts == ("manatee",)
@@ -52,17 +54,17 @@ def test_all_ways_name_the_class_and_the_first_is_plain() -> None:
     assert len(prompts["5 pictures"][0].images) == 5
     assert prompts["name, description and 5 pictures"][1].kinds == ("text", "images")
     assert [p.kinds for p in prompts["names, 5 pictures, descriptions in turn"]] == [("text",), ("images",), ("text",)]
-    assert sum(way.label.startswith("\u201c") for way in ways) >= 8
+    assert sum(variant.label.startswith("\u201c") for variant in variants) >= 8
 
 
 def test_without_means_there_are_fewer_ways() -> None:
-    assert {way.group for way in prompt_variants(descriptions=False, pictures=False)} == {"text"}
+    assert {variant.group for variant in prompt_variants(descriptions=False, pictures=False)} == {"text"}
 
 
 def test_descriptions_have_to_be_complete(tmp_path: object) -> None:
     from pathlib import Path
 
-    path = Path(str(tmp_path)) / "said.json"
+    path = Path(str(tmp_path)) / "prompts.json"
     write_json(path, {"ant": "small", "bee": "flies", "more": "x"})
     assert read_descriptions(path, ["ant", "bee"]) == {"ant": "small", "bee": "flies"}
     with pytest.raises(DataError, match="describes no 'cat'"):
@@ -74,8 +76,8 @@ def test_descriptions_have_to_be_complete(tmp_path: object) -> None:
 
 def test_a_typo_of_one_class_is_none_of_another() -> None:
     names = ("bed", "bee", "seal", "sea cow")
-    speaker = PromptMaterial(names, SPEAKER.pictures)
+    material = PromptMaterial(names, MATERIAL.pictures)
     for task in range(200):
-        slips = [speaker.misspelt(name, task) for name in names]
+        slips = [material.misspelt(name, task) for name in names]
         assert len({*slips, *names}) == 8 - sum(slip == name for slip, name in zip(slips, names, strict=True))
         assert not {*slips[:1]} & {"bee"}

@@ -1,4 +1,4 @@
-"""Does a generator know what it does not know? Familiarity against whether a class was trained on, and against accuracy."""
+"""Checking familiarity: does it tell known classes from unseen ones, and does it go with accuracy?"""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["auroc", "measure_familiarity", "spearman"]
 
 _REPEATS = 20
 _DRAWS = 1000
-"""Class sets drawn for one task, before there seems to be none in the partition."""
+"""How many class sets are drawn for one task before the search for one in the partition is given up."""
 _BINS = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0 + 1e-9))
 KINDS = ("names", "descriptions", *("1 picture" if n == 1 else f"{n} pictures" for n in SHOTS))
 
 
 def auroc(high: Sequence[float], low: Sequence[float]) -> float:
-    """Probability that a value of `high` is above one of `low`, ties counted half.
+    """Return the probability that a value of `high` is above a value of `low`. A tie counts half.
 
     Raises:
         ValueError: one of the two is empty.
@@ -35,7 +35,7 @@ def auroc(high: Sequence[float], low: Sequence[float]) -> float:
 
 
 def spearman(x: Sequence[float], y: Sequence[float]) -> float | None:
-    """Correlation of ranks; None where one side is constant or empty."""
+    """Return the rank correlation; None if one side is constant or empty."""
     a, b = _ranks(x), _ranks(y)
     if not len(a) or a.std() == 0 or b.std() == 0:
         return None
@@ -43,7 +43,7 @@ def spearman(x: Sequence[float], y: Sequence[float]) -> float | None:
 
 
 def _ranks(values: Sequence[float]) -> Any:
-    """Ranks from 0, ties at their mean."""
+    """Return ranks from 0. Equal values get their mean rank."""
     array = np.asarray(values, dtype=np.float64)
     ordered, inverse, counts = np.unique(array, return_inverse=True, return_counts=True)
     del ordered
@@ -52,70 +52,78 @@ def _ranks(values: Sequence[float]) -> Any:
 
 
 def measure_familiarity(
-    world: PromptMeasurer, ways: Sequence[PromptVariant], say: Callable[[str], object]
+    measurer: PromptMeasurer, variants: Sequence[PromptVariant], on_stage: Callable[[str], object]
 ) -> list[dict[str, Any]]:
-    """One entry a kind of prompt.
+    """Measure familiarity, and return one entry for each kind of prompt.
 
-    - ``auroc``: of familiarity, known classes against strange ones.
-    - ``spearman``: over tasks with 0, 2, ... strange classes, of mean familiarity with accuracy.
+    - ``auroc``: how well familiarity tells known classes from unseen ones.
+    - ``spearman``: rank correlation of mean familiarity and accuracy, over tasks with 0, 2, ... unseen classes.
     - ``bins``: accuracy of the tasks by mean familiarity.
+
+    Args:
+        measurer: generates and measures.
+        variants: variants of prompts, of which those in `KINDS` are used.
+        on_stage: called with a short text when a kind begins.
     """
-    known_ways = [way for way in ways if way.label in KINDS]
+    known_variants = [variant for variant in variants if variant.label in KINDS]
     found = []
-    for way in known_ways:
-        say(f"familiarity of {way.label}")
-        repeats = _REPEATS if way.group == "pictures" else 1
+    for variant in known_variants:
+        on_stage(f"familiarity of {variant.label}")
+        repeats = _REPEATS if variant.group == "pictures" else 1
         values: dict[bool, list[float]] = {True: [], False: []}
-        everyone = [*world.known, *world.strange]
+        everyone = [*measurer.known, *measurer.unseen]
         for repeat in range(repeats):
-            (condition,) = world.conditions([everyone], way, repeat)
+            (condition,) = measurer.conditions([everyone], variant, repeat)
             assert condition.familiarity is not None
             for name, value in zip(everyone, condition.familiarity.tolist(), strict=True):
-                values[name in world.known].append(value)
-        tasks, strange = mixed_tasks(world)
-        accuracies, read = world.measure(tasks, way)
+                values[name in measurer.known].append(value)
+        tasks, unseen = mixed_tasks(measurer)
+        accuracies, read = measurer.measure(tasks, variant)
         means = [float(condition.familiarity.mean()) for condition in read if condition.familiarity is not None]
         found.append(
             {
-                "variant": way.label,
+                "variant": variant.label,
                 "auroc": auroc(values[True], values[False]),
                 "known": summarize(values[True]).to_json(),
                 "strange": summarize(values[False]).to_json(),
                 "num_tasks": len(tasks),
                 "spearman": spearman(means, accuracies),
-                "by_strange_classes": _by(strange, means, accuracies),
+                "by_strange_classes": _by(unseen, means, accuracies),
                 "bins": _bins(means, accuracies),
             }
         )
     return found
 
 
-def mixed_tasks(world: PromptMeasurer) -> tuple[list[tuple[str, ...]], list[int]]:
-    """Tasks with 0, 2, ... strange classes, as many of each, and their numbers of strange classes; never class sets of training.
+def mixed_tasks(measurer: PromptMeasurer) -> tuple[list[tuple[str, ...]], list[int]]:
+    """Return tasks with 0, 2, ... unseen classes, as many of each, and the number of unseen classes of each task.
 
-    A number of strange classes is left out where (nearly) no such class set is in the partition: ten of ten strange classes are one set.
+    No class set is one of training. A number of unseen classes is left out if (nearly) no such class set is reserved:
+    ten classes out of ten unseen ones, for example, are a single set.
     """
-    count, number = world.request.num_classes, world.request.num_tasks
-    wanted = "validation" if world.request.image_split == "validation" else "test"
-    steps = [s for s in range(0, count + 1, 2) if s <= len(world.strange) and count - s <= len(world.known)]
+    count, number = measurer.request.num_classes, measurer.request.num_tasks
+    wanted = "validation" if measurer.request.image_split == "validation" else "test"
+    steps = [s for s in range(0, count + 1, 2) if s <= len(measurer.unseen) and count - s <= len(measurer.known)]
     tasks: list[tuple[str, ...]] = []
-    strange: list[int] = []
+    unseen: list[int] = []
     for s in steps:
-        draws = random.Random(f"{world.request.task_seed}/mixed/{s}")
+        draws = random.Random(f"{measurer.request.task_seed}/mixed/{s}")
         for _ in range(-(-number // len(steps))):
-            drawn = ((*draws.sample(world.strange, s), *draws.sample(world.known, count - s)) for _ in range(_DRAWS))
+            drawn = (
+                (*draws.sample(measurer.unseen, s), *draws.sample(measurer.known, count - s)) for _ in range(_DRAWS)
+            )
             task = next((classes for classes in drawn if partition_of(classes) == wanted), None)
             if task is None:
                 break
             tasks.append(task)
-            strange.append(s)
-    return tasks, strange
+            unseen.append(s)
+    return tasks, unseen
 
 
-def _by(strange: Sequence[int], means: Sequence[float], accuracies: Sequence[float]) -> list[dict[str, Any]]:
+def _by(unseen: Sequence[int], means: Sequence[float], accuracies: Sequence[float]) -> list[dict[str, Any]]:
     rows = []
-    for s in sorted(set(strange)):
-        places = [i for i, other in enumerate(strange) if other == s]
+    for s in sorted(set(unseen)):
+        places = [i for i, other in enumerate(unseen) if other == s]
         rows.append(
             {
                 "strange_classes": s,

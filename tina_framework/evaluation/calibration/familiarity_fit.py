@@ -1,7 +1,7 @@
-"""Fitting what familiarity means (`tina_framework.prompts.familiarity`) for one generator and one encoder.
+"""Fitting familiarity (`tina_framework.prompts.familiarity`) for one generator and one encoder.
 
-Nothing strange is needed for it: a prompt of a known class is compared with all known names, and then with all but its own, as
-if nobody had ever met the class.
+The fit needs no unseen classes. A prompt of a known class is compared with all known names, and then with all names
+but its own, as if the class were unseen.
 """
 
 from __future__ import annotations
@@ -16,42 +16,51 @@ from tina_framework.prompts.familiarity import Coefficients, Familiarity
 __all__ = ["fit_familiarity"]
 
 _REPEATS = 8
-"""How often what is drawn (typos, pictures) is drawn."""
+"""How often random variants (typing mistakes, pictures) are drawn."""
 
 
-def fit_familiarity(world: PromptMeasurer) -> dict[str, Coefficients]:
-    """A line for texts (names and descriptions, or misspelt names where there are none) and one for pictures, by kind.
+def fit_familiarity(measurer: PromptMeasurer) -> dict[str, Coefficients]:
+    """Fit one line for texts and one for images, and return them by kind.
+
+    The line for texts is fitted to names and descriptions, or to misspelt names if there are no descriptions.
 
     Raises:
-        ConfigError: the encoder cannot read the names of the classes that the generator was trained on.
+        ConfigError: the encoder cannot encode the classes that the generator was trained on.
         DataError: there are too few images.
     """
-    known_classes = world.generator.known_classes()
+    known_classes = measurer.generator.known_classes()
     if not known_classes.is_readable:
         raise ConfigError(
-            f"Encoder '{world.encoder.name}' cannot read the classes that the generator was trained on; use another encoder."
+            f"Encoder '{measurer.encoder.name}' cannot encode the classes that the generator was trained on; "
+            "use another encoder."
         )
-    ways = {way.label: way for way in prompt_variants(descriptions=bool(world.speaker.descriptions), pictures=True)}
-    # Other names resemble a name more than its description does: both together teach the line what to make of the number of words.
-    texts = [ways["names"], ways["descriptions"]] if world.speaker.descriptions else [ways["typos"]]
-    lines = {"text": _fit(world, texts)}
-    if isinstance(world.encoder, ImageEncoder):
-        shown = [ways["1 picture" if number == 1 else f"{number} pictures"] for number in SHOTS]
-        lines["images"] = _fit(world, shown)
+    variants = {
+        variant.label: variant
+        for variant in prompt_variants(descriptions=bool(measurer.material.descriptions), pictures=True)
+    }
+    # A name resembles other names more than a description does. Fitted to both, the line learns the effect of the
+    # number of words.
+    texts = [variants["names"], variants["descriptions"]] if measurer.material.descriptions else [variants["typos"]]
+    lines = {"text": _fit(measurer, texts)}
+    if isinstance(measurer.encoder, ImageEncoder):
+        shown = [variants["1 picture" if number == 1 else f"{number} pictures"] for number in SHOTS]
+        lines["images"] = _fit(measurer, shown)
     return lines
 
 
-def _fit(world: PromptMeasurer, ways: list[PromptVariant]) -> Coefficients:
-    known_classes = world.generator.known_classes()
-    # Misspelt names alone say nothing about sentences.
-    described = any(way.label == "descriptions" for way in ways)
+def _fit(measurer: PromptMeasurer, variants: list[PromptVariant]) -> Coefficients:
+    known_classes = measurer.generator.known_classes()
+    # Misspelt names alone say nothing about the number of words, so it is kept constant then.
+    described = any(variant.label == "descriptions" for variant in variants)
     known: list[tuple[float, int]] = []
     strange: list[tuple[float, int]] = []
-    for way in ways:
-        for repeat in range(1 if way.label in ("names", "descriptions") else _REPEATS):
-            said = [way.say(world.speaker, name, repeat, place) for place, name in enumerate(world.known)]
-            (condition,) = encode_tasks([said], world.encoder)
-            for name, prompt, vector in zip(world.known, said, condition.vectors, strict=True):
+    for variant in variants:
+        for repeat in range(1 if variant.label in ("names", "descriptions") else _REPEATS):
+            prompts = [
+                variant.prompt(measurer.material, name, repeat, place) for place, name in enumerate(measurer.known)
+            ]
+            (condition,) = encode_tasks([prompts], measurer.encoder)
+            for name, prompt, vector in zip(measurer.known, prompts, condition.vectors, strict=True):
                 words_only = prompt.kinds == ("text",)
                 cosines = (
                     known_classes.text_cosines(prompt.texts, vector) if words_only else known_classes.cosines(vector)

@@ -1,10 +1,12 @@
-"""Generated classifiers on pictures of their task and on pictures of other classes: thresholds, and what they refuse.
+"""Answers of generated classifiers to images of their own classes and of other classes, and abstention thresholds for
+them.
 
-Inside: pictures of the task's classes; outside: pictures of the other classes. A classifier that abstains from an inside picture has
-made a mistake. A threshold keeps the share `kept` if the accuracy on inside pictures, counted like that, is `kept` times what it is
-without abstaining; that is so where it leaves the share `kept` of the pictures that are named rightly.
+*Inside* images belong to the task's classes, *outside* images to other classes. A classifier abstains where its score
+is below a threshold. Abstaining from an inside image counts as a mistake. A threshold *keeps* the share `kept` if the
+accuracy on inside images, counted like this, is `kept` times the accuracy without abstaining. It does so if it leaves
+the share `kept` of the correctly classified images.
 
-Shapes: M inside pictures, U outside pictures, K classes.
+Shapes: M inside images, U outside images, K classes.
 """
 
 from __future__ import annotations
@@ -38,32 +40,48 @@ Scores = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Responses:
-    """What one generated network says: logits inside (M, K) and outside (U, K), and which inside pictures it names rightly (M,)."""
+    """The answers of one generated network.
+
+    Attributes:
+        inside: (M, K) logits of inside images.
+        right: (M,) which inside images are classified correctly.
+        outside: (U, K) logits of outside images.
+    """
 
     inside: Tensor
     right: Tensor
     outside: Tensor
 
     def scored(self, score: Callable[[Tensor], Tensor] = abstention_scores) -> Scored:
-        """Return the same as scores. `score`: (N, K) logits -> (N,) scores; benchmarks compare several."""
+        """Return the scores in place of the logits.
+
+        Args:
+            score: turns logits (N, K) into scores (N,). Benchmarks compare several.
+        """
         inside, outside = (score(logits).cpu().numpy() for logits in (self.inside, self.outside))
         return Scored(inside, self.right.cpu().numpy(), outside)
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Scores inside (M,) and outside (U,) of one network, and which inside pictures it names rightly (M,)."""
+    """The scores of one network.
+
+    Attributes:
+        inside: (M,) scores of inside images.
+        right: (M,) which inside images are classified correctly.
+        outside: (U,) scores of outside images.
+    """
 
     inside: Scores
     right: npt.NDArray[np.bool_]
     outside: Scores
 
     def kept(self, threshold: float) -> float:
-        """Accuracy inside, abstentions being mistakes: a fraction of 1."""
+        """Return the accuracy on inside images where abstaining counts as a mistake: a fraction of 1."""
         return float((self.right & (self.inside >= threshold)).mean())
 
     def refused(self, threshold: float) -> float:
-        """Share of the outside pictures that it abstains from."""
+        """Return the share of the outside images that the network abstains from."""
         return float((self.outside < threshold).mean())
 
 
@@ -78,20 +96,22 @@ def respond(
     batch_size: int = 20,
     on_progress: Callable[[int], None] = lambda count: None,
 ) -> list[Responses]:
-    """Generates a network for every task, and shows it pictures.
+    """Generate a network for every task, and classify images with it.
 
     Args:
-        generator: with its default sampler and the encoder it has.
-        bank: the pictures.
-        tasks: of any class counts.
-        classes: pictures of those that a task does not have are its outside pictures.
-        per_class: outside pictures of a class; drawn from the seed, the same for all tasks. Of inside pictures all are shown.
-        seed: of generation and of that draw.
-        batch_size: networks generated at once.
-        on_progress: called with the number of tasks that are done in addition.
+        generator: used with its default sampler and its current encoder.
+        bank: the images.
+        tasks: tasks of any class counts.
+        classes: images of those classes that a task does not have are its outside images.
+        per_class: number of outside images of a class. They are drawn from the seed and are the same for all tasks.
+        All
+            inside images are used.
+        seed: seed of generation and of that draw.
+        batch_size: how many networks are generated at once.
+        on_progress: called with the number of tasks finished since the last call.
 
     Raises:
-        DataError: there is no picture of a task, or none outside.
+        DataError: a task has no inside or no outside image.
         PromptError: a task has too few or too many classes.
     """
     scorer = Scorer(generator.spec, bank)
@@ -106,7 +126,7 @@ def respond(
             own = torch.tensor(bank.labels_of(task.classes), device=bank.labels.device)
             outside = shown[~torch.isin(bank.labels[shown], own)]
             if not len(outside):
-                raise DataError(f"There is no picture outside the task {', '.join(task.classes)}; name more classes.")
+                raise DataError(f"There is no image outside the task {', '.join(task.classes)}; name more classes.")
             logits = scorer.logits(network, torch.cat([rows, outside]))
             inside = logits[: len(rows)]
             found.append(Responses(inside, inside.argmax(1) == slots, logits[len(rows) :]))
@@ -115,7 +135,7 @@ def respond(
 
 
 def _some(bank: ImageBank, classes: Sequence[str], per_class: int, seed: int) -> Tensor:
-    """Row numbers of up to `per_class` pictures of each class."""
+    """Return the row numbers of up to `per_class` images of each class."""
     draws = torch.Generator().manual_seed(seed)
     parts = []
     for label in bank.labels_of(classes):
@@ -126,20 +146,23 @@ def _some(bank: ImageBank, classes: Sequence[str], per_class: int, seed: int) ->
 
 
 def threshold_for(networks: Sequence[Scored], kept: float) -> float:
-    """The greatest threshold, shared by all networks, that keeps at least the share `kept` of their right answers.
+    """Return the greatest threshold, shared by all networks, that keeps at least the share `kept` of their correct
+    answers.
 
     Raises:
-        DataError: they give no right answer.
+        DataError: no network gives a correct answer.
     """
     right = np.sort(np.concatenate([network.inside[network.right] for network in networks]))
     if not len(right):
-        raise DataError("No network names a single picture rightly, so there is nothing to set a threshold by.")
-    # Scores at or above right[i] number len - i at least.
+        raise DataError(
+            "No network classifies a single image correctly, so no threshold can be set; use a better generator."
+        )
+    # At least len - i scores are at or above right[i].
     return float(right[min(int(len(right) * (1 - kept) + 1e-9), len(right) - 1)])
 
 
 def auroc(networks: Sequence[Scored]) -> float:
-    """Chance that an inside picture scores above an outside one, of all networks together (a tie counts half)."""
+    """Return the probability that an inside image scores above an outside one, over all networks. A tie counts half."""
     inside = np.sort(np.concatenate([network.inside for network in networks]))
     outside = np.concatenate([network.outside for network in networks])
     below = (np.searchsorted(inside, outside, "left") + np.searchsorted(inside, outside, "right")) / 2
@@ -147,9 +170,10 @@ def auroc(networks: Sequence[Scored]) -> float:
 
 
 def figures(networks: Sequence[Scored], threshold: float) -> dict[str, Any]:
-    """What a threshold does: fractions of 1, with 95 % intervals over networks (null for a single one).
+    """Return what a threshold does: fractions of 1, with 95 % intervals over networks (null for a single network).
 
-    ``accuracy``: inside, without abstaining; ``kept``: with it, as a share of that; ``refused``: outside; ``auroc``.
+    ``accuracy`` is that on inside images without abstaining; ``kept`` is the accuracy with abstaining, as a share of
+    it; ``refused`` is the share of outside images that are abstained from; ``auroc`` is explained at `auroc`.
     """
     accuracy = float(np.mean([network.right.mean() for network in networks]))
     refused = summarize([network.refused(threshold) for network in networks])

@@ -1,4 +1,4 @@
-"""Thresholds of abstention for a generator, from validation tasks and validation images."""
+"""Setting the abstention thresholds of a generator, from validation tasks and validation images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tina_framework.classifier.abstention import AbstentionThresholds
 from tina_framework.errors import ConfigError, DataError
 from tina_framework.evaluation.calibration.responses import figures, respond, threshold_for
-from tina_framework.evaluation.harness import Progress, silent
+from tina_framework.evaluation.harness import Progress, no_progress
 from tina_framework.evaluation.paths import without_folders
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.splits import sample_split_tasks
@@ -25,7 +25,9 @@ _COUNTS = (2, 3, 5, 10, 20, 50, 100)
 
 
 def class_counts(config: GeneratorConfig) -> list[int]:
-    """Class counts to calibrate at: the least, the greatest, and some between; thresholds of the others are interpolated."""
+    """Return the class counts to calibrate at: the least, the greatest and some between. The others are
+    interpolated.
+    """
     least, most = config.min_classes, config.max_classes
     return sorted({least, most} | {count for count in _COUNTS if least < count < most})
 
@@ -33,9 +35,9 @@ def class_counts(config: GeneratorConfig) -> list[int]:
 def calibration_tasks(
     config: GeneratorConfig, dataset: Dataset, counts: Sequence[int], num_tasks: int, seed: int = 0
 ) -> tuple[list[str], dict[int, list[Task]]]:
-    """The data set's classes that the generator was trained on, and validation tasks of them by class count.
+    """Return the data set's classes that the generator was trained on, and validation tasks of them by class count.
 
-    A count is left out where there is no such task, or nothing outside of one.
+    A count is left out if there is no such task, or if a task would leave no class outside.
 
     Raises:
         DataError: no count is left.
@@ -49,8 +51,8 @@ def calibration_tasks(
             found |= {count: tasks} if tasks else {}
     if not found:
         raise DataError(
-            f"Data set '{dataset.name}' has {len(seen)} of the generator's {len(config.class_names)} classes, too few for validation "
-            "tasks with other classes beside them; give the data set that it was trained on."
+            f"Data set '{dataset.name}' has {len(seen)} of the generator's {len(config.class_names)} classes, "
+            "too few for validation tasks with other classes outside them; give the data set that it was trained on."
         )
     return seen, found
 
@@ -62,27 +64,27 @@ def calibrate(
     kept: float = 0.9,
     num_tasks: int = 100,
     seed: int = 0,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> tuple[AbstentionThresholds, list[dict[str, Any]]]:
-    """Thresholds that keep the share `kept` of right answers, and what they do on the pictures they were set by.
+    """Set thresholds that keep the share `kept` of correct answers, and measure them on the images they were set with.
 
     Args:
-        generator: with the encoder that will be used; another sampler or encoder moves scores a little.
-        dataset: its part ``validation``.
+        generator: has the encoder that will be used later. Another sampler or encoder changes scores a little.
+        dataset: its split ``validation`` is used.
         kept: see `tina_framework.evaluation.calibration.responses`.
-        num_tasks: of each class count, at most.
-        seed: of tasks, generation and the draw of outside pictures.
-        progress: shows how far it is.
+        num_tasks: the greatest number of tasks of each class count.
+        seed: seed of tasks, generation and the draw of outside images.
+        progress: shows the progress.
 
     Returns:
-        The calibration, and for each class count `num_classes`, `num_tasks` and what `figures` gives.
+        The thresholds, and for each class count `num_classes`, `num_tasks` and what `figures` gives.
 
     Raises:
-        ConfigError: `kept` is out of range.
-        DataError: the data set has no fitting task.
+        ConfigError: `kept` or `num_tasks` is out of range.
+        DataError: the data set has no suitable task.
     """
     name = without_folders(generator.encoder.name)
-    AbstentionThresholds(kept, {2: 0.0}, name)  # refuses what would be refused in the end
+    AbstentionThresholds(kept, {2: 0.0}, name)  # raises for wrong values now, not after the measurement
     if num_tasks < 1:
         raise ConfigError(f"The number of tasks is {num_tasks}; it must be at least 1.")
     seen, by_count = calibration_tasks(generator.config, dataset, class_counts(generator.config), num_tasks, seed)

@@ -21,7 +21,7 @@ from tina_framework.interfaces.dataset import LabelledImages
 if TYPE_CHECKING:
     from tina_framework.interfaces.dataset import Dataset
 
-__all__ = ["Fingerprint", "Match", "Narrowed", "compare", "find", "fingerprint", "picture_digests"]
+__all__ = ["Fingerprint", "Match", "PickedPictures", "compare", "find", "fingerprint", "picture_digests"]
 
 _SHORT = 12
 """48 bits: among 10,000 pictures, one taken for another has a chance of about one in five million."""
@@ -117,7 +117,7 @@ def find(digests: Sequence[str], wanted: Sequence[str], recorded: Fingerprint) -
     return rows if _over(sorted(digests[row] for row in rows)) == recorded.unordered else None
 
 
-class Narrowed:
+class PickedPictures:
     """A `Dataset` of which one split holds some of its pictures only.
 
     Args:

@@ -10,7 +10,7 @@ from tina_framework.errors import DataError
 from tina_framework.evaluation.reproduce.fingerprints import (
     Fingerprint,
     Match,
-    Narrowed,
+    PickedPictures,
     compare,
     find,
     fingerprint,
@@ -84,7 +84,7 @@ def _check_split(dataset: Dataset, record: Record, split: str, recorded: Fingerp
     if match is Match.other and found.images > recorded.images:
         rows = find(digests, record.digests(split), recorded)
         if rows is not None:
-            dataset, match = Narrowed(dataset, split, rows), Match.found
+            dataset, match = PickedPictures(dataset, split, rows), Match.found
     sentence = f"{split.capitalize()} images: {match.value} (here {_counts(found)}, recorded {_counts(recorded)})."
     if match is Match.other:
         sentence += (

@@ -19,13 +19,13 @@ from tina_framework.plugin.suggest import did_you_mean
 from tina_framework.storage.files import read_json, replacing
 from tina_framework.zoo.tasks import GENERATOR
 
-__all__ = ["Record", "Recorded", "Table", "open_record", "record_names", "select_tables", "write_record"]
+__all__ = ["Record", "Table", "TableResult", "open_record", "record_names", "select_tables", "write_record"]
 
 FORMAT, VERSION, INDEX = "tina-record", 1, "record.json"
 
 
 @dataclass(frozen=True)
-class Recorded:
+class TableResult:
     """What a table gave.
 
     Attributes:
@@ -46,7 +46,7 @@ class Recorded:
         return {"model_sha256": self.model_sha256, "images": images, "setup": self.setup, "rows": self.rows}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Recorded:
+    def from_json(cls, value: Mapping[str, Any]) -> TableResult:
         images = {split: Fingerprint.from_json(found) for split, found in value["images"].items()}
         return cls(str(value["model_sha256"]), images, dict(value["setup"]), list(value["rows"]))
 
@@ -83,7 +83,7 @@ class Table:
     seed: int = 0
     quick_tasks: int | None = 20
     fine_tune_tasks: int | None = None
-    recorded: Recorded | None = None
+    recorded: TableResult | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As written in ``record.json``; defaults left out."""
@@ -95,7 +95,7 @@ class Table:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Table:
         recorded = value.get("recorded")
-        return cls(**{**value, "recorded": None if recorded is None else Recorded.from_json(recorded)})
+        return cls(**{**value, "recorded": None if recorded is None else TableResult.from_json(recorded)})
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def select_tables(record: Record, names: Sequence[str]) -> list[Table]:
 
 def write_record(
     record: Record,
-    recorded: Mapping[str, tuple[Recorded, Sequence[Mapping[str, Any]]]],
+    recorded: Mapping[str, tuple[TableResult, Sequence[Mapping[str, Any]]]],
     digests: Mapping[str, Sequence[str]],
 ) -> None:
     """Writes new figures, all files or none.

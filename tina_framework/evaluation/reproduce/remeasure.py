@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from tina_framework.errors import ConfigError
 from tina_framework.evaluation.evaluate import EvaluationRequest, config_sha256, evaluate
-from tina_framework.evaluation.harness import Progress, silent
+from tina_framework.evaluation.harness import Progress, no_progress
 from tina_framework.evaluation.methods import parse_methods
 from tina_framework.evaluation.reproduce.figures import Figure, Key, Verdict, figures, judge, rows
 from tina_framework.evaluation.reproduce.fingerprints import Match, fingerprint, picture_digests, shortened
 from tina_framework.evaluation.reproduce.picture_check import PictureCheck, splits_of
-from tina_framework.evaluation.reproduce.records import Record, Recorded, Table, write_record
+from tina_framework.evaluation.reproduce.records import Record, Table, TableResult, write_record
 from tina_framework.evaluation.results import Results
 from tina_framework.storage.files import write_json
 from tina_framework.storage.folders import CONFIG
@@ -98,7 +98,7 @@ def remeasure(
     quick: bool = False,
     device: str = "auto",
     command: str = "",
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Outcome:
     """Runs one table.
 
@@ -172,7 +172,7 @@ def record_tables(
     *,
     device: str = "auto",
     command: str = "",
-    progress: Progress = silent,
+    progress: Progress = no_progress,
     on_table: Callable[[Table, Results], None] = lambda table, results: None,
 ) -> None:
     """Runs tables and writes what they give into the record.
@@ -205,14 +205,14 @@ def record_tables(
         old = other.recorded.images if other.recorded and other.name not in names else {}
         if any(split in images and images[split].unordered != found.unordered for split, found in old.items()):
             raise ConfigError(f"The table '{other.name}' was recorded on other pictures; record all tables together.")
-    written: dict[str, tuple[Recorded, Sequence[Mapping[str, Any]]]] = {}
+    written: dict[str, tuple[TableResult, Sequence[Mapping[str, Any]]]] = {}
     for table in tables:
         request = _request(table, dataset, Path(table.task_file), table.methods, None, device, command)
         results = evaluate(request, progress)
         tasks, setup = results.tasks["tasks"], results.summary["setup"]
         kept = {key: setup[key] for key in ("date", "version", "seed")}
         kept |= {key: setup["machine"][key] for key in ("torch", "processor", "cores", "threads", "accelerator")}
-        entry = Recorded(
+        entry = TableResult(
             config_sha256(bundled_folder(table.model)),
             {split: images[split] for split in splits_of(table)},
             kept,

@@ -1,1 +1,1 @@
-"""The prompt suite: the same tasks said in many ways (``tina evaluate --suite prompts``)."""
+"""The prompt suite: the same tasks with many variants of their prompts (``tina evaluate --suite prompts``)."""

@@ -1,4 +1,4 @@
-"""What the parts of the suite share: generator, encoder, images to show and images to measure on, and measuring."""
+"""What the parts of the suite share: the loaded generator, encoder and images, and how accuracies are measured."""
 
 from __future__ import annotations
 
@@ -26,20 +26,22 @@ __all__ = ["PromptMeasurer", "SuiteRequest"]
 
 @dataclass(frozen=True)
 class SuiteRequest:
-    """What is to be measured.
+    """What the suite measures.
 
     Args:
         model: bundled name, folder or Hub id of a generator.
         dataset: spec of a data set, or the data set itself.
-        encoder: spec; None: the generator's default.
-        descriptions: a JSON file, class name -> description; None: descriptions are left out.
-        num_tasks: tasks of each kind.
-        num_classes: classes a task, where the number is not what is varied.
-        image_split: ``test`` (pictures to show are validation images) or ``validation`` (one half shows, the other is measured on).
+        encoder: spec of an encoder; None: the generator's default.
+        descriptions: a JSON file, class name -> description; None: there are no descriptions.
+        num_tasks: number of tasks of each kind.
+        num_classes: number of classes of a task, except where this number is varied.
+        image_split: ``test`` or ``validation``. With ``test``, prompts show validation images and test images are
+        measured on.
+            With ``validation``, prompts show one half of the validation images and the other half is measured on.
         device: ``auto``, ``cpu``, ``cuda``, ...
-        seed: of generation, typos and shown pictures.
-        task_seed: of the tasks.
-        command: how it was asked for, for the record.
+        seed: seed of generation, typing mistakes and shown pictures.
+        task_seed: seed of the tasks.
+        command: the command line, for the record.
     """
 
     model: str
@@ -56,7 +58,7 @@ class SuiteRequest:
 
 
 def _halves(data: LabelledImages) -> tuple[LabelledImages, LabelledImages]:
-    """The first and the second half of each class's images."""
+    """Return the first and the second half of each class's images."""
     first = np.zeros(len(data.labels), dtype=bool)
     for label in np.unique(data.labels):
         rows = np.flatnonzero(data.labels == label)
@@ -67,11 +69,12 @@ def _halves(data: LabelledImages) -> tuple[LabelledImages, LabelledImages]:
 
 
 class PromptMeasurer:
-    """Loaded parts of a request.
+    """Generates networks for prompts and measures their accuracy.
 
     Attributes:
         known: classes that the generator was trained on, in the data set's order.
-        strange: the data set's other classes.
+        unseen: the data set's other classes.
+        material: what prompts can be made of.
 
     Raises:
         TinaError: something cannot be loaded.
@@ -91,31 +94,34 @@ class PromptMeasurer:
         names = tuple(self.dataset.class_names)
         trained = set(self.generator.config.class_names)
         self.known = tuple(name for name in names if name in trained)
-        self.strange = tuple(name for name in names if name not in trained)
+        self.unseen = tuple(name for name in names if name not in trained)
         measured = self.dataset.load("validation") if request.image_split == "validation" else self.dataset.load("test")
         shown = self.dataset.load("validation")
         if request.image_split == "validation":
             shown, measured = _halves(shown)
         described = {} if request.descriptions is None else read_descriptions(request.descriptions, names)
-        self.speaker = PromptMaterial(names, shown, described, request.seed)
+        self.material = PromptMaterial(names, shown, described, request.seed)
         view: Any = ArrayDataset(self.dataset.name, names, {"test": measured}, self.dataset.superclasses)
         self.scorer = Scorer(self.generator.spec, ImageBank(view, "test", self.generator.spec, self.generator.device))
 
     def conditions(self, tasks: Sequence[Sequence[str]], variant: PromptVariant, first: int = 0) -> list[EncodedTask]:
-        """The tasks said in one way. `first`: number of the first task, for what is drawn."""
-        said = [
-            [variant.say(self.speaker, name, first + i, place) for place, name in enumerate(task)]
+        """Encode the tasks with one variant of prompts. `first` is the number of the first task; random draws depend
+        on it.
+        """
+        prompts = [
+            [variant.prompt(self.material, name, first + i, place) for place, name in enumerate(task)]
             for i, task in enumerate(tasks)
         ]
         if variant.as_encoded:
-            return encode_tasks(said, self.encoder)
-        return encode_tasks(said, self.encoder, known_classes=self.generator.known_classes())
+            return encode_tasks(prompts, self.encoder)
+        return encode_tasks(prompts, self.encoder, known_classes=self.generator.known_classes())
 
     def networks(self, conditions: Sequence[EncodedTask]) -> list[Tensor]:
+        """Generate the parameters (N,) of one network for each condition."""
         return self.generator.generate_parameters(conditions, SamplingOptions(seed=self.request.seed))
 
     def accuracies(self, flats: Sequence[Tensor], tasks: Sequence[Sequence[str]]) -> list[float]:
-        """Fractions of 1."""
+        """Return the accuracy of each network on its task: fractions of 1."""
         return [self.scorer.accuracy(Network(flat, tuple(task)), task) for flat, task in zip(flats, tasks, strict=True)]
 
     def measure(
@@ -125,7 +131,7 @@ class PromptMeasurer:
         advance: Callable[[int], None] = lambda done: None,
         part: int = 20,
     ) -> tuple[list[float], list[EncodedTask]]:
-        """Accuracies of the tasks said in one way, and what was read."""
+        """Return the accuracy of each task with one variant of prompts, and the encoded conditions."""
         found: list[float] = []
         read: list[EncodedTask] = []
         for start in range(0, len(tasks), part):
@@ -137,7 +143,10 @@ class PromptMeasurer:
         return found, read
 
     def selection(self, tasks: Sequence[Sequence[str]]) -> list[float] | None:
-        """Accuracies of the generic model with the tasks' rows; None where it is not with the generator, or lacks a class."""
+        """Return the accuracy of *selection* (the generic model with only the task's outputs) on each task.
+
+        None if the generator has no generic model, or the model lacks a class.
+        """
         generic, names = self.generator.generic, self.generator.config.class_names
         if generic is None or not all(name in names for task in tasks for name in task):
             return None

@@ -1,4 +1,4 @@
-"""Ways to say the classes of a task, each a function from class names to prompts."""
+"""Variants of prompts: each turns the class names of a task into prompts, as text, as images or as both."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TEMPLATES = (
     "an old photograph of a {}",
     "{}, seen from the front",
 )
-"""Eight ways to wrap a name, besides the encoder's own."""
+"""Eight sentences around a class name, besides the encoder's own templates."""
 
 SHOTS = (1, 5, 20)
 _TRIES = 50
@@ -39,10 +39,10 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def read_descriptions(path: Path, class_names: Sequence[str]) -> dict[str, str]:
-    """A JSON object, class name -> description.
+    """Read a JSON file of descriptions, class name -> description.
 
     Raises:
-        DataError: it is something else, or lacks a class.
+        DataError: the file holds something else, or lacks a class.
     """
     values = read_json(path)
     if not isinstance(values, dict) or not all(isinstance(text, str) and text.strip() for text in values.values()):
@@ -54,7 +54,10 @@ def read_descriptions(path: Path, class_names: Sequence[str]) -> dict[str, str]:
 
 
 def misspell(name: str, draws: random.Random) -> str:
-    """One slip of the fingers: a letter dropped, doubled, replaced, or two swapped; never the first one, never none."""
+    """Return the name with one typing mistake: a letter dropped, doubled or replaced, or two letters swapped.
+
+    The first letter stays. The result always differs from the name.
+    """
     places = [i for i in range(1, len(name)) if name[i].isalpha()]
     while places:
         i = draws.choice(places)
@@ -74,13 +77,13 @@ def misspell(name: str, draws: random.Random) -> str:
 
 @dataclass(frozen=True)
 class PromptMaterial:
-    """What there is to say classes with.
+    """What prompts can be made of.
 
     Attributes:
-        class_names: of the data set.
-        pictures: to show, of no image that anything was trained on or is measured on.
-        descriptions: class name -> sentence, empty if there are none.
-        seed: of typos and of which pictures are shown.
+        class_names: the classes of the data set.
+        pictures: images to show in prompts. Nothing was trained on them or is measured on them.
+        descriptions: class name -> sentence; empty if there are none.
+        seed: seed of the typing mistakes and of the choice of pictures.
     """
 
     class_names: tuple[str, ...]
@@ -89,22 +92,27 @@ class PromptMaterial:
     seed: int = 0
 
     def shown(self, name: str, number: int, task: int) -> tuple[Image.Image, ...]:
-        """`number` pictures of a class, drawn anew for each task; fewer are always part of more.
+        """Return `number` pictures of a class, drawn anew for each task. A smaller number takes the first of a larger
+        one.
 
         Raises:
-            DataError: there are not as many.
+            DataError: the class has fewer pictures.
         """
         own = np.flatnonzero(self.pictures.labels == self.class_names.index(name))
         if len(own) < number:
             raise DataError(
-                f"There are {len(own)} pictures of '{name}' to show, but {number} are needed; use a data set with more images."
+                f"There are {len(own)} pictures of '{name}' to show, but {number} are needed; "
+                "use a data set with more images."
             )
         order = sorted(own.tolist())
         random.Random(f"{self.seed}/shown/{task}/{name}").shuffle(order)
         return tuple(Image.fromarray(self.pictures.images[i]) for i in order[:number])
 
     def misspelt(self, name: str, task: int) -> str:
-        """A slip that is no slip of another class's name too, which nobody could read right; the name itself if none is found."""
+        """Return a misspelt name that nobody could take for a misspelt name of another class.
+
+        If no such misspelling is found, the name itself is returned.
+        """
         draws = random.Random(f"{self.seed}/typo/{task}/{name}")
         for _ in range(_TRIES):
             slipped = misspell(name, draws)
@@ -113,24 +121,26 @@ class PromptMaterial:
         return name
 
 
-Say = Callable[[PromptMaterial, str, int, int], ClassPrompt]
-"""(speaker, class name, number of the task, place in the task) -> prompt."""
+MakePrompt = Callable[[PromptMaterial, str, int, int], ClassPrompt]
+"""(material, class name, number of the task, place in the task) -> prompt."""
 
 
 @dataclass(frozen=True)
 class PromptVariant:
-    """One way to say a class.
+    """One variant of prompts.
 
     Attributes:
-        label: what it is called in tables.
-        group: text, pictures or mixed.
-        say: makes the prompt.
-        as_encoded: the vectors go to the generator as the encoder gives them, without its memory of known names.
+        label: its name in tables.
+        group: ``text``, ``pictures`` or ``mixed``.
+        prompt: makes the prompt of one class.
+        as_encoded: the generator gets the vectors exactly as the encoder gives them. Otherwise it first compares them
+        with
+            the known class names.
     """
 
     label: str
     group: str
-    say: Say
+    prompt: MakePrompt
     as_encoded: bool = False
 
 
@@ -138,44 +148,44 @@ def _text(*texts: str, label: str) -> ClassPrompt:
     return ClassPrompt(label, texts)
 
 
-def _template(template: str) -> Say:
-    return lambda speaker, name, task, place: _text(template.format(name), label=name)
+def _template(template: str) -> MakePrompt:
+    return lambda material, name, task, place: _text(template.format(name), label=name)
 
 
-def _shots(number: int) -> Say:
-    return lambda speaker, name, task, place: ClassPrompt(name, images=speaker.shown(name, number, task))
+def _shots(number: int) -> MakePrompt:
+    return lambda material, name, task, place: ClassPrompt(name, images=material.shown(name, number, task))
 
 
-def _everything(speaker: PromptMaterial, name: str, task: int, place: int) -> ClassPrompt:
-    words = (name, speaker.descriptions[name]) if speaker.descriptions else (name,)
-    return ClassPrompt(name, words, speaker.shown(name, 5, task))
+def _everything(material: PromptMaterial, name: str, task: int, place: int) -> ClassPrompt:
+    words = (name, material.descriptions[name]) if material.descriptions else (name,)
+    return ClassPrompt(name, words, material.shown(name, 5, task))
 
 
-def _in_turn(speaker: PromptMaterial, name: str, task: int, place: int) -> ClassPrompt:
-    kinds: list[Say] = [_name, _shots(5)] + ([_describe] if speaker.descriptions else [])
-    return kinds[place % len(kinds)](speaker, name, task, place)
+def _in_turn(material: PromptMaterial, name: str, task: int, place: int) -> ClassPrompt:
+    kinds: list[MakePrompt] = [_name, _shots(5)] + ([_describe] if material.descriptions else [])
+    return kinds[place % len(kinds)](material, name, task, place)
 
 
-def _name(speaker: PromptMaterial, name: str, task: int, place: int) -> ClassPrompt:
+def _name(material: PromptMaterial, name: str, task: int, place: int) -> ClassPrompt:
     return _text(name, label=name)
 
 
-def _describe(speaker: PromptMaterial, name: str, task: int, place: int) -> ClassPrompt:
-    return _text(speaker.descriptions[name], label=name)
+def _describe(material: PromptMaterial, name: str, task: int, place: int) -> ClassPrompt:
+    return _text(material.descriptions[name], label=name)
 
 
-def _shout(speaker: PromptMaterial, name: str, task: int, place: int) -> ClassPrompt:
+def _shout(material: PromptMaterial, name: str, task: int, place: int) -> ClassPrompt:
     return _text(name.upper().replace(" ", "-"), label=name)
 
 
-def _typo(speaker: PromptMaterial, name: str, task: int, place: int) -> ClassPrompt:
-    return _text(speaker.misspelt(name, task), label=name)
+def _typo(material: PromptMaterial, name: str, task: int, place: int) -> ClassPrompt:
+    return _text(material.misspelt(name, task), label=name)
 
 
 def prompt_variants(
     *, descriptions: bool, pictures: bool, synonyms: Mapping[str, str] | None = None
 ) -> list[PromptVariant]:
-    """All ways that there are means for; the first is plain names.
+    """Return all variants that the given material allows. The first is plain names.
 
     Args:
         descriptions: whether there are descriptions.
@@ -187,7 +197,7 @@ def prompt_variants(
     if synonyms:
         found.append(
             PromptVariant(
-                "synonyms", "text", lambda speaker, name, task, place: _text(synonyms.get(name, name), label=name)
+                "synonyms", "text", lambda material, name, task, place: _text(synonyms.get(name, name), label=name)
             )
         )
     found.append(PromptVariant("typos", "text", _typo))

@@ -1,4 +1,6 @@
-"""``prompts.json`` as tables: Markdown, and the lines of the terminal. Percent, differences in points."""
+"""Writing ``prompts.json``, and its tables in Markdown and for the terminal. Accuracies in percent, differences in
+points.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,10 @@ FILES = ("prompts.json", "prompts.md")
 
 
 def check_output(folder: Path) -> None:
-    """Refuses a place that cannot take the files, before the work.
+    """Refuse an output folder that cannot take the files, before the work begins.
 
     Raises:
-        ConfigError: it is a file.
+        ConfigError: the path is a file.
     """
     existing = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     if not existing.is_dir():
@@ -28,7 +30,7 @@ def check_output(folder: Path) -> None:
 
 
 def write_suite(folder: Path, result: Mapping[str, Any]) -> None:
-    """Writes both files, or none.
+    """Write both files, or neither of them.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -43,7 +45,7 @@ def write_suite(folder: Path, result: Mapping[str, Any]) -> None:
 
 
 def short_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One line a way of saying."""
+    """Return one row for each variant of prompts, for the terminal."""
     return [
         {
             "prompts": row["variant"],
@@ -57,7 +59,7 @@ def short_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def markdown(result: Mapping[str, Any]) -> str:
-    """All tables of the suite."""
+    """Return all tables of the suite as Markdown."""
     setup, order = result["setup"], result["order"]
     parts = [
         _table(
@@ -73,7 +75,8 @@ def markdown(result: Mapping[str, Any]) -> str:
                 for i, row in enumerate(result["variants"])
             ],
         ),
-        f"Other orders of the classes ({order['variant']}, {order['num_tasks']} tasks): {100 * order['same_answers']:.2f} % of the answers the same, "
+        f"Other orders of the classes ({order['variant']}, {order['num_tasks']} tasks): "
+        f"{100 * order['same_answers']:.2f} % of the answers the same, "
         f"greatest difference of a parameter {order['greatest_difference']:.1e}.",
         _table(
             ("classes", "tasks", "accuracy %, 95 % interval", "`selection`", "minus `selection`, paired"),
@@ -104,7 +107,7 @@ def _selection(row: Mapping[str, Any]) -> tuple[str, str]:
 def _familiarity(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     numbers = [entry["strange_classes"] for entry in rows[0]["by_strange_classes"]]
     first = _table(
-        ("prompts", "known classes", "strange classes", "AUROC", "Spearman with accuracy"),
+        ("prompts", "known classes", "unseen classes", "AUROC", "Spearman with accuracy"),
         [
             (
                 row["variant"],
@@ -117,7 +120,7 @@ def _familiarity(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         ],
     )
     second = _table(
-        ("mean familiarity / accuracy %", *(f"{n} strange" for n in numbers)),
+        ("mean familiarity / accuracy %", *(f"{n} unseen" for n in numbers)),
         [
             (
                 row["variant"],
