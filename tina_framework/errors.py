@@ -1,4 +1,4 @@
-"""Every error that a user can cause or meet, so that the command line can print one clear sentence.
+"""All errors that users may meet. The command line prints their message, without a traceback.
 
 A message says what happened (with the value), why it is refused, and what to do.
 """
@@ -24,13 +24,13 @@ __all__ = [
 
 
 def explain(error: BaseException) -> tuple[str, int]:
-    """One sentence for whatever ended the program, and the exit code: the only place that decides both."""
+    """Return the message for an error that ended the program, and the exit code."""
     if isinstance(error, TinaError):
         return f"Error: {error}", error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return "Interrupted.", 130
     if isinstance(error, OSError):
-        # A full disk, a folder that may not be written to: the system's sentence says it all.
+        # A full disk, or a folder without write permission: the system's own message is clear.
         where = f" ('{error.filename}')" if error.filename else ""
         return f"Error: {error.strerror or str(error) or type(error).__name__}{where}.", 1
     reason = " ".join(str(error).split())
@@ -38,25 +38,25 @@ def explain(error: BaseException) -> tuple[str, int]:
 
 
 def shorten(value: object, longest: int = 80) -> str:
-    """The `repr` of a value for a message, cut to `longest` characters."""
+    """Return the `repr` of a value for a message, cut to `longest` characters."""
     text = repr(value)
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
 class TinaError(Exception):
-    """Base of all errors raised on purpose. `exit_code` is what the command line returns (1: it failed)."""
+    """Base class of all errors that are raised on purpose. The command line returns `exit_code` (1: it failed)."""
 
     exit_code = 1
 
 
 class ConfigError(TinaError):
-    """A setting, flag or configuration file is wrong (exit code 2: the call has to be changed)."""
+    """A setting, flag or configuration file is wrong (exit code 2: change the call)."""
 
     exit_code = 2
 
 
 class UnknownNameError(ConfigError):
-    """A registry has nothing under that name."""
+    """Nothing is registered under a name."""
 
 
 class PluginError(TinaError):
@@ -64,32 +64,32 @@ class PluginError(TinaError):
 
 
 class DependencyError(TinaError):
-    """An optional package is needed and missing; the message says which extra installs it."""
+    """An optional package is needed but not installed; the message says how to install it."""
 
 
 class PromptError(ConfigError):
-    """The classes asked for cannot be turned into a task: too few, too many, empty or duplicated names."""
+    """The prompts cannot be turned into a task: too few or too many classes, or empty or duplicate names."""
 
 
 class PromptWarning(UserWarning):
-    """An encoder is unsure what a class name means; the model is made all the same."""
+    """An encoder may misread a class name. The classifier is generated nevertheless."""
 
 
 class DataError(TinaError):
-    """A data set, picture or task file is missing, unreadable or has the wrong contents."""
+    """A data set, picture or task file is missing, unreadable, or has the wrong contents."""
 
 
 class LeakageError(DataError):
-    """A task file calls a task unseen that training could have seen."""
+    """A task file declares a task as unseen that training may have seen."""
 
 
 class CheckpointError(TinaError):
-    """A checkpoint, classifier folder or zoo is incomplete, altered or made by something else."""
+    """A checkpoint, classifier folder or zoo is incomplete, altered, or was made by another program."""
 
 
 class DownloadError(TinaError):
-    """Something that lives on the Hub could not be fetched."""
+    """A download from the Hub failed."""
 
 
 class TrainingError(TinaError):
-    """Training cannot go on (a non-finite loss, a checkpoint that does not fit the configuration)."""
+    """Training cannot continue: the loss is not finite, or a checkpoint does not fit the configuration."""

@@ -161,7 +161,7 @@ def _edit(folder: Path, **changes: object) -> None:
     ("changes", "sentence"),
     [
         ({"format": "tina-generator"}, "its format is 'tina-generator'"),
-        ({"format": None}, "it names no format"),
+        ({"format": None}, "it states no format"),
         ({"format_version": 2}, "format_version 2, but this program reads version 1"),
         ({"extra": 1}, "has unknown extra"),
         ({"class_names": None}, "lacks class_names"),

@@ -110,5 +110,5 @@ def test_what_is_not_a_taper_folder_is_refused(spec: ParameterSpec, tmp_path: Pa
     with pytest.raises(CheckpointError, match="does not exist"):
         TaperModel.load(folder, spec)
     (folder / "notes.txt").write_text("mine")
-    with pytest.raises(ConfigError, match="is left as it is"):
+    with pytest.raises(ConfigError, match="nothing was changed"):
         make(spec).save(folder)

@@ -108,7 +108,7 @@ def test_recorded_accuracy(tiny_generator: Generator) -> None:
     ("changes", "sentence"),
     [
         ({"format": "tina-classifier"}, "its format is 'tina-classifier'"),
-        ({"format": None, "model_type": "gpt2"}, "it names no format"),
+        ({"format": None, "model_type": "gpt2"}, "it states no format"),
         ({"format_version": 99}, "format_version 99, but this program reads version 1"),
         ({"surprise": 1}, "has unknown surprise"),
         ({"sha256": {}}, "records no SHA-256 of model.safetensors"),
@@ -149,7 +149,7 @@ def test_config_that_is_no_json_is_refused(folder: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot be read as JSON"):
         Generator.from_pretrained(folder)
     (folder / "config.json").write_text("[1]")
-    with pytest.raises(CheckpointError, match="names no format"):
+    with pytest.raises(CheckpointError, match="states no format"):
         Generator.from_pretrained(folder)
 
 
@@ -216,7 +216,7 @@ def test_missing_files_are_named(folder: Path) -> None:
         Generator.from_pretrained(folder)
     (folder / "config.json").unlink()
     with pytest.raises(
-        CheckpointError, match=r"has no config\.json.*it needs config\.json with format 'tina-generator'"
+        CheckpointError, match=r"has no config\.json.*which needs config\.json with format 'tina-generator'"
     ):
         Generator.from_pretrained(folder)
 

@@ -1,11 +1,13 @@
-"""Finds and loads plugins, each guarded, with a health record for each. Nothing here imports torch.
+"""Find and load plugins, and record how each one loaded. Nothing here imports torch.
 
-A plugin is a distribution with an entry point in the group ``tina_framework`` that names a module (or object) with
-hook implementations (see `tina_framework.plugin.hookspecs`); the built-ins are the plugin of this very distribution.
+A plugin is a distribution with an entry point in the group ``tina_framework``. The entry point names a module (or object) with
+hook implementations; see `tina_framework.plugin.hookspecs`. The built-ins are a plugin too, that of this distribution.
 
-Environment: ``TINA_DISABLE_PLUGINS`` (comma-separated distribution or entry-point names that are not loaded),
-``TINA_ALLOW_PLUGINS`` (if set, nothing but these and the built-ins is loaded) and ``TINA_STRICT_PLUGINS=1`` (a broken plugin
-raises instead of being recorded).
+Environment variables:
+
+- ``TINA_DISABLE_PLUGINS``: comma-separated names of distributions or entry points that are not loaded.
+- ``TINA_ALLOW_PLUGINS``: if set, only these and the built-ins are loaded.
+- ``TINA_STRICT_PLUGINS=1``: a broken plugin raises an error; otherwise it is recorded as broken, and the others are used.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from tina_framework.errors import ConfigError, PluginError
 from tina_framework.plugin.api_version import check_api
 from tina_framework.plugin.entry_points import DISTRIBUTION, find_plugins, normal_name
 from tina_framework.plugin.hookspecs import GROUP, HookSpecs, PluginRecord, Registrar, Registries
-from tina_framework.plugin.load_report import watched
+from tina_framework.plugin.load_report import noted_in
 
 __all__ = [
     "PluginRecord",
@@ -44,7 +46,7 @@ log = logging.getLogger("tina_framework.plugins")
 
 
 class _Host:
-    """Everything loaded: the registries, the plugin manager, one record a plugin."""
+    """Everything that is loaded: the registries, the plugin manager, and one record per plugin."""
 
     def __init__(self) -> None:
         self.registries = Registries.empty(self._hint)
@@ -78,7 +80,7 @@ class _Host:
         """Import a plugin and run its `tina_register`; after any failure nothing of it stays behind.
 
         Args:
-            record: how it fared is noted here.
+            record: receives the outcome.
             importer: returns the module or object with the hooks.
             installed: it is a package, which may be older than this program and has to state its plugin API.
 
@@ -88,7 +90,7 @@ class _Host:
         start, outer, self.loading = time.perf_counter(), self.loading, record
         try:
             with ExitStack() as undo:
-                undo.enter_context(watched(record))
+                undo.enter_context(noted_in(record))
                 for _, registry in self.registries:
                     undo.enter_context(registry.transaction())
                 plugin = importer()
@@ -108,7 +110,7 @@ class _Host:
         self._plugins.append((record, plugin))
 
     def _hook(self, name: str, plugin: Any) -> pluggy.HookCaller:
-        """The hook `name` of one plugin alone."""
+        """Return the hook `name` of this plugin alone."""
         return self._manager.subset_hook_caller(name, self._manager.get_plugins() - {plugin})
 
     def command_hooks(self) -> Iterator[tuple[PluginRecord, Callable[..., Any]]]:
@@ -118,7 +120,7 @@ class _Host:
                 yield record, hook
 
     def _hint(self, kind: str, name: str) -> str:
-        """Which plugins that are not there might have provided `name`."""
+        """Name the disabled and broken plugins, any of which might have provided `name`."""
         sentences = []
         for record in self.records:
             if record.status == "disabled":
@@ -131,7 +133,7 @@ class _Host:
 
 
 def _names(variable: str) -> set[str]:
-    """The names in a comma-separated environment variable, in their normal form."""
+    """Return the names in a comma-separated environment variable, normalised."""
     return {normal_name(name.strip()) for name in os.environ.get(variable, "").split(",") if name.strip()}
 
 
@@ -154,7 +156,7 @@ _host: _Host | None = None
 
 
 def _loaded() -> _Host:
-    """The host, with all plugins loaded. While they load, they themselves see it half-filled."""
+    """Return the host, with all plugins loaded. A plugin that asks for it while it is loading sees it partly filled."""
     global _host
     with _lock:
         if _host is None:
@@ -168,7 +170,7 @@ def _loaded() -> _Host:
 
 
 def registries() -> Registries:
-    """All registries, with every plugin loaded (once).
+    """Return all registries. The first call loads every plugin.
 
     Raises:
         PluginError: a plugin is broken and ``TINA_STRICT_PLUGINS=1`` is set.
@@ -177,29 +179,38 @@ def registries() -> Registries:
 
 
 def plugin_records() -> list[PluginRecord]:
-    """One record for each plugin found: loaded, broken or disabled."""
+    """Return one record for each plugin found, whether it is loaded, broken or disabled."""
     return list(_loaded().records)
 
 
 def register(kind: str, name: str, target: Any) -> None:
-    """Adds one name, for the plugin that is being loaded, else for the running program. `kind`: ``encoders``, ..."""
+    """Add one name, on behalf of the plugin that is being loaded, or else of the running program.
+
+    Args:
+        kind: ``encoders``, ``architectures``, ``tokenizers``, ``schedulers`` or ``datasets``.
+        name: the name.
+        target: what it stands for; see `tina_framework.plugin.registry.Registry.add`.
+
+    Raises:
+        PluginError: the name or target is malformed, or the name is taken.
+    """
     host = _loaded()
     getattr(Registrar(host.registries, host.loading), kind).add(name, target)
 
 
 def command_hooks() -> list[tuple[PluginRecord, Callable[..., Any]]]:
-    """Per plugin that adds commands: its record, and its hook, to be called with ``app=``."""
+    """Return, for each plugin that adds commands, its record and its hook, which is called with ``app=``."""
     return list(_loaded().command_hooks())
 
 
 def load_plugin_file(path: str | Path) -> PluginRecord:
-    """Runs a Python file of the user's own, so that its decorators and hooks register. A second time does nothing.
+    """Run a Python file of the user, so that its decorators and hooks register names. A second call does nothing.
 
-    Only for a path that the user gives each time (``--plugin FILE.py``), never for one read from a file.
+    The path must come from the user each time (``--plugin FILE.py``). A path read from a file could run foreign code.
 
     Raises:
         ConfigError: there is no such Python file.
-        PluginError: the file fails; nothing of it stays behind.
+        PluginError: the file fails; nothing that it registered is kept.
     """
     file = Path(path).resolve()
     if file.suffix != ".py" or not file.is_file():
@@ -220,7 +231,7 @@ def _run_file(file: Path, module_name: str) -> Any:
     if spec is None or spec.loader is None:
         raise PluginError(f"'{file}' cannot be run as a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module  # dataclasses and typing look a class's module up there
+    sys.modules[module_name] = module  # dataclasses and typing look up the module of a class there
     try:
         spec.loader.exec_module(module)
     except BaseException:

@@ -1,4 +1,4 @@
-"""Lists the entry points of installed plugins, without importing them."""
+"""List the entry points of installed plugins without importing them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FoundPlugin(NamedTuple):
 
 
 def find_plugins(path: list[str] | None = None) -> list[FoundPlugin]:
-    """All entry points of the group, without importing them, the built-ins first. `path` replaces `sys.path`."""
+    """Return all entry points of the group, the built-ins first. `path` replaces `sys.path`."""
     found: dict[tuple[str, str], FoundPlugin] = {}
     for folder in dict.fromkeys(sys.path if path is None else path):
         for plugin in _entry_points(folder):
@@ -36,15 +36,15 @@ def find_plugins(path: list[str] | None = None) -> list[FoundPlugin]:
                 found[key] = plugin
     if (DISTRIBUTION, _BUILTINS[0]) not in found:  # running from a source tree that is not installed
         found[DISTRIBUTION, _BUILTINS[0]] = FoundPlugin(DISTRIBUTION, *_BUILTINS, version="")
-    # The built-ins first, so that it is the other plugin that is told that a name is taken.
+    # The built-ins register first. If a plugin takes the same name, the error is then reported for the plugin.
     return sorted(found.values(), key=lambda plugin: (plugin.distribution != DISTRIBUTION, plugin))
 
 
 def _entry_points(folder: str) -> list[FoundPlugin]:
-    """The entry points in one folder of the search path; the only place that enumerates them.
+    """Return the entry points in one folder of the search path. This is the only place that enumerates them.
 
-    The package ``entrypoints`` is in maintenance mode. `importlib.metadata` can replace it right here: it already
-    does where a malformed ``entry_points.txt`` makes ``entrypoints`` give up on the whole folder.
+    The package ``entrypoints`` is in maintenance mode; `importlib.metadata` can replace it here. It is used already where
+    ``entrypoints`` fails: a malformed ``entry_points.txt`` makes it give up on the whole folder.
     """
     import entrypoints
 
@@ -76,5 +76,5 @@ def _entry_points(folder: str) -> list[FoundPlugin]:
 
 
 def normal_name(name: str) -> str:
-    """A distribution name in its normal form."""
+    """Return a distribution name in its normalised form (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()

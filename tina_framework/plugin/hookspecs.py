@@ -1,4 +1,4 @@
-"""What a plugin may implement, what it is handed, and what is recorded about it.
+"""The hooks that a plugin may implement, what they receive, and the record that is kept of a plugin.
 
 ```python
 from tina_framework import hookimpl
@@ -9,7 +9,7 @@ def tina_register(registry):
     registry.architectures.add("resnet-tiny", "tina_resnet.model:resnet_tiny")
 ```
 
-An entry point in the group ``tina_framework`` that names the module makes it known.
+An entry point in the group ``tina_framework`` names the module, so that it is found.
 """
 
 from __future__ import annotations
@@ -43,22 +43,24 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 
 
 class HookSpecs:
-    """The hooks. Mark an implementation with ``@hookimpl``."""
+    """The hooks. Mark each implementation with ``@hookimpl``."""
 
     @hookspec
     def tina_register(self, registry: Registrar) -> None:
-        """Add names: ``registry.encoders.add(name, "module:attribute")``; also ``.architectures``, ``.tokenizers``,
-        ``.schedulers`` and ``.datasets``. A string is imported only when the name is used, an object is used as it is.
+        """Add names to the registries: ``registry.encoders.add(name, "module:attribute")``.
+
+        The others are ``registry.architectures``, ``.tokenizers``, ``.schedulers`` and ``.datasets``. A target may be a string,
+        which is imported only when the name is used, or an object.
         """
 
     @hookspec
     def tina_commands(self, app: Any) -> None:
-        """Add commands to `app`, the `typer.Typer` application behind ``tina``. Import heavy things inside them."""
+        """Add commands to `app`, the `typer.Typer` application of ``tina``. Import heavy packages inside the commands."""
 
 
 @dataclass(frozen=True)
 class Registries:
-    """One registry a kind."""
+    """One registry per kind."""
 
     encoders: Registry
     architectures: Registry
@@ -68,15 +70,16 @@ class Registries:
 
     @classmethod
     def empty(cls, hint: Callable[[str, str], str] | None = None) -> Registries:
+        """Return empty registries. `hint`: see `Registry`."""
         return cls(**{f.name: Registry(f.name.removesuffix("s"), hint=hint) for f in fields(cls)})
 
     def __iter__(self) -> Iterator[tuple[str, Registry]]:
-        """(``encoders``, registry), ..."""
+        """Iterate over pairs such as (``encoders``, registry)."""
         return ((f.name, getattr(self, f.name)) for f in fields(self))
 
 
 class KindRegistrar:
-    """Adds names of one kind on behalf of one plugin (or of the running program: no record)."""
+    """Add names of one kind on behalf of one plugin, or of the running program if there is no record."""
 
     def __init__(self, kind: str, registry: Registry, record: PluginRecord | None) -> None:
         self._kind, self._registry, self._record = kind, registry, record
@@ -89,7 +92,7 @@ class KindRegistrar:
 
 
 class Registrar:
-    """What `tina_register` is handed: one `KindRegistrar` a kind. The host owns names and conflicts."""
+    """What `tina_register` receives: one `KindRegistrar` per kind. The host checks names and conflicts."""
 
     encoders: KindRegistrar
     architectures: KindRegistrar
@@ -104,18 +107,18 @@ class Registrar:
 
 @dataclass
 class PluginRecord:
-    """How one plugin fared.
+    """What is known about one plugin.
 
     Attributes:
-        name: of the entry point (or the file given with ``--plugin``).
-        distribution: what to install or block.
-        version: of the distribution, empty if unknown.
+        name: the entry point, or the file given with ``--plugin``.
+        distribution: the package to install or to block.
+        version: of the distribution; empty if unknown.
         target: what the entry point names.
         status: ``ok``, ``broken`` or ``disabled``.
-        provides: kind -> names; of a broken plugin, those it had added before it failed (they are undone).
+        provides: kind -> names. For a broken plugin: the names that it added before it failed, which were removed again.
         seconds: spent importing it and running its hook.
-        error: why it is broken (``broken``) or was left out (``disabled``), else None.
-        notes: what its author should know, and nobody else need: it printed something, it is slow, it imports torch.
+        error: why the plugin is broken or disabled; None if it is neither.
+        notes: hints for its author, such as: it printed something, it loads slowly, it imports torch.
     """
 
     name: str
@@ -130,11 +133,12 @@ class PluginRecord:
 
     @property
     def label(self) -> str:
+        """The plugin's name in messages."""
         named = f"Plugin '{self.distribution}'"
         return named if self.name == self.distribution else f"{named} ({self.name})"
 
     def fail(self, error: BaseException) -> None:
-        """Marks the plugin as broken, with the reason."""
+        """Mark the plugin as broken, and record the reason."""
         self.status = "broken"
         advised = import_advice(error)
         if advised is not None:  # it was written for another plugin API

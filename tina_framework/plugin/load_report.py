@@ -1,4 +1,4 @@
-"""What a plugin does while it is loaded, besides registering: noted for its author, and kept away from the user."""
+"""Note side effects of loading a plugin (output, time, heavy imports), for its author."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 from tina_framework.plugin.hookspecs import PluginRecord
 
-__all__ = ["watched"]
+__all__ = ["noted_in"]
 
 SLOW_SECONDS = 0.3
-"""A plugin that needs longer is told so: every command waits for it."""
+"""Loading that takes longer is noted, because every command waits for it."""
 
 _HEAVY = ("torch", "transformers", "torchvision", "diffusers", "accelerate")
 
@@ -22,18 +22,18 @@ log = logging.getLogger("tina_framework.plugins")
 
 
 @contextlib.contextmanager
-def watched(record: PluginRecord) -> Iterator[None]:
-    """Notes in `record` what a plugin prints, how long it takes, and which heavy packages it imports.
+def noted_in(record: PluginRecord) -> Iterator[None]:
+    """Note in `record` what a plugin prints, how long it takes, and which heavy packages it imports.
 
-    Standard output is the program's answer (``--json``), so nothing that a plugin prints while it is loaded gets there; it
-    is logged instead. What a plugin logs, and what it writes to standard error, passes.
+    Standard output belongs to the command, whose result may be JSON. So what a plugin prints while it is loaded is logged
+    instead. Log messages and standard error are left alone.
     """
     before = {name for name in _HEAVY if name in sys.modules}
     printed, start = io.StringIO(), time.perf_counter()
     try:
         with contextlib.redirect_stdout(printed):
             yield
-    finally:
+    finally:  # also after a failure: the notes may explain it
         seconds = time.perf_counter() - start
         if text := printed.getvalue().strip():
             log.info("%s printed while it was loaded: %s", record.label, text)

@@ -1,6 +1,6 @@
-"""Decorators that register a thing of one's own, for scripts, notebooks and files given with ``--plugin``.
+"""Register by decorator, in scripts, notebooks and files given with ``--plugin``; and list what is registered.
 
-Installed plugins use the hook `tina_register` instead (see `tina_framework.plugin.hookspecs`), which keeps start-up light.
+Installed plugins use the hook `tina_register` instead (see `tina_framework.plugin.hookspecs`), which keeps start-up fast.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ def _decorator(kind: str, name: str) -> Callable[[Target], Target]:
 
 
 def register_encoder(name: str) -> Callable[[Target], Target]:
-    """Registers a class or function that makes an `Encoder`. It is called with the ARGUMENT of ``name:ARGUMENT``, if any."""
+    """Register a class or function that makes an `Encoder`. It is called with the ARGUMENT of ``name:ARGUMENT``, if any."""
     return _decorator("encoders", name)
 
 
 def register_tokenizer(name: str) -> Callable[[Target], Target]:
-    """Registers a class or function that makes a `ParameterTokenizer` from keyword arguments (its `config`)."""
+    """Register a class or function that makes a `ParameterTokenizer` from keyword arguments (its `config`)."""
     return _decorator("tokenizers", name)
 
 
 def register_scheduler(name: str) -> Callable[[Target], Target]:
-    """Registers a class or function that makes a `NoiseScheduler` from keyword arguments (its `config`)."""
+    """Register a class or function that makes a `NoiseScheduler` from keyword arguments (its `config`)."""
     return _decorator("schedulers", name)
 
 
 def register_dataset(name: str) -> Callable[[Target], Target]:
-    """Registers a class or function that makes a `Dataset`. It is called with the ARGUMENT of ``name:ARGUMENT``, if any."""
+    """Register a class or function that makes a `Dataset`. It is called with the ARGUMENT of ``name:ARGUMENT``, if any."""
     return _decorator("datasets", name)
 
 
@@ -69,14 +69,14 @@ def register_architecture(
     std: tuple[float, ...] = (0.5, 0.5, 0.5),
     trunk: FrozenTrunk | None = None,
 ) -> Callable[[Callable[[int], nn.Module]], TargetArchitecture]:
-    """Registers a function (or class) num_classes -> `torch.nn.Module` as a `TargetArchitecture`, which replaces it.
+    """Register a function (or class) num_classes -> `torch.nn.Module` as a `TargetArchitecture`, which replaces it.
 
     Args:
         name: the registry name.
         input_shape: (C, H, W) of one image.
-        mean: per channel, subtracted from pixels in [0, 1].
-        std: per channel, divided by after that.
-        trunk: a frozen network in front, whose features the module reads.
+        mean: mean of each channel, for pixels in [0, 1].
+        std: standard deviation of each channel.
+        trunk: a frozen network in front of the module; the module takes its features.
 
     Raises:
         PluginError: the network cannot be generated (buffers, tied weights, no class axis), or the name is taken.
@@ -87,7 +87,7 @@ def register_architecture(
         from tina_framework.interfaces.spec import ParameterSpec
 
         architecture = TargetArchitecture(name, build, input_shape, mean, std, trunk)
-        ParameterSpec(architecture)  # refuses, with a reason, what cannot be generated
+        ParameterSpec(architecture)  # raises if the network cannot be generated
         register("architectures", name, architecture)
         return architecture
 
@@ -99,25 +99,25 @@ def _matching(registry: Registry, pattern: str) -> list[str]:
 
 
 def list_encoders(pattern: str = "*") -> list[str]:
-    """Names of all encoders that match a shell pattern, such as ``"clip-*"``."""
+    """Return the names of all encoders that match a shell pattern, such as ``"clip-*"``."""
     return _matching(registries().encoders, pattern)
 
 
 def list_architectures(pattern: str = "*") -> list[str]:
-    """Names of all target architectures that match a shell pattern."""
+    """Return the names of all target architectures that match a shell pattern."""
     return _matching(registries().architectures, pattern)
 
 
 def list_tokenizers(pattern: str = "*") -> list[str]:
-    """Names of all parameter tokenizers that match a shell pattern."""
+    """Return the names of all parameter tokenizers that match a shell pattern."""
     return _matching(registries().tokenizers, pattern)
 
 
 def list_schedulers(pattern: str = "*") -> list[str]:
-    """Names of all noise schedulers that match a shell pattern."""
+    """Return the names of all noise schedulers that match a shell pattern."""
     return _matching(registries().schedulers, pattern)
 
 
 def list_datasets(pattern: str = "*") -> list[str]:
-    """Names of all data sets that match a shell pattern."""
+    """Return the names of all data sets that match a shell pattern."""
     return _matching(registries().datasets, pattern)

@@ -1,4 +1,4 @@
-"""A registry: names of one kind (encoders, architectures, ...) and what they stand for, imported only when asked for."""
+"""Registries: names of one kind (encoders, architectures, ...) and their targets, which are imported only when used."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _LAZY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*
 _TEXTUAL = re.compile(r"\b(str|Path|PathLike|Any|object)\b")
 
 Hint = Callable[[str, str], str]
-"""(kind, name) -> a sentence about what may have provided the name, or an empty string."""
+"""(kind, name) -> a sentence about plugins that may have provided the name, or an empty string."""
 
 
 def article(kind: str) -> str:
-    """``encoder`` -> ``an encoder``."""
+    """Return the kind with its article: ``encoder`` -> ``an encoder``."""
     return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind}"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One registered name. `distribution` is None for what the running program registered itself."""
+    """One registered name. `distribution` is None if the running program registered it."""
 
     name: str
     target: Any
@@ -40,15 +40,16 @@ class Entry:
 
     @property
     def owner(self) -> str:
+        """Who registered the name, for messages."""
         return f"'{self.distribution}'" if self.distribution else "this program"
 
 
 class Registry:
-    """Names of one kind. A target is an object or ``"module:attribute"``, which is imported in `create` only.
+    """Names of one kind. A target is an object, or a string ``"module:attribute"`` that `create` imports.
 
     Args:
-        kind: what is registered here, singular: ``encoder``.
-        hint: asked for one more sentence when a name is unknown.
+        kind: what is registered here, in the singular: ``encoder``.
+        hint: called for an unknown name; returns another sentence for the message.
     """
 
     def __init__(self, kind: str, *, hint: Hint | None = None) -> None:
@@ -57,10 +58,10 @@ class Registry:
         self._entries: dict[str, Entry] = {}
 
     def add(self, name: str, target: Any, *, distribution: str | None = None) -> None:
-        """Registers `target` under `name`.
+        """Register `target` under `name`.
 
         Raises:
-            PluginError: the name or target is malformed, or the name is taken; nothing is changed then.
+            PluginError: the name or target is malformed, or the name is taken. The registry is unchanged then.
         """
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise PluginError(
@@ -86,13 +87,14 @@ class Registry:
         return f"{what}: by {taken.owner} and by {entry.owner}. {advice}"
 
     def names(self) -> list[str]:
+        """Return all names, sorted."""
         return sorted(self._entries)
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 
     def describe(self) -> list[dict[str, str]]:
-        """One row a name: ``name``, ``distribution`` (empty: this program), ``target``. Imports nothing."""
+        """Return a row per name: ``name``, ``distribution`` (empty: this program), ``target``. Imports nothing."""
         rows = []
         for name in self.names():
             entry = self._entries[name]
@@ -102,7 +104,7 @@ class Registry:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Undoes every `add` of the block if the block raises."""
+        """Undo every `add` of the block if the block raises."""
         before = dict(self._entries)
         try:
             yield
@@ -111,10 +113,10 @@ class Registry:
             raise
 
     def entry(self, name: str) -> Entry:
-        """What is registered under `name` (without argument).
+        """Return what is registered under `name` (without an argument).
 
         Raises:
-            UnknownNameError: nothing is; the message lists what exists and suggests the closest.
+            UnknownNameError: there is no such name. The message lists the names and suggests the closest.
         """
         if name in self._entries:
             return self._entries[name]
@@ -125,7 +127,7 @@ class Registry:
         raise UnknownNameError(" ".join(part for part in parts if part))
 
     def create(self, spec: str, **config: Any) -> Any:
-        """Makes the object that `spec` names.
+        """Make the object that `spec` names.
 
         Args:
             spec: ``name`` or ``name:ARGUMENT``; the argument becomes the target's first positional argument.
@@ -136,8 +138,9 @@ class Registry:
 
         Raises:
             UnknownNameError: there is no such name.
-            ConfigError: an argument or setting is missing, unknown or not taken.
-            PluginError, DependencyError: the target cannot be imported, or needs a module that is not installed.
+            ConfigError: an argument or setting is missing or unknown.
+            PluginError: the target cannot be imported.
+            DependencyError: the target needs a module that is not installed.
         """
         name, colon, argument = spec.partition(":")
         entry = self.entry(name)
@@ -149,7 +152,7 @@ class Registry:
         self._check_call(entry, target, arguments, config)
         try:
             return target(*arguments, **config)
-        except ModuleNotFoundError as error:  # what is needed by nobody else may be imported when it is used
+        except ModuleNotFoundError as error:  # a target may import an optional module when it is called
             missing = error.name or str(error)
             raise DependencyError(
                 f"{self.kind.capitalize()} '{entry.name}' of {entry.owner} needs the module '{missing}', which is not installed; "
@@ -157,7 +160,7 @@ class Registry:
             ) from error
 
     def _resolve(self, entry: Entry) -> Any:
-        """The target itself, imported if it is lazy."""
+        """Return the target, imported if it is a string."""
         if not isinstance(entry.target, str):
             return entry.target
         module_name, _, path = entry.target.partition(":")
@@ -191,7 +194,7 @@ class Registry:
         return target
 
     def _check_finished(self, entry: Entry, target: Any, argument: str | None, config: dict[str, Any]) -> None:
-        """A target that is handed out as it is takes nothing, and must know itself by the name it is stored under."""
+        """Check a target that is not called: it takes no arguments, and its own name must be the registered one."""
         what = f"{self.kind.capitalize()} '{entry.name}'"
         if argument is not None:
             raise ConfigError(f"{what} takes no argument, but got '{argument}'; write just '{entry.name}'.")
@@ -202,10 +205,10 @@ class Registry:
             raise PluginError(f"{what} of {entry.owner} calls itself '{own_name}'; both names must be the same.")
 
     def _check_call(self, entry: Entry, target: Any, arguments: tuple[str, ...], config: dict[str, Any]) -> None:
-        """Explains a call that cannot work, before it is made: an error from inside the target is then the target's own."""
+        """Refuse a call that does not fit the signature. So a TypeError of the call itself must come from inside the target."""
         try:
             signature = inspect.signature(target)
-        except (TypeError, ValueError):  # some builtins have none
+        except (TypeError, ValueError):  # some objects written in C have no signature
             return
         what = f"{self.kind.capitalize()} '{entry.name}'"
         parameters = list(signature.parameters.values())
@@ -235,7 +238,7 @@ class Registry:
 
 
 def _argument_parameter(parameters: list[inspect.Parameter]) -> inspect.Parameter | None:
-    """The parameter that ``name:ARGUMENT`` fills: the first positional one, if text fits it."""
+    """Return the parameter that takes ARGUMENT of ``name:ARGUMENT``: the first positional one, if it accepts text."""
     if not parameters or parameters[0].kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD):
         return None
     first = parameters[0]
@@ -248,6 +251,6 @@ def _argument_parameter(parameters: list[inspect.Parameter]) -> inspect.Paramete
 
 
 def _where(target: Any) -> str:
-    """``module:attribute`` of an object, as far as it can be told."""
+    """Return ``module:attribute`` of an object, or of its class."""
     owner = target if hasattr(target, "__qualname__") else type(target)
     return f"{owner.__module__}:{owner.__qualname__}"

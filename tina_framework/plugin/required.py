@@ -11,13 +11,13 @@ from tina_framework.plugin.entry_points import DISTRIBUTION
 __all__ = ["PLUGINS", "plugin_hint", "plugins_of"]
 
 PLUGINS = "plugins"
-"""Key in `config.json`: distributions beside this one whose names it uses; left out where there are none."""
+"""Key in `config.json`: the distributions, other than this one, whose names the folder uses. Absent if there are none."""
 
 
 def plugins_of(**names: str) -> dict[str, list[str]]:
-    """What to record about names: ``plugins_of(architectures="resnet20-head")`` -> ``{"plugins": ["tina-resnet"]}``.
+    """Return what to record about names: ``plugins_of(architectures="resnet20-head")`` -> ``{"plugins": ["tina-resnet"]}``.
 
-    Names of the built-ins, and of the running program, are nobody's to install.
+    Built-ins and names that the running program registered are left out: there is no package to install for them.
     """
     entries = [dict(registries())[kind].entry(name) for kind, name in names.items()]
     found = sorted({entry.distribution for entry in entries if entry.distribution} - {DISTRIBUTION})
@@ -25,11 +25,11 @@ def plugins_of(**names: str) -> dict[str, list[str]]:
 
 
 def plugin_hint(values: Mapping[str, Any]) -> str:
-    """The end of a message about a name that nobody provides: which plugins the folder was made with, if they are missing."""
+    """Return the end of a message about an unknown name: the plugins that the folder was made with and that are missing."""
     recorded = values.get(PLUGINS, [])
     here = {record.distribution for record in plugin_records()}
     missing = [p for p in recorded if isinstance(p, str) and p not in here] if isinstance(recorded, list) else []
-    files = [name for name in missing if name.endswith(".py")]  # given with --plugin, and never stored
+    files = [name for name in missing if name.endswith(".py")]  # given with --plugin: there is no package to install
     packages = [name for name in missing if name not in files]
     sentences = [f" It was made with the plugin {name}; install it." for name in packages]
     sentences += [f" It was made with the file {name}; give it with --plugin." for name in files]

@@ -1,4 +1,4 @@
-"""Reading and writing JSON and safetensors: whole files or none, and one clear sentence when something is off."""
+"""Read and write JSON and safetensors. Files are written atomically, and damaged files give a clear error."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ __all__ = [
 
 
 def cache_folder() -> Path:
-    """Where things are kept that can be had again: ``$TINA_CACHE``, or ``~/.cache/tina_framework``."""
+    """Return the folder for data that can be recomputed or fetched again: ``$TINA_CACHE``, or ``~/.cache/tina_framework``."""
     named = os.environ.get("TINA_CACHE")
     return Path(named).expanduser() if named else Path.home() / ".cache" / "tina_framework"
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary name beside `path`; on success it is synced and renamed over `path`, else removed."""
+    """Yield a temporary path beside `path`. On success it is synced and renamed to `path`; otherwise it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield temporary
-        # safetensors writes mode 0600; a checkpoint is meant to be read by others.
+        # safetensors writes with mode 0600, but others should be able to read a checkpoint.
         temporary.chmod(0o644)
         with temporary.open("rb+") as handle:
             os.fsync(handle.fileno())
@@ -50,14 +50,18 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes `value` atomically, indented, with a final newline. NaN and infinity are refused (ValueError)."""
+    """Write `value` as JSON, atomically, indented, with a final newline.
+
+    Raises:
+        ValueError: it contains NaN or infinity, which JSON does not have.
+    """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def home_path(path: str) -> Path:
-    """With ``~`` replaced by the home folder; where the system knows no such user, the path as it stands."""
+    """Return the path with ``~`` replaced by the home folder; unchanged if the system does not know the user."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -65,7 +69,7 @@ def home_path(path: str) -> Path:
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file.
+    """Read a JSON file.
 
     Raises:
         CheckpointError: the file is missing, unreadable or not JSON.
@@ -74,16 +78,16 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"'{path}' does not exist; the folder is incomplete or the path is wrong.") from None
-    # ValueError: no UTF-8, no JSON, or a number of thousands of digits.
+    # ValueError: not UTF-8, not JSON, or an integer with thousands of digits.
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"'{path}' cannot be read as JSON ({error}); restore or rebuild it.") from error
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Writes tensors (moved to the CPU, made contiguous) atomically.
+    """Write tensors atomically. They are copied to the CPU and made contiguous.
 
     Raises:
-        OSError: the file cannot be written (safetensors has an error of its own for that).
+        OSError: the file cannot be written.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
@@ -92,15 +96,15 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mappi
     with replacing(path) as temporary:
         try:
             save_file(plain, temporary, metadata=dict(metadata or {}))
-        except SafetensorError as error:
+        except SafetensorError as error:  # safetensors' own error, also for a full disk
             raise OSError(f"'{path}' could not be written: {error}") from error
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a file, on the CPU.
+    """Read all tensors of a file, on the CPU.
 
     Raises:
-        CheckpointError: the file is missing, truncated or not safetensors.
+        CheckpointError: the file is missing, truncated, or not safetensors.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -114,10 +118,10 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The string metadata in a safetensors header.
+    """Read the metadata in the header of a safetensors file.
 
     Raises:
-        CheckpointError: the file is missing, truncated or not safetensors.
+        CheckpointError: the file is missing, truncated, or not safetensors.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -131,12 +135,12 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def check_tensors(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], source: str) -> None:
-    """Refuses tensors whose names, shapes or values are not what is expected.
+    """Check names, shapes and values of tensors.
 
     Args:
-        tensors: what was read.
-        shapes: name -> expected shape, of every tensor that must be there; no others may.
-        source: how to call the place they came from, in the message.
+        tensors: the tensors that were read.
+        shapes: name -> expected shape, for exactly the tensors that must be there.
+        source: name of the file, for the message.
 
     Raises:
         CheckpointError: a name is missing or extra, a shape differs, or a value is not finite.

@@ -1,4 +1,4 @@
-"""Model folders: one `config.json` that says what they are, written whole or not at all."""
+"""Model folders: a `config.json` that states the format, and weights with their hashes. Folders are written atomically."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 HASHES = "sha256"
-"""Key in `config.json`: file name -> SHA-256 of each tensor file, so that a changed weight is noticed too."""
+"""Key in `config.json`: file name -> SHA-256 of each tensor file. It reveals changed weights, which have the right shape."""
 
 
 def read_config(
@@ -42,39 +42,39 @@ def read_config(
     file: str = CONFIG,
     version_key: str = "format_version",
 ) -> dict[str, Any]:
-    """The settings in a folder's `config.json`, after checking that it is of our making.
+    """Read the settings in a folder's `config.json`, and check format and version.
 
     Args:
         folder: an existing folder.
         format_name: expected ``format``.
         version: expected ``format_version``.
-        needs: what such a folder consists of, for the message.
+        needs: the files that such a folder consists of, for the message.
         file: the file that holds the settings.
         version_key: the key of the version in it.
 
     Raises:
-        CheckpointError: it is something else, or of another version.
+        CheckpointError: it has another format or version.
     """
     path = folder / file
     if not path.is_file():
-        raise CheckpointError(f"'{folder}' has no {file}, so it is no {format_name} folder; it needs {needs}.")
+        raise CheckpointError(f"'{folder}' has no {file}, so it is not a {format_name} folder, which needs {needs}.")
     values = read_json(path)
     found = values.get("format") if isinstance(values, Mapping) else None
     if found != format_name:
-        says = f"its format is {found!r}" if found is not None else "it names no format"
+        says = f"its format is {found!r}" if found is not None else "it states no format"
         raise CheckpointError(
             f"'{path}' does not belong to a {format_name} folder ({says}); such a folder needs {needs}."
         )
     if values.get(version_key) != version:
         raise CheckpointError(
             f"'{path}' has {version_key} {values.get(version_key)!r}, but this program reads version {version}; "
-            "use the version of tina-framework that wrote it, or make it anew."
+            "use the version of tina-framework that wrote it, or create it again."
         )
     return dict(values)
 
 
 def hashes(*paths: Path) -> dict[str, str]:
-    """File name -> SHA-256, in hexadecimal."""
+    """Return file name -> SHA-256, in hexadecimal."""
     found = {}
     for path in paths:
         with path.open("rb") as handle:
@@ -83,10 +83,10 @@ def hashes(*paths: Path) -> dict[str, str]:
 
 
 def check_hash(path: Path, values: Mapping[str, Any]) -> None:
-    """Compares a file with what the folder's `config.json` (`values`) records of it.
+    """Compare a file with the hash that the folder's `config.json` (`values`) records.
 
     Raises:
-        CheckpointError: it was altered, or is not recorded.
+        CheckpointError: the file was altered, or no hash is recorded.
     """
     recorded = values.get(HASHES)
     if not isinstance(recorded, Mapping) or not isinstance(recorded.get(path.name), str):
@@ -114,7 +114,7 @@ def check_sha256(path: Path, expected: str, recorded_in: str) -> None:
 
 
 def is_folder_of(path: Path, format_name: str) -> bool:
-    """Whether `path` is a folder whose `config.json` names that format."""
+    """Return whether `path` is a folder whose `config.json` states that format."""
     try:
         values = read_json(path / CONFIG)
     except CheckpointError:
@@ -123,21 +123,21 @@ def is_folder_of(path: Path, format_name: str) -> bool:
 
 
 def holds_only(path: Path, format_name: str, names: frozenset[str]) -> bool:
-    """Whether `path` is a folder of that format with no other files than `names`: what may be replaced."""
+    """Return whether `path` is a folder of that format with no files besides `names`, so that it may be replaced."""
     return is_folder_of(path, format_name) and {entry.name for entry in path.iterdir()} <= names
 
 
 @contextmanager
 def writing_folder(path: Path, may_replace: Callable[[Path], bool], what: str) -> Iterator[Path]:
-    """Gives an empty folder beside `path`; on success it is renamed to `path`, else removed.
+    """Yield an empty folder beside `path`. On success it is renamed to `path`; otherwise it is removed.
 
     Args:
-        path: where the folder shall stand.
-        may_replace: asked about an existing, non-empty folder.
+        path: the folder to write.
+        may_replace: returns whether an existing, non-empty folder may be replaced.
         what: what is written, for the message: ``classifier``.
 
     Raises:
-        ConfigError: `path` holds something that may not be replaced, or cannot be written; nothing is changed then.
+        ConfigError: `path` holds something that may not be replaced, or it cannot be written. Nothing is changed then.
     """
     path = path.resolve()
     check_target(path, may_replace, what)
@@ -150,6 +150,7 @@ def writing_folder(path: Path, may_replace: Callable[[Path], bool], what: str) -
         raise ConfigError(f"'{path}' cannot be written ({error.strerror}); choose another place.") from error
     try:
         yield temporary
+        # Checked again: writing may have taken long, and someone may have put something there.
         check_target(path, may_replace, what)
         if path.exists():
             path.rename(old)
@@ -167,7 +168,7 @@ def writing_folder(path: Path, may_replace: Callable[[Path], bool], what: str) -
 
 
 def check_target(path: Path, may_replace: Callable[[Path], bool], what: str) -> None:
-    """Refuses a place that holds something else; ask before hours of work, not after.
+    """Check that a folder may be written. Call this before long work, so that the result can be saved.
 
     Raises:
         ConfigError: `path` is a file, or a non-empty folder that may not be replaced.
@@ -175,8 +176,8 @@ def check_target(path: Path, may_replace: Callable[[Path], bool], what: str) -> 
     if path.is_dir():
         if any(path.iterdir()) and not may_replace(path):
             raise ConfigError(
-                f"'{path}' exists and is not a {what} folder (or holds other files besides); it is left as it is. "
+                f"'{path}' exists and is not a {what} folder (or holds other files besides); nothing was changed. "
                 "Choose another place, or remove it first."
             )
     elif path.exists() or path.is_symlink():
-        raise ConfigError(f"'{path}' exists and is not a folder; it is left as it is. Choose another place.")
+        raise ConfigError(f"'{path}' exists and is not a folder; nothing was changed. Choose another place.")
