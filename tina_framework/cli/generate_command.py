@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tina_framework.cli.output import console, print_error, print_json, print_table, progress_bar
-from tina_framework.cli.prompt_arguments import HELP, check_one_way, read_tasks
+from tina_framework.cli.prompt_arguments import HELP, prompts_given
 
 if TYPE_CHECKING:
     from tina_framework.classifier.classifier import GeneratedClassifier
@@ -60,7 +60,7 @@ def generate(
 
     tina generate "tell apples from bears and buses"
     """
-    check_one_way(names, sentence, tasks)
+    prompts = prompts_given(names, sentence, tasks)
 
     from tina_framework.storage.folders import check_target
 
@@ -68,12 +68,12 @@ def generate(
 
     from tina_framework.generator.generator import Generator
     from tina_framework.prompts.encoded_task import encode_tasks
-    from tina_framework.prompts.summary import summarize_prompts
+    from tina_framework.prompts.read import read_tasks
+    from tina_framework.prompts.summary import summarize_by_class
     from tina_framework.prompts.warnings import prompt_warnings
 
     generator = Generator.from_pretrained(model, device=device, encoder=encoder)
-    known = generator.config.class_names
-    wanted = read_tasks(names, sentence, tasks, known)
+    wanted, _ = read_tasks(prompts, generator.config.class_names, notation=True)
     start = time.perf_counter()
     conditions = encode_tasks(wanted, generator.encoder, known_classes=generator.known_classes())
     settings = {
@@ -85,7 +85,7 @@ def generate(
     models = _generate(generator, conditions, settings)
     seconds = time.perf_counter() - start
     folders = _save(models, out, many=tasks is not None)
-    said = [summarize_prompts(condition) for condition in conditions]
+    said = [summarize_by_class(condition) for condition in conditions]
     result: dict[str, Any] = {
         "model": model,
         "encoder": generator.encoder.name,

@@ -11,6 +11,7 @@ from tina_framework.generator.config import GeneratorConfig
 from tina_framework.generator.options import ComposeMethod
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.prompts.encoded_task import EncodedTask
+from tina_framework.prompts.summary import summarize_prompts
 
 __all__ = ["make_classifiers"]
 
@@ -44,7 +45,7 @@ def make_classifiers(
         threshold = None if config.abstention is None else config.abstention.threshold(len(condition))
         record = {
             **provenance,
-            **_prompt_record(condition),
+            **summarize_prompts(condition),
             **networks.record(compose_method),
             "sample": i % num_samples,
         }
@@ -54,16 +55,3 @@ def make_classifiers(
             )
         )
     return models
-
-
-def _prompt_record(condition: EncodedTask) -> dict[str, Any]:
-    """What the provenance says about the prompts; empty if all of them are known class names."""
-    values: dict[str, Any] = (
-        {"prompts": [prompt.to_json() for prompt in condition.prompts]} if condition.prompts else {}
-    )
-    if condition.familiarity is not None and float(condition.familiarity.min()) < 1.0:
-        values["familiarity"] = [round(float(value), 4) for value in condition.familiarity]
-        values["nearest"] = list(condition.nearest)
-    if condition.read_as:
-        values["read_as"] = dict(condition.read_as)
-    return values

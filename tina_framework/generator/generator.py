@@ -19,7 +19,6 @@ from tina_framework.denoiser.normalizer import Normalizer
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import ConfigError, PromptWarning
 from tina_framework.generator.batching import ParameterSampler
-from tina_framework.generator.calls import are_encoded, read_prompts
 from tina_framework.generator.classifiers import make_classifiers
 from tina_framework.generator.components import make_encoder, make_spec, make_tokenizer
 from tina_framework.generator.compose import GeneratedNetworks, generate_networks
@@ -33,6 +32,7 @@ from tina_framework.interfaces.tokenizer import TokenLayout
 from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.prompts.encoded_task import EncodedTask
 from tina_framework.prompts.known_classes import KnownClasses
+from tina_framework.prompts.read import encode_prompts
 from tina_framework.prompts.warnings import prompt_warnings
 from tina_framework.targets.device import resolve_device
 
@@ -222,11 +222,9 @@ class Generator:
             on_progress=on_progress,
         )
         reader = self.encoder if encoder is None else make_encoder(encoder, self.condition_space)
-        single, conditions = read_prompts(
-            prompts, reader, template, self.known_classes(reader, template), self.config.class_names
-        )
+        conditions, is_single, were_encoded = encode_prompts(prompts, self.known_classes(reader, template))
         # A caller who encodes prompts can look at the encoder's confidence there.
-        if not are_encoded(prompts):
+        if not were_encoded:
             for sentence in prompt_warnings(conditions, reader):
                 warnings.warn(sentence, PromptWarning, stacklevel=2)
         networks = self.generate_networks(conditions, options)
@@ -242,7 +240,7 @@ class Generator:
         grouped: list[Any] = models
         if num_samples > 1:
             grouped = [models[i : i + num_samples] for i in range(0, len(models), num_samples)]
-        return grouped[0] if single else grouped
+        return grouped[0] if is_single else grouped
 
     def generate_parameters(
         self, conditions: Sequence[EncodedTask], options: SamplingOptions | None = None
