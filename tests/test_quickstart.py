@@ -40,11 +40,11 @@ def test_every_word_is_still_seen() -> None:
 
 
 def test_the_recipes_are_valid() -> None:
-    from tina_framework.config.training import load_config
+    from tina_framework.config.training import load_training_config
     from tina_framework.zoo.recipe import load_recipe
 
     load_recipe(FOLDER / "zoo.toml", {"dataset": "shapes"})
-    load_config({"zoo": "zoo", "output_dir": "run"}, FOLDER / "train.toml")
+    load_training_config({"zoo": "zoo", "output_dir": "run"}, FOLDER / "train.toml")
 
 
 class Finished(NamedTuple):

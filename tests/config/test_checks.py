@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tina_framework.config.training import load_config
+from tina_framework.config.training import load_training_config
 from tina_framework.errors import ConfigError
 
 REQUIRED = {"output_dir": "out", "dataset": "shapes", "zoo": "zoo", "encoders": "clip-lite"}
@@ -12,7 +12,7 @@ REQUIRED = {"output_dir": "out", "dataset": "shapes", "zoo": "zoo", "encoders": 
 
 def test_contradictions_are_collected() -> None:
     with pytest.raises(ConfigError) as caught:
-        load_config(
+        load_training_config(
             {**REQUIRED, "class_counts": "12", "task_weight": "0", "denoise_weight": "0", "images_per_task": "2"}
         )
     assert str(caught.value).startswith("3 settings are wrong:")
@@ -24,7 +24,9 @@ def test_contradictions_are_collected() -> None:
 def test_names_that_nobody_provides_are_mistakes_like_any_other() -> None:
     names = {"scheduler": "dimm", "tokenizer": "class-rows", "encoders": "clip-light", "default_encoder": "none-such:x"}
     with pytest.raises(ConfigError) as caught:
-        load_config({**REQUIRED, **names, "schemes": "randum", "beta_schedule": "cosine", "dataset": "shapez:3"})
+        load_training_config(
+            {**REQUIRED, **names, "schemes": "randum", "beta_schedule": "cosine", "dataset": "shapez:3"}
+        )
     text = str(caught.value)
     assert text.startswith("7 settings are wrong:")
     assert "scheduler = 'dimm' (flag --scheduler): Unknown scheduler 'dimm'. Did you mean 'ddim'?" in text
@@ -46,11 +48,11 @@ def test_names_that_nobody_provides_are_mistakes_like_any_other() -> None:
 )
 def test_each_is_named(settings: dict[str, str], field: str) -> None:
     with pytest.raises(ConfigError, match=rf"{field} = .*expected"):
-        load_config({**REQUIRED, **settings})
+        load_training_config({**REQUIRED, **settings})
 
 
 def test_flow_and_its_settings_go_together() -> None:
-    config = load_config(
+    config = load_training_config(
         {
             **REQUIRED,
             "scheduler": "flow-match-euler",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tina_framework.config.training import TrainingConfig, load_config
+from tina_framework.config.training import TrainingConfig, load_training_config
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.storage.files import write_json, write_safetensors
@@ -110,6 +110,6 @@ def make_config(settings: dict[str, Any]) -> Callable[..., TrainingConfig]:
     """The settings with changes, as a configuration."""
 
     def make(**changes: Any) -> TrainingConfig:
-        return load_config({**settings, **{name: str(value) for name, value in changes.items()}})
+        return load_training_config({**settings, **{name: str(value) for name, value in changes.items()}})
 
     return make

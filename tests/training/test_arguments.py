@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tina_framework.config.training import SECTIONS, TrainingConfig, load_config
+from tina_framework.config.training import SECTIONS, TrainingConfig, load_training_config
 from tina_framework.errors import ConfigError
 from tina_framework.training.arguments import help_text, parse_arguments, settings_tables
 
@@ -12,7 +12,7 @@ from tina_framework.training.arguments import help_text, parse_arguments, settin
 def test_all_ways_to_write_a_flag() -> None:
     words = ["--config", "c.toml", "--learning-rate=0.1", "--max_steps", "-3", "--plugin", "p.py", "--plugin=q.py"]
     parsed = parse_arguments([*words, "--overwrite_output_dir", "--no-template-mixing"])
-    assert parsed.config == Path("c.toml")
+    assert parsed.config_file == Path("c.toml")
     assert parsed.plugins == [Path("p.py"), Path("q.py")]
     assert parsed.flags == {
         "learning_rate": "0.1",
@@ -70,4 +70,4 @@ def test_the_recipe_in_the_documentation_is_valid(tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "docs" / "guide" / "training.md").read_text(encoding="utf-8")
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(text.split("```toml\n")[1].split("```")[0], encoding="utf-8")
-    assert load_config({}, recipe).class_counts == {10: 2.0, 5: 1.0, 3: 1.0}
+    assert load_training_config({}, recipe).class_counts == {10: 2.0, 5: 1.0, 3: 1.0}

@@ -41,7 +41,7 @@ def test_drawn_images_are_balanced_and_of_their_class(bank: TrainingImages) -> N
     assert sorted(Counter(slots.tolist()).values()) == [6, 7, 7]
     assert 0 < int(flips.sum()) < 20
     for row, slot in zip(rows, slots, strict=True):
-        assert int(row) in bank.rows_of(TASK[slot]).tolist()
+        assert int(row) in bank.indices_of(TASK[slot]).tolist()
 
 
 def test_take_mirrors_where_asked(bank: TrainingImages) -> None:
@@ -68,7 +68,7 @@ def test_all_images_of_a_task(bank: TrainingImages) -> None:
     with pytest.raises(DataError, match="no class 'unicorn'"):
         bank.rows(("cat", "unicorn"))
     with pytest.raises(DataError, match="no class 'unicorn'"):
-        bank.rows_of("unicorn")
+        bank.indices_of("unicorn")
 
 
 def test_the_fingerprint_sees_one_pixel(world: Path) -> None:
@@ -130,7 +130,7 @@ def test_left_out_classes_get_rows_as_if_never_seen(conditions: ConditionBank) -
     plain, noisy = drawn([]), drawn([1], 0.5)
     assert torch.equal(noisy[[0, 2]], plain[[0, 2]])
     assert not torch.equal(noisy[1], plain[1])
-    conditions.remember(names, torch.randn(10, 6, generator=torch.Generator().manual_seed(0)))
+    conditions.enable_row_retrieval(names, torch.randn(10, 6, generator=torch.Generator().manual_seed(0)))
     retrieval = conditions.space.row_retrieval
     assert retrieval is not None
     assert conditions.width == 16 + 7

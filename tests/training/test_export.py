@@ -8,7 +8,7 @@ import torch
 
 from tina_framework.config.training import TrainingConfig
 from tina_framework.generator.generator import Generator
-from tina_framework.training.assembly import assemble
+from tina_framework.training.components import build_components
 from tina_framework.training.export import make_generator, portable, recipe
 from tina_framework.training.validation import ValidationResult
 
@@ -34,9 +34,9 @@ def test_absolute_paths_lose_their_folders(given: str, kept: str) -> None:
 
 def test_the_folder_loads_and_tells_where_it_comes_from(make_config: Make, tmp_path: Path) -> None:
     config = make_config(bundle_zoo_reference=True, default_encoder="clip-lite", scheduler="ddpm")
-    assembly = assemble(config, torch.device("cpu"))
+    components = build_components(config, torch.device("cpu"))
     figures = ValidationResult(0.7, 0.6, 0.1, 0.01, 5, {4: {"accuracy": 0.7}})
-    made = make_generator(assembly, assembly.denoiser, step=12, seconds=3.25, validation=figures)
+    made = make_generator(components, components.denoiser, step=12, seconds=3.25, validation=figures)
     made.save_pretrained(tmp_path / "out")
     loaded = Generator.from_pretrained(tmp_path / "out", device="cpu")
     training = loaded.config.training
@@ -45,13 +45,13 @@ def test_the_folder_loads_and_tells_where_it_comes_from(make_config: Make, tmp_p
     assert training["step"] == 12
     assert training["validation"]["by_count"] == {"4": {"accuracy": 0.7}}
     assert str(tmp_path.parent) not in (tmp_path / "out" / "config.json").read_text()
-    assert loaded.config.class_names == assembly.seen_classes
+    assert loaded.config.class_names == components.seen_classes
     assert loaded.config.default_encoder == "clip-lite"
     assert loaded.config.scheduler["name"] == "ddpm"
     assert loaded.generic is not None
-    torch.testing.assert_close(loaded.generic["fc.weight"], assembly.generic["fc.weight"])
+    torch.testing.assert_close(loaded.generic["fc.weight"], components.generic["fc.weight"])
 
 
 def test_the_generic_model_stays_at_home_by_default(make_config: Make) -> None:
-    assembly = assemble(make_config(), torch.device("cpu"))
-    assert make_generator(assembly, assembly.denoiser).generic is None
+    components = build_components(make_config(), torch.device("cpu"))
+    assert make_generator(components, components.denoiser).generic is None

@@ -16,7 +16,7 @@ from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.generator.generator import Generator
 from tina_framework.training import resume
 from tina_framework.training.__main__ import main
-from tina_framework.training.assembly import assemble
+from tina_framework.training.components import build_components
 from tina_framework.training.objectives import DenoiseObjective, TaskObjective, loss_weights
 
 FLOW: dict[str, Any] = {"scheduler": "flow-match-euler", "prediction_type": "flow_prediction"}
@@ -27,11 +27,11 @@ Make = Callable[..., TrainingConfig]
 
 
 def objectives(config: TrainingConfig) -> tuple[Any, TaskObjective, DenoiseObjective]:
-    assembly = assemble(config, CPU)
-    task, denoise = assembly.objectives
+    components = build_components(config, CPU)
+    task, denoise = components.objectives
     assert isinstance(task, TaskObjective)
     assert isinstance(denoise, DenoiseObjective)
-    return assembly, task, denoise
+    return components, task, denoise
 
 
 @pytest.mark.parametrize("prediction_type", ["flow_prediction", "sample"])
@@ -59,35 +59,35 @@ def test_a_run_trains_saves_and_samples(settings: dict[str, Any], prediction_typ
 
 
 def test_the_denoiser_sees_and_learns_a_straight_path(make_config: Make) -> None:
-    assembly, _, denoise = objectives(make_config(**FLOW, shift=3.0))
-    setting = assembly.setting
-    rows = denoise.draw(0, range(64), assembly.denoiser)
-    s = setting.process.sigmas[rows.t_B].view(-1, 1, 1)
-    noise = setting.noise("denoise-noise", 0, range(64))
+    components, _, denoise = objectives(make_config(**FLOW, shift=3.0))
+    context = components.context
+    rows = denoise.draw(0, range(64), components.denoiser)
+    s = context.process.sigmas[rows.t_B].view(-1, 1, 1)
+    noise = context.noise("denoise-noise", 0, range(64))
     clean = noise - rows.extra["target"]
     torch.testing.assert_close(rows.noisy_BPD, (1 - s) * clean + s * noise, atol=1e-5, rtol=1e-5)
-    seen = setting.model_input(rows.noisy_BPD, rows.t_B)
+    seen = context.model_input(rows.noisy_BPD, rows.t_B)
     torch.testing.assert_close(seen, rows.noisy_BPD / ((1 - s) ** 2 + s**2).sqrt())
 
 
 def test_a_sample_prediction_sees_the_best_linear_guess(make_config: Make) -> None:
-    assembly, _, denoise = objectives(make_config(scheduler="flow-match-euler"))
-    rows = denoise.draw(0, range(8), assembly.denoiser)
-    s = assembly.setting.process.sigmas[rows.t_B].view(-1, 1, 1)
-    seen = assembly.setting.model_input(rows.noisy_BPD, rows.t_B)
+    components, _, denoise = objectives(make_config(scheduler="flow-match-euler"))
+    rows = denoise.draw(0, range(8), components.denoiser)
+    s = components.context.process.sigmas[rows.t_B].view(-1, 1, 1)
+    seen = components.context.model_input(rows.noisy_BPD, rows.t_B)
     # Least squares of x0 on x_t where both noise and x0 have unit variance.
     torch.testing.assert_close(seen, rows.noisy_BPD * (1 - s) / ((1 - s) ** 2 + s**2), atol=1e-6, rtol=1e-4)
 
 
 def test_rolled_out_rows_lie_on_the_path_from_the_own_forecast(make_config: Make) -> None:
-    assembly, task, _ = objectives(make_config(**FLOW, rollout_probability=0.5))
-    rows = task.draw(0, range(16), assembly.denoiser)
+    components, task, _ = objectives(make_config(**FLOW, rollout_probability=0.5))
+    rows = task.draw(0, range(16), components.denoiser)
     rolled = rows.t_B < 999
     assert 2 < int(rolled.sum()) < 14
     # An untrained denoiser says zero: the velocity is zero, and the forecast is the noise it was shown.
-    start = assembly.setting.noise("task-noise", 0, range(16))
-    fresh = assembly.setting.noise("task-rollout", 0, [i for i in range(16) if rolled[i]])
-    s = assembly.setting.process.sigmas[rows.t_B].view(-1, 1, 1)
+    start = components.context.noise("task-noise", 0, range(16))
+    fresh = components.context.noise("task-rollout", 0, [i for i in range(16) if rolled[i]])
+    s = components.context.process.sigmas[rows.t_B].view(-1, 1, 1)
     torch.testing.assert_close(rows.noisy_BPD[~rolled], start[~rolled])
     expected = (1 - s[rolled]) * start[rolled] + s[rolled] * fresh
     torch.testing.assert_close(rows.noisy_BPD[rolled], expected, atol=1e-5, rtol=1e-5)
@@ -125,7 +125,7 @@ def test_a_run_of_diffusion_cannot_go_on_as_flow(make_config: Make, tmp_path: An
     trainer = SimpleNamespace(
         config=make_config(scheduler="flow-match-euler"),
         accelerator=SimpleNamespace(num_processes=1),
-        assembly=SimpleNamespace(fingerprints={}),
+        components=SimpleNamespace(fingerprints={}),
     )
     with pytest.raises(CheckpointError, match=r"scheduler='ddim' \(now 'flow-match-euler'\)"):
         resume._check_same(trainer, tmp_path, state)  # type: ignore[arg-type]

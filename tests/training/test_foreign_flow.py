@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import tina_framework as tina
-from tina_framework.config.training import load_config
+from tina_framework.config.training import load_training_config
 from tina_framework.errors import ConfigError
 from tina_framework.generator.generator import Generator
 from tina_framework.plugin import discovery
@@ -109,6 +109,6 @@ def test_it_trains_is_saved_and_samples(settings: dict[str, Any], tmp_path: Any,
 @pytest.mark.usefixtures("_registered")
 def test_settings_of_diffusion_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="expected flow_prediction or sample with scheduler straight-path"):
-        load_config({**settings, "scheduler": "straight-path", "prediction_type": "epsilon", "pool_rank": "0"})
+        load_training_config({**settings, "scheduler": "straight-path", "prediction_type": "epsilon", "pool_rank": "0"})
     with pytest.raises(ConfigError, match=r"a shift needs one of the schedulers .*straight-path"):
-        load_config({**settings, "shift": "2"})
+        load_training_config({**settings, "shift": "2"})

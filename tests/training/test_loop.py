@@ -59,16 +59,16 @@ def stop_after(trainer: Trainer, step: int) -> None:
 )
 def test_stopped_and_resumed_is_bit_identical(make_config: Make, tmp_path: Path, changes: dict[str, Any]) -> None:
     whole = make_config(output_dir=tmp_path / "whole", **changes)
-    assert Trainer(whole).run().finished
+    assert Trainer(whole).train().finished
     parts = make_config(output_dir=tmp_path / "parts", **changes)
     trainer = Trainer(parts)
     stop_after(trainer, 3)
-    outcome = trainer.run()
+    outcome = trainer.train()
     assert (outcome.step, outcome.finished) == (3, False)
     torch.rand(17)  # the world goes on
     resumed = Trainer(make_config(output_dir=tmp_path / "parts", resume_from_checkpoint="latest", **changes))
     assert resumed.stepper.step == 3
-    assert resumed.run().finished
+    assert resumed.train().finished
     one, two = weights(whole, 8), weights(parts, 8)
     assert one.keys() == two.keys()
     assert [name for name in one if not torch.equal(one[name], two[name])] == []
@@ -81,9 +81,9 @@ def test_a_run_from_a_generator_resumes_only_from_the_same(make_config: Make, tm
         make_config(max_steps=1, output_dir=tmp_path / "a"),
         make_config(max_steps=1, seed=5, output_dir=tmp_path / "b"),
     )
-    starts = [Trainer(config).run().generator for config in (first, second)]
+    starts = [Trainer(config).train().generator for config in (first, second)]
     run = {"max_steps": 2, "output_dir": tmp_path / "c"}
-    Trainer(make_config(**run, init_from=starts[0])).run()
+    Trainer(make_config(**run, init_from=starts[0])).train()
     recorded = Generator.from_pretrained(tmp_path / "c" / "generator", device="cpu").config.training
     assert recorded["start"]["recipe_sha256"] == first.sha256()
     assert recorded["start"]["step"] == 1
@@ -99,7 +99,7 @@ def test_a_run_from_a_generator_resumes_only_from_the_same(make_config: Make, tm
 def test_training_lowers_the_loss(make_config: Make, objective: str) -> None:
     changes = {"task_weight": float(objective == "task"), "denoise_weight": float(objective == "denoise")}
     config = make_config(max_steps=40, learning_rate=0.003, rollout_probability=0.1, ridge="none", **changes)
-    Trainer(config).run()
+    Trainer(config).train()
     rows = log(config)
     first, last = (sum(row[f"{objective}_loss"] for row in part) / 8 for part in (rows[:8], rows[-8:]))
     assert last < 0.9 * first
@@ -127,7 +127,7 @@ def test_a_non_finite_loss_or_gradient_stops_before_the_step(
     monkeypatch.setattr(task, "losses", poisoned)
     expected = "the loss of objective 'task' became nan" if where == "loss" else "the norm of the gradient became"
     with pytest.raises(TrainingError, match=rf"At step 3 {expected}.*process 0.*learning_rate"):
-        trainer.run()
+        trainer.train()
     after = dict(trainer.stepper.denoiser.named_parameters())
     assert before
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -137,7 +137,7 @@ def test_a_non_finite_loss_or_gradient_stops_before_the_step(
 
 def test_a_whole_run_leaves_log_checkpoints_best_and_generator(make_config: Make) -> None:
     config = make_config(num_validation_tasks=4, validation_steps=4, checkpointing_steps=2, logging_steps=2)
-    outcome = Trainer(config).run()
+    outcome = Trainer(config).train()
     assert outcome.validation is not None
     assert [row["step"] for row in log(config, "validation")] == [0, 4, 8]
     assert [row["step"] for row in log(config)] == [2, 4, 6, 8]
@@ -159,7 +159,7 @@ def test_a_whole_run_leaves_log_checkpoints_best_and_generator(make_config: Make
 
 def test_max_seconds_ends_in_order(make_config: Make, capsys: pytest.CaptureFixture[str]) -> None:
     config = make_config(max_seconds=1e-6)
-    outcome = Trainer(config).run()
+    outcome = Trainer(config).train()
     assert not outcome.finished
     assert outcome.generator.is_dir()
     assert (
@@ -172,7 +172,7 @@ def test_max_seconds_ends_in_order(make_config: Make, capsys: pytest.CaptureFixt
 
 def test_a_damaged_checkpoint_is_skipped_and_named(make_config: Make, capsys: pytest.CaptureFixture[str]) -> None:
     config = make_config(checkpointing_steps=4)
-    Trainer(config).run()
+    Trainer(config).train()
     newest = config.output_dir / "checkpoints" / "step-00000008"
     (newest / "model.safetensors").write_bytes(b"short")
     trainer = Trainer(make_config(checkpointing_steps=4, resume_from_checkpoint="latest"))
@@ -188,7 +188,7 @@ def test_a_damaged_checkpoint_is_skipped_and_named(make_config: Make, capsys: py
 def test_resuming_with_other_settings_or_data_is_refused(make_config: Make, world: Path, tmp_path: Path) -> None:
     import numpy as np
 
-    Trainer(make_config(max_steps=2)).run()
+    Trainer(make_config(max_steps=2)).train()
     with pytest.raises(CheckpointError, match=r"learning_rate=0.002 \(now 0.5\), max_steps=2 \(now 8\); resume"):
         Trainer(make_config(learning_rate=0.5, resume_from_checkpoint="latest"))
     table = dict(np.load(world / "table.npz"))
@@ -204,7 +204,7 @@ def test_resuming_with_other_settings_or_data_is_refused(make_config: Make, worl
 
 def test_a_missing_random_state_is_refused(make_config: Make) -> None:
     config = make_config(max_steps=1)
-    Trainer(config).run()
+    Trainer(config).train()
     folder = config.output_dir / "checkpoints" / "step-00000001"
     manifest = read_json(folder / "manifest.json")
     del manifest["files"]["rng-00000.safetensors"]
@@ -216,12 +216,12 @@ def test_a_missing_random_state_is_refused(make_config: Make) -> None:
 
 def test_a_folder_with_a_run_is_not_overwritten_unasked(make_config: Make) -> None:
     config = make_config(max_steps=1)
-    Trainer(config).run()
+    Trainer(config).train()
     with pytest.raises(ConfigError, match="holds a run already"):
         Trainer(make_config(max_steps=1))
     again = Trainer(make_config(max_steps=1, overwrite_output_dir=True))
     assert again.stepper.step == 0
-    again.run()
+    again.train()
     assert len(log(config)) == 1
 
 

@@ -9,7 +9,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from tina_framework.config.training import TrainingConfig
-from tina_framework.training.assembly import Assembly, assemble
+from tina_framework.training.components import TrainingComponents, build_components
 from tina_framework.training.objectives import DenoiseObjective, TaskObjective, loss_weights
 from tina_framework.zoo.reservation import partition_of
 
@@ -17,38 +17,40 @@ Make = Callable[..., TrainingConfig]
 CPU = torch.device("cpu")
 
 
-def parts(config: TrainingConfig) -> tuple[Assembly, TaskObjective, DenoiseObjective]:
-    assembly = assemble(config, CPU)
+def parts(config: TrainingConfig) -> tuple[TrainingComponents, TaskObjective, DenoiseObjective]:
+    components = build_components(config, CPU)
     with torch.no_grad():  # an untrained denoiser says zero to everything
-        for i, parameter in enumerate(assembly.denoiser.parameters()):
+        for i, parameter in enumerate(components.denoiser.parameters()):
             generator = torch.Generator().manual_seed(i)
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
-    task, denoise = assembly.objectives
+    task, denoise = components.objectives
     assert isinstance(task, TaskObjective)
     assert isinstance(denoise, DenoiseObjective)
-    return assembly, task, denoise
+    return components, task, denoise
 
 
-def predict(assembly: Assembly, rows: Any) -> torch.Tensor:
-    return assembly.denoiser(rows.condition_BKE, rows.class_mask_BK, rows.noisy_BPD, rows.t_B, assembly.setting.layout)  # type: ignore[no-any-return]
+def predict(components: TrainingComponents, rows: Any) -> torch.Tensor:
+    return components.denoiser(
+        rows.condition_BKE, rows.class_mask_BK, rows.noisy_BPD, rows.t_B, components.context.layout
+    )  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("prediction_type", ["sample", "epsilon", "v_prediction"])
 def test_the_task_gradient_is_that_of_plain_autograd(make_config: Make, prediction_type: str) -> None:
-    assembly, task, _ = parts(make_config(prediction_type=prediction_type))
-    setting, parameters = assembly.setting, list(assembly.denoiser.parameters())
-    rows = task.draw(3, range(4), assembly.denoiser)
+    components, task, _ = parts(make_config(prediction_type=prediction_type))
+    context, parameters = components.context, list(components.denoiser.parameters())
+    rows = task.draw(3, range(4), components.denoiser)
     assert {3, 4} == set(rows.extra["counts"])
-    ours = torch.autograd.grad(task.losses(predict(assembly, rows), rows).mean(), parameters, allow_unused=True)
+    ours = torch.autograd.grad(task.losses(predict(components, rows), rows).mean(), parameters, allow_unused=True)
 
-    predicted, losses = predict(assembly, rows), []
+    predicted, losses = predict(components, rows), []
     for i, count in enumerate(rows.extra["counts"]):
-        x0 = setting.process.predict_original_sample(predicted[i : i + 1], rows.t_B[i], rows.noisy_BPD[i : i + 1])
-        layout = assembly.tokenizer.layout(setting.spec, count, 4)
-        flat = setting.normalizer.denormalize(layout.scatter(x0[:, : layout.num_tokens])[0], count)
-        state = setting.spec.unflatten(flat, count)
+        x0 = context.process.predict_original_sample(predicted[i : i + 1], rows.t_B[i], rows.noisy_BPD[i : i + 1])
+        layout = components.tokenizer.layout(context.spec, count, 4)
+        flat = context.normalizer.denormalize(layout.scatter(x0[:, : layout.num_tokens])[0], count)
+        state = context.spec.unflatten(flat, count)
         with torch.device("meta"):
-            module = setting.spec.architecture.build(count)
+            module = context.spec.architecture.build(count)
         losses.append(
             F.cross_entropy(functional_call(module, state, (rows.extra["images"][i],)), rows.extra["labels"][i])
         )
@@ -58,54 +60,54 @@ def test_the_task_gradient_is_that_of_plain_autograd(make_config: Make, predicti
 
 
 def test_task_rows_start_from_noise_or_from_the_own_forecast(make_config: Make) -> None:
-    assembly, task, _ = parts(make_config(rollout_probability=0.5))
-    rows = task.draw(0, range(32), assembly.denoiser)
-    noise = assembly.setting.noise("task-noise", 0, range(32))
+    components, task, _ = parts(make_config(rollout_probability=0.5))
+    rows = task.draw(0, range(32), components.denoiser)
+    noise = components.context.noise("task-noise", 0, range(32))
     fresh = rows.t_B == 999
     assert 4 < int(fresh.sum()) < 28
     assert torch.equal(rows.noisy_BPD[fresh], noise[fresh])
     # At little noise a rolled-out row is almost the forecast itself.
     with torch.no_grad():
         rows.noisy_BPD, late = noise, torch.full_like(rows.t_B, 999)
-        seen = assembly.setting.model_input(noise, late)
-        forecast = assembly.denoiser(rows.condition_BKE, rows.class_mask_BK, seen, late, assembly.setting.layout)
-    again = task.draw(0, range(32), assembly.denoiser)
-    real = assembly.setting.layout.element_mask(rows.class_mask_BK)
-    a = assembly.setting.process.alphas_cumprod[again.t_B[~fresh]].view(-1, 1, 1)
+        seen = components.context.model_input(noise, late)
+        forecast = components.denoiser(rows.condition_BKE, rows.class_mask_BK, seen, late, components.context.layout)
+    again = task.draw(0, range(32), components.denoiser)
+    real = components.context.layout.element_mask(rows.class_mask_BK)
+    a = components.context.process.alphas_cumprod[again.t_B[~fresh]].view(-1, 1, 1)
     left_over = (again.noisy_BPD[~fresh] - a.sqrt() * forecast[~fresh]) / (1 - a).sqrt()
     assert float(left_over[real[~fresh]].std()) == pytest.approx(1.0, abs=0.05)
 
 
 @pytest.mark.parametrize(("probability", "share"), [(0.0, 1.0), (1.0, 0.0)])
 def test_rollout_probability_at_its_ends(make_config: Make, probability: float, share: float) -> None:
-    assembly, task, _ = parts(make_config(rollout_probability=probability))
-    rows = task.draw(0, range(8), assembly.denoiser)
+    components, task, _ = parts(make_config(rollout_probability=probability))
+    rows = task.draw(0, range(8), components.denoiser)
     assert float((rows.t_B == 999).float().mean()) == share
 
 
 def test_tasks_are_of_the_train_partition_and_new_every_step(make_config: Make) -> None:
-    assembly, task, _ = parts(make_config())
+    components, task, _ = parts(make_config())
     drawn = [task.sampler.task(i) for i in range(40)]
     assert {partition_of(t.classes) for t in drawn} == {"train"}
-    first, second = (task.draw(step, range(4), assembly.denoiser) for step in (0, 1))
+    first, second = (task.draw(step, range(4), components.denoiser) for step in (0, 1))
     assert not torch.equal(first.condition_BKE, second.condition_BKE)
 
 
 def test_rows_do_not_depend_on_how_the_batch_is_cut(make_config: Make) -> None:
-    assembly, task, denoise = parts(make_config())
+    components, task, denoise = parts(make_config())
     for objective in (task, denoise):
-        whole = objective.draw(5, range(4), assembly.denoiser)
-        halves = [objective.draw(5, part, assembly.denoiser) for part in (range(2), range(2, 4))]
+        whole = objective.draw(5, range(4), components.denoiser)
+        halves = [objective.draw(5, part, components.denoiser) for part in (range(2), range(2, 4))]
         for name in ("condition_BKE", "class_mask_BK", "t_B"):
             assert torch.equal(getattr(whole, name), torch.cat([getattr(h, name) for h in halves]))
         torch.testing.assert_close(whole.noisy_BPD, torch.cat([h.noisy_BPD for h in halves]))
-        losses = [objective.losses(predict(assembly, h), h) for h in halves]
-        torch.testing.assert_close(objective.losses(predict(assembly, whole), whole), torch.cat(losses))
+        losses = [objective.losses(predict(components, h), h) for h in halves]
+        torch.testing.assert_close(objective.losses(predict(components, whole), whole), torch.cat(losses))
 
 
-def classes_of(assembly: Assembly, rows: Any, row: int) -> tuple[str, ...]:
+def classes_of(components: TrainingComponents, rows: Any, row: int) -> tuple[str, ...]:
     """The class names a row was given, found by its conditions (no mixing, no noise)."""
-    bank = assembly.setting.conditions
+    bank = components.context.conditions
     known = torch.stack([bank.of(bank.class_names, template) for template in (0, 1)])
     shown = rows.condition_BKE[row][rows.class_mask_BK[row]]
     nearest = torch.cdist(shown, known.flatten(0, 1)).argmin(dim=1) % len(bank.class_names)
@@ -118,39 +120,39 @@ def test_the_denoise_target_is_the_model_of_the_prompt(make_config: Make, predic
     config = make_config(
         prediction_type=prediction_type, tokenizer=tokenizer, template_mixing=False, condition_noise=0, beta_end=0.003
     )
-    assembly, _, denoise = parts(config)
-    setting, spec = assembly.setting, assembly.setting.spec
-    models = {frozenset(e.classes): e for e in assembly.zoo.entries}
-    rows = denoise.draw(0, range(8), assembly.denoiser)
+    components, _, denoise = parts(config)
+    context, spec = components.context, components.context.spec
+    models = {frozenset(e.classes): e for e in components.zoo.entries}
+    rows = denoise.draw(0, range(8), components.denoiser)
     torch.testing.assert_close(denoise.losses(rows.extra["target"], rows), torch.zeros(8))
-    clean = setting.process.predict_original_sample(rows.extra["target"], rows.t_B, rows.noisy_BPD)
-    flats = setting.normalizer.denormalize(setting.layout.scatter(clean), 4)
+    clean = context.process.predict_original_sample(rows.extra["target"], rows.t_B, rows.noisy_BPD)
+    flats = context.normalizer.denormalize(context.layout.scatter(clean), 4)
     for row in range(8):
-        classes = classes_of(assembly, rows, row)
+        classes = classes_of(components, rows, row)
         entry = models[frozenset(classes)]
         order = torch.tensor([entry.classes.index(name) for name in classes])
-        stored = spec.unflatten(assembly.zoo.flat(entry.id), len(classes))
+        stored = spec.unflatten(components.zoo.flat(entry.id), len(classes))
         expected = spec.flatten(spec.select_classes(stored, order), len(classes))
         torch.testing.assert_close(spec.narrow(flats[row], 4, len(classes)), expected, atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize(("tokenizer", "shuffled"), [("class-row", False), ("chunk", True)])
 def test_class_order_is_shuffled_only_where_it_matters(make_config: Make, tokenizer: str, shuffled: bool) -> None:
-    assembly, _, denoise = parts(make_config(tokenizer=tokenizer, template_mixing=False, condition_noise=0))
-    stored = {frozenset(e.classes): e.classes for e in assembly.zoo.entries}
-    rows = denoise.draw(0, range(60), assembly.denoiser)
-    shown = [classes_of(assembly, rows, row) for row in range(60)]
+    components, _, denoise = parts(make_config(tokenizer=tokenizer, template_mixing=False, condition_noise=0))
+    stored = {frozenset(e.classes): e.classes for e in components.zoo.entries}
+    rows = denoise.draw(0, range(60), components.denoiser)
+    shown = [classes_of(components, rows, row) for row in range(60)]
     assert any(classes != stored[frozenset(classes)] for classes in shown) == shuffled
     assert any(classes == stored[frozenset(classes)] for classes in shown)
 
 
 def test_every_row_weighs_the_same_and_padding_nothing(make_config: Make) -> None:
-    assembly, _, denoise = parts(make_config())
-    rows = denoise.draw(0, range(12), assembly.denoiser)
+    components, _, denoise = parts(make_config())
+    rows = denoise.draw(0, range(12), components.denoiser)
     assert len(set(rows.class_mask_BK.sum(1).tolist())) == 2
     losses = denoise.losses(rows.extra["target"] + 2.0, rows)
     torch.testing.assert_close(losses, torch.full((12,), 4.0))
-    real = assembly.setting.layout.element_mask(rows.class_mask_BK)
+    real = components.context.layout.element_mask(rows.class_mask_BK)
     wild = rows.extra["target"] + torch.where(real, 0.0, 1e6)
     torch.testing.assert_close(denoise.losses(wild, rows), torch.zeros(12))
 

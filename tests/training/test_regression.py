@@ -13,7 +13,7 @@ import torch
 from tina_framework.config.training import TrainingConfig
 from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.training import resume
-from tina_framework.training.assembly import assemble
+from tina_framework.training.components import build_components
 from tina_framework.training.export import make_generator
 from tina_framework.training.objectives import TaskObjective
 
@@ -22,22 +22,22 @@ CPU = torch.device("cpu")
 
 
 def test_the_denoiser_sees_zeros_at_the_last_timestep(make_config: Make) -> None:
-    assembly = assemble(make_config(regression="true", denoise_weight=0, rollout_probability=1.0), CPU)
-    (task,) = assembly.objectives
+    components = build_components(make_config(regression="true", denoise_weight=0, rollout_probability=1.0), CPU)
+    (task,) = components.objectives
     assert isinstance(task, TaskObjective)
-    rows = task.draw(2, range(4), assembly.denoiser)
+    rows = task.draw(2, range(4), components.denoiser)
     assert not rows.noisy_BPD.any()
-    assert rows.t_B.tolist() == [assembly.config.num_train_timesteps - 1] * 4
+    assert rows.t_B.tolist() == [components.config.num_train_timesteps - 1] * 4
     # Tasks and images are those of a run with noise.
-    other = assemble(make_config(denoise_weight=0, rollout_probability=0.0), CPU).objectives[0]
-    same = other.draw(2, range(4), assembly.denoiser)
+    other = build_components(make_config(denoise_weight=0, rollout_probability=0.0), CPU).objectives[0]
+    same = other.draw(2, range(4), components.denoiser)
     assert torch.equal(rows.condition_BKE, same.condition_BKE)
     assert same.noisy_BPD.any()
 
 
 def test_the_export_answers_in_one_step_from_zeros(make_config: Make) -> None:
-    assembly = assemble(make_config(regression="true", denoise_weight=0), CPU)
-    config = make_generator(assembly, assembly.denoiser).config
+    components = build_components(make_config(regression="true", denoise_weight=0), CPU)
+    config = make_generator(components, components.denoiser).config
     assert (config.initial_noise, config.num_inference_steps) == (False, 1)
 
 
@@ -59,8 +59,8 @@ def test_a_checkpoint_from_before_the_setting_can_be_resumed(make_config: Make) 
     state = {"config": saved, "processes": 1, "fingerprints": {}}
 
     def trainer(config: TrainingConfig) -> Any:
-        assembly = SimpleNamespace(fingerprints={})
-        return SimpleNamespace(config=config, accelerator=SimpleNamespace(num_processes=1), assembly=assembly)
+        components = SimpleNamespace(fingerprints={})
+        return SimpleNamespace(config=config, accelerator=SimpleNamespace(num_processes=1), components=components)
 
     resume._check_same(trainer(config), Path("checkpoint"), state)
     with pytest.raises(CheckpointError, match=r"regression=False \(now True\)"):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tina_framework.config.training import TrainingConfig
-from tina_framework.training.assembly import Assembly, assemble
+from tina_framework.training.components import TrainingComponents, build_components
 from tina_framework.training.export import make_generator
 from tina_framework.training.validation import Validator, other_counts
 from tina_framework.zoo.p_models import network
@@ -16,8 +16,8 @@ Make = Callable[..., TrainingConfig]
 
 
 @pytest.fixture
-def assembly(make_config: Make) -> Assembly:
-    return assemble(make_config(num_validation_tasks=6), torch.device("cpu"))
+def components(make_config: Make) -> TrainingComponents:
+    return build_components(make_config(num_validation_tasks=6), torch.device("cpu"))
 
 
 @pytest.mark.parametrize(
@@ -27,21 +27,21 @@ def test_which_counts_are_validated_besides_the_greatest(counts: list[int], othe
     assert other_counts(counts) == others
 
 
-def test_tasks_are_reserved_for_validation_and_shared_out(assembly: Assembly) -> None:
-    everything = Validator(assembly).mine
+def test_tasks_are_reserved_for_validation_and_shared_out(components: TrainingComponents) -> None:
+    everything = Validator(components).mine
     assert {partition_of(task.classes) for task in everything} == {"validation"}
     assert [len(task.classes) for task in everything].count(4) == 6
     assert [len(task.classes) for task in everything].count(3) == 2
-    halves = [Validator(assembly, process, 2).mine for process in (0, 1)]
+    halves = [Validator(components, process, 2).mine for process in (0, 1)]
     assert sorted(t.classes for half in halves for t in half) == sorted(t.classes for t in everything)
 
 
-def test_selection_is_the_generic_model_with_the_rows_of_the_task(assembly: Assembly) -> None:
-    validator = Validator(assembly)
+def test_selection_is_the_generic_model_with_the_rows_of_the_task(components: TrainingComponents) -> None:
+    validator = Validator(components)
     task = validator.mine[0]
-    rows = [assembly.seen_classes.index(name) for name in task.classes]
-    state = {name: t if name.startswith("conv") else t[rows] for name, t in assembly.generic.items()}
-    module = network(assembly.spec, assembly.spec.flatten(state, 4), 4)
+    rows = [components.seen_classes.index(name) for name in task.classes]
+    state = {name: t if name.startswith("conv") else t[rows] for name, t in components.generic.items()}
+    module = network(components.spec, components.spec.flatten(state, 4), 4)
     picked, slots = validator.images.rows(task.classes)
     images = validator.images.images[picked]
     with torch.no_grad():
@@ -50,9 +50,9 @@ def test_selection_is_the_generic_model_with_the_rows_of_the_task(assembly: Asse
     assert len(images) == 4 * 2  # the last tenth of 20 images a class
 
 
-def test_a_generator_that_gives_the_generic_rows_scores_as_selection(assembly: Assembly) -> None:
-    validator = Validator(assembly)
-    generator = make_generator(assembly, assembly.denoiser)
+def test_a_generator_that_gives_the_generic_rows_scores_as_selection(components: TrainingComponents) -> None:
+    validator = Validator(components)
+    generator = make_generator(components, components.denoiser)
     true = [validator._selected(task) for task in validator.mine]
     generator.generate_parameters = lambda conditions: true  # type: ignore[method-assign, assignment]
     result = validator.summarize(validator.measure(generator))
@@ -60,8 +60,8 @@ def test_a_generator_that_gives_the_generic_rows_scores_as_selection(assembly: A
     assert (result.difference, result.standard_error) == (0.0, 0.0)
 
 
-def test_figures_are_paired_and_by_count(assembly: Assembly) -> None:
-    result = Validator(assembly).summarize([(4, 0.5, 0.4), (4, 0.7, 0.4), (3, 0.9, 0.8)])
+def test_figures_are_paired_and_by_count(components: TrainingComponents) -> None:
+    result = Validator(components).summarize([(4, 0.5, 0.4), (4, 0.7, 0.4), (3, 0.9, 0.8)])
     assert result.accuracy == pytest.approx(0.6)
     assert result.selection == pytest.approx(0.4)
     assert result.difference == pytest.approx(0.2)
@@ -70,7 +70,7 @@ def test_figures_are_paired_and_by_count(assembly: Assembly) -> None:
     assert result.to_json()["by_count"]["3"]["difference"] == pytest.approx(0.1)
 
 
-def test_measuring_leaves_the_global_generator_alone(assembly: Assembly) -> None:
+def test_measuring_leaves_the_global_generator_alone(components: TrainingComponents) -> None:
     before = torch.get_rng_state()
-    Validator(assembly).measure(make_generator(assembly, assembly.denoiser))
+    Validator(components).measure(make_generator(components, components.denoiser))
     assert torch.equal(before, torch.get_rng_state())

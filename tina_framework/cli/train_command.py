@@ -20,6 +20,6 @@ def register(app: typer.Typer) -> None:
 
 def train(context: typer.Context) -> None:
     """Train a generator from a zoo and images."""
-    from tina_framework.training.__main__ import run
+    from tina_framework.training.__main__ import train as train_from_arguments
 
-    run(context.args, "tina train")
+    train_from_arguments(context.args, "tina train")

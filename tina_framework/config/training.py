@@ -26,7 +26,7 @@ from tina_framework.config.sections.output import OutputSettings
 from tina_framework.config.sections.validation import ValidationSettings
 from tina_framework.config.sources import load_settings
 
-__all__ = ["ENVIRONMENT_PREFIX", "SECTIONS", "TrainingConfig", "load_config"]
+__all__ = ["ENVIRONMENT_PREFIX", "SECTIONS", "TrainingConfig", "load_training_config"]
 
 ENVIRONMENT_PREFIX = "TINA_"
 
@@ -58,7 +58,7 @@ class TrainingConfig(
 ):
     """All settings of a training run, without nesting.
 
-    The constructor reads only its arguments; `load_config` also reads a file and the environment.
+    The constructor reads only its arguments; `load_training_config` also reads a file and the environment.
     """
 
     model_config = SettingsConfigDict(
@@ -78,7 +78,7 @@ class TrainingConfig(
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
 
 
-def load_config(flags: Mapping[str, Any] | None = None, file: Path | str | None = None) -> TrainingConfig:
+def load_training_config(flags: Mapping[str, Any] | None = None, file: Path | str | None = None) -> TrainingConfig:
     """Load the settings from flags, environment variables and a file.
 
     A flag overrides an environment variable, that overrides the file, and the file overrides the default.

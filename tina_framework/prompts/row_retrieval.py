@@ -72,7 +72,7 @@ class RowRetrieval:
         self._mean_D = self.rows_SD.mean(dim=0)
         keys = self.keys_SE.double()
         gram_SS = keys @ keys.T
-        # The penalty of `ridge_start` in training/initial.py, in the dual form: trace / E on the diagonal.
+        # The penalty of `ridge_regression` in training/initialization.py, in the dual form: trace / E on the diagonal.
         penalty = self.strength * gram_SS.trace() / keys.shape[1]
         inverse_SS = torch.linalg.inv(gram_SS + penalty * torch.eye(len(keys), dtype=torch.float64))
         coefficients_SD = inverse_SS @ (self.rows_SD - self._mean_D).double()

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 from tina_framework.errors import explain
 
-__all__ = ["main", "run"]
+__all__ = ["main", "train"]
 
 
-def run(arguments: Sequence[str], program: str) -> None:
+def train(arguments: Sequence[str], program: str) -> None:
     """Parses, trains, and says where the result lies.
 
     Raises:
@@ -26,17 +26,17 @@ def run(arguments: Sequence[str], program: str) -> None:
     if parsed.help:
         print(help_text(program))
         return
-    from tina_framework.config.training import load_config
+    from tina_framework.config.training import load_training_config
     from tina_framework.plugin.discovery import load_plugin_file
 
     for file in parsed.plugins:
         load_plugin_file(file)
-    config = load_config(parsed.flags, parsed.config)
+    config = load_training_config(parsed.flags, parsed.config_file)
 
     from tina_framework.training.loop import Trainer
 
     trainer = Trainer(config)
-    outcome = trainer.run()
+    outcome = trainer.train()
     if trainer.is_main:
         print(f"Generator after {outcome.step} steps: {outcome.generator}")
         if trainer.best is not None and (config.output_dir / "best").is_dir():
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     words = [word for word in given if word != "--debug"]
     try:
-        run(words, "python -m tina_framework.training")
+        train(words, "python -m tina_framework.training")
     except (Exception, KeyboardInterrupt) as error:
         if len(words) < len(given):
             traceback.print_exc()

@@ -23,13 +23,13 @@ class Arguments:
     """What was typed, not yet checked.
 
     Attributes:
-        config: the TOML file.
+        config_file: the TOML file.
         plugins: Python files to run first.
         flags: field -> text, or a list of texts for a repeated list field.
         help: whether help was asked for.
     """
 
-    config: Path | None = None
+    config_file: Path | None = None
     plugins: list[Path] = field(default_factory=list)
     flags: dict[str, Any] = field(default_factory=dict)
     help: bool = False
@@ -70,7 +70,7 @@ _BOOLEANS = frozenset({"true", "false", "1", "0", "yes", "no", "on", "off", "t",
 
 def _store(parsed: Arguments, name: str, value: str) -> None:
     if name == "config":
-        parsed.config = Path(value)
+        parsed.config_file = Path(value)
     elif name == "plugin":
         parsed.plugins.append(Path(value))
     elif name in parsed.flags and _plain_type(name) is list:

@@ -60,7 +60,7 @@ class TrainingImages(ImageBank):
         digest.update("\n".join(self.class_names).encode())
         self.fingerprint = digest.hexdigest()
 
-    def rows_of(self, name: str) -> Tensor:
+    def indices_of(self, name: str) -> Tensor:
         """(n,) indices of a class's images.
 
         Raises:
@@ -89,7 +89,7 @@ class TrainingImages(ImageBank):
         flips = torch.rand(number, generator=generator) < 0.5
         rows = torch.empty(number, dtype=torch.int64)
         for slot, name in enumerate(classes):
-            mine, own = slots == slot, self.rows_of(name)
+            mine, own = slots == slot, self.indices_of(name)
             rows[mine] = own[(places[mine] * len(own)).long()]
         return rows, flips, slots
 
@@ -146,7 +146,7 @@ class ConditionBank:
         """(K, `width`) what the denoiser reads of one template, without noise."""
         return self.space.denoiser_input(self.raw(classes, template))
 
-    def remember(self, seen: Sequence[str], rows_SD: Tensor) -> None:
+    def enable_row_retrieval(self, seen: Sequence[str], rows_SD: Tensor) -> None:
         """From here on the denoiser also reads what the rows of the classes `seen` say; see `tina_framework.prompts.row_retrieval`."""
         keys = torch.stack([self.space.apply(self.raw(seen, template)) for template in range(len(self.templates))])
         self.space.row_retrieval = RowRetrieval(keys.mean(dim=0), rows_SD)

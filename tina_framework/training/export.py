@@ -10,14 +10,14 @@ from typing import Any
 from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.generator.generator import Generator, GeneratorConfig
-from tina_framework.training.assembly import Assembly, make_sampler
+from tina_framework.training.components import TrainingComponents, make_sampler
 from tina_framework.training.validation import ValidationResult
 
 __all__ = ["git_commit", "make_generator", "portable", "recipe"]
 
 
 def make_generator(
-    assembly: Assembly,
+    components: TrainingComponents,
     denoiser: Denoiser,
     *,
     step: int = 0,
@@ -27,15 +27,15 @@ def make_generator(
     """A generator around a denoiser (shared, not copied).
 
     Args:
-        assembly: the run.
+        components: the run.
         denoiser: the averaged weights.
         step: how many steps they saw.
         seconds: training time so far.
         validation: its figures, if there are any.
     """
-    config, setting = assembly.config, assembly.setting
+    config, context = components.config, components.context
     sampler = make_sampler(config)
-    space = setting.conditions.space
+    space = context.conditions.space
     training: dict[str, Any] = {
         "recipe": recipe(config),
         "recipe_sha256": config.sha256(),
@@ -44,33 +44,33 @@ def make_generator(
         "seconds": round(seconds, 1),
         "dataset": portable(config.dataset),
         "encoders": [portable(encoder) for encoder in config.encoders],
-        "seen_classes": list(assembly.seen_classes),
-        "zoo_models": len(assembly.zoo.entries),
+        "seen_classes": list(components.seen_classes),
+        "zoo_models": len(components.zoo.entries),
     }
-    if assembly.origin is not None:
-        training["start"] = assembly.origin
+    if components.origin is not None:
+        training["start"] = components.origin
     if validation is not None:
         training["validation"] = validation.to_json()
     described = GeneratorConfig(
-        architecture=assembly.spec.architecture.name,
-        tokenizer={"name": assembly.tokenizer.name, "config": dict(assembly.tokenizer.config)},
+        architecture=components.spec.architecture.name,
+        tokenizer={"name": components.tokenizer.name, "config": dict(components.tokenizer.config)},
         scheduler={"name": config.scheduler, "config": dict(sampler.config)},
         denoiser=denoiser.config,
         condition={
             "space": space.space,
             "scale": space.scale,
-            "templates": [portable(template) for template in setting.conditions.templates],
+            "templates": [portable(template) for template in context.conditions.templates],
             **({} if space.row_retrieval is None else {"recall": space.row_retrieval.settings()}),
         },
         default_encoder=config.default_encoder or portable(config.encoders[0]),
         max_classes=config.max_classes,
-        class_names=assembly.seen_classes,
+        class_names=components.seen_classes,
         num_inference_steps=1 if config.regression else config.num_inference_steps,
         initial_noise=not config.regression,
         training=training,
     )
-    generic = assembly.generic if config.bundle_zoo_reference else None
-    return Generator(described, denoiser, assembly.setting.normalizer, space, generic)
+    generic = components.generic if config.bundle_zoo_reference else None
+    return Generator(described, denoiser, components.context.normalizer, space, generic)
 
 
 def recipe(config: TrainingConfig) -> dict[str, Any]:

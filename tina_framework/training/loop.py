@@ -21,11 +21,11 @@ from tina_framework.generator.config import FORMAT
 from tina_framework.storage.files import write_json
 from tina_framework.storage.folders import is_folder_of
 from tina_framework.training import checkpoint, resume
-from tina_framework.training.assembly import assemble
+from tina_framework.training.components import build_components
 from tina_framework.training.export import git_commit, make_generator, recipe
 from tina_framework.training.interrupt import StopRequest
 from tina_framework.training.optimizer import learning_rate
-from tina_framework.training.report import Reporter
+from tina_framework.training.run_log import RunLog
 from tina_framework.training.step import Stepper, check_batches
 from tina_framework.training.validation import ValidationResult, Validator
 
@@ -57,7 +57,7 @@ class Trainer:
 
     Attributes:
         stepper: weights, average, optimiser, step count.
-        assembly: everything else that was loaded and built.
+        components: everything else that was loaded and built.
         seconds: time spent in steps, over all resumes.
         best: step and accuracy of the best validation, None before the first.
         saved_at: step of the newest checkpoint in the output folder, None if there is none.
@@ -74,20 +74,20 @@ class Trainer:
         self.stop = StopRequest(self.accelerator, config.max_seconds)
         check_batches(config, self.accelerator.num_processes)
         self.is_main = bool(self.accelerator.is_main_process)
-        self.report = Reporter(config.output_dir, config.max_steps, self.is_main, self._track)
+        self.report = RunLog(config.output_dir, config.max_steps, self.is_main, self._track)
         if self.accelerator.num_processes == 1 and "MASTER_PORT" in os.environ and "WORLD_SIZE" not in os.environ:
             self.report.say(
                 "Several processes were asked for, but only this one was started: on a CPU `accelerate launch` needs MPI "
                 "for more. Use `accelerate launch --multi_gpu --num_processes N`, which works on CPUs too, or torchrun."
             )
         source = resume.find_checkpoint(config, self.report.say)
-        self.assembly = assemble(config, self.accelerator.device)
+        self.components = build_components(config, self.accelerator.device)
         self.stepper = Stepper(
             config,
             self.accelerator,
-            self.assembly.denoiser.to(self.accelerator.device),
-            self.assembly.objectives,
-            self.assembly.setting,
+            self.components.denoiser.to(self.accelerator.device),
+            self.components.objectives,
+            self.components.context,
         )
         self.seconds = 0.0
         self.best: dict[str, Any] | None = None
@@ -99,7 +99,7 @@ class Trainer:
             resume.restore(self, source)
             self.report.say(f"Resumed from '{source}' at step {self.stepper.step}.")
 
-    def run(self) -> Outcome:
+    def train(self) -> Outcome:
         """Trains to the end, to `max_seconds`, or to the first interrupt; then saves and exports.
 
         Raises:
@@ -171,8 +171,8 @@ class Trainer:
             return None
         started, step = time.perf_counter(), self.stepper.step
         if self._validator is None:
-            self._validator = Validator(self.assembly, self.accelerator.process_index, self.accelerator.num_processes)
-        rows = self._validator.measure(make_generator(self.assembly, self.stepper.ema.module))
+            self._validator = Validator(self.components, self.accelerator.process_index, self.accelerator.num_processes)
+        rows = self._validator.measure(make_generator(self.components, self.stepper.ema.module))
         result = self._validator.summarize(gather_object(rows))
         self.report.row("validation", step, {**result.to_json(), "seconds": time.perf_counter() - started})
         self.report.say(
@@ -187,7 +187,7 @@ class Trainer:
     def _export(self, folder: Path, validation: ValidationResult | None) -> None:
         if self.is_main:
             make_generator(
-                self.assembly,
+                self.components,
                 self.stepper.ema.module,
                 step=self.stepper.step,
                 seconds=self.seconds,

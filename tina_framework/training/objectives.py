@@ -8,7 +8,8 @@ Shapes: B rows, P tokens, D token width, K classes (the greatest count, padded),
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -17,11 +18,30 @@ from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.training.data import TrainingImages
+from tina_framework.training.objective_context import ObjectiveContext
 from tina_framework.training.randomness import generator_at
-from tina_framework.training.rows import Rows, Setting
 from tina_framework.zoo.task_sampler import TaskSampler
 
-__all__ = ["DenoiseObjective", "Objective", "TaskObjective", "loss_weights"]
+__all__ = ["Batch", "DenoiseObjective", "Objective", "TaskObjective", "loss_weights"]
+
+
+@dataclass
+class Batch:
+    """Denoiser inputs of some tasks, and what their objective needs to judge the output.
+
+    Attributes:
+        condition_BKE: (B, K, E), zero in padded slots.
+        class_mask_BK: (B, K) bool.
+        noisy_BPD: (B, P, D) x_t.
+        t_B: (B,) int64.
+        extra: the objective's own.
+    """
+
+    condition_BKE: Tensor
+    class_mask_BK: Tensor
+    noisy_BPD: Tensor
+    t_B: Tensor
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
 class Objective(Protocol):
@@ -31,11 +51,11 @@ class Objective(Protocol):
     weight: float
     batch_size: int
 
-    def draw(self, step: int, indices: Sequence[int], denoiser: Denoiser) -> Rows:
-        """Rows number `indices` of the global batch of `step`. `denoiser`: the present weights, for rollouts."""
+    def draw(self, step: int, indices: Sequence[int], denoiser: Denoiser) -> Batch:
+        """Batch number `indices` of the global batch of `step`. `denoiser`: the present weights, for rollouts."""
         ...
 
-    def losses(self, predicted_BPD: Tensor, rows: Rows) -> Tensor:
+    def losses(self, predicted_BPD: Tensor, batch: Batch) -> Tensor:
         """(B,) one loss a row."""
         ...
 
@@ -48,7 +68,7 @@ class TaskObjective:
     With `regression`, every row is zeros at t = T - 1.
 
     Args:
-        setting: see `Setting`.
+        context: see `ObjectiveContext`.
         images: training images.
         sampler: draws tasks of the training partition.
         runner: evaluates the generated networks.
@@ -56,20 +76,22 @@ class TaskObjective:
 
     name = "task"
 
-    def __init__(self, setting: Setting, images: TrainingImages, sampler: TaskSampler, runner: TargetRunner) -> None:
-        self.setting = setting
+    def __init__(
+        self, context: ObjectiveContext, images: TrainingImages, sampler: TaskSampler, runner: TargetRunner
+    ) -> None:
+        self.context = context
         self.images = images
         self.sampler = sampler
         self.runner = runner
-        self.weight = setting.config.task_weight
-        self.batch_size = setting.config.task_batch_size
+        self.weight = context.config.task_weight
+        self.batch_size = context.config.task_batch_size
 
-    def draw(self, step: int, indices: Sequence[int], denoiser: Denoiser) -> Rows:
-        setting, config = self.setting, self.setting.config
+    def draw(self, step: int, indices: Sequence[int], denoiser: Denoiser) -> Batch:
+        context, config = self.context, self.context.config
         tasks = [self.sampler.task(step * self.batch_size + i).classes for i in indices]
-        condition, mask = setting.pad_conditions(
+        condition, mask = context.pad_conditions(
             [
-                setting.draw_condition("task-condition", step, i, task, setting.draw_unseen_classes(step, i, len(task)))
+                context.draw_condition("task-condition", step, i, task, context.draw_unseen_classes(step, i, len(task)))
                 for i, task in zip(indices, tasks, strict=True)
             ]
         )
@@ -79,8 +101,8 @@ class TaskObjective:
             draws = generator_at(config.seed, "task-timestep", step, i)
             rolls.append(float(torch.rand((), generator=draws)) < config.rollout_probability and not config.regression)
             t.append(int(torch.randint(last, (), generator=draws)) if rolls[-1] else last)
-        t_B = torch.tensor(t, device=setting.device)
-        noisy = setting.noise("task-noise", step, indices)
+        t_B = torch.tensor(t, device=context.device)
+        noisy = context.noise("task-noise", step, indices)
         if config.regression:
             noisy = torch.zeros_like(noisy)
         rolled = [row for row, roll in enumerate(rolls) if roll]
@@ -97,9 +119,9 @@ class TaskObjective:
         extra = {
             "counts": [len(task) for task in tasks],
             "images": self.images.take(rows, flips).split(config.images_per_task),
-            "labels": slots.to(setting.device).split(config.images_per_task),
+            "labels": slots.to(context.device).split(config.images_per_task),
         }
-        return Rows(condition, mask, noisy, t_B, extra)
+        return Batch(condition, mask, noisy, t_B, extra)
 
     @torch.no_grad()
     def _roll_out(
@@ -113,28 +135,28 @@ class TaskObjective:
         step: int,
     ) -> Tensor:
         """x_t at `t_B` around the x0 that the denoiser forecasts from pure noise `start`."""
-        setting = self.setting
-        last = torch.full_like(t_B, setting.config.num_train_timesteps - 1)
+        context = self.context
+        last = torch.full_like(t_B, context.config.num_train_timesteps - 1)
         was_training = denoiser.training
         denoiser.eval()
-        predicted = denoiser(condition, mask, setting.model_input(start, last), last, setting.layout)
+        predicted = denoiser(condition, mask, context.model_input(start, last), last, context.layout)
         denoiser.train(was_training)
-        x0 = setting.process.predict_original_sample(predicted.float(), last, start)
-        noisy: Tensor = setting.process.add_noise(x0, setting.noise("task-rollout", step, indices), t_B)
+        x0 = context.process.predict_original_sample(predicted.float(), last, start)
+        noisy: Tensor = context.process.add_noise(x0, context.noise("task-rollout", step, indices), t_B)
         return noisy
 
-    def losses(self, predicted_BPD: Tensor, rows: Rows) -> Tensor:
-        flats = self.parameters(predicted_BPD, rows)
-        return self.runner.task_loss(flats, rows.extra["counts"], rows.extra["images"], rows.extra["labels"])
+    def losses(self, predicted_BPD: Tensor, batch: Batch) -> Tensor:
+        flats = self.parameters(predicted_BPD, batch)
+        return self.runner.task_loss(flats, batch.extra["counts"], batch.extra["images"], batch.extra["labels"])
 
-    def parameters(self, predicted_BPD: Tensor, rows: Rows) -> list[Tensor]:
+    def parameters(self, predicted_BPD: Tensor, batch: Batch) -> list[Tensor]:
         """The predictions as target networks: B vectors (N_b,)."""
-        setting, most = self.setting, self.setting.config.max_classes
-        x0 = setting.process.predict_original_sample(predicted_BPD, rows.t_B, rows.noisy_BPD)
-        flat_BN = setting.normalizer.denormalize(setting.layout.scatter(x0), most)
+        context, most = self.context, self.context.config.max_classes
+        x0 = context.process.predict_original_sample(predicted_BPD, batch.t_B, batch.noisy_BPD)
+        flat_BN = context.normalizer.denormalize(context.layout.scatter(x0), most)
         return [
-            setting.spec.narrow(flat, most, count)
-            for flat, count in zip(flat_BN.unbind(), rows.extra["counts"], strict=True)
+            context.spec.narrow(flat, most, count)
+            for flat, count in zip(flat_BN.unbind(), batch.extra["counts"], strict=True)
         ]
 
 
@@ -144,28 +166,28 @@ class DenoiseObjective:
     Every row weighs the same, whatever its class count.
 
     Args:
-        setting: see `Setting`.
+        context: see `ObjectiveContext`.
         classes: the class names of each p-Model.
         flats: its parameters, each (N_K,).
     """
 
     name = "denoise"
 
-    def __init__(self, setting: Setting, classes: Sequence[tuple[str, ...]], flats: Sequence[Tensor]) -> None:
-        self.setting = setting
+    def __init__(self, context: ObjectiveContext, classes: Sequence[tuple[str, ...]], flats: Sequence[Tensor]) -> None:
+        self.context = context
         self.classes = list(classes)
-        self.weight = setting.config.denoise_weight
-        self.batch_size = setting.config.denoise_batch_size
-        most = setting.config.max_classes
+        self.weight = context.config.denoise_weight
+        self.batch_size = context.config.denoise_batch_size
+        most = context.config.max_classes
         wide = [
-            setting.spec.widen(setting.normalizer.normalize(flat, len(names)), len(names), most)
+            context.spec.widen(context.normalizer.normalize(flat, len(names)), len(names), most)
             for flat, names in zip(flats, classes, strict=True)
         ]
         self._normalized_ZN = torch.stack(wide)
-        self._weights_T = loss_weights(setting.process.alphas_cumprod, setting.config).to(setting.device)
+        self._weights_T = loss_weights(context.process.alphas_cumprod, context.config).to(context.device)
 
-    def draw(self, step: int, indices: Sequence[int], denoiser: Denoiser) -> Rows:
-        setting, config = self.setting, self.setting.config
+    def draw(self, step: int, indices: Sequence[int], denoiser: Denoiser) -> Batch:
+        context, config = self.context, self.context.config
         names, flats, t = [], [], []
         for i in indices:
             draws = generator_at(config.seed, "denoise", step, i)
@@ -173,34 +195,34 @@ class DenoiseObjective:
             t.append(int(torch.randint(config.num_train_timesteps, (), generator=draws)))
             order = torch.randperm(len(self.classes[model]), generator=draws)
             flat = self._normalized_ZN[model]
-            if setting.layout.equivariant:
+            if context.layout.equivariant:
                 order = torch.arange(len(order))
             names.append([self.classes[model][k] for k in order])
             flats.append(self._reorder(flat, order))
-        condition, mask = setting.pad_conditions(
-            [setting.draw_condition("denoise-condition", step, i, row) for i, row in zip(indices, names, strict=True)]
+        condition, mask = context.pad_conditions(
+            [context.draw_condition("denoise-condition", step, i, row) for i, row in zip(indices, names, strict=True)]
         )
-        t_B = torch.tensor(t, device=setting.device)
-        clean = setting.layout.gather(torch.stack(flats).to(setting.device))
-        noise = setting.noise("denoise-noise", step, indices)
-        noisy = setting.process.add_noise(clean, noise, t_B)
-        target = setting.process.prediction_target(clean, noise, t_B)
-        return Rows(condition, mask, noisy, t_B, {"target": target})
+        t_B = torch.tensor(t, device=context.device)
+        clean = context.layout.gather(torch.stack(flats).to(context.device))
+        noise = context.noise("denoise-noise", step, indices)
+        noisy = context.process.add_noise(clean, noise, t_B)
+        target = context.process.prediction_target(clean, noise, t_B)
+        return Batch(condition, mask, noisy, t_B, {"target": target})
 
     def _reorder(self, flat_N: Tensor, order: Tensor) -> Tensor:
         """The same network with its classes in another order; padded slots stay last."""
-        most = self.setting.config.max_classes
+        most = self.context.config.max_classes
         if torch.equal(order, torch.arange(len(order))):
             return flat_N
         slots = torch.cat([order, torch.arange(len(order), most)])
-        spec = self.setting.spec
+        spec = self.context.spec
         return spec.flatten(spec.select_classes(spec.unflatten(flat_N, most), slots), most)
 
-    def losses(self, predicted_BPD: Tensor, rows: Rows) -> Tensor:
-        real = self.setting.layout.element_mask(rows.class_mask_BK)
-        squares = (predicted_BPD.float() - rows.extra["target"]).square().masked_fill(~real, 0.0)
+    def losses(self, predicted_BPD: Tensor, batch: Batch) -> Tensor:
+        real = self.context.layout.element_mask(batch.class_mask_BK)
+        squares = (predicted_BPD.float() - batch.extra["target"]).square().masked_fill(~real, 0.0)
         per_row = squares.flatten(1).sum(1) / real.flatten(1).sum(1)
-        weighted: Tensor = per_row * self._weights_T[rows.t_B]
+        weighted: Tensor = per_row * self._weights_T[batch.t_B]
         return weighted
 
 

@@ -89,7 +89,7 @@ def contents(trainer: Trainer) -> tuple[dict[str, dict[str, Tensor]], dict[str, 
         "processes": trainer.accelerator.num_processes,
         "scaler": scaler.state_dict() if scaler is not None else None,
         "config": trainer.config.to_json(),
-        "fingerprints": trainer.assembly.fingerprints,
+        "fingerprints": trainer.components.fingerprints,
     }
     return tensors, state
 
@@ -136,7 +136,7 @@ def _check_same(trainer: Trainer, folder: Path, state: dict[str, Any]) -> None:
             f"Checkpoint '{folder}' was written with {', '.join(different)}; resume with the same, or start a new run in "
             "another output_dir."
         )
-    ours, theirs = trainer.assembly.fingerprints, state["fingerprints"]
+    ours, theirs = trainer.components.fingerprints, state["fingerprints"]
     for what in [*_CONTENTS, *sorted((ours.keys() | theirs.keys()) - _CONTENTS.keys())]:
         if ours.get(what) != theirs.get(what):
             raise CheckpointError(

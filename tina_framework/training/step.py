@@ -13,9 +13,9 @@ from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import ConfigError, TrainingError
 from tina_framework.training.ema import EMA
+from tina_framework.training.objective_context import ObjectiveContext
 from tina_framework.training.objectives import Objective
 from tina_framework.training.optimizer import learning_rate, make_optimizer
-from tina_framework.training.rows import Setting
 
 __all__ = ["Stepper", "check_batches"]
 
@@ -43,7 +43,7 @@ class Stepper:
         accelerator: Accelerate's.
         denoiser: the initial weights, on the accelerator's device.
         objectives: what to train for.
-        setting: what the objectives share.
+        context: what the objectives share.
 
     Attributes:
         denoiser: the weights, unwrapped.
@@ -57,12 +57,12 @@ class Stepper:
         accelerator: Any,
         denoiser: Denoiser,
         objectives: list[Objective],
-        setting: Setting,
+        context: ObjectiveContext,
     ) -> None:
         self.config = config
         self.accelerator = accelerator
         self.objectives = objectives
-        self.setting = setting
+        self.context = context
         self.denoiser = denoiser
         self.ema = EMA(denoiser, config.ema_decay)  # copied before `prepare`, which may wrap the forward pass
         denoiser.enable_checkpointing(config.gradient_checkpointing)
@@ -103,17 +103,17 @@ class Stepper:
 
     def _losses(self, part: int) -> list[Tensor]:
         """The mean loss of each objective over this process' share number `part` of the batch."""
-        rows = [o.draw(self.step, self._share(o, part), self.denoiser) for o in self.objectives]
-        t_B = torch.cat([r.t_B for r in rows])
+        batches = [o.draw(self.step, self._share(o, part), self.denoiser) for o in self.objectives]
+        t_B = torch.cat([b.t_B for b in batches])
         predicted = self.model(
-            torch.cat([r.condition_BKE for r in rows]),
-            torch.cat([r.class_mask_BK for r in rows]),
-            self.setting.model_input(torch.cat([r.noisy_BPD for r in rows]), t_B),
+            torch.cat([b.condition_BKE for b in batches]),
+            torch.cat([b.class_mask_BK for b in batches]),
+            self.context.model_input(torch.cat([b.noisy_BPD for b in batches]), t_B),
             t_B,
-            self.setting.layout,
+            self.context.layout,
         )
-        split = predicted.split([len(r.t_B) for r in rows])
-        return [o.losses(p, r).mean() for o, p, r in zip(self.objectives, split, rows, strict=True)]
+        split = predicted.split([len(b.t_B) for b in batches])
+        return [o.losses(p, b).mean() for o, p, b in zip(self.objectives, split, batches, strict=True)]
 
     def _share(self, objective: Objective, part: int) -> range:
         """Places in the global batch, so that all shares of all processes make up the whole."""

@@ -15,7 +15,7 @@ from tina_framework.generator.generator import Generator
 from tina_framework.prompts.encoded_task import EncodedTask
 from tina_framework.prompts.spelling import fold
 from tina_framework.targets.functional import TargetRunner
-from tina_framework.training.assembly import Assembly
+from tina_framework.training.components import TrainingComponents
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.tasks import Task
 
@@ -63,35 +63,35 @@ class Validator:
     """Draws the tasks and measures selection once; then measures generators.
 
     Args:
-        assembly: the run.
+        components: the run.
         process: this process' number; it measures every `processes`-th task.
         processes: how many there are.
     """
 
-    def __init__(self, assembly: Assembly, process: int = 0, processes: int = 1) -> None:
-        self.assembly = assembly
-        config = assembly.config
+    def __init__(self, components: TrainingComponents, process: int = 0, processes: int = 1) -> None:
+        self.components = components
+        config = components.config
         counts = sorted(config.class_counts)
         wanted = [(counts[-1], config.num_validation_tasks)]
         wanted += [(count, max(2, config.num_validation_tasks // 4)) for count in other_counts(counts)]
         tasks: list[Task] = []
         for count, number in wanted:
-            found = assembly.sampler("validation", {"random": 1.0}, {count: 1.0}).tasks(number, allow_fewer=True)
+            found = components.sampler("validation", {"random": 1.0}, {count: 1.0}).tasks(number, allow_fewer=True)
             tasks += found
         if not tasks:
             raise DataError("No validation task can be drawn from these classes; set num_validation_tasks to 0.")
         self.greatest = counts[-1]
         self.mine = tasks[process::processes]
-        # On the same device as training, in full precision: figures that no setting of training changes.
-        self.images = ImageBank(assembly.dataset, "validation", assembly.spec, assembly.setting.device)
-        self.runner = TargetRunner(assembly.spec, "fp32", 1)
+        # On the same device as training, in full precision: so that no context of training changes these figures.
+        self.images = ImageBank(components.dataset, "validation", components.spec, components.context.device)
+        self.runner = TargetRunner(components.spec, "fp32", 1)
         self.selection = [self._score(task, self._selected(task)) for task in self.mine]
 
     def measure(self, generator: Generator) -> list[tuple[int, float, float]]:
         """(class count, accuracy, accuracy of selection) of this process' tasks."""
         conditions = [
             EncodedTask(
-                task.classes, tuple(map(fold, task.classes)), self.assembly.setting.conditions.raw(task.classes)
+                task.classes, tuple(map(fold, task.classes)), self.components.context.conditions.raw(task.classes)
             )
             for task in self.mine
         ]
@@ -118,9 +118,9 @@ class Validator:
         )
 
     def _selected(self, task: Task) -> Tensor:
-        assembly = self.assembly
-        rows = torch.tensor([assembly.seen_classes.index(name) for name in task.classes])
-        return assembly.spec.flatten(assembly.spec.select_classes(assembly.generic, rows), len(task.classes))
+        components = self.components
+        rows = torch.tensor([components.seen_classes.index(name) for name in task.classes])
+        return components.spec.flatten(components.spec.select_classes(components.generic, rows), len(task.classes))
 
     @torch.no_grad()
     def _score(self, task: Task, flat_N: Tensor) -> float:

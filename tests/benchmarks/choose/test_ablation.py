@@ -13,7 +13,7 @@ import pytest
 from benchmarks.choose import ablation
 from benchmarks.choose import ablation_setup as setup
 from benchmarks.script import REPOSITORY
-from tina_framework.config.training import load_config
+from tina_framework.config.training import load_training_config
 from tina_framework.errors import ConfigError, TrainingError
 from tina_framework.storage.files import write_json
 
@@ -26,7 +26,7 @@ def test_every_row_is_a_recipe_that_changes_something(name: str) -> None:
     given = {"output_dir": "o", "dataset": "shapes", "zoo": "z", "encoders": "clip-lite"}
 
     def config(change: dict[str, Any]) -> dict[str, Any]:
-        return load_config({k: setup.as_flag(v) for k, v in (recipe | change).items()} | given).to_json()
+        return load_training_config({k: setup.as_flag(v) for k, v in (recipe | change).items()} | given).to_json()
 
     row = PLAN["rows"][name]
     setup.check(PLAN, [name])

@@ -14,13 +14,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tina_framework.storage.files import replacing
 
-__all__ = ["LOG", "Reporter"]
+__all__ = ["LOG", "RunLog"]
 
 LOG = "log.jsonl"
 _SECONDS_BETWEEN_LINES = 15.0
 
 
-class Reporter:
+class RunLog:
     """Writes log rows and shows progress; on all processes but the main one it does nothing.
 
     Args:

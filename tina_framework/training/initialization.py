@@ -15,16 +15,16 @@ from tina_framework.denoiser.presets import build_config
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import ConfigError
 from tina_framework.interfaces.tokenizer import ParameterTokenizer, TokenLayout
-from tina_framework.training.rows import Setting
+from tina_framework.training.objective_context import ObjectiveContext
 
-__all__ = ["make_denoiser", "principal_directions", "ridge_start"]
+__all__ = ["build_denoiser", "principal_directions", "ridge_regression"]
 
 
-def make_denoiser(
+def build_denoiser(
     config: TrainingConfig,
     layout: TokenLayout,
     tokenizer: ParameterTokenizer,
-    setting: Setting,
+    context: ObjectiveContext,
     generic: Mapping[str, Tensor],
     seen: Sequence[str],
 ) -> Denoiser:
@@ -37,9 +37,9 @@ def make_denoiser(
         "pool_moments",
     )
     overrides = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
-    templates = setting.conditions.unit_VKE.shape[0]
+    templates = context.conditions.unit_VKE.shape[0]
     rows = (
-        class_rows(layout, tokenizer, setting, generic, seen)
+        class_rows(layout, tokenizer, context, generic, seen)
         if config.retrieve_rows or config.ridge is not None
         else None
     )
@@ -49,18 +49,18 @@ def make_denoiser(
                 f"retrieve_rows needs a tokenizer with class rows and more than max_classes={config.max_classes} classes to learn from, "
                 f"but '{tokenizer.name}' is used on {len(seen)}; set retrieve_rows to false."
             )
-        setting.conditions.remember(seen, rows)
-    inputs = torch.cat([setting.conditions.of(seen, template) for template in range(templates)])
-    inputs = inputs[:, : setting.conditions.space.condition_dim]
+        context.conditions.enable_row_retrieval(seen, rows)
+    inputs = torch.cat([context.conditions.of(seen, template) for template in range(templates)])
+    inputs = inputs[:, : context.conditions.space.condition_dim]
     sizes = build_config(
         config.preset,
-        condition_dim=setting.conditions.space.condition_dim,
+        condition_dim=context.conditions.space.condition_dim,
         layout=layout,
         max_classes=config.max_classes,
         # The skip forecasts x0; added to a prediction of noise or velocity it would only be in the way.
         skip=None if config.prediction_type == "sample" else False,
         dropout=config.dropout,
-        given_row=setting.conditions.space.row_retrieval is not None,
+        given_row=context.conditions.space.row_retrieval is not None,
         **overrides,
     )
     with torch.random.fork_rng(devices=[]):
@@ -68,7 +68,7 @@ def make_denoiser(
         denoiser = Denoiser(sizes)
     # Where rows are given, the skip only adds to them.
     if sizes.skip and not sizes.given_row and config.ridge is not None and rows is not None:
-        denoiser.init_skip(*ridge_start(inputs, rows.repeat(templates, 1), config.ridge))
+        denoiser.init_skip(*ridge_regression(inputs, rows.repeat(templates, 1), config.ridge))
     if denoiser.pooled is not None:
         denoiser.init_pool(principal_directions(inputs, denoiser.pooled.directions.detach()))
     return denoiser
@@ -77,7 +77,7 @@ def make_denoiser(
 def class_rows(
     layout: TokenLayout,
     tokenizer: ParameterTokenizer,
-    setting: Setting,
+    context: ObjectiveContext,
     generic: Mapping[str, Tensor],
     seen: Sequence[str],
 ) -> Tensor | None:
@@ -85,8 +85,8 @@ def class_rows(
     groups = set(layout.group[layout.token_class >= 0].tolist())
     if len(groups) != 1:
         return None
-    whole = tokenizer.layout(setting.spec, len(seen), max(len(seen), setting.config.max_classes))
-    normalized = setting.normalizer.normalize(setting.spec.flatten(generic, len(seen)), len(seen))
+    whole = tokenizer.layout(context.spec, len(seen), max(len(seen), context.config.max_classes))
+    normalized = context.normalizer.normalize(context.spec.flatten(generic, len(seen)), len(seen))
     rows = whole.gather(normalized[None])[0][whole.token_class >= 0]
     return rows[torch.argsort(whole.token_class[whole.token_class >= 0]), : layout.group_widths[groups.pop()]]
 
@@ -106,7 +106,7 @@ def principal_directions(inputs_NE: Tensor, others_RE: Tensor) -> Tensor:
     return torch.cat([principal, others_RE[known:]])
 
 
-def ridge_start(inputs_NE: Tensor, targets_ND: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+def ridge_regression(inputs_NE: Tensor, targets_ND: Tensor, strength: float) -> tuple[Tensor, Tensor]:
     """Ridge regression with intercept: weight (D, E) and bias (D,).
 
     Args:

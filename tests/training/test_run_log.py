@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tina_framework.training.report import LOG, Reporter
+from tina_framework.training.run_log import LOG, RunLog
 
 
 def rows(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
 
 
-def reporter(folder: Path, active: bool = True) -> tuple[Reporter, list[tuple[dict[str, float], int]]]:
+def reporter(folder: Path, active: bool = True) -> tuple[RunLog, list[tuple[dict[str, float], int]]]:
     tracked: list[tuple[dict[str, float], int]] = []
-    return Reporter(folder, 10, active, lambda figures, step: tracked.append((figures, step))), tracked
+    return RunLog(folder, 10, active, lambda figures, step: tracked.append((figures, step))), tracked
 
 
 def test_rows_are_lines_of_json_and_figures_for_trackers(tmp_path: Path) -> None:

@@ -25,18 +25,18 @@ from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.targets.functional import TargetRunner, resolve_precision
 from tina_framework.training.data import ConditionBank, TrainingImages
-from tina_framework.training.initial import make_denoiser
+from tina_framework.training.initialization import build_denoiser
+from tina_framework.training.objective_context import ObjectiveContext
 from tina_framework.training.objectives import DenoiseObjective, Objective, TaskObjective
-from tina_framework.training.rows import Setting
 from tina_framework.zoo.reservation import partition_of
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.task_sampler import TaskSampler
 
-__all__ = ["Assembly", "assemble"]
+__all__ = ["TrainingComponents", "build_components"]
 
 
 @dataclass
-class Assembly:
+class TrainingComponents:
     """The parts of a run.
 
     Attributes:
@@ -52,7 +52,7 @@ class Assembly:
     zoo: Zoo
     spec: ParameterSpec
     tokenizer: ParameterTokenizer
-    setting: Setting
+    context: ObjectiveContext
     denoiser: Denoiser
     objectives: list[Objective]
     runner: TargetRunner
@@ -74,7 +74,7 @@ class Assembly:
         )
 
 
-def assemble(config: TrainingConfig, device: torch.device) -> Assembly:
+def build_components(config: TrainingConfig, device: torch.device) -> TrainingComponents:
     """Loads and builds everything; the denoiser's initial weights follow from the seed.
 
     Raises:
@@ -107,34 +107,34 @@ def assemble(config: TrainingConfig, device: torch.device) -> Assembly:
         # What its weights mean depends on both.
         normalizer, conditions.space = start.normalizer, _same_space(start, conditions)
     process = process_sampled_by(make_sampler(config))
-    setting = Setting(config, spec, layout, normalizer, process, conditions, device)
-    denoiser = make_denoiser(config, layout, tokenizer, setting, generic, seen)
+    context = ObjectiveContext(config, spec, layout, normalizer, process, conditions, device)
+    denoiser = build_denoiser(config, layout, tokenizer, context, generic, seen)
     if start is not None:
         _take_weights(denoiser, start, config)
 
     workers = (config.target_workers or torch.get_num_threads()) if device.type == "cpu" else 1
     runner = TargetRunner(spec, config.target_precision, workers)
-    assembly = Assembly(
-        config, dataset, zoo, spec, tokenizer, setting, denoiser, [], runner, seen, superclasses, generic, {}
+    components = TrainingComponents(
+        config, dataset, zoo, spec, tokenizer, context, denoiser, [], runner, seen, superclasses, generic, {}
     )
-    assembly.fingerprints = {"zoo": _fingerprint(generic, classes, flats), "vectors": conditions.fingerprint}
+    components.fingerprints = {"zoo": _fingerprint(generic, classes, flats), "vectors": conditions.fingerprint}
     if start is not None:
-        assembly.fingerprints["start"] = _fingerprint(start.denoiser.state_dict(), (), ())
-        assembly.origin = {key: value for key, value in start.config.training.items() if key != "seen_classes"}
+        components.fingerprints["start"] = _fingerprint(start.denoiser.state_dict(), (), ())
+        components.origin = {key: value for key, value in start.config.training.items() if key != "seen_classes"}
     if config.task_weight > 0:
         dtype = torch.bfloat16 if resolve_precision(device, config.target_precision) == "bf16" else torch.float32
         images = TrainingImages(dataset, config.train_split, spec, device, dtype)
-        assembly.fingerprints["images"] = images.fingerprint
-        sampler = assembly.sampler("train", dict[str, float](config.schemes.items()), config.class_counts)
-        assembly.objectives.append(TaskObjective(setting, images, sampler, runner))
+        components.fingerprints["images"] = images.fingerprint
+        sampler = components.sampler("train", dict[str, float](config.schemes.items()), config.class_counts)
+        components.objectives.append(TaskObjective(context, images, sampler, runner))
     if config.denoise_weight > 0:
         if not flats:
             raise ConfigError(
                 f"denoise_weight is {config.denoise_weight}, but the zoo '{config.zoo}' holds no p-Model; "
                 "build some, or set denoise_weight to 0."
             )
-        assembly.objectives.append(DenoiseObjective(setting, classes, flats))
-    return assembly
+        components.objectives.append(DenoiseObjective(context, classes, flats))
+    return components
 
 
 def _same_space(start: Generator, conditions: ConditionBank) -> ConditionSpace:

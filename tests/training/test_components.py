@@ -12,7 +12,7 @@ from tina_framework.config.training import TrainingConfig
 from tina_framework.errors import ConfigError, DataError, LeakageError
 from tina_framework.generator.generator import Generator
 from tina_framework.storage.files import read_json, read_safetensors, write_json, write_safetensors
-from tina_framework.training.assembly import assemble
+from tina_framework.training.components import build_components
 from tina_framework.training.loop import Trainer
 
 Make = Callable[..., TrainingConfig]
@@ -35,23 +35,23 @@ def without(*names: str) -> Callable[[Path], None]:
 
 def test_held_out_classes_are_nowhere(make_config: Make, world: Path, tmp_path: Path) -> None:
     zoo = changed_zoo(world, tmp_path, without("ant", "lion"))
-    assembly = assemble(make_config(zoo=zoo, held_out_classes="ant,lion", denoise_weight=0), CPU)
-    assert not {"ant", "lion"} & set(assembly.seen_classes)
-    assert assembly.generic["fc.weight"].shape == (10, 32)
-    assert assembly.seen_superclasses == (1, 2, 3, 0, 1, 2, 3, 0, 1, 2)
-    sampler = assembly.sampler("train", {"random": 1.0}, {4: 1.0})
+    components = build_components(make_config(zoo=zoo, held_out_classes="ant,lion", denoise_weight=0), CPU)
+    assert not {"ant", "lion"} & set(components.seen_classes)
+    assert components.generic["fc.weight"].shape == (10, 32)
+    assert components.seen_superclasses == (1, 2, 3, 0, 1, 2, 3, 0, 1, 2)
+    sampler = components.sampler("train", {"random": 1.0}, {4: 1.0})
     assert not any({"ant", "lion"} & sampler.task(i).class_set for i in range(50))
 
 
 def test_a_class_that_the_zoo_has_seen_cannot_be_held_out(make_config: Make, world: Path, tmp_path: Path) -> None:
     zoo = changed_zoo(world, tmp_path, without("ant"))
     with pytest.raises(LeakageError, match="held_out_classes names 'lion', but the generic model"):
-        assemble(make_config(zoo=zoo, held_out_classes="ant,lion"), CPU)
+        build_components(make_config(zoo=zoo, held_out_classes="ant,lion"), CPU)
 
 
 def test_objectives_without_weight_are_left_out(make_config: Make) -> None:
-    assert [o.name for o in assemble(make_config(task_weight=0), CPU).objectives] == ["denoise"]
-    assert [o.name for o in assemble(make_config(denoise_weight=0), CPU).objectives] == ["task"]
+    assert [o.name for o in build_components(make_config(task_weight=0), CPU).objectives] == ["denoise"]
+    assert [o.name for o in build_components(make_config(denoise_weight=0), CPU).objectives] == ["task"]
 
 
 def changed_zoo(world: Path, tmp_path: Path, change: Callable[[Path], None]) -> Path:
@@ -73,7 +73,7 @@ def test_a_model_of_a_reserved_set_is_a_leak(make_config: Make, world: Path, tmp
         write_json(folder / "index.json", index)
 
     with pytest.raises(LeakageError, match="reserved for test"):
-        assemble(make_config(zoo=changed_zoo(world, tmp_path, change)), CPU)
+        build_components(make_config(zoo=changed_zoo(world, tmp_path, change)), CPU)
 
 
 def test_a_zoo_without_models_serves_the_task_objective_alone(make_config: Make, world: Path, tmp_path: Path) -> None:
@@ -84,9 +84,9 @@ def test_a_zoo_without_models_serves_the_task_objective_alone(make_config: Make,
         (folder / "index.json").unlink()
 
     zoo = changed_zoo(world, tmp_path, change)
-    assert [o.name for o in assemble(make_config(zoo=zoo, denoise_weight=0), CPU).objectives] == ["task"]
+    assert [o.name for o in build_components(make_config(zoo=zoo, denoise_weight=0), CPU).objectives] == ["task"]
     with pytest.raises(ConfigError, match="holds no p-Model"):
-        assemble(make_config(zoo=zoo), CPU)
+        build_components(make_config(zoo=zoo), CPU)
 
 
 def test_a_zoo_of_other_data_is_refused(make_config: Make, world: Path, tmp_path: Path) -> None:
@@ -95,14 +95,14 @@ def test_a_zoo_of_other_data_is_refused(make_config: Make, world: Path, tmp_path
         (folder / "zoo.json").write_text(text)
 
     with pytest.raises(DataError, match="'unicorn'"):
-        assemble(make_config(zoo=changed_zoo(world, tmp_path, change)), CPU)
+        build_components(make_config(zoo=changed_zoo(world, tmp_path, change)), CPU)
 
 
 def test_wrong_names_are_config_errors(make_config: Make) -> None:
     with pytest.raises(ConfigError, match="held_out_classes names 'bat'"):
-        assemble(make_config(held_out_classes="bat"), CPU)
+        build_components(make_config(held_out_classes="bat"), CPU)
     with pytest.raises(ConfigError, match="Unknown tokenizer 'class-rows'"):
-        assemble(make_config(tokenizer="class-rows"), CPU)
+        build_components(make_config(tokenizer="class-rows"), CPU)
 
 
 def make_classes(world: Path) -> list[str]:
@@ -112,47 +112,51 @@ def make_classes(world: Path) -> list[str]:
 
 def test_a_run_may_start_from_a_generator(make_config: Make, tmp_path: Path) -> None:
     first = Trainer(make_config(max_steps=3, learning_rate=0.01))
-    folder = first.run().generator
+    folder = first.train().generator
     start = Generator.from_pretrained(folder, device="cpu")
     # Another seed and other p-Models: the weights, and what they mean, come from the generator all the same.
-    assembly = assemble(make_config(init_from=str(folder), seed=5, output_dir=tmp_path / "second"), CPU)
+    components = build_components(make_config(init_from=str(folder), seed=5, output_dir=tmp_path / "second"), CPU)
     for name, tensor in start.denoiser.state_dict().items():
-        assert torch.equal(assembly.denoiser.state_dict()[name], tensor)
-    assert torch.equal(assembly.setting.normalizer.base_flat(4), start.normalizer.base_flat(4))
-    assert torch.equal(assembly.setting.conditions.space.mean, start.condition_space.mean)
-    assert "start" in assembly.fingerprints
+        assert torch.equal(components.denoiser.state_dict()[name], tensor)
+    assert torch.equal(components.context.normalizer.base_flat(4), start.normalizer.base_flat(4))
+    assert torch.equal(components.context.conditions.space.mean, start.condition_space.mean)
+    assert "start" in components.fingerprints
 
 
 def test_a_generator_of_other_settings_is_refused(make_config: Make, tmp_path: Path) -> None:
-    folder = Trainer(make_config(max_steps=1)).run().generator
+    folder = Trainer(make_config(max_steps=1)).train().generator
     with pytest.raises(ConfigError, match="differs from the settings in hidden_size, beta_end"):
-        assemble(make_config(init_from=str(folder), hidden_size=32, beta_end=0.03, output_dir=tmp_path / "b"), CPU)
+        build_components(
+            make_config(init_from=str(folder), hidden_size=32, beta_end=0.03, output_dir=tmp_path / "b"), CPU
+        )
     flow = make_config(init_from=str(folder), scheduler="flow-match-euler", output_dir=tmp_path / "c")
     with pytest.raises(ConfigError, match="differs from the settings in scheduler"):
-        assemble(flow, CPU)
+        build_components(flow, CPU)
 
 
 def test_validation_classes_are_left_alone(make_config: Make) -> None:
-    whole = assemble(make_config(), CPU).seen_classes
-    assembly = assemble(make_config(validation_classes=whole[2]), CPU)
-    assert assembly.seen_classes == tuple(name for name in whole if name != whole[2])
+    whole = build_components(make_config(), CPU).seen_classes
+    components = build_components(make_config(validation_classes=whole[2]), CPU)
+    assert components.seen_classes == tuple(name for name in whole if name != whole[2])
     with pytest.raises(ConfigError, match="validation_classes names 'nothing'"):
-        assemble(make_config(validation_classes="nothing"), CPU)
+        build_components(make_config(validation_classes="nothing"), CPU)
 
 
 def test_left_out_classes_are_drawn_as_often_as_asked(make_config: Make) -> None:
     settings = {"retrieve_rows": True, "max_classes": 4, "class_counts": "4:1", "images_per_task": 8}
-    setting = assemble(make_config(**settings, unseen_class_probability=0.5), CPU).setting
-    drawn = [setting.draw_unseen_classes(0, i, 4) for i in range(400)]
+    context = build_components(make_config(**settings, unseen_class_probability=0.5), CPU).context
+    drawn = [context.draw_unseen_classes(0, i, 4) for i in range(400)]
     assert 150 < sum(bool(places) for places in drawn) < 250
     assert {len(places) for places in drawn} == {0, 1, 2}
-    assert drawn[:5] == [setting.draw_unseen_classes(0, i, 4) for i in range(5)]
+    assert drawn[:5] == [context.draw_unseen_classes(0, i, 4) for i in range(5)]
     assert {k for places in drawn for k in places} == {0, 1, 2, 3}
 
 
 def test_the_first_models_of_a_zoo_alone(make_config: Make) -> None:
     def learnt(number: int | None) -> list[tuple[str, ...]]:
-        (objective,) = [o for o in assemble(make_config(zoo_models=number), CPU).objectives if o.name == "denoise"]
+        (objective,) = [
+            o for o in build_components(make_config(zoo_models=number), CPU).objectives if o.name == "denoise"
+        ]
         return list(objective.classes)  # type: ignore[attr-defined]
 
     everything = learnt(None)

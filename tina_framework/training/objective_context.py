@@ -1,4 +1,4 @@
-"""Rows: what an objective sends through the denoiser, and what objectives need to make them.
+"""Batch: what an objective sends through the denoiser, and what objectives need to make them.
 
 Shapes: B rows, P tokens, D token width, K classes (the greatest count, padded), E condition width.
 """
@@ -6,8 +6,7 @@ Shapes: B rows, P tokens, D token width, K classes (the greatest count, padded),
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -21,30 +20,11 @@ from tina_framework.interfaces.tokenizer import TokenLayout
 from tina_framework.training.data import ConditionBank
 from tina_framework.training.randomness import generator_at
 
-__all__ = ["Rows", "Setting"]
+__all__ = ["ObjectiveContext"]
 
 
 @dataclass
-class Rows:
-    """Denoiser inputs of some tasks, and what their objective needs to judge the output.
-
-    Attributes:
-        condition_BKE: (B, K, E), zero in padded slots.
-        class_mask_BK: (B, K) bool.
-        noisy_BPD: (B, P, D) x_t.
-        t_B: (B,) int64.
-        extra: the objective's own.
-    """
-
-    condition_BKE: Tensor
-    class_mask_BK: Tensor
-    noisy_BPD: Tensor
-    t_B: Tensor
-    extra: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Setting:
+class ObjectiveContext:
     """What the objectives share.
 
     Attributes:
