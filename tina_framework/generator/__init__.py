@@ -1,1 +1,1 @@
-"""What `tina_framework.generator.generator.Generator` is made of: its configuration, folder and card, the Hub, and sampling."""
+"""`Generator` and its parts: configuration, folder and card, the Hub, and sampling."""

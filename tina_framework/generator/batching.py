@@ -45,7 +45,7 @@ class ParameterSampler:
     condition_space: ConditionSpace
     layout: Callable[[int], TokenLayout]
 
-    def sample(self, conditions: Sequence[EncodedTask], options: SamplingOptions) -> list[Tensor]:
+    def sample(self, tasks: Sequence[EncodedTask], options: SamplingOptions) -> list[Tensor]:
         """Return flat parameters (N_K,), `num_samples` for each task, task by task.
 
         Raises:
@@ -56,27 +56,27 @@ class ParameterSampler:
         steps, num_samples = options.steps(self.config), options.num_samples
         scheduler = make_scheduler(self.config, options.scheduler)
         self._check_steps(steps, scheduler)
-        self._check_class_counts(conditions)
-        # A row is (task, sample). Rows of one class count run together, and the samples of a task lie side by side.
-        rows = [(task, sample) for task in range(len(conditions)) for sample in range(num_samples)]
-        rows.sort(key=lambda row: len(conditions[row[0]]))
+        self._check_class_counts(tasks)
+        # A row is (index of a task, sample). Rows of one class count run together, and the samples of a task lie side by side.
+        rows = [(index, sample) for index in range(len(tasks)) for sample in range(num_samples)]
+        rows.sort(key=lambda row: len(tasks[row[0]]))
         done: dict[tuple[int, int], Tensor] = {}
         was_training = self.denoiser.training
         self.denoiser.eval()
         try:
             while len(done) < len(rows):
                 window = rows[len(done) : len(done) + options.batch_size]
-                count = len(conditions[window[0][0]])
-                batch = [row for row in window if len(conditions[row[0]]) == count]
+                count = len(tasks[window[0][0]])
+                batch = [row for row in window if len(tasks[row[0]]) == count]
                 with torch.inference_mode():
-                    flat_BN = self._sample_batch(conditions, batch, options.seed, scheduler, steps)
+                    flat_BN = self._sample_batch(tasks, batch, options.seed, scheduler, steps)
                 # Cloned outside inference mode: inference tensors could not be trained further.
                 done.update(zip(batch, flat_BN.clone().unbind(), strict=True))
                 if options.on_progress is not None:
                     options.on_progress(len(done), len(rows))
         finally:
             self.denoiser.train(was_training)
-        return [done[task, sample] for task in range(len(conditions)) for sample in range(num_samples)]
+        return [done[index, sample] for index in range(len(tasks)) for sample in range(num_samples)]
 
     def _check_steps(self, steps: int, scheduler: NoiseScheduler) -> None:
         trained = dict(scheduler.config).get("num_train_timesteps", steps)
@@ -88,52 +88,52 @@ class ParameterSampler:
                 "leave the setting out."
             )
 
-    def _check_class_counts(self, conditions: Sequence[EncodedTask]) -> None:
+    def _check_class_counts(self, tasks: Sequence[EncodedTask]) -> None:
         least, most = self.config.min_classes, self.config.max_classes
-        for condition in conditions:
-            if not least <= len(condition) <= most:
+        for task in tasks:
+            if not least <= len(task) <= most:
                 advice = "add some"
-                if len(condition) > most:
+                if len(task) > most:
                     advice = "leave some out, or compose several networks (compose=True, tina generate --compose)"
                 raise PromptError(
-                    f"{len(condition)} classes were named, but this generator makes classifiers for {least} to {most}; {advice}."
+                    f"{len(task)} classes were named, but this generator makes classifiers for {least} to {most}; {advice}."
                 )
 
     def _sample_batch(
         self,
-        conditions: Sequence[EncodedTask],
+        tasks: Sequence[EncodedTask],
         rows: Sequence[tuple[int, int]],
         seed: int,
         scheduler: NoiseScheduler,
         steps: int,
     ) -> Tensor:
-        """Return (B, N) for B rows (task, sample) of one class count."""
-        tasks = list(dict.fromkeys(task for task, _ in rows))
-        count = len(conditions[tasks[0]])
-        orders = {task: _key_order(conditions[task]) for task in tasks}
-        draws = [task_draws(seed, sample, sorted(conditions[task].keys)) for task, sample in rows]
+        """Return (B, N) for B rows (index of a task, sample) of one class count."""
+        indices = list(dict.fromkeys(index for index, _ in rows))
+        count = len(tasks[indices[0]])
+        orders = {index: _key_order(tasks[index]) for index in indices}
+        draws = [task_draws(seed, sample, sorted(tasks[index].keys)) for index, sample in rows]
         # A task is encoded once, however many samples it has.
-        encoded = self._encode([conditions[task] for task in tasks], [orders[task] for task in tasks])
-        task_of_row = torch.tensor([tasks.index(task) for task, _ in rows], device=encoded.hidden_BKH.device)
+        encoded = self._encode([tasks[index] for index in indices], [orders[index] for index in indices])
+        task_of_row = torch.tensor([indices.index(index) for index, _ in rows], device=encoded.hidden_BKH.device)
         encoded = encoded.select(task_of_row)
         layout = self.layout(count)
         tokens_BPD = sample_tokens(self.denoiser, scheduler, encoded, layout, draws, steps, self.config.initial_noise)
         sorted_BN = self.normalizer.denormalize(layout.scatter(tokens_BPD).float(), count)
         flat_BN = torch.stack(
-            [self._reorder(flat, orders[task]) for flat, (task, _) in zip(sorted_BN.unbind(), rows, strict=True)]
+            [self._reorder(flat, orders[index]) for flat, (index, _) in zip(sorted_BN.unbind(), rows, strict=True)]
         )
-        for finite, (task, _) in zip(flat_BN.isfinite().all(dim=1).tolist(), rows, strict=True):
+        for finite, (index, _) in zip(flat_BN.isfinite().all(dim=1).tolist(), rows, strict=True):
             if not finite:
                 raise TinaError(
-                    f"The network generated for '{', '.join(conditions[task].class_names)}' has values that are not finite "
+                    f"The network generated for '{', '.join(tasks[index].class_names)}' has values that are not finite "
                     f"(after {steps} steps); the scheduler does not suit this generator, or the generator is damaged."
                 )
         return flat_BN
 
-    def _encode(self, conditions: Sequence[EncodedTask], orders: Sequence[list[int]]) -> EncodedClasses:
+    def _encode(self, tasks: Sequence[EncodedTask], orders: Sequence[list[int]]) -> EncodedClasses:
         """Encode tasks of one class count, each with its classes in the given order."""
         device = next(self.denoiser.parameters()).device
-        vectors = [condition.vectors[order] for condition, order in zip(conditions, orders, strict=True)]
+        vectors = [task.vectors[order] for task, order in zip(tasks, orders, strict=True)]
         condition_BKE = torch.stack([self.condition_space.denoiser_input(vectors_KE) for vectors_KE in vectors]).to(
             device
         )
@@ -146,5 +146,5 @@ class ParameterSampler:
         return spec.flatten(state, count)
 
 
-def _key_order(condition: EncodedTask) -> list[int]:
-    return sorted(range(len(condition)), key=lambda k: condition.keys[k])
+def _key_order(task: EncodedTask) -> list[int]:
+    return sorted(range(len(task)), key=lambda k: task.keys[k])

@@ -1,4 +1,4 @@
-"""The model card that is written where none is given: only what the configuration records."""
+"""The default model card, made from what the configuration records."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["model_card"]
 
 
 def model_card(config: GeneratorConfig) -> str:
-    """Markdown with the Hub's metadata block in front."""
+    """Return the card as Markdown, beginning with the metadata block of the Hub."""
     listed = " (listed below)" if "seen_classes" in config.training else ""
     lines = [
         "---",

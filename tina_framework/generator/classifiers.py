@@ -18,7 +18,7 @@ __all__ = ["make_classifiers"]
 
 def make_classifiers(
     spec: ParameterSpec,
-    conditions: Sequence[EncodedTask],
+    tasks: Sequence[EncodedTask],
     generated: Sequence[GeneratedNetworks],
     config: GeneratorConfig,
     provenance: Mapping[str, Any],
@@ -28,30 +28,30 @@ def make_classifiers(
 
     Args:
         spec: the architecture's parameters.
-        conditions: T tasks.
+        tasks: T encoded tasks.
         generated: T * S networks, S samples a task, task by task.
         config: of the generator; the classifiers get its abstention thresholds.
         provenance: what the records of all classifiers have in common.
         compose_method: how tasks of several networks become one classifier.
     """
-    models, num_samples = [], len(generated) // len(conditions) if conditions else 1
+    models, num_samples = [], len(generated) // len(tasks) if tasks else 1
     for i, networks in enumerate(generated):
-        condition = conditions[i // num_samples]
+        task = tasks[i // num_samples]
         members = networks.groups if networks.is_composed and compose_method == "ensemble" else None
         if members is None:
-            state = spec.unflatten(networks.merged(spec), len(condition))
+            state = spec.unflatten(networks.merged(spec), len(task))
         else:
             state = ensemble_state(spec, members, networks.flats)
-        threshold = None if config.abstention is None else config.abstention.threshold(len(condition))
+        threshold = None if config.abstention is None else config.abstention.threshold(len(task))
         record = {
             **provenance,
-            **summarize_prompts(condition),
+            **summarize_prompts(task),
             **networks.record(compose_method),
             "sample": i % num_samples,
         }
         models.append(
             GeneratedClassifier.from_state(
-                spec.architecture, condition.class_names, state, record, threshold, members=members
+                spec.architecture, task.class_names, state, record, threshold, members=members
             )
         )
     return models

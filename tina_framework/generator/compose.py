@@ -69,7 +69,7 @@ class GeneratedNetworks:
 
 
 def generate_networks(
-    conditions: Sequence[EncodedTask],
+    tasks: Sequence[EncodedTask],
     options: SamplingOptions,
     sample: Callable[[Sequence[EncodedTask], SamplingOptions], list[Tensor]],
     max_classes: int,
@@ -77,7 +77,7 @@ def generate_networks(
     """Generate the networks of tasks with any number of classes.
 
     Args:
-        conditions: the tasks; one of more than `max_classes` classes is split into groups of that size.
+        tasks: the tasks; one of more than `max_classes` classes is split into groups of that size.
         options: the seed also draws the groups, and sample i of a classifier consists of sample i of each group.
             Progress counts classifiers: a composed one advances it with each of its networks.
         sample: returns `num_samples` flat vectors for each task of at most `max_classes` classes, task by task.
@@ -87,27 +87,27 @@ def generate_networks(
         `num_samples` for each task, task by task.
     """
     groups_of_tasks = [
-        draw_groups(condition.keys, max_classes, GROUPINGS, options.seed)
-        if len(condition) > max_classes
-        else [list(range(len(condition)))]
-        for condition in conditions
+        draw_groups(task.keys, max_classes, GROUPINGS, options.seed)
+        if len(task) > max_classes
+        else [list(range(len(task)))]
+        for task in tasks
     ]
-    group_conditions = [
-        select_classes(condition, group) if len(groups) > 1 else condition
-        for condition, groups in zip(conditions, groups_of_tasks, strict=True)
+    group_tasks = [
+        select_classes(task, group) if len(groups) > 1 else task
+        for task, groups in zip(tasks, groups_of_tasks, strict=True)
         for group in groups
     ]
 
     def progress(done: int, total: int) -> None:
         if options.on_progress is not None:
-            models = len(conditions) * options.num_samples
+            models = len(tasks) * options.num_samples
             options.on_progress(done * models // total, models)
 
-    flats = iter(sample(group_conditions, dataclasses.replace(options, on_progress=progress)))
+    flats = iter(sample(group_tasks, dataclasses.replace(options, on_progress=progress)))
     generated = []
-    for condition, groups in zip(conditions, groups_of_tasks, strict=True):
+    for task, groups in zip(tasks, groups_of_tasks, strict=True):
         by_group = [[next(flats) for _ in range(options.num_samples)] for _ in groups]
-        generated += [GeneratedNetworks(len(condition), groups, networks) for networks in zip(*by_group, strict=True)]
+        generated += [GeneratedNetworks(len(task), groups, networks) for networks in zip(*by_group, strict=True)]
     return generated
 
 
@@ -156,13 +156,13 @@ def _random_rank(seed: int, grouping: int, key: str) -> bytes:
     return hashlib.sha256(f"{seed}\n{grouping}\n{key}".encode()).digest()
 
 
-def select_classes(condition: EncodedTask, group: Sequence[int]) -> EncodedTask:
+def select_classes(task: EncodedTask, group: Sequence[int]) -> EncodedTask:
     """Return the task that has only these classes, in the given order."""
     numbers = list(group)
     return EncodedTask(
-        tuple(condition.class_names[k] for k in numbers),
-        tuple(condition.keys[k] for k in numbers),
-        condition.vectors[numbers],
+        tuple(task.class_names[k] for k in numbers),
+        tuple(task.keys[k] for k in numbers),
+        task.vectors[numbers],
     )
 
 

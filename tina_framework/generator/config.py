@@ -1,4 +1,4 @@
-"""A generator's `config.json`: plain JSON values and registry names, never import paths."""
+"""A generator's configuration, stored as `config.json`: plain JSON values and registry names, never import paths."""
 
 from __future__ import annotations
 
@@ -25,25 +25,27 @@ _NAMED = ("tokenizer", "scheduler")
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """Everything about a generator but its tensors.
+    """Everything about a generator except its tensors.
 
     Attributes:
         architecture: registry name of the target architecture.
         tokenizer: ``{"name": registry name, "config": {...}}``.
-        scheduler: likewise; the default sampler, with the noise process the denoiser was trained for.
-        denoiser: sizes of the denoiser.
-        condition: ``{"space": id, "scale": number, "templates": [...]}``; the mean is a tensor. With ``"recall": {"classes": S,
-            "temperature": number, "strength": number}`` where known rows are recalled (`tina_framework.prompts.row_retrieval`).
-        default_encoder: encoder spec used unless another of the same space is given.
-        max_classes: greatest class count of a task.
+        scheduler: the default scheduler in the same form, with the noise process that the denoiser was trained for.
+        denoiser: the sizes of the denoiser.
+        condition: the condition space, ``{"space": id, "scale": number, "templates": [...]}``; its mean is a tensor. Also
+            ``"recall": {"classes": S, "temperature": number, "strength": number}`` if class rows are retrieved
+            (`tina_framework.prompts.row_retrieval`).
+        default_encoder: spec of the encoder that is used unless another one is given.
+        max_classes: largest class count of a task.
         class_names: all classes of the training data, in the order of the generic model's outputs.
         num_inference_steps: default number of denoising steps.
-        min_classes: least class count of a task.
-        initial_noise: sampling starts from noise; False: a plain regressor, which answers in one step from zeros.
-        training: recipe, its hash, commit, data, validation figures: any JSON.
+        min_classes: smallest class count of a task.
+        initial_noise: whether sampling starts from noise; False: a plain regressor, which takes one step from zeros.
+        training: how it was trained: recipe, its hash, commit, data and validation figures, as any JSON values.
         metrics: accuracy of generated models: encoder -> split -> class count -> fraction of 1.
-        abstention: from which score on the answers of generated models count; None: it was not calibrated.
-        familiarity: encoder -> how similarity with the known names is to be read; built-in lines for others.
+        abstention: thresholds below which generated models may abstain; None: not calibrated.
+        familiarity: encoder -> how likely a class is known, given its similarity to the known names; encoders that are
+            not listed use built-in values.
 
     Raises:
         ConfigError: a value has the wrong type or range.
@@ -105,7 +107,9 @@ class GeneratorConfig:
         if self.abstention is not None and not isinstance(self.abstention, AbstentionThresholds):
             raise ConfigError(f"Generator setting abstention={self.abstention!r} is not an AbstentionThresholds.")
         if not all(isinstance(value, Familiarity) for value in self.familiarity.values()):
-            raise ConfigError(f"Generator setting familiarity={self.familiarity!r} does not hold Familiarity alone.")
+            raise ConfigError(
+                f"Generator setting familiarity={self.familiarity!r} has a value that is not a Familiarity."
+            )
 
     def _check_condition(self) -> None:
         condition = self.condition
@@ -136,13 +140,13 @@ class GeneratorConfig:
             raise ConfigError("The condition's recall needs a whole number of classes, and a denoiser with given_row.")
 
     def to_dict(self) -> dict[str, Any]:
-        """The contents of `config.json`."""
+        """Return the contents of `config.json`."""
         values: dict[str, Any] = {"format": FORMAT, "format_version": FORMAT_VERSION}
         for entry in dataclasses.fields(self):
             values[entry.name] = getattr(self, entry.name)
         values["denoiser"] = self.denoiser.to_dict()
         if self.initial_noise:
-            # It says nothing then, and such a folder reads as it did before there was the setting.
+            # Left out at its default, so that older versions of this program can read the folder.
             del values["initial_noise"]
         if self.abstention is None:
             del values["abstention"]
@@ -156,10 +160,14 @@ class GeneratorConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str = "The configuration") -> GeneratorConfig:
-        """Inverse of `to_dict`.
+        """Return the configuration that `to_dict` described.
+
+        Args:
+            values: the contents of `config.json`.
+            source: the subject of error messages, e.g. the file.
 
         Raises:
-            CheckpointError: a setting is unknown, missing or out of range; `source` says whose.
+            CheckpointError: a setting is unknown, missing or out of range.
         """
         given = {key: value for key, value in values.items() if key not in ("format", "format_version")}
         fields = dataclasses.fields(cls)
@@ -174,7 +182,7 @@ class GeneratorConfig:
                 f"lacks {', '.join(missing)}" if missing else "",
             ]
             raise CheckpointError(
-                f"{source} {' and '.join(p for p in parts if p)}; it was altered or made by something else."
+                f"{source} {' and '.join(p for p in parts if p)}; it was altered, or another program wrote it."
             )
         try:
             if not isinstance(given["denoiser"], Mapping):
@@ -191,9 +199,11 @@ class GeneratorConfig:
             raise CheckpointError(f"{source} is wrong: {error}") from error
 
     def accuracy(self, encoder: str, num_classes: int) -> dict[str, float]:
-        """Recorded accuracy by split of models made with that encoder at that class count; empty if none was recorded.
+        """Return the recorded accuracy of generated models by split, as fractions of 1; empty if nothing was recorded.
 
-        `encoder`: a spec; what follows its colon does not matter.
+        Args:
+            encoder: spec of the encoder; a record without the part after the colon also counts.
+            num_classes: class count of the tasks.
         """
         splits = self.metrics.get(encoder, self.metrics.get(encoder.partition(":")[0], {}))
         if not isinstance(splits, Mapping):
@@ -223,5 +233,5 @@ def _check_json(name: str, value: object) -> None:
 
 def _familiarities(values: Any) -> dict[str, Familiarity]:
     if not isinstance(values, Mapping) or not all(isinstance(encoder, str) for encoder in values):
-        raise ConfigError(f"Generator setting familiarity={values!r} is no table of encoders.")
+        raise ConfigError(f"Generator setting familiarity={values!r} is not a table of encoders.")
     return {encoder: Familiarity.from_json(lines, f"encoder '{encoder}'") for encoder, lines in values.items()}

@@ -1,7 +1,7 @@
-"""Generator folders: where they are found, what is checked when one is read, how one is written.
+"""Find, read and write generator folders.
 
-A folder holds `config.json`, `model.safetensors` (``denoiser.*``, ``normalizer.*``, ``condition.mean``), a model card,
-and, for evaluation, `generic.safetensors`: the generic network over all classes of the data set.
+A folder holds `config.json`, `model.safetensors` (``denoiser.*``, ``normalizer.*``, ``condition.*``) and a model card. It may
+also hold `generic.safetensors`: the generic network for all classes of the data set, which evaluation compares with.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ __all__ = [
 GENERIC = "generic.safetensors"
 CARD = "README.md"
 TRUNK = "trunk"
-_OURS = frozenset({CONFIG, WEIGHTS, GENERIC, CARD, ".gitattributes"})
+_FILES = frozenset({CONFIG, WEIGHTS, GENERIC, CARD, ".gitattributes"})
 _NEEDS = f"{CONFIG} with format '{FORMAT}' and {WEIGHTS}, as Generator.save_pretrained writes them"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _PATTERNS = ["*.json", "*.safetensors", "*.md"]
@@ -61,7 +61,7 @@ _PATTERNS = ["*.json", "*.safetensors", "*.md"]
 
 @dataclass(frozen=True)
 class GeneratorParts:
-    """What a folder holds, checked; `generic` is None if the folder has none."""
+    """The checked contents of a folder. `generic` is None if the folder has no generic network."""
 
     config: GeneratorConfig
     denoiser: Denoiser
@@ -75,25 +75,30 @@ def _pretrained() -> Path:
 
 
 def bundled_names() -> list[str]:
-    """Names of the generators that ship with the package."""
+    """Return the names of the generators that are part of the package."""
     root = _pretrained()
     return sorted(path.name for path in root.iterdir() if is_folder_of(path, FORMAT)) if root.is_dir() else []
 
 
 def find_folder(name: str, revision: str | None = None, local_files_only: bool = False) -> Path:
-    """An existing folder, a bundled name or a Hub id -> a local folder (downloaded if need be).
+    """Return the local folder of a generator, downloading it if necessary.
+
+    Args:
+        name: an existing folder, a bundled name or a Hub id ``owner/name``.
+        revision: branch, tag or commit of the Hub repository.
+        local_files_only: do not ask the Hub; use what was downloaded before.
 
     Raises:
-        CheckpointError: a Hub repository that holds no generator of ours.
-        DownloadError: the Hub repository could not be fetched.
-        UnknownNameError: none of the three.
+        CheckpointError: the Hub repository is not a generator of this framework.
+        DownloadError: the Hub repository could not be downloaded.
+        UnknownNameError: `name` is none of the three.
     """
     if name and Path(name).is_dir():
         return Path(name)
     if name in bundled_names():
         return _pretrained() / name
     if _HUB_ID.fullmatch(name):
-        # The small file first: a repository of something else is refused before its weights are fetched.
+        # The configuration first: another kind of repository is refused before its weights are downloaded.
         folder = download(name, [CONFIG], revision, local_files_only)
         read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
         return download(name, _PATTERNS, commit_of(folder) or revision, local_files_only)
@@ -106,10 +111,10 @@ def find_folder(name: str, revision: str | None = None, local_files_only: bool =
 
 
 def read_folder(folder: Path) -> GeneratorParts:
-    """Everything in a generator folder, on the CPU, in float32.
+    """Read a generator folder. All tensors are on the CPU, in float32.
 
     Raises:
-        CheckpointError: the folder is something else, incomplete or altered, or names something not registered.
+        CheckpointError: the folder is not a generator, is incomplete or altered, or names a component that is not registered.
     """
     source = f"'{folder / CONFIG}'"
     values = read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
@@ -122,90 +127,96 @@ def read_folder(folder: Path) -> GeneratorParts:
         registries().encoders.entry(config.default_encoder.partition(":")[0])
         layout = tokenizer.layout(spec, config.max_classes, config.denoiser.max_classes)
     except (ConfigError, TypeError, ValueError, KeyError, AttributeError) as error:
-        raise CheckpointError(f"{source} names something that cannot be made: {error}{plugin_hint(values)}") from error
+        raise CheckpointError(
+            f"{source} names a component that cannot be created: {error}{plugin_hint(values)}"
+        ) from error
     check_trunk_record(values.get(TRUNK), spec.architecture, source)
     sizes = config.denoiser
-    theirs = (layout.group_widths, layout.group_sizes, layout.token_width, layout.equivariant)
-    if theirs != (sizes.group_widths, sizes.group_sizes, sizes.token_width, sizes.equivariant):
+    expected = (layout.group_widths, layout.group_sizes, layout.token_width, layout.equivariant)
+    if expected != (sizes.group_widths, sizes.group_sizes, sizes.token_width, sizes.equivariant):
         raise CheckpointError(
             f"{source}: the denoiser's token groups are not those of tokenizer '{tokenizer.name}' on '{config.architecture}'; "
-            "it was altered or made by something else."
+            "it was altered, or another program wrote it."
         )
     with torch.device("meta"):
         denoiser = Denoiser(config.denoiser)
     shapes = {f"denoiser.{name}": tuple(tensor.shape) for name, tensor in denoiser.state_dict().items()}
     shapes |= {f"normalizer.{name}": shape for name, shape in Normalizer.shapes(spec).items()}
     shapes |= {f"condition.{name}": shape for name, shape in condition_shapes(config).items()}
-    tensors = _read(folder / WEIGHTS, shapes, values)
-    denoiser.load_state_dict(_part(tensors, "denoiser."), assign=True)
+    tensors = _read_tensors(folder / WEIGHTS, shapes, values)
+    denoiser.load_state_dict(_without_prefix(tensors, "denoiser."), assign=True)
     denoiser.eval()
-    normalizer = Normalizer.from_tensors(spec, _part(tensors, "normalizer."))
-    space = make_space(config, _part(tensors, "condition."))
+    normalizer = Normalizer.from_tensors(spec, _without_prefix(tensors, "normalizer."))
+    space = make_space(config, _without_prefix(tensors, "condition."))
     generic = None
     if (folder / GENERIC).is_file():
         infos = spec.parameters(len(config.class_names))
-        generic = _read(folder / GENERIC, {info.name: info.shape for info in infos}, values)
+        generic = _read_tensors(folder / GENERIC, {info.name: info.shape for info in infos}, values)
     return GeneratorParts(config, denoiser, normalizer, space, generic)
 
 
 def condition_shapes(config: GeneratorConfig) -> dict[str, tuple[int, ...]]:
-    """What `make_space` needs: name -> shape."""
+    """Return name -> shape of the tensors that `make_space` needs."""
     recall, width = config.condition.get("recall"), config.denoiser.condition_dim
     if recall is None:
         return {"mean": (width,)}
     row = config.denoiser.group_widths[config.denoiser.class_group]
-    width -= 1  # how strange a class is
+    width -= 1  # the denoiser's last input is how unlike the known classes a class is
     return {"mean": (width,), "recall.keys": (recall["classes"], width), "recall.rows": (recall["classes"], row)}
 
 
 def make_space(config: GeneratorConfig, tensors: Mapping[str, Tensor]) -> ConditionSpace:
-    """The condition space of a folder.
+    """Return the condition space of a folder.
 
     Raises:
-        CheckpointError: its values make none.
+        CheckpointError: the values are not valid.
     """
     try:
         recall = config.condition.get("recall")
-        made = (
+        row_retrieval = (
             None
             if recall is None
-            else RowRetrieval.from_tensors(_part(tensors, "recall."), recall["temperature"], recall["strength"])
+            else RowRetrieval.from_tensors(
+                _without_prefix(tensors, "recall."), recall["temperature"], recall["strength"]
+            )
         )
-        return ConditionSpace(config.condition["space"], tensors["mean"], config.condition["scale"], made)
+        return ConditionSpace(config.condition["space"], tensors["mean"], config.condition["scale"], row_retrieval)
     except DataError as error:
         raise CheckpointError(f"The condition space of the generator is damaged: {error}") from error
 
 
-def _read(path: Path, shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, Any]) -> dict[str, Tensor]:
+def _read_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, Any]) -> dict[str, Tensor]:
     tensors = read_safetensors(path)
     check_tensors(tensors, shapes, f"'{path}'")
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():
-            raise CheckpointError(f"'{path}': '{name}' holds {tensor.dtype} instead of numbers with a fraction.")
+            raise CheckpointError(f"'{path}': '{name}' holds {tensor.dtype} instead of floating-point numbers.")
     check_hash(path, values)
-    # Copied: what was read is a view of the file, and would change or crash with it.
+    # Copied: safetensors maps the file into memory, so that the tensors would change with it, or crash without it.
     return {name: tensor.to(torch.float32, copy=True) for name, tensor in tensors.items()}
 
 
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def write_folder(folder: Path, parts: GeneratorParts, card: str | None = None) -> None:
-    """Writes a generator folder, whole or not at all; an existing one is replaced.
+    """Write a generator folder, completely or not at all. An existing generator is replaced.
 
     Args:
-        card: the model card, Markdown; None: made from the configuration.
+        folder: where to write.
+        parts: the contents.
+        card: the model card (Markdown); None: one made from the configuration.
 
     Raises:
-        ConfigError: the place holds something else.
+        ConfigError: the folder exists and holds other files.
         CheckpointError: a tensor is not finite.
     """
     tensors = {f"denoiser.{name}": tensor for name, tensor in parts.denoiser.state_dict().items()}
     tensors |= {f"normalizer.{name}": tensor for name, tensor in parts.normalizer.state_dict().items()}
     tensors |= {f"condition.{name}": tensor for name, tensor in parts.condition_space.state_dict().items()}
     check_tensors(tensors, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, "The generator to be saved")
-    with writing_folder(folder, lambda path: holds_only(path, FORMAT, _OURS), "generator") as new:
+    with writing_folder(folder, lambda path: holds_only(path, FORMAT, _FILES), "generator") as new:
         write_safetensors(new / WEIGHTS, tensors, {"format": "pt"})
         if parts.generic is not None:
             write_safetensors(new / GENERIC, parts.generic, {"format": "pt"})

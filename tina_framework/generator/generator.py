@@ -40,23 +40,23 @@ __all__ = ["Generator", "GeneratorConfig", "bundled_names"]
 
 
 _MOST_KNOWN_CLASSES = 4
-"""Kept at most: each holds its encoder, and an encoder that is given by name is made anew in every call."""
+"""How many `KnownClasses` are kept. Each holds its encoder, and a call with an encoder's name creates a new encoder."""
 
 
 class Generator:
     """A trained text-to-model generator.
 
     Args:
-        config: sizes and registry names.
-        denoiser: on any device; `to` moves it.
-        normalizer: standardised differences <-> parameters.
-        condition_space: raw encoder vectors -> conditions.
-        generic: the generic network over `config.class_names`, if it is to travel along for evaluation.
+        config: the configuration.
+        denoiser: the network, on any device; `to` moves it.
+        normalizer: converts between parameters and the standardised differences that the denoiser predicts.
+        condition_space: converts an encoder's vectors to the denoiser's conditioning vectors.
+        generic: state dict of the generic network for `config.class_names`, if it is saved along for evaluation.
 
     Attributes:
-        name: what the provenance of generated classifiers says made them.
+        name: how generated classifiers refer to this generator in their provenance.
         spec: the target architecture's parameters.
-        tokenizer: lays them out as tokens.
+        tokenizer: lays the parameters out as tokens.
     """
 
     def __init__(
@@ -88,18 +88,19 @@ class Generator:
         device: str | torch.device = "auto",
         encoder: str | Encoder | None = None,
     ) -> Generator:
-        """Loads a generator.
+        """Load a generator.
 
         Args:
             name: an existing folder, a bundled name (``cifar100-cnn``) or a Hub id ``owner/name``.
-            revision: of the Hub repository.
-            local_files_only: never ask the Hub, use what was downloaded before.
+            revision: branch, tag or commit of the Hub repository.
+            local_files_only: do not ask the Hub; use what was downloaded before.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
-            encoder: instead of the default one; of the same space.
+            encoder: another encoder of the same space than the default one: a spec or an object.
 
         Raises:
-            UnknownNameError, DownloadError: nothing is found under that name.
-            CheckpointError: what is found is no generator of ours, incomplete or altered.
+            UnknownNameError: no generator has that name.
+            DownloadError: the Hub repository could not be downloaded.
+            CheckpointError: the folder is not a generator of this framework, is incomplete, or was altered.
         """
         parts = read_folder(find_folder(str(name), revision, local_files_only))
         generator = cls(parts.config, parts.denoiser, parts.normalizer, parts.condition_space, parts.generic)
@@ -109,9 +110,10 @@ class Generator:
         return generator.to(device)
 
     def save_pretrained(self, folder: str | Path, card: str | None = None) -> None:
-        """Writes config, weights and model card, whole or not at all; an existing generator folder is replaced.
+        """Write config, weights and model card, completely or not at all. An existing generator folder is replaced.
 
         Args:
+            folder: where to write.
             card: the model card (Markdown); None: one made from the configuration.
         """
         write_folder(Path(folder), self._parts(), card)
@@ -119,7 +121,7 @@ class Generator:
     def push_to_hub(
         self, repo_id: str, *, private: bool = False, token: str | None = None, card: str | None = None
     ) -> str:
-        """Uploads the folder that `save_pretrained` writes; returns the commit's address.
+        """Upload the folder that `save_pretrained` writes, and return the address of the commit.
 
         Raises:
             DownloadError: the Hub cannot be reached or refuses.
@@ -130,17 +132,18 @@ class Generator:
             return upload(folder, repo_id, private=private, token=token)
 
     def to(self, device: str | torch.device) -> Generator:
-        """Moves the denoiser; returns itself."""
+        """Move the denoiser to a device, and return the generator."""
         self.denoiser.to(resolve_device(device))
         return self
 
     @property
     def device(self) -> torch.device:
+        """The device of the denoiser."""
         return next(self.denoiser.parameters()).device
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The encoder in use: the one given, else the configuration's, made when first needed."""
+        """The encoder in use: the one given to `from_pretrained`, else the configuration's. It is created when first needed."""
         return (
             self._encoder
             if self._encoder is not None
@@ -148,7 +151,7 @@ class Generator:
         )
 
     def known_classes(self, encoder: Encoder | None = None, template: int = 0) -> KnownClasses:
-        """The classes it was trained on as an encoder sees them."""
+        """Return the classes it was trained on, as an encoder sees them."""
         reader = self.encoder if encoder is None else encoder
         key = (id(reader), template)
         if key not in self._known_classes:
@@ -161,7 +164,7 @@ class Generator:
         return self._known_classes[key]
 
     def layout(self, num_classes: int) -> TokenLayout:
-        """The token layout at that class count (without padding)."""
+        """Return the token layout at a class count, without padding."""
         if num_classes not in self._layouts:
             largest = self.config.denoiser.max_classes
             self._layouts[num_classes] = self.tokenizer.layout(self.spec, num_classes, largest)
@@ -222,12 +225,12 @@ class Generator:
             on_progress=on_progress,
         )
         reader = self.encoder if encoder is None else make_encoder(encoder, self.condition_space)
-        conditions, is_single, were_encoded = encode_prompts(prompts, self.known_classes(reader, template))
+        tasks, is_single, were_encoded = encode_prompts(prompts, self.known_classes(reader, template))
         # A caller who encodes prompts can look at the encoder's confidence there.
         if not were_encoded:
-            for sentence in prompt_warnings(conditions, reader):
+            for sentence in prompt_warnings(tasks, reader):
                 warnings.warn(sentence, PromptWarning, stacklevel=2)
-        networks = self.generate_networks(conditions, options)
+        networks = self.generate_networks(tasks, options)
         provenance = {
             "generator": self.name,
             "seed": seed,
@@ -236,19 +239,17 @@ class Generator:
             "encoder": reader.name,
             "space": reader.space,
         }
-        models = make_classifiers(self.spec, conditions, networks, self.config, provenance, options.compose_method)
+        models = make_classifiers(self.spec, tasks, networks, self.config, provenance, options.compose_method)
         grouped: list[Any] = models
         if num_samples > 1:
             grouped = [models[i : i + num_samples] for i in range(0, len(models), num_samples)]
         return grouped[0] if is_single else grouped
 
-    def generate_parameters(
-        self, conditions: Sequence[EncodedTask], options: SamplingOptions | None = None
-    ) -> list[Tensor]:
+    def generate_parameters(self, tasks: Sequence[EncodedTask], options: SamplingOptions | None = None) -> list[Tensor]:
         """Return flat parameters (N_K,), `num_samples` for each task, task by task, on the denoiser's device.
 
         Args:
-            conditions: the tasks.
+            tasks: from `tina_framework.prompts.encoded_task`.
             options: default: `SamplingOptions()`. With ``compose="merge"`` a task of too many classes gets one merged network.
 
         Raises:
@@ -261,17 +262,17 @@ class Generator:
                 f"compose is {options.compose!r}, but an ensemble has no single parameter vector; choose 'merge', or call "
                 "generate_networks."
             )
-        return [networks.merged(self.spec) for networks in self.generate_networks(conditions, options)]
+        return [networks.merged(self.spec) for networks in self.generate_networks(tasks, options)]
 
     def generate_networks(
-        self, conditions: Sequence[EncodedTask], options: SamplingOptions | None = None
+        self, tasks: Sequence[EncodedTask], options: SamplingOptions | None = None
     ) -> list[GeneratedNetworks]:
         """Return what each classifier consists of, `num_samples` for each task, task by task.
 
         That is one network, or several where a task is composed.
 
         Args:
-            conditions: the tasks.
+            tasks: from `tina_framework.prompts.encoded_task`.
             options: default: `SamplingOptions()`.
 
         Raises:
@@ -283,8 +284,8 @@ class Generator:
         largest = self.config.max_classes
         if options.compose_method is None:
             # Nothing is split then, so that the sampler refuses a task of too many classes.
-            largest = max(map(len, conditions), default=0)
-        return generate_networks(conditions, options, sampler.sample, largest)
+            largest = max(map(len, tasks), default=0)
+        return generate_networks(tasks, options, sampler.sample, largest)
 
     def _parts(self) -> GeneratorParts:
         return GeneratorParts(self.config, self.denoiser, self.normalizer, self.condition_space, self.generic)

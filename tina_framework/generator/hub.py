@@ -1,4 +1,4 @@
-"""Fetching generator folders from the Hub, and uploading them."""
+"""Download generator folders from the Hugging Face Hub, and upload them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ __all__ = ["commit_of", "download", "upload"]
 
 
 def download(repo: str, patterns: list[str], revision: str | None, local_files_only: bool) -> Path:
-    """The files of a repository that match, in a local folder.
+    """Download the files of a repository that match `patterns`, and return the local folder.
+
+    Args:
+        repo: ``owner/name``.
+        patterns: such as ``*.json``.
+        revision: branch, tag or commit; None: the newest commit.
+        local_files_only: use only what was downloaded before.
 
     Raises:
-        DownloadError: they cannot be had.
+        DownloadError: the repository cannot be downloaded, or was not downloaded before.
     """
     from huggingface_hub import snapshot_download
 
@@ -22,26 +28,27 @@ def download(repo: str, patterns: list[str], revision: str | None, local_files_o
         return Path(
             snapshot_download(repo, revision=revision, local_files_only=local_files_only, allow_patterns=patterns)
         )
-    except Exception as error:  # the client's own errors, its transport's, and the file system's
+    # The client raises its own errors, those of its HTTP library, and OSError.
+    except Exception as error:
         where = f"'{repo}'" + (f" at revision '{revision}'" if revision else "")
         if local_files_only:
             raise DownloadError(
-                f"{where} is no folder here, and not among the files already downloaded ({_reason(error)}); "
+                f"{where} is not a folder, and was not downloaded before ({_reason(error)}); "
                 "allow a download, or check the name."
             ) from error
         raise DownloadError(
-            f"{where} is no folder here, and could not be fetched from the Hub ({_reason(error)}); "
+            f"{where} is not a folder, and could not be downloaded from the Hub ({_reason(error)}); "
             "check the name and the connection."
         ) from error
 
 
 def commit_of(folder: Path) -> str | None:
-    """The commit that a downloaded folder holds, so that all its files come from one."""
+    """Return the commit that a downloaded folder holds, or None. It pins later downloads to the same commit."""
     return folder.name if re.fullmatch(r"[0-9a-f]{40}", folder.name) else None
 
 
 def upload(folder: Path, repo: str, *, private: bool, token: str | None) -> str:
-    """Creates the repository if need be, uploads the folder; returns the commit's address.
+    """Upload a folder, and return the address of the commit. The repository is created if it does not exist.
 
     Raises:
         DownloadError: the Hub cannot be reached or refuses.
@@ -52,13 +59,14 @@ def upload(folder: Path, repo: str, *, private: bool, token: str | None) -> str:
         api = HfApi(token=token)
         api.create_repo(repo, private=private, exist_ok=True)
         return str(api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Upload generator"))
-    except Exception as error:  # the client's own errors and its transport's
+    # The client raises its own errors and those of its HTTP library.
+    except Exception as error:
         raise DownloadError(
             f"'{repo}' could not be uploaded to the Hub ({_reason(error)}); check the name, the login and the connection."
         ) from error
 
 
 def _reason(error: Exception) -> str:
-    """The first line of what the client says."""
+    """The first line of an error's message."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(".")

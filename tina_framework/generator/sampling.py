@@ -1,4 +1,4 @@
-"""The reverse diffusion loop, and the promise that a seed makes.
+"""Sample tokens: the reverse diffusion loop, and the random numbers of a seed.
 
 Shapes: B batch, P tokens, D token width, K classes, E condition width.
 """
@@ -23,12 +23,19 @@ __all__ = ["sample_tokens", "task_draws"]
 
 
 def task_draws(seed: int, sample: int, sorted_keys: Sequence[str]) -> torch.Generator:
-    """The random numbers of one model: they depend on the seed, the sample's number and the set of classes alone.
+    """Return the random number generator of one network.
 
-    On the CPU, so that every device gets the same ones.
+    Its numbers depend on the seed, the number of the sample and the set of classes alone. It is on the CPU, so that the
+    numbers are the same for every device.
+
+    Args:
+        seed: any integer.
+        sample: which of a task's samples, from 0.
+        sorted_keys: the keys of the task's classes, sorted.
     """
     text = json.dumps([int(seed), int(sample), list(sorted_keys)])
     digest = hashlib.sha256(text.encode()).digest()
+    # Shifted, so that it fits a signed 64-bit integer.
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
@@ -41,16 +48,16 @@ def sample_tokens(
     num_inference_steps: int,
     initial_noise: bool = True,
 ) -> Tensor:
-    """Runs the scheduler's loop from noise to clean tokens.
+    """Run the scheduler's loop from noise to clean tokens.
 
     Args:
         denoiser: in evaluation mode.
-        scheduler: copied, so that nothing is left in it.
+        scheduler: copied, so that its state does not change.
         encoded: the classes of B tasks, from `Denoiser.encode`.
-        layout: of the tasks' class count.
-        draws: B generators on the CPU, one a row.
-        num_inference_steps: S.
-        initial_noise: start from noise; False: from zeros, as a regressor was trained to.
+        layout: the token layout at the tasks' class count.
+        draws: B random number generators on the CPU, one for each row.
+        num_inference_steps: number of denoising steps.
+        initial_noise: start from noise; False: start from zeros, as a regressor was trained to.
 
     Returns:
         (B, P, D) on the denoiser's device.
@@ -64,11 +71,12 @@ def sample_tokens(
     noise = torch.stack([torch.randn(shape, generator=draw) for draw in draws]).to(device)
     tokens_BPD = noise * float(scheduler.init_noise_sigma) if initial_noise else torch.zeros_like(noise)
     class_mask = torch.ones(encoded.hidden_BKH.shape[:2], dtype=torch.bool, device=device)
+    # Deterministic schedulers take no generator.
     extra = {"generator": draws} if "generator" in inspect.signature(scheduler.step).parameters else {}
     for t in scheduler.timesteps:
         scaled = scheduler.scale_model_input(tokens_BPD, t)
         t_B = t.to(device).expand(len(draws))
-        seen = model_input(scaled, t_B, alphas_cumprod_T, prediction_type)
-        predicted = denoiser.denoise(seen, t_B, encoded, layout, class_mask)
+        inputs_BPD = model_input(scaled, t_B, alphas_cumprod_T, prediction_type)
+        predicted = denoiser.denoise(inputs_BPD, t_B, encoded, layout, class_mask)
         tokens_BPD = scheduler.step(predicted, t, tokens_BPD, **extra).prev_sample
     return tokens_BPD
