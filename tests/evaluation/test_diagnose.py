@@ -35,19 +35,19 @@ def diagnosis(*accuracies: float, round_trip: float = 0.0) -> Diagnosis:
 @pytest.mark.parametrize(
     ("found", "sentence"),
     [
-        (diagnosis(*SOUND), "No stage breaks: sampled networks reach 69.0 %, the p-Models 70.0 %."),
-        (diagnosis(0.7, 0.6, 0.6, 0.6, 0.6, 0.65), "The round trip breaks"),
-        (diagnosis(*SOUND, round_trip=0.01), "The round trip breaks: tokenizer and normalizer do not give back"),
+        (diagnosis(*SOUND), "No stage fails: sampled networks reach 69.0 %, the p-Models 70.0 %."),
+        (diagnosis(0.7, 0.6, 0.6, 0.6, 0.6, 0.65), "The round trip fails"),
+        (diagnosis(*SOUND, round_trip=0.01), "The round trip fails: tokenizer and normalizer do not restore"),
         (
             diagnosis(0.7, 0.7, 0.5, 0.6, 0.6, 0.65),
-            "The denoiser breaks: it does not give p-Models back from little noise (20.0 points worse from t = 20 of 1000)",
+            "The denoiser fails: it does not restore p-Models from little noise (20.0 points worse from t = 20 of 1000)",
         ),
         (
             diagnosis(0.7, 0.7, 0.5, 0.7, 0.7, 0.65),
-            "Sampling is sound: sampled networks reach 70.0 %, the p-Models 70.0 %. But from little noise",
+            "Sampling works: sampled networks reach 70.0 %, the p-Models 70.0 %. But from little noise",
         ),
-        (diagnosis(0.7, 0.7, 0.7, 0.69, 0.5, 0.65), "The sampler breaks: one step from pure noise reaches 69.0 %"),
-        (diagnosis(0.7, 0.7, 0.7, 0.6, 0.6, 0.65), "No single stage breaks, but what is sampled (60.0 %) is worse"),
+        (diagnosis(0.7, 0.7, 0.7, 0.69, 0.5, 0.65), "The sampler fails: one step from pure noise reaches 69.0 %"),
+        (diagnosis(0.7, 0.7, 0.7, 0.6, 0.6, 0.65), "No single stage fails, but sampled networks (60.0 %) are worse"),
     ],
 )
 def test_verdicts(found: Diagnosis, sentence: str) -> None:

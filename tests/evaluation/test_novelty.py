@@ -72,8 +72,11 @@ def test_overlap_of_mistakes() -> None:
     ("changes", "sentence"),
     [
         ({}, "No copies: the nearest p-Model is 1.20 times as far"),
-        ({"to_nearest": 0.3}, "Likely copies: a generated network lies at 0.30 of the distance"),
-        ({"over_tasks": 0.07}, "Hardly personal: networks for different tasks differ by 0.05 of what"),
+        ({"to_nearest": 0.3}, "Likely copies: the distance of a generated network to the nearest p-Model is 0.30"),
+        (
+            {"over_tasks": 0.07},
+            "Hardly any difference between tasks: networks for different tasks differ by 0.05 of what",
+        ),
     ],
 )
 def test_verdicts(changes: dict[str, float], sentence: str) -> None:
@@ -99,7 +102,7 @@ def test_a_generator_that_gives_everybody_the_same_is_caught(context: Context, z
     found = measure_novelty(dataclasses.replace(context, generator=made(context, flats)), tasks, scorer)
     assert found.to_base == pytest.approx(50, rel=0.01)
     assert found.over_tasks < 0.01 * found.models_over_tasks
-    assert verdict(found).startswith("Hardly personal")
+    assert verdict(found).startswith("Hardly any difference")
     assert spec.num_parameters(3) == len(far)
 
 
@@ -127,5 +130,5 @@ def test_networks_of_class_rows_alone_cannot_be_compared(
 ) -> None:
     rows = ParameterSpec(TargetArchitecture("rows", lambda k: nn.Sequential(nn.Flatten(), nn.Linear(3072, k))))
     monkeypatch.setattr(Context, "spec", rows)
-    with pytest.raises(MethodUnavailable, match="networks of 'rows' have class rows alone"):
+    with pytest.raises(MethodUnavailable, match="networks of 'rows' have class rows only"):
         measure_novelty(context, tasks, scorer)

@@ -1,4 +1,4 @@
-"""What methods draw on: the generator, the generic model, the zoo, the encoder, images and settings."""
+"""What the methods of one evaluation share: the generator, the generic model, the zoo, the images and the settings."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ __all__ = ["Context"]
 
 @dataclass
 class Context:
-    """Everything of one evaluation.
+    """Everything that the methods of one evaluation need.
 
     Attributes:
-        generator: the model under evaluation; it has the encoder.
+        generator: the model under evaluation. It has the encoder.
         dataset: where images come from.
-        seed: of generation.
-        template: which of the encoder's prompt templates.
-        generic: the annealed generic model; None: there is none, and `no_generic` says why.
-        zoo: p-Models; None: there is none, and `no_zoo` says why.
-        fine_tune_tasks: how many tasks of each split are fine-tuned; None: all.
+        seed: seed of generation.
+        template: number of the encoder's prompt template.
+        generic: the generic model, trained to the end of its learning rate schedule. None: there is none;
+        `no_generic` says
+            why.
+        zoo: the p-Models (the generic model fine-tuned on single tasks). None: there are none; `no_zoo` says why.
+        fine_tune_tasks: how many tasks of each split *fine-tune* trains on; None: all.
     """
 
     generator: Generator
@@ -46,7 +48,7 @@ class Context:
 
     @property
     def spec(self) -> ParameterSpec:
-        """The target architecture's parameters."""
+        """The parameters of the target architecture."""
         return self.generator.spec
 
     @property
@@ -56,17 +58,25 @@ class Context:
 
     @property
     def encoder(self) -> Encoder:
-        """What turns class names into vectors; made when first needed."""
+        """The encoder that turns class names into vectors; loaded when first needed."""
         return self.generator.encoder
 
     def need_generic(self) -> GenericModel:
-        """Raises: MethodUnavailable: there is none."""
+        """Return the generic model.
+
+        Raises:
+            MethodUnavailable: there is no generic model.
+        """
         if self.generic is None:
             raise MethodUnavailable(self.no_generic)
         return self.generic
 
     def need_zoo(self) -> Zoo:
-        """A zoo with at least one p-Model. Raises: MethodUnavailable: there is none."""
+        """Return a zoo with at least one p-Model.
+
+        Raises:
+            MethodUnavailable: there is no such zoo.
+        """
         if self.zoo is None:
             raise MethodUnavailable(self.no_zoo)
         if not self.zoo.entries:

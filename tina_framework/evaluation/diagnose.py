@@ -1,8 +1,8 @@
-"""Which stage breaks? The way from a p-Model through tokens, noise and denoiser to sampling, each stage with its accuracy.
+"""Find the stage at which a generator fails. Every stage from a stored p-Model to a sampled network gets its accuracy.
 
-A generator that gives bad networks may have a layout that loses parameters, a denoiser that learnt nothing, or a sampler that spoils
-what the denoiser knows. Every stage here starts from the zoo's own p-Models, so that the first one whose accuracy drops is the
-one to look at.
+A generator that gives bad networks may have a token layout that loses parameters, a denoiser that has not learnt, or a
+sampler that spoils what the denoiser predicts. Every stage here starts from the zoo's p-Models. The first stage whose
+accuracy drops is the one to look at.
 Shapes: N parameters, P tokens, D token width, K classes, T timesteps.
 """
 
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 __all__ = ["Diagnosis", "Stage", "diagnose", "verdict"]
 
 LOSS = 0.01
-"""A stage is said to break where it costs more than this on average (a fraction of 1)."""
+"""A stage fails if it costs more accuracy than this on average (a fraction of 1)."""
 
 LITTLE_NOISE = 0.25
-"""Share of the timesteps, from 0, in which a denoiser still sees most of the p-Model and ought to give it back."""
+"""Share of the timesteps, from 0, at which there is so little noise that a denoiser should restore the p-Model."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: its name and one accuracy (a fraction of 1) a task."""
+    """One stage: its name and one accuracy (a fraction of 1) for each task."""
 
     name: str
     accuracies: tuple[float, ...]
@@ -51,9 +51,10 @@ class Diagnosis:
     """All stages over the same tasks.
 
     Attributes:
-        stages: ``p-model`` first, ``selection`` last.
-        timesteps: those of the stages ``denoised from t = ...``, rising, out of `num_timesteps`.
-        round_trip: greatest change of a parameter by tokens and standardisation, over the greatest parameter.
+        stages: ``p-model`` comes first, ``selection`` last.
+        timesteps: the timesteps of the stages ``denoised from t = ...``, in rising order, out of `num_timesteps`.
+        round_trip: the greatest change of a parameter by tokens and standardisation, divided by the greatest
+        parameter.
     """
 
     stages: tuple[Stage, ...]
@@ -62,6 +63,7 @@ class Diagnosis:
     round_trip: float
 
     def stage(self, name: str) -> Stage:
+        """Return the stage of that name."""
         return next(stage for stage in self.stages if stage.name == name)
 
     def to_json(self) -> dict[str, Any]:
@@ -86,7 +88,7 @@ class Diagnosis:
 
 
 def verdict(found: Diagnosis) -> str:
-    """One plain sentence: the first stage that breaks, or that none does."""
+    """Return one sentence that names the first stage that fails, or says that no stage does."""
 
     def mean(name: str) -> float:
         accuracies = found.stage(name).accuracies
@@ -95,7 +97,7 @@ def verdict(found: Diagnosis) -> str:
     model = mean("p-model")
     if mean("round trip") < model - LOSS or found.round_trip > 1e-3:
         return (
-            "The round trip breaks: tokenizer and normalizer do not give back the network they were given "
+            "The round trip fails: tokenizer and normalizer do not restore the network "
             f"(a change of {found.round_trip:.1e}); check the tokenizer's layout with `tina plugins check`."
         )
     sampled, last = mean("sampled"), mean(_from(found.timesteps[-1]))
@@ -107,24 +109,24 @@ def verdict(found: Diagnosis) -> str:
         )
         if sampled >= model - LOSS:
             return (
-                f"Sampling is sound: {fine}. But from little noise the denoiser does not give p-Models back ({lost}): it "
-                "knows networks of its own, not the zoo's, as one trained mostly for the task loss does."
+                f"Sampling works: {fine}. But the denoiser does not restore p-Models from little noise ({lost}). "
+                "It generates other networks than the zoo's, as a denoiser trained mostly on the task loss does."
             )
         return (
-            f"The denoiser breaks: it does not give p-Models back from little noise ({lost}); train it longer, or with "
-            "more weight on the denoising loss."
+            f"The denoiser fails: it does not restore p-Models from little noise ({lost}); "
+            "train it longer, or with more weight on the denoising loss."
         )
     if sampled < last - LOSS:
         return (
-            f"The sampler breaks: one step from pure noise reaches {100 * last:.1f} %, the whole loop {100 * sampled:.1f} %; "
-            "use fewer steps or another scheduler."
+            f"The sampler fails: one step from pure noise reaches {100 * last:.1f} %, "
+            f"the whole loop {100 * sampled:.1f} %; use fewer steps or another scheduler."
         )
     if sampled < mean("selection") - LOSS:
         return (
-            f"No single stage breaks, but what is sampled ({100 * sampled:.1f} %) is worse than selection "
-            f"({100 * mean('selection'):.1f} %): the prompt does not tell the denoiser enough yet; train it longer."
+            f"No single stage fails, but sampled networks ({100 * sampled:.1f} %) are worse than selection "
+            f"({100 * mean('selection'):.1f} %): the denoiser uses the prompt too little; train it longer."
         )
-    return f"No stage breaks: {fine}."
+    return f"No stage fails: {fine}."
 
 
 def _from(t: int) -> str:
@@ -138,17 +140,17 @@ def diagnose(
     num_tasks: int = 20,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Diagnosis:
-    """Takes p-Models of the zoo through every stage.
+    """Measure p-Models of the zoo after every stage.
 
     Args:
-        context: generator, zoo, encoder, seed (of the noise).
+        context: generator, zoo, encoder, and the seed of the noise.
         scorer: the images to measure on.
-        num_tasks: how many p-Models, evenly picked.
+        num_tasks: how many p-Models, evenly spaced in the zoo.
         on_progress: called with (p-Models done, p-Models).
 
     Raises:
-        MethodUnavailable: there is no zoo, or no p-Model of a size that the generator makes.
-        TinaError: a name cannot be encoded, a network is not finite.
+        MethodUnavailable: there is no zoo, or no p-Model of a class count that the generator makes.
+        TinaError: a name cannot be encoded, or a network is not finite.
     """
     generator, zoo = context.generator, context.need_zoo()
     config = generator.config
@@ -176,11 +178,11 @@ def diagnose(
 
 
 class _Walk:
-    """The stages of one p-Model after the other.
+    """Takes one p-Model after the other through all stages.
 
     Args:
-        forward: the noise process that the denoiser was trained for.
-        timesteps: to be denoised from.
+        forward: the noise process, with `add_noise` and `predict_original_sample`.
+        timesteps: the timesteps to denoise from.
     """
 
     def __init__(self, context: Context, forward: NoiseProcess, timesteps: Sequence[int]) -> None:
@@ -190,9 +192,14 @@ class _Walk:
 
     @torch.no_grad()
     def stages(self, entry: ZooEntry) -> tuple[tuple[str, ...], dict[str, Tensor], float]:
-        """The classes in the order of their keys, the network (N,) of each stage, and the greatest change of the round trip."""
+        """Take one p-Model through all stages.
+
+        Returns:
+            The classes in the order of their keys, the network (N,) of each stage, and the greatest change of a
+            parameter by the round trip.
+        """
         generator, spec, count = self.generator, self.spec, len(entry.classes)
-        # The order in which classes are generated, too; without it a layout that knows an order would be shown the wrong one.
+        # Networks are generated in this order of classes. A layout that depends on the order would fail in another one.
         order = sorted(range(count), key=lambda k: fold(entry.classes[k]))
         classes = tuple(entry.classes[k] for k in order)
         state = spec.select_classes(spec.unflatten(self.zoo.flat(entry.id), count), torch.tensor(order))

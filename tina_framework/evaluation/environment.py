@@ -1,4 +1,4 @@
-"""On what and when something was measured. No host or user names."""
+"""On which machine and when something was measured, without host or user names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["busy_warning", "describe_machine", "now"]
 
 
 def _processor() -> str:
-    """The processor's model name."""
+    """Return the model name of the processor."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
@@ -25,14 +25,16 @@ def _processor() -> str:
 
 
 def _cores() -> int:
-    """Cores this process may use."""
+    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def busy_warning() -> str | None:
-    """A sentence if other programs were using the processor in the last minute: times measured then are too long."""
+    """Return a sentence if other programs used the processor in the last minute, because measured times are then too
+    long.
+    """
     if not hasattr(os, "getloadavg"):
         return None
     load, cores = os.getloadavg()[0], _cores()
@@ -44,7 +46,7 @@ def busy_warning() -> str | None:
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:
-    """Processor, cores, threads, accelerator and versions, JSON-serialisable."""
+    """Return processor, cores, threads, accelerator and versions, as JSON values."""
     return {
         "processor": _processor(),
         "cores": _cores(),
@@ -58,5 +60,5 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
 
 
 def now() -> str:
-    """The time in UTC, ISO 8601, to the second."""
+    """Return the time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""One evaluation from start to end: load, check for leakage, run the methods, put the results together."""
+"""One evaluation from start to end: load everything, check for leakage, run the methods, put the results together."""
 
 from __future__ import annotations
 
@@ -39,22 +39,23 @@ __all__ = ["EvaluationRequest", "config_sha256", "evaluate", "open_context"]
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """What is to be evaluated.
+    """What to evaluate.
 
     Args:
         model: bundled name, folder or Hub id of a generator.
         dataset: spec of a data set, or the data set itself.
         tasks: a task file.
-        methods: what to compare, as `parse_methods` gives it; None: `default_methods` of the generator's architecture.
-        encoder: spec; None: the generator's default.
-        zoo: folder of a zoo; None: the one that the generator names, if it ships with the package.
-        image_split: ``test`` or ``validation``: which images networks are measured on.
-        template: which of the encoder's prompt templates.
+        methods: what to compare, as `parse_methods` returns it; None: `default_methods` of the generator's
+        architecture.
+        encoder: spec of an encoder; None: the generator's default.
+        zoo: folder of a zoo; None: the zoo that the generator names, if it ships with the package.
+        image_split: ``test`` or ``validation``: the images that networks are measured on.
+        template: number of the encoder's prompt template.
         fine_tune_tasks: how many tasks of each split *fine-tune* trains on; None: all.
         device: ``auto``, ``cpu``, ``cuda``, ...
-        seed: of generation.
-        command: how it was asked for, for the record.
-        novelty: compare generated networks with the zoo's, too, if *tina* is among the methods.
+        seed: seed of generation.
+        command: the command line, for the record.
+        novelty: also compare generated networks with those of the zoo, if *tina* is among the methods.
     """
 
     model: str
@@ -73,13 +74,13 @@ class EvaluationRequest:
 
 
 def evaluate(request: EvaluationRequest, progress: Progress = no_progress) -> Results:
-    """Runs every method on every task.
+    """Run every method on every task.
 
     Raises:
-        LeakageError: the task file calls a task unseen that training could have seen.
-        TinaError: something cannot be loaded, or no method at all can run.
+        LeakageError: a task file of our own calls a task unseen that training could have seen.
+        TinaError: something cannot be loaded, or no method can run.
     """
-    busy = busy_warning()  # before this run itself keeps the processor busy
+    busy = busy_warning()  # asked now, because this run itself will keep the processor busy
     dataset = _dataset(request)
     task_file = load_task_file(request.tasks, class_names=dataset.class_names)
     folder = find_folder(request.model)
@@ -105,7 +106,7 @@ def evaluate(request: EvaluationRequest, progress: Progress = no_progress) -> Re
 
 
 def open_context(request: EvaluationRequest) -> tuple[Context, Scorer]:
-    """What `request` names, loaded, without running anything; its tasks and methods do not matter.
+    """Load what `request` names, without running anything. Its tasks and methods are not used.
 
     Raises:
         TinaError: something cannot be loaded.
@@ -126,7 +127,7 @@ def _dataset(request: EvaluationRequest) -> Dataset:
 def _generator(request: EvaluationRequest, folder: Path) -> Generator:
     generator = Generator.from_pretrained(folder, device=request.device, encoder=request.encoder)
     if not Path(request.model).is_dir():
-        generator.name = request.model  # a Hub id is told better by its name than by the folder it was fetched to
+        generator.name = request.model  # the Hub id says more than the folder it was fetched to
     if request.encoder is not None and not 0 <= request.template < len(generator.encoder.templates):
         raise PromptError(
             f"Template number {request.template} does not exist: encoder '{request.encoder}' has "
@@ -136,7 +137,7 @@ def _generator(request: EvaluationRequest, folder: Path) -> Generator:
 
 
 def _novelty(context: Context, tasks: Sequence[Task], scorer: Scorer, progress: Progress) -> dict[str, Any]:
-    """The comparison with the zoo, or why there is none."""
+    """Return the comparison with the zoo, or the reason why there is none."""
     with progress("novelty", 1) as advance:
         try:
             found = measure_novelty(context, tasks, scorer).to_json()
@@ -169,7 +170,7 @@ def _context(request: EvaluationRequest, generator: Generator, dataset: Dataset)
 
 
 def _zoo(request: EvaluationRequest, generator: Generator) -> tuple[Zoo | None, str]:
-    """The zoo asked for, else the generator's own; or why there is none."""
+    """Return the zoo that was asked for, else the generator's own; or None and the reason why there is none."""
     if request.zoo is not None:
         return open_zoo(request.zoo, generator.spec), ""
     folder, reason = find_zoo(generator)
@@ -189,7 +190,7 @@ def _warnings(request: EvaluationRequest, context: Context) -> list[str]:
         "the generator": training_setting(context.generator.config.training, "train_split"),
     }
     return [
-        f"The validation images were training images of {who}; these numbers say nothing about new images."
+        f"The validation images were training images of {who}, so these figures do not hold for new images."
         for who, split in users.items()
         if split == "train+validation"
     ]
@@ -224,10 +225,10 @@ def _setup(
 
 
 def config_sha256(folder: Path) -> str:
-    """SHA-256 of a generator's `config.json`, hashes of its weights included.
+    """Return the SHA-256 of a generator's `config.json`, which includes the hashes of its weights.
 
-    Without its metrics, thresholds of abstention and familiarities, none of which changes a network for known names: recording
-    them changes no identity.
+    Metrics, abstention thresholds and familiarities are left out. They do not change the networks for known names, so
+    recording them does not change the generator's identity.
     """
     left = ("metrics", "abstention", "familiarity")
     values = {key: value for key, value in read_json(folder / CONFIG).items() if key not in left}

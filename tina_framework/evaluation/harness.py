@@ -1,6 +1,6 @@
-"""Runs methods on tasks: accuracies, time and parameters of every network.
+"""Running methods on tasks: accuracy, time and number of parameters of every network.
 
-Time is that of making a network from a task, not of measuring it. `prepare` is not counted.
+The time is that of making a network from a task. Measuring its accuracy and `Method.prepare` are not counted.
 """
 
 from __future__ import annotations
@@ -35,20 +35,21 @@ Group = tuple[str, int]
 """(split, class count)."""
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[..., None]]]
-"""progress(description, total) -> a context whose value is called after every `advance(count)`."""
+"""progress(description, total) returns a context. Its value is a function, called with the number of tasks just done."""
 
+# Single tasks are timed a few times, and fewer times if they are slow, so that timing does not double the work.
 _SINGLES = 5
 _SECONDS_FOR_SINGLES = 10.0
 
 
 def group_of(task: Task) -> Group:
-    """Which tasks a task is reported with."""
+    """Return the group of tasks with which a task is reported."""
     return task.split or "unknown", len(task.classes)
 
 
 @dataclass(frozen=True)
 class TaskResult:
-    """One network on the images of its task."""
+    """The accuracy of one network on the images of its task, and its number of parameters."""
 
     accuracy: float
     parameters: int
@@ -56,11 +57,11 @@ class TaskResult:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds a network, over the tasks of one group.
+    """Seconds for one network, over the tasks of one group.
 
     Attributes:
-        alone: one task at a time, warm; the median of a few.
-        in_batch: many at a time; None for methods that do one after the other.
+        alone: one task at a time, after a warm-up; the median of a few.
+        in_batch: many tasks at a time. None for methods that answer one task after the other.
     """
 
     alone: float
@@ -69,14 +70,16 @@ class Timing:
 
 @dataclass
 class MethodResult:
-    """What one method reached.
+    """The results of one method.
 
     Attributes:
         label: the method as the user wrote it.
         description: what exactly ran.
-        tasks: one entry a task, in order; None: no network.
+        tasks: one entry for each task, in order; None: there is no network.
         timings: by group.
-        memory: bytes by group: the peak while networks were made, above what was in use before; without groups where it is unknown.
+        memory: bytes by group: the peak while networks were made, above what was in use before. Groups where it is
+        unknown
+            are missing.
         skipped: (split or None for all, reason).
     """
 
@@ -90,20 +93,20 @@ class MethodResult:
 
 @contextmanager
 def no_progress(description: str, total: int) -> Iterator[Callable[..., None]]:
-    """Shows nothing."""
+    """Show no progress."""
     yield lambda count=1, note="": None
 
 
 def run_methods(
     methods: Mapping[str, Method], tasks: Sequence[Task], scorer: Scorer, progress: Progress = no_progress
 ) -> list[MethodResult]:
-    """All methods on all tasks; one that cannot run does not stop the others.
+    """Run all methods on all tasks. A method that cannot run does not stop the others.
 
     Args:
         methods: label -> method.
-        tasks: with their splits.
-        scorer: measures.
-        progress: shows how far each method is.
+        tasks: tasks with their splits.
+        scorer: measures accuracies.
+        progress: shows the progress of each method.
     """
     results = []
     for label, method in methods.items():
@@ -115,7 +118,7 @@ def run_methods(
 def run_method(
     label: str, method: Method, tasks: Sequence[Task], scorer: Scorer, advance: Callable[..., None]
 ) -> MethodResult:
-    """One method on all tasks."""
+    """Run one method on all tasks."""
     result = MethodResult(label, tasks=[None] * len(tasks))
     try:
         method.prepare(tasks)
@@ -143,7 +146,7 @@ def _run_group(
     scorer: Scorer,
     advance: Callable[..., None],
 ) -> list[str]:
-    """Fills in the results of one group; returns why tasks went without a network."""
+    """Fill in the results of one group, and return the reasons why tasks have no network."""
     device = scorer.bank.images.device
     peak = PeakMemory(device)
     with peak:
@@ -179,7 +182,10 @@ def _run_group(
 
 
 def _ask(method: Method, tasks: Sequence[Task], device: torch.device) -> tuple[list[Answer], float]:
-    """Answers and seconds. Where a whole batch fails, its tasks are tried one by one: one bad name spoils one task."""
+    """Return answers and seconds.
+
+    If a whole batch fails, its tasks are tried one by one, so that one bad name spoils only its own task.
+    """
     start = _clock(device)
     try:
         answers = method.parameters(tasks)
@@ -192,7 +198,7 @@ def _ask(method: Method, tasks: Sequence[Task], device: torch.device) -> tuple[l
 
 
 def _time_singles(method: Method, tasks: Sequence[Task], device: torch.device) -> float | None:
-    """Median seconds of a single task, after one that warms up; a few tasks, or fewer if they are slow."""
+    """Return the median seconds of a single task after a warm-up, over a few tasks, or over fewer if they are slow."""
     _ask(method, tasks[:1], device)
     times: list[float] = []
     for task in tasks[:_SINGLES]:
@@ -211,7 +217,7 @@ def _clock(device: torch.device) -> float:
 
 
 def _summarise(result: MethodResult, tasks: Sequence[Task], reasons: Mapping[str, Sequence[str]]) -> None:
-    """One sentence for each split in which tasks went without a network."""
+    """Add one sentence for each split in which tasks have no network."""
     if all(task is None for task in result.tasks):
         first = next((found[0] for found in reasons.values() if found), "it answered no task")
         result.skipped.append((None, first))

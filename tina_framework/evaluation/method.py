@@ -1,4 +1,4 @@
-"""What an evaluation method is."""
+"""The interface of an evaluation method."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["Answer", "Method", "MethodUnavailable", "Missing"]
 
 
 class MethodUnavailable(TinaError):
-    """A method lacks what it needs (a zoo, an encoder that knows the names); the others still run."""
+    """A method lacks what it needs, such as a zoo or an encoder that knows the names. The other methods still run."""
 
 
 @dataclass(frozen=True)
 class Missing:
-    """Instead of a network: why a method has none for this task.
+    """The answer of a method that has no network for a task.
 
     Attributes:
         reason: a clause, for the report.
-        intended: the user asked to leave the task out; not worth a report.
+        intended: the user asked to leave the task out, so the report does not mention it.
     """
 
     reason: str
@@ -40,12 +40,13 @@ Answer = Network | Missing
 class Method:
     """Answers tasks with networks.
 
-    Subclasses set `name` and override `prepare` and `parameters`. `prepare` does what is done once however many tasks
-    follow (reading the zoo, say); its time is not counted.
+    Subclasses set `name`, have an entry in `tina_framework.evaluation.methods.catalogue`, and override `prepare` and
+    `parameters`. `prepare` does the work that is done once for all tasks, such as reading the zoo. Its time is not
+    counted.
 
     Args:
         context: images, models and settings of this evaluation.
-        argument: what stands behind ``@`` in the method's name, None if nothing does.
+        argument: the text behind ``@`` in the method's name; None if there is none.
     """
 
     name: ClassVar[str]
@@ -58,10 +59,10 @@ class Method:
 
     @classmethod
     def check_argument(cls, argument: str | None) -> None:
-        """Refuses an argument before anything is loaded.
+        """Refuse a wrong argument before anything is loaded.
 
         Raises:
-            ConfigError: the argument is malformed, or none is taken.
+            ConfigError: the argument is malformed, or the method takes none.
         """
         entry = METHODS[cls.name]
         if argument is not None and entry.argument is None:
@@ -71,18 +72,18 @@ class Method:
             raise ConfigError(f"Method '{cls.name}@' ends in '@'; write {bare}'{cls.name}@{entry.argument}'.")
 
     def prepare(self, tasks: Sequence[Task]) -> None:
-        """Once, before the first task; `tasks` are all that will come.
+        """Prepare the method, once, before the first task. `tasks` are all tasks that will come.
 
         Raises:
             MethodUnavailable: what the method needs is not there.
         """
 
     def describe(self) -> str:
-        """What exactly runs here, in a few words, for the report; asked after `prepare`."""
+        """Return in a few words what exactly runs, for the report. Called after `prepare`."""
         return ""
 
     def parameters(self, tasks: Sequence[Task]) -> list[Answer]:
-        """One answer a task, in order; all tasks have the same class count.
+        """Return one answer for each task, in order. All tasks have the same class count.
 
         Raises:
             TinaError: none of these tasks can be answered.

@@ -1,4 +1,4 @@
-"""Writes what was measured into the folder of the model it belongs to: its `config.json` and its card."""
+"""Writing measured figures into the folder of the model they belong to: its `config.json` and its model card."""
 
 from __future__ import annotations
 
@@ -29,23 +29,27 @@ _METHOD = "tina"
 
 
 def check_recordable(model: str, methods: list[str], image_split: str, template: int) -> None:
-    """Refuses what would record something else than a card promises, before anything runs.
+    """Refuse to record figures other than those a model card promises, before anything runs.
 
     Raises:
-        ConfigError: the model is no folder, *tina* is not run, or not on test images with the first template.
+        ConfigError: the model is no folder, *tina* is not run, or other images or another template than for cards are
+        used.
     """
     if not Path(model).is_dir():
-        raise ConfigError(f"--record writes into the model's folder, but '{model}' is no folder here; give its path.")
+        raise ConfigError(f"--record writes into the model's folder, but there is no folder '{model}'; give its path.")
     if _METHOD not in methods:
         raise ConfigError(f"--record writes the accuracy of '{_METHOD}', which --methods does not name; add it.")
     if image_split != "test" or template != 0:
         raise ConfigError(
-            "--record takes figures of test images with the first prompt template only; leave out --split and --template."
+            "--record writes figures of test images with the first prompt template only; "
+            "leave out --split and --template."
         )
 
 
 def merge_metrics(metrics: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Metrics (encoder -> split -> class count -> fraction of 1) with those of *tina* in `summary` put in."""
+    """Return the metrics (encoder -> split -> class count -> fraction of 1) updated with those of *tina* in
+    `summary`.
+    """
     encoder = summary["setup"]["encoder"]["name"].partition(":")[0]
     merged: dict[str, Any] = json.loads(json.dumps(dict(metrics)))
     for row in summary["rows"]:
@@ -56,10 +60,10 @@ def merge_metrics(metrics: Mapping[str, Any], summary: Mapping[str, Any]) -> dic
 
 
 def update_card(card: str, old: GeneratorConfig, new: GeneratorConfig) -> str | None:
-    """The card with the new figures; None if it has no table of them.
+    """Return the card with the new figures; None if it has no table for them.
 
-    A card made from the configuration is made anew. In one written by hand, the table under the heading
-    ``Accuracy of generated models`` is replaced and nothing else.
+    A card that equals the generated one is generated again. In a card written by hand, only the table under the
+    heading ``Accuracy of generated models`` is replaced.
     """
     if card == model_card(old):
         return model_card(new)
@@ -73,7 +77,10 @@ def update_card(card: str, old: GeneratorConfig, new: GeneratorConfig) -> str | 
 
 
 def _table(card: str) -> tuple[int | None, int]:
-    """Line numbers of the table (or of the sentence in its place) under the heading: first, one after the last."""
+    """Return the first line number of the table under the heading, and the one after its last.
+
+    A sentence in place of a table counts as the table.
+    """
     lines = card.splitlines()
     if _HEADING not in lines:
         return None, 0
@@ -89,10 +96,10 @@ def _table(card: str) -> tuple[int | None, int]:
 
 
 def record_accuracy(folder: Path, summary: Mapping[str, Any]) -> bool:
-    """Writes the accuracies of *tina* into `config.json` and the card, both or none.
+    """Write the accuracies of *tina* into `config.json` and the card, or into neither of them.
 
     Returns:
-        Whether the card has them too (a card written by hand may have no table for them).
+        Whether the card has them too. A card written by hand may have no table for them.
     """
     return _rewrite(folder, lambda old: replace(old, metrics=merge_metrics(old.metrics, summary)))
 
@@ -100,20 +107,25 @@ def record_accuracy(folder: Path, summary: Mapping[str, Any]) -> bool:
 def record_calibration(
     folder: Path, abstention: AbstentionThresholds | None, familiarity: Mapping[str, Familiarity] | None = None
 ) -> None:
-    """Writes thresholds and familiarities (by encoder) into `config.json`, and into the card if that was made from the configuration.
+    """Write thresholds, and familiarities by encoder, into `config.json`; also into the card if the card is a generated
+    one.
 
     Raises:
         CheckpointError: the folder holds no generator.
-        ConfigError: it cannot be written.
+        ConfigError: the folder cannot be written.
     """
     new = familiarity or {}
     _rewrite(folder, lambda old: replace(old, abstention=abstention, familiarity={**old.familiarity, **new}))
 
 
 def _rewrite(folder: Path, change: Callable[[GeneratorConfig], GeneratorConfig]) -> bool:
-    """Writes the changed configuration and the card that goes with it, both or none; whether the card has a table of figures."""
+    """Write the changed configuration and the card that goes with it, or neither. Return whether the card has the
+    figures.
+    """
     values = read_config(folder, FORMAT, FORMAT_VERSION, "config.json")
-    kept = {key: values.pop(key) for key in (TRUNK, PLUGINS, HASHES) if key in values}  # what stays as it is
+    kept = {
+        key: values.pop(key) for key in (TRUNK, PLUGINS, HASHES) if key in values
+    }  # not part of GeneratorConfig, so put back unchanged
     old = GeneratorConfig.from_dict(values, f"'{folder / CONFIG}'")
     new = change(old)
     card = (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else None

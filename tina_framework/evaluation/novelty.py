@@ -1,11 +1,12 @@
-"""Is what is generated new? Distances to the networks a generator was trained on, shared mistakes, and spread over seeds.
+"""Checking whether generated networks are new: distances to training networks, shared mistakes, and spread over seeds.
 
-Generators of weights tend to reproduce training networks, or to give the same network whatever they are asked (Zeng et al.,
-*Generative Modeling of Weights: Generalization or Memorization?*, arXiv 2506.07998). The accuracy of a memorised network says nothing.
+Generators of weights tend to reproduce training networks, or to give the same network for every prompt (Zeng et al.,
+*Generative Modeling of Weights: Generalization or Memorization?*, arXiv 2506.07998). A memorised network can have a
+high accuracy, so the accuracy alone does not show it.
 
-Distances are root mean squares over the shared tensors (those without a class axis: class rows belong to other classes in every task)
-of standardised differences, so that 1 is how far the zoo's p-Models lie from the network that generation starts from.
-Shapes: G generated networks, M p-Models, S elements of shared tensors.
+Distances are root mean squares of standardised differences. They use the shared tensors only, which have no class
+axis, because class rows belong to other classes in every task. A distance of 1 is that of the zoo's p-Models from the
+network that generation starts from. Shapes: G generated networks, M p-Models, S elements of shared tensors.
 """
 
 from __future__ import annotations
@@ -36,27 +37,34 @@ MODELS = 400
 SEEDS = 3
 
 COPY = 0.5
-"""Below this share of the distance from p-Model to nearest other p-Model, a network is called a likely copy. One that is the noise-free mean
-of what a p-Model varies around lies at about 0.7 of it: the p-Model's noise alone, against that of two."""
+"""A network is a likely copy if its distance to the nearest p-Model is below this share of the distance between a p-Model
+and its nearest neighbour.
+
+The noise-free mean around which a p-Model varies lies at about 0.7 of that distance: between them is the noise of one
+p-Model, between two p-Models the noise of two."""
 
 SAME = 0.1
-"""Below this share of the distance between p-Models of different tasks, generated networks are said hardly to depend on the task."""
+"""Generated networks hardly depend on the task if they differ by less than this share of the distance between p-Models
+of different tasks."""
 
 
 @dataclass(frozen=True)
 class Novelty:
-    """What was found; distances in units of the p-Models' own distance from the base.
+    """The measured distances. Their unit is the distance of the p-Models from the base, the network that generation
+    starts from.
 
     Attributes:
-        tasks, models: how many generated networks and p-Models were compared.
-        to_base: median distance of generated networks from the network that generation starts from.
+        tasks: how many generated networks were compared.
+        models: how many p-Models were compared.
+        to_base: median distance of generated networks from the base.
         to_nearest: median distance of a generated network to the nearest p-Model.
         between_models: median distance of a p-Model to the nearest other p-Model.
         over_tasks: mean distance of two networks generated for different tasks.
         models_over_tasks: the same of two p-Models.
         over_seeds: mean distance of two networks generated for the same task from different seeds.
-        errors_nearest: intersection over union of the mistakes with those of the most similar training task's p-Model; None
-            where it cannot be had.
+        errors_nearest: intersection over union of the mistakes of a generated network and of the p-Model of the most
+        similar
+            training task. None if there is no such p-Model.
         errors_selection: the same with *selection*.
     """
 
@@ -77,26 +85,28 @@ class Novelty:
 
 
 def verdict(found: Novelty) -> str:
-    """One plain sentence."""
+    """Return one sentence that sums up the distances."""
     near, spread = found.to_nearest / found.between_models, found.over_tasks / found.models_over_tasks
     if near < COPY:
         return (
-            f"Likely copies: a generated network lies at {near:.2f} of the distance that a p-Model keeps from its nearest "
-            "neighbour."
+            f"Likely copies: the distance of a generated network to the nearest p-Model is {near:.2f} of the distance "
+            "between a p-Model and its nearest neighbour."
         )
     if spread < SAME:
         return (
-            f"Hardly personal: networks for different tasks differ by {spread:.2f} of what p-Models of different tasks do, in "
-            "the tensors that all classes share."
+            f"Hardly any difference between tasks: networks for different tasks differ by {spread:.2f} "
+            "of what p-Models of different tasks do, in the tensors that all classes share."
         )
     return (
-        f"No copies: the nearest p-Model is {near:.2f} times as far as p-Models are from one another, and networks for different "
-        f"tasks differ by {spread:.2f} of what p-Models do."
+        f"No copies: the nearest p-Model is {near:.2f} times as far as p-Models are from one another, "
+        f"and networks for different tasks differ by {spread:.2f} of what p-Models do."
     )
 
 
 def nearest_distances(one_GS: Tensor, other_MS: Tensor | None = None) -> Tensor:
-    """(G,) distance of each row to the nearest row of `other_MS`, or to the nearest other row of its own."""
+    """Return the distance (G,) of each row to the nearest row of `other_MS`, or to the nearest other row of
+    `one_GS`.
+    """
     if other_MS is not None:
         return _distances(one_GS, other_MS).amin(dim=1)
     between = _distances(one_GS, one_GS)
@@ -105,41 +115,41 @@ def nearest_distances(one_GS: Tensor, other_MS: Tensor | None = None) -> Tensor:
 
 
 def _distances(one_GS: Tensor, other_MS: Tensor) -> Tensor:
-    # Not by way of a matrix product, which loses small distances between large vectors.
+    # The faster way, by a matrix product, is imprecise for small distances between large vectors.
     exact = torch.cdist(one_GS.double(), other_MS.double(), compute_mode="donot_use_mm_for_euclid_dist")
     scaled: Tensor = exact / one_GS.shape[1] ** 0.5
     return scaled
 
 
 def _mean_distance(rows_GS: Tensor) -> float:
-    """Between two different rows."""
+    """Return the mean distance of two different rows."""
     count = len(rows_GS)
     return float(_distances(rows_GS, rows_GS).sum()) / (count * (count - 1))
 
 
 def overlap(one: Tensor, other: Tensor) -> float:
-    """Intersection over union of two sets of mistakes, (M,) bool each; 0 where neither made one."""
+    """Return intersection over union of two sets of mistakes, (M,) bool each; 0 if both are empty."""
     union = int((one | other).sum())
     return int((one & other).sum()) / union if union else 0.0
 
 
 def measure_novelty(context: Context, tasks: Sequence[Task], scorer: Scorer) -> Novelty:
-    """Compares networks generated for up to 50 of the tasks with up to 400 p-Models.
+    """Compare networks generated for up to 50 of the tasks with up to 400 p-Models.
 
     Args:
         context: generator, zoo, encoder, seed.
-        tasks: evenly picked from; those of the class count that most of them have.
-        scorer: for mistakes.
+        tasks: tasks to choose from, evenly spaced. Only those of the most frequent class count are used.
+        scorer: finds the mistakes of networks.
 
     Raises:
-        MethodUnavailable: there is no zoo, too little in it, or nothing but class rows in a network.
+        MethodUnavailable: there is no zoo, there is too little in it, or networks have class rows only.
         TinaError: the tasks cannot be generated.
     """
     spec, zoo = context.spec, context.need_zoo()
     shared = [name for name, axis in spec.class_axes.items() if axis is None]
     if not shared:
         raise MethodUnavailable(
-            f"networks of '{spec.architecture.name}' have class rows alone, and no two tasks share a class's row"
+            f"networks of '{spec.architecture.name}' have class rows only, which belong to other classes in every task"
         )
     counts = [len(task.classes) for task in tasks]
     count = max(sorted(set(counts), reverse=True), key=counts.count)
@@ -178,7 +188,7 @@ def measure_novelty(context: Context, tasks: Sequence[Task], scorer: Scorer) -> 
 def _shared_mistakes(
     method: Nearest | Selection, networks: Sequence[Network], tasks: Sequence[Task], scorer: Scorer
 ) -> float | None:
-    """Mean overlap of mistakes with another method's networks; None if it has none."""
+    """Return the mean overlap of mistakes with another method's networks; None if the method has none."""
     try:
         method.prepare(tasks)
     except MethodUnavailable:

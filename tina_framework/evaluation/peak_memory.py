@@ -1,4 +1,4 @@
-"""How much memory something takes at its peak, above what was in use when it began."""
+"""Measuring the peak memory of some work, above what was in use when it began."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ _PROCESS = Path("/proc/self")
 
 
 class PeakMemory:
-    """A context that may be entered again and again; `peak` is the greatest so far.
+    """A context that can be entered repeatedly. `peak` is the greatest peak so far.
 
-    On a GPU what torch allocates there; on Linux resident memory of the process (which does not grow where memory that was freed before is
-    used again, so that small figures are lower bounds); elsewhere nothing is known.
+    On a GPU it measures what torch allocates. On Linux it measures the resident memory of the process. That does not
+    grow where memory is reused that was freed before, so small figures are lower bounds. On other systems the peak is
+    unknown.
 
     Args:
         device: where the work is done.
 
     Attributes:
-        peak: bytes; None: not known, or never entered.
+        peak: bytes. None: unknown, or the context was never entered.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -49,7 +50,9 @@ class PeakMemory:
 
 
 def _reset() -> bool:
-    """Sets the process' peak to what it uses now (proc(5), ``clear_refs``: 5); whether that worked."""
+    """Set the recorded peak of the process to what it uses now (proc(5), ``clear_refs``: 5). Return whether that
+    worked.
+    """
     try:
         (_PROCESS / "clear_refs").write_text("5", encoding="ascii")
     except OSError:
@@ -58,10 +61,10 @@ def _reset() -> bool:
 
 
 def _resident(key: str) -> int | None:
-    """Bytes under ``VmRSS`` (now) or ``VmHWM`` (peak) of the process' status."""
+    """Return the bytes under ``VmRSS`` (now) or ``VmHWM`` (peak) of the process' status."""
     try:
         lines = (_PROCESS / "status").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         return None
     found = [line.split() for line in lines if line.startswith(f"{key}:")]
-    return 1024 * int(found[0][1]) if found else None  # the kernel says kB and means 1024 bytes
+    return 1024 * int(found[0][1]) if found else None  # the kernel's kB are 1024 bytes

@@ -1,4 +1,4 @@
-"""``results.json`` as tables: for the terminal and as Markdown. Percent, with one decimal."""
+"""``results.json`` as tables, for the terminal and as Markdown. Accuracies in percent, with one decimal."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ COLUMNS = (
 
 
 SHORT_COLUMNS = ("method", "tasks", "accuracy %", "vs selection", "s/model", "parameters", "MB")
-"""For a terminal of 80 columns; ± is half of the 95 % interval."""
+"""Columns for a terminal 80 characters wide. ± is half of the 95 % interval."""
 
 
 def table(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One line a row, under `COLUMNS`; accuracies in percent, differences in percentage points."""
+    """Return one line for each row, under `COLUMNS`. Accuracies are in percent, differences in percentage points."""
     differences = _against_selection(summary)
     lines = []
     for row in summary["rows"]:
@@ -51,7 +51,7 @@ def table(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def short_tables(summary: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """(title, lines under `SHORT_COLUMNS`) for each split and class count."""
+    """Return (title, lines under `SHORT_COLUMNS`) for each split and class count."""
     differences = _against_selection(summary)
     tables: dict[str, list[dict[str, Any]]] = {}
     for row in summary["rows"]:
@@ -103,19 +103,20 @@ def _seconds(seconds: float) -> str:
 
 
 def _megabytes(row: Mapping[str, Any]) -> str | None:
-    """The peak memory in units of a million bytes; unknown in results of earlier versions."""
+    """Return the peak memory in millions of bytes; None in results of versions that did not measure it."""
     peak = row.get("peak_memory")
     return None if peak is None else f"{peak / 1e6:.0f}"
 
 
 def markdown(summary: Mapping[str, Any]) -> str:
-    """The contents of ``results.md``."""
+    """Return the contents of ``results.md``."""
     setup = summary["setup"]
     lines = [f"# Evaluation of {setup['model']['name']}", "", *_table(table(summary), COLUMNS), ""]
     lines += [
-        "Accuracy in percent, of networks in float32 on the images of their own classes; mean, standard deviation and 95 % t",
-        "interval over tasks. *vs selection*: paired differences in percentage points, with their 95 % interval.",
-        "*memory*: peak while networks were made, above what was in use before, in millions of bytes.",
+        "Accuracy in percent, of networks in float32 on the images of their own classes: mean, standard deviation and 95 % t",
+        "interval over tasks. *selection* is the generic model with only the task's outputs; *vs selection* is the paired",
+        "difference from it in percentage points, with its 95 % interval. *memory* is the peak while networks were made,",
+        "above what was in use before, in millions of bytes.",
         "",
     ]
     others = [entry for entry in summary["paired"] if entry["against"] != "selection"]
@@ -147,7 +148,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
 
 
 def novelty_sentence(novelty: Mapping[str, Any]) -> str:
-    """The verdict, or why there is none."""
+    """Return the verdict on novelty, or the reason why there is none."""
     return str(novelty["verdict"]) if "verdict" in novelty else f"Novelty was not measured: {novelty['reason']}."
 
 
@@ -168,14 +169,14 @@ def _novelty(novelty: Mapping[str, Any]) -> list[str]:
         rows.append((f"mistakes shared with {text}, intersection over union", "–" if value is None else f"{value:.2f}"))
     table = [f"| {what} | {value} |" for what, value in rows]
     note = (
-        f"{novelty['tasks']} tasks, {novelty['models']} p-Models. Distances are over the tensors that all classes share, in units of the "
-        "p-Models' own distance from the base."
+        f"{novelty['tasks']} tasks, {novelty['models']} p-Models. Distances are over the tensors that all classes share. "
+        "Their unit is the distance of the p-Models from the base, the network that generation starts from."
     )
     return [*lines, "", "| what | |", "|---|---|", *table, "", note]
 
 
 def diagnosis_table(diagnosis: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One line a stage; accuracies in percent, differences from the p-Models in percentage points."""
+    """Return one line for each stage. Accuracies are in percent, differences from the p-Models in percentage points."""
     return [
         {
             "stage": row["stage"],
@@ -207,7 +208,7 @@ def _setup(setup: Mapping[str, Any]) -> list[str]:
 
 
 def _plain(value: Any) -> str:
-    """Text of others in a line of Markdown: no line breaks, no cell borders."""
+    """Return text from users or models in one line of Markdown, without line breaks and cell borders."""
     return " ".join(str(value).split()).replace("|", "\\|")
 
 

@@ -1,4 +1,4 @@
-"""From single measurements to the rows that are reported, and the files that hold them. Accuracies are fractions of 1."""
+"""Turning single measurements into the rows of a report, and writing the files. Accuracies are fractions of 1."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ FORMAT = "tina-evaluation"
 VERSION = 1
 FILES = ("results.json", "results.md", "tasks.json")
 _REFERENCES = ("selection", "substitute")
-"""What other methods are compared with; *substitute* where classes are asked for that *selection* has no rows of."""
+"""What other methods are compared with. *substitute* also answers tasks with classes that *selection* has no row for."""
 
 
 @dataclass(frozen=True)
 class Results:
-    """What is written.
+    """The contents of the files.
 
     Attributes:
-        summary: the contents of ``results.json``: rows, paired differences, skipped methods, novelty, setup.
-        tasks: the contents of ``tasks.json``: every task with the accuracy under each method.
+        summary: ``results.json``: rows, paired differences, skipped methods, novelty, setup.
+        tasks: ``tasks.json``: every task with the accuracy of each method.
     """
 
     summary: dict[str, Any]
@@ -44,7 +44,9 @@ def assemble(
     setup: Mapping[str, Any],
     novelty: Mapping[str, Any] | None = None,
 ) -> Results:
-    """Rows and paired differences of all methods, split by split; where a split mixes class counts, for each besides."""
+    """Compute rows and paired differences of all methods for each split, and for each class count of a split that
+    mixes them.
+    """
     rows, differences = [], []
     for split, count, members in _groups(tasks):
         for result in results:
@@ -72,7 +74,10 @@ def assemble(
 
 
 def _groups(tasks: Sequence[Task]) -> list[tuple[str, int | None, list[int]]]:
-    """(split, class count, task numbers); a split that mixes counts comes whole first (count None), then by count."""
+    """Return (split, class count, task numbers).
+
+    A split that mixes class counts comes first as a whole (count None), then by class count.
+    """
     splits: dict[str, dict[int, list[int]]] = {}
     for i, task in enumerate(tasks):
         split, count = group_of(task)
@@ -86,7 +91,7 @@ def _groups(tasks: Sequence[Task]) -> list[tuple[str, int | None, list[int]]]:
 
 
 def _of(result: MethodResult, members: Sequence[int]) -> dict[int, TaskResult]:
-    """Those of the tasks that have a network."""
+    """Return the results of those tasks that have a network."""
     return {i: found for i in members if (found := result.tasks[i]) is not None}
 
 
@@ -115,7 +120,7 @@ def _row(
 def _differences(
     results: Sequence[MethodResult], reference: MethodResult, split: str, count: int | None, members: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """Every other method minus the reference, over the tasks both have a network for."""
+    """Return the difference of every other method from the reference, over the tasks that both have a network for."""
     base = _of(reference, members)
     found = []
     for result in results:
@@ -137,10 +142,10 @@ def _task_entry(index: int, task: Task, results: Sequence[MethodResult]) -> dict
 
 
 def check_output(folder: Path) -> None:
-    """Refuses a place that cannot take the files, before hours of work.
+    """Refuse an output folder that cannot take the files, before hours of work.
 
     Raises:
-        ConfigError: it is a file, or one of the files to be written is a folder.
+        ConfigError: the path is a file, or one of the files to be written is a folder.
     """
     existing = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     if not existing.is_dir():
@@ -148,19 +153,19 @@ def check_output(folder: Path) -> None:
     for name in FILES:
         if (folder / name).is_dir():
             raise ConfigError(
-                f"'{folder / name}' is a folder, but a file of that name is to be written; choose another place."
+                f"'{folder / name}' is a folder, but a file of that name must be written; choose another place."
             )
 
 
 def write_results(folder: Path, results: Results) -> None:
-    """Writes all of `FILES`, or none if one cannot be written.
+    """Write all of `FILES`, or none of them.
 
     Raises:
         ConfigError: the folder cannot be written.
     """
     texts = (_json(results.summary), markdown(results.summary), _json(results.tasks))
     try:
-        # All temporary files are complete before the first takes its place.
+        # All temporary files are written before the first one replaces an old file.
         with contextlib.ExitStack() as stack:
             for name, text in zip(FILES, texts, strict=True):
                 stack.enter_context(replacing(folder / name)).write_text(text, encoding="utf-8")

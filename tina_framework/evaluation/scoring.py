@@ -24,13 +24,14 @@ __all__ = ["Network", "Scorer"]
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """What a method answers a task with.
+    """A network, the answer of a method to a task.
 
     Attributes:
         flat: (N,) parameters.
-        outputs: the class each of the K outputs stands for. They may be more classes than the task has: choosing one
-            outside the task is then a mistake.
-        members: of an ensemble: the outputs that each of its networks knows, whose parameters follow each other in `flat`.
+        outputs: the class of each of the K outputs. There may be more outputs than the task has classes; then an
+        answer
+            outside the task is a mistake.
+        members: for an ensemble, the outputs of each of its networks. Their parameters follow each other in `flat`.
     """
 
     flat: Tensor
@@ -43,12 +44,12 @@ class Network:
 
 
 class Scorer:
-    """Measures networks of one architecture on one split's images.
+    """Measures networks of one architecture on the images of one split.
 
     Args:
-        spec: the architecture's parameters.
+        spec: parameters of the architecture.
         bank: the images to measure on.
-        batch_size: images at a time.
+        batch_size: how many images at a time.
     """
 
     def __init__(self, spec: ParameterSpec, bank: ImageBank, batch_size: int = 1000) -> None:
@@ -60,16 +61,16 @@ class Scorer:
         self._whole: tuple[Network, Tensor] | None = None
 
     def check(self, tasks: Iterable[Task]) -> None:
-        """Looks up the images of all tasks.
+        """Look up the images of all tasks.
 
         Raises:
-            DataError: the data set lacks a class, or has no image of a task in this split.
+            DataError: the data set lacks a class, or this split has no image of a task.
         """
         for task in tasks:
             self._images_of(task.classes)
 
     def accuracy(self, network: Network, classes: Sequence[str]) -> float:
-        """Share of the task's images whose greatest logit is the output of their class: a fraction of 1.
+        """Return the share of the task's images whose greatest logit is the output of their class: a fraction of 1.
 
         Raises:
             DataError: see `check`.
@@ -78,7 +79,9 @@ class Scorer:
         return float(self.correct(network, classes).double().mean())
 
     def correct(self, network: Network, classes: Sequence[str]) -> Tensor:
-        """(M,) bool: for which of the task's images that is so; raises as `accuracy`."""
+        """Return which of the task's images are classified correctly, (M,) bool. Raises the same errors as
+        `accuracy`.
+        """
         rows, slots = self._images_of(tuple(classes))
         if len(network.outputs) == len(classes):
             chosen = self._choose(network, self.bank.images[rows])
@@ -90,7 +93,7 @@ class Scorer:
         return chosen == wanted[slots]
 
     def answers(self, flat_N: Tensor, num_outputs: int, images: Tensor) -> Tensor:
-        """(M,) the output with the greatest logit, for each of `images` (M, C, H, W).
+        """Return the output with the greatest logit (M,) for each of `images` (M, C, H, W).
 
         Raises:
             TinaError: the network's parameters are not all finite.
@@ -103,17 +106,20 @@ class Scorer:
         return self._rows[classes]
 
     def _choose_everywhere(self, network: Network) -> Tensor:
-        """Outputs chosen for all A images, kept: one network with outputs for all classes answers many tasks."""
+        """Return the outputs chosen for all A images.
+
+        The last result is kept, because one network with outputs for all classes answers many tasks.
+        """
         if self._whole is None or self._whole[0] is not network:
             self._whole = (network, self._choose(network, self.bank.images))
         return self._whole[1]
 
     def _choose(self, network: Network, images: Tensor) -> Tensor:
-        """(M, C, H, W) -> (M,) the output with the greatest logit."""
+        """Return the output with the greatest logit (M,) for images (M, C, H, W)."""
         return torch.cat([part.argmax(dim=1) for part in self._parts(network, images)])
 
     def logits(self, network: Network, rows: Tensor) -> Tensor:
-        """(M, K) logits of the bank's images `rows` (M,).
+        """Return the logits (M, K) of the bank's images `rows` (M,).
 
         Raises:
             TinaError: the network's parameters are not all finite.
@@ -122,7 +128,7 @@ class Scorer:
 
     @torch.no_grad()
     def _parts(self, network: Network, images: Tensor) -> Iterator[Tensor]:
-        """Logits, batch by batch."""
+        """Yield logits, batch by batch."""
         num_outputs = len(network.outputs)
         flat = network.flat.detach().to(images.device, torch.float32)
         if not bool(flat.isfinite().all()):
@@ -137,7 +143,7 @@ class Scorer:
     def _forward(
         self, flat: Tensor, num_outputs: int, members: Sequence[Sequence[int]] | None
     ) -> Callable[[Tensor], Tensor]:
-        """Images -> logits."""
+        """Return a function from images to logits."""
         if members is None:
             state, module = self.spec.unflatten(flat, num_outputs), self._module(num_outputs)
             return lambda images: functional_call(module, state, (images,))

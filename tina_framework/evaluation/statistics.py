@@ -1,7 +1,7 @@
 """Mean, spread and 95 % intervals over tasks, and paired differences. Standard library only.
 
-Intervals are Student's t intervals: mean ± t(0.975, n - 1) · s / sqrt(n), with s the sample standard deviation. They
-say how far the mean may move with other tasks of the same kind; the test images are taken as given.
+Intervals are Student's t intervals: mean ± t(0.975, n - 1) · s / sqrt(n), where s is the sample standard deviation.
+They say how far the mean may move with other tasks of the same kind. The test images are taken as fixed.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Summary:
     ci95: tuple[float, float] | None
 
     def to_json(self) -> dict[str, Any]:
-        """``{"mean", "std", "ci95"}``, the last two null for a single value."""
+        """Return ``{"mean", "std", "ci95"}``. The last two are null for a single value."""
         return {"mean": self.mean, "std": self.std, "ci95": None if self.ci95 is None else list(self.ci95)}
 
 
 def summarize(values: Sequence[float]) -> Summary:
-    """Mean, sample standard deviation and 95 % t interval.
+    """Return mean, sample standard deviation and 95 % t interval.
 
     Raises:
         ValueError: there are no values.
@@ -54,12 +54,14 @@ def summarize(values: Sequence[float]) -> Summary:
 
 
 def paired(values: Sequence[float], reference: Sequence[float]) -> Summary:
-    """Summary of the differences `values[i] - reference[i]`: the same tasks under two methods."""
+    """Summarise the differences `values[i] - reference[i]` of two methods on the same tasks."""
     return summarize([value - other for value, other in zip(values, reference, strict=True)])
 
 
 def _beta_fraction(a: float, b: float, x: float) -> float:
-    """Continued fraction of the incomplete beta function by Lentz's method (Abramowitz & Stegun 26.5.8)."""
+    """Evaluate the continued fraction of the incomplete beta function by Lentz's method (Abramowitz & Stegun
+    26.5.8).
+    """
     tiny = 1e-300
     front, d = 1.0, 1.0 - (a + b) * x / (a + 1.0)
     d = 1.0 / (d if abs(d) > tiny else tiny)
@@ -80,24 +82,24 @@ def _beta_fraction(a: float, b: float, x: float) -> float:
 
 
 def _incomplete_beta(a: float, b: float, x: float) -> float:
-    """Regularised incomplete beta function I_x(a, b) for 0 <= x <= 1."""
+    """Return the regularised incomplete beta function I_x(a, b) for 0 <= x <= 1."""
     if x <= 0.0 or x >= 1.0:
         return min(max(x, 0.0), 1.0)
     log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
-    if x < (a + 1.0) / (a + b + 2.0):  # where the fraction converges fast
+    if x < (a + 1.0) / (a + b + 2.0):  # the continued fraction converges fast here
         return math.exp(log_front) * _beta_fraction(a, b, x) / a
     return 1.0 - math.exp(log_front) * _beta_fraction(b, a, 1.0 - x) / b
 
 
 def student_t_cdf(t: float, degrees: int) -> float:
-    """P(T <= t) for Student's t distribution."""
+    """Return P(T <= t) for Student's t distribution."""
     tail = 0.5 * _incomplete_beta(degrees / 2.0, 0.5, degrees / (degrees + t * t))
     return 1.0 - tail if t > 0 else tail
 
 
 @functools.cache
 def student_t_quantile(probability: float, degrees: int) -> float:
-    """The t with P(T <= t) = `probability`, by bisection, to about 1e-10.
+    """Return the t with P(T <= t) = `probability`, found by bisection to about 1e-10.
 
     Raises:
         ValueError: the probability is not strictly between 0.5 and 1, or `degrees` is below 1.

@@ -1,8 +1,9 @@
-"""TAPER: basis models, mixed for each task by a small network that reads the names of its classes.
+"""TAPER: basis models, mixed for each task by a small network (the mixer) that reads the names of its classes.
 
-Chen et al., *Train-Once-for-All Personalization*, CVPR 2023: theta(task) = sum over m of a_m(task) theta_m, with the coefficients a from a
-mixer that sees text, and bases and mixer trained together, once for all tasks, through the loss of the mixed network.
-Shapes: B tasks, K classes of a task, C classes in all, E condition width, M bases, G tensors that are mixed apart, H hidden width, N parameters.
+Chen et al., *Train-Once-for-All Personalization*, CVPR 2023: theta(task) = sum over m of a_m(task) theta_m. The mixer
+computes the coefficients a from text. Bases and mixer are trained together, once for all tasks, on the loss of the
+mixed network. Shapes: B tasks, K classes of a task, C classes in all, E condition width, M bases, G groups of tensors
+with their own coefficients, H hidden width, N parameters.
 """
 
 from __future__ import annotations
@@ -40,15 +41,15 @@ _MEAN = "condition.mean"
 
 @dataclass(frozen=True)
 class TaperConfig:
-    """Everything about a TAPER model but its tensors.
+    """Everything about a TAPER model except its tensors.
 
     Attributes:
-        architecture: registry name of what is mixed.
+        architecture: registry name of the networks that are mixed.
         class_names: the C classes that the bases have rows for.
-        num_bases: M; 1: nothing to mix, the same network for every task but for its rows.
+        num_bases: M. With 1 there is nothing to mix: all tasks get the same shared tensors.
         hidden_size: H.
-        per_tensor: coefficients for each tensor of the network, instead of one set for all.
-        training: how it was trained: any JSON.
+        per_tensor: each tensor of the network has its own coefficients; otherwise all tensors share one set.
+        training: how it was trained, any JSON.
 
     Raises:
         ConfigError: a value has the wrong type or range.
@@ -76,12 +77,14 @@ class TaperConfig:
 
 
 class TaperModel(nn.Module):
-    """M networks with rows for all classes, and the mixer: a perceptron of each class's condition, its mean over the classes, softmax.
+    """M networks with rows for all classes, and the mixer.
+
+    The mixer is a perceptron of each class's condition, the mean over the classes, and a softmax over the bases.
 
     Args:
         config: sizes.
-        spec: of the architecture.
-        space: raw encoder vectors -> conditions.
+        spec: parameters of the architecture.
+        space: turns raw encoder vectors into conditions.
     """
 
     def __init__(self, config: TaperConfig, spec: ParameterSpec, space: ConditionSpace) -> None:
@@ -95,13 +98,15 @@ class TaperModel(nn.Module):
 
     @torch.no_grad()
     def start_from(self, generic: Mapping[str, Tensor], spread: float, generator: torch.Generator) -> None:
-        """Every basis becomes the generic model (over all C classes) plus noise of its own.
+        """Set every basis to the generic model (over all C classes) plus random noise of its own.
 
-        Without noise all bases are one network, whatever the mixer says, and get gradients in one direction.
+        Without noise all bases would be the same network whatever the mixer says, and would get gradients in one
+        direction.
 
         Args:
+            generic: the state of the generic model.
             spread: standard deviation of the noise, relative to that of each tensor.
-            generator: on the CPU.
+            generator: random generator on the CPU.
         """
         start = {}
         for name in self.spec.class_axes:
@@ -111,16 +116,16 @@ class TaperModel(nn.Module):
         self.bases.copy_(self.spec.flatten(start, len(self.config.class_names)))
 
     def coefficients(self, conditions_BKE: Tensor) -> Tensor:
-        """(B, G, M): how much of each basis, above 0 and 1 in sum over M."""
+        """Return how much of each basis is mixed in, (B, G, M): above 0, with a sum of 1 over M."""
         logits = self.together(self.each_class(conditions_BKE).mean(dim=1))
         shares: Tensor = logits.unflatten(-1, (self.groups, self.config.num_bases)).softmax(dim=-1)
         return shares
 
     def networks(self, conditions_BKE: Tensor, classes_BK: Tensor) -> Tensor:
-        """The mixed networks (B, N) of tasks with K classes each.
+        """Return the mixed networks (B, N) of tasks with K classes each.
 
         Args:
-            conditions_BKE: from `space`.
+            conditions_BKE: conditions of the classes, from `space`.
             classes_BK: the number of each class in `config.class_names`.
         """
         count, tasks = classes_BK.shape[1], len(classes_BK)
@@ -137,10 +142,10 @@ class TaperModel(nn.Module):
         return self.spec.flatten(mixed, count)
 
     def save(self, folder: Path) -> None:
-        """Writes the folder, whole or not at all; one that holds another TAPER model is replaced.
+        """Write the folder completely or not at all. A folder that holds another TAPER model is replaced.
 
         Raises:
-            ConfigError: the place holds something else, or cannot be written.
+            ConfigError: the path holds something else, or cannot be written.
         """
         values = {**asdict(self.config), "condition": {"space": self.space.space, "scale": self.space.scale}}
         names = frozenset({CONFIG, WEIGHTS})
@@ -151,10 +156,10 @@ class TaperModel(nn.Module):
 
     @classmethod
     def load(cls, folder: Path, spec: ParameterSpec) -> TaperModel:
-        """Inverse of `save`, on the CPU.
+        """Load a folder that `save` wrote, on the CPU.
 
         Raises:
-            CheckpointError: it is no such folder, incomplete, altered, or of another architecture.
+            CheckpointError: the folder holds no TAPER model, is incomplete or altered, or has another architecture.
         """
         values = read_config(folder, FORMAT, FORMAT_VERSION, f"{CONFIG} and {WEIGHTS}")
         source = f"'{folder / CONFIG}'"

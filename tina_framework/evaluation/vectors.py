@@ -1,4 +1,4 @@
-"""Encoder vectors as the methods need them. Shapes: N names, E condition width."""
+"""Encoder vectors of class names, for the methods. Shapes: N names, E condition width."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Vectors = npt.NDArray[np.float32]
 
 
 def encode_known(encoder: Encoder, names: Sequence[str], template: int = 0) -> tuple[tuple[str, ...], Vectors]:
-    """The names that the encoder can encode, and their vectors (N, E), raw."""
+    """Return those of the names that the encoder knows, and their raw vectors (N, E)."""
     try:
         return tuple(names), np.asarray(encoder.encode_text(names, template=template), dtype=np.float32)
     except PromptError:
-        pass  # at least one is unknown: ask one by one
+        pass  # at least one name is unknown; encode them one by one to find out which
     known: list[str] = []
     rows: list[Any] = []
     for name in names:
@@ -36,7 +36,7 @@ def encode_known(encoder: Encoder, names: Sequence[str], template: int = 0) -> t
 
 
 def unit(vectors: Vectors) -> Vectors:
-    """Rows divided by their lengths."""
+    """Return the rows divided by their lengths."""
     lengths = np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
     rows: Vectors = vectors / lengths
     return rows

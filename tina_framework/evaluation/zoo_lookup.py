@@ -55,8 +55,8 @@ def open_zoo(folder: Path, spec: ParameterSpec) -> Zoo:
     zoo = Zoo.open(folder)
     if zoo.architecture != spec.architecture.name:
         raise CheckpointError(
-            f"The zoo '{folder}' holds '{zoo.architecture}' networks, but the generator makes '{spec.architecture.name}'; "
-            "give the zoo that belongs to it."
+            f"The zoo '{folder}' holds '{zoo.architecture}' networks, "
+            f"but the generator makes '{spec.architecture.name}'; give the zoo that belongs to it."
         )
     zoo.check(spec)
     # A zoo may store its generic model in half precision; accuracies are measured in float32.
