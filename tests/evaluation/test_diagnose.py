@@ -44,7 +44,7 @@ def diagnosis(*accuracies: float, round_trip: float = 0.0) -> Diagnosis:
         ),
         (
             diagnosis(0.7, 0.7, 0.5, 0.7, 0.7, 0.65),
-            "Sampling works: sampled networks reach 70.0 %, the p-Models 70.0 %. But from little noise",
+            "Sampling works: sampled networks reach 70.0 %, the p-Models 70.0 %. But the denoiser does not restore",
         ),
         (diagnosis(0.7, 0.7, 0.7, 0.69, 0.5, 0.65), "The sampler fails: one step from pure noise reaches 69.0 %"),
         (diagnosis(0.7, 0.7, 0.7, 0.6, 0.6, 0.65), "No single stage fails, but sampled networks (60.0 %) are worse"),
