@@ -1,12 +1,9 @@
-"""`run_checks`, and that both layers of the kit have the same checks."""
+"""`run_checks`: the kit without pytest."""
 
 from __future__ import annotations
 
-import inspect
-import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,11 +15,6 @@ from tina_framework.builtins.schedulers.ddpm import DDPMScheduler
 from tina_framework.errors import ConfigError
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.testing.catalogue import CHECKS
-from tina_framework.testing.findings import CheckSkipped, ConformanceError, earlier_checks
-from tina_framework.testing.guard import GUARD, standard_tests
-from tina_framework.testing.runner import flags_of
-
-BASES: dict[str, Any] = {kind: getattr(kit, f"{kind.capitalize()}Tests") for kind in CHECKS}
 
 
 def test_results_of_a_sound_thing() -> None:
@@ -82,58 +74,6 @@ def test_wrong_calls() -> None:
         kit.run_checks("network", cnn_2layer)
     with pytest.raises(ConfigError, match=r"has a flag 'stochastik'\. Did you mean 'stochastic'\?"):
         kit.run_checks("scheduler", DDPMScheduler, stochastik=True)
-
-
-def test_a_check_can_be_called_alone() -> None:
-    from tina_framework.testing.checks.architecture import check_fields
-    from tina_framework.testing.checks.architecture_running import check_vmap
-
-    with pytest.raises(ConformanceError, match=r"input_shape is \(2, 4, 4\).* Give three positive integers"):
-        check_fields(TargetArchitecture("two", nn.Linear, (2, 4, 4)))
-    with pytest.raises(CheckSkipped, match="Not checked, because check_fields fails"):
-        check_vmap(TargetArchitecture("two", nn.Linear, (2, 4, 4)))
-    assert issubclass(ConformanceError, AssertionError)
-
-
-@pytest.mark.parametrize("kind", CHECKS)
-def test_needed_checks_come_first(kind: str) -> None:
-    seen: list[Any] = []
-    for check in CHECKS[kind]:
-        assert set(earlier_checks(check)) <= set(seen), check.__name__
-        seen.append(check)
-
-
-@pytest.mark.parametrize("kind", CHECKS)
-def test_every_check_is_a_standard_test_that_says_how_to_fix_it(kind: str) -> None:
-    tests = dict(standard_tests(BASES[kind]))
-    assert "allowed_overrides" in (tests.pop(GUARD).__doc__ or "")
-    assert list(tests) == sorted(check.__name__.replace("check_", "test_", 1) for check in CHECKS[kind])
-    for name, test in tests.items():
-        assert (test.__doc__ or "").startswith("To fix: "), name
-        assert name.replace("test_", "check_", 1) in inspect.getsource(test)
-    assert [check.__name__ for check in CHECKS[kind] if not check.__doc__] == []
-
-
-@pytest.mark.parametrize("kind", CHECKS)
-def test_flags_are_class_attributes(kind: str) -> None:
-    own = {name for name in vars(BASES[kind]) if not name.startswith(("_", "test_"))} - {kind}
-    given_by_hypothesis = {"seed", "timestep", "num_classes"}
-    assert own == flags_of(kind) - given_by_hypothesis
-    for check in CHECKS[kind]:
-        for name, parameter in inspect.signature(check).parameters.items():
-            if name in own:
-                assert parameter.default == getattr(BASES[kind], name), f"{check.__name__}, {name}"
-
-
-@pytest.mark.parametrize("kind", CHECKS)
-def test_the_document_names_every_base_class_test_and_flag(kind: str) -> None:
-    document = Path(__file__).resolve().parents[2] / "docs" / "reference" / "testing.md"
-    _, _, after = document.read_text(encoding="utf-8").partition(f"\n### {BASES[kind].__name__}\n")
-    section = re.split(r"^##", after, flags=re.MULTILINE)[0]
-    rows = re.findall(r"^\| `(\w+)` \|", section, flags=re.MULTILINE)
-    flags = {name for name in vars(BASES[kind]) if not name.startswith(("_", "test_"))} - {kind}
-    assert sorted(rows) == sorted({*standard_tests(BASES[kind]), *flags} - {GUARD})
-    assert f"`{GUARD}`" in document.read_text(encoding="utf-8")
 
 
 def test_the_core_needs_neither_pytest_nor_hypothesis() -> None:

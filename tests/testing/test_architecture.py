@@ -1,21 +1,23 @@
-"""Honest but unusual plugins: the kit accepts them, in pytest and without."""
+"""The standard tests of architectures hold for the built-in one, and for sound but unusual ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import diffusers
 import pytest
 import torch
 from torch import Tensor, nn
 
-from tina_framework.builtins.tokenizers.class_row import ClassRowTokenizer
 from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
-from tina_framework.testing import ArchitectureTests, SchedulerTests, TokenizerTests, run_checks
+from tina_framework.plugin.discovery import registries
+from tina_framework.testing import (
+    ArchitectureTests,
+    run_checks,
+)
 
-# From numpy.array(tensor) in diffusers; nothing of ours.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+class TestCNN2Layer(ArchitectureTests):
+    @pytest.fixture
+    def architecture(self) -> TargetArchitecture:
+        return registries().architectures.create("cnn-2layer")
 
 
 class GreyNet(nn.Module):
@@ -57,7 +59,11 @@ class ColumnsNet(nn.Module):
 
 
 GREY = TargetArchitecture("grey", GreyNet, (1, 28, 20), mean=(0.13,), std=(0.3,))
+
+
 GROUP_NORM = TargetArchitecture("group-norm", GroupNormNet, (3, 9, 9))
+
+
 COLUMNS = TargetArchitecture("columns", ColumnsNet, (3, 8, 8))
 
 
@@ -95,48 +101,6 @@ class TestClassAxisNotFirst(ArchitectureTests):
     @pytest.fixture
     def architecture(self) -> TargetArchitecture:
         return COLUMNS
-
-
-class TestTokensOfUnusualNetworks(TokenizerTests):
-    architectures = (GREY, GROUP_NORM, COLUMNS)
-    max_classes = 5
-
-    @pytest.fixture
-    def tokenizer(self) -> ClassRowTokenizer:
-        return ClassRowTokenizer(chunk_size=30)
-
-
-def of_diffusers(name: str, **own: Any) -> Callable[..., Any]:
-    """A factory as a plugin would register it: weights are predicted, never clipped, and sampling starts at pure noise."""
-    unclipped = {"prediction_type": "sample", "timestep_spacing": "trailing", "beta_start": 1e-4, "beta_end": 0.02}
-
-    def make(**settings: Any) -> Any:
-        made = getattr(diffusers, name)(**unclipped | own | settings)
-        made.noise_process = "diffusion"
-        return made
-
-    return make
-
-
-class TestSecondOrderSolver(SchedulerTests):
-    """It remembers its last prediction."""
-
-    stochastic = False
-
-    @pytest.fixture
-    def scheduler(self) -> Callable[..., Any]:
-        return of_diffusers("DPMSolverMultistepScheduler", final_sigmas_type="zero")
-
-
-class TestVarianceExploding(SchedulerTests):
-    """It scales the network's input, and starts from noise of a deviation far above 1."""
-
-    stochastic = False
-    variance_exploding = True
-
-    @pytest.fixture
-    def scheduler(self) -> Callable[..., Any]:
-        return of_diffusers("EulerDiscreteScheduler")
 
 
 @pytest.mark.parametrize("architecture", [GREY, GROUP_NORM, COLUMNS], ids=lambda architecture: architecture.name)

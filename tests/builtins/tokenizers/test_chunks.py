@@ -1,4 +1,4 @@
-"""Both built-in layouts: exact round trips for every class count, groups that do not depend on it, class bookkeeping."""
+"""What both built-in layouts share: exact round trips for every class count, groups that do not depend on it, masks."""
 
 from __future__ import annotations
 
@@ -63,40 +63,6 @@ def test_groups_depend_on_the_greatest_class_count_alone(tokenizer, num_classes)
     for token in range(few.num_tokens):
         assert int((few.source[token] >= 0).sum()) <= few.group_widths[int(few.group[token])]
         assert int(few.position[token]) < few.group_sizes[int(few.group[token])]
-
-
-def test_class_row_of_the_card_network():
-    layout = ClassRowTokenizer().layout(SPECS["cnn-2layer"], 10, 10)
-    assert layout.group_widths == (432, 576, 33)
-    assert layout.group_sizes == (1, 8, 1)
-    assert layout.num_tokens == 19
-    assert layout.equivariant
-    assert layout.token_class.tolist() == [-1] * 9 + list(range(10))
-    # Class 3's token: its 32 head weights, then its bias.
-    weights = 432 + 4608 + 3 * 32
-    assert layout.source[12, :33].tolist() == [*range(weights, weights + 32), 5040 + 320 + 3]
-
-
-def test_chunk_is_the_papers_cut():
-    layout = ChunkTokenizer().layout(SPECS["cnn-2layer"], 10, 10)
-    assert layout.group_widths == (432, *[576] * 8, 320, 10)
-    assert layout.num_tokens == 11
-    assert not layout.equivariant
-    assert layout.token_class.tolist() == [-1] * 11
-
-
-@pytest.mark.parametrize("name", sorted(SPECS))
-def test_permuting_classes_permutes_class_row_tokens(name):
-    spec, count = SPECS[name], 6
-    layout = ClassRowTokenizer().layout(spec, count, count)
-    flat = torch.randn(1, spec.num_parameters(count))
-    order = torch.tensor([3, 1, 5, 0, 2, 4])
-    state = {k: v[0] for k, v in spec.unflatten(flat, count).items()}
-    permuted = spec.flatten(spec.select_classes(state, order), count)[None]
-    tokens, after = layout.gather(flat), layout.gather(permuted)
-    shared = int((layout.token_class < 0).sum())
-    assert torch.equal(after[:, :shared], tokens[:, :shared])
-    assert torch.equal(after[:, shared:], tokens[:, shared:][:, order])
 
 
 @pytest.mark.parametrize("tokenizer", [ClassRowTokenizer(), ChunkTokenizer()])
