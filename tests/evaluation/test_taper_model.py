@@ -84,7 +84,7 @@ def test_a_saved_model_gives_the_same_networks(spec: ParameterSpec, tmp_path: Pa
 
 
 def test_what_is_not_a_taper_folder_is_refused(spec: ParameterSpec, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no tina-taper folder"):
+    with pytest.raises(CheckpointError, match="not a tina-taper folder"):
         TaperModel.load(tmp_path, spec)
     folder = tmp_path / "taper"
     make(spec).save(folder)

@@ -78,17 +78,17 @@ def test_the_order_of_members_and_slots_does_not_matter(data: st.DataObject, cou
 @pytest.mark.parametrize(
     ("groups", "sentence"),
     [
-        ([[0, 1], [1, 2]], "Class number 3 is in no member"),
-        ([[0, 1, 2, 4]], "Member 0 has class number 4; they go from 0 to 3"),
-        ([[0, 1], [2, -1]], "Member 1 has class number -1"),
-        ([[0, 1, 2, True]], "class number True"),
-        ([[0, 1, 2, 3.0]], r"class number 3\.0"),
-        ([[0, 1, 2, 3, 3]], "a class number twice"),
-        ([[0, 1, 2, 3], []], "not lists of class numbers"),
-        ([], "not lists of class numbers"),
-        ("0123", "not lists of class numbers"),
-        (["0123"], "not lists of class numbers"),
-        (3, "not lists of class numbers"),
+        ([[0, 1], [1, 2]], "Class index 3 is in no member"),
+        ([[0, 1, 2, 4]], "Member 0 has the class index 4; indices go from 0 to 3"),
+        ([[0, 1], [2, -1]], "Member 1 has the class index -1"),
+        ([[0, 1, 2, True]], "class index True"),
+        ([[0, 1, 2, 3.0]], r"class index 3\.0"),
+        ([[0, 1, 2, 3, 3]], "a class index twice"),
+        ([[0, 1, 2, 3], []], "not lists of class indices"),
+        ([], "not lists of class indices"),
+        ("0123", "not lists of class indices"),
+        (["0123"], "not lists of class indices"),
+        (3, "not lists of class indices"),
     ],
 )
 def test_groups_that_do_not_fit_are_refused(folder: Path, groups: object, sentence: str) -> None:
@@ -114,7 +114,7 @@ def test_built_around_copies() -> None:
     flat.fill_(1.0)
     assert all(not p.any() and p.dtype == torch.float32 for p in network.parameters())
     assert all(not tensor.is_meta for tensor in [*network.parameters(), *network.buffers()])
-    with pytest.raises(ConfigError, match="Class number 2 is in no member"):
+    with pytest.raises(ConfigError, match="Class index 2 is in no member"):
         build_network(cnn_2layer, 3, named, [[0, 1], [1, 0]])
 
 

@@ -95,5 +95,5 @@ def test_divergence_and_bad_recipes_are_said():
         SGDRecipe(epochs=0)
     with pytest.raises(ConfigError, match="choose auto, fp32 or bf16"):
         SGDRecipe(precision="float16")
-    with pytest.raises(ConfigError, match="average_last 2"):
+    with pytest.raises(ConfigError, match="average_last is 2"):
         SGDRecipe(average_last=2)

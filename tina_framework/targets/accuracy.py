@@ -1,4 +1,7 @@
-"""Running a target network over many images."""
+"""Run a target network on many images, and measure its accuracy.
+
+Shapes: N images, C channels, H height, W width, K classes.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ __all__ = ["accuracy", "logits", "remap_labels"]
 
 @torch.no_grad()
 def logits(module: nn.Module, images: Tensor, batch_size: int = 1000) -> Tensor:
-    """(N, C, H, W) -> (N, K) float32, in evaluation mode, batch by batch."""
+    """Return the logits (N, K) in float32 of images (N, C, H, W), in evaluation mode and in batches."""
     was_training = module.training
     module.eval()
     parts = [module(part).float() for part in images.split(batch_size)]
@@ -21,19 +24,19 @@ def logits(module: nn.Module, images: Tensor, batch_size: int = 1000) -> Tensor:
 
 
 def accuracy(module: nn.Module, images: Tensor, labels: Tensor, batch_size: int = 1000) -> float:
-    """Share of images (N, C, H, W) whose greatest logit is their label (N,): a fraction of 1."""
+    """Return the share (0 to 1) of images (N, C, H, W) whose greatest logit is that of their label (N,)."""
     return float((logits(module, images, batch_size).argmax(dim=1) == labels).float().mean())
 
 
 def remap_labels(labels: Tensor, classes: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Picks the images of a task.
+    """Find the images of a task among those of a data set.
 
     Args:
         labels: (N,) labels over all classes of a data set.
         classes: the task's K class indices, in the task's order.
 
     Returns:
-        (M,) the indices of the images whose label is in the task, and (M,) their slots 0..K-1.
+        (M,) the indices of the images whose class is in the task, and (M,) their labels in the task, 0..K-1.
     """
     slots = torch.full((int(max(int(labels.max()), *classes)) + 1,), -1, dtype=torch.int64, device=labels.device)
     slots[torch.as_tensor(list(classes), device=labels.device)] = torch.arange(len(classes), device=labels.device)

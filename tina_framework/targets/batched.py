@@ -1,4 +1,4 @@
-"""The SGD recipe for many networks at once, as one vmapped computation: what pays on a GPU."""
+"""Train many networks at once by the SGD recipe, under `torch.func.vmap`. This is faster than one by one on a GPU."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from tina_framework.errors import TrainingError
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.targets.functional import autocast
-from tina_framework.targets.sgd import SGDRecipe, epoch_draws, learning_rate, picked
+from tina_framework.targets.sgd import SGDRecipe, epoch_draws, learning_rate, pick_images
 
 __all__ = ["fit_batched"]
 
@@ -28,18 +28,18 @@ def fit_batched(
     seeds: Sequence[int],
     mirrored: Tensor | None = None,
 ) -> Tensor:
-    """Trains M networks of one class count, each as `tina_framework.targets.sgd.fit` would train it alone.
+    """Train M networks of one class count, each as `tina_framework.targets.sgd.fit` trains it alone.
 
     Args:
         spec: the architecture's parameters.
         num_classes: K, the same for all networks.
         starts_MN: (M, N) initial parameters.
         images: (A, C, H, W) float32, the images of all classes, on the device to train on.
-        indices: M tensors (n,): which images belong to each network's task; the same n for all.
-        labels: M tensors (n,): their slots 0..K-1.
-        recipe: how.
+        indices: M tensors (n,) of rows of `images`: the images of each network's task; the same n for all networks.
+        labels: M tensors (n,): their labels 0..K-1.
+        recipe: how to train.
         seeds: M seeds.
-        mirrored: as `images`, of the pictures mirrored; see `tina_framework.targets.sgd.picked`.
+        mirrored: see `tina_framework.targets.sgd.pick_images`.
 
     Returns:
         (M, N) trained parameters.
@@ -70,12 +70,12 @@ def fit_batched(
         for index in range(min(steps_per_epoch, total_steps - step)):
             picks = order_Mn[:, index * recipe.batch_size : (index + 1) * recipe.batch_size]
             rows = rows_Mn.gather(1, picks)
-            batch = picked(images, rows, flips_Mn.gather(1, picks), mirrored) if recipe.flip else images[rows]
+            batch = pick_images(images, rows, flips_Mn.gather(1, picks), mirrored) if recipe.flip else images[rows]
             targets = slots_Mn.gather(1, picks)
             leaf = flats.detach().requires_grad_(True)
             with autocast(device, recipe.precision):
                 output = vmap(forward)(leaf, batch)
-            # The sum of per-network means: every network gets exactly its own gradient.
+            # The networks share no parameters. So the gradient of the summed losses is each network's own gradient.
             each = F.cross_entropy(output.float().flatten(0, 1), targets.flatten(), reduction="none")
             loss = each.view(len(flats), -1).mean(dim=1)
             (gradient,) = torch.autograd.grad(loss.sum(), leaf)

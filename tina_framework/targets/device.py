@@ -10,10 +10,10 @@ __all__ = ["resolve_device"]
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
-    """``auto``: CUDA if there is one, else Apple's MPS, else the CPU.
+    """Return the device. ``auto`` is CUDA if available, else Apple's MPS, else the CPU.
 
     Raises:
-        ConfigError: there is no such device here.
+        ConfigError: the machine has no such device.
     """
     if device == "auto":
         if torch.cuda.is_available():
@@ -21,7 +21,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         chosen = torch.device(device)
-        torch.zeros(1, device=chosen)
+        torch.zeros(1, device=chosen)  # fails now, with a clear message, if the device is absent
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise ConfigError(f"Device '{device}' cannot be used ({reason}); try 'auto' or 'cpu'.") from error

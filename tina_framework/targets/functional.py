@@ -1,7 +1,7 @@
 """Target networks as functions of their parameters: losses and gradients of many generated networks at once.
 
-On a CPU the networks run one after the other, each in its own thread (small networks are faster that way than under
-vmap, and torch runs a backward pass in the thread that asks for it); on a GPU they run under vmap.
+On a GPU the networks run under vmap. On a CPU each runs by itself, in threads: small networks are faster that way than under
+vmap, and torch runs a backward pass in the thread that calls it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["TargetRunner", "autocast", "resolve_precision"]
 
 @functools.cache
 def _cpu_has_bf16() -> bool:
-    """Whether the processor multiplies bfloat16 natively; without that autocast is slower than float32."""
+    """Return whether the processor multiplies bfloat16 natively; otherwise autocast is slower than float32."""
     with contextlib.suppress(OSError):
         flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
         return "avx512_bf16" in flags or "amx_bf16" in flags
@@ -33,7 +33,7 @@ def _cpu_has_bf16() -> bool:
 
 
 def resolve_precision(device: torch.device, precision: str) -> str:
-    """``auto`` -> ``bf16`` where that is fast, else ``fp32``; the others stay as they are."""
+    """Replace ``auto`` by ``bf16`` if that is fast on the device, else by ``fp32``. Other values are returned unchanged."""
     if precision != "auto":
         return precision
     if device.type == "cuda":
@@ -42,14 +42,14 @@ def resolve_precision(device: torch.device, precision: str) -> str:
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
-    """bfloat16 autocast if the precision asks for it, else nothing."""
+    """Return a context manager: bfloat16 autocast for ``bf16``, otherwise one that does nothing."""
     if resolve_precision(device, precision) == "bf16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return contextlib.nullcontext()
 
 
 class TargetRunner:
-    """Evaluates generated networks of one architecture on images.
+    """Evaluate generated networks of one architecture on images.
 
     Args:
         spec: the architecture's parameters.
@@ -64,8 +64,8 @@ class TargetRunner:
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
 
     def _module(self, num_classes: int) -> nn.Module:
-        # One module a thread: functional_call puts the parameters into the module for the time of the call, so two
-        # threads that share one would run with each other's weights.
+        # One module per thread: functional_call puts the parameters into the module during the call. Two threads that
+        # shared a module would use each other's weights.
         key = (threading.get_ident(), num_classes)
         if key not in self._modules:
             with torch.device("meta"):
@@ -73,7 +73,7 @@ class TargetRunner:
         return self._modules[key]
 
     def logits(self, flat_N: Tensor, num_classes: int, images: Tensor) -> Tensor:
-        """One network (N,) on images (M, C, H, W) -> (M, K); differentiable."""
+        """Return the logits (M, K) of one network (N,) for images (M, C, H, W). They are differentiable."""
         state = self.spec.unflatten(flat_N, num_classes)
         output: Tensor = functional_call(self._module(num_classes), state, (images,))
         return output
@@ -92,10 +92,10 @@ class TargetRunner:
     def losses_and_gradients(
         self, flats: Sequence[Tensor], num_classes: Sequence[int], images: Sequence[Tensor], labels: Sequence[Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
-        """Cross-entropy of each network on its own images, and its gradient with respect to the network's parameters.
+        """Return the cross-entropy of each network on its own images, and the gradient for the network's parameters.
 
         Args:
-            flats: B vectors (N_b,), one a network.
+            flats: B vectors (N_b,), one per network.
             num_classes: B class counts.
             images: B tensors (M, C, H, W).
             labels: B tensors (M,).
@@ -115,7 +115,7 @@ class TargetRunner:
     def _batched(
         self, flats: Sequence[Tensor], num_classes: Sequence[int], images: Sequence[Tensor], labels: Sequence[Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
-        """As above with vmap, class count by class count."""
+        """Do the same under vmap, for one class count after the other."""
         losses: list[Tensor] = [flats[0].new_zeros(())] * len(flats)
         gradients: list[Tensor] = [flats[0]] * len(flats)
         sizes = {(k, images[b].shape[0]) for b, k in enumerate(num_classes)}
@@ -124,7 +124,7 @@ class TargetRunner:
             with torch.enable_grad():
                 leaf = torch.stack([flats[b].detach() for b in rows]).requires_grad_(True)
                 stacked = torch.stack([images[b] for b in rows])
-                self._module(k)  # built outside vmap, which refuses the random initial values
+                self._module(k)  # built here, because vmap does not allow random initial values
                 with autocast(stacked.device, self.precision):
                     output = vmap(lambda flat, batch, k=k: self.logits(flat, k, batch))(leaf, stacked)
                 targets = torch.stack([labels[b] for b in rows])
@@ -141,12 +141,13 @@ class TargetRunner:
     def task_loss(
         self, flats: Sequence[Tensor], num_classes: Sequence[int], images: Sequence[Tensor], labels: Sequence[Tensor]
     ) -> Tensor:
-        """(B,) cross-entropy of each generated network, differentiable with respect to its parameters.
+        """Return the cross-entropy (B,) of each generated network, differentiable for the network's parameters.
 
-        The gradient through the target networks is computed at once, outside the caller's graph, and attached: this is
-        what lets CPU networks run in threads of their own.
+        The gradients through the target networks are computed here, outside the caller's graph, and attached to the losses.
+        So CPU networks can run in threads.
         """
         losses, gradients = self.losses_and_gradients(flats, num_classes, images, labels)
+        # The added term is zero, and its gradient for `flat` is the gradient that was computed.
         attached = [
             loss + ((flat - flat.detach()) * gradient).sum()
             for loss, flat, gradient in zip(losses, flats, gradients, strict=True)

@@ -1,4 +1,4 @@
-"""The SGD recipe with which generic models, p-Models and fine-tuned baselines are trained."""
+"""Train one network by SGD: generic models, p-Models and fine-tuned baselines."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ from torch.nn import functional as F
 from tina_framework.errors import ConfigError, TrainingError
 from tina_framework.targets.functional import autocast
 
-__all__ = ["FitState", "SGDRecipe", "epoch_draws", "fit", "learning_rate", "mirror", "picked"]
+__all__ = ["FitState", "SGDRecipe", "epoch_draws", "fit", "learning_rate", "mirror", "pick_images"]
 
 
 @dataclass(frozen=True)
 class SGDRecipe:
-    """SGD with momentum and a warm-up + cosine learning rate, horizontal flips, optional averaging of the last epochs.
+    """SGD with momentum, a warm-up + cosine learning rate schedule, random mirroring, and averaging of the last epochs.
 
     Args:
         epochs: passes over the images.
-        batch_size: images a step; the last, smaller batch of an epoch is dropped unless it is the only one.
+        batch_size: images per step; the smaller batch at the end of an epoch is dropped, unless it is the only one.
         lr: peak learning rate.
         momentum, weight_decay, nesterov: as in `torch.optim.SGD`.
-        warmup_epochs: linear warm-up; may be fractional.
+        warmup_epochs: epochs of linear warm-up; may be fractional.
         flip: mirror each image with probability 1/2.
-        average_last: share of the epochs, at the end, whose end-of-epoch weights are averaged (0: off).
-        precision: ``fp32``, ``bf16`` (autocast) or ``auto`` (bf16 where the CPU or GPU has the instructions).
+        average_last: the weights at the end of each epoch are averaged over this last share of the epochs (0: off).
+        precision: ``fp32``, ``bf16`` (autocast) or ``auto`` (bf16 if the CPU or GPU has the instructions).
+
+    Raises:
+        ConfigError: a value is out of range.
     """
 
     epochs: float = 60
@@ -52,17 +55,18 @@ class SGDRecipe:
             raise ConfigError(f"precision is '{self.precision}'; choose auto, fp32 or bf16.")
         if not (0 <= self.momentum < 1 and 0 <= self.average_last <= 1):
             raise ConfigError(
-                f"momentum is {self.momentum} and average_last {self.average_last}; the first lies in [0, 1), the second in [0, 1]."
+                f"momentum is {self.momentum} and average_last is {self.average_last}; "
+                "momentum must be in [0, 1), and average_last in [0, 1]."
             )
 
     def steps(self, num_images: int) -> tuple[int, int]:
-        """Steps an epoch and steps in all, for that many images."""
+        """Return the steps per epoch and the steps in all, for that many images."""
         per_epoch = max(1, num_images // self.batch_size)
         return per_epoch, max(1, round(self.epochs * per_epoch))
 
 
 def learning_rate(recipe: SGDRecipe, step: int, total_steps: int, steps_per_epoch: int) -> float:
-    """The rate of step `step` (from 0): linear warm-up, then half a cosine down to 0 at `total_steps`."""
+    """Return the learning rate of a step (from 0): linear warm-up, then a cosine down to 0 at `total_steps`."""
     warmup = recipe.warmup_epochs * steps_per_epoch
     if step < warmup:
         return recipe.lr * (step + 1) / warmup
@@ -71,23 +75,28 @@ def learning_rate(recipe: SGDRecipe, step: int, total_steps: int, steps_per_epoc
 
 
 def epoch_draws(seed: int, epoch: int, count: int) -> tuple[Tensor, Tensor]:
-    """The order (count,) and the flips (count,) bool of one epoch; a function of seed and epoch alone.
+    """Return the order (count,) and the flips (count,) bool of one epoch. They depend on seed and epoch alone.
 
-    Drawn on the CPU, so that every device sees the same and a resumed run needs no generator state.
+    They are drawn on the CPU, so that all devices get the same, and a resumed run needs no state of a random generator.
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     return torch.randperm(count, generator=generator), torch.rand(count, generator=generator) < 0.5
 
 
 def mirror(batch: Tensor, flips: Tensor) -> Tensor:
-    """Flips the images (..., W) of `batch` for which `flips` is true; `flips` covers the leading axes."""
+    """Mirror the images (..., W) of `batch` for which `flips` is true; `flips` has the shape of the leading axes."""
     return torch.where(flips.view(*flips.shape, *(1,) * (batch.dim() - flips.dim())), batch.flip(-1), batch)
 
 
-def picked(images: Tensor, rows: Tensor, flips: Tensor, mirrored: Tensor | None) -> Tensor:
-    """The images at `rows`, mirrored where `flips` (of the same shape) is true.
+def pick_images(images: Tensor, rows: Tensor, flips: Tensor, mirrored: Tensor | None) -> Tensor:
+    """Return the images at `rows`, mirrored where `flips` (of the same shape) is true.
 
-    `mirrored`: the images mirrored already, where that is no flip of the last axis (features of a frozen trunk).
+    Args:
+        images: (A, ...) all images, or the features of all images.
+        rows: row numbers of the images to return.
+        flips: which of them to mirror.
+        mirrored: (A, ...) the features of the mirrored images, which flipping features does not give. None: `images` are
+            pictures, and mirroring flips the last axis.
     """
     batch = images[rows]
     if mirrored is None:
@@ -97,7 +106,7 @@ def picked(images: Tensor, rows: Tensor, flips: Tensor, mirrored: Tensor | None)
 
 @dataclass(frozen=True)
 class FitState:
-    """Where a fit stands after some whole epochs: all that continuing it exactly takes."""
+    """The state of a training run after an epoch, from which it can be continued exactly."""
 
     epoch: int
     parameters: dict[str, Tensor]
@@ -116,17 +125,17 @@ def fit(
     resume: FitState | None = None,
     mirrored: Tensor | None = None,
 ) -> nn.Module:
-    """Trains `module` in place.
+    """Train `module` in place.
 
     Args:
         module: on the device of `images`.
-        images: (N, C, H, W) float32, already preprocessed; or features of a frozen trunk.
+        images: (N, C, H, W) float32 prepared images, or features of a frozen trunk.
         labels: (N,) int64.
-        recipe: how.
-        seed: fixes the order of the images and the flips; the same on every device.
-        on_epoch: called with (epochs done, mean loss of the last epoch, function that returns the present state).
-        resume: continue from here; the result is what an uninterrupted fit would have given.
-        mirrored: the images mirrored, where that is no flip of the last axis; see `picked`.
+        recipe: how to train.
+        seed: of the order of the images and the flips, which are the same on every device.
+        on_epoch: called with (epochs done, mean loss of the last epoch, function that returns the current state).
+        resume: continue from this state; the result is the same as without an interruption.
+        mirrored: the features of the mirrored images; see `pick_images`.
 
     Raises:
         TrainingError: the loss is not finite.
@@ -166,7 +175,7 @@ def fit(
         steps = min(steps_per_epoch, total_steps - step)
         for index in range(steps):
             rows = order[index * recipe.batch_size : (index + 1) * recipe.batch_size]
-            batch = picked(images, rows, flips[rows], mirrored) if recipe.flip else images[rows]
+            batch = pick_images(images, rows, flips[rows], mirrored) if recipe.flip else images[rows]
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(recipe, step, total_steps, steps_per_epoch)
             with autocast(device, recipe.precision):

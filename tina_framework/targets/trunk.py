@@ -1,4 +1,4 @@
-"""Frozen trunks: built once a device, hashed, run over whole data sets, and their features kept on disk.
+"""Frozen trunks: build them once per device, hash their weights, and compute and cache features of whole data sets.
 
 Shapes: N pictures, C channels, H height, W width.
 """
@@ -29,12 +29,13 @@ _BATCH = 250
 
 @functools.lru_cache(maxsize=8)
 def load_trunk(trunk: FrozenTrunk, device: torch.device) -> nn.Module:
-    """The network with its weights, on `device`, in evaluation mode, without gradients; shared by all who ask for it.
+    """Return the trunk on `device`, in evaluation mode and without gradients. All callers share one module.
 
     Raises:
-        PluginError: what the plugin builds is no module.
+        PluginError: what the plugin builds is not a module.
     """
-    # It is kept for everybody: built by the first prediction, it would consist of tensors that only inference mode may use freely.
+    # The module is shared. If the first prediction built it in inference mode, its tensors could not be used outside of that
+    # mode. The random state belongs to the caller and is restored.
     with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
         module = trunk.build()
     if not isinstance(module, nn.Module):
@@ -49,22 +50,22 @@ def _digest(trunk: FrozenTrunk) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(load_trunk(trunk, torch.device("cpu")).state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        # As bytes: NumPy knows no bfloat16.
+        # As bytes, because NumPy has no bfloat16.
         digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
 def trunk_record(architecture: TargetArchitecture) -> dict[str, str] | None:
-    """What saved folders say about the trunk: its name and the SHA-256 of its weights; None without a trunk."""
+    """Return what saved folders record of the trunk: its name and the SHA-256 of its weights; None without a trunk."""
     trunk = architecture.trunk
     return None if trunk is None else {"name": trunk.name, "sha256": _digest(trunk)}
 
 
 def check_trunk_record(recorded: Any, architecture: TargetArchitecture, source: str) -> None:
-    """Compares what a folder records with the trunk that is installed.
+    """Compare the recorded trunk of a folder with the installed one.
 
     Raises:
-        CheckpointError: the head in the folder was made for another trunk.
+        CheckpointError: the record is malformed, or the folder was made for another trunk.
     """
     if recorded is not None and not (
         isinstance(recorded, Mapping)
@@ -88,12 +89,12 @@ def check_trunk_record(recorded: Any, architecture: TargetArchitecture, source: 
 
 @torch.no_grad()
 def trunk_features(architecture: TargetArchitecture, prepared: Tensor) -> Tensor:
-    """Pictures (N, C, H, W), prepared as the architecture says -> what its generated network takes, on their device.
+    """Return what the generated network takes for prepared pictures (N, C, H, W), on their device.
 
-    Without a trunk these are the pictures themselves.
+    These are the trunk's features (N, *feature_shape), or without a trunk the pictures themselves.
 
     Raises:
-        PluginError: the trunk gives features of another shape than it says.
+        PluginError: the features do not have the shape that the trunk states.
     """
     if architecture.trunk is None:
         return prepared
@@ -115,21 +116,22 @@ def cached_features(
     device: torch.device | str = "cpu",
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tensor:
-    """Features of many pictures, computed batch by batch, or read from the cache where they were computed before.
+    """Return the features of many pictures. They are computed in batches and cached on disk.
 
     Args:
-        architecture: one with a trunk.
-        images: (N, H, W, 3) uint8; scaled to the architecture's size if they have another.
-        mirrored: of the pictures mirrored left to right.
-        device: where to compute and keep them.
+        architecture: an architecture with a trunk.
+        images: (N, H, W, 3) uint8; scaled to the size that the architecture takes.
+        mirrored: return the features of the pictures mirrored left to right.
+        device: where to compute and return the features.
         on_progress: called with (pictures done, N).
 
     Returns:
         (N, *feature_shape) float32.
     """
     record = trunk_record(architecture)
-    assert record is not None, "without a trunk there is nothing to compute"
+    assert record is not None, "an architecture without a trunk has no features"
     look = Preprocessing.of(architecture)
+    # The key covers everything that determines the features: trunk, preprocessing, mirroring and pixels.
     digest = hashlib.sha256(repr((record, look, mirrored, images.shape)).encode())
     digest.update(np.ascontiguousarray(images).data)
     path = cache_folder() / "features" / f"{digest.hexdigest()}.safetensors"
@@ -150,6 +152,6 @@ def cached_features(
 
 
 def _keep(path: Path, features: Tensor) -> None:
-    """The cache saves time and nothing else: where it cannot be written, the work goes on."""
+    """Write features to the cache. A failure is ignored, because the cache only saves time."""
     with contextlib.suppress(OSError, CheckpointError):
         write_safetensors(path, {"features": features}, {"format": "pt"})

@@ -60,5 +60,5 @@ def test_an_encoder_of_another_space_is_refused(context: Context, model: TaperMo
 def test_it_needs_a_folder(context: Context, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="write taper@FOLDER"):
         parse_methods("taper")
-    with pytest.raises(CheckpointError, match="no tina-taper folder"):
+    with pytest.raises(CheckpointError, match="not a tina-taper folder"):
         Taper(dataclasses.replace(context), str(tmp_path)).prepare(TASKS)
