@@ -1,4 +1,4 @@
-"""`GeneratedClassifier`: a small network with its class names and preprocessing. Needs no generator to load and predict.
+"""`GeneratedClassifier`: a small network with its class names and preprocessing. It works without the generator.
 
 Shapes: N pictures, C channels, H height, W width, K classes.
 """
@@ -35,15 +35,15 @@ NONE_OF_THESE = None
 
 
 class GeneratedClassifier(nn.Module):
-    """A network for exactly the classes it was generated for.
+    """A network for the classes that it was generated for.
 
     Args:
-        network: (N, C, H, W) -> logits (N, K), or the features of the architecture's frozen trunk -> logits; built by the architecture,
-            or an `Ensemble` of such.
-        architecture: its registry name, which rebuilds it; given as a `TargetArchitecture`, a frozen trunk of it is used.
-        class_names: K names; output k stands for `class_names[k]`.
-        preprocessing: what its input looks like.
-        provenance: generator, seed, steps, encoder, package version: any JSON.
+        network: a module that the architecture built, or an `Ensemble` of them. It returns logits (N, K) of pictures (N, C, H, W),
+            or of the features of the architecture's frozen trunk.
+        architecture: the architecture, or its registry name. A frozen trunk is used only if the object is given.
+        class_names: K names; output k belongs to `class_names[k]`.
+        preprocessing: how pictures are turned into the input.
+        provenance: how the classifier was made (generator, seed, steps, encoder, ...): any JSON values.
         abstention_threshold: pictures whose score is lower may be answered with "none of these"; None: the threshold is unknown.
     """
 
@@ -58,7 +58,7 @@ class GeneratedClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.network = network
-        # The trunk is no submodule: it is shared by all classifiers of the process, and neither saved nor trained with one.
+        # The trunk is not a submodule: all classifiers of the process share it, and it is neither saved nor trained.
         self._architecture = None if isinstance(architecture, str) else architecture
         self.architecture = architecture if isinstance(architecture, str) else architecture.name
         self.class_names = tuple(class_names)
@@ -77,15 +77,15 @@ class GeneratedClassifier(nn.Module):
         abstention_threshold: float | None = None,
         members: Sequence[Sequence[int]] | None = None,
     ) -> GeneratedClassifier:
-        """A classifier around copies of generated parameters, on their device.
+        """Return a classifier with copies of generated parameters, on their device.
 
         Args:
             architecture: builds the network.
             class_names: K names.
-            state: the architecture's own names; of an ensemble ``members.0.`` and so on stand before them.
+            state: the parameters, under the architecture's names. For an ensemble, with the prefixes ``members.0.``, ``members.1.``, ...
             provenance: as for the class.
             abstention_threshold: as for the class.
-            members: of an ensemble: the numbers of the classes that each of its networks knows; None: one network for all.
+            members: the class indices of each network of an ensemble; None: one network for all classes.
 
         Raises:
             ConfigError: `members` do not fit the classes.
@@ -96,34 +96,36 @@ class GeneratedClassifier(nn.Module):
 
     @property
     def num_parameters(self) -> int:
+        """The number of generated parameters, without those of a frozen trunk."""
         return sum(parameter.numel() for parameter in self.network.parameters())
 
     @property
     def members(self) -> tuple[tuple[int, ...], ...] | None:
-        """The numbers of the classes that each network of an ensemble knows; None: it is one network, for all classes."""
+        """The class indices of each network of an ensemble; None: one network for all classes."""
         return self.network.groups if isinstance(self.network, Ensemble) else None
 
     @property
     def device(self) -> torch.device:
+        """The device of the parameters."""
         return next(self.network.parameters()).device
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, K) of pictures (N, C, H, W) that are standardised already; `predict` takes raw ones."""
+        """Return the logits (N, K) of standardised pictures (N, C, H, W). `predict` takes raw pictures instead."""
         logits: Tensor = self.network(self.network_input(images))
         return logits
 
     def network_input(self, images: Tensor) -> Tensor:
-        """What the network takes: standardised pictures (N, C, H, W) themselves, or a frozen trunk's features of them."""
+        """Return what the network takes: the standardised pictures (N, C, H, W), or a frozen trunk's features of them."""
         return images if self._architecture is None else trunk_features(self._architecture, images)
 
     @property
     def trunk(self) -> FrozenTrunk | None:
-        """The frozen network in front, if there is one."""
+        """The frozen network in front of the generated one, or None."""
         return None if self._architecture is None else self._architecture.trunk
 
     @property
     def class_tensors(self) -> frozenset[str]:
-        """Names of the parameters that grow with the number of classes; the others are shared by all classes."""
+        """The names of the parameters that grow with the number of classes; the others are shared by all classes."""
         architecture = self._architecture or registries().architectures.create(self.architecture)
         names = [name for name, axis in ParameterSpec(architecture).class_axes.items() if axis is not None]
         if self.members is None:
@@ -131,12 +133,12 @@ class GeneratedClassifier(nn.Module):
         return frozenset(name for place in range(len(self.members)) for name in member_names(place, names))
 
     def predict_proba(self, images: Any, batch_size: int = 1000) -> npt.NDArray[np.float32]:
-        """Probabilities (N, K).
+        """Return the probabilities (N, K).
 
         Args:
             images: one picture or many, of any size and mode: paths, PIL images, uint8 arrays (H, W, 3) or
                 (N, H, W, 3), torch tensors; see `tina_framework.images.pictures`.
-            batch_size: pictures at once.
+            batch_size: pictures per forward pass.
 
         Raises:
             DataError: a picture is unreadable or of the wrong type.
@@ -144,7 +146,7 @@ class GeneratedClassifier(nn.Module):
         return self._logits(images, batch_size).softmax(dim=1).numpy()
 
     def _logits(self, images: Any, batch_size: int = 1000) -> Tensor:
-        """(N, K) float32 logits of raw pictures, on the CPU."""
+        """Return (N, K) float32 logits of raw pictures, on the CPU."""
         pixels = pictures(images, self.preprocessing.size)
         parts = [torch.zeros(0, len(self.class_names))]
         with torch.inference_mode():
@@ -160,16 +162,16 @@ class GeneratedClassifier(nn.Module):
     def predict(self, images: Any, abstain: float) -> list[str | None]: ...
 
     def predict(self, images: Any, abstain: float = False) -> list[str] | list[str | None]:
-        """The likeliest class name of each picture; takes what `predict_proba` takes.
+        """Return the most likely class name of each picture.
 
         Args:
-            images: the pictures.
-            abstain: True: the answer is `NONE_OF_THESE` (None) for pictures whose score is below the classifier's threshold; a
-                number: below that one. See docs/guide/abstaining.md.
+            images: the pictures, as `predict_proba` takes them.
+            abstain: if True, the answer is `NONE_OF_THESE` (None) for pictures whose score is below the classifier's threshold.
+                If a number, this is the threshold. See docs/guide/abstaining.md.
 
         Raises:
             DataError: a picture is unreadable or of the wrong type.
-            ConfigError: `abstain` is True, but the classifier has no threshold; or it is no finite number.
+            ConfigError: `abstain` is True but the classifier has no threshold, or it is not a finite number.
         """
         logits = self._logits(images)
         names = [self.class_names[k] for k in logits.argmax(dim=1)]
@@ -215,7 +217,9 @@ class GeneratedClassifier(nn.Module):
         return self.abstention_threshold
 
     def predict_topk(self, images: Any, k: int = 3) -> list[list[tuple[str, float]]]:
-        """The k likeliest (class name, probability) of each picture, likeliest first; all K if k is larger.
+        """Return the k most likely classes of each picture as (class name, probability), the most likely first.
+
+        If k is greater than K, all K classes are returned.
 
         Raises:
             ConfigError: k is below 1.
@@ -238,21 +242,21 @@ class GeneratedClassifier(nn.Module):
         seed: int = 0,
         on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> GeneratedClassifier:
-        """A new classifier that was trained further on a few pictures; this one stays as it is. See docs/guide/fine-tuning.md.
+        """Return a new classifier, fine-tuned on a few pictures. This one is not changed. See docs/guide/fine-tuning.md.
 
         Args:
-            images: what `predict` takes; at least one picture of every class.
-            labels: one a picture: class names, or places in `class_names`.
-            settings: how to train; default: `FineTuneSettings.for_pictures`, by the median number of pictures a class.
+            images: pictures as `predict` takes them, at least one of every class.
+            labels: one per picture: class names, or indices into `class_names`.
+            settings: how to fine-tune. Default: `FineTuneSettings.for_pictures` of the median number of pictures per class.
             seed: the same seed, pictures and settings give the same classifier.
             on_progress: called with (steps done, steps).
 
         Returns:
-            A classifier whose `provenance` has one entry more in its list ``fine_tuning``. A frozen trunk stays frozen. It has
-            no threshold to abstain by: its scores are others.
+            A classifier whose `provenance` has one more entry in the list ``fine_tuning``. A frozen trunk stays frozen. The
+            classifier has no threshold to abstain by, because fine-tuning changes the scores.
 
         Raises:
-            DataError: a picture is unreadable, a label is no class, a class has no picture, or the lengths differ.
+            DataError: a picture is unreadable, a label is not a class, a class has no picture, or the lengths differ.
             TrainingError: the loss is not finite.
         """
         from tina_framework.classifier.fine_tuning.data import FineTuneData
@@ -268,14 +272,14 @@ class GeneratedClassifier(nn.Module):
         )
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Writes `config.json` and `model.safetensors`, whole or not at all; an existing classifier folder is replaced.
+        """Write `config.json` and `model.safetensors`, atomically. An existing classifier folder is replaced.
 
-        The tensors have the architecture's own names: they load into the plain module without this package; those of an ensemble's
-        networks have ``members.0.`` and so on before them. A frozen trunk is not written, but named, with a hash of its weights:
-        its plugin must be there to load the folder.
+        The tensors have the architecture's names, so that the plain module can load them without this package. Those of an
+        ensemble have the prefixes ``members.0.``, ``members.1.``, ... A frozen trunk is not written. Its name and the hash of its
+        weights are, and its plugin must be installed to load the folder.
 
         Raises:
-            ConfigError: the place holds something else.
+            ConfigError: the folder holds something else.
             CheckpointError: a parameter is not finite.
         """
         architecture = self._architecture or self.architecture
@@ -286,10 +290,10 @@ class GeneratedClassifier(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> GeneratedClassifier:
-        """Loads a folder that `save_pretrained` wrote.
+        """Load a folder that `save_pretrained` wrote.
 
         Raises:
-            CheckpointError: it is something else, incomplete or altered.
+            CheckpointError: the folder is something else, incomplete or altered.
         """
         config, architecture, state = read_folder(Path(folder))
         classifier = cls.from_state(

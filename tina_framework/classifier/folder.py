@@ -1,4 +1,4 @@
-"""A classifier's folder: its `config.json` and its weights, written and checked."""
+"""Write, read and check the folder of a classifier: `config.json` and weights."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ _KEYS = ("architecture", "class_names", "preprocessing", "provenance")
 
 @dataclass(frozen=True)
 class ClassifierConfig:
-    """Everything about a classifier but its tensors.
+    """Everything about a classifier except its tensors.
 
     Attributes:
-        architecture: its registry name, or the object itself (then a frozen trunk is recorded).
-        class_names: one an output.
-        preprocessing: what its input looks like.
-        provenance: any JSON.
+        architecture: the architecture, or its registry name. A frozen trunk is recorded only if the object is given.
+        class_names: one per output.
+        preprocessing: how pictures are turned into the input.
+        provenance: any JSON values.
         abstention_threshold: the score below which it may abstain; None: unknown.
-        members: the numbers of the classes that each network of an ensemble knows; None: one network.
+        members: the class indices of each network of an ensemble; None: one network.
     """
 
     architecture: str | TargetArchitecture
@@ -65,14 +65,14 @@ class ClassifierConfig:
     members: Sequence[Sequence[int]] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The contents of `config.json`, without the hashes of the weights."""
+        """Return the contents of `config.json`, without the hashes of the weights."""
         from tina_framework import __version__
 
-        made = None if isinstance(self.architecture, str) else self.architecture
+        architecture = None if isinstance(self.architecture, str) else self.architecture
         name = self.architecture if isinstance(self.architecture, str) else self.architecture.name
-        # An architecture of the running program may have left the registry by now.
+        # The registry need not have it: the classifier may have been made from an unregistered object.
         plugins = plugins_of(architectures=name) if name in registries().architectures else {}
-        trunk = None if made is None else trunk_record(made)
+        trunk = None if architecture is None else trunk_record(architecture)
         threshold = self.abstention_threshold
         return {
             "format": FORMAT,
@@ -93,10 +93,10 @@ class ClassifierConfig:
 
 
 def write_folder(folder: Path, config: ClassifierConfig, state: Mapping[str, Tensor]) -> None:
-    """Writes `config.json` and `model.safetensors`, whole or not at all; an existing classifier folder is replaced.
+    """Write `config.json` and `model.safetensors`, atomically. An existing classifier folder is replaced.
 
     Raises:
-        ConfigError: the place holds something else.
+        ConfigError: the folder holds something else.
         CheckpointError: a parameter is not finite.
     """
     check_tensors(state, {name: tuple(tensor.shape) for name, tensor in state.items()}, "The classifier to be saved")
@@ -106,15 +106,15 @@ def write_folder(folder: Path, config: ClassifierConfig, state: Mapping[str, Ten
 
 
 def replaceable(path: Path) -> bool:
-    """Whether `path` is a classifier folder and nothing else."""
+    """Return whether `path` is a classifier folder without other files."""
     return holds_only(path, FORMAT, _FILES)
 
 
 def read_folder(folder: Path) -> tuple[ClassifierConfig, TargetArchitecture, dict[str, Tensor]]:
-    """Configuration, architecture and parameters of a folder, all checked.
+    """Read and check the configuration, architecture and parameters in a folder.
 
     Raises:
-        CheckpointError: it is something else, incomplete or altered.
+        CheckpointError: the folder is something else, incomplete or altered.
     """
     if not folder.is_dir():
         raise CheckpointError(f"'{folder}' is not a folder; a classifier folder holds {_NEEDS}.")
@@ -127,27 +127,27 @@ def read_folder(folder: Path) -> tuple[ClassifierConfig, TargetArchitecture, dic
 
 
 def _shapes(config: ClassifierConfig, architecture: TargetArchitecture) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of every tensor."""
+    """Return name -> shape of every tensor that the folder must hold."""
     spec = ParameterSpec(architecture)
     if config.members is None:
         return {info.name: info.shape for info in spec.parameters(len(config.class_names))}
     shapes: dict[str, tuple[int, ...]] = {}
-    for place, group in enumerate(config.members):
+    for index, group in enumerate(config.members):
         infos = spec.parameters(len(group))
-        names = member_names(place, [info.name for info in infos])
+        names = member_names(index, [info.name for info in infos])
         shapes |= {name: info.shape for name, info in zip(names, infos, strict=True)}
     return shapes
 
 
 def _checked(values: Mapping[str, Any], source: str) -> tuple[ClassifierConfig, TargetArchitecture]:
-    """What a `config.json` says, each value checked, and the architecture it names."""
+    """Check every value of a `config.json`, and make the architecture that it names."""
     unknown = sorted(
         values.keys() - {"format", "format_version", HASHES, PLUGINS, _TRUNK, _ABSTENTION, _MEMBERS, *_KEYS}
     )
     missing = [key for key in _KEYS if key not in values]
     if unknown or missing:
         what = f"lacks {', '.join(missing)}" if missing else f"has unknown {', '.join(unknown)}"
-        raise CheckpointError(f"{source} {what}; it was altered or made by something else.")
+        raise CheckpointError(f"{source} {what}; it was altered, or another program wrote it.")
     names = values["class_names"]
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
         raise CheckpointError(f"{source}: class_names is {names!r}, not a list of names.")
@@ -163,7 +163,7 @@ def _checked(values: Mapping[str, Any], source: str) -> tuple[ClassifierConfig, 
         ) from error
     if not isinstance(architecture, TargetArchitecture):
         raise CheckpointError(
-            f"{source}: '{values['architecture']}' did not make a TargetArchitecture; its plugin is at fault."
+            f"{source}: '{values['architecture']}' did not make a TargetArchitecture; report this to the author of its plugin."
         )
     check_trunk_record(values.get(_TRUNK), architecture, source)
     preprocessing = _preprocessing(values["preprocessing"], source)
@@ -175,7 +175,7 @@ def _checked(values: Mapping[str, Any], source: str) -> tuple[ClassifierConfig, 
         threshold = read_threshold(values[_ABSTENTION]) if _ABSTENTION in values else None
         members = checked_groups(values[_MEMBERS], len(names)) if _MEMBERS in values else None
     except ConfigError as error:
-        raise CheckpointError(f"{source} is wrong: {error} It was altered or made by something else.") from error
+        raise CheckpointError(f"{source} is wrong: {error} It was altered, or another program wrote it.") from error
     config = ClassifierConfig(architecture, tuple(names), preprocessing, values["provenance"], threshold, members)
     return config, architecture
 

@@ -153,7 +153,7 @@ def check_tensors(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int,
             f"has unknown {', '.join(extra[:3])}" if extra else "",
         ]
         raise CheckpointError(
-            f"{source} {' and '.join(p for p in parts if p)}; it was altered or made by something else."
+            f"{source} {' and '.join(p for p in parts if p)}; it was altered, or another program wrote it."
         )
     for name, shape in shapes.items():
         tensor = tensors[name]

@@ -91,7 +91,7 @@ def check_hash(path: Path, values: Mapping[str, Any]) -> None:
     recorded = values.get(HASHES)
     if not isinstance(recorded, Mapping) or not isinstance(recorded.get(path.name), str):
         raise CheckpointError(
-            f"'{path.with_name(CONFIG)}' records no SHA-256 of {path.name}; it was altered or made by something else."
+            f"'{path.with_name(CONFIG)}' records no SHA-256 of {path.name}; it was altered, or another program wrote it."
         )
     check_sha256(path, recorded[path.name], CONFIG)
 
