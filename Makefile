@@ -13,7 +13,7 @@ WORKERS ?= 2
 DEMO := apple bear bicycle bus castle clock cloud forest mountain train
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-plugins lint format clean
+.PHONY: help demo test test-slow test-plugins lint prose format clean
 
 help:
 	@echo "make demo       install into $(VENV) and generate a classifier from ten class names"
@@ -21,6 +21,7 @@ help:
 	@echo "make test-slow  the slow tests (set TINA_TEST_CIFAR100 to include those on real data)"
 	@echo "make test-plugins  the tests of the first-party plugins, all of them"
 	@echo "make lint       ruff, mypy and the import layers"
+	@echo "make prose      list sentences and lines of README and guides that are too long"
 	@echo "make format     let ruff rewrite the sources"
 
 $(VENV)/.created:
@@ -73,6 +74,9 @@ lint: $(VENV)/.dev-installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+prose:
+	@$(PYTHON) tests/prose.py README.md CONTRIBUTING.md SECURITY.md docs/guide/*.md
 
 format: $(VENV)/.dev-installed
 	$(BIN)/ruff check --fix .
