@@ -1,12 +1,15 @@
-"""Which score a classifier should abstain by, and what abstaining gives.
+"""Compare scores by which a classifier may abstain, and measure what abstaining gives.
 
-    python -m benchmarks.choose.abstain --dataset arrays:cifar100.npz          # chooses the score, on validation tasks and images
-    python -m benchmarks.choose.abstain --test --dataset arrays:cifar100.npz   # reports, on reserved tasks and test images
+    python -m benchmarks.choose.abstain --dataset arrays:cifar100.npz          # choose a score
+    python -m benchmarks.choose.abstain --test --dataset arrays:cifar100.npz   # report
 
-Every score gets the threshold, one a class count, at which the accuracy on pictures of the task is 90 % of what it is without abstaining
-(abstentions are mistakes). The score that refuses most pictures of other classes then, on average over class counts, is chosen.
-`--test` measures the thresholds in the generator's config.json, which `tina calibrate` wrote. It also gives, for the picture, the
-share refused over the accuracy kept, where thresholds are set on the measured pictures themselves.
+Choosing uses validation tasks and validation images. Each score gets one threshold for each class count: the accuracy on
+pictures of the task, with abstentions as mistakes, is 90 % of what it is without abstaining. The chosen score refuses
+most pictures of other classes with these thresholds, on average over class counts.
+
+Reporting (`--test`) uses reserved tasks and test images, and the thresholds that `tina calibrate` wrote into the generator's
+config.json. For the picture it also records the share refused against the share of the accuracy that is kept. These
+thresholds are set on the measured pictures themselves.
 
 Writes OUT/abstain.json and OUT/abstain.md.
 """
@@ -43,7 +46,7 @@ GRID = [share / 100 for share in range(100, 48, -2)]
 
 
 def reserved(files: list[Path], dataset: Dataset, most: int) -> dict[int, list[Task]]:
-    """Class count -> the first tasks of a file.
+    """Return class count -> the first tasks of a file.
 
     Raises:
         DataError: a file mixes class counts.
@@ -62,7 +65,7 @@ def reserved(files: list[Path], dataset: Dataset, most: int) -> dict[int, list[T
 
 
 def choice(by_count: dict[int, dict[str, list[Scored]]], kept: float) -> dict[str, Any]:
-    """`scores`: what each score gives by class count; `refused`: on average over them; `chosen`."""
+    """Return what each score gives by class count (`scores`), their means (`refused`), and the best score (`chosen`)."""
     scores = {
         score: {count: figures(of[score], threshold_for(of[score], kept)) for count, of in by_count.items()}
         for score in SCORES
@@ -74,7 +77,7 @@ def choice(by_count: dict[int, dict[str, list[Scored]]], kept: float) -> dict[st
 
 
 def report(generator: Generator, by_count: dict[int, dict[str, list[Scored]]]) -> dict[str, Any]:
-    """`rows`: what the generator's thresholds give; `curves`: class count -> refused over kept."""
+    """Return what the generator's thresholds give (`rows`), and `curves` of the share refused against the share kept."""
     abstention = generator.config.abstention
     if abstention is None:
         raise ConfigError(f"The generator '{generator.name}' has no thresholds; run 'tina calibrate' first.")
@@ -90,7 +93,7 @@ def report(generator: Generator, by_count: dict[int, dict[str, list[Scored]]]) -
 
 
 def table(result: dict[str, Any]) -> str:
-    """Markdown."""
+    """Return a result as Markdown."""
     lines = []
     if "scores" in result:
         counts = list(next(iter(result["scores"].values())))
@@ -114,7 +117,7 @@ def table(result: dict[str, Any]) -> str:
 
 
 def percent(value: dict[str, Any]) -> str:
-    """``58.3 ± 2.1``: half of the 95 % interval over tasks."""
+    """Return a mean and half of its 95 % interval over tasks, in percent: ``58.3 ± 2.1``."""
     half = "" if value["ci95"] is None else f" ± {50 * (value['ci95'][1] - value['ci95'][0]):.1f}"
     return f"{100 * value['mean']:.1f}{half}"
 
@@ -122,7 +125,7 @@ def percent(value: dict[str, Any]) -> str:
 def measured(
     generator: Generator, dataset: Dataset, given: argparse.Namespace
 ) -> Iterator[tuple[int, dict[str, list[Scored]]]]:
-    """Class count -> score -> networks."""
+    """Yield each class count with score -> the scored networks of its tasks."""
     if given.test:
         classes, by_count = list(dataset.class_names), reserved(given.task_files, dataset, given.tasks)
     else:
@@ -142,9 +145,13 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--model", default="cifar100-cnn")
     parser.add_argument("--test", action="store_true", help="report on reserved tasks and test images")
     parser.add_argument("--task-files", type=Path, nargs="+", default=FILES, help="reserved tasks, for --test")
-    parser.add_argument("--tasks", type=int, default=100, help="of each class count, at most; of a file the first")
+    parser.add_argument(
+        "--tasks", type=int, default=100, help="tasks of each class count, at most; the first of a file"
+    )
     parser.add_argument("--per-class", type=int, default=10, help="pictures of each class outside a task")
-    parser.add_argument("--kept", type=float, default=0.9, help="share of the accuracy to keep, for choosing")
+    parser.add_argument(
+        "--kept", type=float, default=0.9, help="share of the accuracy that the thresholds keep, for choosing"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("outputs/abstain"))
     return parser.parse_args(words)

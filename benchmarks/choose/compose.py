@@ -1,18 +1,20 @@
-"""More classes than a generator makes: how to build one classifier from several generated ones.
+"""Compare ways to build one classifier from several generated networks, for more classes than a generator writes.
 
-    python -m benchmarks.choose.compose --dataset arrays:cifar100.npz --encoder embedding-table:cifar100_clip_text.npz          # chooses
-    python -m benchmarks.choose.compose --test --tasks 100 --dataset ... --encoder ...                                        # reports
+    python -m benchmarks.choose.compose --dataset arrays:cifar100.npz --encoder embedding-table:TABLE.npz          # choose
+    python -m benchmarks.choose.compose --test --tasks 100 --dataset ... --encoder ...                            # report
 
-Choosing: tasks of the validation partition, validation images, all candidates of `compose_candidates.candidates`. Reporting: tasks of the
-test partition, test images, what ships and the references; --brief: these alone on validation images. What ships is asked of the
-generator itself. Accuracy in percent, mean over tasks; differences from `selection` (the generic model with the task's rows) and from the
-merged network are paired, with 95 % intervals. Calibration: the mean log loss of the answers as they are, and with
-one temperature for all tasks of a class count, chosen on the even tasks and measured on the odd ones, as are both.
+Choosing measures all ways of `compose_candidates.candidates` on validation tasks and validation images.
+Reporting (`--test`) measures the two ways that the package offers, and the references, on reserved tasks and test images.
+`--brief` measures the same few ways on validation tasks and validation images.
 
-With --test or --brief also what the two that ship cost for the first task of a class count: seconds to generate and to classify 1,000
-pictures, in one thread, medians of five; parameters; bytes of the folder.
+The tables have the accuracy in percent as mean over tasks. Differences from `selection` (the generic model with the rows
+of the task) and from the merged network are paired, with 95 % intervals. The log loss is given without and with a
+temperature. One temperature for all tasks of a class count is chosen on the even tasks; the odd tasks give both losses.
 
-Prints Markdown tables, writes OUT/compose.json.
+With `--test` or `--brief` there is also the cost of the two ways, for the first task of each class count: parameters,
+bytes of the folder, seconds to generate, and seconds to classify 1,000 pictures (one thread, medians of five).
+
+Prints Markdown tables and writes OUT/compose.json.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ TEMPERATURES = [round(0.5 + 0.05 * step, 2) for step in range(31)]
 
 
 def measure(setup: Setup, count: int, advance: Any) -> dict[str, dict[str, Any]]:
-    """Label -> networks, accuracy (percent) and losses (one a temperature) of every task."""
+    """Return label -> number of networks, and for every task the accuracy (percent) and one loss for each temperature."""
     found: dict[str, dict[str, Any]] = {}
     for number, task in enumerate(setup.tasks(count)):
         case = Case(setup, task)
@@ -60,7 +62,7 @@ def measure(setup: Setup, count: int, advance: Any) -> dict[str, dict[str, Any]]
 
 
 def costs(setup: Setup, count: int) -> list[dict[str, Any]]:
-    """Time and size of what ships, for the first task of that class count."""
+    """Return time and size of the two ways of the package, for the first task of a class count."""
     case = Case(setup, setup.tasks(count)[0])
     height, width = setup.spec.architecture.input_shape[1:]
     pixels = np.random.default_rng(0).integers(0, 256, (1000, height, width, 3), dtype=np.uint8)
@@ -89,7 +91,7 @@ def costs(setup: Setup, count: int) -> list[dict[str, Any]]:
 
 
 def _seconds(action: Callable[[], Any]) -> float:
-    """Median of five, after one that warms up."""
+    """Return the median duration of five calls, after one call that warms up."""
     action()
     times = []
     for _ in range(5):
@@ -104,19 +106,19 @@ def _losses(scores: Tensor, slots: Tensor) -> list[float]:
 
 
 def calibration(losses: list[list[float]]) -> dict[str, Any]:
-    """Best temperature on even tasks; log loss on odd ones, without and with it."""
+    """Return the best temperature on even tasks, and the log loss on odd tasks without and with it."""
     even, odd = torch.tensor(losses[::2]).mean(dim=0), torch.tensor(losses[1::2] or losses).mean(dim=0)
     best = int(even.argmin())
-    as_it_is = TEMPERATURES.index(1.0)
+    plain = TEMPERATURES.index(1.0)
     return {
         "temperature": TEMPERATURES[best],
-        "loss": round(float(odd[as_it_is]), 4),
+        "loss": round(float(odd[plain]), 4),
         "loss_tempered": round(float(odd[best]), 4),
     }
 
 
 def summary(found: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """One entry a candidate."""
+    """Return one entry for each candidate."""
     return [
         {
             "method": label,
@@ -135,7 +137,7 @@ def _rounded(of: Summary) -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
-    """Markdown."""
+    """Return the lines of a Markdown table."""
 
     def text(value: dict[str, Any], form: str) -> str:
         low, high = value["ci95"] or (float("nan"),) * 2
@@ -153,9 +155,9 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def costs_table(rows: list[dict[str, Any]]) -> list[str]:
-    """Markdown."""
+    """Return the lines of a Markdown table."""
     lines = [
-        "| what ships | parameters | bytes | seconds to generate | seconds to classify 1,000 pictures |",
+        "| way | parameters | bytes | seconds to generate | seconds to classify 1,000 pictures |",
         "|---|---|---|---|---|",
     ]
     return lines + [
@@ -169,13 +171,15 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--encoder", default=None, help="default: the generator's own")
     parser.add_argument("--model", default="cifar100-cnn")
-    parser.add_argument("--test", action="store_true", help="report on tasks of the test partition and test images")
-    parser.add_argument("--brief", action="store_true", help="of validation tasks, what ships and the references alone")
-    parser.add_argument("--only", default="", help="besides the two compared with, only what has this in its name")
-    parser.add_argument("--tasks", type=int, default=40, help="of each class count")
+    parser.add_argument("--test", action="store_true", help="report on reserved tasks and test images")
+    parser.add_argument("--brief", action="store_true", help="measure only the ways of the package and the references")
+    parser.add_argument(
+        "--only", default="", help="measure only ways with this in their label, besides the two to compare with"
+    )
+    parser.add_argument("--tasks", type=int, default=40, help="tasks of each class count")
     parser.add_argument("--classes", type=lambda text: tuple(int(n) for n in text.split(",")), default=(20, 50))
-    parser.add_argument("--images", type=int, default=0, help="of each class, the first; 0: all")
-    parser.add_argument("--seed", type=int, default=0, help="of tasks and groupings")
+    parser.add_argument("--images", type=int, default=0, help="images of each class, the first ones; 0: all")
+    parser.add_argument("--seed", type=int, default=0, help="seed of tasks and groupings")
     parser.add_argument("--out", type=Path, default=Path("outputs/compose"))
     return parser.parse_args(words)
 

@@ -1,4 +1,4 @@
-"""What benchmarks/choose/compose.py measures: ways of making a classifier for more classes than the generator's maximum.
+"""List the ways that compose.py measures to make a classifier for more classes than the generator's maximum.
 
 Shapes: K classes of the task, G groups, M classes a group, I images.
 """
@@ -20,12 +20,12 @@ __all__ = ["ENSEMBLE", "MERGED", "candidates"]
 
 
 def _row_of_first(groups: Groups, rows: list[Tensor]) -> Tensor:
-    """Row k from the group that was made for it."""
+    """Take row k from group k, whose first class it is."""
     return torch.stack([part[0] for part in rows])
 
 
 def _without_shifts(groups: Groups, rows: list[Tensor]) -> Tensor:
-    """Least squares, row of k in g = r_k + s_g: softmax ignores what the rows of a group have in common."""
+    """Solve (row of class k in group g) = r_k + s_g by least squares, because softmax ignores a shift s_g of all rows."""
     count, width = 1 + max(max(group) for group in groups), rows[0].shape[1]
     total = count + len(groups)
     normal = torch.zeros(total, total, dtype=torch.float64)
@@ -43,7 +43,7 @@ def _without_shifts(groups: Groups, rows: list[Tensor]) -> Tensor:
 
 
 def _equalised(groups: Groups, rows: list[Tensor]) -> Tensor:
-    """Each group's rows about their mean scaled to the same size, that of all groups on average."""
+    """Scale the rows of each group about their mean to one size, the average size over groups."""
     means = [part.mean(dim=0, keepdim=True) for part in rows]
     sizes = torch.stack([(part - mean).square().mean().sqrt() for part, mean in zip(rows, means, strict=True)])
     scaled = [mean + (part - mean) * (sizes.mean() / size) for part, mean, size in zip(rows, means, sizes, strict=True)]
@@ -51,10 +51,10 @@ def _equalised(groups: Groups, rows: list[Tensor]) -> Tensor:
 
 
 ENSEMBLE = "ensemble, 4 random groupings"
-"""What ships."""
+"""The default of `compose=True`."""
 
 MERGED = "merged, 4 random groupings"
-"""What ships for whoever wants one network."""
+"""The way of `compose="merge"`, which gives one network."""
 
 SCORES: dict[str, Callable[[Tensor], Tensor]] = {
     "mean log-softmax": lambda vote: vote.log_softmax(dim=1),
@@ -73,7 +73,12 @@ def _mean_vote(
 
 
 def candidates(case: Case, brief: bool) -> Iterator[tuple[str, int, Callable[[], Tensor]]]:
-    """(label, networks generated, logits): all candidates, or what ships and the references."""
+    """Yield label, number of generated networks, and a function that returns the logits.
+
+    Args:
+        case: one task.
+        brief: yield only the two ways of the package and the references.
+    """
 
     def one(flat: Callable[[], Tensor]) -> Callable[[], Tensor]:
         return lambda: case.logits(flat())
@@ -87,7 +92,7 @@ def candidates(case: Case, brief: bool) -> Iterator[tuple[str, int, Callable[[],
     if brief:
         return
     for number in (1, 2, 8):
-        groups = case.random(number)  # the first of `four`, or more
+        groups = case.random(number)
         label = f"{number} random grouping{'s' * (number > 1)}"
         yield f"merged, {label}", len(groups), one(partial(case.merged, groups))
         yield f"ensemble, {label}", len(groups), partial(case.ensemble_logits, groups)

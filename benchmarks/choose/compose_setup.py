@@ -1,4 +1,4 @@
-"""What benchmarks/choose/compose.py measures with: one task, its images, and the networks for groups of its classes.
+"""Provide what compose.py measures with: a task, its images, and the networks for groups of its classes.
 
 Shapes: K classes of the task, G groups, M classes a group, I images, N parameters.
 """
@@ -42,7 +42,7 @@ Groups = list[list[int]]
 
 
 class Setup:
-    """Generator, images and tasks."""
+    """The generator, the images and the tasks that all measurements share."""
 
     def __init__(self, given: argparse.Namespace) -> None:
         self.given = given
@@ -51,7 +51,7 @@ class Setup:
         self.spec, self.size = self.generator.spec, self.generator.config.max_classes
         if self.generator.generic is None:
             raise ConfigError(
-                f"The generator '{given.model}' carries no generic model; there is nothing to compare with."
+                f"The generator '{given.model}' has no generic model to compare with; name another one with --model."
             )
         self.bank = ImageBank(self.dataset, "test" if given.test else "validation", self.spec)
         self.runner = TargetRunner(self.spec, "fp32")
@@ -62,7 +62,7 @@ class Setup:
 
     @cached_property
     def common(self) -> Tensor:
-        """The mean shared tensors of 64 training tasks of as many classes as the generator makes."""
+        """The mean of the shared tensors over 64 training tasks with the generator's maximum of classes."""
         drawn = TaskSampler(self.generator.config.class_names, class_counts={self.size: 1.0}, seed=0).tasks(
             64, allow_fewer=True
         )
@@ -72,7 +72,7 @@ class Setup:
         return torch.stack(flats).mean(dim=0)[self.spec.flat_class(self.size) < 0]
 
     def join(self, shared: Tensor, rows_KD: Tensor) -> Tensor:
-        """(N,)"""
+        """Return the flat network (N,) of shared tensors and class rows."""
         places = self.spec.flat_class(len(rows_KD))
         flat = torch.empty(len(places))
         flat[places < 0] = shared
@@ -83,7 +83,7 @@ class Setup:
 
 @dataclass
 class Case:
-    """One task: its condition, images, and the networks generated for groups of its classes (each once)."""
+    """One task: its condition, its images, and the networks of groups of its classes, each generated once."""
 
     setup: Setup
     task: Task
@@ -100,7 +100,7 @@ class Case:
         self.cosine = unit @ unit.T
 
     def networks(self, groups: Groups) -> list[Tensor]:
-        """G flat vectors."""
+        """Return the G flat networks of these groups."""
         new = [group for group in groups if tuple(group) not in self.made]
         if new:
             flats = self.setup.generator.generate_parameters([select_classes(self.condition, group) for group in new])
@@ -109,12 +109,12 @@ class Case:
 
     @torch.no_grad()
     def logits(self, flat: Tensor, count: int | None = None) -> Tensor:
-        """(I, K)"""
+        """Return the logits (I, K) of a flat network."""
         found = [self.setup.runner.logits(flat, count or self.count, images) for images in self.images.split(500)]
         return torch.cat(found)
 
     def shipped(self, how: ComposeMethod) -> GeneratedClassifier:
-        """What the generator composes for this task."""
+        """Return what the generator composes for this task."""
         made: GeneratedClassifier = self.setup.generator(
             list(self.task.classes), compose=how, seed=self.setup.given.seed
         )
@@ -122,14 +122,14 @@ class Case:
 
     @torch.no_grad()
     def answers(self, network: nn.Module) -> Tensor:
-        """(I, K) logits."""
+        """Return the logits (I, K) of a module."""
         return torch.cat([network(images) for images in self.images.split(500)])
 
     def random(self, groupings: int, size: int = 0) -> Groups:
         return draw_groups(self.condition.keys, size or self.setup.size, groupings, self.setup.given.seed)
 
     def similar(self, groupings: int) -> Groups:
-        """As `random`, but every group is a class and the classes most like it of those left over; the last is filled up at will."""
+        """Return groups of a class and the most similar of the classes left over; any other classes fill up the last group."""
         found: Groups = []
         for number in range(groupings):
             draws = torch.Generator().manual_seed(number)
@@ -142,21 +142,24 @@ class Case:
         return found
 
     def neighbours(self) -> Groups:
-        """Each class first, with the classes most like it."""
+        """Return a group for each class: the class first, then the classes most similar to it."""
         return [
             [k, *[int(j) for j in self.cosine[k].argsort(descending=True) if j != k][: self.setup.size - 1]]
             for k in range(self.count)
         ]
 
     def pairs(self) -> Groups:
-        """Every two of the blocks into which the classes are laid, half a group each; blocks overlap if they must."""
+        """Divide the classes into blocks of half a group, and return the union of every two blocks.
+
+        Blocks overlap if the classes do not divide evenly.
+        """
         blocks = self.random(1, self.setup.size // 2)
         return [[*one, *[k for k in two if k not in one]] for one, two in combinations(blocks, 2)]
 
-    # One network
+    # Ways that give one network
 
     def merged(self, groups: Groups, *, rows: Callable[[Groups, list[Tensor]], Tensor] | None = None) -> Tensor:
-        """(N,): shared tensors averaged, and rows."""
+        """Return one network (N,): the mean of the shared tensors, and rows from the groups."""
         flats = self.networks(groups)
         shared = torch.stack([f[self.setup.spec.flat_class(len(g)) < 0] for f, g in zip(flats, groups, strict=True)])
         split = [split_rows(self.setup.spec, flat, len(group)) for flat, group in zip(flats, groups, strict=True)]
@@ -164,7 +167,7 @@ class Case:
         return self.setup.join(shared.mean(dim=0), found)
 
     def selected(self) -> Tensor:
-        """(N,): the generic model's rows for this task on its own shared tensors."""
+        """Return the generic model (N,) with the rows of this task only."""
         generator = self.setup.generator
         assert generator.generic is not None
         numbers = torch.tensor([generator.config.class_names.index(name) for name in self.task.classes])
@@ -174,7 +177,7 @@ class Case:
         return self.setup.join(self.setup.common, split_rows(self.setup.spec, flat, self.count))
 
     def direct(self) -> Tensor:
-        """(N,): all classes at once, many more than the denoiser was trained for."""
+        """Return a network (N,) for all classes at once, many more than the denoiser was trained for."""
         generator, config = self.setup.generator, self.setup.generator.config
         own = generator.denoiser.config
         try:
@@ -189,23 +192,23 @@ class Case:
             generator.denoiser.config = own
         return flat
 
-    # Several
+    # Ways that keep several networks
 
     def ensemble(self, groups: Groups) -> nn.Module:
-        """The networks with the mean of their logits."""
+        """Return a module that answers with the mean of the networks' logits."""
         state = ensemble_state(self.setup.spec, groups, self.networks(groups))
         return build_network(self.setup.spec.architecture, self.count, state, groups)
 
     def ensemble_logits(self, groups: Groups) -> Tensor:
-        """(I, K)"""
+        """Return the logits (I, K) of the ensemble."""
         return self.answers(self.ensemble(groups))
 
     def votes(self, groups: Groups) -> list[Tensor]:
-        """G tensors (I, M) of logits."""
+        """Return the logits (I, M) of each of the G networks."""
         return [self.logits(flat, len(group)) for flat, group in zip(self.networks(groups), groups, strict=True)]
 
     def mean_vote(self, groups: Groups, votes: Sequence[Tensor], score: Callable[[Tensor], Tensor]) -> Tensor:
-        """(I, K): the mean over the networks that know the class."""
+        """Return (I, K): for each class the mean score over the networks that know it."""
         total, number = torch.zeros(len(self.images), self.count), torch.zeros(self.count)
         for group, vote in zip(groups, votes, strict=True):
             total[:, group] += score(vote)
@@ -213,7 +216,10 @@ class Case:
         return total / number
 
     def coupled(self, groups: Groups, votes: Sequence[Tensor], rounds: int = 30) -> Tensor:
-        """(I, K): log probabilities that agree best with those of all pairs (Hastie & Tibshirani, 1998, section 3)."""
+        """Return the log probabilities (I, K) that agree best with those of all pairs of classes.
+
+        Follows section 3 of Hastie and Tibshirani, *Classification by Pairwise Coupling*, 1998.
+        """
         won = torch.zeros(len(self.images), self.count, self.count)
         number = torch.zeros(self.count, self.count)
         for group, vote in zip(groups, votes, strict=True):
@@ -221,7 +227,7 @@ class Case:
             won[:, at[:, None], at] += torch.sigmoid(vote[:, :, None] - vote[:, None, :])
             number[at[:, None], at] += 1
         number.fill_diagonal_(0)
-        wins = (won * (number > 0)).sum(dim=2)  # the diagonal apart: it counts no pair
+        wins = (won * (number > 0)).sum(dim=2)  # without the diagonal, which is no pair
         p = torch.softmax(self.mean_vote(groups, votes, lambda vote: vote.log_softmax(dim=1)), dim=1)
         for _ in range(rounds):
             expected = (number * (p[:, :, None] / (p[:, :, None] + p[:, None, :]).clamp_min(1e-12))).sum(dim=2)

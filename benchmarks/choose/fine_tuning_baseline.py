@@ -1,11 +1,11 @@
-"""How good can fine-tuning be? Settings one after the other on validation tasks and validation images, paired against selection.
+"""Search the recipe of the baseline `fine-tune` on validation tasks and validation images.
 
     python -m benchmarks.choose.fine_tuning_baseline --dataset arrays:DATA --out work/baselines
 
-Writes OUT/SETTING.json after every task (accuracies of fine-tuned networks), and prints a Markdown table of gains over
-classifier selection in points, with standard errors. Tasks that are there already are not trained again, so a stopped search goes on where
-it was. Two processes share it with --shard 0/2 and --shard 1/2; run it again without --shard for the whole table.
-No test image is looked at.
+Prints a Markdown table of gains over classifier selection in points, paired, with standard errors.
+OUT/SETTING.json is written after every task, so a stopped search continues where it was.
+Two processes can share the work with --shard 0/2 and --shard 1/2. Run again without --shard for the whole table.
+No test image is used.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tina_framework.zoo.task_sampler import TaskSampler
 
 BUNDLED_ZOO = PRETRAINED / "cifar100-zoo"
 
-# As they are written after fine-tune@, over the zoo's recipe. One factor at a time around `long`, and two longer ones.
+# What is written after `fine-tune@`; it changes the zoo's recipe. One factor at a time around `long`.
 GRID = (
     "short",
     "long",
@@ -53,28 +53,30 @@ GRID = (
 def parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True)
-    parser.add_argument("--zoo", type=Path, default=BUNDLED_ZOO, help="whose generic model and recipe to start from")
+    parser.add_argument(
+        "--zoo", type=Path, default=BUNDLED_ZOO, help="zoo whose generic model and recipe are the start"
+    )
     parser.add_argument("--out", type=Path, default=Path("work/baselines"))
-    parser.add_argument("--tasks", type=int, default=8, help="validation tasks of each setting")
+    parser.add_argument("--tasks", type=int, default=8, help="number of validation tasks")
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument(
-        "--settings", nargs="+", default=list(GRID), help="as after fine-tune@; default: all of the grid"
+        "--settings", nargs="+", default=list(GRID), help="what is written after fine-tune@; default: the whole grid"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--shard", default="0/1", help="I/N: every N-th setting, from the I-th")
+    parser.add_argument("--shard", default="0/1", help="I/N: run every N-th setting, from the I-th")
     parser.add_argument("--device", default="cpu")
     return parser.parse_args(words)
 
 
 def search(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Trains what is missing; one entry a setting of this shard."""
+    """Train what is missing, and return one entry for each setting of this shard."""
     zoo = Zoo.open(args.zoo)
     spec = ParameterSpec(registries().architectures.create(zoo.architecture))
     zoo.check(spec)
     dataset = registries().datasets.create(args.dataset)
     train, validation = (ImageBank(dataset, split, spec, args.device) for split in ("train", "validation"))
     generic = {name: tensor.float() for name, tensor in zoo.generic.items()}
-    # Rows in the order of the data set's labels, which is what fine_tune counts in.
+    # `fine_tune` counts classes as the data set's labels do, so the rows are put in that order.
     order = [zoo.class_names.index(name) if name in zoo.class_names else 0 for name in dataset.class_names]
     start = spec.select_classes(generic, torch.tensor(order))
     sampler = TaskSampler(
@@ -93,7 +95,7 @@ def search(args: argparse.Namespace) -> list[dict[str, Any]]:
         setting: _kept(path, {"zoo": args.zoo.resolve().name, "seed": args.seed, "setting": setting})
         for setting, path in files.items()
     }
-    # Epochs are what time goes with.
+    # Time is proportional to epochs, so these measure the progress.
     todo = sum(recipes[s].epochs * sum(_key(c) not in kept[s]["tasks"] for c in tasks) for s in mine)
     done, started = 0.0, time.perf_counter()
     for setting in mine:
@@ -125,7 +127,11 @@ def _key(classes: tuple[str, ...]) -> str:
 
 
 def _kept(path: Path, head: dict[str, Any]) -> dict[str, Any]:
-    """What is in the file, if it was made for the same thing; else nothing yet."""
+    """Return the content of the file, or an empty result if there is none.
+
+    Raises:
+        ConfigError: the file was made with other settings.
+    """
     if path.is_file():
         values: dict[str, Any] = read_json(path)
         if {key: values.get(key) for key in head} == head:

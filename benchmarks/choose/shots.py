@@ -1,22 +1,23 @@
-"""The usefulness curve: fine-tuning on 1, 5, 20, 50 and 100 pictures a class, from four starts.
+"""Measure fine-tuning on 1, 5, 20, 50 and 100 pictures a class, from four starts.
 
-    python -m benchmarks.choose.shots --dataset arrays:cifar100.npz --encoder embedding-table:cifar100_clip_text.npz   # chooses settings
-    python -m benchmarks.choose.shots --test --dataset ... --encoder ...                                             # reports
+    python -m benchmarks.choose.shots --dataset arrays:cifar100.npz --encoder embedding-table:TABLE.npz   # choose settings
+    python -m benchmarks.choose.shots --test --dataset ... --encoder ...                                 # report
 
-Starts: `tina` (the generated network), `selection` (the generic model with the task's rows), `new-head` (the generic model's shared
-tensors with fresh rows) and `scratch` (everything fresh).
+The starts are `tina` (the generated network), `selection` (the generic model with the rows of the task), `new-head`
+(the generic model's shared tensors with fresh rows) and `scratch` (a fresh network).
 
-Generator and generic model have seen the training images, so the pictures to learn from are validation images. Choosing: 10-class
-tasks of the validation partition; half of each class's validation images are for learning, half for measuring. Reporting (`--test`): reserved
-tasks; all validation images are for learning, test images for measuring. Where a class has too few validation images, training
-images fill up; `unseen` in the result says how many of the pictures a class are no training images. Filled-up figures are too
-low for `tina` and `selection`: half of what they are shown they know already.
+Generator and generic model were trained on the training images, so fine-tuning uses validation images. Choosing takes
+ten-class tasks of the validation partition; one half of each class's validation images is for fine-tuning, the other for
+measuring. Reporting (`--test`) takes reserved tasks; all validation images are for fine-tuning, test images for measuring.
+If a class has too few validation images, training images fill up. `unseen` in the result is the number of pictures a
+class that are no training images. Filled-up figures are too low for `tina` and `selection`, which know these pictures.
 
-`--look grey` and `--look dark` change all pictures: what fine-tuning is worth when own pictures are unlike CIFAR's.
+`--look grey` and `--look dark` change all pictures. They show what fine-tuning is worth for pictures unlike CIFAR-100's.
 
-Each start has settings of its own for every number of pictures, the best of `grid`, chosen once (`--settings`; choosing writes them to
-OUT/shots.json; `--settings defaults`: those that `fine_tune` takes by itself). Being the best of several on the very pictures they
-are chosen on, the figures of choosing flatter all starts a little. Goes on where it was stopped: every measured network is a line of OUT/cells.jsonl.
+Each start has its own settings for every number of pictures: the best of `grid`. Choosing writes them to OUT/shots.json,
+and `--settings` reads them. `--settings defaults` takes those of `fine_tune` instead. The figures of choosing are slightly
+too good for all starts, because they are the best of several on the same pictures.
+A stopped command continues where it was: every measured network is a line of OUT/cells.jsonl.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from tina_framework.storage.files import write_json
 
 
 def summary(setup: Setup, found: dict[tuple[Any, ...], dict[str, Any]]) -> dict[str, Any]:
-    """`starts`, and where choosing `grid` and `chosen`. Accuracies in percent."""
+    """Return the figures of all `starts` in percent and, when choosing, of the `grid` and the `chosen` settings."""
 
     def values(start: str, shots: int, label: str, key: str = "accuracy") -> list[float]:
         return [found[i, start, shots, label][key] * (100 if key == "accuracy" else 1) for i in range(len(setup.tasks))]
@@ -79,7 +80,7 @@ def summary(setup: Setup, found: dict[tuple[Any, ...], dict[str, Any]]) -> dict[
 
 
 def curves(result: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """What python -m benchmarks.plots draws: accuracies as fractions of 1."""
+    """Return what `python -m benchmarks.plots` draws: accuracies as fractions of 1."""
     return {
         start: [
             {"shots": row["shots"], "mean": row["mean"] / 100, "ci95": row["ci95"] and [v / 100 for v in row["ci95"]]}
@@ -90,13 +91,13 @@ def curves(result: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def run_all(setup: Setup, out: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """Every cell, those measured before read from OUT/cells.jsonl.
+    """Measure every cell (task, start, pictures, settings), or read it from OUT/cells.jsonl.
 
     Raises:
-        ConfigError: they were measured with other settings.
+        ConfigError: the file was measured with other settings.
     """
     given = setup.arguments
-    # Not the number of tasks, starts or pictures: more of them go on from fewer.
+    # The number of tasks, starts and pictures may differ: a longer run continues a shorter one.
     same: dict[str, Any] = {key: getattr(given, key) for key in ("model", "dataset", "encoder", "seed", "test", "look")}
     if given.test:
         chosen = default_settings(SHOTS) if setup.defaults else setup.chosen
@@ -104,7 +105,7 @@ def run_all(setup: Setup, out: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
     path = out / "cells.jsonl"
     out.mkdir(parents=True, exist_ok=True)
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
-    whole = [json.loads(line) for line in lines if line.endswith("\n")]  # the last may have been cut off
+    whole = [json.loads(line) for line in lines if line.endswith("\n")]  # a stopped run may have cut off the last line
     if whole and whole[0] != same:
         raise ConfigError(f"'{out}' holds a run with other settings; name another folder with --out.")
     path.write_text("".join(json.dumps(entry) + "\n" for entry in whole or [same]), encoding="utf-8")
@@ -134,14 +135,12 @@ def parse(words: list[str]) -> argparse.Namespace:
         "--settings",
         type=Path,
         default=Path(__file__).with_name("shots.json"),
-        help="for --test: a file of chosen ones, or 'defaults' for those of `fine_tune`",
+        help="for --test: a file of chosen settings, or 'defaults' for those of `fine_tune`",
     )
-    parser.add_argument("--tasks", type=int, default=12, help="how many; of a file the first")
+    parser.add_argument("--tasks", type=int, default=12, help="number of tasks; the first of a file")
     parser.add_argument("--shots", type=lambda text: tuple(int(n) for n in text.split(",")), default=SHOTS)
     parser.add_argument("--starts", type=lambda text: tuple(text.split(",")), default=STARTS)
-    parser.add_argument(
-        "--look", choices=tuple(LOOKS), default="plain", help="of all pictures, learnt from and measured on"
-    )
+    parser.add_argument("--look", choices=tuple(LOOKS), default="plain", help="how all pictures are changed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("outputs/shots"))
     return parser.parse_args(words)

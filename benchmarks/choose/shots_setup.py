@@ -1,4 +1,4 @@
-"""What the cells of benchmarks/choose/shots.py are made of: tasks, pictures, starts, settings to choose from."""
+"""Provide the tasks, pictures, starts and settings that shots.py combines."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def _dark(images: np.ndarray) -> np.ndarray:
 
 
 LOOKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"plain": lambda images: images, "grey": _grey, "dark": _dark}
-"""Ways in which a user's pictures may be unlike those that everything was trained on."""
+"""How pictures are changed, so that they are unlike the training images."""
 
 
 def grid(start: str, shots: int) -> dict[str, FineTuneSettings]:
-    """Label -> settings to choose from.
+    """Return label -> settings to choose from.
 
-    `lr` counts in units of each tensor's own size, so that fresh tensors, which are small, need more; a pull back towards values that
-    mean nothing has no use there.
+    `lr` is in units of each tensor's own size, so fresh tensors, which are small, need a larger one.
+    They also need no pull, because their first values mean nothing.
     """
     steps = _STEPS[min(_STEPS, key=lambda known: abs(known - shots))]
     if start in ("tina", "selection"):  # (lr, shared, pull)
@@ -68,7 +68,7 @@ def grid(start: str, shots: int) -> dict[str, FineTuneSettings]:
 
 
 def _looking(dataset: Dataset, look: str, splits: tuple[str, ...]) -> Dataset:
-    """The data set with the pictures of some splits changed."""
+    """Return the data set with changed pictures in these splits."""
     parts = {split: dataset.load(split) for split in splits}
     changed = {split: LabelledImages(LOOKS[look](part.images), part.labels) for split, part in parts.items()}
     view: Any = ArrayDataset(dataset.name, dataset.class_names, changed, dataset.superclasses)
@@ -77,13 +77,13 @@ def _looking(dataset: Dataset, look: str, splits: tuple[str, ...]) -> Dataset:
 
 
 def default_settings(shots: Sequence[int]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Start -> shots, as text -> settings that `fine_tune` takes by itself."""
+    """Return start -> number of pictures (as text) -> the default settings of `fine_tune`."""
     return {key: {str(n): asdict(FineTuneSettings.for_pictures(n)) for n in shots} for key in STARTS}
 
 
 @dataclass
 class Setup:
-    """What all cells share: images, generator, tasks."""
+    """The images, the generator and the tasks that all cells share."""
 
     arguments: argparse.Namespace
 
@@ -95,7 +95,7 @@ class Setup:
         self.spec = self.generator.spec
         if self.generator.generic is None:
             raise ConfigError(
-                f"The generator '{given.model}' carries no generic model, so there is nothing to select from."
+                f"The generator '{given.model}' has no generic model to compare with; name another one with --model."
             )
         self.generic = self.generator.generic
         self.class_tensors = {name for name, axis in self.spec.class_axes.items() if axis is not None}
@@ -119,7 +119,7 @@ class Setup:
         return tasks[: given.tasks]
 
     def start(self, name: str, task: Task) -> Tensor:
-        """(N,) the parameters of a start."""
+        """Return the parameters (N,) of a start."""
         count = len(task.classes)
         if name == "tina":
             return self.generator.generate_parameters(encode_tasks([list(task.classes)], self.generator.encoder))[0]
@@ -136,9 +136,9 @@ class Setup:
         return zlib.crc32(repr((self.arguments.seed, *words)).encode())
 
     def pictures(self, task: Task, shots: int) -> tuple[Tensor, Tensor, Tensor, Tensor, int]:
-        """Images and slots to learn from, images and slots to measure on, and how many a class of the first are unseen.
+        """Return images and labels to fine-tune on, images and labels to measure on, and how many a class are unseen.
 
-        Fewer pictures are always part of more.
+        A smaller number of pictures is always a part of a larger one.
         """
         (rows, slots), (extra, extra_slots) = self.learn.rows(task.classes), self.seen.rows(task.classes)
         shown, labels, held = [], [], []
@@ -161,7 +161,7 @@ class Setup:
 
     @cached_property
     def chosen(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Start -> shots, as text -> settings to report on."""
+        """Start -> number of pictures (as text) -> the settings to report on."""
         if self.defaults:
             return default_settings(self.arguments.shots)
         chosen: dict[str, dict[str, dict[str, Any]]] = read_json(self.arguments.settings)["chosen"]
@@ -169,12 +169,12 @@ class Setup:
 
     @property
     def defaults(self) -> bool:
-        """Whether the settings are those that `fine_tune` takes by itself."""
+        """Whether the settings are the defaults of `fine_tune`."""
         return str(self.arguments.settings) == "defaults"
 
     @cached_property
     def settings(self) -> dict[str, dict[int, dict[str, FineTuneSettings]]]:
-        """Start -> shots -> label -> settings to run: the grid where choosing, the chosen or default ones where reporting."""
+        """Start -> number of pictures -> label -> settings: the grid when choosing, one entry when reporting."""
         shots = self.arguments.shots
         if not self.arguments.test:
             return {start: {n: grid(start, n) for n in shots} for start in self.arguments.starts}
@@ -184,7 +184,7 @@ class Setup:
         ]
         if missing:
             raise ConfigError(
-                f"'{self.arguments.settings}' has no settings for {missing[0]} a class; choose some first."
+                f"'{self.arguments.settings}' has no settings for {missing[0]} pictures a class; run without --test first."
             )
         return {
             start: {n: {"chosen": FineTuneSettings(**chosen[start][str(n)])} for n in shots}
@@ -192,7 +192,7 @@ class Setup:
         }
 
     def cells(self) -> Iterator[tuple[int, str, int, str]]:
-        """Task by task, so that a stopped run has whole tasks. Shots 0: the start itself."""
+        """Yield all cells task by task, so that a stopped run has complete tasks. 0 pictures: the start itself."""
         for i in range(len(self.tasks)):
             for start in self.arguments.starts:
                 yield i, start, 0, ""

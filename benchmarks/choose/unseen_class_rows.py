@@ -1,10 +1,12 @@
-"""How well rows are recalled for classes that the generic model does not know: each of its classes is left out in turn.
+"""Choose how rows are interpolated for classes that the generic model does not know.
 
     python -m benchmarks.choose.unseen_class_rows --dataset arrays:DATA --encoder embedding-table:TABLE [--zoo ZOO]
 
-Prints a Markdown table: accuracy on random tasks of the zoo's classes, validation images, with every row recalled as if its class were
-unknown, for several temperatures and strengths, beside the row of the most similar other class (not in the task, each used once). The features have
-seen all classes, so the level is too high for classes that are new altogether; the order is what this is for. No test image is looked at.
+Each class of the generic model is treated as unknown in turn. Its row is interpolated from the rows of similar classes, with
+several temperatures and strengths. Prints a Markdown table of accuracies on random tasks and validation images, beside
+the row of the most similar other class (outside the task, each used once).
+The shared tensors have seen all classes, so the level is too high for new classes. Only the order counts.
+No test image is used.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ def main(words: list[str]) -> None:
     tasks = [rng.sample(range(len(names)), options.classes) for _ in range(options.tasks)]
 
     def accuracy(rows: Tensor, task: list[int]) -> float:
-        """`rows`: (K, D), in the order of the task."""
+        """Return the accuracy with the class rows (K, D), which are in the order of the task."""
         state, start = dict(generic), 0
         for name, axis in rows_of.items():
             shape = generic[name].movedim(axis, 0).shape[1:]
@@ -80,7 +82,7 @@ def main(words: list[str]) -> None:
     for temperature in (20.0, 50.0, 100.0):
         for strength in (1.0, 3.0, 10.0):
             rows, _ = RowRetrieval(keys, flat, temperature, strength).retrieve(asked, left_out)
-            print(f"| recalled, temperature {temperature:g}, strength {strength:g} | {mean(rows):.1f} |", flush=True)
+            print(f"| retrieved, temperature {temperature:g}, strength {strength:g} | {mean(rows):.1f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""Pictures from the files that evaluation and training write. Needs the extra ``plots`` (matplotlib).
+"""Draw the pictures of the documents from the files that evaluation and training write.
 
-`reading` finds and checks files, `series` turns them into points, `curves`, `pairs` and `frontier` draw, `style` is the look and
-the file.
+`reading` finds and checks files. `series` turns them into points. `curves`, `pairs`, `frontier` and `prompts` draw.
+`style` holds the common look and writes the file. Needs the extra ``plots`` (matplotlib).
 """

@@ -1,18 +1,19 @@
-"""The pictures of the documents, from the folders that evaluations and training wrote.
+"""Draw the pictures of the documents from the folders that evaluations and trainings wrote.
 
     python -m benchmarks.plots [OUTPUTS] [OUTDIR] [--run LABEL=RUN/log.jsonl ...]
 
 OUTPUTS is outputs/results by default, OUTDIR docs/images. A picture without figures is skipped with a message.
 Needs the extra `plots`.
 
-    steps.png             tina minus selection against sampling steps         tina@N among the methods
-    class-counts.png      minus selection against the number of classes       evaluations at two class counts at least
-    frontier.png          minus selection against seconds a model             any evaluation
-    scatter-METHOD.png    tina against METHOD, task by task                    fine-tune among the methods
-    training-steps.png, training-time.png   validation during training       --run, or */log.jsonl under the results
-    abstaining.png        pictures of other classes refused             abstain.json in a folder of the results
-    usefulness.png        accuracy after fine-tuning on a few pictures        usefulness.json in a folder of the results
-    prompts-FOLDER.png    accuracy by kind of prompt                          prompts.json in a folder of the results
+    picture                                 shows                                           needs
+    steps.png                               tina minus selection by sampling steps          tina@N among the methods
+    class-counts.png                        gain over selection by number of classes        two class counts or more
+    frontier.png                            gain over selection by seconds for each model   any evaluation
+    scatter-METHOD.png                      tina against METHOD, task by task               fine-tune among the methods
+    training-steps.png, training-time.png   validation during training                      --run, or OUTPUTS/*/log.jsonl
+    abstaining.png                          foreign pictures refused                        abstain.json below OUTPUTS
+    usefulness.png                          accuracy after fine-tuning on a few pictures    usefulness.json below OUTPUTS
+    prompts-FOLDER.png                      accuracy by kind of prompt                      prompts.json below OUTPUTS
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ Picture = tuple[str, Callable[[], Any]]
 
 
 def note(kept: list[Results], arguments: argparse.Namespace, *, counts: bool = False) -> str:
-    """What was measured on: split, classes, images, number of tasks."""
+    """Return the caption: model, number and split of the tasks, classes and images."""
     rows = [r for results in kept for r in results.summary["rows"] if r["split"] == arguments.split]
     tasks = max(r["num_tasks"] for r in rows if r.get("num_classes") == arguments.classes)
     of = "" if counts else f" of {arguments.classes} classes"
@@ -46,11 +47,11 @@ def note(kept: list[Results], arguments: argparse.Namespace, *, counts: bool = F
 
 
 def pictures(arguments: argparse.Namespace) -> Iterator[Picture]:
-    """Name and what draws it, one after the other."""
+    """Yield the name of each picture and the function that draws it."""
     found = find_results(arguments.results)
     kept, left = one_model(found, arguments.model, arguments.images, arguments.encoder)
     if left:
-        print(f"Left out (another model, weights, images or encoder): {', '.join(r.folder.name for r in left)}.")
+        print(f"Skipped (another model, weights, images or encoder): {', '.join(r.folder.name for r in left)}.")
     at = (arguments.split, arguments.classes)
     if any(r["split"] == at[0] and r.get("num_classes") == at[1] for k in kept for r in k.summary["rows"]):
         text = note(kept, arguments)
@@ -65,7 +66,7 @@ def pictures(arguments: argparse.Namespace) -> Iterator[Picture]:
             few = f"{len(pair.x)} {arguments.split} tasks of {arguments.classes} classes, {arguments.images} images"
             yield "scatter-" + re.sub(r"[^\w-]+", "-", pair.other), partial(pairs.scatter, pair, few)
     else:
-        print(f"No evaluation of '{arguments.model}' on {at[0]} tasks of {at[1]} classes under '{arguments.results}'.")
+        print(f"No evaluation of '{arguments.model}' on {at[0]} tasks of {at[1]} classes in '{arguments.results}'.")
     runs = dict(arguments.run) or {path.parent.name: path for path in sorted(arguments.results.glob("*/log.jsonl"))}
     if runs:
         logs = {label: read_log(path) for label, path in runs.items()}
@@ -88,7 +89,7 @@ def pictures(arguments: argparse.Namespace) -> Iterator[Picture]:
 
 
 def labelled(text: str) -> tuple[str, Path]:
-    """``LABEL=FILE``."""
+    """Parse ``LABEL=FILE``."""
     label, equals, path = text.partition("=")
     if not (label and equals and path):
         raise argparse.ArgumentTypeError(f"'{text}' is not LABEL=FILE")
@@ -97,14 +98,18 @@ def labelled(text: str) -> tuple[str, Path]:
 
 def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", nargs="?", type=Path, default=Path("outputs/results"), metavar="OUTPUTS")
-    parser.add_argument("out", nargs="?", type=Path, default=Path("docs/images"), metavar="OUTDIR")
+    parser.add_argument(
+        "results", nargs="?", type=Path, default=Path("outputs/results"), metavar="OUTPUTS", help="folder of results"
+    )
+    parser.add_argument(
+        "out", nargs="?", type=Path, default=Path("docs/images"), metavar="OUTDIR", help="folder of pictures"
+    )
     parser.add_argument("--run", type=labelled, action="append", default=[], metavar="LABEL=FILE")
-    parser.add_argument("--model", default="cifar100-cnn", help="name of the generator, as the results have it")
+    parser.add_argument("--model", default="cifar100-cnn", help="name of the generator in the results")
     parser.add_argument("--split", default="unseen-combination")
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--images", default="test", choices=("test", "validation"))
-    parser.add_argument("--encoder", default=None, help="of the results; default: the one that most have")
+    parser.add_argument("--encoder", default=None, help="encoder of the results; default: the one of most results")
     arguments = parser.parse_args(words)
     for name, draw in pictures(arguments):
         path = arguments.out / f"{name}.png"

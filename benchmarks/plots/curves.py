@@ -1,4 +1,4 @@
-"""Curves with 95 % intervals: over sampling steps, training, class counts, pictures to fine-tune on, and abstaining."""
+"""Draw curves with 95 % intervals: sampling steps, training, class counts, fine-tuning and abstaining."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _GAIN = "accuracy minus selection, points"
 
 
 def steps(series: Mapping[str, Sequence[Point]], note: str) -> Figure:
-    """Accuracy against the number of sampling steps, a curve a scheduler.
+    """Draw accuracy against the number of sampling steps, with a curve for each scheduler.
 
     Args:
-        series: scheduler -> differences from selection, x is the number of steps.
-        note: what was measured on.
+        series: scheduler -> differences from selection; x is the number of steps.
+        note: the caption: what the figures were measured on.
     """
     with new_figure("Accuracy against sampling steps", "sampling steps", _GAIN) as (figure, axes):
         axes.set_xscale("log")
@@ -35,11 +35,11 @@ def steps(series: Mapping[str, Sequence[Point]], note: str) -> Figure:
 
 
 def training(runs: Mapping[str, Sequence[Mapping[str, float]]], note: str, *, against: str = "step") -> Figure:
-    """Validation during training, a curve a run.
+    """Draw the validation during training, with a curve for each run.
 
     Args:
-        runs: name -> what `read_log` gives.
-        note: what was measured on.
+        runs: name -> what `read_log` returns.
+        note: the caption: what the figures were measured on.
         against: ``step`` or ``seconds``.
     """
     longest = max((row[against] for rows in runs.values() for row in rows), default=0.0)
@@ -69,7 +69,7 @@ def _time_unit(seconds: float) -> tuple[float, str]:
 
 
 def class_counts(series: Mapping[str, Sequence[Point]], note: str) -> Figure:
-    """Differences from selection against the number of classes, a curve a method."""
+    """Draw differences from selection against the number of classes, with a curve for each method."""
     counts = sorted({point.x for points in series.values() for point in points})
     if not counts:
         raise DataError("There is nothing to draw: no method was measured at two class counts or more.")
@@ -82,9 +82,9 @@ def class_counts(series: Mapping[str, Sequence[Point]], note: str) -> Figure:
 
 
 def usefulness(series: Mapping[str, Sequence[Point]], note: str) -> Figure:
-    """Accuracy after fine-tuning on a few pictures, a curve a start; x is pictures a class."""
+    """Draw accuracy after fine-tuning, with a curve for each start; x is the number of pictures a class."""
     shots = sorted({point.x for points in series.values() for point in points})
-    # Evenly spaced, since 0 has no place on a logarithmic axis.
+    # The places are evenly spaced, because a logarithmic axis has no 0.
     placed = {name: [Point(shots.index(p.x), p.mean, p.low, p.high) for p in points] for name, points in series.items()}
     with new_figure("Fine-tuning on a few pictures", "pictures a class", "accuracy, %") as (figure, axes):
         apart = _apart(placed, 0.02 * len(shots))
@@ -95,12 +95,12 @@ def usefulness(series: Mapping[str, Sequence[Point]], note: str) -> Figure:
 
 
 def abstaining(series: Mapping[str, Sequence[Point]], marks: Mapping[str, Point], note: str) -> Figure:
-    """Pictures of other classes refused against accuracy given up, a curve a class count.
+    """Draw the share of foreign pictures refused against the accuracy kept, with a curve for each class count.
 
     Args:
         series: name -> share refused; x is the share of the accuracy that is kept.
-        marks: name -> what the thresholds give that ship with the generator; x is what they keep.
-        note: what was measured on.
+        marks: name -> the point of the thresholds in the generator.
+        note: the caption: what the figures were measured on.
     """
     title, kept = "Answering 'none of these'", "share of the accuracy kept on the task's own pictures, %"
     with new_figure(title, kept, "pictures of other classes refused, %") as (figure, axes):
@@ -113,7 +113,7 @@ def abstaining(series: Mapping[str, Sequence[Point]], marks: Mapping[str, Point]
                 )
         least = min(point.x for points in scaled.values() for point in points)
         axes.plot([100, least], [0, 100 - least], color=GREY, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
-        axes.set_xlim(100, least)  # what is given up grows to the right
+        axes.set_xlim(100, least)  # reversed: what is lost grows to the right
         axes.set_ylim(0, 100)
         caption(axes, note)
         ends = [(n, points[-1].x, 100 * points[-1].mean, COLOURS[i]) for i, (n, points) in enumerate(scaled.items())]
@@ -122,7 +122,7 @@ def abstaining(series: Mapping[str, Sequence[Point]], marks: Mapping[str, Point]
 
 
 def _apart(series: Mapping[str, Sequence[Point]], gap: float) -> dict[str, list[Point]]:
-    """The same, each curve moved sideways a little, so that intervals at one x can be told apart."""
+    """Move each curve sideways a little, so that intervals at the same x do not hide each other."""
     middle = (len(series) - 1) / 2
     return {
         name: [Point(p.x + (i - middle) * gap, p.mean, p.low, p.high, p.label) for p in points]
@@ -157,7 +157,7 @@ def _whole_numbers(axes: Axes, values: Sequence[float]) -> None:
 def _finish(
     axes: Axes, series: Mapping[str, Sequence[Point]], scale: float, note: str, *, zero: str | None = None
 ) -> None:
-    """Caption, the line of the reference, and names where curves end."""
+    """Add the caption, the line of the reference, and a name where each curve ends."""
     caption(axes, note)
     right = max(point.x for points in series.values() for point in points)
     ends = []

@@ -1,4 +1,4 @@
-"""What methods give for the time they take."""
+"""Draw the gain of methods against the time they take."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["best_for_time", "frontier", "shown"]
 
 _FASTEST = 1e-4
-"""Seconds; what is faster is drawn here."""
+"""Seconds; faster methods are drawn at this place."""
 
 _FLOOR = -3.0
-"""Points; methods below are named with their figure and not drawn, so that the others can be told apart."""
+"""Points. Methods below it are listed with their figure instead of drawn, so that the others do not crowd together."""
 
 
 def best_for_time(costs: Sequence[Cost]) -> list[Cost]:
-    """The methods that no other one matches in as little time, fastest first."""
+    """Return the methods that no faster method matches, fastest first."""
     best: list[Cost] = []
     for cost in sorted(costs, key=lambda c: (_place(c), -c.gain.mean)):
         if not best or cost.gain.mean > best[-1].gain.mean:
@@ -36,17 +36,17 @@ def best_for_time(costs: Sequence[Cost]) -> list[Cost]:
 
 
 def shown(costs: Sequence[Cost]) -> list[Cost]:
-    """Without *tina* at other step counts than one and the default, which have a picture of their own."""
+    """Return the methods to draw: of *tina* only one step and the default, because steps have their own picture."""
     return [c for c in costs if not c.method.startswith("tina@") or c.method == "tina@1" or ":" in c.method]
 
 
 def frontier(costs: Sequence[Cost], accuracy: float, note: str) -> Figure:
-    """A labelled point a method, and a line through those that no other matches in as little time.
+    """Draw a labelled point for each method, and a line through those that no faster method matches.
 
     Args:
-        costs: of all methods.
-        accuracy: of selection, a fraction of 1: where the zero of the axis lies.
-        note: what was measured on.
+        costs: time and gain of all methods.
+        accuracy: accuracy of selection, the zero of the axis, as a fraction of 1.
+        note: the caption: what the figures were measured on.
 
     Raises:
         DataError: there is no method.
@@ -54,7 +54,7 @@ def frontier(costs: Sequence[Cost], accuracy: float, note: str) -> Figure:
     near = [cost for cost in costs if 100 * cost.gain.mean >= _FLOOR]
     far = [cost for cost in costs if 100 * cost.gain.mean < _FLOOR]
     if not near:
-        raise DataError("There is nothing to draw: no method has a time and comes near selection.")
+        raise DataError("There is nothing to draw: no method comes near selection.")
     y = f"accuracy minus selection ({100 * accuracy:.1f} %), points"
     with new_figure("Accuracy against time", "time a model", y) as (figure, axes):
         axes.set_xscale("log")
@@ -90,7 +90,7 @@ def frontier(costs: Sequence[Cost], accuracy: float, note: str) -> Figure:
 
 def _short(label: str) -> str:
     name, _, argument = label.partition("@")
-    if "/" in argument:  # a folder says nothing to a reader
+    if "/" in argument:  # the name of a folder tells a reader nothing
         return name
     return label if len(label) <= 28 else label[:27] + "…"
 
@@ -104,7 +104,7 @@ def _time(seconds: float) -> str:
 
 
 def _bars(axes: Axes, costs: Sequence[Cost]) -> list[Bbox]:
-    """What intervals cover, in pixels."""
+    """Return the boxes of the intervals in pixels."""
     from matplotlib.transforms import Bbox
 
     ends = [
@@ -115,7 +115,7 @@ def _bars(axes: Axes, costs: Sequence[Cost]) -> list[Bbox]:
 
 
 def _segments(axes: Axes, line: Sequence[tuple[float, float]]) -> list[Bbox]:
-    """What the steps of the line cover, in pixels."""
+    """Return the boxes of the line's steps in pixels."""
     from matplotlib.transforms import Bbox
 
     dots = axes.transData.transform(line).tolist()
@@ -130,11 +130,11 @@ _OFFSETS = [
     *((9, 0), (-9, 0), (9, 11), (9, -11), (-9, 11), (-9, -11), (0, 14), (0, -14)),
     *((9, 24), (9, -24), (-9, 24), (-9, -24), (0, 36), (0, -36)),
 ]
-"""Where a label may stand beside its point, in typographic points, best first."""
+"""Where a label may be placed beside its point, in typographic points, best first."""
 
 
 def _label(axes: Axes, labels: Sequence[tuple[str, float, float, str]], obstacles: Sequence[Bbox]) -> None:
-    """Puts each text beside its point, where it touches least of what is there already."""
+    """Put each text beside its point, where it covers least of what is already drawn."""
     from matplotlib.transforms import Bbox
 
     figure: Any = axes.figure
@@ -162,7 +162,7 @@ def _move(note: Annotation, right: int, up: int) -> None:
 
 
 def _shared(one: Bbox, other: Bbox) -> float:
-    """The area that both cover, in square pixels."""
+    """Return the area that two boxes share, in square pixels."""
     width = min(one.x1, other.x1) - max(one.x0, other.x0)
     height = min(one.y1, other.y1) - max(one.y0, other.y0)
     return float(max(width, 0.0) * max(height, 0.0))

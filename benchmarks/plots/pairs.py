@@ -1,4 +1,4 @@
-"""Task by task: what two methods gain over selection on the same tasks."""
+"""Draw what two methods gain over selection, task by task."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _DRAWS = 2000
 
 
 def ratio(pairs: Pairs) -> tuple[float, float, float] | None:
-    """Mean of y over mean of x, with a 95 % interval: percentile bootstrap over tasks, 2,000 draws, seed 0.
+    """Return mean of y over mean of x, and a 95 % interval: percentile bootstrap over tasks, 2,000 draws, seed 0.
 
-    None where it means nothing: the mean of x is not above zero in 97.5 % of the draws.
+    Return None if the mean of x is above zero in fewer than 97.5 % of the draws, because the ratio means nothing then.
     """
     n, draws = len(pairs.x), random.Random(0)
     found: list[float] = []
@@ -35,7 +35,7 @@ def ratio(pairs: Pairs) -> tuple[float, float, float] | None:
 
 
 def scatter(pairs: Pairs, note: str) -> Figure:
-    """One dot a task, the diagonal of equal gain, and the ratio of the means.
+    """Draw a dot for each task, the diagonal of equal gain, and the ratio of the means.
 
     Raises:
         DataError: there are fewer than two tasks.

@@ -1,4 +1,4 @@
-"""Accuracy by the way in which classes are said."""
+"""Draw accuracy by kind of prompt."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _GROUPS = ("text", "pictures", "mixed")
 
 
 def by_prompt(rows: Sequence[Mapping[str, Any]], note: str) -> Figure:
-    """A dot with its interval for each way of saying, and a line at plain names, which come first.
+    """Draw a dot with its interval for each kind of prompt, and a line at plain names, which come first.
 
     Args:
         rows: ``variants`` of ``prompts.json``.
-        note: what was measured on.
+        note: the caption: what the figures were measured on.
 
     Raises:
         DataError: there is no row.

@@ -1,4 +1,4 @@
-"""The files that pictures are made of: results of evaluations, logs of training, and curves of usefulness."""
+"""Find, read and check the files that pictures are drawn from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FORMAT = "tina-evaluation"
 
 @dataclass(frozen=True)
 class Point:
-    """A figure with its 95 % interval (equal ends: there is none). Fractions of 1, unless said otherwise."""
+    """A mean with its 95 % interval, as fractions of 1. Without an interval, `low` and `high` equal the mean."""
 
     x: float
     mean: float
@@ -32,8 +32,8 @@ class Results:
     """One folder that ``tina evaluate`` wrote.
 
     Attributes:
-        folder: where.
-        summary: ``results.json``.
+        folder: the folder.
+        summary: the content of ``results.json``.
     """
 
     folder: Path
@@ -41,11 +41,15 @@ class Results:
 
     @property
     def setup(self) -> dict[str, Any]:
-        """Model, data, date and so on."""
+        """Model, data, date and more."""
         return dict(self.summary["setup"])
 
     def tasks(self) -> list[dict[str, Any]]:
-        """The entries of ``tasks.json``."""
+        """Return the entries of ``tasks.json``.
+
+        Raises:
+            DataError: the file holds no tasks.
+        """
         value = _json(self.folder / "tasks.json")
         if not isinstance(value, dict) or not isinstance(value.get("tasks"), list):
             raise DataError(f"'{self.folder / 'tasks.json'}' holds no tasks; run the evaluation again.")
@@ -53,7 +57,7 @@ class Results:
 
 
 def find_results(root: Path) -> list[Results]:
-    """Every ``*/results.json`` under `root`, sorted by name; files of other programs are passed over.
+    """Return every ``*/results.json`` below `root`, sorted by name; files of other programs are ignored.
 
     Raises:
         DataError: a file is damaged.
@@ -69,13 +73,13 @@ def find_results(root: Path) -> list[Results]:
 def one_model(
     results: Sequence[Results], model: str, image_split: str, encoder: str | None
 ) -> tuple[list[Results], list[Results]]:
-    """Results that may stand in one picture, and those left out: other models, weights, images or encoders.
+    """Divide results into those of one picture and the rest: other models, weights, images or encoders.
 
     Args:
-        results: all.
-        model: name of a generator. Of several with that name the one measured last is taken.
+        results: all results.
+        model: name of a generator. Of several with that name, the one measured last counts.
         image_split: ``test`` or ``validation``.
-        encoder: the name of an encoder, without its argument; None: the one that most results have.
+        encoder: the name of an encoder without its argument; None: the encoder of most results.
     """
     own = [r for r in results if r.setup["model"]["name"] == model and r.setup["image_split"] == image_split]
     if not own:
@@ -93,13 +97,13 @@ def _encoder(results: Results) -> str:
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
-    """The validations of a training run, by step: ``step``, ``seconds`` of training until then, ``difference`` from
-    selection and ``standard_error`` (fractions of 1).
+    """Read the validations of a training run in the order of steps.
 
-    A run that was resumed may have validated a step twice; the last time counts.
+    Each has ``step``, ``seconds`` of training until then, ``difference`` from selection and ``standard_error``
+    (fractions of 1). A resumed run may have validated a step twice; the last time counts.
 
     Raises:
-        DataError: the file is missing or no log of training, or has no validation.
+        DataError: the file is missing, is no log of training, or has no validation.
     """
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -111,17 +115,17 @@ def read_log(path: Path) -> list[dict[str, float]]:
                 kept = {key: float(row[key]) for key in ("step", "difference", "standard_error")}
                 found[kept["step"]] = kept | {"seconds": 0.0 if kept["step"] == 0 else seconds}
     except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"'{path}' is no log.jsonl of training ({error}); give the one in a run's folder.") from error
+        raise DataError(f"'{path}' is no log of training ({error}); give the log.jsonl of a run's folder.") from error
     if not found:
-        raise DataError(f"'{path}' has no validation yet; wait for the first, or give another log.")
+        raise DataError(f"'{path}' has no validation yet; wait for the first one, or give another log.")
     return [found[step] for step in sorted(found)]
 
 
 def read_usefulness(path: Path) -> dict[str, list[Point]]:
-    """Accuracy after fine-tuning on few pictures, from several starts.
+    """Read the accuracy after fine-tuning on a few pictures, from several starts.
 
-    The file is ``{"starts": {"tina": [{"shots": 1, "mean": 0.61, "ci95": [0.60, 0.62]}, ...], "generic": [...]}}``: pictures a
-    class, accuracy as a fraction of 1 and its interval (null: none). Other keys are passed over.
+    The file is ``{"starts": {"tina": [{"shots": 1, "mean": 0.61, "ci95": [0.60, 0.62]}, ...], "generic": [...]}}``:
+    pictures a class, accuracy as a fraction of 1, and its interval or null. Other keys are ignored.
 
     Raises:
         DataError: it is something else.
@@ -146,10 +150,13 @@ def _shots(entry: Mapping[str, Any]) -> Point:
 
 
 def read_abstaining(path: Path) -> tuple[dict[str, list[Point]], dict[str, Point]]:
-    """Share of outside pictures refused over the share of the accuracy kept: curves by class count, and one shipped threshold each.
+    """Read the share of foreign pictures refused against the share of the accuracy kept.
 
-    The file is what ``benchmarks/choose/abstain.py --test`` writes: ``{"curves": {"3": [{"kept": 0.9, "mean": 0.5, "ci95": null}]}, "rows":
-    {"3": {"kept": 0.9, "refused": {"mean": 0.5, "ci95": null}}}}``. Other keys are passed over.
+    The file is what ``python -m benchmarks.choose.abstain --test`` writes: ``{"curves": {"3": [{"kept": 0.9, "mean": 0.5,
+    "ci95": null}]}, "rows": {"3": {"kept": 0.9, "refused": {"mean": 0.5, "ci95": null}}}}``. Other keys are ignored.
+
+    Returns:
+        A curve for each class count, and the point of the generator's own threshold.
 
     Raises:
         DataError: it is something else.
@@ -163,7 +170,7 @@ def read_abstaining(path: Path) -> tuple[dict[str, list[Point]], dict[str, Point
         marks = {f"{count} classes": _refused(row["kept"], row["refused"]) for count, row in value["rows"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
-            f"'{path}' holds no curves of abstaining ({error!r}); give what benchmarks/choose/abstain.py --test wrote."
+            f"'{path}' holds no curves of abstaining ({error!r}); give a file of `benchmarks.choose.abstain --test`."
         ) from error
     if not any(curves.values()):
         raise DataError(f"'{path}' holds no curve of abstaining; its 'curves' are empty.")

@@ -1,4 +1,4 @@
-"""From results of evaluations to points: which rows belong into which picture."""
+"""Turn results of evaluations into points: select the rows that belong in each picture."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["Cost", "Pairs", "by_class_count", "by_steps", "costs", "task_pairs"]
 
 REFERENCE = "selection"
 _PERSONAL = ("tina", "common", "taper", "fine-tune")
-"""Methods worth a curve over class counts; the others are far below, or are no competitors."""
+"""Methods with a curve over class counts. The others are far below or no competitors."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a method takes and gives.
+    """Time and gain of a method.
 
     Attributes:
         method: its label.
-        seconds: a model.
-        gain: minus selection, paired; x is `seconds`.
-        num_tasks: measured on how many.
+        seconds: time for each model.
+        gain: paired difference from selection; x is `seconds`.
+        num_tasks: number of tasks that were measured.
     """
 
     method: str
@@ -35,7 +35,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Differences from selection of two methods on the same tasks, fractions of 1."""
+    """Differences from selection of two methods on the same tasks, as fractions of 1."""
 
     method: str
     other: str
@@ -44,7 +44,7 @@ class Pairs:
 
 
 def _differences(results: Sequence[Results], split: str) -> list[tuple[Results, Mapping[str, Any]]]:
-    """Paired differences from selection, for one class count each."""
+    """Return the paired differences from selection of single class counts."""
     return [
         (r, entry)
         for r in results
@@ -60,11 +60,11 @@ def _point(x: float, statistics: Mapping[str, Any], label: str = "") -> Point:
 
 
 def by_steps(results: Sequence[Results], split: str, num_classes: int) -> dict[str, list[Point]]:
-    """Scheduler -> differences of *tina* from selection against its number of sampling steps."""
+    """Return scheduler -> differences of *tina* from selection; x is the number of sampling steps."""
     found: dict[str, dict[int, tuple[int, Point]]] = {}
     for r, entry in _differences(results, split):
         method = str(entry["method"])
-        # What each method ran exactly is recorded: ``ddim, 4 steps``.
+        # The results record what each method ran: ``ddim, 4 steps``.
         told = re.match(r"([\w-]+), (\d+) steps?$", str(r.setup.get("methods", {}).get(method, "")))
         if method.partition("@")[0] != "tina" or entry["num_classes"] != num_classes or told is None:
             continue
@@ -76,7 +76,7 @@ def by_steps(results: Sequence[Results], split: str, num_classes: int) -> dict[s
 
 
 def by_class_count(results: Sequence[Results], split: str) -> dict[str, list[Point]]:
-    """Method -> differences from selection against the number of classes; methods measured at two counts at least."""
+    """Return method -> differences from selection by number of classes, for methods with at least two counts."""
     found: dict[str, dict[int, tuple[int, Point]]] = {}
     for _, entry in _differences(results, split):
         method, count, tasks = str(entry["method"]), int(entry["num_classes"]), int(entry["num_tasks"])
@@ -89,9 +89,9 @@ def by_class_count(results: Sequence[Results], split: str) -> dict[str, list[Poi
 
 
 def costs(results: Sequence[Results], split: str, num_classes: int) -> tuple[list[Cost], float]:
-    """What every method takes and gives, and the accuracy of selection, which has gain 0.
+    """Return time and gain of every method, and the accuracy of selection, whose gain is 0.
 
-    Of a method measured several times the one on most tasks counts, then the fastest: a busy machine only makes slower.
+    Of several measurements of a method, the one on most tasks counts, then the fastest: a busy machine only slows down.
     """
     found: dict[str, Cost] = {}
     accuracy, most = 0.0, 0

@@ -1,4 +1,4 @@
-"""The look all pictures share, and how one is written: light, colour-blind-safe, the same bytes for the same figures."""
+"""Hold the common look of all pictures, which is safe for colour-blind readers, and write the files."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 __all__ = ["COLOURS", "GREY", "LINES", "caption", "end_labels", "halo", "new_figure", "save", "spread"]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#AA4499", "#8A6D00", "#56B4E9")
-"""After Okabe and Ito (https://jfly.uni-koeln.de/color/), yellow and pink darkened so that text in them can be read on white."""
+"""The palette of Okabe and Ito (https://jfly.uni-koeln.de/color/), with yellow and pink darker so that text is readable."""
 
 GREY = "#666666"
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
-"""Lines differ by more than their colour."""
+"""Lines also differ in style, for readers who cannot tell colours apart."""
 
 _INCHES, _DPI = (7.4, 4.5), 150
 _SETTINGS: dict[str, Any] = {
-    # The font that comes with matplotlib, so that pictures do not depend on what a machine has.
+    # matplotlib contains this font, so pictures are the same on every machine.
     "font.family": "DejaVu Sans",
     "font.size": 11,
     "axes.titlesize": 12,
@@ -48,7 +48,7 @@ _SETTINGS: dict[str, Any] = {
 
 @contextmanager
 def _look(matplotlib: Any) -> Iterator[None]:
-    """Settings of this module over matplotlib's own; what the user has set is back afterwards."""
+    """Apply the settings of this module for a while, and restore the user's settings afterwards."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_SETTINGS)
@@ -57,13 +57,13 @@ def _look(matplotlib: Any) -> Iterator[None]:
 
 @contextmanager
 def new_figure(title: str, x: str, y: str) -> Iterator[tuple[Figure, Axes]]:
-    """A figure with one pair of axes, in the common style.
+    """Make a figure with one pair of axes in the common style.
 
     Raises:
         DependencyError: matplotlib is not installed; the message names the extra.
     """
     try:
-        # Without pyplot: no window, no global state, nothing to close.
+        # pyplot would keep a global list of figures and might open a window.
         import matplotlib
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -73,7 +73,7 @@ def new_figure(title: str, x: str, y: str) -> Iterator[tuple[Figure, Axes]]:
         ) from error
     with _look(matplotlib):
         figure = Figure(figsize=_INCHES, dpi=_DPI, layout="constrained")
-        FigureCanvasAgg(figure)  # draws pixels, and can measure text before
+        FigureCanvasAgg(figure)  # this canvas can measure text before it draws
         axes = figure.add_subplot()
         axes.set_title(title, fontweight="bold")
         axes.set_xlabel(x)
@@ -82,7 +82,7 @@ def new_figure(title: str, x: str, y: str) -> Iterator[tuple[Figure, Axes]]:
 
 
 def caption(axes: Axes, text: str) -> None:
-    """One line under the title: what was measured on."""
+    """Write one line below the title that says what the figures were measured on."""
     axes.annotate(
         text,
         (0, 1),
@@ -96,7 +96,7 @@ def caption(axes: Axes, text: str) -> None:
 
 
 def spread(values: Sequence[float], gap: float) -> list[float]:
-    """Places for labels at `values`, moved apart so that neighbours are at least `gap` apart; order is kept."""
+    """Return places for labels near `values`, at least `gap` apart, in the same order."""
     order = sorted(range(len(values)), key=lambda i: values[i])
     groups: list[tuple[float, list[int]]] = []  # (centre, members), each laid out evenly around its centre
     for i in order:
@@ -114,7 +114,7 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
 
 
 def halo() -> list[Any]:
-    """Keeps text readable on lines: a white rim."""
+    """Return a white rim for text, which keeps it readable on lines."""
     from matplotlib.patheffects import withStroke
 
     return [withStroke(linewidth=3, foreground="white")]
@@ -124,9 +124,13 @@ _NEAR_THE_EDGE = 0.85
 
 
 def end_labels(axes: Axes, ends: Sequence[tuple[str, float, float, str]]) -> None:
-    """Labels where lines end: (text, x, y, colour) each.
+    """Write a label where each line ends.
 
-    Those of lines that end near the right edge stand outside of it, one below the other, moved apart where they would touch.
+    Labels of lines that end near the right edge are written outside of it and moved apart.
+
+    Args:
+        axes: where to write.
+        ends: text, x, y and colour of each label.
     """
     figure: Any = axes.figure
     figure.draw_without_rendering()
@@ -148,7 +152,7 @@ def end_labels(axes: Axes, ends: Sequence[tuple[str, float, float, str]]) -> Non
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes a PNG, whole or not at all, without the date and program that matplotlib would put in.
+    """Write a PNG completely or not at all, without date and program, so that the same figures give the same bytes.
 
     Raises:
         ConfigError: the place cannot be written.

@@ -1,12 +1,11 @@
-"""TAPER as a baseline: settings are trained one after the other, the best by validation tasks and validation images is kept.
+"""Train settings of the baseline TAPER one after the other, and keep the best by validation tasks and validation images.
 
     python -m benchmarks.taper --dataset arrays:DATA --encoders embedding-table:TABLE --out work/taper
 
-Writes OUT/SETTING-STEPS (a TAPER folder and figures.json) for each setting, OUT/best (a copy of the best) and prints a Markdown table of gains over
-classifier selection, in points, with standard errors. Settings that are there already are not trained again, so a stopped search
-goes on where it was. Two processes share it with --shard 0/2 and --shard 1/2; whoever comes last writes OUT/best (or run again without --shard).
-One setting alone, longer: --only NAME --steps N (its folder has another name, and the best is chosen among all).
-No test image is looked at.
+Writes OUT/SETTING-STEPS (a TAPER folder and figures.json) for each setting and OUT/best, a copy of the best. Prints a Markdown
+table of gains over classifier selection in points, with standard errors. Finished settings are not trained again, so a
+stopped search continues where it was. Two processes can share the work with --shard 0/2 and --shard 1/2; the last one writes
+OUT/best. To train one setting longer, use --only NAME --steps N. No test image is used.
 """
 
 from __future__ import annotations
@@ -38,8 +37,8 @@ from tina_framework.zoo.tasks import Task
 
 BUNDLED_ZOO = PRETRAINED / "cifar100-zoo"
 
-# One factor at a time around the first. "one-base" is no TAPER: it says what further training of one network for random tasks
-# is worth, without mixing anything.
+# One factor at a time around "base". "one-base" mixes nothing and is no TAPER: it shows what further training of one network
+# on random tasks is worth.
 GRID: dict[str, dict[str, Any]] = {
     "base": {},
     "bases-4": {"num_bases": 4},
@@ -53,29 +52,32 @@ GRID: dict[str, dict[str, Any]] = {
 }
 MODEL_SETTINGS = ("num_bases", "hidden_size", "per_tensor")
 CURVE = 4
+"""How often a setting is measured during its training."""
 
 
 def parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--encoders", nargs="+", required=True)
-    parser.add_argument("--zoo", type=Path, default=BUNDLED_ZOO, help="whose generic model all bases start from")
+    parser.add_argument(
+        "--zoo", type=Path, default=BUNDLED_ZOO, help="zoo whose generic model is the start of all bases"
+    )
     parser.add_argument("--out", type=Path, default=Path("work/taper"))
     parser.add_argument(
-        "--steps", type=int, default=1600, help="of each setting; 1,600 take about 3 minutes on one free core"
+        "--steps", type=int, default=1600, help="steps of each setting; 1,600 take about 3 minutes on one core"
     )
     parser.add_argument("--classes", type=int, default=10)
-    parser.add_argument("--tasks", type=int, default=100, help="validation tasks")
+    parser.add_argument("--tasks", type=int, default=100, help="number of validation tasks")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", nargs="+", choices=list(GRID), help="these settings alone")
-    parser.add_argument("--shard", default="0/1", help="I/N: every N-th setting, from the I-th")
+    parser.add_argument("--only", nargs="+", choices=list(GRID), help="train these settings only")
+    parser.add_argument("--shard", default="0/1", help="I/N: run every N-th setting, from the I-th")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     return parser.parse_args(words)
 
 
 class Setup:
-    """What all settings share: data, the generic model, validation tasks and the accuracy of selection on them."""
+    """The data, the generic model and the validation tasks that all settings share, with the accuracy of selection."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         zoo = Zoo.open(args.zoo)
@@ -102,7 +104,7 @@ class Setup:
 
     @torch.no_grad()
     def gains(self, taper: TaperModel) -> list[float]:
-        """Points over selection, task by task."""
+        """Return the points over selection for each task."""
         found = []
         for task, before in zip(self.tasks, self.selection, strict=True):
             classes = torch.tensor([[self.class_names.index(name) for name in task.classes]], device=self.device)
@@ -117,7 +119,7 @@ def mean_and_error(values: list[float]) -> tuple[float, float]:
 
 
 def train_one(setup: Setup, name: str, steps: int, folder: Path) -> None:
-    """Trains and measures one setting; its folder is complete only when figures.json is there, which comes last."""
+    """Train and measure one setting. figures.json is written last, so its folder is complete when this file exists."""
     changes = GRID[name]
     recipe = TaperRecipe(
         steps=steps, seed=setup.seed, **{key: v for key, v in changes.items() if key not in MODEL_SETTINGS}
@@ -183,7 +185,7 @@ def table(found: list[dict[str, Any]]) -> str:
 
 
 def keep_best(out: Path, spec: ParameterSpec) -> None:
-    """Copies the best finished setting to OUT/best and prints the table. "one-base" mixes nothing and is no candidate."""
+    """Copy the best finished setting to OUT/best and print the table. "one-base" mixes nothing and is no candidate."""
     found = [read_json(path) | {"folder": path.parent} for path in sorted(out.glob("*/figures.json"))]
     if not found:
         return
@@ -203,7 +205,7 @@ def main(words: list[str]) -> None:
     spec = ParameterSpec(registries().architectures.create(Zoo.open(args.zoo).architecture))
     wanted = {name: args.out / f"{name}-{args.steps}" for name in names}
     waiting = [name for name, folder in wanted.items() if not (folder / "figures.json").is_file()]
-    print(f"{len(wanted) - len(waiting)} of {len(wanted)} settings are there already", file=sys.stderr)
+    print(f"{len(wanted) - len(waiting)} of {len(wanted)} settings are already finished", file=sys.stderr)
     setup = Setup(args) if waiting else None
     started = time.perf_counter()
     for done, name in enumerate(waiting):

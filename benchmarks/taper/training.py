@@ -1,4 +1,4 @@
-"""Training TAPER (`tina_framework.evaluation.taper_model`): bases and mixer together, through the loss of the mixed networks."""
+"""Train TAPER (`tina_framework.evaluation.taper_model`): bases and mixer together, through the loss of the mixed networks."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ __all__ = ["TaperRecipe", "train_taper"]
 
 @dataclass(frozen=True)
 class TaperRecipe:
-    """AdamW with a linear warm-up and half a cosine to zero, one learning rate for the bases and one for the mixer.
+    """Settings of AdamW with a linear warm-up and a cosine decay to zero.
 
     Args:
-        steps: optimiser steps.
-        tasks_per_step: tasks whose losses are averaged.
-        images_per_task: training images of each.
+        steps: number of optimiser steps.
+        tasks_per_step: number of tasks whose losses are averaged.
+        images_per_task: number of training images for each task.
         lr: peak learning rate of the bases.
-        mixer_lr: of the mixer.
-        weight_decay: of both.
-        spread: how different the bases start; see `TaperModel.start_from`.
-        warmup: share of the steps.
-        seed: of every draw.
+        mixer_lr: peak learning rate of the mixer.
+        weight_decay: weight decay of both.
+        spread: how different the bases are at the start; see `TaperModel.start_from`.
+        warmup: share of the steps with a rising learning rate.
+        seed: seed of every random draw.
 
     Raises:
-        ConfigError: a value out of range.
+        ConfigError: a value is out of range.
     """
 
     steps: int = 1600
@@ -54,11 +54,11 @@ class TaperRecipe:
         if not (0 <= self.weight_decay < math.inf and 0 <= self.spread < math.inf and 0 <= self.warmup <= 1):
             raise ConfigError(
                 f"TAPER's weight_decay, spread and warmup are {self.weight_decay}, {self.spread} and {self.warmup}; "
-                "none may be below 0, and the last not above 1."
+                "all must be at least 0, and warmup at most 1."
             )
 
     def rate(self, step: int) -> float:
-        """Share of the peak learning rate in step `step`, from 0."""
+        """Return the share of the peak learning rate in a step; steps count from 0."""
         rising = self.warmup * self.steps
         if step < rising:
             return (step + 1) / (rising + 1)
@@ -74,19 +74,19 @@ def train_taper(
     recipe: TaperRecipe,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> TaperModel:
-    """Trains in place.
+    """Train a TAPER model in place.
 
     Args:
-        taper: its bases set already (`TaperModel.start_from`); on the device of the images.
-        images: what the mixed networks are tried on.
-        conditions: condition vectors, in the space of `taper`.
+        taper: a model after `TaperModel.start_from`, on the device of the images.
+        images: training images.
+        conditions: condition vectors in the space of `taper`.
         sampler: draws tasks of the training partition.
-        runner: evaluates the mixed networks.
-        recipe: how.
-        on_step: called with (steps done, mean loss of the step).
+        runner: runs the mixed networks.
+        recipe: settings.
+        on_step: called after each step with the number of finished steps and the mean loss.
 
     Raises:
-        TrainingError: a loss is not finite; the weights are those of the step before.
+        TrainingError: a loss is not finite. The weights are those before that step.
     """
     number = {name: i for i, name in enumerate(taper.config.class_names)}
     mixer = [parameter for name, parameter in taper.named_parameters() if name != "bases"]
