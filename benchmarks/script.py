@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: where the repository is, how a script reports an error, and the command to record."""
+"""Share among the scripts: where the repository is, how errors are reported, and which command is recorded."""
 
 from __future__ import annotations
 

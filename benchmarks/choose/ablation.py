@@ -3,10 +3,11 @@
     python -m benchmarks.choose.ablation --dataset arrays:cifar100.npz --encoders embedding-table:cifar100_clip_text.npz
     python -m benchmarks.choose.ablation ... --rows base task-only regressor --seeds 0 1 2     # some rows, more seeds
 
-The rows are those of ablation.toml. Each run trains in OUT/ROW/SEED (`python -m tina_framework.training`, one thread).
-Then it is measured on 200 tasks of the validation partition and validation images, in 1, 2 and 50 sampling steps.
-Its figures.json has the accuracy of every task. A stopped command continues where it was, even within a run.
-The command prints a Markdown table; --table prints the table of the finished runs without training. It uses no test images.
+The rows are those of ablation.toml. Each run trains in OUT/ROW/SEED (`python -m tina_framework.training`, one
+thread). Then it is measured on 200 tasks of the validation partition and validation images, in 1, 2 and 50 sampling
+steps. Its figures.json has the accuracy of every task. A stopped command continues where it was, even within a run.
+The command prints a Markdown table; --table prints the table of the finished runs without training. It uses no test
+images.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tina_framework.evaluation.statistics import Summary, paired, summarize
 from tina_framework.storage.files import read_json, write_json
 
 STEPS = (1, 2, 50)
-# glibc returns large arrays to the system and asks for them again at every step. Zeroing the pages took a third of the time.
+# glibc returns large arrays to the system after every step. Getting zeroed pages back took a third of the time.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "8589934592"}
 
 
@@ -97,7 +98,7 @@ def run_all(given: argparse.Namespace, plan: dict[str, Any], wanted: list[str]) 
         say(f"{name}, seed {seed}, run {number + 1} of {len(missing)}; about {left:.0f} min left")
 
     with ThreadPoolExecutor(given.jobs) as pool:
-        # Each zoo is queued before the rows that wait for it. Rows without a zoo of their own come first, so that no job idles.
+        # Each zoo is queued before the rows that wait for it. Rows that need no zoo come first, so that no job idles.
         zoos: dict[str, Future[None]] = {}
         runs = []
         for number, (name, seed) in enumerate(missing):
@@ -128,9 +129,10 @@ def percent(values: Summary, signed: bool = True) -> str:
 
 
 def table(given: argparse.Namespace, plan: dict[str, Any], wanted: list[str]) -> str:
-    """Return the Markdown table: gains over `selection`, and paired differences from the row to compare with, seed by seed."""
+    """Return a Markdown table of gains over `selection` and of paired differences from the row to compare with."""
     lines = [
-        "| factor | row | change | seeds | accuracy % | over `selection` | against | difference, paired | in 1, 2, 50 steps | s |",
+        "| factor | row | change | seeds | accuracy % | over `selection` | against | difference, paired "
+        "| in 1, 2, 50 steps | s |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name in wanted:
@@ -169,7 +171,8 @@ def table(given: argparse.Namespace, plan: dict[str, Any], wanted: list[str]) ->
         if "zoo" in row:
             change = f"zoo `{row['zoo']}`" + ("" if change == "none" else f", {change}")
         lines.append(
-            f"| {row['factor']} | `{name}` | {change} | {len(found)} | {summarize(accuracy).mean:.2f} | {percent(summarize(gain))}{spread} | "
+            f"| {row['factor']} | `{name}` | {change} | {len(found)} | {summarize(accuracy).mean:.2f} | "
+            f"{percent(summarize(gain))}{spread} | "
             f"{f'`{against}`' if shared else ''} | {difference} | {elsewhere} | {found[0]['seconds']:.0f} |"
         )
     return "\n".join(lines)

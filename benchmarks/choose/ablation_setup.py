@@ -92,7 +92,7 @@ def build_zoo(folder: Path, changes: dict[str, Any], given: argparse.Namespace, 
 
 
 def ten_way(zoo: Any, spec: Any, dataset: Any, encoders: list[str], steps: int) -> dict[str, Any]:
-    """Train the generic model further on random ten-way tasks: this is TAPER with a single basis, which mixes nothing."""
+    """Train the generic model further on random ten-way tasks, as TAPER with one basis, which mixes nothing."""
     import torch
 
     from benchmarks.taper.training import TaperRecipe, train_taper

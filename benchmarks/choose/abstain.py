@@ -3,13 +3,13 @@
     python -m benchmarks.choose.abstain --dataset arrays:cifar100.npz          # choose a score
     python -m benchmarks.choose.abstain --test --dataset arrays:cifar100.npz   # report
 
-Choosing uses validation tasks and validation images. Each score gets one threshold for each class count: the accuracy on
-pictures of the task, with abstentions as mistakes, is 90 % of what it is without abstaining. The chosen score refuses
-most pictures of other classes with these thresholds, on average over class counts.
+Choosing uses validation tasks and validation images. Each score gets one threshold for each class count: the accuracy
+on pictures of the task, with abstentions as mistakes, is 90 % of what it is without abstaining. The chosen score
+refuses most pictures of other classes with these thresholds, on average over class counts.
 
-Reporting (`--test`) uses reserved tasks and test images, and the thresholds that `tina calibrate` wrote into the generator's
-config.json. For the picture it also records the share refused against the share of the accuracy that is kept. These
-thresholds are set on the measured pictures themselves.
+Reporting (`--test`) uses reserved tasks and test images, and the thresholds that `tina calibrate` wrote into the
+generator's config.json. For the picture it also records the share refused against the share of the accuracy that is
+kept. These thresholds are set on the measured pictures themselves.
 
 Writes OUT/abstain.json and OUT/abstain.md.
 """
@@ -65,7 +65,7 @@ def reserved(files: list[Path], dataset: Dataset, most: int) -> dict[int, list[T
 
 
 def choice(by_count: dict[int, dict[str, list[Scored]]], kept: float) -> dict[str, Any]:
-    """Return what each score gives by class count (`scores`), their means (`refused`), and the best score (`chosen`)."""
+    """Return the figures of each score (`scores`), their means (`refused`), and the best score (`chosen`)."""
     scores = {
         score: {count: figures(of[score], threshold_for(of[score], kept)) for count, of in by_count.items()}
         for score in SCORES
@@ -77,7 +77,7 @@ def choice(by_count: dict[int, dict[str, list[Scored]]], kept: float) -> dict[st
 
 
 def report(generator: Generator, by_count: dict[int, dict[str, list[Scored]]]) -> dict[str, Any]:
-    """Return what the generator's thresholds give (`rows`), and `curves` of the share refused against the share kept."""
+    """Return the figures of the generator's thresholds (`rows`), and `curves` of refused against kept."""
     abstention = generator.config.abstention
     if abstention is None:
         raise ConfigError(f"The generator '{generator.name}' has no thresholds; run 'tina calibrate' first.")

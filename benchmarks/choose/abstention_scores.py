@@ -27,6 +27,8 @@ SCORES: dict[str, Callable[[Tensor], Tensor]] = {
     "margin": lambda logits_NK: _margin(logits_NK.float()),
     "entropy": lambda logits_NK: -_entropy(logits_NK.float()),
 }
-"""Name -> function from (N, K) logits to (N,) scores; the higher, the surer. In this order: the greatest probability (Hendrycks
-and Gimpel 2017), the greatest logit (Hendrycks et al. 2022), the negative energy (Liu et al. 2020), the greatest minus the second
-probability, and the negative entropy."""
+"""Name -> function from logits (N, K) to scores (N,); a higher score means a surer answer.
+
+In this order: the greatest probability (Hendrycks and Gimpel 2017), the greatest logit (Hendrycks et al. 2022),
+the negative energy (Liu et al. 2020), the greatest minus the second probability, and the negative entropy.
+"""

@@ -92,7 +92,8 @@ def main(words: list[str]) -> None:
                 found.setdefault(name, []).append(100 * value)
         for name, values in found.items():
             print(
-                f"| {given.number} by {kind} | {name} | {summarize(values).mean:.2f} | {shown(paired(values, found['the first']))} |"
+                f"| {given.number} by {kind} | {name} | {summarize(values).mean:.2f} | "
+                f"{shown(paired(values, found['the first']))} |"
             )
 
 

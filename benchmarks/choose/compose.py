@@ -1,15 +1,16 @@
 """Compare ways to build one classifier from several generated networks, for more classes than a generator writes.
 
-    python -m benchmarks.choose.compose --dataset arrays:cifar100.npz --encoder embedding-table:TABLE.npz          # choose
-    python -m benchmarks.choose.compose --test --tasks 100 --dataset ... --encoder ...                            # report
+    python -m benchmarks.choose.compose --dataset arrays:cifar100.npz --encoder embedding-table:TABLE.npz   # choose
+    python -m benchmarks.choose.compose --test --tasks 100 --dataset ... --encoder ...                     # report
 
-Choosing measures all ways of `compose_candidates.candidates` on validation tasks and validation images.
-Reporting (`--test`) measures the two ways that the package offers, and the references, on reserved tasks and test images.
+Choosing measures all ways of `compose_candidates.candidates` on validation tasks and validation images. Reporting
+(`--test`) measures the two ways that the package offers, and the references, on reserved tasks and test images.
 `--brief` measures the same few ways on validation tasks and validation images.
 
-The tables have the accuracy in percent as mean over tasks. Differences from `selection` (the generic model with the rows
-of the task) and from the merged network are paired, with 95 % intervals. The log loss is given without and with a
-temperature. One temperature for all tasks of a class count is chosen on the even tasks; the odd tasks give both losses.
+The tables have the accuracy in percent as mean over tasks. Differences from `selection` (the generic model with the
+rows of the task) and from the merged network are paired, with 95 % intervals. The log loss is given without and with
+a temperature. One temperature for all tasks of a class count is chosen on the even tasks; the odd tasks give both
+losses.
 
 With `--test` or `--brief` there is also the cost of the two ways, for the first task of each class count: parameters,
 bytes of the folder, seconds to generate, and seconds to classify 1,000 pictures (one thread, medians of five).
@@ -46,7 +47,7 @@ TEMPERATURES = [round(0.5 + 0.05 * step, 2) for step in range(31)]
 
 
 def measure(setup: Setup, count: int, advance: Any) -> dict[str, dict[str, Any]]:
-    """Return label -> number of networks, and for every task the accuracy (percent) and one loss for each temperature."""
+    """Return label -> number of networks, and for every task the accuracy (percent) and a loss for each temperature."""
     found: dict[str, dict[str, Any]] = {}
     for number, task in enumerate(setup.tasks(count)):
         case = Case(setup, task)
@@ -144,12 +145,14 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
         return f"{value['mean']:{form}} ({low:{form}} to {high:{form}})"
 
     lines = [
-        f"| method | networks | accuracy %, 95 % interval | minus `selection`, paired | minus {MERGED}, paired | log loss (with temperature) |",
+        "| method | networks | accuracy %, 95 % interval | minus `selection`, paired "
+        f"| minus {MERGED}, paired | log loss (with temperature) |",
         "|---|---|---|---|---|---|",
     ]
     return lines + [
-        f"| {row['method']} | {row['networks'] or ''} | {text(row['accuracy'], '.2f')} | {text(row['minus_selection'], '+.2f')} | "
-        f"{text(row['minus_merged'], '+.2f')} | {row['loss']:.3f} ({row['loss_tempered']:.3f} at {row['temperature']:g}) |"
+        f"| {row['method']} | {row['networks'] or ''} | {text(row['accuracy'], '.2f')} | "
+        f"{text(row['minus_selection'], '+.2f')} | {text(row['minus_merged'], '+.2f')} | "
+        f"{row['loss']:.3f} ({row['loss_tempered']:.3f} at {row['temperature']:g}) |"
         for row in rows
     ]
 
@@ -161,7 +164,8 @@ def costs_table(rows: list[dict[str, Any]]) -> list[str]:
         "|---|---|---|---|---|",
     ]
     return lines + [
-        f"| {row['method']} | {row['parameters']:,} | {row['bytes']:,} | {row['generate']:.2f} | {row['classify_1000']:.3f} |"
+        f"| {row['method']} | {row['parameters']:,} | {row['bytes']:,} | "
+        f"{row['generate']:.2f} | {row['classify_1000']:.3f} |"
         for row in rows
     ]
 

@@ -25,7 +25,7 @@ def _row_of_first(groups: Groups, rows: list[Tensor]) -> Tensor:
 
 
 def _without_shifts(groups: Groups, rows: list[Tensor]) -> Tensor:
-    """Solve (row of class k in group g) = r_k + s_g by least squares, because softmax ignores a shift s_g of all rows."""
+    """Fit (row of class k in group g) = r_k + s_g by least squares, because softmax ignores a shift s_g of all rows."""
     count, width = 1 + max(max(group) for group in groups), rows[0].shape[1]
     total = count + len(groups)
     normal = torch.zeros(total, total, dtype=torch.float64)

@@ -129,7 +129,7 @@ class Case:
         return draw_groups(self.condition.keys, size or self.setup.size, groupings, self.setup.given.seed)
 
     def similar(self, groupings: int) -> Groups:
-        """Return groups of a class and the most similar of the classes left over; any other classes fill up the last group."""
+        """Return groups of a class and the most similar ones of those left over. Others fill up the last group."""
         found: Groups = []
         for number in range(groupings):
             draws = torch.Generator().manual_seed(number)

@@ -154,8 +154,9 @@ def table(found: list[dict[str, Any]]) -> str:
         recipe, rows = entry["recipe"], entry["rows"]
         accuracy, seconds = (statistics.mean(row[key] for row in rows) for key in ("accuracy", "seconds"))
         lines.append(
-            f"| {entry['setting']} | {recipe.epochs:g} | {recipe.lr:g} | {recipe.batch_size} | {recipe.weight_decay:g} | "
-            f"{recipe.average_last:g} | {100 * accuracy:.2f} | {gain:+.2f} ± {error:.2f} | {seconds:.1f} |"
+            f"| {entry['setting']} | {recipe.epochs:g} | {recipe.lr:g} | {recipe.batch_size} | "
+            f"{recipe.weight_decay:g} | {recipe.average_last:g} | {100 * accuracy:.2f} | "
+            f"{gain:+.2f} ± {error:.2f} | {seconds:.1f} |"
         )
     rows = found[0]["rows"]
     selection = 100 * statistics.mean(row["selection"] for row in rows)

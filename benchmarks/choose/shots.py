@@ -1,23 +1,25 @@
 """Measure fine-tuning on 1, 5, 20, 50 and 100 pictures a class, from four starts.
 
-    python -m benchmarks.choose.shots --dataset arrays:cifar100.npz --encoder embedding-table:TABLE.npz   # choose settings
-    python -m benchmarks.choose.shots --test --dataset ... --encoder ...                                 # report
+    python -m benchmarks.choose.shots --dataset arrays:cifar100.npz --encoder embedding-table:TABLE.npz   # choose
+    python -m benchmarks.choose.shots --test --dataset ... --encoder ...                                # report
 
 The starts are `tina` (the generated network), `selection` (the generic model with the rows of the task), `new-head`
 (the generic model's shared tensors with fresh rows) and `scratch` (a fresh network).
 
 Generator and generic model were trained on the training images, so fine-tuning uses validation images. Choosing takes
-ten-class tasks of the validation partition; one half of each class's validation images is for fine-tuning, the other for
-measuring. Reporting (`--test`) takes reserved tasks; all validation images are for fine-tuning, test images for measuring.
-If a class has too few validation images, training images fill up. `unseen` in the result is the number of pictures a
-class that are no training images. Filled-up figures are too low for `tina` and `selection`, which know these pictures.
+ten-class tasks of the validation partition; one half of each class's validation images is for fine-tuning, the other
+for measuring. Reporting (`--test`) takes reserved tasks; all validation images are for fine-tuning, test images for
+measuring. If a class has too few validation images, training images fill up. `unseen` in the result is the number of
+pictures a class that are no training images. Filled-up figures are too low for `tina` and `selection`, which know
+these pictures.
 
-`--look grey` and `--look dark` change all pictures. They show what fine-tuning is worth for pictures unlike CIFAR-100's.
+`--look grey` and `--look dark` change all pictures. They show what fine-tuning is worth for pictures unlike
+CIFAR-100's.
 
-Each start has its own settings for every number of pictures: the best of `grid`. Choosing writes them to OUT/shots.json,
-and `--settings` reads them. `--settings defaults` takes those of `fine_tune` instead. The figures of choosing are slightly
-too good for all starts, because they are the best of several on the same pictures.
-A stopped command continues where it was: every measured network is a line of OUT/cells.jsonl.
+Each start has its own settings for every number of pictures: the best of `grid`. Choosing writes them to
+OUT/shots.json, and `--settings` reads them. `--settings defaults` takes those of `fine_tune` instead. The figures of
+choosing are slightly too good for all starts, because they are the best of several on the same pictures. A stopped
+command continues where it was: every measured network is a line of OUT/cells.jsonl.
 """
 
 from __future__ import annotations
@@ -165,7 +167,8 @@ def main(words: list[str]) -> None:
     for start, rows in result["starts"].items():
         for row in rows:
             print(
-                f"{start:<10} {row['shots']:>4} a class ({row['unseen']} unseen)  {row['mean']:.2f}  {row['ci95']}  {row['seconds']} s"
+                f"{start:<10} {row['shots']:>4} a class ({row['unseen']} unseen)  "
+                f"{row['mean']:.2f}  {row['ci95']}  {row['seconds']} s"
             )
 
 

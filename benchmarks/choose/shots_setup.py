@@ -184,7 +184,7 @@ class Setup:
         ]
         if missing:
             raise ConfigError(
-                f"'{self.arguments.settings}' has no settings for {missing[0]} pictures a class; run without --test first."
+                f"'{self.arguments.settings}' has no settings for {missing[0]} pictures a class; run without --test."
             )
         return {
             start: {n: {"chosen": FineTuneSettings(**chosen[start][str(n)])} for n in shots}

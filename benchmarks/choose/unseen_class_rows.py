@@ -2,11 +2,10 @@
 
     python -m benchmarks.choose.unseen_class_rows --dataset arrays:DATA --encoder embedding-table:TABLE [--zoo ZOO]
 
-Each class of the generic model is treated as unknown in turn. Its row is interpolated from the rows of similar classes, with
-several temperatures and strengths. Prints a Markdown table of accuracies on random tasks and validation images, beside
-the row of the most similar other class (outside the task, each used once).
-The shared tensors have seen all classes, so the level is too high for new classes. Only the order counts.
-No test image is used.
+Each class of the generic model is treated as unknown in turn. Its row is interpolated from the rows of similar
+classes, with several temperatures and strengths. Prints a Markdown table of accuracies on random tasks and validation
+images, beside the row of the most similar other class (outside the task, each used once). The shared tensors have
+seen all classes, so the level is too high for new classes. Only the order counts. No test image is used.
 """
 
 from __future__ import annotations

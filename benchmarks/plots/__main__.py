@@ -2,18 +2,18 @@
 
     python -m benchmarks.plots [OUTPUTS] [OUTDIR] [--run LABEL=RUN/log.jsonl ...]
 
-OUTPUTS is outputs/results by default, OUTDIR docs/images. A picture without figures is skipped with a message.
-Needs the extra `plots`.
+OUTPUTS is outputs/results by default, OUTDIR docs/images. A picture without figures is skipped with a message. Needs
+the extra `plots`.
 
-    picture                                 shows                                           needs
-    steps.png                               tina minus selection by sampling steps          tina@N among the methods
-    class-counts.png                        gain over selection by number of classes        two class counts or more
-    frontier.png                            gain over selection by seconds for each model   any evaluation
-    scatter-METHOD.png                      tina against METHOD, task by task               fine-tune among the methods
-    training-steps.png, training-time.png   validation during training                      --run, or OUTPUTS/*/log.jsonl
-    abstaining.png                          foreign pictures refused                        abstain.json below OUTPUTS
-    usefulness.png                          accuracy after fine-tuning on a few pictures    usefulness.json below OUTPUTS
-    prompts-FOLDER.png                      accuracy by kind of prompt                      prompts.json below OUTPUTS
+    picture                               shows                                         needs
+    steps.png                             tina minus selection by sampling steps        tina@N among the methods
+    class-counts.png                      gain over selection by number of classes      two class counts or more
+    frontier.png                          gain over selection by seconds for each model any evaluation
+    scatter-METHOD.png                    tina against METHOD, task by task             fine-tune among the methods
+    training-steps.png, training-time.png validation during training                    --run, or OUTPUTS/*/log.jsonl
+    abstaining.png                        foreign pictures refused                      abstain.json below OUTPUTS
+    usefulness.png                        accuracy after fine-tuning on a few pictures  usefulness.json below OUTPUTS
+    prompts-FOLDER.png                    accuracy by kind of prompt                    prompts.json below OUTPUTS
 """
 
 from __future__ import annotations

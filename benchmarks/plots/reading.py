@@ -152,8 +152,9 @@ def _shots(entry: Mapping[str, Any]) -> Point:
 def read_abstaining(path: Path) -> tuple[dict[str, list[Point]], dict[str, Point]]:
     """Read the share of foreign pictures refused against the share of the accuracy kept.
 
-    The file is what ``python -m benchmarks.choose.abstain --test`` writes: ``{"curves": {"3": [{"kept": 0.9, "mean": 0.5,
-    "ci95": null}]}, "rows": {"3": {"kept": 0.9, "refused": {"mean": 0.5, "ci95": null}}}}``. Other keys are ignored.
+    ``python -m benchmarks.choose.abstain --test`` writes the file:
+    ``{"curves": {"3": [{"kept": 0.9, "mean": 0.5, "ci95": null}]}, "rows": {"3": {"kept": 0.9, "refused": {"mean": 0.5,
+    "ci95": null}}}}``. Other keys are ignored.
 
     Returns:
         A curve for each class count, and the point of the generator's own threshold.

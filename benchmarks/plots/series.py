@@ -117,8 +117,11 @@ def costs(results: Sequence[Results], split: str, num_classes: int) -> tuple[lis
 def task_pairs(
     results: Sequence[Results], split: str, num_classes: int, method: str = "tina", other: str = "fine-tune"
 ) -> list[Pairs]:
-    """For every method called `other` or ``OTHER@...``: its differences (x) and those of `method` (y) on the tasks that have
-    both, from the results with most such tasks; most tasks first."""
+    """Return the differences from selection of `other` (x) and of `method` (y) on the tasks that have both.
+
+    There is one entry for every method called `other` or ``OTHER@...``. Each comes from the results with
+    most such tasks. The entry with most tasks comes first.
+    """
     found: dict[str, Pairs] = {}
     for r in results:
         wanted = [e["accuracy"] for e in r.tasks() if e.get("split") == split and len(e["classes"]) == num_classes]

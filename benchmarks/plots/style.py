@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["COLOURS", "GREY", "LINES", "caption", "end_labels", "halo", "new_figure", "save", "spread"]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#AA4499", "#8A6D00", "#56B4E9")
-"""The palette of Okabe and Ito (https://jfly.uni-koeln.de/color/), with yellow and pink darker so that text is readable."""
+"""The palette of Okabe and Ito (https://jfly.uni-koeln.de/color/), with yellow and pink darker for readable text."""
 
 GREY = "#666666"
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))

@@ -1,11 +1,11 @@
 """Turn the folders that the scripts of this folder write into Markdown tables.
 
-    python -m benchmarks.reproduce.tables [outputs/results]                 # print one table for each folder
-    python -m benchmarks.reproduce.tables [outputs/results] --into FILE.md  # fill the places <!-- NAME --> ... <!-- /NAME -->
+    python -m benchmarks.reproduce.tables [outputs/results]                 # print a table for each folder
+    python -m benchmarks.reproduce.tables [outputs/results] --into FILE.md  # fill its <!-- NAME --> ... <!-- /NAME -->
 
-A table has the accuracy with its 95 % interval, seconds for each model, parameters, memory, and the command that made it.
-It also has the paired difference from `selection`, or from `substitute` where `selection` has no rows.
-The folder of a prompt suite (`prompts.sh`) has a finished page, prompts.md, which is inserted unchanged.
+A table has the accuracy with its 95 % interval, seconds for each model, parameters, memory, and the command that made
+it. It also has the paired difference from `selection`, or from `substitute` where `selection` has no rows. The folder
+of a prompt suite (`prompts.sh`) has a finished page, prompts.md, which is inserted unchanged.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def table(results: dict[str, Any]) -> list[str]:
         if row["against"] == reference
     }
     lines = [
-        f"| method | tasks | accuracy %, 95 % interval | minus `{reference}`, paired | s / model, alone | parameters | MB |",
+        f"| method | tasks | accuracy %, 95 % interval | minus `{reference}`, paired "
+        "| s / model, alone | parameters | MB |",
         "|---|---|---|---|---|---|---|",
     ]
     counts = {row["num_classes"] for row in results["rows"] if "num_classes" in row}
@@ -49,8 +50,9 @@ def table(results: dict[str, Any]) -> list[str]:
             gain = f"{100 * difference['mean']:+.2f} ({a:+.2f} to {b:+.2f})"
         memory = row.get("peak_memory")
         lines.append(
-            f"| `{row['method']}`{of} | {row['num_tasks']} | {100 * accuracy['mean']:.2f} ({low:.2f} to {high:.2f}) | {gain} | "
-            f"{row['seconds_per_model']:.3f} | {row['parameters'] or ''} | {'' if memory is None else round(memory / 1e6)} |"
+            f"| `{row['method']}`{of} | {row['num_tasks']} | "
+            f"{100 * accuracy['mean']:.2f} ({low:.2f} to {high:.2f}) | {gain} | {row['seconds_per_model']:.3f} | "
+            f"{row['parameters'] or ''} | {'' if memory is None else round(memory / 1e6)} |"
         )
     return [*lines, "", f"`{results['setup']['command']}`"]
 

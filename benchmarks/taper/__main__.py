@@ -1,11 +1,11 @@
-"""Train settings of the baseline TAPER one after the other, and keep the best by validation tasks and validation images.
+"""Train settings of the baseline TAPER in turn, and keep the best by validation tasks and validation images.
 
     python -m benchmarks.taper --dataset arrays:DATA --encoders embedding-table:TABLE --out work/taper
 
-Writes OUT/SETTING-STEPS (a TAPER folder and figures.json) for each setting and OUT/best, a copy of the best. Prints a Markdown
-table of gains over classifier selection in points, with standard errors. Finished settings are not trained again, so a
-stopped search continues where it was. Two processes can share the work with --shard 0/2 and --shard 1/2; the last one writes
-OUT/best. To train one setting longer, use --only NAME --steps N. No test image is used.
+Writes OUT/SETTING-STEPS (a TAPER folder and figures.json) for each setting and OUT/best, a copy of the best. Prints a
+Markdown table of gains over classifier selection in points, with standard errors. Finished settings are not trained
+again, so a stopped search continues where it was. Two processes can share the work with --shard 0/2 and --shard 1/2;
+the last one writes OUT/best. To train one setting longer, use --only NAME --steps N. No test image is used.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from tina_framework.zoo.tasks import Task
 
 BUNDLED_ZOO = PRETRAINED / "cifar100-zoo"
 
-# One factor at a time around "base". "one-base" mixes nothing and is no TAPER: it shows what further training of one network
-# on random tasks is worth.
+# One factor at a time around "base". "one-base" mixes nothing and is no TAPER:
+# it shows what further training of one network on random tasks is worth.
 GRID: dict[str, dict[str, Any]] = {
     "base": {},
     "bases-4": {"num_bases": 4},
@@ -177,8 +177,8 @@ def table(found: list[dict[str, Any]]) -> str:
         curve = ", ".join(f"{point['gain']:+.2f}" for point in row["curve"])
         kind = "a tensor" if row["per_tensor"] else "a network"
         lines.append(
-            f"| {row['setting']} | {row['num_bases']} | {kind} | {row['lr']:g}, {row['mixer_lr']:g} | {row['spread']:g} | "
-            f"{row['steps']:,} | {row['gain']:+.2f} ± {row['standard_error']:.2f} | {curve} |"
+            f"| {row['setting']} | {row['num_bases']} | {kind} | {row['lr']:g}, {row['mixer_lr']:g} | "
+            f"{row['spread']:g} | {row['steps']:,} | {row['gain']:+.2f} ± {row['standard_error']:.2f} | {curve} |"
         )
     head = f"{found[0]['tasks']} validation tasks, selection {found[0]['selection']:.2f} %; ± one standard error."
     return "\n".join([head, "", *lines])

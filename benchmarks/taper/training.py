@@ -1,4 +1,6 @@
-"""Train TAPER (`tina_framework.evaluation.taper_model`): bases and mixer together, through the loss of the mixed networks."""
+"""Train TAPER (`tina_framework.evaluation.taper_model`): bases and mixer together, through the loss of the mixed
+networks.
+"""
 
 from __future__ import annotations
 
@@ -109,7 +111,8 @@ def train_taper(
         loss = runner.task_loss(flats, [len(task) for task in tasks], batches, labels).mean()
         if not bool(loss.isfinite()):
             raise TrainingError(
-                f"TAPER's loss became {float(loss.detach())} at step {step}; lower its learning rates (now {recipe.lr:g} and {recipe.mixer_lr:g})."
+                f"TAPER's loss became {float(loss.detach())} at step {step}; "
+                f"lower its learning rates (now {recipe.lr:g} and {recipe.mixer_lr:g})."
             )
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * recipe.rate(step)

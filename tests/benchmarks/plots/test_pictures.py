@@ -172,6 +172,7 @@ class _Without:
 
 
 def test_reading_needs_no_matplotlib() -> None:
-    code = "import sys, benchmarks.plots.frontier, benchmarks.plots.curves, benchmarks.plots.pairs; print('matplotlib' in sys.modules, 'torch' in sys.modules)"
+    modules = ", ".join(f"benchmarks.plots.{name}" for name in ("frontier", "curves", "pairs"))
+    code = f"import sys, {modules}; print('matplotlib' in sys.modules, 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
