@@ -1,4 +1,4 @@
-"""Choose how rows are interpolated for classes that the generic model does not know.
+"""Choose how rows are retrieved for classes that the generic model does not know.
 
     python -m benchmarks.choose.unseen_class_rows --dataset arrays:DATA --encoder embedding-table:TABLE [--zoo ZOO]
 
