@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,7 @@ import pytest
 from tina_framework.errors import ConfigError, PluginError, UnknownNameError
 from tina_framework.plugin import discovery
 from tina_framework.plugin.discovery import load_plugin_file, plugin_records, registries
-from tina_framework.plugin.entry_points import find_plugins
-from tina_framework.plugin.hookspecs import HookSpecs, PluginRecord, Registries
+from tina_framework.plugin.hookspecs import PluginRecord
 
 API = 'TINA_API = "2.0"\n'
 GOOD = (
@@ -28,37 +27,7 @@ def tina_register(registry):
 
 Install = Callable[..., str]
 
-
-@pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Discovery as in a new process; modules that the test's plugins import are forgotten afterwards."""
-    monkeypatch.setattr(discovery, "_host", None)
-    before = set(sys.modules)
-    yield
-    for name in set(sys.modules) - before:
-        if name.startswith(("fake_", "tina_plugin_file_")):
-            del sys.modules[name]
-
-
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Writes a distribution into a folder on the path: a module, and the metadata that a wheel would leave."""
-    site = tmp_path / "site"
-    site.mkdir()
-    monkeypatch.syspath_prepend(site)
-
-    def write(
-        name: str, code: str, *, version: str = "1.0", entry: str | None = None, points: str | None = None
-    ) -> str:
-        module = name.replace("-", "_")
-        (site / f"{module}.py").write_text(code, encoding="utf-8")
-        info = site / f"{module}-{version}.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        (info / "entry_points.txt").write_text(points or f"[tina_framework]\n{entry or name} = {module}\n")
-        return str(site)
-
-    return write
+pytestmark = pytest.mark.usefixtures("fresh_discovery")
 
 
 def record_of(distribution: str) -> PluginRecord:
@@ -72,12 +41,6 @@ def test_the_built_ins_are_a_plugin_like_any_other() -> None:
     for kind, names in record.provides.items():
         assert set(names) <= set(getattr(registries(), kind).names())
     assert registries() is registries()
-
-
-def test_a_source_tree_without_metadata_still_has_the_built_ins(tmp_path: Path) -> None:
-    assert [(p.distribution, p.name, p.target) for p in find_plugins([str(tmp_path)])] == [
-        ("tina-framework", "builtins", "tina_framework.builtins.plugin")
-    ]
 
 
 def test_a_plugin_is_found_recorded_and_used(install: Install) -> None:
@@ -183,31 +146,6 @@ def test_an_allow_list_leaves_out_the_rest_but_the_built_ins(
             registries().datasets.create("mine")
 
 
-def test_what_a_plugin_prints_stays_off_the_output(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
-    install("fake-loud", "print('hello', 'there')\n" + GOOD.format(kind="datasets", name="mine"))
-    record = record_of("fake-loud")
-    assert (record.status, record.notes) == ("ok", ["prints while it is loaded: hello there"])
-    assert capsys.readouterr().out == ""
-
-
-def test_a_slow_plugin_is_loaded_and_told(install: Install) -> None:
-    install("fake-slow", "import time\ntime.sleep(1.0)\n" + GOOD.format(kind="datasets", name="mine"))
-    record = record_of("fake-slow")
-    assert record.status == "ok"
-    assert record.seconds >= 1.0
-    assert record.notes == ["takes 1.0 s to load, for which every command waits; import lazily"]
-
-
-def test_a_plugin_that_imports_torch_is_loaded_and_told(install: Install) -> None:
-    """In a process of its own: this one has torch already."""
-    site = install("fake-heavy", "import torch\n" + GOOD.format(kind="datasets", name="mine"))
-    code = "from tina_framework.plugin.discovery import plugin_records as r\n"
-    code += "print([n for p in r() if p.distribution == 'fake-heavy' for n in p.notes][0])"
-    environment = {**os.environ, "PYTHONPATH": site}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert done.stdout.startswith("imports torch when it is loaded; register strings"), done.stderr
-
-
 def test_a_plugin_cannot_replace_a_built_in(install: Install) -> None:
     install("fake-shadow", GOOD.format(kind="architectures", name="cnn-2layer"))
     record = record_of("fake-shadow")
@@ -217,13 +155,6 @@ def test_a_plugin_cannot_replace_a_built_in(install: Install) -> None:
     )
     assert "TINA_DISABLE_PLUGINS=fake-shadow" in str(record.error)
     assert registries().architectures.entry("cnn-2layer").distribution == "tina-framework"
-
-
-def test_the_built_ins_have_nothing_to_be_told() -> None:
-    code = "from tina_framework.plugin.discovery import plugin_records as r; print([p.notes for p in r()])"
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "[[]]", done.stdout + done.stderr
 
 
 def test_blocking_one_of_two_that_claim_a_name_lets_the_other_have_it(
@@ -250,16 +181,6 @@ def test_strict_mode_raises_every_time(install: Install, monkeypatch: pytest.Mon
             registries()
     monkeypatch.setenv("TINA_STRICT_PLUGINS", "0")
     assert record_of("fake-broken").status == "broken"
-
-
-def test_a_malformed_entry_points_file_hides_no_other_plugin(
-    install: Install, caplog: pytest.LogCaptureFixture
-) -> None:
-    install("fake-malformed", "", points="this is no ini file\n")
-    site = install("fake-good", GOOD.format(kind="datasets", name="mine"), version="3.0", entry="mine")
-    found = find_plugins([site])
-    assert ("fake-good", "mine", "fake_good", "3.0") in found
-    assert "malformed" in caplog.text
 
 
 def test_decorators_work_before_and_after_discovery() -> None:
@@ -313,15 +234,6 @@ def test_two_plugin_files_of_one_name_are_two_plugins(tmp_path: Path) -> None:
         )
         load_plugin_file(tmp_path / folder / "fake_same.py")
     assert {"from-a", "from-b"} <= set(registries().datasets.names())
-
-
-def test_every_hook_and_kind_is_documented() -> None:
-    hooks = [name for name in vars(HookSpecs) if name.startswith("tina_")]
-    assert hooks == ["tina_register", "tina_commands"]
-    documentation = str(HookSpecs.tina_register.__doc__)
-    for kind, registry in Registries.empty():
-        assert kind in documentation
-        assert f"{registry.kind}s" == kind
 
 
 def test_a_real_process_finds_a_plugin_on_its_path(install: Install) -> None:

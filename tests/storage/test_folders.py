@@ -1,4 +1,4 @@
-"""Model folders remember which plugins they need, and say so where one is missing."""
+"""Model folders: format and version, hashes, and replacing a folder as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,59 +6,83 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
-from torch import nn
 
-from tina_framework.classifier.classifier import GeneratedClassifier
-from tina_framework.errors import CheckpointError
-from tina_framework.interfaces.architecture import TargetArchitecture
-from tina_framework.plugin.discovery import registries
-from tina_framework.plugin.required import plugin_hint, plugins_of
-
-
-def build(num_classes: int) -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(192, num_classes))
-
-
-FLAT = TargetArchitecture("flat-of-a-plugin", build, (3, 8, 8))
-
-
-@pytest.fixture
-def flat(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The architecture, as a plugin named tina-flat would have registered it; gone again afterwards."""
-    registry = registries().architectures
-    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
-    registry.add(FLAT.name, FLAT, distribution="tina-flat")
-    return FLAT.name
-
-
-def test_what_is_recorded(flat: str) -> None:
-    assert plugins_of(architectures=flat, tokenizers="chunk") == {"plugins": ["tina-flat"]}
-    assert plugins_of(architectures="cnn-2layer", tokenizers="chunk") == {}
-
-
-def test_a_classifier_says_which_plugin_it_needs(flat: str, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    made = GeneratedClassifier.from_state(FLAT, ["a", "b"], build(2).state_dict())
-    made.save_pretrained(tmp_path / "c")
-    GeneratedClassifier.from_pretrained(tmp_path / "c")
-    assert json.loads((tmp_path / "c" / "config.json").read_text())["plugins"] == ["tina-flat"]
-    del registries().architectures._entries[flat]
-    sentence = r"Unknown architecture .* It was made with the plugin tina-flat; install it\.$"
-    with pytest.raises(CheckpointError, match=sentence):
-        GeneratedClassifier.from_pretrained(tmp_path / "c")
-
-
-@pytest.mark.parametrize(
-    ("recorded", "hint"),
-    [
-        (["tina-gone"], " It was made with the plugin tina-gone; install it."),
-        (["my_network.py"], " It was made with the file my_network.py; give it with --plugin."),
-        (["tina-framework"], ""),
-        ("tina-gone", ""),
-        ([3], ""),
-    ],
+from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.storage.folders import (
+    CONFIG,
+    check_hash,
+    check_target,
+    hashes,
+    holds_only,
+    is_folder_of,
+    read_config,
+    writing_folder,
 )
-def test_the_hint(recorded: object, hint: str) -> None:
-    assert plugin_hint({"plugins": recorded}) == hint
-    assert plugin_hint({}) == ""
+
+
+def write(folder: Path, **values: object) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / CONFIG).write_text(json.dumps({"format": "toy", "format_version": 1, **values}))
+    return folder
+
+
+def test_format_and_version_are_checked(tmp_path: Path) -> None:
+    folder = write(tmp_path / "toy", size=3)
+    assert read_config(folder, "toy", 1, "files")["size"] == 3
+    with pytest.raises(CheckpointError, match="its format is 'toy'"):
+        read_config(folder, "other", 1, "files")
+    with pytest.raises(CheckpointError, match="format_version 1, but this program reads version 2"):
+        read_config(folder, "toy", 2, "files")
+    with pytest.raises(CheckpointError, match=r"has no config\.json, so it is not a toy folder, which needs files"):
+        read_config(tmp_path, "toy", 1, "files")
+
+
+def test_an_altered_file_is_found_by_its_hash(tmp_path: Path) -> None:
+    file = tmp_path / "weights"
+    file.write_bytes(b"one")
+    recorded = {"sha256": hashes(file)}
+    check_hash(file, recorded)
+    file.write_bytes(b"two")
+    with pytest.raises(CheckpointError, match="was altered"):
+        check_hash(file, recorded)
+    with pytest.raises(CheckpointError, match="records no SHA-256 of weights"):
+        check_hash(file, {})
+
+
+def test_only_a_folder_of_the_format_may_be_replaced(tmp_path: Path) -> None:
+    folder = write(tmp_path / "toy")
+    assert is_folder_of(folder, "toy")
+    assert not is_folder_of(tmp_path, "toy")
+    assert holds_only(folder, "toy", frozenset({CONFIG}))
+    (folder / "notes.txt").write_text("mine")
+    assert not holds_only(folder, "toy", frozenset({CONFIG}))
+
+
+def test_a_folder_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "toy"
+    with writing_folder(target, lambda path: False, "toy") as new:
+        (new / "a").write_text("1")
+    assert (target / "a").read_text() == "1"
+
+    def fail_half_way() -> None:
+        with writing_folder(target, lambda path: True, "toy") as new:
+            (new / "b").write_text("2")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
+    assert [path.name for path in target.iterdir()] == ["a"]
+    with writing_folder(target, lambda path: True, "toy") as new:
+        (new / "b").write_text("2")
+    assert [path.name for path in target.iterdir()] == ["b"]
+    assert [path.name for path in tmp_path.iterdir()] == ["toy"]
+
+
+def test_what_holds_something_else_is_refused_before_the_work(tmp_path: Path) -> None:
+    check_target(tmp_path / "new", lambda path: False, "toy")
+    check_target(tmp_path, lambda path: False, "toy")  # empty
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="is not a toy folder"):
+        check_target(tmp_path, lambda path: False, "toy")
+    with pytest.raises(ConfigError, match="is not a folder"):
+        check_target(tmp_path / "notes.txt", lambda path: True, "toy")

@@ -1,4 +1,4 @@
-"""The SGD recipe: schedule, determinism, exact continuation, and the batched variant against the plain one."""
+"""The SGD recipe: schedule, determinism and exact continuation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import torch
 from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
 from tina_framework.errors import ConfigError, TrainingError
 from tina_framework.interfaces.spec import ParameterSpec
-from tina_framework.targets.batched import fit_batched
 from tina_framework.targets.sgd import SGDRecipe, epoch_draws, fit, learning_rate, mirror
 
 SPEC = ParameterSpec(cnn_2layer)
@@ -60,21 +59,6 @@ def test_continuing_is_exact(cut):
     fit(start(), images, labels, RECIPE, 5, on_epoch=lambda epoch, loss, state: states.update({epoch: state()}))
     continued = flat(fit(start(seed=99), images, labels, RECIPE, 5, resume=states[cut]))
     assert torch.equal(continued, whole)
-
-
-@pytest.mark.parametrize("nesterov", [False, True])
-def test_batched_equals_one_by_one(nesterov):
-    images, labels = problem(96)
-    recipe = SGDRecipe(epochs=3, batch_size=16, lr=0.05, average_last=0.4, nesterov=nesterov, precision="fp32")
-    picks = [torch.arange(0, 48), torch.arange(48, 96), torch.arange(24, 72)]
-    starts = [start(seed=s) for s in range(3)]
-    stacked = torch.stack([flat(module) for module in starts])
-    together = fit_batched(SPEC, 3, stacked, images, picks, [labels[p] for p in picks], recipe, [5, 5, 7])
-    alone = [
-        flat(fit(module, images[p], labels[p], recipe, seed))
-        for module, p, seed in zip(starts, picks, [5, 5, 7], strict=True)
-    ]
-    torch.testing.assert_close(together, torch.stack(alone), atol=2e-5, rtol=1e-4)
 
 
 def test_draws_and_mirror():

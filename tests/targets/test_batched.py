@@ -1,0 +1,53 @@
+"""Many networks trained at once, against the same networks trained one by one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
+from tina_framework.errors import TrainingError
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.targets.batched import fit_batched
+from tina_framework.targets.sgd import SGDRecipe, fit
+
+SPEC = ParameterSpec(cnn_2layer)
+
+
+def problem(count=70, classes=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % classes
+    images = torch.randn(count, 3, 32, 32, generator=generator) * 0.3
+    images[:, 0] += labels.view(-1, 1, 1) - 1.0
+    return images, labels
+
+
+def start(classes=3, seed=1):
+    torch.manual_seed(seed)
+    return cnn_2layer.build(classes)
+
+
+def flat(module):
+    return SPEC.flatten(dict(module.named_parameters()), 3).detach()
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_batched_equals_one_by_one(nesterov):
+    images, labels = problem(96)
+    recipe = SGDRecipe(epochs=3, batch_size=16, lr=0.05, average_last=0.4, nesterov=nesterov, precision="fp32")
+    picks = [torch.arange(0, 48), torch.arange(48, 96), torch.arange(24, 72)]
+    starts = [start(seed=s) for s in range(3)]
+    stacked = torch.stack([flat(module) for module in starts])
+    together = fit_batched(SPEC, 3, stacked, images, picks, [labels[p] for p in picks], recipe, [5, 5, 7])
+    alone = [
+        flat(fit(module, images[p], labels[p], recipe, seed))
+        for module, p, seed in zip(starts, picks, [5, 5, 7], strict=True)
+    ]
+    torch.testing.assert_close(together, torch.stack(alone), atol=2e-5, rtol=1e-4)
+
+
+def test_divergence_is_an_error():
+    images, labels = problem(48)
+    recipe = SGDRecipe(epochs=3, lr=1e9, precision="fp32")
+    with pytest.raises(TrainingError, match="lower the learning rate"):
+        fit_batched(SPEC, 3, flat(start())[None], images * 1e4, [torch.arange(48)], [labels], recipe, [0])
