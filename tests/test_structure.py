@@ -54,7 +54,6 @@ MAY_IMPORT = {
 
 NO_TEST_YET: set[str] = {
     "builtins/plugin.py",
-    "cli/prompt_arguments.py",
     "config/fields.py",
     "config/sections/compute.py",
     "config/sections/conditioning.py",

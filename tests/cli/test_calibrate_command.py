@@ -44,13 +44,13 @@ def test_thresholds_are_written(world: Path, capsys: pytest.CaptureFixture[str])
     assert run(*words) == 0
     out = capsys.readouterr().out
     assert out.split()[:2] == ["classes", "tasks"]
-    assert "Thresholds are in" in out
+    assert "The thresholds are saved in" in out
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--model", "cifar100-cnn"], "'cifar100-cnn' is no folder; give its path"),
+        (["--model", "cifar100-cnn"], "'cifar100-cnn' is not a folder; give its path"),
         (["--model", "tiny", "--kept", "90"], "above 0 and at most 1"),
         (
             ["--model", "tiny", "--no-familiarity", "--descriptions", "x.json"],

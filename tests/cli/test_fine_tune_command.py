@@ -96,7 +96,7 @@ def test_enough_pictures_are_given_an_accuracy(tina: Any, monkeypatch: pytest.Mo
         (["model", "ant=pictures/ant", "pictures/cat"], 2, "'pictures/cat' names no class"),
         (["model", "ant=pictures/ant", "dog=pictures/cat"], 1, "no class 'dog'"),
         (["model", "ant=pictures/ant", "cat=nowhere"], 1, "'nowhere' does not exist"),
-        (["model", "ant=pictures", "cat=pictures/cat"], 1, "'pictures' holds no picture"),
+        (["model", "ant=pictures", "cat=pictures/cat"], 1, "'pictures' has no pictures"),
         (["model", "ant=pictures/ant", "cat=pictures/cat"], 1, "There is no picture of 'bee hive'"),
         (
             ["model", "ant=pictures/ant/notes.txt", "bee hive=pictures/Bee_Hive", "cat=pictures/cat"],

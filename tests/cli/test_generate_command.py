@@ -44,7 +44,7 @@ def test_prints_what_it_made(tina: Any) -> None:
 def test_says_when_no_accuracy_is_recorded(tina: Any) -> None:
     code, out, _ = tina("ant", "bee")
     assert code == 0
-    assert "no figure recorded for models made with toy at 2 classes" in out
+    assert "not recorded for models made with toy at 2 classes" in out
 
 
 def test_json(tina: Any) -> None:

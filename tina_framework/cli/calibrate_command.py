@@ -1,4 +1,4 @@
-"""``tina calibrate``: from which score on the answers of a generator's classifiers count, and how familiar a prompt is to it."""
+"""``tina calibrate``: fit abstention thresholds and the familiarity of prompts, and save them with a generator."""
 
 from __future__ import annotations
 
@@ -11,40 +11,50 @@ __all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command("calibrate")(calibrate)
 
 
 def calibrate(
-    model: Annotated[str, typer.Option("--model", help="Folder of a generator; its config.json is written to.")],
-    dataset: Annotated[str, typer.Option("--dataset", help="Data set it was trained on, e.g. arrays:FILE.npz.")],
+    model: Annotated[str, typer.Option("--model", help="Folder of a generator. Its config.json is changed.")],
+    dataset: Annotated[
+        str, typer.Option("--dataset", help="Data set that the generator was trained on, e.g. arrays:FILE.npz.")
+    ],
     encoder: Annotated[
-        str | None, typer.Option("--encoder", help="What reads the class names; by default the model's own encoder.")
+        str | None, typer.Option("--encoder", help="Encoder of the class names. Default: the model's own.")
     ] = None,
-    kept: Annotated[float, typer.Option("--kept", help="Share of right answers that classifiers shall keep.")] = 0.9,
+    kept: Annotated[
+        float, typer.Option("--kept", help="Share of correct answers that classifiers keep when they may abstain.")
+    ] = 0.9,
     abstention: Annotated[
-        bool, typer.Option("--abstention/--no-abstention", help="Set thresholds of answering 'none of these'.")
+        bool, typer.Option("--abstention/--no-abstention", help="Fit the thresholds for answering 'none of these'.")
     ] = True,
     familiarity: Annotated[
-        bool, typer.Option("--familiarity/--no-familiarity", help="Fit how familiar prompts are, with this encoder.")
+        bool, typer.Option("--familiarity/--no-familiarity", help="Fit the familiarity of prompts, for this encoder.")
     ] = True,
     descriptions: Annotated[
         Path | None,
-        typer.Option("--descriptions", help="JSON file, class name -> description: fit familiarity of texts to these."),
+        typer.Option(
+            "--descriptions",
+            help="JSON file, class name -> description. Fits the familiarity of texts to these descriptions.",
+        ),
     ] = None,
-    num_tasks: Annotated[int, typer.Option("--num-tasks", min=1, help="Tasks of each class count, at most.")] = 100,
+    num_tasks: Annotated[
+        int, typer.Option("--num-tasks", min=1, help="Largest number of tasks of each class count.")
+    ] = 100,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, mps or auto.")] = "auto",
     seed: Annotated[int, typer.Option("--seed", help="Seed of tasks and generation.")] = 0,
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Set thresholds by which generated classifiers may answer 'none of these', and fit how familiar prompts are, on validation images.
+    """Fit abstention thresholds and the familiarity of prompts on validation images.
 
-    docs/guide/abstaining.md and docs/guide/prompts.md say what they give.
+    Classifiers below their threshold may answer 'none of these'. Familiarity is the probability that a prompt means a class
+    of the training data. See docs/guide/abstaining.md and docs/guide/prompts.md.
     """
     from tina_framework.cli.output import console, print_json, print_table, progress_bar
     from tina_framework.errors import ConfigError
     from tina_framework.evaluation.calibration.familiarity_fit import fit_familiarity
-    from tina_framework.evaluation.calibration.thresholds import calibrate as run
+    from tina_framework.evaluation.calibration.thresholds import calibrate as calibrate_thresholds
     from tina_framework.evaluation.model_metadata import record_calibration
     from tina_framework.evaluation.paths import without_folders
     from tina_framework.evaluation.suite.prompt_measurer import PromptMeasurer, SuiteRequest
@@ -54,17 +64,20 @@ def calibrate(
 
     folder = Path(model)
     if not folder.is_dir():
-        raise ConfigError(f"Thresholds are written into the model's folder, but '{model}' is no folder; give its path.")
+        raise ConfigError(
+            f"Thresholds are written into the model's folder, but '{model}' is not a folder; give its path."
+        )
     if not (abstention or familiarity):
         raise ConfigError(
-            "With --no-abstention and --no-familiarity nothing is left to calibrate; leave one of them out."
+            "--no-abstention and --no-familiarity together leave nothing to calibrate; leave out one of them."
         )
     if descriptions is not None and not familiarity:
         raise ConfigError("--descriptions has no effect with --no-familiarity; leave one of the two options out.")
     generator = Generator.from_pretrained(folder, device=device, encoder=encoder)
     data = registries().datasets.create(dataset)
     measurer = None
-    if familiarity:  # made first: a wrong file of descriptions shall not cost the minutes of the thresholds
+    # Made first: fitting thresholds takes minutes, which a wrong file of descriptions must not cost.
+    if familiarity:
         least = generator.config.min_classes
         measurer = PromptMeasurer(
             SuiteRequest(model, data, encoder, descriptions, num_tasks, least, "validation", device, seed)
@@ -72,7 +85,9 @@ def calibrate(
     thresholds = generator.config.abstention
     rows: list[dict[str, Any]] = []
     if abstention:
-        thresholds, rows = run(generator, data, kept=kept, num_tasks=num_tasks, seed=seed, progress=progress_bar)
+        thresholds, rows = calibrate_thresholds(
+            generator, data, kept=kept, num_tasks=num_tasks, seed=seed, progress=progress_bar
+        )
     found: dict[str, Familiarity] = {}
     if measurer is not None:
         found = {without_folders(generator.encoder.name): Familiarity(fit_familiarity(measurer))}
@@ -85,14 +100,14 @@ def calibrate(
     if rows and thresholds is not None:
         print_table([_cells(row) for row in rows], tuple(_cells(rows[0])))
         console.print(
-            "On validation tasks and images; 'refused' are pictures of other classes. "
-            f"Thresholds are in {folder / 'config.json'}; classifiers generated from now on carry them.",
+            "Measured on validation tasks and images. 'refused' counts pictures of other classes. "
+            f"The thresholds are saved in {folder / 'config.json'}, and new classifiers get them.",
             markup=False,
             soft_wrap=True,
         )
     for name, kinds in lines.items():
         console.print(
-            f"Familiarity of prompts read by {name} ({', '.join(kinds)}) is in {folder / 'config.json'}.",
+            f"The familiarity of prompts for {name} ({', '.join(kinds)}) is saved in {folder / 'config.json'}.",
             markup=False,
             soft_wrap=True,
         )

@@ -1,4 +1,4 @@
-"""``tina classify``: pictures in, class names out."""
+"""``tina classify``: classify picture files."""
 
 from __future__ import annotations
 
@@ -16,24 +16,29 @@ __all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command("classify")(classify)
 
 
 def classify(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A classifier folder, as `tina generate` writes it.")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Picture files of any size and kind.")],
-    top_k: Annotated[int, typer.Option("--top-k", min=1, help="How many answers a picture.")] = 3,
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of a classifier, as written by 'tina generate'.")
+    ],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Picture files, of any size and format.")],
+    top_k: Annotated[int, typer.Option("--top-k", min=1, help="Number of answers for each picture.")] = 3,
     abstain: Annotated[
-        bool, typer.Option("--abstain", help="Answer 'none of these' where the classifier is too unsure.")
+        bool, typer.Option("--abstain", help="Answer 'none of these' if the classifier is too unsure.")
     ] = False,
     threshold: Annotated[
         float | None,
-        typer.Option("--threshold", help="With --abstain: abstain below this score, not the classifier's own."),
+        typer.Option("--threshold", help="With --abstain: abstain below this score. Default: the classifier's own."),
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Say what pictures show. Unreadable ones are named, the others answered all the same (exit code 1 then)."""
+    """Classify pictures.
+
+    Pictures that cannot be read are reported and the others classified. The exit code is 1 then.
+    """
     from tina_framework.classifier.classifier import GeneratedClassifier
     from tina_framework.errors import ConfigError, DataError
 

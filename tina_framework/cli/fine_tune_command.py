@@ -1,4 +1,4 @@
-"""``tina fine-tune``: a classifier folder and a few pictures in, a better fitting classifier folder out."""
+"""``tina fine-tune``: train a classifier further on a few pictures and save the result."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ __all__ = ["register"]
 
 _FOLDS = 5
 _FEWEST_A_CLASS, _FEWEST = 5, 100
-"""With fewer pictures per class or in all, a cross-validated accuracy says next to nothing, so none is given."""
+"""Least pictures per class, and in total, for cross-validation. With fewer, its accuracy would be too uncertain to be useful."""
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command("fine-tune")(fine_tune)
 
 
 def fine_tune(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A classifier folder, as `tina generate` writes it.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of a classifier, as written by 'tina generate'.")
+    ],
     pictures: Annotated[
         list[str],
         typer.Argument(
@@ -32,18 +34,21 @@ def fine_tune(
             help="One folder with a sub-folder for each class, or CLASS=FOLDER for each class.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write; a classifier there is replaced.")] = Path(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write. A classifier in it is replaced.")] = Path(
         "fine-tuned"
     ),
     steps: Annotated[
-        int | None, typer.Option("--steps", min=1, help="Steps; by default as many as suit the number of pictures.")
+        int | None,
+        typer.Option("--steps", min=1, help="Number of training steps. Default: depends on the number of pictures."),
     ] = None,
-    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate; by default likewise.")] = None,
+    lr: Annotated[
+        float | None, typer.Option("--lr", help="Learning rate. Default: depends on the number of pictures.")
+    ] = None,
     pull: Annotated[
         float | None,
         typer.Option(
             "--pull",
-            help="Pull towards the start; more for pictures like those trained on, less for very different ones.",
+            help="Strength of the pull towards the starting parameters. Choose more for pictures like the training data, less for others.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed and pictures give the same classifier.")] = 0,
@@ -56,13 +61,17 @@ def fine_tune(
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "cpu",
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Train a classifier further on a few pictures of your own: at least one of every class. Takes seconds."""
+    """Train a classifier further on your own pictures.
+
+    At least one picture of every class is needed. It takes seconds.
+    """
     from tina_framework.classifier.classifier import GeneratedClassifier, replaceable
     from tina_framework.classifier.fine_tuning.data import FineTuneData
     from tina_framework.storage.folders import check_target
     from tina_framework.targets.device import resolve_device
 
-    check_target(out, replaceable, "classifier")  # before the work rather than after it
+    # Checked first, so that no work is lost.
+    check_target(out, replaceable, "classifier")
     model = GeneratedClassifier.from_pretrained(folder, device=resolve_device(device))
     listed = _listed(pictures, model.class_names)
     start = time.perf_counter()
@@ -85,10 +94,10 @@ def fine_tune(
 
 
 def _listed(words: Sequence[str], class_names: Sequence[str]) -> dict[str, list[Path]]:
-    """Class name -> picture files. Upper case, underscores and hyphens of folder names do not matter.
+    """Return class name -> picture files. Case, underscores and hyphens of folder names do not matter.
 
     Raises:
-        DataError: a folder is missing, holds no picture, or belongs to no class.
+        DataError: a folder is missing, has no pictures, or its name is not a class.
     """
     from tina_framework.errors import ConfigError, DataError
     from tina_framework.prompts.spelling import fold
@@ -102,7 +111,7 @@ def _listed(words: Sequence[str], class_names: Sequence[str]) -> dict[str, list[
         pairs = [(p.name, p) for p in sorted(root.iterdir()) if p.is_dir() and not p.name.startswith(".")]
         if not pairs:
             raise DataError(
-                f"'{root}' has no sub-folders; put the pictures of each class into one named like the class."
+                f"'{root}' has no sub-folders; put the pictures of each class into a sub-folder with its name."
             )
     else:
         wrong = [word for word in words if "=" not in word]
@@ -121,7 +130,7 @@ def _listed(words: Sequence[str], class_names: Sequence[str]) -> dict[str, list[
 
 
 def _files(path: Path) -> list[Path]:
-    """The pictures in a folder, in the order of their names; or the one file."""
+    """Return the pictures in a folder in the order of their names, or the single file."""
     from PIL import Image
 
     from tina_framework.errors import DataError
@@ -133,7 +142,7 @@ def _files(path: Path) -> list[Path]:
     extensions = Image.registered_extensions()
     found = [f for f in sorted(path.iterdir()) if f.suffix.lower() in extensions and not f.name.startswith(".")]
     if not found:
-        raise DataError(f"'{path}' holds no picture (files that end in .jpg, .png and the like); add some.")
+        raise DataError(f"'{path}' has no pictures (files ending in .jpg, .png, ...); add some.")
     return found
 
 
@@ -166,10 +175,10 @@ def _print(result: dict[str, Any]) -> None:
             (
                 "accuracy",
                 f"{100 * accuracy['before']:.1f} % before, {100 * accuracy['after']:.1f} % after "
-                f"({100 * accuracy['gain']['mean']:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}), each picture judged by a "
-                f"network fine-tuned without it and {100 // accuracy['parts']} % of the others",
+                f"({100 * accuracy['gain']['mean']:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}), "
+                f"each picture classified by a network that was fine-tuned without it and {100 // accuracy['parts']} % of the others",
             )
         )
     for label, value in rows:
         console.print(f"{label + ':':<15}{value}", markup=False, soft_wrap=True)
-    console.print(f"\nTry it: tina classify {result['saved_in']} PICTURE...", markup=False, soft_wrap=True)
+    console.print(f"\nNext: tina classify {result['saved_in']} PICTURE...", markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""``tina generate``: class names in, a classifier folder out."""
+"""``tina generate``: generate classifiers from class names and save them."""
 
 from __future__ import annotations
 
@@ -21,40 +21,51 @@ __all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command("generate")(generate)
 
 
 def generate(
     names: Annotated[list[str] | None, typer.Argument(metavar="CLASS", help=HELP)] = None,
-    model: Annotated[str, typer.Option("--model", help="Generator: bundled name, folder, or Hub id.")] = "cifar100-cnn",
+    model: Annotated[str, typer.Option("--model", help="Generator: bundled name, folder or Hub id.")] = "cifar100-cnn",
     encoder: Annotated[
-        str | None, typer.Option("--encoder", help="Reads the names, e.g. clip-lite, clip-vit-b-32.")
+        str | None,
+        typer.Option("--encoder", help="Encoder of the prompts, e.g. clip-lite. Default: the generator's own."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed and classes give the same classifier.")] = 0,
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Denoising steps.")] = None,
-    scheduler: Annotated[
-        str | None, typer.Option("--scheduler", help="Another sampler, e.g. ddpm; 'tina list schedulers' names them.")
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Number of denoising steps. Default: the generator's own.")
     ] = None,
-    out: Annotated[Path, typer.Option("--out", help="Folder to write; a classifier there is replaced.")] = Path(
+    scheduler: Annotated[
+        str | None,
+        typer.Option("--scheduler", help="Another scheduler, e.g. ddpm. List them with 'tina list schedulers'."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder to write. A classifier in it is replaced.")] = Path(
         "classifier"
     ),
     tasks: Annotated[
-        Path | None, typer.Option("--tasks", help="Task file (JSON): one classifier a task, in OUT/000, OUT/001, ...")
+        Path | None,
+        typer.Option("--tasks", help="Task file (JSON). Writes one classifier for each task to OUT/000, OUT/001, ..."),
     ] = None,
     sentence: Annotated[
-        str | None, typer.Option("--sentence", help="The whole task: 'tell apples from bears and buses'.")
+        str | None, typer.Option("--sentence", help="The whole task as a sentence: 'tell apples from bears and buses'.")
     ] = None,
     compose: Annotated[
-        bool, typer.Option("--compose", help="More classes than the generator makes: an ensemble of its networks.")
+        bool,
+        typer.Option("--compose", help="Accept more classes than one network can have: build an ensemble of networks."),
     ] = False,
     merge: Annotated[
-        bool, typer.Option("--merge", help="As --compose, but one network: smaller, faster, less accurate.")
+        bool,
+        typer.Option(
+            "--merge", help="Like --compose, but average the networks into one: smaller, faster, less accurate."
+        ),
     ] = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Write an image classifier for exactly the classes you name. Nothing is trained.
+    """Generate an image classifier for exactly the classes you name. No training is needed.
+
+    Examples:
 
     tina generate apple "elephant=a large grey animal with a trunk" bus=@pictures/bus
 
@@ -64,7 +75,8 @@ def generate(
 
     from tina_framework.storage.folders import check_target
 
-    check_target(out, _replaceable, "classifier")  # before the work rather than after it
+    # Checked first, so that no work is lost.
+    check_target(out, _replaceable, "classifier")
 
     from tina_framework.generator.generator import Generator
     from tina_framework.prompts.encoded_task import encode_tasks
@@ -73,29 +85,29 @@ def generate(
     from tina_framework.prompts.warnings import prompt_warnings
 
     generator = Generator.from_pretrained(model, device=device, encoder=encoder)
-    wanted, _ = read_tasks(prompts, generator.config.class_names, notation=True)
+    prompts_of_tasks, _ = read_tasks(prompts, generator.config.class_names, notation=True)
     start = time.perf_counter()
-    conditions = encode_tasks(wanted, generator.encoder, known_classes=generator.known_classes())
+    encoded = encode_tasks(prompts_of_tasks, generator.encoder, known_classes=generator.known_classes())
     settings = {
         "seed": seed,
         "num_inference_steps": steps,
         "scheduler": scheduler,
         "compose": "merge" if merge else compose,
     }
-    models = _generate(generator, conditions, settings)
+    models = _generate(generator, encoded, settings)
     seconds = time.perf_counter() - start
     folders = _save(models, out, many=tasks is not None)
-    said = [summarize_by_class(condition) for condition in conditions]
+    summaries = [summarize_by_class(task) for task in encoded]
     result: dict[str, Any] = {
         "model": model,
         "encoder": generator.encoder.name,
         "seed": seed,
         "seconds": round(seconds, 4),
         "classifiers": [
-            _describe(generator, made, folder) | {"said": said_of}
-            for made, folder, said_of in zip(models, folders, said, strict=True)
+            _describe(generator, model, folder) | {"said": summary}
+            for model, folder, summary in zip(models, folders, summaries, strict=True)
         ],
-        "warnings": prompt_warnings(conditions, generator.encoder),
+        "warnings": prompt_warnings(encoded, generator.encoder),
         "pictures": _label_pictures(folders[0]) if tasks is None else [],
     }
     if json_:
@@ -107,11 +119,11 @@ def generate(
 
 
 def _generate(
-    generator: Generator, conditions: Sequence[EncodedTask], settings: dict[str, Any]
+    generator: Generator, tasks: Sequence[EncodedTask], settings: dict[str, Any]
 ) -> list[GeneratedClassifier]:
-    if len(conditions) == 1:
-        return list(generator(list(conditions), **settings))
-    with progress_bar("Generating", len(conditions)) as advance:
+    if len(tasks) == 1:
+        return list(generator(list(tasks), **settings))
+    with progress_bar("Generating", len(tasks)) as advance:
         before = 0
 
         def on_progress(done: int, total: int) -> None:
@@ -119,11 +131,11 @@ def _generate(
             advance(done - before)
             before = done
 
-        return list(generator(list(conditions), on_progress=on_progress, **settings))
+        return list(generator(list(tasks), on_progress=on_progress, **settings))
 
 
 def _save(models: Sequence[GeneratedClassifier], out: Path, *, many: bool) -> list[Path]:
-    """Writes all folders, or none of them."""
+    """Save all classifiers or, if one cannot be saved, none. Returns their folders."""
     from tina_framework.storage.folders import writing_folder
 
     if not many:
@@ -139,7 +151,7 @@ def _save(models: Sequence[GeneratedClassifier], out: Path, *, many: bool) -> li
 
 
 def _replaceable(path: Path) -> bool:
-    """A classifier folder, or a folder of numbered ones, as this command writes them."""
+    """Whether a folder is a classifier, or holds only numbered classifiers as this command writes them."""
     from tina_framework.classifier.classifier import replaceable
 
     if replaceable(path):
@@ -159,7 +171,7 @@ def _describe(generator: Generator, model: GeneratedClassifier, folder: Path) ->
 
 
 def _label_pictures(folder: Path) -> list[dict[str, Any]]:
-    """What the saved classifier says to those of the shipped pictures that show one of its classes."""
+    """Classify those demo pictures of the package that show one of the classes."""
     from importlib import resources
 
     from tina_framework.classifier.classifier import GeneratedClassifier
@@ -190,7 +202,7 @@ def _accuracy_line(made: dict[str, Any], encoder: str) -> str:
     if any("images" in said or said.get("texts") != [said["label"]] for said in made["said"]):
         who += ", from names"
     if not made["accuracy"]:
-        return f"no figure recorded for {who}"
+        return f"not recorded for {who}"
     figures = ", ".join(f"{100 * value:.1f} % ({split})" for split, value in made["accuracy"].items())
     return f"{figures}, recorded for {who}"
 
@@ -225,7 +237,7 @@ def _print_one(result: dict[str, Any]) -> None:
 
 
 def _print_said(made: dict[str, Any]) -> None:
-    """How classes were said that are more than a name read as it stands."""
+    """Print the prompts of classes that are more than a known name."""
     from tina_framework.prompts.summary import describe
 
     told = [(said["label"], words) for said in made["said"] if (words := describe(said)) is not None]
