@@ -32,8 +32,9 @@ def _cores() -> int:
 
 
 def busy_warning() -> str | None:
-    """Return a sentence if other programs used the processor in the last minute, because measured times are then too
-    long.
+    """Return a warning if other programs used the processor in the last minute; None otherwise.
+
+    Times that are measured on a busy machine are too long.
     """
     if not hasattr(os, "getloadavg"):
         return None

@@ -47,8 +47,9 @@ def check_recordable(model: str, methods: list[str], image_split: str, template:
 
 
 def merge_metrics(metrics: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metrics (encoder -> split -> class count -> fraction of 1) updated with those of *tina* in
-    `summary`.
+    """Return the metrics updated with those of *tina* in `summary`.
+
+    Metrics are nested dictionaries: encoder -> split -> class count -> fraction of 1.
     """
     encoder = summary["setup"]["encoder"]["name"].partition(":")[0]
     merged: dict[str, Any] = json.loads(json.dumps(dict(metrics)))
@@ -107,8 +108,9 @@ def record_accuracy(folder: Path, summary: Mapping[str, Any]) -> bool:
 def record_calibration(
     folder: Path, abstention: AbstentionThresholds | None, familiarity: Mapping[str, Familiarity] | None = None
 ) -> None:
-    """Write thresholds, and familiarities by encoder, into `config.json`; also into the card if the card is a generated
-    one.
+    """Write abstention thresholds, and familiarities by encoder, into `config.json`.
+
+    The card gets them too if it is a generated one.
 
     Raises:
         CheckpointError: the folder holds no generator.
@@ -119,8 +121,9 @@ def record_calibration(
 
 
 def _rewrite(folder: Path, change: Callable[[GeneratorConfig], GeneratorConfig]) -> bool:
-    """Write the changed configuration and the card that goes with it, or neither. Return whether the card has the
-    figures.
+    """Write the changed configuration and the card that goes with it, or neither.
+
+    Return whether the card has the figures.
     """
     values = read_config(folder, FORMAT, FORMAT_VERSION, "config.json")
     kept = {

@@ -50,8 +50,9 @@ of different tasks."""
 
 @dataclass(frozen=True)
 class Novelty:
-    """The measured distances. Their unit is the distance of the p-Models from the base, the network that generation
-    starts from.
+    """The measured distances.
+
+    Their unit is the distance of the p-Models from the base, the network that generation starts from.
 
     Attributes:
         tasks: how many generated networks were compared.
@@ -104,9 +105,7 @@ def verdict(found: Novelty) -> str:
 
 
 def nearest_distances(one_GS: Tensor, other_MS: Tensor | None = None) -> Tensor:
-    """Return the distance (G,) of each row to the nearest row of `other_MS`, or to the nearest other row of
-    `one_GS`.
-    """
+    """Return the distance (G,) of each row to the nearest row of `other_MS`, or else to the nearest other row."""
     if other_MS is not None:
         return _distances(one_GS, other_MS).amin(dim=1)
     between = _distances(one_GS, one_GS)

@@ -50,8 +50,9 @@ class PeakMemory:
 
 
 def _reset() -> bool:
-    """Set the recorded peak of the process to what it uses now (proc(5), ``clear_refs``: 5). Return whether that
-    worked.
+    """Set the recorded peak of the process to what it uses now (proc(5), ``clear_refs``: 5).
+
+    Return whether that worked.
     """
     try:
         (_PROCESS / "clear_refs").write_text("5", encoding="ascii")

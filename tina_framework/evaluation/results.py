@@ -44,8 +44,9 @@ def assemble(
     setup: Mapping[str, Any],
     novelty: Mapping[str, Any] | None = None,
 ) -> Results:
-    """Compute rows and paired differences of all methods for each split, and for each class count of a split that
-    mixes them.
+    """Compute rows and paired differences of all methods.
+
+    There are rows for each split. A split that mixes class counts also gets rows for each class count.
     """
     rows, differences = [], []
     for split, count, members in _groups(tasks):

@@ -79,8 +79,9 @@ class Scorer:
         return float(self.correct(network, classes).double().mean())
 
     def correct(self, network: Network, classes: Sequence[str]) -> Tensor:
-        """Return which of the task's images are classified correctly, (M,) bool. Raises the same errors as
-        `accuracy`.
+        """Return which of the task's images are classified correctly, (M,) bool.
+
+        Raises the same errors as `accuracy`.
         """
         rows, slots = self._images_of(tuple(classes))
         if len(network.outputs) == len(classes):

@@ -59,8 +59,9 @@ def paired(values: Sequence[float], reference: Sequence[float]) -> Summary:
 
 
 def _beta_fraction(a: float, b: float, x: float) -> float:
-    """Evaluate the continued fraction of the incomplete beta function by Lentz's method (Abramowitz & Stegun
-    26.5.8).
+    """Evaluate the continued fraction of the incomplete beta function by Lentz's method.
+
+    The fraction is 26.5.8 of Abramowitz & Stegun, *Handbook of Mathematical Functions*.
     """
     tiny = 1e-300
     front, d = 1.0, 1.0 - (a + b) * x / (a + 1.0)

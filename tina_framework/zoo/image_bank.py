@@ -69,8 +69,9 @@ class ImageBank:
 
     @cached_property
     def mirrored(self) -> Tensor | None:
-        """`images` of the pictures mirrored left to right, computed when first needed. None: flip the last axis of
-        `images`.
+        """`images` of the pictures mirrored left to right, computed when first needed.
+
+        None: flip the last axis of `images`.
         """
         return None if self._mirrored is None else self._mirrored()
 

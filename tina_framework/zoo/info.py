@@ -1,4 +1,4 @@
-"""What `tina zoo info` shows: what a zoo holds, how good its p-Models are, and how much their classes explain of
+"""What `tina zoo info` shows: the contents of a zoo, the accuracy of its p-Models, and how far their classes explain
 them.
 """
 
@@ -116,8 +116,7 @@ def _same_classes(zoo: Zoo, dataset: Dataset) -> Dataset:
 
 
 def linear_map(zoo: Zoo, spec: ParameterSpec, tasks: Sequence[Sequence[str]], count: int, ridge: float) -> list[Tensor]:
-    """Predict parameters (N,) from the classes of a task, by ridge regression over the zoo's models of that class
-    count.
+    """Predict parameters (N,) from a task's classes, by ridge regression over the zoo's p-Models of that class count.
 
     A shared element is a linear function of the class set, which has one indicator for each class. An element of a
     class row is the mean of that class over the zoo, plus a linear function of the set that all classes share. Both
@@ -164,9 +163,7 @@ def _indicator(labels: Sequence[int], total: int) -> Tensor:
 
 
 def _class_means(deltas: Tensor, labels: list[list[int]], rows: list[Tensor], total: int) -> Tensor:
-    """Return the mean row difference (classes, row width) of each class over the models that have it; 0 if no model
-    has it.
-    """
+    """Return the mean row difference (classes, row width) of each class over the models that have it, or 0."""
     sums, counts = torch.zeros(total, len(rows[0])), torch.zeros(total, 1)
     for delta, row in zip(deltas, labels, strict=True):
         for k, label in enumerate(row):

@@ -19,8 +19,9 @@ __all__ = ["fine_tune", "network", "start_of", "task_accuracy", "train_models"]
 
 
 def start_of(spec: ParameterSpec, generic: Mapping[str, Tensor], labels: Sequence[int]) -> dict[str, Tensor]:
-    """Return what *selection* gives, where every p-Model starts: the generic model with only the rows of the task's
-    classes.
+    """Return the generic model with only the rows of the task's classes, where every p-Model starts.
+
+    Measured without further training, this is what *selection* means.
     """
     return spec.select_classes(generic, torch.tensor(list(labels)))
 

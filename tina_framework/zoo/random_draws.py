@@ -1,5 +1,6 @@
-"""Weighted choices and shuffles. They use only `random.Random.random`, whose stream Python guarantees across
-versions.
+"""Weighted choices and shuffles.
+
+They use only `random.Random.random`, whose stream Python guarantees across versions.
 """
 
 from __future__ import annotations

@@ -36,9 +36,7 @@ def class_set_hash(classes: Iterable[str]) -> int:
 
 
 def partition_of(classes: Iterable[str]) -> str:
-    """Return what a class set may be used for: ``test`` (15 % of all sets), ``validation`` (5 %) or ``train`` (80
-    %).
-    """
+    """Return the use of a class set: ``test`` (15 % of all sets), ``validation`` (5 %) or ``train`` (80 %)."""
     bucket = class_set_hash(classes) % _BUCKETS
     if bucket in _TEST_BUCKETS:
         return "test"

@@ -101,8 +101,9 @@ def shard_entries(folder: Path, shard: int) -> list[ZooEntry] | None:
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:
-    """Return a hash of a shard's tensors. It is kept in the shard's header, so that damage shows even without the
-    index.
+    """Return a hash of a shard's tensors.
+
+    It is kept in the shard's header, so that damage shows even without the index.
     """
     digest = hashlib.sha256()
     for name in sorted(tensors):

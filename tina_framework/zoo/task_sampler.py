@@ -159,9 +159,7 @@ class TaskSampler:
         return shuffled(rng, in_turn(rng, groups, num_classes), num_classes)
 
     def _superclasses_needed(self, num_classes: int) -> int:
-        """Return how many superclasses to draw: at least two, and as many as the largest ones need to hold
-        `num_classes`.
-        """
+        """Return how many superclasses to draw: at least two, and enough of the largest to hold `num_classes`."""
         held = 0
         for number, size in enumerate(sorted(map(len, self._members), reverse=True), start=1):
             held += size

@@ -39,9 +39,9 @@ def test_labels_show_no_folders_of_this_machine() -> None:
         ("selecton", UnknownNameError, "Did you mean 'selection'"),
         ("generic@x", ConfigError, "takes no argument"),
         ("tina@", ConfigError, "ends in '@'"),
-        ("tina@0", ConfigError, "does not say how to sample"),
-        ("tina@-3", ConfigError, "does not say how to sample"),
-        ("tina@ddpm:many", ConfigError, "does not say how to sample"),
+        ("tina@0", ConfigError, "is no sampler"),
+        ("tina@-3", ConfigError, "is no sampler"),
+        ("tina@ddpm:many", ConfigError, "is no sampler"),
         ("random-prompt@euler:5", UnknownNameError, "euler"),
     ],
 )

@@ -51,5 +51,5 @@ def test_the_seed_and_the_classes_decide(context: Context) -> None:
 
 @pytest.mark.parametrize("argument", ["-1", "nan", "much"])
 def test_a_scale_is_a_number(argument: str) -> None:
-    with pytest.raises(ConfigError, match="names no scale"):
+    with pytest.raises(ConfigError, match="has no valid scale"):
         parse_methods(f"noise@{argument}")

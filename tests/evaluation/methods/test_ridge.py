@@ -83,7 +83,7 @@ def test_the_strength_is_chosen_and_told(context: Context) -> None:
 
 @pytest.mark.parametrize("argument", ["0", "-1", "inf", "nan", "much"])
 def test_a_strength_is_a_number_above_zero(argument: str) -> None:
-    with pytest.raises(ConfigError, match=f"'ridge@{argument}' names no strength"):
+    with pytest.raises(ConfigError, match=f"'ridge@{argument}' has no valid strength"):
         parse_methods(f"ridge@{argument}")
 
 

@@ -49,7 +49,7 @@ def test_a_class_gets_the_row_of_its_nearest(half: Context) -> None:
     similarity = {u: {n: float(conditions[names.index(u)] @ conditions[names.index(n)]) for n in names} for u in UNSEEN}
     free = [name for name in half.generic.class_names if name != "fox"]
     pairs = {(a, b): similarity["hen"][a] + similarity["lion"][b] for a in free for b in free if a != b}
-    found = method.stand_ins(task.classes)
+    found = method.substitutes(task.classes)
     assert isinstance(found, tuple)
     assert found[0] == "fox"
     best = {unseen: max(free, key=lambda name, unseen=unseen: similarity[unseen][name]) for unseen in UNSEEN}
@@ -82,7 +82,7 @@ def test_it_says_what_it_cannot_do(half: Context, zoo: Zoo, monkeypatch: pytest.
     method.prepare([task])
     (found,) = method.parameters([task])
     assert isinstance(found, Missing)
-    assert "only 1 others can stand in" in found.reason
+    assert "only 1 others can replace them" in found.reason
 
     encode = type(half.encoder).encode_text
 

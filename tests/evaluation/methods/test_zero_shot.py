@@ -94,7 +94,7 @@ def test_the_head_is_the_text_vectors(argument: str | None, templates: tuple[int
         (architecture(space=None), None, "'toy-head' has no frozen trunk whose features lie"),
         (architecture(lambda k: nn.Linear(4, k, bias=False)), None, "is no linear head with a weight and a bias"),
         (architecture(Cosine), None, "is no linear head with a weight and a bias"),
-        (architecture(space="other"), None, "encoder 'words:v.npz' speaks 'toy/space' (4 wide), but the features of "
+        (architecture(space="other"), None, "encoder 'words:v.npz' gives vectors of the space 'toy/space' (4 wide), but the features of "
          "architecture 'toy-head' lie in 'other' (4 wide)"),
         (architecture(lambda k: nn.Linear(5, k), width=5), None, "'toy/space' (4 wide), but the features of"),
         (architecture(), "2", "has no template number 2; it has 2, counted from 0"),

@@ -1,5 +1,4 @@
-"""Answers of generated classifiers to images of their own classes and of other classes, and abstention thresholds for
-them.
+"""Answers of generated classifiers to images of their own and of other classes, and abstention thresholds for them.
 
 *Inside* images belong to the task's classes, *outside* images to other classes. A classifier abstains where its score
 is below a threshold. Abstaining from an inside image counts as a mistake. A threshold *keeps* the share `kept` if the
@@ -146,7 +145,7 @@ def _some(bank: ImageBank, classes: Sequence[str], per_class: int, seed: int) ->
 
 
 def threshold_for(networks: Sequence[Scored], kept: float) -> float:
-    """Return the greatest threshold, shared by all networks, that keeps at least the share `kept` of their correct
+    """Return the greatest common threshold of the networks that keeps at least the share `kept` of their correct
     answers.
 
     Raises:

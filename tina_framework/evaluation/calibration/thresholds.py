@@ -25,8 +25,9 @@ _COUNTS = (2, 3, 5, 10, 20, 50, 100)
 
 
 def class_counts(config: GeneratorConfig) -> list[int]:
-    """Return the class counts to calibrate at: the least, the greatest and some between. The others are
-    interpolated.
+    """Return the class counts to calibrate at: the least, the greatest and some between.
+
+    The others are interpolated.
     """
     least, most = config.min_classes, config.max_classes
     return sorted({least, most} | {count for count in _COUNTS if least < count < most})

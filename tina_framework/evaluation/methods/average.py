@@ -1,4 +1,4 @@
-"""*average*: the mean p-Model. What all p-Models have in common, without any personalisation."""
+"""*average*: the mean p-Model. It shows what all p-Models have in common, without adapting to any task."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ __all__ = ["Average", "mean_model"]
 
 
 def mean_model(spec: ParameterSpec, zoo: Zoo) -> tuple[GenericModel, int]:
-    """Shared tensors: the mean over all p-Models. Row of a class: the mean over the p-Models that have it.
+    """Return the mean of the zoo's p-Models as a model of all classes.
+
+    A shared tensor is the mean over all p-Models. The row of a class is the mean over the p-Models that have the
+    class.
 
     Returns:
-        The mean as a model of all classes, and how many of these no p-Model has (their rows are the generic model's).
+        The mean model, and how many classes no p-Model has. Their rows are those of the generic model.
     """
     names = zoo.class_names
     number = {name: i for i, name in enumerate(names)}
@@ -51,7 +54,7 @@ def mean_model(spec: ParameterSpec, zoo: Zoo) -> tuple[GenericModel, int]:
 
 
 class Average(Method):
-    """The mean p-Model with the class-mean rows of the task's classes."""
+    """The mean p-Model, with the mean rows of the task's classes."""
 
     name = "average"
 

@@ -1,4 +1,7 @@
-"""*chance*: a network of zeros, which says the same class of every picture: 1 / K where all classes have as many pictures."""
+"""*chance*: a network of zeros, which gives every image the same class.
+
+Its accuracy is 1 / K if all classes are equally frequent.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ __all__ = ["Chance"]
 
 
 class Chance(Method):
-    """What knowing nothing is worth. Measured like everything else, so that a mistake in measuring would show."""
+    """The accuracy of knowing nothing.
+
+    It is measured like that of any method, so that a mistake in measuring would show.
+    """
 
     name = "chance"
 

@@ -1,4 +1,7 @@
-"""*common*: the generator without personal shared tensors. How much of its gain is the same for every task."""
+"""*common*: the generator with shared tensors that do not depend on the task.
+
+It shows how much of the gain all tasks share.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,15 @@ _TASKS = 64
 
 
 class Common(Tina):
-    """The networks of *tina* with the shared tensors that the generator writes on average; class rows are the task's own.
+    """The networks of *tina* with averaged shared tensors. The class rows remain the task's own.
 
-    The average is over 64 random tasks of the training partition with as many classes, drawn from the classes that the
-    generator was trained on. Where *tina* is no better than this, it has a better base network, but nothing personal.
+    The average is over 64 random tasks of the training partition with the same class count, drawn from the classes
+    that the generator was trained on. If *tina* is no better than this method, the generator writes a better base
+    network than the generic model, but does not adapt it to the task.
     """
 
     name = "common"
-    # Networks that share all but their rows say together exactly what one with the mean of their rows says.
+    # The members share everything but their rows, so an ensemble of them equals one network with the mean of their rows.
     compose = "merge"
 
     def prepare(self, tasks: Sequence[Task]) -> None:
@@ -51,7 +55,7 @@ class Common(Tina):
         return replaced
 
     def _mean(self, count: int) -> dict[str, Tensor]:
-        """The mean shared tensors of networks for `count` classes."""
+        """Return the mean shared tensors of networks for `count` classes."""
         if count not in self._means:
             spec = self.context.spec
             sampler = TaskSampler(self.generator.config.class_names, class_counts={count: 1.0}, seed=self.context.seed)

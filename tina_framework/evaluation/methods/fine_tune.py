@@ -1,4 +1,4 @@
-"""*fine-tune*: what training on the task's own images reaches; an upper bound that costs training each time."""
+"""*fine-tune*: training on the task's own images. This is an upper bound, and costs a training run for each task."""
 
 from __future__ import annotations
 
@@ -30,10 +30,12 @@ _KINDS = {field.name: field.type for field in dataclasses.fields(SGDRecipe)}
 
 
 def parse_recipe(text: str) -> dict[str, Any]:
-    """``long`` or ``epochs=60:lr=0.1:flip=true`` -> fields of `SGDRecipe`; ``long:lr=0.05`` changes a named one.
+    """Parse ``long`` or ``epochs=60:lr=0.1:flip=true`` into fields of `SGDRecipe`.
+
+    ``long:lr=0.05`` changes a field of a named recipe.
 
     Raises:
-        ConfigError: a name or field that does not exist, one named twice, or a value of the wrong type or range.
+        ConfigError: a recipe or field does not exist, a field is named twice, or a value has the wrong type or range.
     """
     found: dict[str, Any] = {}
     first, *rest = parts = text.split(":")
@@ -81,7 +83,7 @@ def _value(text: str, name: str, value: str) -> Any:
 
 
 def subset(tasks: Sequence[Task], number: int | None) -> frozenset[Task]:
-    """`number` tasks of each split, evenly spaced in the file; None: all."""
+    """Return `number` tasks of each split, evenly spaced in the file; None: all tasks."""
     groups: dict[str | None, list[Task]] = {}
     for task in tasks:
         groups.setdefault(task.split, []).append(task)
@@ -93,9 +95,10 @@ def subset(tasks: Sequence[Task], number: int | None) -> frozenset[Task]:
 
 
 class FineTune(Method):
-    """From the zoo's generic model, on the images the zoo was trained on, by the zoo's p-Model recipe or the argument's.
+    """Continues the training of the zoo's generic model on the task's images.
 
-    Fields that the argument does not name are those of the zoo's recipe.
+    The images are those that the zoo was trained on. The recipe is that of the zoo's p-Models, with the changes that
+    the argument names.
     """
 
     name = "fine-tune"
@@ -113,7 +116,8 @@ class FineTune(Method):
         self.zoo = zoo
         self.chosen = subset(tasks, self.context.fine_tune_tasks)
         self.base = GenericModel(zoo.generic, zoo.class_names, f"zoo '{zoo.folder.name}'")
-        # The zoo's rows in the order of this data set's labels. Classes it never met get any row: no task starts there.
+        # The zoo's rows in the order of this data set's labels. Classes that the zoo lacks get an arbitrary row, because
+        # tasks with such a class are refused.
         names = [name if name in zoo.class_names else zoo.class_names[0] for name in self.context.dataset.class_names]
         self.start = self.context.spec.select_classes(zoo.generic, self.base.rows(names))
         self.bank = ImageBank(self.context.dataset, zoo.config.train_split, self.context.spec, self.context.device)
@@ -124,8 +128,8 @@ class FineTune(Method):
         recipe = self.recipe
         averaged = f", last {recipe.average_last:g} of the epochs averaged" if recipe.average_last else ""
         return (
-            f"{recipe.epochs:g} epochs, lr {recipe.lr:g}, batch {recipe.batch_size}, weight decay {recipe.weight_decay:g}{averaged}, "
-            f"'{self.zoo.config.train_split}' images, from the generic model of zoo '{self.zoo.folder.name}'"
+            f"{recipe.epochs:g} epochs, lr {recipe.lr:g}, batch {recipe.batch_size}, weight decay "
+            f"{recipe.weight_decay:g}{averaged}, '{self.zoo.config.train_split}' images, from the generic model of zoo '{self.zoo.folder.name}'"
         )
 
     def parameters(self, tasks: Sequence[Task]) -> list[Answer]:
@@ -138,7 +142,7 @@ class FineTune(Method):
         if lacking is not None:
             return lacking
         config = self.zoo.config
-        # A seed that no p-Model of the zoo has, unless all share theirs.
+        # A seed that no p-Model of the zoo has, except where all p-Models share one seed.
         seed = config.model_seed(config.num_models + self.context.seed)
         flat = fine_tune(self.context.spec, self.start, task.classes, self.bank, self.recipe, seed)
         return Network(flat, task.classes)

@@ -1,4 +1,4 @@
-"""*generic*: the generic model as it is, with its outputs for all classes of the data set."""
+"""*generic*: the unchanged generic model, with its outputs for all classes of the data set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Generic"]
 
 
 class Generic(Method):
-    """The greatest of all logits decides; one that belongs to no class of the task is a mistake."""
+    """The greatest of all logits decides. If it belongs to no class of the task, the answer is a mistake."""
 
     name = "generic"
     batch_size = 1

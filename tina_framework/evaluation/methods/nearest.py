@@ -1,4 +1,6 @@
-"""*nearest*: the p-Model of the most similar training task. A generator that only remembers can do no better.
+"""*nearest*: the p-Model of the most similar training task.
+
+A generator that only memorises its training networks can do no better.
 
 Shapes: M p-Models, K classes of the task, J classes of a p-Model, U different names.
 """
@@ -24,13 +26,14 @@ __all__ = ["Nearest", "greedy_matching"]
 
 
 def greedy_matching(similarity_MKJ: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Pairs rows with columns one to one, the most similar pair first, in each of M matrices.
+    """Pair rows with columns one to one in each of M matrices, the most similar pair first.
 
     Args:
         similarity_MKJ: (M, K, J); -inf for columns that do not exist.
 
     Returns:
-        (M,) the sum of the paired similarities divided by K. A row left over adds 0; pairs below 0 are not made.
+        (M,) the sum of the paired similarities divided by K. A row without a partner adds 0, and so does a negative
+        pair.
     """
     left = similarity_MKJ.copy()
     models = np.arange(len(left))
@@ -47,10 +50,11 @@ def greedy_matching(similarity_MKJ: npt.NDArray[np.float32]) -> npt.NDArray[np.f
 
 
 class Nearest(Method):
-    """The most similar p-Model, its rows where it has the class, else rows of the zoo's generic model.
+    """The most similar p-Model. Classes that it lacks get their rows from the zoo's generic model.
 
-    Tasks are compared class by class: cosine of the condition vectors (mean subtracted), classes paired by
-    `greedy_matching`. Among equals, the p-Model with the closest class count, then the lowest id, is taken.
+    Tasks are compared class by class, by the cosine of the condition vectors (mean subtracted). `greedy_matching`
+    pairs the classes. Among equally similar p-Models the one with the closest class count is taken, then the one with
+    the lowest id.
     """
 
     name = "nearest"
@@ -65,7 +69,7 @@ class Nearest(Method):
         if not self.entries:
             raise MethodUnavailable(f"encoder '{encoder.name}' knows the class names of no p-Model")
         conditions = unit(space.apply(vectors).numpy())
-        # One more column, for the classes that a smaller p-Model does not have.
+        # An additional column of -inf stands for the missing classes of smaller p-Models.
         self.cosine_UU = np.pad(conditions @ conditions.T, ((0, 0), (0, 1)), constant_values=-np.inf)
         most = max(len(e.classes) for e in self.entries)
         self.members_MJ = np.full((len(self.entries), most), len(known))
@@ -77,7 +81,7 @@ class Nearest(Method):
         return f"of {len(self.entries)} p-Models of zoo '{self.zoo.folder.name}'"
 
     def closest(self, classes: Sequence[str]) -> ZooEntry:
-        """The most similar p-Model; all class names must be known."""
+        """Return the most similar p-Model. The encoder must know all class names."""
         rows = [self.number[name] for name in classes]
         similarity = greedy_matching(self.cosine_UU[rows][:, self.members_MJ].transpose(1, 0, 2))
         return min(

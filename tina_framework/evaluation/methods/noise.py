@@ -1,4 +1,7 @@
-"""*noise*: the most similar p-Model with Gaussian noise on it. Random variation of a stored model is no generator."""
+"""*noise*: the most similar p-Model with Gaussian noise.
+
+A generator must be better than random variation of a stored model.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,11 @@ __all__ = ["Noise", "deltas"]
 
 
 def deltas(context: Context) -> dict[str, float]:
-    """For each tensor the root mean square, over the zoo's p-Models, of their differences from the generic model (rows of a class from its row)."""
+    """Return how much the p-Models of the zoo differ from the generic model, by tensor.
+
+    The figure is the root mean square over all p-Models. A class row is compared with the generic model's row of that
+    class.
+    """
     spec, zoo = context.spec, context.need_zoo()
     squares, counts = dict.fromkeys(spec.class_axes, 0.0), dict.fromkeys(spec.class_axes, 0)
     for entry in zoo.entries:
@@ -38,9 +45,9 @@ def deltas(context: Context) -> dict[str, float]:
 
 
 class Noise(Nearest):
-    """The networks of *nearest*; every parameter gets noise of SCALE (default 1) times `deltas` of its tensor.
+    """The networks of *nearest* with noise on every parameter: SCALE (default 1) times the `deltas` of its tensor.
 
-    The noise depends on the seed and on the set of classes, as that of *tina* does.
+    Like that of *tina*, the noise depends on the seed and the set of classes only.
     """
 
     name = "noise"
@@ -55,7 +62,7 @@ class Noise(Nearest):
         except ValueError:
             fine = False
         if not fine:
-            raise ConfigError(f"'noise@{argument}' names no scale; write a number of at least 0, e.g. noise@0.5.")
+            raise ConfigError(f"'noise@{argument}' has no valid scale; write a number of at least 0, e.g. noise@0.5.")
 
     def prepare(self, tasks: Sequence[Task]) -> None:
         super().prepare(tasks)

@@ -1,4 +1,4 @@
-"""*p-model*: the stored p-Model itself, for tasks that are in the zoo."""
+"""*p-model*: the stored p-Model of a task (the generic model fine-tuned on its images), if the task is in the zoo."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ __all__ = ["PModel"]
 
 
 class PModel(Method):
-    """Its outputs are put in the task's order. If the zoo has several for a class set, the first counts."""
+    """The stored p-Model with its outputs in the task's order.
+
+    If the zoo has several for a class set, the first is used.
+    """
 
     name = "p-model"
 

@@ -1,4 +1,7 @@
-"""*random-prompt*: the generator with random vectors for its prompts. Far from chance means it does not read them."""
+"""*random-prompt*: the generator with random vectors as prompts.
+
+If this is far above chance, the generator ignores its prompts.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,11 @@ __all__ = ["RandomPrompt"]
 
 
 class RandomPrompt(Tina):
-    """Every class gets a Gaussian vector with the mean and standard deviation of the encoder's, entry by entry.
+    """Every class gets a Gaussian vector with the mean and standard deviation of the encoder's vectors, entry by entry.
 
-    The statistics are those of the unit vectors of all class names of the data set. Keys, and with them the noise that
-    sampling starts from, stay those of the names: nothing but the prompt differs from *tina*. A task's vectors depend
-    on the seed and its classes alone.
+    The statistics are those of the unit vectors of all class names of the data set. Keys stay those of the names, and
+    so does the noise that sampling starts from: only the prompt differs from *tina*. A task's vectors depend only on
+    the seed and its classes.
     """
 
     name = "random-prompt"
@@ -49,7 +52,7 @@ class RandomPrompt(Tina):
         ]
 
     def _draw(self, condition: EncodedTask) -> npt.NDArray[np.float32]:
-        """(K, E)."""
+        """Draw the vectors (K, E) of a task."""
         text = json.dumps([self.context.seed, *condition.keys])
         draws = np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
         noise = draws.standard_normal((len(condition), len(self.mean)))

@@ -1,4 +1,4 @@
-"""*regressor*: another generator, trained without diffusion, asked for its answer in one step from zeros."""
+"""*regressor*: another generator, trained without diffusion, which answers in one step from zeros."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ __all__ = ["Regressor"]
 
 
 class Regressor(Tina):
-    """The networks of the generator that the argument names (a folder or a bundled name), trained with ``regression = true``."""
+    """The networks of another generator, which was trained with ``regression = true``.
+
+    The argument names it: a folder or a bundled name.
+    """
 
     name = "regressor"
 
@@ -43,7 +46,8 @@ class Regressor(Tina):
             )
         if self.generator.config.initial_noise:
             raise MethodUnavailable(
-                f"'{without_folders(self.argument)}' was trained with diffusion, not with regression = true; its first step is tina@1"
+                f"'{without_folders(self.argument)}' was trained with diffusion, not with regression = true; "
+                "tina@1 takes its first step"
             )
         self.options = SamplingOptions(
             num_inference_steps=1, seed=context.seed, batch_size=self.batch_size, compose=self.compose

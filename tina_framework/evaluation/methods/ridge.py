@@ -1,6 +1,7 @@
-"""*ridge*: class rows by ridge regression from text vectors, on the generic model's shared tensors. No training, no diffusion.
+"""*ridge*: class rows predicted from text vectors by ridge regression, with the generic model's shared tensors.
 
-Shapes: C known classes, E condition width, R numbers in a class's row of all tensors with a class axis, K classes of a task.
+Shapes: C known classes, E condition width, R numbers in a class's row of all tensors with a class axis, K classes of
+a task.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ if TYPE_CHECKING:
 __all__ = ["STRENGTHS", "Ridge", "left_out_errors"]
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
-"""Tried if none is given: shares of the mean squared length of a condition."""
+"""The strengths to choose from, as shares of the mean squared length of a condition."""
 
 
 def left_out_errors(gram_CC: Tensor, rows_CR: Tensor, strength: float) -> float:
-    """Mean squared error of each row, predicted by a ridge regression on the others; in closed form.
+    """Return the mean squared error of each row predicted by a ridge regression on the others, in closed form.
 
     Args:
         gram_CC: inner products of the inputs.
-        rows_CR: what is to be predicted, less its mean.
+        rows_CR: the values to predict, with their mean subtracted.
         strength: added to the diagonal.
     """
     inverse = torch.linalg.inv(gram_CC + strength * torch.eye(len(gram_CC), dtype=gram_CC.dtype))
@@ -42,8 +43,10 @@ def left_out_errors(gram_CC: Tensor, rows_CR: Tensor, strength: float) -> float:
 
 
 class Ridge(Method):
-    """Learns the map from a class's text to its row of the generic model; rows of classes that the generic model has are
-    predicted all the same. The strength is the one of `STRENGTHS` with the least leave-one-class-out error, or the argument.
+    """Learns the map from a class's text to its row of the generic model.
+
+    Rows are predicted even for classes that the generic model has. The strength is that of `STRENGTHS` with the least
+    leave-one-class-out error, or the argument.
     """
 
     name = "ridge"
@@ -59,7 +62,7 @@ class Ridge(Method):
         except ValueError:
             fine = False
         if not fine:
-            raise ConfigError(f"'ridge@{argument}' names no strength; write a number above 0, e.g. ridge@0.1.")
+            raise ConfigError(f"'ridge@{argument}' has no valid strength; write a number above 0, e.g. ridge@0.1.")
 
     def prepare(self, tasks: Sequence[Task]) -> None:
         generic, spec, encoder = self.context.need_generic(), self.context.spec, self.context.encoder
@@ -94,7 +97,7 @@ class Ridge(Method):
 
 
 def _rows(spec: ParameterSpec, state: dict[str, Tensor]) -> Tensor:
-    """(C, R) float64: everything that belongs to a class, tensor after tensor."""
+    """Return everything that belongs to a class, tensor after tensor: (C, R) float64."""
     parts = [
         state[name].double().movedim(axis, 0).reshape(state[name].shape[axis], -1)
         for name, axis in spec.class_axes.items()
@@ -104,7 +107,7 @@ def _rows(spec: ParameterSpec, state: dict[str, Tensor]) -> Tensor:
 
 
 def _with_rows(spec: ParameterSpec, shared: Mapping[str, Tensor], rows_KR: Tensor) -> dict[str, Tensor]:
-    """The inverse: a network with these rows, and the shared tensors of `shared`."""
+    """Return a network with these rows and the shared tensors of `shared`: the inverse of `_rows`."""
     state: dict[str, Tensor] = {}
     start = 0
     for info in spec.parameters(len(rows_KR)):

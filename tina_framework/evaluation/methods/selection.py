@@ -1,4 +1,7 @@
-"""*selection*: the generic model with only the outputs of the task's classes (Classifier Selection)."""
+"""*selection*: the generic model with only the outputs of the task's classes (classifier selection).
+
+The network is not trained again. It only has to choose among the task's classes, not among all classes.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ __all__ = ["Selection"]
 
 
 class Selection(Method):
-    """What needs no generator: everything else has to be better than this."""
+    """Needs neither a generator nor training for a task. Every other method has to be better than this."""
 
     name = "selection"
 

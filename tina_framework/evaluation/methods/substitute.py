@@ -1,6 +1,6 @@
-"""*substitute*: for a class that the generic model never met, the row of the class whose name means the most similar thing.
+"""*substitute*: *selection*, where unknown classes get the rows of the known classes with the most similar names.
 
-Shapes: U unknown classes of a task, S classes that may stand in, E condition width.
+Shapes: U unknown classes of a task, S substitutes, which are classes the task does not ask for, E condition width.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Substitute", "assign"]
 
 
 def assign(similarity_US: npt.NDArray[np.float32]) -> list[int]:
-    """A column for each row, none used twice, the most similar pair first; U <= S."""
+    """Return a column for each row. No column is used twice, and the most similar pair comes first; U <= S."""
     left = similarity_US.copy()
     chosen = [-1] * len(left)
     for _ in range(len(left)):
@@ -34,10 +34,11 @@ def assign(similarity_US: npt.NDArray[np.float32]) -> list[int]:
 
 
 class Substitute(Method):
-    """*selection*, with rows of other classes where the generic model has none.
+    """*selection* with rows of other classes where the generic model has none.
 
-    Classes are compared by the cosine of their condition vectors (mean subtracted). A class that the task itself asks for stands in for no
-    other, and none stands in twice; classes that the generic model has keep their own rows.
+    Classes are compared by the cosine of their condition vectors (mean subtracted). A class of the task is no
+    substitute for another one, and no class is a substitute twice. Classes that the generic model has keep their own
+    rows.
     """
 
     name = "substitute"
@@ -59,14 +60,14 @@ class Substitute(Method):
         return [self._answer(task.classes) for task in tasks]
 
     def _answer(self, classes: tuple[str, ...]) -> Answer:
-        rows = self.stand_ins(classes)
+        rows = self.substitutes(classes)
         if isinstance(rows, Missing):
             return rows
         network = self.generic.select(self.context.spec, rows)
         return network if isinstance(network, Missing) else Network(network.flat, classes)
 
-    def stand_ins(self, classes: tuple[str, ...]) -> tuple[str, ...] | Missing:
-        """For each class the one whose row it gets."""
+    def substitutes(self, classes: tuple[str, ...]) -> tuple[str, ...] | Missing:
+        """Return for each class the class whose row it gets."""
         trained = self.generic.class_names
         unknown = [name for name in classes if name not in trained]
         if not unknown:
@@ -76,7 +77,7 @@ class Substitute(Method):
             return Missing(f"encoder '{self.encoder_name}' does not know {', '.join(map(repr, unread[:3]))}")
         free = [name for name in trained if name in self.number and name not in classes]
         if len(free) < len(unknown):
-            return Missing(f"{len(unknown)} classes are unknown, but only {len(free)} others can stand in for them")
+            return Missing(f"{len(unknown)} classes are unknown, but only {len(free)} others can replace them")
         rows, columns = ([self.number[name] for name in names] for names in (unknown, free))
         chosen = dict(zip(unknown, assign(self.cosine[np.ix_(rows, columns)]), strict=True))
         return tuple(free[chosen[name]] if name in chosen else name for name in classes)

@@ -21,7 +21,7 @@ __all__ = ["Taper"]
 
 
 class Taper(Method):
-    """Mixes the networks of the TAPER model in the argument's folder (or of a file in it)."""
+    """Mixes the networks of the TAPER model in the argument's folder. A file in that folder may be named instead."""
 
     name = "taper"
     batch_size = 64
@@ -43,7 +43,7 @@ class Taper(Method):
         encoder, space = self.context.encoder, self.model.space
         if (encoder.space, encoder.dim) != (space.space, space.dim):
             raise MethodUnavailable(
-                f"encoder '{encoder.name}' speaks '{encoder.space}' ({encoder.dim} wide), but this TAPER model reads "
+                f"encoder '{encoder.name}' gives vectors of the space '{encoder.space}' ({encoder.dim} wide), but this TAPER model reads "
                 f"'{space.space}' ({space.dim} wide)"
             )
         self.number = {name: i for i, name in enumerate(self.model.config.class_names)}

@@ -1,4 +1,4 @@
-"""*tina*: the generator under evaluation; *tina@...*: the same with another sampler."""
+"""*tina*: the generator under evaluation; *tina@...*: the same generator with another sampler."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Tina", "parse_sampler"]
 
 
 def parse_sampler(text: str) -> tuple[str | None, int | None]:
-    """``20`` -> (None, 20); ``ddpm`` -> (``ddpm``, None); ``ddpm:1000`` -> (``ddpm``, 1000).
+    """Parse ``20`` into (None, 20), ``ddpm`` into (``ddpm``, None) and ``ddpm:1000`` into (``ddpm``, 1000).
 
     Raises:
         UnknownNameError: no scheduler has that name.
@@ -33,9 +33,7 @@ def parse_sampler(text: str) -> tuple[str | None, int | None]:
     if name:
         registries().schedulers.entry(name)
     if colon and not (re.fullmatch(r"\d+", steps) and int(steps) >= 1):
-        raise ConfigError(
-            f"'{text}' does not say how to sample; write STEPS, SCHEDULER or SCHEDULER:STEPS, e.g. ddpm:1000."
-        )
+        raise ConfigError(f"'{text}' is no sampler; write STEPS, SCHEDULER or SCHEDULER:STEPS, e.g. ddpm:1000.")
     return name or None, int(steps) if colon else None
 
 
@@ -45,7 +43,7 @@ _MANY_STEPS = 200
 class Tina(Method):
     """Encodes the class names and generates the network, with the generator's defaults or another sampler.
 
-    For more classes than the generator makes it is composed of several, an ensemble as `tina generate --compose` makes it.
+    For more classes than the generator makes, several networks form an ensemble, as with `tina generate --compose`.
     """
 
     name = "tina"
@@ -65,7 +63,7 @@ class Tina(Method):
         largest = self.generator.config.max_classes
         self.composed_above = largest if any(len(task.classes) > largest for task in tasks) else None
         if (steps or self.generator.config.num_inference_steps) > _MANY_STEPS:
-            self.batch_size = 16  # a batch takes minutes then, and progress is told after each
+            self.batch_size = 16  # a batch takes minutes then, and progress is shown after each batch
         self.options = SamplingOptions(
             num_inference_steps=steps,
             seed=self.context.seed,
@@ -84,7 +82,7 @@ class Tina(Method):
         return f"{text}; above {self.composed_above} classes {what}"
 
     def conditions(self, tasks: Sequence[Task]) -> list[EncodedTask]:
-        """What the generator is asked."""
+        """Return the encoded class names of each task."""
         return encode_tasks([task.classes for task in tasks], self.encoder, self.context.template)
 
     def parameters(self, tasks: Sequence[Task]) -> list[Answer]:

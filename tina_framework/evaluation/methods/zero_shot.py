@@ -1,7 +1,7 @@
 """*zero-shot*: text vectors of the class names as a linear head, where trunk and encoder share a space (CLIP).
 
-Radford et al., *Learning Transferable Visual Models From Natural Language Supervision*, 2021 (arXiv 2103.00020), section 3.1.
-Shapes: K classes, E width of the features and of the vectors.
+Radford et al., *Learning Transferable Visual Models From Natural Language Supervision*, 2021 (arXiv 2103.00020),
+section 3.1. Shapes: K classes, E width of the features and of the vectors.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ __all__ = ["ZeroShot", "linear_head"]
 
 
 def linear_head(spec: ParameterSpec) -> tuple[str, str] | None:
-    """Names of weight (K, E) and bias (K,), if the generated network is features (N, E) -> features weight^T + bias."""
+    """Return the names of weight (K, E) and bias (K,), if the generated network is a linear map of features; else None.
+
+    A linear map means: features (N, E) -> features weight^T + bias.
+    """
     few, shape = 3, spec.architecture.network_input
     if len(shape) != 1:
         return None
@@ -39,7 +42,7 @@ def linear_head(spec: ParameterSpec) -> tuple[str, str] | None:
     pair = names.get((few, *shape)), names.get((few,))
     if pair[0] is None or pair[1] is None or len(spec.parameters(few)) != 2:
         return None
-    # The shapes fit; what the network does with them is tried out.
+    # The shapes fit. Whether the network is a linear map is found out by running it.
     draws = torch.Generator().manual_seed(0)
     weight, bias, features = (torch.randn(size, generator=draws) for size in ((few, *shape), (few,), (4, *shape)))
     with torch.device("meta"):
@@ -50,9 +53,10 @@ def linear_head(spec: ParameterSpec) -> tuple[str, str] | None:
 
 
 class ZeroShot(Method):
-    """Row k is the unit vector of class k, the mean over the encoder's templates or of one of them; the bias is zero.
+    """Row k of the weight is the unit text vector of class k; the bias is zero.
 
-    The logit scale of CLIP is left out: it changes no order of logits.
+    The vector is the mean over the encoder's templates, or that of the template that the argument names. The logit
+    scale of CLIP is left out, because it does not change the order of the logits.
     """
 
     name = "zero-shot"
@@ -63,7 +67,7 @@ class ZeroShot(Method):
         super().check_argument(argument)
         if argument is not None and not re.fullmatch(r"\d{1,6}", argument):
             raise ConfigError(
-                f"'zero-shot@{argument}' names no template; write its number, counted from 0: zero-shot@0."
+                f"'zero-shot@{argument}' has no valid template; write its number, counted from 0: zero-shot@0."
             )
 
     def prepare(self, tasks: Sequence[Task]) -> None:
@@ -73,17 +77,18 @@ class ZeroShot(Method):
             raise MethodUnavailable(f"{what} has no frozen trunk whose features lie in the space of text vectors")
         found = linear_head(spec)
         if found is None:
-            raise MethodUnavailable(f"what is generated for {what} is no linear head with a weight and a bias")
+            raise MethodUnavailable(f"the network generated for {what} is no linear head with a weight and a bias")
         if (encoder.space, (encoder.dim,)) != (trunk.space, tuple(trunk.feature_shape)):
             raise MethodUnavailable(
-                f"encoder '{without_folders(encoder.name)}' speaks '{encoder.space}' ({encoder.dim} wide), "
+                f"encoder '{without_folders(encoder.name)}' gives vectors of the space '{encoder.space}' ({encoder.dim} wide), "
                 f"but the features of {what} lie in '{trunk.space}' ({trunk.feature_shape[0]} wide)"
             )
         self.weight, self.bias = found
         self.templates = tuple(range(len(encoder.templates))) if self.argument is None else (int(self.argument),)
         if self.templates[-1] >= len(encoder.templates):
             raise MethodUnavailable(
-                f"encoder '{without_folders(encoder.name)}' has no template number {self.argument}; it has {len(encoder.templates)}, counted from 0"
+                f"encoder '{without_folders(encoder.name)}' has no template number {self.argument}; "
+                f"it has {len(encoder.templates)}, counted from 0"
             )
 
     def describe(self) -> str:

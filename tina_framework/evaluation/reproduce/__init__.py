@@ -1,5 +1,6 @@
-"""``tina reproduce``: recorded tables, measured again.
+"""``tina reproduce``: measuring recorded tables again.
 
-A record is a folder ``evaluation/recorded/NAME`` of the package: `record.json` (which tables there are and what they gave), a file
-of tasks with recorded accuracies for each table, and digests of the pictures they were measured on. No picture is in it.
+A record is a folder ``evaluation/recorded/NAME`` of the package. It holds `record.json` (the tables and their
+figures), a file of tasks with recorded accuracies for each table, and digests of the images that were measured on. It
+holds no images.
 """

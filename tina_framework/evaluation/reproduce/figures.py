@@ -1,4 +1,7 @@
-"""Figures of a table from its tasks, and the verdict on a figure measured again. Fractions of 1, unless points are named."""
+"""Computing the figures of a table from its tasks, and judging figures that were measured again.
+
+Fractions of 1, except for points.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ class Figure:
 
     Attributes:
         accuracy: over the tasks that the method has a network for.
-        difference: from the reference, task by task; None: it is the reference, or there is none.
+        difference: from the reference, task by task. None: this is the reference, or there is none.
     """
 
     accuracy: Summary
@@ -28,11 +31,11 @@ class Figure:
 
 
 def figures(tasks: Sequence[Mapping[str, Any]], against: str = "selection") -> dict[Key, Figure]:
-    """All figures of some tasks.
+    """Compute all figures of some tasks.
 
     Args:
-        tasks: as ``tasks.json`` holds them (``{"classes", "split", "accuracy": {method: value}}``).
-        against: the method that differences are from.
+        tasks: as in ``tasks.json`` (``{"classes", "split", "accuracy": {method: value}}``).
+        against: the reference method of the differences.
     """
     values: dict[Key, list[tuple[float, float | None]]] = {}
     for task in tasks:
@@ -50,7 +53,7 @@ def _figure(values: Sequence[tuple[float, float | None]]) -> Figure:
 
 
 def rows(found: Mapping[Key, Figure]) -> list[dict[str, Any]]:
-    """Figures as a record writes them, rounded to 1e-6."""
+    """Return figures in the form of a record, rounded to 1e-6."""
     lines = []
     for (split, count, method), figure in found.items():
         line = {"method": method, "split": split, "num_classes": count, "num_tasks": figure.accuracy.n}
@@ -68,21 +71,23 @@ def _rounded(summary: Summary) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a figure holds, and the words for it."""
+    """Whether a figure holds, and why."""
 
     holds: bool
     text: str
 
 
 def judge(recorded: Figure, measured: Figure | None, tolerance: float, *, same: bool) -> Verdict:
-    """Compares accuracy and difference.
+    """Compare accuracy and difference with the recorded ones.
 
     Args:
-        recorded: the figure on the same tasks, from the record.
-        measured: None: the method made no network.
+        recorded: the recorded figure on the same tasks.
+        measured: the new figure; None: the method made no network.
         tolerance: in points.
-        same: everything is as recorded, so that figures may differ by rounding only. Otherwise (other pictures, another
-            encoder) 95 % intervals have to overlap: they are over tasks and take pictures as given, so this is coarse.
+        same: everything is as recorded, so that figures may differ by rounding only. Otherwise (other images, another
+        encoder)
+            it is enough that the 95 % intervals overlap. This is a coarse test: the intervals are over tasks, and
+            take the images as fixed.
     """
     if measured is None:
         return Verdict(False, "not measured")

@@ -1,8 +1,8 @@
-"""Are these the recorded pictures? Answered by SHA-256, so that no picture has to ship.
+"""Recognising recorded images by SHA-256, so that no image has to ship.
 
-The digest of a picture is that of its class name, a zero byte and its pixels (H, W, 3), row by row. A record keeps one digest over
-all of them in their order, one over all of them sorted, and the first twelve hexadecimal digits of each, by which the recorded
-pictures are found again in a larger collection.
+The digest of an image is that of its class name, a zero byte and its pixels (H, W, 3), row by row. A record keeps one
+digest over all images in their order, one over all of them sorted, and the first twelve hexadecimal digits of each
+image's digest. With these, the recorded images are found again in a larger collection.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SHORT = 12
 
 
 class Match(Enum):
-    """How pictures relate to the recorded ones."""
+    """How images relate to the recorded ones."""
 
     same = "the recorded pictures"
     reordered = "the recorded pictures in another order"
@@ -38,13 +38,13 @@ class Match(Enum):
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What tells one collection of labelled pictures from another.
+    """Identifies a collection of labelled images.
 
     Attributes:
         images: how many.
-        per_class: fewest and most pictures of a class.
-        ordered: SHA-256 over the digests of all pictures in their order.
-        unordered: the same, sorted.
+        per_class: fewest and most images of a class.
+        ordered: SHA-256 over the digests of all images in their order.
+        unordered: the same over the sorted digests.
     """
 
     images: int
@@ -67,7 +67,7 @@ class Fingerprint:
 
 
 def picture_digests(data: LabelledImages, class_names: Sequence[str]) -> list[str]:
-    """One SHA-256 a picture, hexadecimal, in their order."""
+    """Return the SHA-256 of each image, hexadecimal, in their order."""
     heads = [name.encode() + b"\0" for name in class_names]
     images = np.ascontiguousarray(data.images)
     return [
@@ -77,7 +77,7 @@ def picture_digests(data: LabelledImages, class_names: Sequence[str]) -> list[st
 
 
 def fingerprint(data: LabelledImages, digests: Sequence[str]) -> Fingerprint:
-    """Of labelled pictures and their `picture_digests`."""
+    """Return the fingerprint of labelled images, given their `picture_digests`."""
     counts = Counter(data.labels.tolist()).values()
     return Fingerprint(
         len(data), (min(counts, default=0), max(counts, default=0)), _over(digests), _over(sorted(digests))
@@ -89,24 +89,24 @@ def _over(digests: Sequence[str]) -> str:
 
 
 def shortened(digests: Sequence[str]) -> list[str]:
-    """What a record keeps of each."""
+    """Return the part of each digest that a record keeps."""
     return [digest[:_SHORT] for digest in digests]
 
 
 def compare(found: Fingerprint, recorded: Fingerprint) -> Match:
-    """Without a look for the recorded pictures among others; that is `find`."""
+    """Compare two fingerprints. This does not look for the recorded images among others; `find` does."""
     if found.ordered == recorded.ordered:
         return Match.same
     return Match.reordered if found.unordered == recorded.unordered else Match.other
 
 
 def find(digests: Sequence[str], wanted: Sequence[str], recorded: Fingerprint) -> list[int] | None:
-    """Where the recorded pictures are, in their present order; None if not all of them are there.
+    """Return the rows of the recorded images, in their present order; None if some of them are missing.
 
     Args:
-        digests: `picture_digests` of the pictures at hand.
-        wanted: shortened digests of the recorded ones.
-        recorded: what the pick must amount to.
+        digests: `picture_digests` of the images at hand.
+        wanted: shortened digests of the recorded images.
+        recorded: the fingerprint that the found images must have.
     """
     left = Counter(wanted)
     rows = []
@@ -118,12 +118,12 @@ def find(digests: Sequence[str], wanted: Sequence[str], recorded: Fingerprint) -
 
 
 class PickedPictures:
-    """A `Dataset` of which one split holds some of its pictures only.
+    """A `Dataset` in which one split holds only some of its images.
 
     Args:
-        dataset: the whole.
-        split: the narrowed split.
-        rows: which of its pictures.
+        dataset: the whole data set.
+        split: the split that is reduced.
+        rows: which of its images are kept.
     """
 
     def __init__(self, dataset: Dataset, split: str, rows: Sequence[int]) -> None:
@@ -133,6 +133,6 @@ class PickedPictures:
         self.superclasses = dataset.superclasses
 
     def load(self, split: str) -> LabelledImages:
-        """See `Dataset.load`."""
+        """Load a split; see `Dataset.load`."""
         data = self._dataset.load(split)
         return LabelledImages(data.images[self._rows], data.labels[self._rows]) if split == self._split else data

@@ -1,4 +1,4 @@
-"""Is this the data set that was recorded?"""
+"""Checking whether the images at hand are the recorded ones."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ TRAINING = "train"
 
 
 def splits_of(table: Table) -> list[str]:
-    """The splits whose pictures the table's figures depend on."""
+    """Return the splits whose images the table's figures depend on."""
     trains = any(method.startswith("fine-tune") for method in table.methods.split(","))
     return [table.image_split] + ([TRAINING] if trains and table.image_split != TRAINING else [])
 
 
 @dataclass(frozen=True)
 class PictureCheck:
-    """The answer.
+    """The result of the check.
 
     Attributes:
-        dataset: what to measure on: the one given, or its recorded pictures alone.
-        matches: split -> how its pictures relate to the recorded ones.
-        sentences: for people, one a split.
+        dataset: the data set to measure on: the given one, or only its recorded images.
+        matches: split -> how its images relate to the recorded ones.
+        sentences: one sentence for each split, for users.
     """
 
     dataset: Dataset
@@ -48,7 +48,7 @@ class PictureCheck:
 
 
 def check_pictures(dataset: Dataset, record: Record, tables: Sequence[Table]) -> PictureCheck:
-    """Looks at the splits that the tables need, and narrows one to the recorded pictures where it has more.
+    """Check the splits that the tables need. A split that has more images than the recorded one is reduced to these.
 
     Raises:
         DataError: the data set lacks a class of a recorded task, or cannot be read.
@@ -71,8 +71,9 @@ def _check_classes(dataset: Dataset, record: Record, table: Table) -> None:
     if lacking:
         shown = ", ".join(map(repr, lacking[:3]))
         raise DataError(
-            f"'{dataset.name}' is not {record.data}: it lacks {len(lacking)} of {len(wanted)} classes of the recorded tasks ({shown}). "
-            "Give the data set that was recorded; docs/reference/reproduce.md says which."
+            f"'{dataset.name}' is not {record.data}: "
+            f"it lacks {len(lacking)} of {len(wanted)} classes of the recorded tasks ({shown}). "
+            "Give the recorded data set; docs/reference/reproduce.md names it."
         )
 
 
@@ -87,9 +88,7 @@ def _check_split(dataset: Dataset, record: Record, split: str, recorded: Fingerp
             dataset, match = PickedPictures(dataset, split, rows), Match.found
     sentence = f"{split.capitalize()} images: {match.value} (here {_counts(found)}, recorded {_counts(recorded)})."
     if match is Match.other:
-        sentence += (
-            " So figures may differ by more than rounding: 95 % intervals are compared, and single tasks will differ."
-        )
+        sentence += " Figures may therefore differ by more than rounding, so 95 % intervals are compared."
     return dataset, match, sentence
 
 

@@ -1,6 +1,7 @@
-"""Records: which tables there are, what they gave, on which tasks and pictures; read, checked and written.
+"""Reading, checking and writing records: which tables there are, their figures, and the tasks and images of these.
 
-``record.json`` is edited by hand where tables are defined; `recorded` of each table is written by ``tina reproduce NAME --record``.
+Tables are defined by hand in ``record.json``. ``tina reproduce NAME --record`` writes the key `recorded` of each
+table.
 """
 
 from __future__ import annotations
@@ -26,14 +27,15 @@ FORMAT, VERSION, INDEX = "tina-record", 1, "record.json"
 
 @dataclass(frozen=True)
 class TableResult:
-    """What a table gave.
+    """The recorded result of a table.
 
     Attributes:
-        model_sha256: of the generator's configuration, weights included (`config_sha256`).
-        images: split -> fingerprint of the pictures.
+        model_sha256: SHA-256 of the generator's configuration, which includes its weights (`config_sha256`).
+        images: split -> fingerprint of its images.
         setup: date, package version, torch, processor.
-        rows: accuracy and difference from the reference, as fractions of 1, of every method; for readers of the file, computed from
-            the accuracies in the file of tasks.
+        rows: accuracy and difference from the reference of every method, as fractions of 1. They are computed from
+        the file of
+            tasks, and are meant for readers of the record.
     """
 
     model_sha256: str
@@ -53,22 +55,22 @@ class TableResult:
 
 @dataclass(frozen=True)
 class Table:
-    """One table: what is to be run, and what it gave.
+    """One table: what to run, and the recorded result.
 
     Attributes:
-        name: its name; its tasks are in ``NAME.json`` of the record's folder.
-        title: for people.
+        name: its name. Its tasks are in ``NAME.json`` of the record's folder.
+        title: a title for users.
         model: bundled name of a generator.
-        task_file: where the tasks come from, in a checkout of the repository; read when recording only.
+        task_file: the file that the tasks come from, in a checkout of the repository. It is read only when recording.
         methods: as `tina evaluate --methods` takes them.
-        against: the method that differences are from.
+        against: the reference method of the differences.
         encoder: spec of an encoder.
-        image_split: which images networks are measured on.
-        tolerance: how far a figure may be from the recorded one on the same pictures, in points.
-        seed: of generation.
+        image_split: the images that networks are measured on.
+        tolerance: how far a figure may be from the recorded one on the same images, in points.
+        seed: seed of generation.
         quick_tasks: how many tasks ``--quick`` takes; None: it leaves the table out.
-        fine_tune_tasks: on how many tasks of each split *fine-tune* trains; None: all.
-        recorded: None: not yet.
+        fine_tune_tasks: how many tasks of each split *fine-tune* trains on; None: all.
+        recorded: the recorded result; None: nothing is recorded yet.
     """
 
     name: str
@@ -86,7 +88,7 @@ class Table:
     recorded: TableResult | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As written in ``record.json``; defaults left out."""
+        """Return the table as in ``record.json``, without default values."""
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "recorded"}
         defaults = {field.name: field.default for field in fields(self)}
         plain = {key: value for key, value in values.items() if value != defaults[key]}
@@ -100,12 +102,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Record:
-    """All tables of one name.
+    """All tables of one record.
 
     Attributes:
-        name: what ``tina reproduce`` calls it.
-        folder: where it lies.
-        data: the data set, for people.
+        name: its name in ``tina reproduce NAME``.
+        folder: the folder of the record.
+        data: the data set, described for users.
         tables: in the order of the file.
     """
 
@@ -115,7 +117,7 @@ class Record:
     tables: tuple[Table, ...]
 
     def tasks(self, table: Table) -> list[dict[str, Any]]:
-        """The recorded tasks: ``{"classes", "split", "accuracy": {method: fraction of 1}}``."""
+        """Return the recorded tasks: ``{"classes", "split", "accuracy": {method: fraction of 1}}``."""
         path = self.folder / f"{table.name}.json"
         value = read_json(path)
         if not isinstance(value, dict) or not isinstance(value.get("tasks"), list):
@@ -123,7 +125,7 @@ class Record:
         return list(value["tasks"])
 
     def digests(self, split: str) -> list[str]:
-        """Digests of the recorded pictures of a split, shortened (see `pictures`)."""
+        """Return the shortened digests of the recorded images of a split (see `fingerprints`)."""
         path = self.folder / f"images-{split}.txt"
         return path.read_text(encoding="utf-8").split() if path.is_file() else []
 
@@ -133,16 +135,16 @@ def _root() -> Path:
 
 
 def record_names() -> list[str]:
-    """The names that `open_record` knows."""
+    """Return the names that `open_record` knows."""
     return sorted(path.parent.name for path in _root().glob(f"*/{INDEX}"))
 
 
 def open_record(name: str) -> Record:
-    """The record of a name.
+    """Read the record of a name.
 
     Raises:
-        UnknownNameError: there is none.
-        CheckpointError: it is damaged.
+        UnknownNameError: there is no such record.
+        CheckpointError: the record is damaged.
     """
     if name not in record_names():
         hint = did_you_mean(name, record_names())
@@ -163,7 +165,7 @@ def _broken(path: Path) -> CheckpointError:
 
 
 def select_tables(record: Record, names: Sequence[str]) -> list[Table]:
-    """The tables of these names, all if none is given.
+    """Return the tables of these names; all tables if no name is given.
 
     Raises:
         UnknownNameError: a table does not exist.
@@ -180,12 +182,12 @@ def write_record(
     recorded: Mapping[str, tuple[TableResult, Sequence[Mapping[str, Any]]]],
     digests: Mapping[str, Sequence[str]],
 ) -> None:
-    """Writes new figures, all files or none.
+    """Write new results: all files, or none of them.
 
     Args:
-        record: as it was.
-        recorded: name of a table -> what it gave, and its tasks with accuracies.
-        digests: split -> shortened digests of its pictures.
+        record: the record so far.
+        recorded: name of a table -> its result, and its tasks with accuracies.
+        digests: split -> shortened digests of its images.
 
     Raises:
         ConfigError: the package's folder cannot be written.
@@ -204,5 +206,5 @@ def write_record(
                 stack.enter_context(replacing(record.folder / file)).write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(
-            f"The record cannot be written to '{record.folder}' ({error}); --record is for a checkout of the repository."
+            f"The record cannot be written to '{record.folder}' ({error}); use --record in a checkout of the repository."
         ) from error

@@ -1,4 +1,4 @@
-"""Measures the tables of a record again and compares, or writes the record anew."""
+"""Measuring the tables of a record again and comparing the figures, or writing the record anew."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One table, measured again.
+    """One table that was measured again.
 
     Attributes:
-        table: which.
-        rows: every recorded figure.
-        notes: what was not as recorded.
+        table: which table.
+        rows: all recorded figures.
+        notes: what differs from the recording.
         results: what was measured, as `tina evaluate` writes it.
     """
 
@@ -70,12 +70,15 @@ class Outcome:
 
 
 def bundled_folder(name: str) -> Path:
-    """Where the bundled generator of that name is, or would be. A folder of the same name elsewhere is not meant."""
+    """Return the folder of the bundled generator of that name, whether it exists or not.
+
+    Other folders are not searched.
+    """
     return Path(str(resources.files("tina_framework"))) / "pretrained" / name
 
 
 def runnable(tables: Sequence[Table], *, recording: bool, quick: bool = False) -> tuple[list[Table], list[str]]:
-    """The tables that can be run now, and why the others cannot."""
+    """Return the tables that can be run now, and the reasons why the others cannot."""
     chosen, reasons = [], []
     for table in tables:
         if not (bundled_folder(table.model) / CONFIG).is_file():
@@ -100,17 +103,17 @@ def remeasure(
     command: str = "",
     progress: Progress = no_progress,
 ) -> Outcome:
-    """Runs one table.
+    """Run one table.
 
     Args:
-        record: where it is from.
-        table: with recorded figures.
-        check: on which pictures.
-        encoder: instead of the recorded one.
-        quick: a few of the tasks, evenly spaced, and no fine-tuning.
+        record: the record of the table.
+        table: a table with a recorded result.
+        check: the images to measure on.
+        encoder: spec of another encoder than the recorded one.
+        quick: run only a few of the tasks, evenly spaced, and no fine-tuning.
         device: ``auto``, ``cpu``, ``cuda``, ...
-        command: how it was asked for, for the results.
-        progress: shows how far it is.
+        command: the command line, for the results.
+        progress: shows the progress.
     """
     if table.recorded is None:
         raise ConfigError(f"Nothing is recorded for the table '{table.name}'; run with --record first.")
@@ -141,7 +144,10 @@ def remeasure(
 
 
 def _exact(method: str, split: str, match: Match | None) -> bool:
-    """Whether the method must give the recorded figure up to rounding: training looks at the order, measuring does not."""
+    """Return whether the method must give the recorded figure up to rounding.
+
+    Training depends on the images' order, measuring does not.
+    """
     if split == "train":
         return not method.startswith("fine-tune") or match is Match.same
     return match is not Match.other
@@ -175,20 +181,21 @@ def record_tables(
     progress: Progress = no_progress,
     on_table: Callable[[Table, Results], None] = lambda table, results: None,
 ) -> None:
-    """Runs tables and writes what they give into the record.
+    """Run tables and write their results into the record.
 
     Args:
-        record: it is written anew.
-        tables: which; the others keep their figures.
-        dataset: on which pictures.
+        record: the record to be written.
+        tables: which tables to run. The others keep their results.
+        dataset: the images to measure on.
         device: ``auto``, ``cpu``, ``cuda``, ...
-        command: how it was asked for.
-        progress: shows how far it is.
-        on_table: called after each.
+        command: the command line, for the results.
+        progress: shows the progress.
+        on_table: called after each table.
 
     Raises:
-        ConfigError: a task file is not there, the package's folder cannot be written, or tables that are not run were
-            recorded on other pictures.
+        ConfigError: a task file is missing, the package's folder cannot be written, or a table that is not run was
+        recorded
+            on other images.
     """
     for table in tables:
         if not Path(table.task_file).is_file():

@@ -105,8 +105,9 @@ class PromptMeasurer:
         self.scorer = Scorer(self.generator.spec, ImageBank(view, "test", self.generator.spec, self.generator.device))
 
     def conditions(self, tasks: Sequence[Sequence[str]], variant: PromptVariant, first: int = 0) -> list[EncodedTask]:
-        """Encode the tasks with one variant of prompts. `first` is the number of the first task; random draws depend
-        on it.
+        """Encode the tasks with one variant of prompts.
+
+        `first` is the number of the first task; random draws depend on it.
         """
         prompts = [
             [variant.prompt(self.material, name, first + i, place) for place, name in enumerate(task)]

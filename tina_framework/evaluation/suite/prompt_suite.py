@@ -95,8 +95,9 @@ def run_suite(request: SuiteRequest, advance: Advance | None = None) -> dict[str
 
 
 def other_words(known: Sequence[str]) -> dict[str, str]:
-    """Return a synonym from the package's table for each class that has one. A synonym must not be the name of
-    another class.
+    """Return a synonym from the package's table for each class that has one.
+
+    A synonym must not be the name of another class.
     """
     found: dict[str, str] = {}
     for group in SYNONYM_GROUPS:

@@ -92,8 +92,9 @@ class PromptMaterial:
     seed: int = 0
 
     def shown(self, name: str, number: int, task: int) -> tuple[Image.Image, ...]:
-        """Return `number` pictures of a class, drawn anew for each task. A smaller number takes the first of a larger
-        one.
+        """Return `number` pictures of a class, drawn anew for each task.
+
+        A smaller number takes the first of a larger one.
 
         Raises:
             DataError: the class has fewer pictures.

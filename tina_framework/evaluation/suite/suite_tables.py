@@ -1,5 +1,6 @@
-"""Writing ``prompts.json``, and its tables in Markdown and for the terminal. Accuracies in percent, differences in
-points.
+"""Writing ``prompts.json``, and its tables in Markdown and for the terminal.
+
+Accuracies in percent, differences in points.
 """
 
 from __future__ import annotations
