@@ -62,7 +62,7 @@ def test_recipes(text: str, expected: dict[str, Any]) -> None:
         ("batch_size=1.5", "write a whole number"),
         ("lr=nan", "write a number of at least 0"),
         ("lr=0", "lr above 0"),
-        ("average_last=2", "the second in [0, 1]"),
+        ("average_last=2", "average_last in [0, 1]"),
         ("flip=yes", "write true or false"),
         ("precision=fp8", "choose auto, fp32 or bf16"),
     ],
