@@ -78,7 +78,7 @@ def test_reasons_excuse_and_idle_ones_are_refused() -> None:
 
     guard(Excused)
     refused(Unreasoned, "test_labels is missing")
-    refused(Idle, "excuses test_lables, which nothing was changed about")
+    refused(Idle, "gives a reason for test_lables, which is unchanged")
 
 
 def test_a_base_class_of_ones_own_excuses_nothing() -> None:
@@ -106,7 +106,7 @@ def test_the_guard_itself_stays() -> None:
 
     Later.test_no_standard_test_is_missing = None  # type: ignore[assignment]
     for cls in (Off, Replaced, Later):
-        refused(cls, f"{GUARD} is taken away")
+        refused(cls, f"{GUARD} is removed")
 
 
 @pytest.mark.parametrize("mark", [pytest.mark.skip, pytest.mark.skipif(True, reason="no"), pytest.mark.xfail])

@@ -1,6 +1,6 @@
-"""The plugin that registers everything built in, found through an entry point like any other plugin.
+"""The plugin that registers everything built in. An entry point names it, as for any other plugin.
 
-All targets are strings: listing them imports neither torch nor the modules named here.
+All targets are strings, so that listing them imports neither torch nor the modules named here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The contracts between the framework and its plugins, one a file.
+"""The contracts between the framework and its plugins, one file for each kind.
 
-Nothing is imported here: `interfaces.architecture` and `interfaces.tokenizer` need torch, the rest does not.
+Nothing is imported here, so that modules which need no torch load quickly: `dataset`, `encoder` and `scheduler`.
 """

@@ -58,20 +58,20 @@ class Dataset(Protocol):
     superclasses: tuple[int, ...] | None
 
     def load(self, split: ImageSplit) -> LabelledImages:
-        """The images of ``train``, ``validation`` or ``test``.
+        """Return the images of ``train``, ``validation`` or ``test``.
 
-        ``train`` and ``validation`` are disjoint parts of the data set's own training images; the division is
-        fixed (it depends on nothing but the data), so that every command sees the same one.
+        ``train`` and ``validation`` are disjoint parts of the training images that the data set comes with. The division
+        depends on the data alone, so that every command sees the same one.
 
         Raises:
-            DataError: the data cannot be had or is malformed, or there is no such split.
+            DataError: the data is missing or malformed, or there is no such split.
         """
         ...
 
 
 @dataclass(frozen=True)
 class ArrayDataset:
-    """A `Dataset` over arrays in memory: what most implementations end up returning."""
+    """A `Dataset` over arrays in memory, which most implementations can return."""
 
     name: str
     class_names: tuple[str, ...]
@@ -80,7 +80,7 @@ class ArrayDataset:
 
     def __post_init__(self) -> None:
         if len(set(self.class_names)) != len(self.class_names):
-            raise DataError(f"Data set '{self.name}' names a class twice; every class needs its own name.")
+            raise DataError(f"Data set '{self.name}' names a class twice; give every class its own name.")
         if self.superclasses is not None and len(self.superclasses) != len(self.class_names):
             raise DataError(
                 f"Data set '{self.name}' has {len(self.class_names)} classes but {len(self.superclasses)} superclass entries."

@@ -1,4 +1,4 @@
-"""Encoders turn what a user says about a class (text, pictures) into vectors of a named space."""
+"""Encoders turn the description of a class, text or pictures, into vectors of a named space."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 __all__ = ["ComparesTexts", "Encoder", "ImageEncoder", "KnowsWords", "StatesConfidence", "Vectors"]
 
 Vectors = npt.NDArray[np.float32]
-"""(N, E) float32, raw: the framework itself normalises to unit length, subtracts a mean and scales."""
+"""(N, E) float32, not normalised: the framework scales them to unit length, subtracts a mean and scales again."""
 
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Reads text.
+    """The contract of every encoder: it reads text.
 
     Attributes:
         name: the registry name, with its argument if it had one (``embedding-table:FILE.npz``).
@@ -35,49 +35,51 @@ class Encoder(Protocol):
     templates: tuple[str, ...]
 
     def encode_text(self, texts: Sequence[str], template: int = 0) -> Vectors:
-        """(N, E) for N class names, with template number `template` applied by the encoder.
+        """Return (N, E) for N class names, each put into template number `template`.
 
-        Each row depends on its own text alone, not on the rest of the batch or its order.
+        Each row depends on its own text alone, not on the other texts or their order.
 
         Raises:
-            PromptError: a text that this encoder cannot encode at all (a table that lacks the name, say).
+            PromptError: a text that this encoder cannot encode, for instance a name that its table lacks.
         """
         ...
 
 
 @runtime_checkable
 class ImageEncoder(Protocol):
-    """Has an image tower besides."""
+    """An encoder that also reads pictures."""
 
     def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
-        """(N, E) for N RGB pictures of any size."""
+        """Return (N, E) for N RGB pictures of any size."""
         ...
 
 
 @runtime_checkable
 class ComparesTexts(Protocol):
-    """Has a measure of likeness that is better than the cosine of its text vectors: one that carries a sentence model's vectors over
-    into the space of another model, say, where some of what they say is lost.
+    """An encoder with a better measure of similarity than the cosine of its text vectors.
+
+    For instance, an encoder may project the vectors of a sentence model into the space of another model. The projection
+    loses information, so texts are better compared by the vectors before it.
     """
 
     def comparison_vectors(self, texts: Sequence[str], template: int = 0) -> Vectors:
-        """(N, D) for N texts, D any width: the cosine of two says how alike their meanings are."""
+        """Return (N, D) for N texts, with any width D. The cosine of two rows says how similar their meanings are."""
         ...
 
 
 @runtime_checkable
 class KnowsWords(Protocol):
-    """Can say which words it has never met as such. What is no word to it and nearly a known name is read as that name."""
+    """An encoder that knows which words it has never seen. An unknown word that nearly equals a known name is read as that name."""
 
     def unknown_words(self, texts: Sequence[str]) -> list[str]:
-        """The words of all texts that it has no entry for, each once; rare words may be among them."""
+        """Return the words of all texts that the encoder has no entry for, each once. Rare words may be among them."""
         ...
 
 
 @runtime_checkable
 class StatesConfidence(Protocol):
-    """Knows how far its own text vectors can be trusted."""
+    """An encoder that estimates how reliable its text vectors are."""
 
     def text_confidence(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """(N,) in [0, 1]: the cosine to the true vector that is to be expected (mean subtracted)."""
+        """Return (N,) in [0, 1]: the expected cosine between each vector and the true one, after the mean is subtracted."""
         ...

@@ -1,4 +1,4 @@
-"""What is derived from an architecture: parameter names, shapes and class axes, and the flat parameter vector.
+"""The parameters of an architecture: their names, shapes and class axes, and the flat vector that holds them all.
 
 The flat vector holds the parameters in `named_parameters` order, each in C order. Shapes: B batch, N parameters.
 """
@@ -21,7 +21,7 @@ __all__ = ["ParameterInfo", "ParameterSpec"]
 
 @dataclass(frozen=True)
 class ParameterInfo:
-    """One tensor of the target network at a certain class count; `class_axis` is None if it is shared."""
+    """One tensor of the target network at a certain class count. `class_axis` is None if all classes share it."""
 
     name: str
     shape: tuple[int, ...]
@@ -29,6 +29,7 @@ class ParameterInfo:
 
     @property
     def numel(self) -> int:
+        """Return the number of its elements."""
         return math.prod(self.shape)
 
 
@@ -54,7 +55,7 @@ def _shapes(architecture: TargetArchitecture, num_classes: int) -> dict[str, tup
 class ParameterSpec:
     """Parameter names, shapes and class axes of an architecture, for any class count.
 
-    A class axis is found by comparing two class counts: the one axis of a tensor whose length is the class count.
+    The class axis of a tensor is the axis whose length is the class count. Building the network at two counts shows it.
 
     Raises:
         PluginError: the architecture cannot be generated (buffers, tied weights, no class axis, two of them).
@@ -62,7 +63,7 @@ class ParameterSpec:
 
     def __init__(self, architecture: TargetArchitecture) -> None:
         self.architecture = architecture
-        # Two counts that no other dimension is likely to equal.
+        # Two primes, which other dimensions of a network are unlikely to equal.
         few, many = _shapes(architecture, 7), _shapes(architecture, 11)
         if few.keys() != many.keys():
             raise PluginError(
@@ -85,7 +86,7 @@ class ParameterSpec:
 
     @lru_cache(maxsize=64)  # noqa: B019 - specs live as long as the program
     def parameters(self, num_classes: int) -> tuple[ParameterInfo, ...]:
-        """All parameters at `num_classes`, in flat-vector order."""
+        """Return all parameters at `num_classes`, in the order of the flat vector."""
         infos = []
         for name, shape in self._template.items():
             axis = self.class_axes[name]
@@ -94,11 +95,12 @@ class ParameterSpec:
         return tuple(infos)
 
     def num_parameters(self, num_classes: int) -> int:
+        """Return N, the length of the flat vector at `num_classes`."""
         return sum(info.numel for info in self.parameters(num_classes))
 
     @lru_cache(maxsize=64)  # noqa: B019
     def flat_class(self, num_classes: int) -> Tensor:
-        """(N,) int64: the class slot of each element of the flat vector, -1 if shared."""
+        """Return (N,) int64: the class slot of each element of the flat vector, -1 if all classes share it."""
         parts = []
         for info in self.parameters(num_classes):
             if info.class_axis is None:
@@ -110,7 +112,7 @@ class ParameterSpec:
         return torch.cat(parts)
 
     def flatten(self, state: Mapping[str, Tensor], num_classes: int) -> Tensor:
-        """State dict -> (N,), or with a leading batch axis in every tensor -> (B, N)."""
+        """Turn a state dict into (N,), or into (B, N) if every tensor has a leading batch axis."""
         parts = []
         for info in self.parameters(num_classes):
             tensor = state[info.name]
@@ -121,7 +123,7 @@ class ParameterSpec:
         return torch.cat(parts, dim=-1)
 
     def unflatten(self, flat: Tensor, num_classes: int) -> dict[str, Tensor]:
-        """(N,) or (B, N) -> tensors of the architecture's shapes (with the batch axis in front, if any). Views."""
+        """Turn (N,) or (B, N) into views of the architecture's shapes, with the batch axis in front if there is one."""
         sizes = [info.numel for info in self.parameters(num_classes)]
         if flat.shape[-1] != sum(sizes):
             raise ValueError(f"{flat.shape[-1]} values for {sum(sizes)} parameters at {num_classes} classes.")
@@ -132,7 +134,7 @@ class ParameterSpec:
         }
 
     def select_classes(self, state: Mapping[str, Tensor], classes: Tensor) -> dict[str, Tensor]:
-        """The same network with only the given class slots, in the given order. `classes`: (K',) int64."""
+        """Return the same network with only the class slots `classes`, (K',) int64, in that order."""
         selected = {}
         for name, axis in self.class_axes.items():
             selected[name] = (
@@ -141,13 +143,13 @@ class ParameterSpec:
         return selected
 
     def narrow(self, flat_BN: Tensor, num_classes: int, to_classes: int) -> Tensor:
-        """(..., N) at `num_classes` -> (..., N') with only the first `to_classes` slots."""
+        """Keep only the first `to_classes` class slots: (..., N) at `num_classes` to (..., N')."""
         if num_classes == to_classes:
             return flat_BN
         return flat_BN[..., (self.flat_class(num_classes) < to_classes).to(flat_BN.device)]
 
     def widen(self, flat_BN: Tensor, num_classes: int, to_classes: int) -> Tensor:
-        """(..., N) at `num_classes` -> (..., N') at `to_classes`, the new slots zero. Inverse of `narrow`."""
+        """Add class slots of zeros: (..., N) at `num_classes` to (..., N') at `to_classes`. The inverse of `narrow`."""
         if num_classes == to_classes:
             return flat_BN
         keep = (self.flat_class(to_classes) < num_classes).to(flat_BN.device)

@@ -1,4 +1,4 @@
-"""Parameter tokenizers: how a network's flat parameter vector is laid out as tokens.
+"""Parameter tokenizers: which element of a network's flat parameter vector lies in which token.
 
 Shapes: B batch, P tokens, D token width, N parameters, K classes.
 """
@@ -20,19 +20,19 @@ __all__ = ["ParameterTokenizer", "TokenLayout"]
 
 @dataclass(frozen=True, eq=False)
 class TokenLayout:
-    """Where every parameter sits: encode and decode are then gather and scatter, exact and differentiable.
+    """The place of every parameter among the tokens. Encoding is a gather and decoding a scatter, exact and differentiable.
 
     Attributes:
         source: (P, D) int64, index into the flat parameter vector, -1 for padding.
         element_class: (P, D) int64, the class slot an element belongs to, -1 if shared by all classes (or padding).
-        group: (P,) int64, which in- and out-projection the token uses.
+        group: (P,) int64, which input and output projection the token uses.
         position: (P,) int64, the token's place inside its group (always 0 where order must not matter).
         token_class: (P,) int64, the class slot the whole token belongs to, -1 if shared or mixed.
         group_widths: used width of each group, at most D; the same for every class count.
         group_sizes: how many positions each group has at the greatest class count.
         num_parameters: N.
         num_classes: K, the class count this layout is for.
-        equivariant: permuting the classes permutes the tokens and nothing else. If not, class-order augmentation is on.
+        equivariant: permuting the classes permutes the tokens and changes nothing else. If False, training shuffles the classes.
     """
 
     source: Tensor
@@ -58,55 +58,59 @@ class TokenLayout:
 
     @property
     def num_tokens(self) -> int:
+        """Return P."""
         return int(self.source.shape[0])
 
     @property
     def token_width(self) -> int:
+        """Return D."""
         return int(self.source.shape[1])
 
     @cached_property
     def _places(self) -> Tensor:
-        """(N,) int64: for each parameter its place in the flattened (P * D) tokens."""
+        """Return (N,) int64: the place of each parameter in the flattened (P * D) tokens."""
         flat = self.source.flatten()
         places = torch.empty(self.num_parameters, dtype=torch.int64)
         places[flat[flat >= 0]] = torch.nonzero(flat >= 0).squeeze(1)
         return places
 
     def gather(self, flat_BN: Tensor) -> Tensor:
-        """Parameters (B, N) -> tokens (B, P, D), padding zero."""
+        """Encode parameters (B, N) as tokens (B, P, D) with zeros in the padding."""
         source = self.source.to(flat_BN.device)
         padded = torch.cat([flat_BN, flat_BN.new_zeros(flat_BN.shape[0], 1)], dim=1)
         return padded[:, source]  # -1 picks the zero appended at the end
 
     def scatter(self, tokens_BPD: Tensor) -> Tensor:
-        """Tokens (B, P, D) -> parameters (B, N); padding is ignored."""
+        """Decode tokens (B, P, D) to parameters (B, N); the padding is ignored."""
         return tokens_BPD.flatten(1)[:, self._places.to(tokens_BPD.device)]
 
     def token_mask(self, class_mask_BK: Tensor) -> Tensor:
-        """(B, P) bool: which tokens exist, given which class slots do."""
+        """Return (B, P) bool: which tokens exist if only the class slots of `class_mask_BK` exist."""
         token_class = self.token_class.to(class_mask_BK.device)
         return class_mask_BK[:, token_class.clamp(min=0)] | (token_class < 0)
 
     def element_mask(self, class_mask_BK: Tensor) -> Tensor:
-        """(B, P, D) bool: which elements stand for a parameter, given which class slots exist."""
+        """Return (B, P, D) bool: which elements hold a parameter if only the class slots of `class_mask_BK` exist."""
         element_class = self.element_class.to(class_mask_BK.device)
         real = self.source.to(class_mask_BK.device) >= 0
         return (class_mask_BK[:, element_class.clamp(min=0)] | (element_class < 0)) & real
 
 
 class ParameterTokenizer(Protocol):
-    """Chooses the layout. Gather and scatter are the core's, so a round trip is exact by construction.
+    """The contract of every tokenizer: it chooses the layout. The core gathers and scatters, so every round trip is exact.
 
     Attributes:
         name: the registry name.
-        config: JSON-serialisable arguments that rebuild it: ``create(name, **config)``.
+        config: JSON-serialisable arguments for ``create(name, **config)``.
     """
 
     name: str
 
     @property
-    def config(self) -> dict[str, Any]: ...
+    def config(self) -> dict[str, Any]:
+        """Return the arguments that rebuild it."""
+        ...
 
     def layout(self, spec: ParameterSpec, num_classes: int, max_classes: int) -> TokenLayout:
-        """The layout for `num_classes`. `group_widths` and `group_sizes` depend on `max_classes` alone."""
+        """Return the layout for `num_classes`. `group_widths` and `group_sizes` depend on `max_classes` alone."""
         ...

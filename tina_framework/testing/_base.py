@@ -1,4 +1,4 @@
-"""What the base classes share: they call the checks with their capability flags, and guard their own tests."""
+"""What the base classes share: they pass their capability flags to the checks, and guard the standard tests."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ try:
 except ModuleNotFoundError as error:
     raise DependencyError(
         f"The base classes of tina_framework.testing need the package '{error.name}', which is not installed; "
-        "install tina-framework[test], or call tina_framework.testing.run_checks, which does without."
+        "install tina-framework[test], or call tina_framework.testing.run_checks, which does not need it."
     ) from error
 
 __all__ = ["ConformanceTests", "conforms", "for_examples", "missing_fixture", "pytest", "st"]
 
 
 def conforms(tests: object, check: Check, thing: Any, **more: Any) -> None:
-    """Runs a check with the capability flags that the class of `tests` sets, and skips where it does not apply."""
+    """Run a check with the capability flags that the class of `tests` sets; skip the test if the check does not apply."""
     __tracebackhide__ = True
     names = list(inspect.signature(check).parameters)[1:]
     flags = {name: getattr(type(tests), name) for name in names if hasattr(type(tests), name)}
@@ -35,10 +35,10 @@ def conforms(tests: object, check: Check, thing: Any, **more: Any) -> None:
 
 
 def for_examples(**strategies: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Callable[[], None]]:
-    """Runs a function on a few inputs that hypothesis chooses, always the same ones."""
+    """Run a function on a few inputs that hypothesis chooses, the same ones in every run."""
 
     def decorate(function: Callable[..., None]) -> Callable[[], None]:
-        # Machines may be busy, and a plugin's tests should not change from run to run.
+        # No deadline, because machines may be busy; derandomized, because a plugin's tests should not change from run to run.
         chosen = settings(
             derandomize=True, deadline=None, max_examples=8, database=None, suppress_health_check=list(HealthCheck)
         )
@@ -49,7 +49,7 @@ def for_examples(**strategies: st.SearchStrategy[Any]) -> Callable[[Callable[...
 
 
 def missing_fixture(name: str, what: str) -> Exception:
-    """What a base class's own fixture raises: the subclass has to give its own."""
+    """Return the error of a base class's own fixture, which a subclass has to replace."""
     return NotImplementedError(f"Define the fixture `{name}` in your test class (@pytest.fixture); it returns {what}.")
 
 
@@ -57,8 +57,8 @@ class ConformanceTests(metaclass=Guarded):
     """Base of the base classes.
 
     Attributes:
-        allowed_overrides: standard tests that a subclass replaces, removes or skips, each with the reason;
-            ``"*"`` stands for a mark on the whole class.
+        allowed_overrides: standard test that a subclass replaces, removes or skips -> the reason. The key ``"*"`` is for a
+            mark on the whole class.
     """
 
     allowed_overrides: ClassVar[Mapping[str, str]] = {}

@@ -25,7 +25,7 @@ class ArchitectureTests(ConformanceTests, standard=True):
 
     @pytest.fixture
     def architecture(self) -> TargetArchitecture:
-        """To be defined by the subclass."""
+        """Raise an error; the subclass defines the fixture."""
         raise missing_fixture("architecture", "a TargetArchitecture")
 
     def test_fields(self, architecture: TargetArchitecture) -> None:
@@ -51,7 +51,7 @@ class ArchitectureTests(ConformanceTests, standard=True):
         conforms(self, checks.check_initial_values, architecture)
 
     def test_trunk(self, architecture: TargetArchitecture) -> None:
-        """To fix: a frozen trunk loads fixed weights and gives float32 features of feature_shape, image by image."""
+        """To fix: let a frozen trunk load fixed weights and return float32 features of feature_shape, image by image."""
         conforms(self, trunk.check_trunk, architecture)
 
     def test_input_shape(self, architecture: TargetArchitecture) -> None:
@@ -63,7 +63,7 @@ class ArchitectureTests(ConformanceTests, standard=True):
         conforms(self, checks.check_output_width, architecture)
 
     def test_forward_changes_nothing(self, architecture: TargetArchitecture) -> None:
-        """To fix: no running statistics, counters or in-place operations in forward."""
+        """To fix: use no running statistics, counters or in-place operations in forward."""
         conforms(self, running.check_forward_changes_nothing, architecture)
 
     def test_deterministic_in_eval(self, architecture: TargetArchitecture) -> None:
@@ -71,7 +71,7 @@ class ArchitectureTests(ConformanceTests, standard=True):
         conforms(self, running.check_deterministic_in_eval, architecture)
 
     def test_rows_are_independent(self, architecture: TargetArchitecture) -> None:
-        """To fix: mix nothing over the batch axis; GroupNorm or LayerNorm instead of BatchNorm."""
+        """To fix: mix nothing over the batch axis; use GroupNorm or LayerNorm instead of BatchNorm."""
         conforms(self, running.check_rows_are_independent, architecture)
 
     def test_functional_call(self, architecture: TargetArchitecture) -> None:
@@ -79,9 +79,9 @@ class ArchitectureTests(ConformanceTests, standard=True):
         conforms(self, running.check_functional_call, architecture)
 
     def test_vmap(self, architecture: TargetArchitecture) -> None:
-        """To fix: no .item(), branches on values, dropout or in-place updates in forward."""
+        """To fix: use no .item(), branches on values, dropout or in-place updates in forward."""
         conforms(self, running.check_vmap, architecture)
 
     def test_class_order(self, architecture: TargetArchitecture) -> None:
-        """To fix: entry k of every axis of length K must serve logit k and no other."""
+        """To fix: use entry k of every axis of length K for logit k and for no other."""
         conforms(self, running.check_class_order, architecture)

@@ -1,4 +1,4 @@
-"""Which checks there are for each kind, in the order in which they are run: a check comes after those it needs."""
+"""The checks of each kind, in the order in which they run: a check comes after those that it needs."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ __all__ = ["DatasetTests"]
 class DatasetTests(ConformanceTests, standard=True):
     """Subclass it and define the fixture `dataset`: a `Dataset`, or a function without arguments that makes one.
 
-    Give the function if opening it twice is cheap: two of them are compared then.
+    If opening the data set twice is cheap, return the function: two data sets are then compared.
 
     Attributes:
         splits: the splits it has.
@@ -29,27 +29,27 @@ class DatasetTests(ConformanceTests, standard=True):
 
     @pytest.fixture
     def dataset(self) -> DatasetOrFactory:
-        """To be defined by the subclass."""
+        """Raise an error; the subclass defines the fixture."""
         raise missing_fixture("dataset", "a Dataset, or a function without arguments that makes one")
 
     def test_class_names(self, dataset: DatasetOrFactory) -> None:
-        """To fix: a name, and a tuple of distinct class names, lower case with single spaces."""
+        """To fix: state a name, and a tuple of distinct class names, lower case with single spaces."""
         conforms(self, checks.check_class_names, dataset)
 
     def test_superclasses(self, dataset: DatasetOrFactory) -> None:
-        """To fix: a tuple of K indices from 0 up, or None."""
+        """To fix: set a tuple of K indices from 0 up, or None."""
         conforms(self, checks.check_superclasses, dataset)
 
     def test_splits(self, dataset: DatasetOrFactory) -> None:
-        """To fix: load('train'), load('validation') and load('test') each give at least one image."""
+        """To fix: let load('train'), load('validation') and load('test') each return at least one image."""
         conforms(self, checks.check_splits, dataset)
 
     def test_images(self, dataset: DatasetOrFactory) -> None:
-        """To fix: (N, H, W, 3) uint8, the same size in every split."""
+        """To fix: return (N, H, W, 3) uint8, the same size in every split."""
         conforms(self, checks.check_images, dataset)
 
     def test_labels(self, dataset: DatasetOrFactory) -> None:
-        """To fix: (N,) int64 from 0 to K - 1."""
+        """To fix: return (N,) int64 from 0 to K - 1."""
         conforms(self, checks.check_labels, dataset)
 
     def test_every_class_has_images(self, dataset: DatasetOrFactory) -> None:
@@ -61,7 +61,7 @@ class DatasetTests(ConformanceTests, standard=True):
         conforms(self, checks.check_splits_are_disjoint, dataset)
 
     def test_deterministic(self, dataset: DatasetOrFactory) -> None:
-        """To fix: a fixed order and division of pictures; sort file names, seed your own generator."""
+        """To fix: order and divide pictures by a fixed rule; sort file names, and seed a generator of your own."""
         conforms(self, checks.check_deterministic, dataset)
 
     def test_unknown_split(self, dataset: DatasetOrFactory) -> None:

@@ -20,7 +20,7 @@ class EncoderTests(ConformanceTests, standard=True):
         texts: class names it can encode, at least three that mean different things.
         images: True: it has an image tower; False: it has none; None: not stated.
         confidence: True: it states a confidence; False: it states none; None: not stated.
-        tolerance: the relative difference that a row may show in other company (rounding of another batch size).
+        tolerance: how much a row may change with the other texts of the batch, relative to its greatest entry (rounding).
     """
 
     texts: ClassVar[Sequence[str]] = checks.TEXTS
@@ -30,7 +30,7 @@ class EncoderTests(ConformanceTests, standard=True):
 
     @pytest.fixture
     def encoder(self) -> Encoder:
-        """To be defined by the subclass."""
+        """Raise an error; the subclass defines the fixture."""
         raise missing_fixture("encoder", "an Encoder")
 
     def test_description(self, encoder: Encoder) -> None:
@@ -60,7 +60,7 @@ class EncoderTests(ConformanceTests, standard=True):
         holds()
 
     def test_order(self, encoder: Encoder) -> None:
-        """To fix: row i depends on text i alone; texts that are sorted inside are put back."""
+        """To fix: let row i depend on text i alone; if texts are sorted inside, put the rows back."""
 
         @for_examples(chosen=st.permutations(list(type(self).texts)))
         def holds(chosen: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""How a check reports: what it found, or why it did not look."""
+"""How a check reports: it raises what it found, or why it did not run."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class ConformanceError(AssertionError):
 
 
 class CheckSkipped(Exception):
-    """A check does not apply, or cannot be carried out because a more basic one fails; the message says which."""
+    """A check does not apply, or a more basic check that it needs fails; the message says which."""
 
 
 def require(holds: bool, happened: str, why: str, fix: str) -> None:
-    """Raises ConformanceError unless `holds`.
+    """Raise ConformanceError unless `holds`.
 
     Args:
         holds: the condition.
@@ -39,7 +39,7 @@ def require(holds: bool, happened: str, why: str, fix: str) -> None:
 
 @contextmanager
 def guarded(happened: str, why: str, fix: str) -> Iterator[None]:
-    """Turns whatever the plugin raises inside the block into a ConformanceError that says where."""
+    """Turn any error that the plugin raises inside the block into a ConformanceError that says where it was raised."""
     try:
         yield
     except (ConformanceError, CheckSkipped):
@@ -50,18 +50,18 @@ def guarded(happened: str, why: str, fix: str) -> Iterator[None]:
 
 
 def accepted(check: Check, options: dict[str, Any]) -> dict[str, Any]:
-    """Those of the options that the check has a keyword for."""
+    """Return the options that are keywords of the check."""
     return {name: value for name, value in options.items() if name in inspect.signature(check).parameters}
 
 
 def earlier_checks(check: Check) -> tuple[Check, ...]:
-    """The checks that a check was made to need."""
+    """Return the checks that a check needs, as given to `needs`."""
     found: tuple[Check, ...] = getattr(check, "earlier", ())
     return found
 
 
 def needs(*earlier: Check) -> Callable[[C], C]:
-    """Makes a check depend on more basic ones: if one of these fails it is skipped, so that one fault is one finding."""
+    """Make a check depend on more basic ones. If one of these fails, the check is skipped, so that one fault is one finding."""
 
     def decorate(check: C) -> C:
         @functools.wraps(check)

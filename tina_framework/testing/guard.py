@@ -1,7 +1,7 @@
-"""The guard of the base classes: a standard test that is removed, replaced or marked away does not go unnoticed.
+"""The guard of the base classes: it notices a standard test that was removed, replaced or marked to be skipped.
 
-The test methods of a base class are noted when it is made. What a subclass makes of them is compared by the standard
-test `test_no_standard_test_is_missing`, which itself cannot be taken away from a subclass.
+The metaclass records the test methods of a base class. The standard test `test_no_standard_test_is_missing` compares those
+of a subclass with them. A subclass cannot remove that test.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ def _marks(thing: Any) -> list[Any]:
 
 
 def _split(marks: Any) -> tuple[list[Any], set[str]]:
-    """Marks that may stay on a class, and the names of those that would take its tests away."""
+    """Return the marks that may stay on a class, and the names of those that would skip its tests."""
     listed = list(marks) if isinstance(marks, Iterable) else [marks]
     away = {mark.name for mark in listed if getattr(mark, "name", "") in _AWAY}
     return [mark for mark in listed if getattr(mark, "name", "") not in away], away
 
 
 class Guarded(type):
-    """Metaclass: keeps the guard in place, and marks that skip a whole class off it (they would skip the guard, too).
+    """Metaclass that keeps the guard in every subclass, and removes marks that skip a whole class.
 
-    A class made with ``standard=True`` is a base class of the kit: its test methods are the standard tests.
+    Such a mark would skip the guard as well. A class made with ``standard=True`` is a base class of the kit: its test methods
+    are the standard tests.
     """
 
     _guard: Callable[..., None] | None = None
@@ -49,7 +50,9 @@ class Guarded(type):
             type.__setattr__(cls, "_guard", staticmethod(namespace[GUARD]))
         if standard:
             tests = {name: getattr(cls, name) for name in dir(cls) if name.startswith("test_")}
-            type.__setattr__(cls, "_standard", tests | dict(standard_tests(cls)))  # inherited ones stay as they were
+            type.__setattr__(
+                cls, "_standard", tests | dict(standard_tests(cls))
+            )  # inherited ones keep the version of their base class
         if getattr(cls, GUARD, None) is not cls._guard:
             type.__setattr__(cls, GUARD, cls._guard)
             type.__setattr__(cls, "_guard_removed", True)
@@ -68,16 +71,16 @@ class Guarded(type):
 
 
 def standard_tests(base: type) -> Mapping[str, Callable[..., None]]:
-    """The test methods of a base class of the kit, by name."""
+    """Return the test methods of a base class of the kit, by name."""
     found: dict[str, Callable[..., None]] = getattr(base, "_standard", {})
     return found
 
 
 def check_nothing_is_missing(cls: type) -> None:
-    """Every standard test of the class is there as the kit wrote it, or excused in `allowed_overrides`.
+    """Check that a class has every standard test unchanged, or gives a reason in `allowed_overrides`.
 
     Raises:
-        ConformanceError: one is missing, replaced or marked skip or xfail without a reason, or an excuse is idle.
+        ConformanceError: a test is missing, replaced, or marked skip or xfail without a reason, or a reason is not needed.
     """
     allowed = dict(getattr(cls, "allowed_overrides", {}))
     problems = {}
@@ -85,7 +88,7 @@ def check_nothing_is_missing(cls: type) -> None:
         now = getattr(cls, name, None)
         if name == GUARD:
             if getattr(cls, "_guard_removed", False):
-                problems[name] = "is taken away"
+                problems[name] = "is removed"
         elif now is None:
             problems[name] = "is missing (deleted, renamed or set to None)"
         elif now is not original:
@@ -99,13 +102,13 @@ def check_nothing_is_missing(cls: type) -> None:
     if unexcused:
         listed = "; ".join(f"{'the tests' if name == '*' else name} {what}" for name, what in unexcused.items())
         raise ConformanceError(
-            f"{cls.__name__}: {listed}. A plugin that passes the kit is one that passes all of it. Restore the test, "
+            f"{cls.__name__}: {listed}. A plugin passes the kit only if it passes all of it. Restore the test, "
             f'or say why it cannot hold: allowed_overrides = {{"{next(iter(unexcused))}": "the reason"}}.'
         )
     idle = sorted(allowed.keys() - problems.keys())
     require(
         not idle,
-        f"{cls.__name__}: allowed_overrides excuses {', '.join(idle)}, which nothing was changed about.",
-        "An excuse without a need hides the next change.",
+        f"{cls.__name__}: allowed_overrides gives a reason for {', '.join(idle)}, which is unchanged.",
+        "A reason that is not needed would hide the next change.",
         "Remove it, or correct the name of the test.",
     )

@@ -1,4 +1,4 @@
-"""Runs all checks of a kind without pytest and tells how each went."""
+"""Run all checks of a kind without pytest, and report the result of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["CheckResult", "run_checks"]
 
 @dataclass(frozen=True)
 class CheckResult:
-    """How one check went.
+    """The result of one check.
 
     Attributes:
         name: the check's name, e.g. ``check_oracle``.
@@ -31,25 +31,25 @@ class CheckResult:
 
     @property
     def failed(self) -> bool:
-        """It found a fault."""
+        """Whether the check found a fault."""
         return not self.passed and not self.skipped
 
 
 def run_checks(kind: str, thing: Any, **flags: Any) -> list[CheckResult]:
-    """Runs all checks of a kind, the basic ones first.
+    """Run all checks of a kind, the basic ones first.
 
     Args:
-        kind: ``architecture``, ``tokenizer``, ``scheduler``, ``encoder`` or ``dataset``, or its plural, as registries
-            are called.
+        kind: ``architecture``, ``tokenizer``, ``scheduler``, ``encoder`` or ``dataset``, or its plural, the name
+            of a registry.
         thing: a `TargetArchitecture`; a tokenizer; the class or function that makes schedulers; an encoder; a data set
             or a function without arguments that makes one.
         flags: capability flags, the class attributes of the base classes: ``stochastic=True``, ``texts=("apple",)``.
 
     Returns:
-        One result a check. The thing conforms if none of them `failed`.
+        One result for each check. The thing conforms if no check `failed`.
 
     Raises:
-        ConfigError: there is no such kind, or no check of it has such a flag.
+        ConfigError: there is no such kind, or no check of the kind has such a flag.
     """
     checks = checks_of(kind)
     known = sorted(flags_of(kind))
@@ -66,7 +66,7 @@ def run_checks(kind: str, thing: Any, **flags: Any) -> list[CheckResult]:
 
 
 def checks_of(kind: str) -> tuple[Check, ...]:
-    """The checks of a kind, given in the singular or plural.
+    """Return the checks of a kind, given in the singular or plural.
 
     Raises:
         ConfigError: there is no such kind.
@@ -75,17 +75,17 @@ def checks_of(kind: str) -> tuple[Check, ...]:
 
     singular = kind.removesuffix("s")
     if singular not in CHECKS:
-        raise ConfigError(f"There is nothing to check of the kind '{kind}'; it must be one of {', '.join(CHECKS)}.")
+        raise ConfigError(f"There are no checks for the kind '{kind}'; it must be one of {', '.join(CHECKS)}.")
     return CHECKS[singular]
 
 
 def flags_of(kind: str) -> set[str]:
-    """The names of all capability flags of a kind."""
+    """Return the names of all capability flags of a kind."""
     return {name for check in checks_of(kind) for name in list(inspect.signature(check).parameters)[1:]}
 
 
 def _blocked(check: Check, results: dict[str, CheckResult]) -> CheckResult | None:
-    """A skipped result if a check that this one needs did not pass; these come before it in the catalogue."""
+    """Return a skipped result if a check that this one needs did not pass. Needed checks come first in the catalogue."""
     for earlier in earlier_checks(check):
         result = results[earlier.__name__]
         if result.failed:

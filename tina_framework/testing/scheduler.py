@@ -17,7 +17,7 @@ class SchedulerTests(ConformanceTests, standard=True):
     """Subclass it and define the fixture `scheduler`, which returns the class or function that is registered.
 
     Attributes:
-        prediction_types: the kinds of prediction it has; by default, of rectified flow, sample and flow_prediction.
+        prediction_types: the kinds of prediction it has; by default those of its noise process.
         steps: numbers of sampling steps it is tried with.
         stochastic: True: it draws random numbers while sampling; False: it draws none; None: not stated.
         variance_exploding: its samples are x0 + sigma noise (Euler), not sqrt(a) x0 + sqrt(1 - a) noise.
@@ -32,11 +32,11 @@ class SchedulerTests(ConformanceTests, standard=True):
 
     @pytest.fixture
     def scheduler(self) -> SchedulerFactory:
-        """To be defined by the subclass."""
+        """Raise an error; the subclass defines the fixture."""
         raise missing_fixture("scheduler", "the class or function that is registered")
 
     def test_interface(self, scheduler: SchedulerFactory) -> None:
-        """To fix: write the attributes and methods of NoiseScheduler, and give every setting a default."""
+        """To fix: write the attributes and methods of NoiseScheduler, noise_process among them, and give every setting a default."""
         conforms(self, checks.check_interface, scheduler)
 
     def test_settings(self, scheduler: SchedulerFactory) -> None:
@@ -48,11 +48,11 @@ class SchedulerTests(ConformanceTests, standard=True):
         conforms(self, checks.check_config_rebuilds, scheduler)
 
     def test_timesteps(self, scheduler: SchedulerFactory) -> None:
-        """To fix: set_timesteps(S) gives S falling int64 timesteps from 0 to T - 1."""
+        """To fix: let set_timesteps(S) choose S falling int64 timesteps from 0 to T - 1."""
         conforms(self, checks.check_timesteps, scheduler)
 
     def test_add_noise(self, scheduler: SchedulerFactory) -> None:
-        """To fix: sqrt(a_t) x0 + sqrt(1 - a_t) noise with a_t = alphas_cumprod[t], t from 0 to T - 1."""
+        """To fix: return sqrt(a_t) x0 + sqrt(1 - a_t) noise with a_t = alphas_cumprod[t]; of flow (1 - s) x0 + s noise."""
 
         @for_examples(timestep=st.integers(0, 10**6), seed=st.integers(0, 2**16))
         def holds(timestep: int, seed: int) -> None:
@@ -61,7 +61,7 @@ class SchedulerTests(ConformanceTests, standard=True):
         holds()
 
     def test_step_runs(self, scheduler: SchedulerFactory) -> None:
-        """To fix: step(model_output, timestep, sample) returns an object with a finite prev_sample, out of place."""
+        """To fix: let step(model_output, timestep, sample) return a finite prev_sample, and change no argument."""
         conforms(self, sampling.check_step_runs, scheduler)
 
     def test_training_input(self, scheduler: SchedulerFactory) -> None:
@@ -91,7 +91,7 @@ class SchedulerTests(ConformanceTests, standard=True):
         conforms(self, sampling.check_no_clipping, scheduler)
 
     def test_randomness(self, scheduler: SchedulerFactory) -> None:
-        """To fix: draw from the keyword `generator` alone, and set the flag `stochastic` truly."""
+        """To fix: draw from the keyword `generator` alone, and set the flag `stochastic` accordingly."""
         conforms(self, sampling.check_randomness, scheduler)
 
     def test_rows_are_independent(self, scheduler: SchedulerFactory) -> None:

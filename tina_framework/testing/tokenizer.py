@@ -18,9 +18,9 @@ class TokenizerTests(ConformanceTests, standard=True):
     """Subclass it and define the fixture `tokenizer`, which returns a `ParameterTokenizer`.
 
     Attributes:
-        architectures: the `TargetArchitecture`s it is tried on; None: small ones of the kit's own.
+        architectures: the `TargetArchitecture`s it is tried on; None: small ones that the kit brings.
         max_classes: the greatest class count it is tried on, at least 3.
-        create: what makes it from its `config`; None: its class.
+        create: makes it from its `config`; None: its class.
     """
 
     architectures: ClassVar[Sequence[TargetArchitecture] | None] = None
@@ -29,7 +29,7 @@ class TokenizerTests(ConformanceTests, standard=True):
 
     @pytest.fixture
     def tokenizer(self) -> ParameterTokenizer:
-        """To be defined by the subclass."""
+        """Raise an error; the subclass defines the fixture."""
         raise missing_fixture("tokenizer", "a ParameterTokenizer")
 
     def test_description(self, tokenizer: ParameterTokenizer) -> None:
@@ -37,27 +37,27 @@ class TokenizerTests(ConformanceTests, standard=True):
         conforms(self, constancy.check_description, tokenizer)
 
     def test_bijection(self, tokenizer: ParameterTokenizer) -> None:
-        """To fix: each flat index from 0 to N - 1 stands in exactly one place of `source`, padding is -1."""
+        """To fix: put each flat index from 0 to N - 1 into exactly one place of `source`, and -1 into padding."""
         conforms(self, checks.check_bijection, tokenizer)
 
     def test_layout_shapes(self, tokenizer: ParameterTokenizer) -> None:
-        """To fix: int64 tensors, `source` and `element_class` (P, D), the others (P,)."""
+        """To fix: use int64 tensors, (P, D) for `source` and `element_class`, (P,) for the others."""
         conforms(self, checks.check_layout_shapes, tokenizer)
 
     def test_element_class(self, tokenizer: ParameterTokenizer) -> None:
-        """To fix: element_class is spec.flat_class(K)[source], and -1 in padding."""
+        """To fix: set element_class to spec.flat_class(K)[source], and to -1 in padding."""
         conforms(self, checks.check_element_class, tokenizer)
 
     def test_token_class(self, tokenizer: ParameterTokenizer) -> None:
-        """To fix: token_class is k only where all elements of the token belong to class k, else -1."""
+        """To fix: set token_class to k only if all elements of the token belong to class k, else to -1."""
         conforms(self, checks.check_token_class, tokenizer)
 
     def test_groups(self, tokenizer: ParameterTokenizer) -> None:
-        """To fix: groups and positions from 0, elements before padding, and no two tokens alike in all three."""
+        """To fix: count groups and positions from 0, put elements before padding, and give no two tokens the same three numbers."""
         conforms(self, checks.check_groups, tokenizer)
 
     def test_equivariance(self, tokenizer: ParameterTokenizer) -> None:
-        """To fix: give each class its own tokens, alike in group and position, or say equivariant=False."""
+        """To fix: give each class its own tokens with the same group and position, or set equivariant=False."""
 
         @for_examples(seed=st.integers(0, 2**16))
         def holds(seed: int) -> None:
@@ -75,7 +75,7 @@ class TokenizerTests(ConformanceTests, standard=True):
         holds()
 
     def test_repeatable(self, tokenizer: ParameterTokenizer) -> None:
-        """To fix: layout() may depend on its arguments and the tokenizer's settings only."""
+        """To fix: let layout() depend on its arguments and the tokenizer's settings only."""
         conforms(self, constancy.check_repeatable, tokenizer)
 
     def test_key_order(self, tokenizer: ParameterTokenizer) -> None:
@@ -87,5 +87,5 @@ class TokenizerTests(ConformanceTests, standard=True):
         conforms(self, constancy.check_fixed_groups, tokenizer)
 
     def test_config_rebuilds(self, tokenizer: ParameterTokenizer) -> None:
-        """To fix: put every setting that changes the layout into `config`, as a keyword argument takes it."""
+        """To fix: put every setting that changes the layout into `config`, under the name of its keyword argument."""
         conforms(self, constancy.check_config_rebuilds, tokenizer)

@@ -1,4 +1,4 @@
-"""The card's target network: two convolutions and a linear head, 5,370 parameters for ten classes."""
+"""`cnn-2layer`: two convolutions and a linear head, 5,370 parameters for ten classes (Tina, arXiv 2405.14132)."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class CNN2Layer(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         hidden = F.relu(self.conv1(images))
         hidden = F.relu(self.conv2(hidden))
-        # Under autocast the head stays in full precision: a shift common to all logits, which nothing holds in place, can grow
-        # large, and what tells the classes apart would then be lost in rounding.
+        # Under autocast the head stays in full precision. The loss ignores a shift common to all logits, so the shift can grow
+        # large, and rounding would then erase the differences between classes.
         features = hidden.float().mean(dim=(2, 3)).to(self.fc.weight.dtype)
         with torch.autocast(images.device.type, enabled=False):
             logits: Tensor = self.fc(features)

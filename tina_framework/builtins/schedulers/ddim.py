@@ -86,13 +86,13 @@ class DDIMScheduler(DiffusionScheduler):
         if not 0.0 <= eta <= 1.0:
             raise ValueError(f"eta is {eta}; it must lie between 0 and 1.")
         t = self.check_timestep(timestep)
-        # T // S back, as diffusers does: where S does not divide T, not quite the next timestep of the list. The last
-        # step always ends at x0, though; diffusers' leaves the noise of t = 0 in it for some such S (7 of 1000, say).
+        # T // S back, as in diffusers. If S does not divide T, that is not exactly the next timestep of the list. The last step
+        # always ends at x0 here; in diffusers it keeps the noise of t = 0 for some such S, e.g. 7 of 1000.
         previous = -1 if t == self._last else t - self.config["num_train_timesteps"] // self.num_inference_steps
         a_t = self.alphas_cumprod[t]
         a_s = self.alphas_cumprod[previous] if previous >= 0 else self.final_alpha_cumprod
 
-        # Equation 9, or its counterpart for the other kinds of prediction, and the noise that goes with x0.
+        # Equation 9, or its counterpart for the other prediction types, and the noise that belongs to x0.
         x0 = self.predict_original_sample(model_output, t, sample)
         noise = self._predict_noise(model_output, x0, t, sample)
 

@@ -63,7 +63,7 @@ class DDPMScheduler(DiffusionScheduler):
         self._next: dict[int, int] = dict(zip(steps, [*steps[1:], -1], strict=True))
 
     def previous_timestep(self, timestep: int) -> int:
-        """The less noisy timestep that follows in sampling; -1 stands for x0.
+        """Return the less noisy timestep that follows in sampling; -1 means x0.
 
         Raises:
             ValueError: `timestep` is not among `timesteps`.
@@ -95,13 +95,13 @@ class DDPMScheduler(DiffusionScheduler):
         t = self.check_timestep(timestep)
         previous = self.previous_timestep(t)
 
-        # x_s and x_t are s = previous < t apart; with all timesteps in use, beta is beta_t of the paper.
+        # One step leads from t to s = previous < t. If all timesteps are used, beta is beta_t of the paper.
         a_t = self.alphas_cumprod[t]
         a_s = self.alphas_cumprod[previous] if previous >= 0 else torch.tensor(1.0)
         alpha = a_t / a_s
         beta = 1 - alpha
 
-        # Equation 15, or its counterpart for the other kinds of prediction.
+        # Equation 15, or its counterpart for the other prediction types.
         x0 = self.predict_original_sample(model_output, t, sample)
 
         # Equation 7: the mean of q(x_s | x_t, x0).
@@ -110,7 +110,7 @@ class DDPMScheduler(DiffusionScheduler):
         # Algorithm 2, lines 3 and 4: no noise in the step that ends at x0.
         if previous < 0:
             return StepOutput(mean, x0)
-        # Section 3.2: both choices of sigma^2; the posterior's is equation 7's beta-tilde.
+        # Section 3.2: the two choices of sigma^2. The posterior variance is beta-tilde of equation 7.
         small = self.config["variance_type"] == "fixed_small"
         variance = ((1 - a_s) / (1 - a_t) * beta).clamp(min=1e-20) if small else beta
         return StepOutput(mean + variance.sqrt() * randn_like(sample, generator), x0)

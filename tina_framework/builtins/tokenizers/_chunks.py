@@ -1,4 +1,4 @@
-"""Assembling a `TokenLayout` token by token; shared by the built-in tokenizers."""
+"""Assemble a `TokenLayout` token by token; the built-in tokenizers share this."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["ChunkSized", "Token", "assemble", "offsets"]
 
 
 class ChunkSized:
-    """A tokenizer whose one setting is the greatest width of a chunk.
+    """A tokenizer whose only setting is the greatest width of a chunk.
 
     Args:
         chunk_size: 576 in the paper.
@@ -32,13 +32,13 @@ class ChunkSized:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What rebuilds it."""
+        """Return the arguments that rebuild it."""
         return {"chunk_size": self.chunk_size}
 
 
 @dataclass(frozen=True)
 class Token:
-    """One token: which flat indices it carries (in order), and where it stands."""
+    """One token: the flat indices that it holds, in order, and its group, position and class."""
 
     indices: Tensor
     group: int
@@ -47,7 +47,7 @@ class Token:
 
 
 def offsets(spec: ParameterSpec, num_classes: int) -> dict[str, int]:
-    """Where each parameter starts in the flat vector."""
+    """Return where each parameter starts in the flat vector."""
     starts, total = {}, 0
     for info in spec.parameters(num_classes):
         starts[info.name] = total
@@ -64,7 +64,7 @@ def assemble(
     *,
     equivariant: bool,
 ) -> TokenLayout:
-    """Pads the tokens to the widest group and looks up the class of every element."""
+    """Pad the tokens to the widest group, and look up the class of every element."""
     source = torch.full((len(tokens), max(group_widths)), -1, dtype=torch.int64)
     for row, token in enumerate(tokens):
         source[row, : token.indices.numel()] = token.indices

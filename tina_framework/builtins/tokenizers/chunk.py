@@ -1,7 +1,7 @@
-"""`chunk`: the paper's layout, flat chunks that never straddle tensors (arXiv 2405.14132).
+"""`chunk`: the layout of Tina (arXiv 2405.14132): flat chunks, none of which holds parts of two tensors.
 
-The head is cut like any other tensor, so a token mixes classes and the layout is not equivariant: training shuffles
-the class order instead.
+The head is cut like any other tensor. So a token mixes classes, and the layout is not equivariant: training shuffles the
+order of the classes instead.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ __all__ = ["ChunkTokenizer"]
 
 
 class ChunkTokenizer(ChunkSized):
-    """Every chunk is a group of its own: each position has its own projections, as in the published code.
+    """Every chunk is a group of its own, so that each has its own projections, as in the published code.
 
-    With fewer classes than the maximum, the tensors with a class axis are shorter and their last chunks may be
-    missing; the elements of a class keep their places only if the class axis comes first (it does in linear heads).
+    With fewer classes than the maximum, the tensors with a class axis are shorter, and their last chunks may be missing. The
+    elements of a class keep their places only if the class axis comes first, as it does in linear heads.
 
     Args:
         chunk_size: greatest width of a token, 576 in the paper.

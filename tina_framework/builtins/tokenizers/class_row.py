@@ -1,7 +1,7 @@
-"""`class-row`: chunks of the shared tensors, then one token a class. The default.
+"""`class-row`, the default: chunks of the shared tensors, then one token for each class.
 
-Every class token uses the same projection and has no position, so that permuting the classes permutes the tokens
-and nothing else, and any number of classes fits.
+Every class token uses the same projection and has no position. So permuting the classes permutes the tokens and changes
+nothing else, and any number of classes fits.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ __all__ = ["ClassRowTokenizer"]
 
 
 class ClassRowTokenizer(ChunkSized):
-    """One group a shared tensor (its chunks of at most `chunk_size` are positions), one group for all class rows.
+    """One group for each shared tensor, with its chunks as positions, and one group for all class rows.
 
-    A class row holds, for one class, its slice of every tensor that has a class axis, in parameter order: 32 head
-    weights and one bias in `cnn-2layer`.
+    The row of a class holds its slice of every tensor that has a class axis, in parameter order: 32 head weights and one bias
+    in `cnn-2layer`.
 
     Args:
         chunk_size: greatest width of a shared token.

@@ -1,4 +1,4 @@
-"""The checks, one module a kind: plain functions of the thing to check, without pytest.
+"""The checks, one or more modules for each kind: functions of the thing to check, without pytest.
 
-Each returns nothing or raises `ConformanceError`; `CheckSkipped` if it does not apply.
+Each check returns nothing or raises `ConformanceError`. It raises `CheckSkipped` if it does not apply.
 """

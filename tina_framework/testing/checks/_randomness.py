@@ -1,4 +1,4 @@
-"""Global random state, set for a moment and put back: how a check finds out whether a plugin depends on it."""
+"""Set the global random state for a moment: this is how a check finds out whether a plugin depends on it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["normal", "seeded"]
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seeds torch, NumPy and `random` inside the block, and restores all three."""
+    """Seed torch, NumPy and `random` inside the block, and restore all three afterwards."""
     python, numpy = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng(devices=[]):
@@ -28,5 +28,5 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """Standard normal numbers from a generator of their own."""
+    """Return standard normal numbers, drawn without the global random state."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype)

@@ -1,6 +1,6 @@
-"""What every target architecture promises: what it says of itself, its parameters, and the logits it gives.
+"""What every target architecture promises: its description, its parameters, and its logits.
 
-Shapes: N images, K classes. How it runs as a function of its parameters: `architecture_running`.
+How it runs as a function of its parameters is checked in `architecture_running`. Shapes: N images, K classes.
 """
 
 from __future__ import annotations
@@ -30,28 +30,30 @@ __all__ = [
 
 
 def built(architecture: TargetArchitecture, num_classes: int = 5) -> nn.Module:
-    """A fresh network on the CPU, always with the same initial values."""
+    """Return a fresh network on the CPU, always with the same initial values."""
     with seeded(0):
         return architecture.build(num_classes)
 
 
 def pictures(architecture: TargetArchitecture, number: int) -> Tensor:
-    """What the generated network takes: random pictures (N, C, H, W) as the framework prepares them; behind a frozen
-    trunk, random features (N, *feature_shape)."""
+    """Return random input for the generated network.
+
+    That is (N, C, H, W) pictures, prepared as by the framework, or (N, *feature_shape) features behind a frozen trunk.
+    """
     if architecture.trunk is not None:
         return normal(number, *architecture.network_input)
     return prepared_pictures(architecture, number)
 
 
 def prepared_pictures(architecture: TargetArchitecture, number: int) -> Tensor:
-    """(N, C, H, W)."""
+    """Return random pictures (N, C, H, W), prepared as by the framework."""
     _, height, width = architecture.input_shape
     pixels = np.random.default_rng(0).integers(0, 256, (number, height, width, 3), dtype=np.uint8)
     return Preprocessing.of(architecture)(pixels)
 
 
 def logits(module: nn.Module, images: Tensor, seed: int = 0) -> Tensor:
-    """The network's answer to a copy of the images, under a known random state, without a graph."""
+    """Return the logits for a copy of the images, under a known random state and without a graph."""
     with seeded(seed), torch.no_grad():
         output: Tensor = module(images.clone())
     return output
@@ -92,7 +94,7 @@ def check_parameters(architecture: TargetArchitecture) -> None:
     with guarded(
         "The parameters cannot be derived from build()",
         "Names, shapes and class axes are found by building on the meta device at 7 and at 11 classes.",
-        "Give build(K) parameters only, each its own, of the same names at every K, and K logits.",
+        "Let build(K) have parameters only, none of them shared, with the same names at every K, and K logits.",
     ):
         spec = ParameterSpec(architecture)
     with torch.device("meta"):
@@ -126,7 +128,7 @@ def check_class_counts(architecture: TargetArchitecture, *, class_counts: Sequen
             found == expected,
             f"build({num_classes}) has other parameters than follow from 7 and 11 classes"
             f"{f', for instance {odd[0][0]!r} of shape {odd[0][1]}' if odd else ', or in another order'}.",
-            "One generator serves all class counts, so that names and order may not depend on K.",
+            "One generator serves all class counts, so names and order must not depend on K.",
             "Build the same layers for every K; let only the class axis grow.",
         )
 
@@ -138,7 +140,7 @@ def check_initial_values(architecture: TargetArchitecture) -> None:
         with seeded(0):
             first = dict(architecture.build(5).named_parameters())
         with seeded(1):
-            torch.manual_seed(0)  # torch's seed is as before, NumPy's and Python's are not
+            torch.manual_seed(0)  # the same seed for torch, other ones for NumPy and Python
             second = dict(architecture.build(5).named_parameters())
     for name, value in first.items():
         require(
@@ -169,7 +171,7 @@ def check_input_shape(architecture: TargetArchitecture) -> None:
 
 @needs(check_input_shape)
 def check_output_width(architecture: TargetArchitecture) -> None:
-    """There is one finite logit a class for every image."""
+    """There is one finite logit for each class and image."""
     for num_classes in (2, 5, 13):
         module = built(architecture, num_classes).eval()
         for number in (1, 3):
@@ -179,7 +181,7 @@ def check_output_width(architecture: TargetArchitecture) -> None:
                 f"For {number} images and {num_classes} classes the output has the shape "
                 f"{tuple(getattr(output, 'shape', ())) or type(output).__name__}; expected {(number, num_classes)}.",
                 "Logit k is read as the score of class k.",
-                "Return one row an image and K logits a row.",
+                "Return one row for each image, with K logits.",
             )
             require(
                 output.dtype == torch.float32 and bool(torch.isfinite(output).all()),

@@ -34,7 +34,7 @@ _MODULE_KEYS = frozenset(vars(nn.Module()))
 
 
 def _state(module: nn.Module) -> dict[str, object]:
-    """Parameters, buffers, and what submodules keep as plain attributes (tensors, numbers, collections)."""
+    """Return parameters, buffers, and the plain attributes of submodules: tensors, numbers and collections."""
     kept: dict[str, object] = {name: p.detach().clone() for name, p in module.named_parameters()}
     kept |= {name: buffer.clone() for name, buffer in module.named_buffers()}
     for prefix, part in module.named_modules():
@@ -55,7 +55,7 @@ def _same(a: object, b: object) -> bool:
 
 
 def _close(a: Tensor, b: Tensor) -> bool:
-    """Equal up to the rounding that another order of summation brings."""
+    """Whether two tensors are equal up to the rounding of another order of summation."""
     return torch.allclose(a, b, rtol=1e-3, atol=1e-4 * max(1.0, float(b.abs().max())))
 
 
@@ -76,7 +76,7 @@ def check_forward_changes_nothing(architecture: TargetArchitecture) -> None:
         require(
             not changed,
             f"A forward pass in {'training' if training else 'evaluation'} mode changed '{(changed or [''])[0].lstrip('.')}'.",
-            "Generated parameters must stay what was generated, and a picture's answer may not depend on earlier ones.",
+            "Generated parameters must not change, and the logits of a picture must not depend on earlier pictures.",
             "Keep no state in forward: no running statistics, counters or in-place updates.",
         )
         require(
@@ -91,7 +91,7 @@ def check_forward_changes_nothing(architecture: TargetArchitecture) -> None:
 def check_deterministic_in_eval(architecture: TargetArchitecture) -> None:
     """In evaluation mode the same images get the same logits, whatever the random state."""
     module, images = built(architecture).eval(), pictures(architecture, 3)
-    # Copies: what an earlier call leaves in the network is the finding of another check.
+    # On copies, because state that a call leaves in the network is the business of another check.
     first = logits(copy.deepcopy(module), images, seed=0)
     second = logits(copy.deepcopy(module), images, seed=1)
     require(
@@ -110,21 +110,21 @@ def check_rows_are_independent(architecture: TargetArchitecture) -> None:
         module = built(architecture).train(training)
         together = logits(copy.deepcopy(module), images)
         if training and not torch.equal(together, logits(copy.deepcopy(module), images, seed=1)):
-            continue  # dropout in training: rows cannot be compared, and check_vmap says what comes of it
+            continue  # rows cannot be compared under dropout, and check_vmap reports it
         for row in range(len(images)):
             alone = logits(copy.deepcopy(module), images[row : row + 1])
             require(
                 _close(alone[0], together[row]),
                 f"In {'training' if training else 'evaluation'} mode image {row} gets other logits alone than in a batch of 4 "
                 f"(difference up to {float((alone[0] - together[row]).abs().max()):.3g}).",
-                "A classifier that is asked about one picture must answer as it did in the evaluation.",
+                "A classifier must give a single picture the same logits as in the evaluation, which runs batches.",
                 "Mix nothing over the batch axis: GroupNorm or LayerNorm instead of BatchNorm.",
             )
 
 
 @needs(check_forward_changes_nothing)
 def check_functional_call(architecture: TargetArchitecture) -> None:
-    """The network is a differentiable function of parameters that are handed in (`torch.func.functional_call`)."""
+    """The network is a differentiable function of given parameters (`torch.func.functional_call`)."""
     spec, images = ParameterSpec(architecture), pictures(architecture, 3)
     ordinary = built(architecture, _CLASSES).train()
     flat = spec.flatten(dict(ordinary.named_parameters()), _CLASSES).detach()
@@ -143,7 +143,7 @@ def check_functional_call(architecture: TargetArchitecture) -> None:
         same = _close(output.detach(), expected)
     require(
         same,
-        "With its own parameters handed in, the network gives other logits "
+        "When its own parameters are passed in, the network gives other logits "
         f"(difference up to {float((output.detach() - expected).abs().max()):.3g}).",
         "It does not compute with the parameters it is given.",
         "Read every parameter through self.<name> in forward; keep no second reference to it.",
@@ -197,6 +197,6 @@ def check_class_order(architecture: TargetArchitecture) -> None:
         _close(exchanged, plain[:, order]),
         "When the entries of the class axes are exchanged, the logits are not exchanged with them "
         f"(difference up to {float((exchanged - plain[:, order]).abs().max()):.3g}).",
-        "The framework generates classes in an order of its own and puts them back by these axes.",
-        "Let entry k of each axis of length K serve logit k; do not mix or reorder classes after the last layer.",
+        "The framework generates classes in sorted order and restores the order of the prompt along these axes.",
+        "Use entry k of each axis of length K for logit k; do not mix or reorder classes after the last layer.",
     )

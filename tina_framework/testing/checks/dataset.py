@@ -1,6 +1,6 @@
-"""What every data set promises: names, labels and pictures that fit, in parts that do not overlap.
+"""What every data set promises: names, labels and pictures that fit each other, in splits that do not overlap.
 
-What is checked is a data set, or a function without arguments that makes one; then two of them are compared as well.
+The thing to check is a data set, or a function without arguments that makes one. With a function, two are compared.
 Shapes: N images, K classes.
 """
 
@@ -34,7 +34,7 @@ DatasetOrFactory = Dataset | Callable[[], Dataset]
 
 
 def opened(dataset: DatasetOrFactory) -> Dataset:
-    """The data set itself."""
+    """Return the data set itself."""
     if isinstance(dataset, Dataset) and not isinstance(dataset, type):  # a class may have the attributes already
         return dataset
     made: Dataset = dataset() if callable(dataset) else dataset
@@ -43,7 +43,9 @@ def opened(dataset: DatasetOrFactory) -> Dataset:
 
 def check_class_names(dataset: DatasetOrFactory) -> None:
     """It has a name, and at least two class names: distinct, not empty, lower case, single spaces."""
-    with guarded("The data set cannot be opened", "Commands open it by name.", "Make it open without its pictures."):
+    with guarded(
+        "The data set cannot be opened", "Commands open it by name.", "Let it open without loading its pictures."
+    ):
         data = opened(dataset)
     names = getattr(data, "class_names", None)
     require(
@@ -64,7 +66,7 @@ def check_class_names(dataset: DatasetOrFactory) -> None:
         not odd,
         f"The class name {(odd or [''])[0]!r} is empty, or not lower case with single spaces.",
         "Names are prompts, and task files refer to them.",
-        "Write names as a person would say them: 'oak tree', not 'Oak_Tree'.",
+        "Write names as a person would: 'oak tree', not 'Oak_Tree'.",
     )
     twice = sorted({name for name in data.class_names if data.class_names.count(name) > 1})
     require(
@@ -77,7 +79,7 @@ def check_class_names(dataset: DatasetOrFactory) -> None:
 
 @needs(check_class_names)
 def check_superclasses(dataset: DatasetOrFactory, *, superclasses: bool | None = None) -> None:
-    """Superclasses, where there are any, are one index from 0 up for each class.
+    """Superclasses, if there are any, are one index from 0 up for each class.
 
     `superclasses`: True: it must have them; False: it must not; None: either.
     """
@@ -108,8 +110,8 @@ def check_splits(dataset: DatasetOrFactory, *, splits: Sequence[str] = SPLITS) -
     for split in splits:
         with guarded(
             f"load('{split}') failed",
-            "Training, choosing and testing each need their images.",
-            "Provide train, validation and test; list in `splits` what there is.",
+            "Training, choosing settings and testing each need images of their own.",
+            "Provide train, validation and test, or list the existing splits in `splits`.",
         ):
             part = data.load(split)
             number = len(part.labels)
@@ -138,14 +140,14 @@ def check_images(dataset: DatasetOrFactory, *, splits: Sequence[str] = SPLITS) -
     require(
         len(sizes) == 1,
         f"Images have the sizes {sorted(sizes)}.",
-        "One network takes them all.",
+        "One network reads all of them.",
         "Scale all pictures to one size.",
     )
 
 
 @needs(check_splits)
 def check_labels(dataset: DatasetOrFactory, *, splits: Sequence[str] = SPLITS) -> None:
-    """There is one int64 label an image, from 0 to K - 1."""
+    """There is one int64 label for each image, from 0 to K - 1."""
     data = opened(dataset)
     for split in splits:
         part = data.load(split)
@@ -193,8 +195,8 @@ def check_splits_are_disjoint(
                 share <= max_overlap,
                 f"'{second}' and '{first}' have {common} pictures in common ({share:.1%} of the smaller one, "
                 f"allowed {max_overlap:.1%}).",
-                "What is chosen or tested on pictures of the training set looks better than it is.",
-                "Divide pictures by a rule that depends on nothing but the data, and put each into one split.",
+                "A model that is tested on pictures of its training set looks better than it is.",
+                "Divide pictures by a rule that depends on the data alone, and put each picture into one split.",
             )
 
 
@@ -213,7 +215,7 @@ def check_deterministic(dataset: DatasetOrFactory, *, splits: Sequence[str] = SP
                     same and again.class_names == data.class_names,
                     f"'{split}' has other images, labels or names the second time.",
                     "Every command must see the same division; validation images would leak into training.",
-                    "Shuffle nothing, or with a generator of its own and a fixed seed; sort file names.",
+                    "Sort file names, and shuffle only with a generator of your own and a fixed seed.",
                 )
 
 
@@ -233,6 +235,6 @@ def check_unknown_split(dataset: DatasetOrFactory) -> None:
     else:
         found = "returned images"
     raise ConformanceError(
-        f"load('no-such-split') {found}. A misspelt split must not pass for another one, and the command line prints "
-        "the framework's own errors as one sentence. Raise tina_framework.errors.DataError, listing the splits there are."
+        f"load('no-such-split') {found}. A misspelt split must not be taken for another one, and the command line prints "
+        "errors of the framework as one sentence. Raise tina_framework.errors.DataError, listing the splits there are."
     )

@@ -1,6 +1,6 @@
-"""What every encoder promises of texts: one finite vector each, which depends on its own text alone.
+"""What every encoder promises for texts: one finite vector for each, which depends on that text alone.
 
-Shapes: N texts, E width. Pictures and confidences, where an encoder has them: `encoder_extras`.
+Pictures and confidences are checked in `encoder_extras`. Shapes: N texts, E width.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ __all__ = [
 ]
 
 TEXTS = ("apple", "pickup truck", "a rather long description of a class, with many words in it", "bus", "oak tree")
-"""What is encoded unless `texts` says otherwise."""
+"""The default of the flag `texts`."""
 
 
 def farthest(a: Any, b: Any) -> float:
-    """The greatest difference, relative to the greatest entry."""
+    """Return the greatest difference, relative to the greatest entry."""
     return float(np.abs(a - b).max(initial=0.0) / max(float(np.abs(b).max(initial=0.0)), 1e-12))
 
 
 def check_vectors(vectors: Any, number: int, dim: int, what: str) -> None:
-    """Requires (number, dim) finite float32 with no zero row."""
+    """Require (number, dim) finite float32 without a zero row."""
     require(
         isinstance(vectors, np.ndarray) and vectors.shape == (number, dim),
         f"{what} gives {getattr(vectors, 'shape', type(vectors).__name__)} for {number} inputs; expected {(number, dim)}.",
@@ -56,7 +56,7 @@ def check_vectors(vectors: Any, number: int, dim: int, what: str) -> None:
         bool(usable.all()),
         f"{what} gives a vector that is zero or not finite, for input {int(np.argmin(usable)) if len(usable) else 0}.",
         "Vectors are scaled to unit length.",
-        "Look for a division by zero; refuse what cannot be encoded with a PromptError.",
+        "Look for a division by zero; raise a PromptError for a text that cannot be encoded.",
     )
 
 
@@ -88,7 +88,7 @@ def check_description(encoder: Encoder) -> None:
         isinstance(templates, tuple) and bool(templates) and all("{}" in template for template in templates),
         f"templates is {templates!r}.",
         "They are recorded with what is trained on them, and {} is where the class name goes.",
-        'Give a tuple of strings with {} in each; ("{}",) if names are encoded as they are.',
+        'Give a tuple of strings with {} in each; ("{}",) if a name alone is encoded.',
     )
 
 
@@ -114,12 +114,12 @@ def check_empty_batch(encoder: Encoder) -> None:
 
 @needs(check_text_vectors)
 def check_deterministic(encoder: Encoder, *, texts: Sequence[str] = TEXTS) -> None:
-    """The same texts get the same vectors, whatever the random state, and whatever was done with earlier results."""
+    """The same texts get the same vectors, whatever the random state, even if the caller changed earlier results."""
     with seeded(0):
         first = encoder.encode_text(list(texts))
     kept = first.copy()
     if first.flags.writeable:
-        first += 1  # the caller's to change: it may not be what the encoder keeps
+        first += 1  # the caller may change it, so it must not be an array that the encoder keeps
     with seeded(1):
         second = encoder.encode_text(list(texts))
     difference = farthest(second, kept)
@@ -133,17 +133,17 @@ def check_deterministic(encoder: Encoder, *, texts: Sequence[str] = TEXTS) -> No
 
 @needs(check_text_vectors, check_deterministic)
 def check_batch_invariance(encoder: Encoder, *, texts: Sequence[str] = TEXTS, tolerance: float = 1e-4) -> None:
-    """A text gets the same vector alone and in company; `tolerance` is relative to the greatest entry."""
+    """A text gets the same vector alone and in a batch; `tolerance` is relative to the greatest entry."""
     for text in texts:
         alone = encoder.encode_text([text])[0]
-        # The text stays first, so that only the company changes.
+        # The text stays first, so that only the other texts change.
         together = encoder.encode_text([text, *(other for other in texts if other != text)])[0]
         difference = farthest(together, alone)
         require(
             difference <= tolerance,
             f"'{text}' gets another vector in a batch of {len(texts)} than alone (relative difference {difference:.3g}, "
             f"allowed {tolerance}).",
-            "A class would mean something else beside other classes.",
+            "The meaning of a class would depend on the other classes.",
             "Mask padding, encode texts one by one, and centre or normalise nothing over the batch.",
         )
 
@@ -180,7 +180,7 @@ def check_texts_differ(encoder: Encoder, *, texts: Sequence[str] = TEXTS) -> Non
 
 @needs(check_text_vectors)
 def check_inputs_unchanged(encoder: Encoder, *, texts: Sequence[str] = TEXTS) -> None:
-    """The caller's list stays as it was, and a tuple will do as well."""
+    """The caller's list is not changed, and a tuple is accepted as well."""
     given = list(texts)
     encoder.encode_text(given)
     require(
@@ -189,7 +189,9 @@ def check_inputs_unchanged(encoder: Encoder, *, texts: Sequence[str] = TEXTS) ->
         "The names are used again, for the classifier.",
         "Work on a copy: [text.strip() for text in texts].",
     )
-    with guarded("encode_text failed on a tuple", "Any sequence of texts may be given.", "Ask for no list methods."):
+    with guarded(
+        "encode_text failed on a tuple", "Any sequence of texts may be given.", "Use no methods that only lists have."
+    ):
         encoder.encode_text(tuple(texts))
 
 
@@ -197,7 +199,11 @@ def check_inputs_unchanged(encoder: Encoder, *, texts: Sequence[str] = TEXTS) ->
 def check_templates(encoder: Encoder, *, texts: Sequence[str] = TEXTS) -> None:
     """Every template works, and a template or text that cannot be used is refused with one of the framework's errors."""
     for number, template in enumerate(encoder.templates):
-        with guarded(f"Template {number} ('{template}') failed", "It is listed in `templates`.", "Make it work."):
+        with guarded(
+            f"Template {number} ('{template}') failed",
+            "It is listed in `templates`.",
+            "Make it work, or remove it from the list.",
+        ):
             vectors = encoder.encode_text(list(texts), template=number)
         check_vectors(vectors, len(texts), encoder.dim, f"encode_text with template {number}")
     for given, number in ((texts[0], len(encoder.templates)), (" ", 0)):

@@ -1,4 +1,4 @@
-"""What some encoders have besides: an image tower, and a confidence for each text.
+"""What only some encoders have: an image tower, a confidence for each text, and vectors to compare texts by.
 
 Shapes: N texts or pictures, E width.
 """
@@ -39,24 +39,28 @@ def check_confidence(encoder: Encoder, *, texts: Sequence[str] = TEXTS, confiden
     require(
         confidence is None or states == confidence,
         f"confidence is {confidence}, but the encoder has {'a' if states else 'no'} method text_confidence.",
-        "The framework finds out by the method alone whether to warn of unknown words.",
+        "The framework warns of unknown words only if the encoder has the method.",
         "Add or remove the method, or correct the flag.",
     )
     if not isinstance(encoder, StatesConfidence):
         raise CheckSkipped("The encoder states no confidence.")
-    with guarded("text_confidence failed", "It is asked of every prompt.", "Answer for every text it can encode."):
+    with guarded(
+        "text_confidence failed",
+        "It is called for every prompt.",
+        "Return a number for every text that can be encoded.",
+    ):
         values = np.asarray(encoder.text_confidence(list(texts)))
         turned = np.asarray(encoder.text_confidence(list(texts)[::-1]))[::-1]
     require(
         values.shape == (len(texts),),
         f"text_confidence gives the shape {values.shape} for {len(texts)} texts.",
-        "There is one number a text.",
+        "There is one number for each text.",
         "Return (N,).",
     )
     require(
         bool(((values >= 0) & (values <= 1)).all()),
         f"text_confidence gives {values.tolist()}.",
-        "It is the cosine to be expected; below a limit users are warned.",
+        "It is an expected cosine; below a limit users are warned.",
         "Return numbers in [0, 1]: numpy.clip(values, 0, 1), and no nan.",
     )
     require(
@@ -69,13 +73,13 @@ def check_confidence(encoder: Encoder, *, texts: Sequence[str] = TEXTS, confiden
 
 @needs(check_text_vectors)
 def check_comparison(encoder: Encoder, *, texts: Sequence[str] = TEXTS) -> None:
-    """Vectors to compare texts by are finite, one row a text that depends on that text alone."""
+    """Vectors to compare texts by are finite, one row for each text, which depends on that text alone."""
     if not isinstance(encoder, ComparesTexts):
-        raise CheckSkipped("The encoder has no measure of likeness of its own.")
+        raise CheckSkipped("The encoder has no method comparison_vectors.")
     with guarded(
         "comparison_vectors failed",
-        "It is asked of every prompt that is not a known name.",
-        "Answer as encode_text does.",
+        "It is called for every prompt that is not a known name.",
+        "Accept every text that encode_text accepts.",
     ):
         rows = np.asarray(encoder.comparison_vectors(list(texts)))
         turned = np.asarray(encoder.comparison_vectors(list(texts)[::-1]))[::-1]
@@ -96,7 +100,7 @@ def check_comparison(encoder: Encoder, *, texts: Sequence[str] = TEXTS) -> None:
 
 @needs(check_description)
 def check_image_vectors(encoder: Encoder, *, images: bool | None = None) -> None:
-    """Pictures of any size get finite float32 vectors of width `dim`, and stay as they were.
+    """Pictures of any size get finite float32 vectors of width `dim`, and are not changed.
 
     `images`: True: it must have an image tower; False: it must not; None: either.
     """
@@ -104,7 +108,7 @@ def check_image_vectors(encoder: Encoder, *, images: bool | None = None) -> None
     require(
         images is None or has == images,
         f"images is {images}, but the encoder has {'a' if has else 'no'} method encode_images.",
-        "The framework finds out by the method alone whether pictures can be prompts.",
+        "The framework accepts pictures as prompts only if the encoder has the method.",
         "Add or remove the method, or correct the flag.",
     )
     if not isinstance(encoder, ImageEncoder):
@@ -118,14 +122,14 @@ def check_image_vectors(encoder: Encoder, *, images: bool | None = None) -> None
     require(
         all(a.size == b.size and a.tobytes() == b.tobytes() for a, b in zip(given, _pictures(), strict=True)),
         "encode_images changed the pictures it was given.",
-        "They are the caller's.",
+        "They belong to the caller.",
         "Work on copies (thumbnail and paste change a picture in place; resize does not).",
     )
 
 
 @needs(check_image_vectors)
 def check_image_batch_invariance(encoder: Encoder, *, tolerance: float = 1e-4) -> None:
-    """A picture gets the same vector alone, in company and in another order."""
+    """A picture gets the same vector alone, in a batch and in another order."""
     if not isinstance(encoder, ImageEncoder):
         raise CheckSkipped("The encoder has no image tower.")
     given = _pictures()
@@ -139,6 +143,6 @@ def check_image_batch_invariance(encoder: Encoder, *, tolerance: float = 1e-4) -
             difference <= tolerance,
             f"Picture {row} gets another vector alone or in another order (relative difference {difference:.3g}, "
             f"allowed {tolerance}).",
-            "A picture's meaning would depend on the others.",
+            "The meaning of a picture would depend on the other pictures.",
             "Put networks into eval mode, and normalise nothing over the batch.",
         )

@@ -37,7 +37,7 @@ _METHODS = ("set_timesteps", "scale_model_input", "add_noise", "step")
 
 
 def check_interface(scheduler: SchedulerFactory) -> None:
-    """What is registered makes schedulers that have the attributes and methods of the contract."""
+    """The factory makes schedulers that have the attributes and methods of the contract."""
     require(
         callable(scheduler) and (isinstance(scheduler, type) or not hasattr(scheduler, "add_noise")),
         f"The thing to check is a finished {type(scheduler).__name__}.",
@@ -45,7 +45,7 @@ def check_interface(scheduler: SchedulerFactory) -> None:
         "Give the class or function that is registered, not an instance of it.",
     )
     with guarded(
-        "The scheduler cannot be made", "It is made by name, without settings too.", "Give settings defaults."
+        "The scheduler cannot be made", "It is made by name, also without settings.", "Give every setting a default."
     ):
         made = scheduler()
     missing = [name for name in _METHODS if not callable(getattr(made, name, None))]
@@ -55,7 +55,7 @@ def check_interface(scheduler: SchedulerFactory) -> None:
     require(
         not missing,
         f"{type(made).__name__} lacks {', '.join(missing)}.",
-        "The sampling loop uses it.",
+        "Sampling and training use it.",
         "Write the attributes and methods of tina_framework.interfaces.scheduler.NoiseScheduler.",
     )
     stated = getattr(made, "noise_process", None)
@@ -94,7 +94,7 @@ def check_interface(scheduler: SchedulerFactory) -> None:
 
 @needs(check_interface)
 def check_settings(scheduler: SchedulerFactory, *, prediction_types: Sequence[str] = PREDICTION_TYPES) -> None:
-    """It takes the settings of the noise process, and does as they say."""
+    """It takes the settings of its noise process, and uses them."""
     noise_process = scheduler().noise_process
     for prediction_type in kinds(prediction_types, noise_process):
         _check_setting(scheduler, {**_SETTINGS[noise_process], "prediction_type": prediction_type})
@@ -127,7 +127,7 @@ def _check_setting(scheduler: SchedulerFactory, settings: Mapping[str, Any]) -> 
     require(
         not wrong,
         f"Made with {settings}, `config` says {', '.join(wrong)}.",
-        "What was asked for is silently not what is used.",
+        "A setting that is silently ignored gives wrong weights.",
         "Store settings as they are given.",
     )
     found = torch.as_tensor(made.alphas_cumprod).float()
@@ -155,7 +155,7 @@ def check_config_rebuilds(scheduler: SchedulerFactory) -> None:
     config = _public(made)
     with guarded(
         f"The scheduler cannot be made again from its configuration {config}",
-        "A generator that is loaded does this.",
+        "Loading a generator does this.",
         "Store plain values, and take each as a keyword argument.",
     ):
         again = scheduler(**json.loads(json.dumps(config)))
@@ -186,8 +186,8 @@ def check_timesteps(scheduler: SchedulerFactory, *, steps: Sequence[int] = (1, 4
         require(
             tuple(chosen.shape) == (number,) and chosen.dtype in (torch.int64, torch.float32),
             f"set_timesteps({number}) gives timesteps of shape {tuple(chosen.shape)} and type {chosen.dtype}.",
-            "The denoiser is asked once a timestep.",
-            f"Make `timesteps` ({number},) int64; float32, as some of diffusers' schedulers have it, will do.",
+            "The denoiser runs once for each timestep.",
+            f"Make `timesteps` ({number},) int64; float32, as some of diffusers' schedulers have it, is accepted, too.",
         )
         require(
             bool((chosen.diff() < 0).all()) and int(chosen.min()) >= 0 and int(chosen.max()) < total,
@@ -236,6 +236,6 @@ def check_add_noise(
     require(
         torch.equal(x0, x0_before) and torch.equal(noise, noise_before),
         "add_noise changed the tensors it was given.",
-        "The same ones are used for the loss.",
+        "The caller uses the same tensors for the loss.",
         "Compute out of place.",
     )

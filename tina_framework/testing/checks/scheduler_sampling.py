@@ -35,11 +35,11 @@ __all__ = [
 ]
 
 Predict = Callable[[Tensor, int, int], Tensor]
-"""(scaled sample, timestep, number of the step) -> what a denoiser would say."""
+"""(scaled sample, timestep, number of the step) -> the prediction of a denoiser."""
 
 
 def sample(made: NoiseScheduler, predict: Predict, start: Tensor, steps: int, generator: Any = None) -> list[Tensor]:
-    """The samples after each step of a whole run, `start` first."""
+    """Return the samples after each step of a whole run, `start` first."""
     made.set_timesteps(steps)
     extra = {"generator": generator} if "generator" in inspect.signature(made.step).parameters else {}
     path = [start * float(made.init_noise_sigma)]
@@ -50,11 +50,12 @@ def sample(made: NoiseScheduler, predict: Predict, start: Tensor, steps: int, ge
 
 
 def generators(rows: Sequence[int]) -> list[torch.Generator]:
+    """Return one random generator for each row."""
     return [torch.Generator().manual_seed(100 + row) for row in rows]
 
 
 def oracle(made: NoiseScheduler, x0: Tensor) -> Predict:
-    """A denoiser that knows x0 and says so in the scheduler's kind of prediction."""
+    """Return a denoiser that knows x0 and predicts it in the scheduler's prediction type."""
     share_T = torch.as_tensor(made.alphas_cumprod)
     kind = dict(made.config)["prediction_type"]
 
@@ -73,7 +74,7 @@ def oracle(made: NoiseScheduler, x0: Tensor) -> Predict:
 
 
 def _fixed(scaled: Tensor, t: int, number: int) -> Tensor:
-    """Predictions that depend on the step alone, the same for every row."""
+    """Return a prediction that depends on the step alone, the same for every row."""
     return normal(*scaled.shape[1:], seed=50 + number, dtype=scaled.dtype).expand(scaled.shape).contiguous()
 
 
@@ -133,7 +134,7 @@ def check_training_input(scheduler: SchedulerFactory, *, seed: int = 0) -> None:
             f"At timestep {int(t)} scale_model_input(add_noise(x0, noise)) differs by "
             f"{float((found - expected).abs().max()) if found.shape == expected.shape else float('nan'):.3g} "
             "from what training shows the denoiser.",
-            "A denoiser is good at what it was shown.",
+            "A denoiser is only good at inputs like those of its training.",
             "Scale x_t to unit variance: return sqrt(a_t) x0 + sqrt(1 - a_t) noise with a_t = alphas_cumprod[t].",
         )
 
@@ -179,7 +180,7 @@ def check_oracle(
 
     `seed` chooses x0 and the noise; `tolerance` is the difference allowed, for values of about 0.5.
     """
-    x0 = normal(2, 3, 4, seed=seed).clamp(-0.9, 0.9)  # values beyond 1 are the business of check_no_clipping
+    x0 = normal(2, 3, 4, seed=seed).clamp(-0.9, 0.9)  # check_no_clipping tries values beyond 1
     for prediction_type in kinds(prediction_types, scheduler().noise_process):
         for number in steps:
             made = scheduler(prediction_type=prediction_type)
@@ -196,7 +197,7 @@ def check_oracle(
 
 @needs(check_step_runs)
 def check_no_clipping(scheduler: SchedulerFactory) -> None:
-    """Nothing is cut off: weights are not pixels."""
+    """Nothing is clipped, because weights are not limited to a range as pixels are."""
     config = dict(scheduler().config)
     on = [name for name in ("clip_sample", "thresholding") if config.get(name)]
     require(
@@ -205,7 +206,7 @@ def check_no_clipping(scheduler: SchedulerFactory) -> None:
         "Weights beyond 1 are cut off.",
         "Make False the default.",
     )
-    # Without clipping a run is affine in (start, predictions): what 0.05 times as much gives predicts 50 times as much.
+    # Without clipping a run is affine in (start, predictions), so runs at scales 0.05 and 5 determine the run at 50.
     ends = []
     for scale in (0.05, 5.0, 50.0):
 
@@ -245,14 +246,14 @@ def check_randomness(scheduler: SchedulerFactory, *, stochastic: bool | None = N
         stochastic is None or draws == stochastic,
         f"The scheduler is said to be {'stochastic' if stochastic else 'deterministic'}, but other generators "
         f"{'change' if draws else 'do not change'} the sample.",
-        "Users rely on what it is said to be.",
+        "Users rely on the flag.",
         f"Set stochastic = {draws}, or change `step`.",
     )
 
 
 @needs(check_randomness)
 def check_instances_are_independent(scheduler: SchedulerFactory) -> None:
-    """Two schedulers share nothing, and a copy is a scheduler of its own."""
+    """Two schedulers share no state, and neither do a scheduler and its copy."""
     start = normal(2, 3, 4)
     alone = torch.stack(sample(scheduler(), _fixed, start, 4, generators([0, 1])))
     first, second = scheduler(), scheduler()
@@ -279,7 +280,7 @@ def check_instances_are_independent(scheduler: SchedulerFactory) -> None:
 
 @needs(check_randomness, check_shape_and_dtype)
 def check_rows_are_independent(scheduler: SchedulerFactory) -> None:
-    """A row is sampled alike alone and in a batch; `generator` may be a list, one a row."""
+    """A row is sampled the same alone and in a batch; `generator` may be a list, one for each row."""
     whole = _third(scheduler, [0, 1, 2], 0)
     for row in range(3):
         alone = _third(scheduler, [row], 0)[0]
@@ -293,7 +294,7 @@ def check_rows_are_independent(scheduler: SchedulerFactory) -> None:
 
 
 def _third(scheduler: SchedulerFactory, rows: list[int], seed: int, offset: int = 0) -> Tensor:
-    """The samples after two of four steps: before a last step that may forget everything but the prediction."""
+    """Return the samples after two of four steps, because the last step may depend on nothing but the prediction."""
     with seeded(seed):
         draws = generators([row + offset for row in rows])
         return sample(scheduler(), _fixed, normal(3, 4, 5)[rows], 4, draws)[2]

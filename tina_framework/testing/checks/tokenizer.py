@@ -1,6 +1,6 @@
-"""What every parameter tokenizer promises: each parameter has one place, and the layout says truly what stands there.
+"""What every parameter tokenizer promises: each parameter has one place, and the layout describes that place correctly.
 
-Shapes: P tokens, D token width, N parameters, K classes. What it may not depend on: `tokenizer_constancy`.
+What a layout must not depend on is checked in `tokenizer_constancy`. Shapes: P tokens, D token width, N parameters, K classes.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ __all__ = [
 
 @lru_cache(maxsize=32)
 def spec_of(architecture: TargetArchitecture) -> ParameterSpec:
-    """Derived once: the checks ask for it many times."""
+    """Return the parameters of an architecture, derived once because many checks need them."""
     return ParameterSpec(architecture)
 
 
 def cases(architectures: Sequence[TargetArchitecture] | None, max_classes: int) -> Iterator[tuple[ParameterSpec, int]]:
-    """Every architecture at few, some and all classes."""
+    """Yield every architecture with two, about half and all classes."""
     for architecture in SAMPLES if architectures is None else architectures:
         spec = spec_of(architecture)
         for num_classes in sorted({2, max_classes // 2 + 1, max_classes}):
@@ -44,6 +44,7 @@ def cases(architectures: Sequence[TargetArchitecture] | None, max_classes: int) 
 
 
 def where(spec: ParameterSpec, num_classes: int) -> str:
+    """Return the beginning of a finding."""
     return f"For '{spec.architecture.name}' with {num_classes} classes"
 
 
@@ -61,7 +62,7 @@ def check_bijection(
         require(
             isinstance(layout, TokenLayout) and isinstance(layout.source, Tensor),
             f"{where(spec, count)} layout() returned a {type(layout).__name__}.",
-            "The core gathers and scatters through it.",
+            "The core encodes and decodes parameters with it.",
             "Return a TokenLayout.",
         )
         used = layout.source[layout.source >= 0]
@@ -98,8 +99,8 @@ def check_layout_shapes(
         require(
             layout.num_classes == count and isinstance(layout.equivariant, bool),
             f"{where(spec, count)} num_classes is {layout.num_classes!r} and equivariant {layout.equivariant!r}.",
-            "The layout has to say what it is for, and whether the order of classes matters.",
-            "Pass num_classes on, and True or False as equivariant.",
+            "The layout must state its class count, and whether the order of classes matters.",
+            "Set num_classes to the argument, and equivariant to True or False.",
         )
 
 
@@ -107,7 +108,7 @@ def check_layout_shapes(
 def check_element_class(
     tokenizer: ParameterTokenizer, *, architectures: Sequence[TargetArchitecture] | None = None, max_classes: int = 10
 ) -> None:
-    """`element_class` says of each element which class it belongs to, as the class axes of the network do."""
+    """`element_class` says which class each element belongs to, and agrees with the class axes of the network."""
     for spec, count in cases(architectures, max_classes):
         layout = tokenizer.layout(spec, count, max_classes)
         real = layout.source >= 0
@@ -118,7 +119,7 @@ def check_element_class(
             not len(wrong),
             f"{where(spec, count)} {len(wrong)} entries of `element_class` are wrong: at {place} it says "
             f"{int(layout.element_class[place])}, but that element belongs to {int(truth[place])} (-1: shared or padding).",
-            "Elements of absent classes are masked by it, in the loss and in the network.",
+            "The loss and the network use it to mask elements of absent classes.",
             "Look it up: spec.flat_class(K)[source], and -1 where source is -1.",
         )
 
@@ -146,7 +147,7 @@ def check_token_class(
 def check_groups(
     tokenizer: ParameterTokenizer, *, architectures: Sequence[TargetArchitecture] | None = None, max_classes: int = 10
 ) -> None:
-    """Groups and positions are in range, elements lie within the group's width, and no two tokens look the same."""
+    """Groups and positions are in range, elements fit the group's width, and no two tokens have the same role."""
     for spec, count in cases(architectures, max_classes):
         layout = tokenizer.layout(spec, count, max_classes)
         widths, sizes = layout.group_widths, layout.group_sizes
@@ -167,7 +168,7 @@ def check_groups(
                 used <= widths[group] <= layout.source.shape[1],
                 f"{where(spec, count)} token {token} uses places up to {used} of {layout.source.shape[1]}, and its group "
                 f"{group} has the width {widths[group]}.",
-                "What lies beyond the group's width is not projected.",
+                "Elements beyond the group's width are not projected.",
                 "Put elements first and padding last; make group_widths the greatest used width, at most D.",
             )
             key = (group, position, int(layout.token_class[token]))
@@ -199,7 +200,7 @@ def check_equivariance(
             continue
         claimed = True
         order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-        # Each parameter is its own number, so that a token's content says where it came from.
+        # The value of each parameter is its index, so that the content of a token says where it came from.
         names = torch.arange(spec.num_parameters(count))
         after = spec.flatten(spec.select_classes(spec.unflatten(names, count), order), count)
         renumbered = torch.cat([order, torch.tensor([-1])])  # -1, shared, stays -1
@@ -210,7 +211,7 @@ def check_equivariance(
             not different,
             f"{where(spec, count)} the layout says equivariant=True, but with the classes in the order {order.tolist()} "
             f"the token of (group, position, class) {different[0] if different else None} has other content.",
-            "Training then leaves class order alone, and results would depend on it.",
+            "Training then does not shuffle the classes, and results would depend on their order.",
             "Give every class its own tokens with the same group and positions, or say equivariant=False.",
         )
     if not claimed:
@@ -218,7 +219,7 @@ def check_equivariance(
 
 
 def _by_role(layout: TokenLayout, flat: Tensor, token_class: Tensor) -> dict[tuple[int, int, int], list[int]]:
-    """The content of each token, by group, position and class."""
+    """Return the content of each token, by group, position and class."""
     roles = zip(layout.group.tolist(), layout.position.tolist(), token_class.tolist(), strict=True)
     padded = torch.cat([flat, torch.tensor([-1])])
     return {role: padded[row].tolist() for role, row in zip(roles, layout.source, strict=True)}
@@ -251,6 +252,6 @@ def check_round_trip(
         require(
             back.shape == flat.shape and torch.equal(back, flat) and bool((gradient == 1).all()),
             f"{where(spec, num_classes)} parameters come back changed from tokens, or without their gradient.",
-            "The zoo's networks are learnt as tokens; what is lost there is lost.",
+            "Denoisers are trained on the zoo's networks as tokens, so a loss there cannot be undone.",
             "Leave gather and scatter to TokenLayout, or make scatter the inverse of gather.",
         )

@@ -1,4 +1,4 @@
-"""What a layout may not depend on: random state, earlier calls, the order of keys, the class count (its groups)."""
+"""What a layout must not depend on: random state, earlier calls, the order of keys and, for its groups, the class count."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FIELDS = ("source", "element_class", "group", "position", "token_class", "group
 
 
 def _difference(a: TokenLayout, b: TokenLayout) -> str:
-    """The first field in which two layouts differ, empty if none."""
+    """Return the name of the first field in which two layouts differ, empty if they are equal."""
     for name in _FIELDS:
         first, second = getattr(a, name), getattr(b, name)
         same = torch.equal(first, second) if isinstance(first, Tensor) else first == second
@@ -58,7 +58,7 @@ def check_description(tokenizer: ParameterTokenizer) -> None:
 def check_repeatable(
     tokenizer: ParameterTokenizer, *, architectures: Sequence[TargetArchitecture] | None = None, max_classes: int = 10
 ) -> None:
-    """The same question gets the same layout, whatever was asked before and whatever the random state."""
+    """The same arguments give the same layout, whatever the earlier calls and the random state."""
     with seeded(0):
         first = [tokenizer.layout(spec, count, max_classes) for spec, count in cases(architectures, max_classes)]
     asked = list(cases(architectures, max_classes))
@@ -69,7 +69,7 @@ def check_repeatable(
         require(
             not field,
             f"{where(spec, count)} a second call gives another `{field}`.",
-            "Generators are trained with one layout and used with another call's.",
+            "A generator is trained with the layout of one call and used with that of another.",
             "Let layout() depend on its arguments alone: no random numbers, counters or caches with too small a key.",
         )
 
@@ -88,13 +88,13 @@ def check_key_order(
             except (KeyError, ValueError):
                 if salt is None:
                     raise
-                continue  # it looks names up by text of its own making, which is allowed
+                continue  # it builds the names it looks up as new strings, which is allowed
             field = _difference(expected, layout)
             require(
                 not field,
                 f"{where(spec, max_classes)} the layout has another `{field}` when "
                 f"{'class_axes lists' if salt is None else 'a set lists'} the names in another order.",
-                "Each run of Python orders sets of strings differently; a stored generator would decode wrongly.",
+                "Each run of Python orders sets of strings differently, so a stored generator would decode wrongly.",
                 "Go through spec.parameters(K), which has the order of the flat vector; never through a set or class_axes.",
             )
 
@@ -113,7 +113,7 @@ def check_fixed_groups(
                 require(
                     getattr(layout, name) == getattr(most, name),
                     f"{where(spec, count)} {name} is {getattr(layout, name)}, with {max_classes} classes "
-                    f"{getattr(most, name)}; max_classes was {max_classes} both times.",
+                    f"{getattr(most, name)}; max_classes was {max_classes} in both calls.",
                     "One denoiser, whose projections have these sizes, serves every class count.",
                     f"Compute {name} from spec.parameters(max_classes).",
                 )

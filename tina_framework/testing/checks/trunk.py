@@ -1,4 +1,4 @@
-"""What a frozen trunk promises: always the same network, which gives each picture features of its own.
+"""What a frozen trunk promises: its weights are fixed, and the features of a picture depend on that picture alone.
 
 Shapes: N pictures.
 """
@@ -23,12 +23,12 @@ def check_trunk(architecture: TargetArchitecture) -> None:
     """The frozen trunk, if there is one: fixed weights, features of the promised shape, picture by picture."""
     trunk = architecture.trunk
     if trunk is None:
-        return  # nothing is promised, and nothing to be told: most architectures have none
+        return  # not a skip, which would be reported for nearly every architecture
     shape = tuple(trunk.feature_shape)
     require(
         isinstance(trunk.name, str) and bool(trunk.name) and all(isinstance(n, int) and n > 0 for n in shape),
         f"The trunk's name is {trunk.name!r} and its feature_shape {trunk.feature_shape!r}.",
-        "Saved folders record the one, and networks are built for the other.",
+        "Saved folders record the name, and networks are built for the shape.",
         "Give a name and a tuple of positive integers.",
     )
     require(
@@ -81,13 +81,13 @@ def check_trunk(architecture: TargetArchitecture) -> None:
     require(
         torch.allclose(alone, together, rtol=1e-3, atol=slack),
         f"An image gets other features alone than in a batch (difference up to {float((alone - together).abs().max()):.3g}).",
-        "A classifier that is asked about one picture must answer as it did in the evaluation.",
+        "A classifier must give a single picture the same logits as in the evaluation, which runs batches.",
         "Mix nothing over the batch axis in eval mode.",
     )
     require(
         math.isclose(float(together.std(dim=0).max()), 0.0) is False,
         "All images get the same features.",
-        "Nothing could be told apart by them.",
+        "No network can tell images apart by them.",
         "Load the trained weights; check that forward uses the images.",
     )
 
