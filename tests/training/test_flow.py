@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,9 +11,8 @@ import torch
 from tina_framework.builtins.schedulers.ddim import DDIMScheduler
 from tina_framework.builtins.schedulers.flow_match_euler import FlowMatchEulerDiscreteScheduler
 from tina_framework.config.training import TrainingConfig
-from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.errors import ConfigError
 from tina_framework.generator.generator import Generator
-from tina_framework.training import resume
 from tina_framework.training.__main__ import main
 from tina_framework.training.components import build_components
 from tina_framework.training.objectives import DenoiseObjective, TaskObjective, loss_weights
@@ -118,14 +116,3 @@ def test_snr_weights_are_those_of_the_x0_error(make_config: Make) -> None:
 def test_settings_of_two_processes_are_refused(make_config: Make, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make_config(**changes)
-
-
-def test_a_run_of_diffusion_cannot_go_on_as_flow(make_config: Make, tmp_path: Any) -> None:
-    state = {"config": make_config().to_json(), "processes": 1, "fingerprints": {}}
-    trainer = SimpleNamespace(
-        config=make_config(scheduler="flow-match-euler"),
-        accelerator=SimpleNamespace(num_processes=1),
-        components=SimpleNamespace(fingerprints={}),
-    )
-    with pytest.raises(CheckpointError, match=r"scheduler='ddim' \(now 'flow-match-euler'\)"):
-        resume._check_same(trainer, tmp_path, state)  # type: ignore[arg-type]

@@ -1,0 +1,148 @@
+"""A run that was stopped goes on exactly, or is refused with the reason."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from tests.training.runs import Make, log, stop_after, weights
+from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.generator.generator import Generator
+from tina_framework.storage.files import read_json
+from tina_framework.training import resume
+from tina_framework.training.loop import Trainer
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dropout": 0.2},
+        {"pool_rank": 6, "pool_moments": 3},
+        {"tokenizer": "chunk", "gradient_accumulation_steps": 2},
+        {"optim": "adafactor", "retrieve_rows": True, "unseen_class_probability": 0.5},
+    ],
+)
+def test_stopped_and_resumed_is_bit_identical(make_config: Make, tmp_path: Path, changes: dict[str, Any]) -> None:
+    whole = make_config(output_dir=tmp_path / "whole", **changes)
+    assert Trainer(whole).train().finished
+    parts = make_config(output_dir=tmp_path / "parts", **changes)
+    trainer = Trainer(parts)
+    stop_after(trainer, 3)
+    outcome = trainer.train()
+    assert (outcome.step, outcome.finished) == (3, False)
+    torch.rand(17)  # the world goes on
+    resumed = Trainer(make_config(output_dir=tmp_path / "parts", resume_from_checkpoint="latest", **changes))
+    assert resumed.stepper.step == 3
+    assert resumed.train().finished
+    one, two = weights(whole, 8), weights(parts, 8)
+    assert one.keys() == two.keys()
+    assert [name for name in one if not torch.equal(one[name], two[name])] == []
+    figures = ("step", "loss", "task_loss", "denoise_loss", "learning_rate", "grad_norm")
+    assert [[row[f] for f in figures] for row in log(whole)] == [[row[f] for f in figures] for row in log(parts)]
+
+
+def test_a_run_from_a_generator_resumes_only_from_the_same(make_config: Make, tmp_path: Path) -> None:
+    first, second = (
+        make_config(max_steps=1, output_dir=tmp_path / "a"),
+        make_config(max_steps=1, seed=5, output_dir=tmp_path / "b"),
+    )
+    starts = [Trainer(config).train().generator for config in (first, second)]
+    run = {"max_steps": 2, "output_dir": tmp_path / "c"}
+    Trainer(make_config(**run, init_from=starts[0])).train()
+    recorded = Generator.from_pretrained(tmp_path / "c" / "generator", device="cpu").config.training
+    assert recorded["start"]["recipe_sha256"] == first.sha256()
+    assert recorded["start"]["step"] == 1
+    again = {**run, "resume_from_checkpoint": "latest"}
+    moved = shutil.copytree(starts[0], tmp_path / "moved")
+    assert Trainer(make_config(**again, init_from=moved)).stepper.step == 2
+    for other in ({"init_from": starts[1]}, {}):
+        with pytest.raises(CheckpointError, match=r"the generator it started from \(init_from\) has changed since"):
+            Trainer(make_config(**again, **other))
+
+
+def test_a_damaged_checkpoint_is_skipped_and_named(make_config: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    config = make_config(checkpointing_steps=4)
+    Trainer(config).train()
+    newest = config.output_dir / "checkpoints" / "step-00000008"
+    (newest / "model.safetensors").write_bytes(b"short")
+    trainer = Trainer(make_config(checkpointing_steps=4, resume_from_checkpoint="latest"))
+    assert trainer.stepper.step == 4
+    assert f"'{newest}' is skipped: model.safetensors has 5 bytes" in capsys.readouterr().err
+    with pytest.raises(CheckpointError, match=r"cannot be resumed from: model.safetensors has 5 bytes"):
+        Trainer(make_config(resume_from_checkpoint=newest))
+    (newest.parent / "step-00000004" / "manifest.json").unlink()
+    with pytest.raises(CheckpointError, match="None of the 2 checkpoints"):
+        Trainer(make_config(resume_from_checkpoint="latest"))
+
+
+def test_resuming_with_other_settings_or_data_is_refused(make_config: Make, world: Path, tmp_path: Path) -> None:
+    import numpy as np
+
+    Trainer(make_config(max_steps=2)).train()
+    with pytest.raises(CheckpointError, match=r"learning_rate=0.002 \(now 0.5\), max_steps=2 \(now 8\); resume"):
+        Trainer(make_config(learning_rate=0.5, resume_from_checkpoint="latest"))
+    table = dict(np.load(world / "table.npz"))
+    table["vectors"] = table["vectors"] + 0.1
+    np.savez(tmp_path / "other.npz", **table)
+    changes = {"max_steps": 2, "resume_from_checkpoint": "latest"}
+    with pytest.raises(CheckpointError, match="the encoders' vectors have changed"):
+        Trainer(make_config(encoders=f"embedding-table:{tmp_path / 'other.npz'}", **changes))
+    np.savez(tmp_path / "same.npz", **dict(np.load(world / "table.npz")))
+    moved = make_config(encoders=f"embedding-table:{tmp_path / 'same.npz'}", logging_steps=7, **changes)
+    assert Trainer(moved).stepper.step == 2
+
+
+def test_a_missing_random_state_is_refused(make_config: Make) -> None:
+    config = make_config(max_steps=1)
+    Trainer(config).train()
+    folder = config.output_dir / "checkpoints" / "step-00000001"
+    manifest = read_json(folder / "manifest.json")
+    del manifest["files"]["rng-00000.safetensors"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "rng-00000.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="no random state for process 0"):
+        Trainer(make_config(max_steps=1, resume_from_checkpoint="latest"))
+
+
+def test_a_folder_with_a_run_is_not_overwritten_unasked(make_config: Make) -> None:
+    config = make_config(max_steps=1)
+    Trainer(config).train()
+    with pytest.raises(ConfigError, match="holds a run already"):
+        Trainer(make_config(max_steps=1))
+    again = Trainer(make_config(max_steps=1, overwrite_output_dir=True))
+    assert again.stepper.step == 0
+    again.train()
+    assert len(log(config)) == 1
+
+
+def test_latest_without_checkpoint_starts_anew(make_config: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Trainer(make_config(resume_from_checkpoint="latest")).stepper.step == 0
+    assert "training starts at step 0" in capsys.readouterr().err
+
+
+def test_a_run_of_diffusion_cannot_go_on_as_flow(make_config: Make, tmp_path: Any) -> None:
+    state = {"config": make_config().to_json(), "processes": 1, "fingerprints": {}}
+    trainer = SimpleNamespace(
+        config=make_config(scheduler="flow-match-euler"),
+        accelerator=SimpleNamespace(num_processes=1),
+        components=SimpleNamespace(fingerprints={}),
+    )
+    with pytest.raises(CheckpointError, match=r"scheduler='ddim' \(now 'flow-match-euler'\)"):
+        resume._check_same(trainer, tmp_path, state)  # type: ignore[arg-type]
+
+
+def test_another_sampler_of_the_same_noise_process_may_go_on() -> None:
+    folder = Path("checkpoint-1")
+    assert not resume._other_noise_process(folder, "ddim", "ddpm")
+    assert not resume._other_noise_process(folder, "no-longer-installed", "no-longer-installed")
+    assert resume._other_noise_process(folder, "flow-match-euler", "ddpm")
+    with pytest.raises(
+        CheckpointError, match=r"'checkpoint-1' was written with the scheduler 'gone'.* Unknown scheduler"
+    ):
+        resume._other_noise_process(folder, "gone", "ddim")
