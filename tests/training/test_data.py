@@ -115,16 +115,16 @@ def test_encoders_of_two_spaces_are_refused(world: Path, tmp_path: Path) -> None
     names = np.load(world / "table.npz")["names"]
     np.savez(tmp_path / "other.npz", names=names, vectors=np.random.default_rng(1).normal(size=(12, 16)), space="other")
     specs = [f"embedding-table:{world / 'table.npz'}", f"embedding-table:{tmp_path / 'other.npz'}"]
-    with pytest.raises(ConfigError, match=r"different spaces: .*toy, 16 wide.*other, 16 wide"):
+    with pytest.raises(ConfigError, match=r"different embedding spaces: .*toy, 16 wide.*other, 16 wide"):
         ConditionBank(names.tolist(), specs, names.tolist())
 
 
 def test_left_out_classes_get_rows_as_if_never_seen(conditions: ConditionBank) -> None:
     names = conditions.class_names[:10]
 
-    def drawn(left_out: list[int], noise: float = 0.0) -> torch.Tensor:
+    def drawn(unseen: list[int], noise: float = 0.0) -> torch.Tensor:
         return conditions.draw(
-            names[:3], generator_at(0, "x", 0), mixing=False, noise=0.0, left_out=left_out, unseen_class_noise=noise
+            names[:3], generator_at(0, "x", 0), mixing=False, noise=0.0, unseen=unseen, unseen_noise=noise
         )
 
     plain, noisy = drawn([]), drawn([1], 0.5)

@@ -1,6 +1,6 @@
-"""What training draws from: images by class, and condition vectors by class.
+"""The data that training draws from: images of each class, and conditioning vectors of each class.
 
-Shapes: B tasks, M images a task, K classes, V templates, E condition width.
+Shapes: M images per task, K classes, V templates, E embedding width.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ __all__ = ["ConditionBank", "TrainingImages"]
 
 
 class TrainingImages(ImageBank):
-    """The images that generated networks are tried on, drawn class by class.
+    """Training images, drawn in equal numbers for each class of a task.
 
     Args:
         dataset: images and class names.
-        split: which of them, e.g. ``train``.
-        spec: whose preprocessing to apply.
-        device: where the images lie.
-        dtype: what they are kept in; bfloat16 saves converting every batch where the networks run in it (and changes nothing where
-            their first layer multiplies, which autocast would round the images for).
+        split: the split to draw from, for example ``train``.
+        spec: parameters of the architecture whose preprocessing is applied.
+        device: where the images are kept.
+        dtype: type in which they are kept. Where networks run in bfloat16, bfloat16 saves converting every batch. Results
+            do not change, because autocast rounds the input of the first layer anyway.
 
     Attributes:
-        fingerprint: hash of images, labels and class names.
+        fingerprint: hash of the images, the labels and the class names.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class TrainingImages(ImageBank):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__(dataset, split, spec, device)
-        # Mirror images are kept, not made: flipping a batch costs a tenth of what running networks on it does.
+        # Mirrored images are stored, because flipping every batch costs a tenth of the time of running networks on it.
         pictures = self.images.to(dtype)
         mirrored = pictures.flip(-1) if self.mirrored is None else self.mirrored.to(dtype)
         self._both = torch.cat([pictures, mirrored])
@@ -61,52 +61,60 @@ class TrainingImages(ImageBank):
         self.fingerprint = digest.hexdigest()
 
     def indices_of(self, name: str) -> Tensor:
-        """(n,) indices of a class's images.
+        """Return (n,) indices of the images of a class.
 
         Raises:
-            DataError: there is no such class, or it has no image.
+            DataError: the class does not exist, or has no image.
         """
         rows = self._rows[self.labels_of([name])[0]]
         if not len(rows):
-            raise DataError(f"There is no image of the class '{name}' to train on.")
+            raise DataError(f"The class '{name}' has no image to train on; add some, or hold the class out.")
         return rows
 
-    def take(self, rows: Tensor, flips: Tensor) -> Tensor:
-        """(M,) indices and (M,) bool, whether to mirror -> (M, C, H, W), or (M, *feature_shape) behind a trunk."""
-        return self._both[(rows + len(self.images) * flips).to(self._both.device)]
+    def take(self, indices: Tensor, flips: Tensor) -> Tensor:
+        """Return the images (M, C, H, W), or their features (M, *feature_shape) if the architecture has a trunk.
+
+        Args:
+            indices: (M,) from `draw`.
+            flips: (M,) bool, whether to mirror.
+        """
+        return self._both[(indices + len(self.images) * flips).to(self._both.device)]
 
     def draw(self, classes: Sequence[str], number: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Which images a task gets: the classes balanced, half of the images mirrored.
+        """Draw images for a task: equally many of each class, half of them mirrored.
 
         Returns:
-            (M,) indices for `take`, (M,) bool flips, and (M,) slots: the place of the image's class in `classes`.
+            (M,) indices for `take`, (M,) bool flips, and (M,) labels: the place of the image's class in `classes`.
         """
         count = len(classes)
-        # M is seldom a multiple of K: who gets one image more is drawn, too.
+        # M is rarely a multiple of K, so the classes that get one image more are drawn at random.
         slots = torch.arange(count).repeat(number // count)
         slots = torch.cat([slots, torch.randperm(count, generator=generator)[: number % count]])
         places = torch.rand(number, generator=generator, dtype=torch.float64)
         flips = torch.rand(number, generator=generator) < 0.5
-        rows = torch.empty(number, dtype=torch.int64)
+        indices = torch.empty(number, dtype=torch.int64)
         for slot, name in enumerate(classes):
             mine, own = slots == slot, self.indices_of(name)
-            rows[mine] = own[(places[mine] * len(own)).long()]
-        return rows, flips, slots
+            indices[mine] = own[(places[mine] * len(own)).long()]
+        return indices, flips, slots
 
 
 class ConditionBank:
-    """The condition vectors of every class under every encoder and template.
+    """The text vectors of all classes, with every encoder and template, and the conditioning vectors made of them.
 
     Args:
-        class_names: of the data set.
-        encoders: their specs, all of one space and width.
-        fit_on: the classes that the condition space is fitted on (those that may be trained on).
+        class_names: class names of the data set.
+        encoders: specs of text encoders, all of one embedding space.
+        fit_on: the classes to fit the condition space on, which are those that training may use.
 
     Attributes:
-        unit_VKE: unit vectors, (V, K, E) float32.
-        space: maps raw vectors to conditions.
+        unit_VKE: (V, K, E) float32 text vectors of unit length.
+        space: maps text vectors to conditioning vectors.
         templates: V names, ``encoder: template``.
-        fingerprint: hash of the vectors.
+        fingerprint: hash of the text vectors.
+
+    Raises:
+        ConfigError: the encoders have different embedding spaces.
     """
 
     def __init__(self, class_names: Sequence[str], encoders: Sequence[str], fit_on: Sequence[str]) -> None:
@@ -116,7 +124,7 @@ class ConditionBank:
         spaces = {(encoder.space, encoder.dim) for encoder in made}
         if len(spaces) != 1:
             listed = ", ".join(f"{e.name} ({e.space}, {e.dim} wide)" for e in made)
-            raise ConfigError(f"The encoders are of different spaces: {listed}. Train on encoders of one space.")
+            raise ConfigError(f"The encoders have different embedding spaces: {listed}. Use encoders of one space.")
         raw: list[npt.NDArray[np.float32]] = []
         self.templates: list[str] = []
         for encoder in made:
@@ -134,20 +142,25 @@ class ConditionBank:
 
     @property
     def width(self) -> int:
-        """Width of what the denoiser reads."""
+        """Width of a conditioning vector as the denoiser reads it."""
         return self.space.input_dim
 
     def raw(self, classes: Sequence[str], template: int = 0) -> npt.NDArray[np.float32]:
-        """(K, E) unit vectors with one template, as an encoder would give them."""
+        """Return (K, E) unit text vectors of one template."""
         vectors: npt.NDArray[np.float32] = self.unit_VKE[template, self._numbers(classes)].numpy()
         return vectors
 
     def of(self, classes: Sequence[str], template: int = 0) -> Tensor:
-        """(K, `width`) what the denoiser reads of one template, without noise."""
+        """Return (K, `width`) conditioning vectors of one template, without noise."""
         return self.space.denoiser_input(self.raw(classes, template))
 
     def enable_row_retrieval(self, seen: Sequence[str], rows_SD: Tensor) -> None:
-        """From here on the denoiser also reads what the rows of the classes `seen` say; see `tina_framework.prompts.row_retrieval`."""
+        """From now on, append retrieved rows to conditioning vectors; see `tina_framework.prompts.row_retrieval`.
+
+        Args:
+            seen: S classes of the generic model.
+            rows_SD: (S, D) their weight rows, as normalised tokens.
+        """
         keys = torch.stack([self.space.apply(self.raw(seen, template)) for template in range(len(self.templates))])
         self.space.row_retrieval = RowRetrieval(keys.mean(dim=0), rows_SD)
         self._key = {name: s for s, name in enumerate(seen)}
@@ -159,40 +172,40 @@ class ConditionBank:
         *,
         mixing: bool,
         noise: float,
-        left_out: Sequence[int] = (),
-        unseen_class_noise: float = 0.0,
+        unseen: Sequence[int] = (),
+        unseen_noise: float = 0.0,
     ) -> Tensor:
-        """(K, `width`) what the denoiser reads of one training task, drawn class by class.
+        """Draw (K, `width`) conditioning vectors of one training task, independently for each class.
 
         Args:
-            mixing: half of the classes get one template, the others a random convex combination; else always one.
-            noise: standard deviation of the noise's length, relative to the vector's length.
-            left_out: places in `classes` of those that are not to be recalled, as if they had never been seen.
-            unseen_class_noise: `noise` of these.
+            classes: K class names.
+            generator: the source of all random draws.
+            mixing: give half of the classes a random convex combination of all templates, and the others one template.
+            noise: root mean square length of the noise, relative to the vector's length.
+            unseen: places in `classes` to treat as unseen: their rows help no class of this task.
+            unseen_noise: `noise` of these classes.
         """
         numbers, templates = self._numbers(classes), self.unit_VKE.shape[0]
         one = torch.zeros(len(numbers), templates)
         picked = torch.randint(templates, (len(numbers), 1), generator=generator)
         one.scatter_(1, picked, 1.0)
-        # Exponential variables over their sum are uniform on the simplex.
+        # Exponential variables divided by their sum are uniform on the simplex, that is, Dirichlet(1, ..., 1).
         shares = -torch.log1p(-torch.rand(len(numbers), templates, generator=generator))
         shares = shares / shares.sum(dim=1, keepdim=True).clamp(min=1e-12)
         mixed = torch.rand(len(numbers), 1, generator=generator) < 0.5
         weights = torch.where(mixed, shares, one) if mixing else one
         conditions = self.space.apply(torch.einsum("kv,vke->ke", weights, self.unit_VKE[:, numbers]).numpy())
         gaussian = torch.randn(conditions.shape, generator=generator)
-        if noise or (left_out and unseen_class_noise):
+        # The noise is drawn above in any case, so that these settings do not change the other draws.
+        if noise or (unseen and unseen_noise):
             lengths = conditions.norm(dim=1, keepdim=True) / conditions.shape[1] ** 0.5
-            lengths = (
-                lengths
-                * torch.tensor([unseen_class_noise if k in left_out else noise for k in range(len(classes))])[:, None]
-            )
-            conditions = conditions + lengths * gaussian
+            relative = torch.tensor([unseen_noise if k in unseen else noise for k in range(len(classes))])
+            conditions = conditions + lengths * relative[:, None] * gaussian
         retrieval = self.space.row_retrieval
         if retrieval is None:
             return conditions
         mask = torch.zeros(len(classes), len(retrieval.keys_SE), dtype=torch.bool)
-        mask[:, [self._key[classes[k]] for k in left_out]] = True
+        mask[:, [self._key[classes[k]] for k in unseen]] = True
         return retrieval.append_rows(conditions, mask)
 
     def _numbers(self, classes: Sequence[str]) -> list[int]:

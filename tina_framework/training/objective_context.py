@@ -1,6 +1,6 @@
-"""Batch: what an objective sends through the denoiser, and what objectives need to make them.
+"""What all training objectives share: the tokens' layout, the noise process, the conditioning vectors and random draws.
 
-Shapes: B rows, P tokens, D token width, K classes (the greatest count, padded), E condition width.
+Shapes: B examples, P tokens, D token width, K class slots (`max_classes`, padded), E condition width.
 """
 
 from __future__ import annotations
@@ -25,11 +25,16 @@ __all__ = ["ObjectiveContext"]
 
 @dataclass
 class ObjectiveContext:
-    """What the objectives share.
+    """What objectives need to make denoiser inputs and to read denoiser outputs.
 
     Attributes:
-        layout: of `max_classes` classes; smaller tasks leave the last slots empty.
+        config: the training settings.
+        spec: the parameters of the target architecture.
+        layout: the token layout for `max_classes` classes; tasks with fewer classes leave the last slots empty.
+        normalizer: standardises differences from the generic model.
         process: the noise process that the denoiser is trained for.
+        conditions: the conditioning vectors of all classes.
+        device: where batches are placed.
     """
 
     config: TrainingConfig
@@ -41,13 +46,13 @@ class ObjectiveContext:
     device: torch.device
 
     def noise(self, stream: str, step: int, indices: Sequence[int]) -> Tensor:
-        """(B, P, D) standard normal, row by row from its place."""
+        """Return (B, P, D) standard normal noise; each example depends on the seed, the stream, the step and its place only."""
         shape = (self.layout.num_tokens, self.layout.token_width)
         rows = [torch.randn(shape, generator=generator_at(self.config.seed, stream, step, i)) for i in indices]
         return torch.stack(rows).to(self.device)
 
     def pad_conditions(self, conditions: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """B tensors (K_b, E) -> (B, K, E) and the class mask (B, K)."""
+        """Pad B tensors (K_b, E) with zeros to (B, K, E), and return them with the class mask (B, K)."""
         most = self.config.max_classes
         padded = torch.zeros(len(conditions), most, self.conditions.width)
         mask = torch.zeros(len(conditions), most, dtype=torch.bool)
@@ -57,25 +62,28 @@ class ObjectiveContext:
         return padded.to(self.device), mask.to(self.device)
 
     def model_input(self, noisy_BPD: Tensor, t_B: Tensor) -> Tensor:
-        """What the denoiser is shown of x_t."""
+        """Return x_t in the form that the denoiser reads; see `tina_framework.denoiser.preconditioning`."""
         scaled = self.process.scale_model_input(noisy_BPD, t_B)
         return model_input(scaled, t_B, self.process.alphas_cumprod, self.config.prediction_type)
 
     def draw_condition(
-        self, stream: str, step: int, index: int, classes: Sequence[str], left_out: Sequence[int] = ()
+        self, stream: str, step: int, index: int, classes: Sequence[str], unseen: Sequence[int] = ()
     ) -> Tensor:
-        """(K, E) of one training row. `left_out`: places in `classes` of those treated as never seen."""
+        """Draw the conditioning vectors (K, E) of one example; `unseen` are places in `classes` to treat as unseen."""
         return self.conditions.draw(
             classes,
             generator_at(self.config.seed, stream, step, index),
             mixing=self.config.template_mixing,
             noise=self.config.condition_noise,
-            left_out=left_out,
-            unseen_class_noise=self.config.unseen_class_noise,
+            unseen=unseen,
+            unseen_noise=self.config.unseen_class_noise,
         )
 
     def draw_unseen_classes(self, step: int, index: int, count: int) -> list[int]:
-        """Which of a task's classes are treated as never seen: none, or one to half of them, equally likely."""
+        """Draw the places of the classes that a task treats as unseen.
+
+        With `unseen_class_probability` these are one to half of the task's classes, each number equally likely.
+        """
         if not self.config.unseen_class_probability:
             return []
         draws = generator_at(self.config.seed, "task-left-out", step, index)

@@ -1,8 +1,16 @@
-"""What a generator is trained for: `task` (its networks classify images) and `denoise` (it reproduces p-Models).
+"""Training objectives: `task` (generated networks classify images) and `denoise` (the denoiser reconstructs p-Models).
 
-An objective draws rows, which all objectives send through the denoiser together (one forward pass a step, so that
-data-parallel training reduces gradients once), and turns its part of the prediction into one loss a row.
-Shapes: B rows, P tokens, D token width, K classes (the greatest count, padded), E condition width, N parameters.
+Each objective draws a batch of denoiser inputs. All batches of a step go through the denoiser in one forward pass,
+because data-parallel training then reduces gradients only once. The objective then computes one loss per example.
+
+The total loss is task_weight * L_task + denoise_weight * L_denoise, with
+
+    L_task    = E [ cross_entropy(network(x0_hat), images, labels) ]       (this project)
+    L_denoise = E [ w_t || target_t - denoiser(x_t, t, condition) ||^2 ]   (DDPM, arXiv 2006.11239, equation 14)
+
+where x0_hat is the x0 that the prediction implies, target_t is what `prediction_type` says, and w_t is `loss_weights`.
+
+Shapes: B examples, P tokens, D token width, K class slots (`max_classes`, padded), E condition width, N parameters.
 """
 
 from __future__ import annotations
@@ -27,14 +35,14 @@ __all__ = ["Batch", "DenoiseObjective", "Objective", "TaskObjective", "loss_weig
 
 @dataclass
 class Batch:
-    """Denoiser inputs of some tasks, and what their objective needs to judge the output.
+    """A batch of denoiser inputs, with what the objective needs to compute its losses.
 
     Attributes:
-        condition_BKE: (B, K, E), zero in padded slots.
-        class_mask_BK: (B, K) bool.
-        noisy_BPD: (B, P, D) x_t.
-        t_B: (B,) int64.
-        extra: the objective's own.
+        condition_BKE: (B, K, E) conditioning vectors, zero in padded slots.
+        class_mask_BK: (B, K) bool, True where the slot holds a class.
+        noisy_BPD: (B, P, D) noisy tokens x_t.
+        t_B: (B,) int64 timesteps.
+        extra: values that only the objective itself reads.
     """
 
     condition_BKE: Tensor
@@ -45,33 +53,45 @@ class Batch:
 
 
 class Objective(Protocol):
-    """One part of the loss."""
+    """One term of the training loss.
+
+    Attributes:
+        name: key of this loss in the log.
+        weight: factor on this loss in the total loss.
+        batch_size: examples per step, over all processes.
+    """
 
     name: str
     weight: float
     batch_size: int
 
     def draw(self, step: int, indices: Sequence[int], denoiser: Denoiser) -> Batch:
-        """Batch number `indices` of the global batch of `step`. `denoiser`: the present weights, for rollouts."""
+        """Draw the examples `indices` of the global batch of a step.
+
+        Args:
+            step: the optimizer step.
+            indices: places in the global batch. An example depends on the seed, the step and its place only.
+            denoiser: the current weights, for rollouts.
+        """
         ...
 
     def losses(self, predicted_BPD: Tensor, batch: Batch) -> Tensor:
-        """(B,) one loss a row."""
+        """Return (B,) one loss per example."""
         ...
 
 
 class TaskObjective:
-    """Cross-entropy of the generated networks on training images of their tasks.
+    """Cross-entropy of generated networks on training images of their tasks.
 
-    Most rows start from pure noise at t = T - 1, where the prediction is a regression from the prompt; the others from
-    the network's own forecast, noised again to a random t, so that later steps of sampling do not spoil the first.
-    With `regression`, every row is zeros at t = T - 1.
+    Most examples start from pure noise at t = T - 1, where the denoiser predicts from the prompt alone. The others are
+    rollouts: the denoiser's own prediction, noised again to a random t. They train the later sampling steps to improve
+    the first prediction. With `regression`, every example is zeros at t = T - 1.
 
     Args:
-        context: see `ObjectiveContext`.
+        context: what all objectives share.
         images: training images.
         sampler: draws tasks of the training partition.
-        runner: evaluates the generated networks.
+        runner: computes losses of generated networks and their gradients.
     """
 
     name = "task"
@@ -105,6 +125,7 @@ class TaskObjective:
         noisy = context.noise("task-noise", step, indices)
         if config.regression:
             noisy = torch.zeros_like(noisy)
+        # Only rollouts cost the second forward pass.
         rolled = [row for row, roll in enumerate(rolls) if roll]
         if rolled:
             noisy[rolled] = self._roll_out(condition[rolled], mask[rolled], noisy[rolled], t_B[rolled], denoiser, [
@@ -114,7 +135,7 @@ class TaskObjective:
             self.images.draw(task, config.images_per_task, generator_at(config.seed, "task-images", step, i))
             for i, task in zip(indices, tasks, strict=True)
         ]
-        # One look-up for all tasks: on a GPU many small ones would cost more than the networks.
+        # One look-up for all tasks: on a GPU many small look-ups cost more than running the networks.
         rows, flips, slots = (torch.cat(parts) for parts in zip(*drawn, strict=True))
         extra = {
             "counts": [len(task) for task in tasks],
@@ -134,11 +155,14 @@ class TaskObjective:
         indices: Sequence[int],
         step: int,
     ) -> Tensor:
-        """x_t at `t_B` around the x0 that the denoiser forecasts from pure noise `start`."""
+        """Return x_t at `t_B` of the x0 that the denoiser predicts from `start`, which is pure noise.
+
+        No gradient flows through this prediction: sampling, too, only reads the tokens of the step before.
+        """
         context = self.context
         last = torch.full_like(t_B, context.config.num_train_timesteps - 1)
         was_training = denoiser.training
-        denoiser.eval()
+        denoiser.eval()  # sampling has no dropout either
         predicted = denoiser(condition, mask, context.model_input(start, last), last, context.layout)
         denoiser.train(was_training)
         x0 = context.process.predict_original_sample(predicted.float(), last, start)
@@ -146,11 +170,17 @@ class TaskObjective:
         return noisy
 
     def losses(self, predicted_BPD: Tensor, batch: Batch) -> Tensor:
+        """Return (B,) cross-entropies, differentiable with respect to the prediction.
+
+        `TargetRunner.task_loss` computes the gradient g of each loss L at the parameters p at once, and attaches it to
+        the graph as L + g . (p - stop_gradient(p)). Its value is L and its gradient is g, so the chain rule through the
+        denoiser stays exact, while the target networks may run in threads.
+        """
         flats = self.parameters(predicted_BPD, batch)
         return self.runner.task_loss(flats, batch.extra["counts"], batch.extra["images"], batch.extra["labels"])
 
     def parameters(self, predicted_BPD: Tensor, batch: Batch) -> list[Tensor]:
-        """The predictions as target networks: B vectors (N_b,)."""
+        """Return the parameters of the predicted networks: B vectors (N_b,)."""
         context, most = self.context, self.context.config.max_classes
         x0 = context.process.predict_original_sample(predicted_BPD, batch.t_B, batch.noisy_BPD)
         flat_BN = context.normalizer.denormalize(context.layout.scatter(x0), most)
@@ -161,14 +191,21 @@ class TaskObjective:
 
 
 class DenoiseObjective:
-    """Mean squared error against p-Models of the zoo, at all timesteps (arXiv 2006.11239; x0 as in DALL-E 2).
+    """Mean squared error of the prediction for noised p-Models of the zoo (DDPM, arXiv 2006.11239, equation 14).
 
-    Every row weighs the same, whatever its class count.
+    Each example draws a p-Model x0, a timestep t and noise, and forms x_t = `add_noise`(x0, noise, t). The target is
+
+    - epsilon: the noise, as in DDPM, equation 14;
+    - sample: x0, as in the prior of DALL-E 2 (arXiv 2204.06125, section 2.2);
+    - v_prediction: v = sqrt(a_t) noise - sqrt(1 - a_t) x0 (Salimans & Ho, arXiv 2202.00512, appendix D);
+    - flow_prediction: noise - x0 (rectified flow, arXiv 2209.03003, equation 1).
+
+    The loss of an example is a mean over the elements of its real classes, so examples weigh the same for all class counts.
 
     Args:
-        context: see `ObjectiveContext`.
+        context: what all objectives share.
         classes: the class names of each p-Model.
-        flats: its parameters, each (N_K,).
+        flats: the parameters of each p-Model, (N_K,).
     """
 
     name = "denoise"
@@ -195,6 +232,7 @@ class DenoiseObjective:
             t.append(int(torch.randint(config.num_train_timesteps, (), generator=draws)))
             order = torch.randperm(len(self.classes[model]), generator=draws)
             flat = self._normalized_ZN[model]
+            # An equivariant tokenizer treats all slots alike, so shuffling the classes would teach nothing.
             if context.layout.equivariant:
                 order = torch.arange(len(order))
             names.append([self.classes[model][k] for k in order])
@@ -210,7 +248,7 @@ class DenoiseObjective:
         return Batch(condition, mask, noisy, t_B, {"target": target})
 
     def _reorder(self, flat_N: Tensor, order: Tensor) -> Tensor:
-        """The same network with its classes in another order; padded slots stay last."""
+        """Return the same network with its classes in another order; padded slots stay last."""
         most = self.context.config.max_classes
         if torch.equal(order, torch.arange(len(order))):
             return flat_N
@@ -219,6 +257,7 @@ class DenoiseObjective:
         return spec.flatten(spec.select_classes(spec.unflatten(flat_N, most), slots), most)
 
     def losses(self, predicted_BPD: Tensor, batch: Batch) -> Tensor:
+        """Return (B,) weighted mean squared errors."""
         real = self.context.layout.element_mask(batch.class_mask_BK)
         squares = (predicted_BPD.float() - batch.extra["target"]).square().masked_fill(~real, 0.0)
         per_row = squares.flatten(1).sum(1) / real.flatten(1).sum(1)
@@ -227,10 +266,25 @@ class DenoiseObjective:
 
 
 def loss_weights(alphas_cumprod_T: Tensor, config: TrainingConfig) -> Tensor:
-    """(T,) weight of each timestep: 1, or min(SNR, gamma) / gamma in x0 terms (arXiv 2303.09556), 1 at low noise.
+    """Return the weight w_t of each timestep in the denoising loss.
 
-    For the other prediction types the weight is divided by what turns their error into the x0 error: SNR for epsilon,
-    SNR + 1 for v_prediction, 1 / s^2 for flow_prediction, where SNR = (1 - s)^2 / s^2.
+    Without `snr_gamma` all weights are 1. With it they follow Min-SNR (arXiv 2303.09556, section 3.4), here divided by
+    gamma, so that the weight is 1 where the noise is low:
+
+        w_t = min(SNR_t, gamma) / gamma        for an error in x0, with SNR_t = a_t / (1 - a_t).
+
+    An error in another prediction is the x0 error times a factor, by which w_t is divided:
+
+        epsilon:          SNR_t          (Salimans & Ho, arXiv 2202.00512, section 4)
+        v_prediction:     SNR_t + 1      (the same section)
+        flow_prediction:  1 / s_t^2 = (1 + sqrt(SNR_t))^2,  as SNR_t = (1 - s_t)^2 / s_t^2.
+
+    Args:
+        alphas_cumprod_T: (T,) a_t, the share of signal in the variance of x_t.
+        config: for `snr_gamma` and `prediction_type`.
+
+    Returns:
+        (T,) weights.
     """
     if config.snr_gamma is None:
         return torch.ones_like(alphas_cumprod_T)
