@@ -349,6 +349,22 @@ def test_relative_links_resolve(document: Path) -> None:
     assert not broken, "\n".join(broken)
 
 
+def test_documents_that_sources_name_exist() -> None:
+    sources = [
+        path
+        for folder in ("tina_framework", "benchmarks", "plugins", "examples", "tests")
+        for suffix in ("py", "sh", "toml", "txt")
+        for path in (ROOT / folder).rglob(f"*.{suffix}")
+    ]
+    named = {
+        (path.relative_to(ROOT).as_posix(), document)
+        for path in sources
+        for document in re.findall(r"\bdocs/[\w/-]+\.md\b", path.read_text(encoding="utf-8"))
+    }
+    assert len(named) >= 10
+    assert sorted(f"{path}: {document}" for path, document in named if not (ROOT / document).is_file()) == []
+
+
 def test_every_document_is_in_the_index() -> None:
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     linked = {(ROOT / "docs" / target.partition("#")[0]).resolve() for target in re.findall(r"\]\(([^)\s]+)\)", index)}

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 GROUPINGS = 4
-"""How many times the classes are grouped. Eight make the ensemble twice as large and little better (docs/guide/composing.md)."""
+"""How many times the classes are grouped. Eight make the ensemble twice as large and little better (docs/experiments/composing.md)."""
 
 
 @dataclass(frozen=True, eq=False)

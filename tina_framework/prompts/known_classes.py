@@ -32,7 +32,7 @@ IMAGE_TEMPERATURE = 20.0
 """Factor on the cosines of one picture; of n pictures, whose mean is less noisy, sqrt(n) times as much."""
 
 TEXT_TEMPERATURE = 50.0
-"""The same of a text. Both were chosen on validation tasks and images (`docs/guide/prompts.md`)."""
+"""The same of a text. Both were chosen on validation tasks and images (`docs/experiments/prompts.md`)."""
 
 _EXACT = 0.999
 
