@@ -30,8 +30,7 @@ class Context:
         seed: seed of generation.
         template: number of the encoder's prompt template.
         generic: the generic model, trained to the end of its learning rate schedule. None: there is none;
-        `no_generic` says
-            why.
+            `no_generic` says why.
         zoo: the p-Models (the generic model fine-tuned on single tasks). None: there are none; `no_zoo` says why.
         fine_tune_tasks: how many tasks of each split *fine-tune* trains on; None: all.
     """

@@ -54,7 +54,7 @@ class Diagnosis:
         stages: ``p-model`` comes first, ``selection`` last.
         timesteps: the timesteps of the stages ``denoised from t = ...``, in rising order, out of `num_timesteps`.
         round_trip: the greatest change of a parameter by tokens and standardisation, divided by the greatest
-        parameter.
+            parameter.
     """
 
     stages: tuple[Stage, ...]

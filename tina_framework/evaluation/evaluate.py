@@ -46,7 +46,7 @@ class EvaluationRequest:
         dataset: spec of a data set, or the data set itself.
         tasks: a task file.
         methods: what to compare, as `parse_methods` returns it; None: `default_methods` of the generator's
-        architecture.
+            architecture.
         encoder: spec of an encoder; None: the generator's default.
         zoo: folder of a zoo; None: the zoo that the generator names, if it ships with the package.
         image_split: ``test`` or ``validation``: the images that networks are measured on.

@@ -78,8 +78,7 @@ class MethodResult:
         tasks: one entry for each task, in order; None: there is no network.
         timings: by group.
         memory: bytes by group: the peak while networks were made, above what was in use before. Groups where it is
-        unknown
-            are missing.
+            unknown are missing.
         skipped: (split or None for all, reason).
     """
 

@@ -51,7 +51,7 @@ class Method:
 
     name: ClassVar[str]
     batch_size: int = 1
-    """How many tasks `parameters` is given at a time; above 1, the time of a single task is measured besides."""
+    """How many tasks `parameters` is given at a time. If more than 1, the time of a single task is measured too."""
 
     def __init__(self, context: Context, argument: str | None = None) -> None:
         self.context = context

@@ -33,7 +33,7 @@ def check_recordable(model: str, methods: list[str], image_split: str, template:
 
     Raises:
         ConfigError: the model is no folder, *tina* is not run, or other images or another template than for cards are
-        used.
+            used.
     """
     if not Path(model).is_dir():
         raise ConfigError(f"--record writes into the model's folder, but there is no folder '{model}'; give its path.")

@@ -64,8 +64,7 @@ class Novelty:
         models_over_tasks: the same of two p-Models.
         over_seeds: mean distance of two networks generated for the same task from different seeds.
         errors_nearest: intersection over union of the mistakes of a generated network and of the p-Model of the most
-        similar
-            training task. None if there is no such p-Model.
+            similar training task. None if there is no such p-Model.
         errors_selection: the same with *selection*.
     """
 

@@ -10,7 +10,7 @@ __all__ = ["without_folders"]
 def without_folders(spec: str) -> str:
     """Return a path or ``name:PATH`` with an absolute path cut down to its last part.
 
-    Results are published, so they must not tell the names of users and folders. A relative path stays as it is.
+    Results are published, so they must not reveal names of users and folders. A relative path is not changed.
     """
     name, colon, argument = spec.partition(":")
     if colon and Path(argument).is_absolute():

@@ -29,8 +29,7 @@ class Network:
     Attributes:
         flat: (N,) parameters.
         outputs: the class of each of the K outputs. There may be more outputs than the task has classes; then an
-        answer
-            outside the task is a mistake.
+            answer outside the task is a mistake.
         members: for an ensemble, the outputs of each of its networks. Their parameters follow each other in `flat`.
     """
 

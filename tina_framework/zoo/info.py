@@ -104,7 +104,7 @@ def _same_classes(zoo: Zoo, dataset: Dataset) -> Dataset:
 
     Raises:
         DataError: the classes, or their order, are not the zoo's. Rows of the generic model would belong to wrong
-        classes.
+            classes.
     """
     rest = without_classes(dataset, zoo.config.held_out_classes)
     if tuple(rest.class_names) != zoo.class_names:

@@ -52,7 +52,7 @@ def load_recipe(path: Path | None, overrides: dict[str, Any]) -> ZooConfig:
 
     Raises:
         ConfigError: the file is missing or malformed, or has unknown or mistyped fields. The message names all of
-        them.
+            them.
     """
     values: dict[str, Any] = {}
     if path is not None:

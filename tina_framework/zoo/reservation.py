@@ -76,14 +76,13 @@ def check_leakage(
     Args:
         tasks: the tasks to be evaluated.
         own: the tasks come from a file that this package wrote (`TaskFile.own`), where a wrong split is a mistake of
-        ours.
+            ours.
         trained_classes: all classes that training used. None: unknown; all are assumed.
         trained_class_sets: class sets that were really trained on (the zoo's list), where known.
 
     Raises:
         LeakageError: a task of our own file is called unseen or reserved, but may have been trained on or may have
-        been
-            used to choose the checkpoint.
+            been used to choose the checkpoint.
     """
     classes = None if trained_classes is None else frozenset(name.lower() for name in trained_classes)
     hashes = frozenset(class_set_hash(names) for names in trained_class_sets or ())
@@ -112,7 +111,7 @@ def check_leakage(
     return LeakageReport(tuple(checked), seen, validation, unseen_classes)
 
 
-# Splits besides unseen-... whose tasks are drawn from the test partition.
+# Splits that claim unseen tasks although their names do not begin with "unseen".
 _CLAIMS = ("two-superclasses", "ten-superclasses", "two-unseen-classes")
 _OF_UNSEEN = ("unseen-classes", "two-unseen-classes")
 _SPLIT_OF_PARTITION = {"train": "seen", "validation": "validation", "test": "unseen-combination"}

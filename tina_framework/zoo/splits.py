@@ -53,8 +53,8 @@ def sample_split_tasks(
         num_tasks: how many tasks.
         seed: any integer.
         held_out: the classes that training leaves out. ``unseen-classes`` draws from these only.
-        ``two-unseen-classes``
-            draws two of these and the others from the rest. All other splits draw from the rest only.
+            ``two-unseen-classes`` draws two of these and the others from the rest. All other splits draw from the
+            rest only.
         allow_fewer: return the tasks that exist where the split has fewer.
 
     Raises:

@@ -46,8 +46,7 @@ class TaskSampler:
 
     Raises:
         ConfigError: an unknown scheme or partition; a weight that is negative or not finite; weights that sum to
-        zero; or
-            a class count that the classes do not allow.
+            zero; or a class count that the classes do not allow.
         DataError: the partition holds no class set at all for some scheme and class count.
     """
 

@@ -103,8 +103,7 @@ def respond(
         tasks: tasks of any class counts.
         classes: images of those classes that a task does not have are its outside images.
         per_class: number of outside images of a class. They are drawn from the seed and are the same for all tasks.
-        All
-            inside images are used.
+            All inside images are used.
         seed: seed of generation and of that draw.
         batch_size: how many networks are generated at once.
         on_progress: called with the number of tasks finished since the last call.

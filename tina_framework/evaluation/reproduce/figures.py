@@ -85,9 +85,8 @@ def judge(recorded: Figure, measured: Figure | None, tolerance: float, *, same: 
         measured: the new figure; None: the method made no network.
         tolerance: in points.
         same: everything is as recorded, so that figures may differ by rounding only. Otherwise (other images, another
-        encoder)
-            it is enough that the 95 % intervals overlap. This is a coarse test: the intervals are over tasks, and
-            take the images as fixed.
+            encoder) it is enough that the 95 % intervals overlap. This is a coarse test: the intervals are over
+            tasks, and take the images as fixed.
     """
     if measured is None:
         return Verdict(False, "not measured")

@@ -34,8 +34,7 @@ class TableResult:
         images: split -> fingerprint of its images.
         setup: date, package version, torch, processor.
         rows: accuracy and difference from the reference of every method, as fractions of 1. They are computed from
-        the file of
-            tasks, and are meant for readers of the record.
+            the file of tasks, and are meant for readers of the record.
     """
 
     model_sha256: str

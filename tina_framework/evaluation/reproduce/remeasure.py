@@ -194,8 +194,7 @@ def record_tables(
 
     Raises:
         ConfigError: a task file is missing, the package's folder cannot be written, or a table that is not run was
-        recorded
-            on other images.
+            recorded on other images.
     """
     for table in tables:
         if not Path(table.task_file).is_file():

@@ -36,8 +36,8 @@ class SuiteRequest:
         num_tasks: number of tasks of each kind.
         num_classes: number of classes of a task, except where this number is varied.
         image_split: ``test`` or ``validation``. With ``test``, prompts show validation images and test images are
-        measured on.
-            With ``validation``, prompts show one half of the validation images and the other half is measured on.
+            measured on. With ``validation``, prompts show one half of the validation images and the other half is
+            measured on.
         device: ``auto``, ``cpu``, ``cuda``, ...
         seed: seed of generation, typing mistakes and shown pictures.
         task_seed: seed of the tasks.

@@ -31,7 +31,7 @@ TEMPLATES = (
     "an old photograph of a {}",
     "{}, seen from the front",
 )
-"""Eight sentences around a class name, besides the encoder's own templates."""
+"""Eight sentences around a class name, in addition to the encoder's own templates."""
 
 SHOTS = (1, 5, 20)
 _TRIES = 50
@@ -135,8 +135,7 @@ class PromptVariant:
         group: ``text``, ``pictures`` or ``mixed``.
         prompt: makes the prompt of one class.
         as_encoded: the generator gets the vectors exactly as the encoder gives them. Otherwise it first compares them
-        with
-            the known class names.
+            with the known class names.
     """
 
     label: str
