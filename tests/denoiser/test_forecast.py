@@ -122,7 +122,7 @@ def test_a_network_of_class_rows_alone_has_none() -> None:
     )
     layout = ClassRowTokenizer().layout(ParameterSpec(linear), 4, MAX)
     assert build_config("small", condition_dim=E, layout=layout, max_classes=MAX).pool_rank == 0
-    with pytest.raises(ConfigError, match="class rows alone"):
+    with pytest.raises(ConfigError, match="only class rows"):
         build_config("tiny", condition_dim=E, layout=layout, max_classes=MAX, pool_rank=R)
 
 

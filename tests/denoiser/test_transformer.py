@@ -348,7 +348,7 @@ def test_predictions_fade_as_far_as_classes_are_strange() -> None:
     assert (moved[of_class][order == 1] > 1e-3).all()
     assert (moved[~of_class] > 0).any()
     encoded = denoiser.encode(torch.cat([condition, given], -1), mask)
-    whole = denoiser.denoise(tokens, t, encoded._replace(trust_BK=None), layout, mask)
+    whole = denoiser.denoise(tokens, t, encoded._replace(prediction_weight_BK=None), layout, mask)
     torch.testing.assert_close(part[:, ~of_class], whole[:, ~of_class] / 4, atol=1e-6, rtol=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""How timesteps and parameter tokens enter the transformer, and how tokens leave it.
+"""Embeddings of timesteps and parameter tokens, and the projections of tokens into the transformer and out of it.
 
 Shapes: B batch, P tokens, D token width, K classes, H hidden, F frequencies.
 """
@@ -22,7 +22,12 @@ __all__ = ["GroupProjection", "LayoutIndex", "TimestepEmbedding", "layout_index"
 class TimestepEmbedding(nn.Module):
     """Sines and cosines of the timestep, then a linear map to H.
 
-    F frequencies fall geometrically from 1 to 1/10000 radians a timestep (arXiv 1706.03762, section 3.5).
+    The F frequencies are 10000^(-f / F) radians per timestep, f = 0..F-1: the positional encoding of arXiv 1706.03762,
+    section 3.5, with the timestep as the position.
+
+    Args:
+        num_frequencies: F.
+        hidden_size: H.
     """
 
     def __init__(self, num_frequencies: int, hidden_size: int) -> None:
@@ -31,7 +36,7 @@ class TimestepEmbedding(nn.Module):
         self.projection = nn.Linear(2 * num_frequencies, hidden_size)
 
     def forward(self, t_B: Tensor) -> Tensor:
-        """(B,) timesteps, whole or not -> (B, H)."""
+        """(B,) timesteps, integers or not -> (B, H)."""
         exponents = torch.arange(self.num_frequencies, device=t_B.device, dtype=torch.float32) / self.num_frequencies
         angles = t_B.to(torch.float32)[:, None] * torch.exp(-math.log(10_000.0) * exponents)
         waves = torch.cat([angles.sin(), angles.cos()], dim=-1)
@@ -41,16 +46,17 @@ class TimestepEmbedding(nn.Module):
 
 @dataclass(frozen=True)
 class LayoutIndex:
-    """A layout's indices on one device, so that no step copies or searches anything.
+    """The indices of a layout on one device, computed once so that no denoising step copies or searches.
 
     Attributes:
-        order: (P,) tokens sorted by group, None if they are already.
-        inverse: (P,) undoes `order`, None if it is None.
-        group_counts: tokens of each group, zero included.
-        position: (P,) row of the position table.
-        token_class: (P,) class slot of each token, -1 if none.
-        element_class: (P, D) class slot of each element, -1 if none.
-        real: (P, D) bool, whether the element stands for a parameter.
+        order: (P,) tokens sorted by group; None if they are sorted already.
+        inverse: (P,) the inverse of `order`; None if `order` is None.
+        group_counts: number of tokens of each group, which may be zero.
+        position: (P,) row of each token in the position table.
+        group: (P,) group of each token.
+        token_class: (P,) class slot of each token, -1 if it has none.
+        element_class: (P, D) class slot of each element, -1 if it has none.
+        real: (P, D) bool, whether the element is a parameter rather than padding.
     """
 
     order: Tensor | None
@@ -63,7 +69,7 @@ class LayoutIndex:
     real: Tensor
 
     def element_mask(self, class_mask_BK: Tensor) -> Tensor:
-        """(B, P, D) bool, as `TokenLayout.element_mask`."""
+        """Return which elements are parameters of classes that exist: (B, P, D) bool, as `TokenLayout.element_mask`."""
         return (class_mask_BK[:, self.element_class.clamp(min=0)] | (self.element_class < 0)) & self.real
 
 
@@ -71,10 +77,10 @@ _indices: WeakKeyDictionary[TokenLayout, dict[torch.device, LayoutIndex]] = Weak
 
 
 def layout_index(layout: TokenLayout, device: torch.device) -> LayoutIndex:
-    """The layout's indices on `device`, made once for as long as the layout lives."""
+    """Return the indices of a layout on a device. They are computed once and kept as long as the layout exists."""
     per_device = _indices.setdefault(layout, {})
     if device not in per_device:
-        # A layout may be seen first while sampling; an inference tensor could not be used in training afterwards.
+        # The first use may be in sampling, under inference mode. Inference tensors could not be used in training later.
         with torch.inference_mode(False), torch.no_grad():
             per_device[device] = _make_index(layout, device)
     return per_device[device]
@@ -99,9 +105,16 @@ def _make_index(layout: TokenLayout, device: torch.device) -> LayoutIndex:
 
 
 class GroupProjection(nn.Module):
-    """One linear map into H and one out of it for every token group, and an embedding for every (group, position).
+    """A linear map into H and one out of it for each token group, and an embedding for each (group, position).
 
-    The maps out start at zero, so that an untrained denoiser gives exactly zero.
+    The maps out of H start at zero, so that an untrained denoiser returns exactly zero.
+
+    Args:
+        group_widths: used width of the tokens of each group.
+        group_sizes: number of positions of each group.
+        token_width: D.
+        hidden_size: H.
+        std: initial standard deviation of the position embeddings.
     """
 
     def __init__(
@@ -121,6 +134,7 @@ class GroupProjection(nn.Module):
         self.position = nn.Parameter(torch.empty(sum(group_sizes), hidden_size))
 
     def reset_parameters(self) -> None:
+        """Draw the maps into H and the embeddings; set the maps out of H to zero."""
         for into, out_of in zip(self.into, self.out_of, strict=True):
             assert isinstance(into, nn.Linear)
             assert isinstance(out_of, nn.Linear)
@@ -133,8 +147,8 @@ class GroupProjection(nn.Module):
         """(B, P, D) -> (B, P, H), with the position embedding added."""
         if index.order is not None:
             tokens_BPD = tokens_BPD[:, index.order]
-        # Groups without a token at this class count run too, on nothing: every parameter then gets a gradient
-        # (of zero), which data-parallel training insists on.
+        # Groups without a token at this class count run on empty tensors: data-parallel training needs a gradient, even if
+        # zero, for every parameter.
         parts = torch.split(tokens_BPD, index.group_counts, dim=1)
         hidden = torch.cat(
             [into(part[..., :width]) for into, part, width in zip(self.into, parts, self.group_widths, strict=True)],

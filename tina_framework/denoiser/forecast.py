@@ -1,4 +1,4 @@
-"""A forecast of the shared tensors straight from the set of classes: linear in the sum of their conditions and its products.
+"""A linear forecast of the shared tensors from the set of classes, without attention.
 
 Shapes: B batch, K classes, E condition width, R rank, M moments, F features, Q positions of all token groups, D token width.
 """
@@ -15,28 +15,34 @@ __all__ = ["PooledForecast", "num_features"]
 
 
 def num_features(rank: int, moments: int) -> int:
-    """F: one feature a direction, and one for each unordered pair of the first `moments` directions."""
+    """Return F: one feature for each direction, and one for each unordered pair of the first `moments` directions."""
     return rank + moments * (moments + 1) // 2
 
 
 class PooledForecast(nn.Module):
-    """What every shared token should be, as far as a linear map can tell from which classes are asked for.
+    """Forecasts every shared token as a linear function of the first two moments of the class set.
 
-    Each class is projected onto R directions. The features of a task are the sum of these projections over its K
-    classes, and the sums of products of the first M of them, both divided by sqrt(K): the first two moments of the class
-    set, blind to the order of the classes. A linear map leads from them to every position that belongs to no class. Class rows
-    get nothing: what could be said without looking at one class is the same for all rows, softmax does not see it, and AdamW
-    would turn the rounding noise of its gradient into a drift.
+    With the conditioning vectors c_1..c_K of a task and a learnt matrix P of R directions:
 
-    Through attention alone the tokens of the convolutions learn slowly what the class set says about them; this path gives
-    the gradient of the generated network's loss a short way to them. The map starts at zero.
+    (1) p_k = P c_k                                               projections (R,)
+    (2) s = sum_k p_k / sqrt(K)                                   first moment (R,)
+    (3) m_ij = sum_k p_ki p_kj / sqrt(K), i <= j < M              second moment of the first M projections
+    (4) forecast = W [s, m] + b                                   every position of the shared tokens
+
+    A sum over the set does not depend on the order of the classes (Deep Sets, arXiv 1703.06114). W and b start at zero.
+
+    Why it helps: through attention, the tokens of the convolutions learn slowly how they depend on the class set. This map gives
+    the gradient of the generated network's loss a short path to them.
+
+    Class rows get no forecast. It would be the same for all rows, so softmax would cancel it, and AdamW would turn the
+    rounding noise of its gradient into a drift.
 
     Args:
         condition_dim: E.
-        rank: R.
-        moments: M, at most R; 0: sums only.
-        group_widths: width of each token group.
-        group_sizes: positions of each group.
+        rank: R, number of directions.
+        moments: M, at most R; 0: no second moment.
+        group_widths: used width of each token group.
+        group_sizes: number of positions of each group.
         class_group: the group of the class rows.
         token_width: D.
     """
@@ -61,31 +67,32 @@ class PooledForecast(nn.Module):
         self.shared = nn.Linear(num_features(rank, moments), sum(shared))
 
     def reset_parameters(self) -> None:
+        """Draw the directions and set the linear map to zero."""
         nn.init.normal_(self.directions, std=1.0 / math.sqrt(self.directions.shape[1]))
         nn.init.zeros_(self.shared.weight)
         nn.init.zeros_(self.shared.bias)
 
     def features(self, condition_BKE: Tensor, class_mask_BK: Tensor) -> Tensor:
-        """(B, K, E) and a mask (B, K) -> (B, F)."""
+        """Compute the moments (2) and (3): (B, K, E) and a class mask (B, K) -> (B, F)."""
         projected_BKR = (condition_BKE @ self.directions.T).masked_fill(~class_mask_BK[..., None], 0.0)
         root_B1 = class_mask_BK.sum(dim=1, keepdim=True).to(projected_BKR.dtype).sqrt()
-        parts = [projected_BKR.sum(dim=1) / root_B1]
+        moments = [projected_BKR.sum(dim=1) / root_B1]
         if self.moments:
             first = projected_BKR[..., : self.moments]
             products_BMM = first.transpose(1, 2) @ first
             i, j = torch.triu_indices(self.moments, self.moments, device=products_BMM.device)
-            parts.append(products_BMM[:, i, j] / root_B1)
-        return torch.cat(parts, dim=1)
+            moments.append(products_BMM[:, i, j] / root_B1)
+        return torch.cat(moments, dim=1)
 
     def forward(self, condition_BKE: Tensor, class_mask_BK: Tensor) -> Tensor:
-        """(B, K, E) and a mask (B, K) -> (B, Q, D): the forecast for each position of each group, zero for class rows."""
+        """Compute the forecast (4): (B, K, E) and a class mask (B, K) -> (B, Q, D), zero for class rows."""
         shared_BS = self.shared(self.features(condition_BKE, class_mask_BK))
-        parts, used = [], 0
+        by_group, used = [], 0
         for group, (size, width) in enumerate(self.shapes):
             if group == self.class_group:
-                part = shared_BS.new_zeros(len(shared_BS), size, width)
+                forecast = shared_BS.new_zeros(len(shared_BS), size, width)
             else:
-                part = shared_BS[:, used : used + size * width].unflatten(1, (size, width))
+                forecast = shared_BS[:, used : used + size * width].unflatten(1, (size, width))
                 used += size * width
-            parts.append(F.pad(part, (0, self.token_width - width)))
-        return torch.cat(parts, dim=1)
+            by_group.append(F.pad(forecast, (0, self.token_width - width)))
+        return torch.cat(by_group, dim=1)

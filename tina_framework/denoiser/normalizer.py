@@ -1,4 +1,4 @@
-"""Standardised differences from a base network: what the diffusion model sees instead of raw weights."""
+"""Convert parameters to standardised differences from a base network, which the diffusion model works on, and back."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["Normalizer"]
 class Normalizer:
     """Maps parameters to (parameters - base) / scale and back, tensor by tensor.
 
-    The base of a shared tensor is the generic model's; the base of a tensor with a class axis is the mean over the
-    generic model's classes, so that zero means "the generic network with the average row" for any class count.
-    The scale is one number a tensor: the standard deviation of the difference over a zoo.
+    The base of a shared tensor is the tensor of the generic model. The base of a tensor with a class axis is the mean over the
+    classes of the generic model. So zero stands for the generic network with the average row, at any class count. The scale
+    is one number for each tensor: the root mean square of the difference over the networks of a zoo.
 
     Args:
         spec: the architecture's parameters.
@@ -41,11 +41,15 @@ class Normalizer:
         default_scale: float = 0.1,
         per_tensor: bool = True,
     ) -> Normalizer:
-        """Base from `base_state` (a generic network, any class count); scale from `states` (p-Models).
+        """Compute base and scale.
 
-        Tensors with a class axis are scaled by the spread of the base's own rows if there are no states;
-        shared tensors then by `default_scale` times their standard deviation. With `per_tensor` off, all tensors get the
-        root mean square of these scales, every parameter weighing the same.
+        Args:
+            spec: the architecture's parameters.
+            base_state: state dict of a generic network, of any class count.
+            states: state dicts of p-Models. Without any, the scale of a tensor with a class axis is the spread of the rows
+                of `base_state`, and that of a shared tensor is `default_scale` times its standard deviation.
+            default_scale: see `states`.
+            per_tensor: whether each tensor has its own scale; if not, all have the root mean square over all parameters.
         """
         base, squares, count = {}, {}, {}
         for name, axis in spec.class_axes.items():
@@ -66,6 +70,7 @@ class Normalizer:
                 scale[name] = default_scale * base[name].std()
             else:
                 scale[name] = (base_state[name].float() - base[name]).square().mean().sqrt()
+            # A tensor that never differs must not lead to a division by zero.
             scale[name] = scale[name].clamp(min=1e-6)
         if not per_tensor:
             sizes = {name: (count[name] or base[name].numel()) for name in scale}
@@ -78,31 +83,31 @@ class Normalizer:
         return torch.cat([values[info.name].expand(info.shape).reshape(-1) for info in infos])
 
     def base_flat(self, num_classes: int) -> Tensor:
-        """(N,) the base at that class count."""
+        """Return the base of each parameter (N,) at a class count."""
         return self._expand(self.base, num_classes)
 
     def scale_flat(self, num_classes: int) -> Tensor:
-        """(N,) the scale of each element at that class count."""
+        """Return the scale of each parameter (N,) at a class count."""
         return self._expand(self.scale, num_classes)
 
     def normalize(self, flat_BN: Tensor, num_classes: int) -> Tensor:
-        """Parameters (..., N) -> standardised differences (..., N)."""
+        """Convert parameters (..., N) to standardised differences (..., N)."""
         base, scale = self.base_flat(num_classes), self.scale_flat(num_classes)
         return (flat_BN - base.to(flat_BN)) / scale.to(flat_BN)
 
     def denormalize(self, flat_BN: Tensor, num_classes: int) -> Tensor:
-        """Inverse of `normalize`."""
+        """Convert standardised differences (..., N) to parameters (..., N)."""
         base, scale = self.base_flat(num_classes), self.scale_flat(num_classes)
         return flat_BN * scale.to(flat_BN) + base.to(flat_BN)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """``base.NAME`` and ``scale.NAME`` tensors, for a checkpoint."""
+        """Return the tensors ``base.NAME`` and ``scale.NAME``, for a checkpoint."""
         tensors = {f"base.{name}": tensor for name, tensor in self.base.items()}
         return tensors | {f"scale.{name}": tensor for name, tensor in self.scale.items()}
 
     @staticmethod
     def shapes(spec: ParameterSpec) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of `state_dict`."""
+        """Return the names and shapes of the tensors of `state_dict`."""
         shapes: dict[str, tuple[int, ...]] = {}
         for info in spec.parameters(1):
             shapes[f"base.{info.name}"] = info.shape
@@ -111,10 +116,10 @@ class Normalizer:
 
     @classmethod
     def from_tensors(cls, spec: ParameterSpec, tensors: Mapping[str, Tensor]) -> Normalizer:
-        """Inverse of `state_dict`.
+        """Return the normalizer that `state_dict` described.
 
         Raises:
-            CheckpointError: a tensor is missing, extra, misshapen or not finite.
+            CheckpointError: a tensor is missing or unknown, has the wrong shape, or is not finite.
         """
         check_tensors(tensors, cls.shapes(spec), "The checkpoint's normalizer")
         names = list(spec.class_axes)

@@ -1,4 +1,4 @@
-"""What the denoiser is shown of a noisy sample.
+"""Scale a noisy sample before the denoiser reads it.
 
 Shapes: B batch, P tokens, D token width, T training timesteps.
 """
@@ -11,19 +11,28 @@ __all__ = ["model_input"]
 
 
 def model_input(noisy_BPD: Tensor, t_B: Tensor, alphas_cumprod_T: Tensor, prediction_type: str) -> Tensor:
-    """x_t as the network reads it.
+    """Return x_t as the network reads it.
 
-    A network that predicts x0 gets sqrt(alpha_bar_t) x_t, the best linear guess of x0 from x_t where x0 has unit variance
-    (which standardised parameters have). At t = T - 1, where x_t says nothing, it then sees next to nothing instead of
-    noise of full size, which it would first have to learn to ignore. Other prediction types need the noise and get x_t.
+    The noise process is x_t = sqrt(a_t) x_0 + sqrt(1 - a_t) eps, with a_t the cumulative product of alphas (arXiv 2006.11239,
+    equation 4). Standardised parameters x_0 have unit variance, so the best linear estimate of x_0 is
+
+        E[x_0 x_t] / E[x_t^2] x_t = sqrt(a_t) x_t.
+
+    A network that predicts x_0 reads this estimate. At the last timestep, where x_t contains almost no signal, the input is
+    then almost zero. Otherwise the network would first have to learn to ignore noise of full size. This is an input scaling
+    like c_in in arXiv 2206.00364, equation 7. Networks with another prediction type need the noise and read x_t itself.
 
     Args:
         noisy_BPD: x_t of unit variance, after a scheduler's `scale_model_input`.
-        t_B: (B,) timesteps, whole or fractional.
-        alphas_cumprod_T: of the process.
+        t_B: (B,) timesteps, integers or not.
+        alphas_cumprod_T: a_t of the noise process.
         prediction_type: ``sample``, ``epsilon``, ``v_prediction`` or ``flow_prediction``.
+
+    Returns:
+        (B, P, D)
     """
     if prediction_type != "sample":
         return noisy_BPD
-    rates = alphas_cumprod_T.to(noisy_BPD).sqrt()
-    return noisy_BPD * rates[t_B.round().long().clamp(0, len(rates) - 1)].view(-1, 1, 1)
+    rates_T = alphas_cumprod_T.to(noisy_BPD).sqrt()
+    # Some schedulers have timesteps between the trained ones; they take the rate of the nearest.
+    return noisy_BPD * rates_T[t_B.round().long().clamp(0, len(rates_T) - 1)].view(-1, 1, 1)

@@ -1,4 +1,4 @@
-"""The denoiser's settings, the named sizes, and the closed formula for their parameter counts. No torch here."""
+"""The denoiser's settings, named sizes, and the formula for their number of parameters. This module needs no torch."""
 
 from __future__ import annotations
 
@@ -19,32 +19,33 @@ __all__ = ["PRESETS", "DenoiserConfig", "build_config", "count_parameters", "pre
 
 @dataclass(frozen=True)
 class DenoiserConfig:
-    """Everything that decides a denoiser's parameters, as plain JSON values.
+    """The settings of a denoiser, as plain JSON values.
 
     Attributes:
-        condition_dim: E, width of a class's condition vector.
+        condition_dim: E, width of a class's conditioning vector.
         group_widths: used token width of each token group (`TokenLayout.group_widths`).
-        group_sizes: positions of each group at the greatest class count (`TokenLayout.group_sizes`).
+        group_sizes: number of positions of each group at the largest class count (`TokenLayout.group_sizes`).
         token_width: D, at least every group width.
-        max_classes: the greatest class count.
-        equivariant: classes have no order; if False, a learnt embedding of the slot is added to each class vector.
-        class_group: the one group whose tokens each belong to a class, -1 if there is none (`chunk`).
-        skip: a linear map from the condition straight to the class row; needs a class group.
-        given_row: the condition ends with how strange the class is, from 0 to 1, and behind it stands a row to start from. The row is
-            added to the class row and seen by nothing else; what is predicted besides fades as far as the class is strange, and
-            for shared tokens as far as the task's classes are on average. Meant for ``prediction_type="sample"``.
-        pool_rank: R, directions that a linear forecast of the shared tokens from the class set sees of a condition; 0: no such
-            forecast. Needs a class group.
-        pool_moments: M, how many of these directions also enter in pairs.
+        max_classes: the largest class count.
+        equivariant: whether the order of the classes has no influence. If not, each class slot has a learnt embedding.
+        class_group: the token group of the class rows, where each token belongs to one class; -1 if there is none (`chunk`).
+        skip: whether a linear map leads from the conditioning vector straight to the class row. Needs a class group.
+        given_row: whether the input of a class carries two more things: as the last entry of the conditioning vector, the
+            novelty of the class (0: known, 1: unlike every known class); after the vector, a retrieved class row. The
+            output for the class row is retrieved row + (1 - novelty) * prediction. Shared tokens are scaled by 1 - the mean
+            novelty of the task. Meant for ``prediction_type="sample"``.
+        pool_rank: R, number of directions of the pooled forecast (`tina_framework.denoiser.forecast`); 0: no forecast.
+            Needs a class group.
+        pool_moments: M, how many of these directions also enter as products of pairs.
         hidden_size: H.
-        num_encoder_layers: blocks over the classes alone, run once a prompt; 0: the class vector is the projected condition.
-        num_decoder_layers: blocks over timestep, class vectors and parameter tokens, run at every step.
-        num_attention_heads: divides H.
-        mlp_ratio: the MLP's width over H.
-        dropout: of attention weights and of both residual branches, in training.
-        num_timestep_frequencies: F; the timestep enters as F sines and F cosines.
-        embedding_std: initial standard deviation of position and slot embeddings. Well above GPT-2's 0.02, because
-            they are added to projected noise of unit size and have to be seen beside it.
+        num_encoder_layers: number of blocks over the classes, run once per prompt. 0: class vectors are linear projections.
+        num_decoder_layers: number of blocks over timestep, class vectors and parameter tokens, run at every step.
+        num_attention_heads: number of attention heads; divides H.
+        mlp_ratio: width of the MLP over H.
+        dropout: dropout rate of attention weights and both residual branches, in training.
+        num_timestep_frequencies: F; the timestep is encoded as F sines and F cosines.
+        embedding_std: initial standard deviation of position and slot embeddings. It is larger than
+            GPT-2's 0.02, because they are added to projected noise of unit variance and must not drown in it.
 
     Raises:
         ConfigError: a value is out of range or two do not fit together.
@@ -116,26 +117,26 @@ class DenoiserConfig:
             )
         if self.pool_rank and len(self.group_widths) == 1:
             raise ConfigError(
-                f"pool_rank={self.pool_rank} forecasts shared tokens, and this network has class rows alone; use 0."
+                f"pool_rank={self.pool_rank} forecasts shared tokens, and this network has only class rows; use 0."
             )
         if self.pool_moments > self.pool_rank:
             raise ConfigError(
                 f"pool_moments={self.pool_moments} is more than pool_rank={self.pool_rank}; "
-                "products are taken of directions that there are."
+                "lower pool_moments or raise pool_rank."
             )
 
     @property
     def input_dim(self) -> int:
-        """Width of what is read of a class: the condition, and the given row."""
+        """Width of a class's input: the conditioning vector, and the retrieved row if there is one."""
         return self.condition_dim + (self.group_widths[self.class_group] if self.given_row else 0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; `from_dict` is the way back."""
+        """Return plain JSON values; `from_dict` converts them back."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DenoiserConfig:
-        """Rebuilds a configuration.
+        """Return the configuration that `to_dict` described.
 
         Raises:
             ConfigError: a setting is unknown, missing or out of range.
@@ -173,17 +174,25 @@ def _sizes(hidden: int, heads: int, encoder: int, decoder: int, pool: tuple[int,
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "tina": _sizes(hidden=2048, heads=16, encoder=12, decoder=12),  # the model card
-        "tina-published": _sizes(hidden=2048, heads=16, encoder=0, decoder=12),  # its code; meant for `chunk`
-        "small": _sizes(hidden=128, heads=4, encoder=1, decoder=2, pool=(96, 24)),  # measured; float32 below 16 MB
-        "tiny": _sizes(hidden=64, heads=2, encoder=1, decoder=1),  # tests and the quick start
+        "tina": _sizes(hidden=2048, heads=16, encoder=12, decoder=12),  # the sizes on the published model card
+        "tina-published": _sizes(
+            hidden=2048, heads=16, encoder=0, decoder=12
+        ),  # the sizes in the published code; meant for `chunk`
+        "small": _sizes(
+            hidden=128, heads=4, encoder=1, decoder=2, pool=(96, 24)
+        ),  # chosen by measurements; below 16 MB in float32
+        "tiny": _sizes(hidden=64, heads=2, encoder=1, decoder=1),  # for tests and the quick start
     }
 )
-"""Name -> the settings it fixes. What depends on the target network and the prompts is added by `build_config`."""
+"""Name -> settings. `build_config` adds those that depend on the target network and the encoder."""
 
 
 def preset(name: str, **overrides: Any) -> DenoiserConfig:
-    """A named size; `overrides` hold the settings without a default (`condition_dim`, `group_widths`, ...) and any other.
+    """Return the settings of a named size.
+
+    Args:
+        name: a key of `PRESETS`.
+        overrides: the settings without a default (`condition_dim`, `group_widths`, ...), and any others.
 
     Raises:
         UnknownNameError: there is no such preset.
@@ -199,16 +208,16 @@ def preset(name: str, **overrides: Any) -> DenoiserConfig:
 def build_config(
     name: str, *, condition_dim: int, layout: TokenLayout, max_classes: int, skip: bool | None = None, **overrides: Any
 ) -> DenoiserConfig:
-    """The preset `name` for one target network and one kind of condition.
+    """Return the settings of a named size for one target network and one encoder.
 
     Args:
         name: a key of `PRESETS`.
         condition_dim: E.
-        layout: the tokenizer's layout, made for `max_classes`, at any class count.
-        max_classes: the greatest class count.
-        skip: the linear map from condition to class row. None: on wherever the layout has class rows. Meant for
-            ``prediction_type="sample"``; with another prediction type turn it off. Without it there is no pooled forecast
-            either, nor where a network has class rows alone, unless an override asks for one.
+        layout: a layout of the tokenizer for `max_classes`, at any class count.
+        max_classes: the largest class count.
+        skip: see `DenoiserConfig`. None: on if the layout has class rows. Meant for ``prediction_type="sample"``; turn it off
+            for other prediction types. If it is off, or the network has only class rows, the pooled forecast is off as
+            well, unless an override turns it on.
         overrides: any other setting of `DenoiserConfig`.
 
     Raises:
@@ -230,7 +239,7 @@ def build_config(
         "skip": skip,
     }
     if "pool_rank" in overrides and "pool_moments" not in overrides and name in PRESETS:
-        # Whoever asks for fewer directions than the preset pairs, or for none, means the pairs too.
+        # A lower rank must not conflict with the preset's number of pairs, which the caller did not mention.
         derived["pool_moments"] = min(
             overrides["pool_rank"], derived.get("pool_moments", PRESETS[name]["pool_moments"])
         )
@@ -238,7 +247,7 @@ def build_config(
 
 
 def count_parameters(config: DenoiserConfig) -> int:
-    """How many parameters `Denoiser(config)` has, without building it. ``docs/explanation/denoiser.md`` derives the formula."""
+    """Return the number of parameters of `Denoiser(config)` without building it; docs/explanation/denoiser.md has the formula."""
     hidden, ratio = config.hidden_size, config.mlp_ratio
     block = (4 + 2 * ratio) * hidden**2 + (9 + ratio) * hidden
     total = (config.num_encoder_layers + config.num_decoder_layers) * block

@@ -1,6 +1,6 @@
-"""The denoiser: a diffusion transformer over parameter tokens that reads one condition vector a class.
+"""The denoiser: a diffusion transformer over parameter tokens that reads one conditioning vector for each class.
 
-Shapes: B batch, P tokens, D token width, K classes, E condition width, H hidden.
+Shapes: B batch, P tokens, D token width, K classes, E width of a conditioning vector, H hidden, Q positions of all token groups.
 """
 
 from __future__ import annotations
@@ -22,22 +22,21 @@ __all__ = ["Denoiser", "EncodedClasses"]
 
 
 class EncodedClasses(NamedTuple):
-    """The encoder's output: all that the decoder reads of the classes. Computed once a prompt and used at every step.
+    """The output of the encoder: what the decoder reads of the classes. It is computed once per prompt and used at every step.
 
     Attributes:
-        hidden_BKH: (B, K, H), zero in padded slots.
-        skip_BKD: (B, K, D) linear forecast of each class's row, in token space; None without a skip.
-        pooled_BQD: (B, Q, D) linear forecast of each position of the shared token groups from the class set (zero for class
-            rows); None without one.
-        given_BKD: (B, K, D) the rows to start from; None where none are given.
-        trust_BK: (B, K) how much of a class's prediction counts, in [0, 1]; None: all of it.
+        hidden_BKH: (B, K, H) class vectors, zero in padded slots.
+        skip_BKD: (B, K, D) linear forecast of each class row, as tokens; None without a skip.
+        pooled_BQD: (B, Q, D) linear forecast of the shared tokens, zero for class rows; None without a pooled forecast.
+        given_BKD: (B, K, D) retrieved class rows; None without `DenoiserConfig.given_row`.
+        prediction_weight_BK: (B, K) factor of each class's prediction, 1 - novelty, in [0, 1]; None: 1 for all.
     """
 
     hidden_BKH: Tensor
     skip_BKD: Tensor | None = None
     pooled_BQD: Tensor | None = None
     given_BKD: Tensor | None = None
-    trust_BK: Tensor | None = None
+    prediction_weight_BK: Tensor | None = None
 
     def select(self, indices: Tensor) -> EncodedClasses:
         """Return some rows of the batch: (B',) indices, which may repeat."""
@@ -46,14 +45,14 @@ class EncodedClasses(NamedTuple):
 
 
 class Denoiser(nn.Module):
-    """Predicts clean tokens (or noise, or velocity: whatever it is trained for) from noisy ones.
+    """Predicts clean tokens from noisy ones, or noise or velocity, depending on its training.
 
-    The encoder is self-attention over the classes, without order. The decoder is self-attention over one timestep
-    token, the K class vectors and the P parameter tokens; class vector i is also added to the tokens of
-    class i. Output heads and skip start at zero, so an untrained denoiser returns exactly zero.
+    The encoder is self-attention over the classes. The decoder is self-attention over one timestep token, the K class
+    vectors and the P parameter tokens; class vector i is also added to the tokens of class i. The output projections and
+    the skip start at zero, so an untrained denoiser returns exactly zero.
 
-    With an equivariant layout, permuting the classes permutes the output and changes nothing else (up to rounding).
-    Padded class slots, and tokens and elements that stand for no parameter, influence nothing and come out as zero.
+    With an equivariant layout, permuting the classes permutes the output and changes nothing else, up to rounding.
+    Padded classes, tokens and elements have no influence, and their output is zero.
 
     Args:
         config: sizes; see `tina_framework.denoiser.presets`.
@@ -71,7 +70,7 @@ class Denoiser(nn.Module):
         )
         self.encoder = BlockStack(config.num_encoder_layers, *block)
         self.decoder = BlockStack(config.num_decoder_layers, *block)
-        # Where classes have an order (`chunk`), a class vector must say which slot it belongs to.
+        # With `chunk`, a token mixes classes, so the decoder must know the slot of each class vector.
         self.slot = None if config.equivariant else nn.Parameter(torch.empty(config.max_classes, hidden))
         self.skip = nn.Linear(config.condition_dim, config.group_widths[config.class_group]) if config.skip else None
         self.pooled = (
@@ -90,7 +89,7 @@ class Denoiser(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws all parameters anew, from torch's default generator."""
+        """Draw all parameters again, from torch's default random number generator."""
         init_linear(self.condition)
         init_linear(self.timestep.projection)
         self.tokens.reset_parameters()
@@ -105,11 +104,11 @@ class Denoiser(nn.Module):
             self.pooled.reset_parameters()
 
     def init_skip(self, weight: Tensor, bias: Tensor) -> None:
-        """Starts the skip from a linear regression: row in token space = weight @ condition + bias.
+        """Initialise the skip from a linear regression: class row = weight @ conditioning vector + bias.
 
         Args:
-            weight: (row width, E).
-            bias: (row width,).
+            weight: (width of a class row, E).
+            bias: (width of a class row,).
 
         Raises:
             ConfigError: this denoiser has no skip, or the shapes do not fit.
@@ -127,7 +126,7 @@ class Denoiser(nn.Module):
             self.skip.bias.copy_(bias)
 
     def init_pool(self, directions_RE: Tensor) -> None:
-        """Sets the directions onto which the pooled forecast projects a condition, e.g. principal ones.
+        """Initialise the directions of the pooled forecast, e.g. from principal components.
 
         Args:
             directions_RE: (pool_rank, E).
@@ -146,16 +145,19 @@ class Denoiser(nn.Module):
             self.pooled.directions.copy_(directions_RE)
 
     def enable_checkpointing(self, enabled: bool = True) -> None:
-        """Trades time for memory in training: blocks are run again in the backward pass. Results do not change."""
+        """Recompute blocks in the backward pass, which saves memory and takes time. Results do not change."""
         self.encoder.checkpointing = self.decoder.checkpointing = enabled
 
     def encode(self, condition_BKE: Tensor, class_mask_BK: Tensor) -> EncodedClasses:
-        """Reads the classes; independent of the timestep.
+        """Encode the classes, independent of the timestep.
 
         Args:
-            condition_BKE: (B, K, E) float, or (B, K, E + width of a class row) where a row is given (`DenoiserConfig.given_row`);
-                padded slots may hold anything finite.
-            class_mask_BK: (B, K) bool, True where a class is; at least one in every row.
+            condition_BKE: (B, K, E), or (B, K, E + width of a class row) with `DenoiserConfig.given_row`. Padded slots may
+                hold any finite values.
+            class_mask_BK: (B, K) bool, True for classes, False for padding; at least one class in every row.
+
+        Raises:
+            ConfigError: the shapes do not fit.
         """
         if condition_BKE.dim() != 3 or condition_BKE.shape[-1] != self.config.input_dim:
             raise ConfigError(
@@ -171,37 +173,40 @@ class Denoiser(nn.Module):
             [self.config.condition_dim, self.config.input_dim - self.config.condition_dim], dim=-1
         )
         condition = condition_BKE.to(self.condition.weight.dtype)
-        given = trust = None
+        given = prediction_weight = None
         if self.config.given_row:
-            given = self._widened(given_BKD.to(condition.dtype).masked_fill(absent, 0.0))
-            trust = (1.0 - condition[..., -1]).masked_fill(absent[..., 0], 0.0)
+            given = self._pad_to_token_width(given_BKD.to(condition.dtype).masked_fill(absent, 0.0))
+            prediction_weight = (1.0 - condition[..., -1]).masked_fill(absent[..., 0], 0.0)
         hidden = self.encoder(self.condition(condition), class_mask_BK).masked_fill(absent, 0.0)
         rows = pooled = None
-        # The forecasts are regressions worth their full precision, and they cost next to nothing.
+        # The forecasts carry much of the result and cost little, so they keep full precision under autocast.
         with torch.autocast(condition.device.type, enabled=False):
             if self.skip is not None:
-                rows = self._widened(self.skip(condition).masked_fill(absent, 0.0))
+                rows = self._pad_to_token_width(self.skip(condition).masked_fill(absent, 0.0))
             if self.pooled is not None:
                 pooled = self.pooled(condition, class_mask_BK)
-        return EncodedClasses(hidden, rows, pooled, given, trust)
+        return EncodedClasses(hidden, rows, pooled, given, prediction_weight)
 
-    def _widened(self, rows_BKD: Tensor) -> Tensor:
+    def _pad_to_token_width(self, rows_BKD: Tensor) -> Tensor:
         return F.pad(rows_BKD, (0, self.config.token_width - rows_BKD.shape[-1]))
 
     def denoise(
         self, tokens_BPD: Tensor, t_B: Tensor, encoded: EncodedClasses, layout: TokenLayout, class_mask_BK: Tensor
     ) -> Tensor:
-        """One prediction.
+        """Predict once.
 
         Args:
-            tokens_BPD: (B, P, D) noisy tokens, standardised.
-            t_B: (B,) or a scalar: the timestep, whole or not, as the scheduler counts it.
-            encoded: from `encode`, same batch and classes.
-            layout: of K classes.
+            tokens_BPD: (B, P, D) noisy tokens, scaled by `model_input`.
+            t_B: (B,) or a scalar: the scheduler's timestep, an integer or not.
+            encoded: from `encode`, for the same batch and classes.
+            layout: the token layout of K classes.
             class_mask_BK: (B, K) bool.
 
         Returns:
-            (B, P, D) in the dtype of `tokens_BPD`; zero wherever no parameter is.
+            (B, P, D) in the dtype of `tokens_BPD`; zero for elements that are no parameter of a class that exists.
+
+        Raises:
+            ConfigError: the shapes or the layout do not fit.
         """
         self._check_layout(layout, tokens_BPD, class_mask_BK)
         batch, count = tokens_BPD.shape[0], layout.num_classes
@@ -228,10 +233,12 @@ class Denoiser(nn.Module):
             out = out + _pick(encoded.skip_BKD, rows).to(out.dtype)
         if encoded.pooled_BQD is not None:
             out = out + encoded.pooled_BQD[:, index.position].to(out.dtype)
-        if encoded.trust_BK is not None:
-            # A token of no class counts as much as the task's classes do on average.
-            mean_B1 = encoded.trust_BK.sum(dim=1, keepdim=True) / class_mask_BK.sum(dim=1, keepdim=True)
-            of_token_BP = torch.cat([encoded.trust_BK, mean_B1.to(encoded.trust_BK.dtype)], dim=1)[:, index.token_class]
+        if encoded.prediction_weight_BK is not None:
+            # Shared tokens get the mean weight of the task's classes: their index is -1, the last column.
+            mean_B1 = encoded.prediction_weight_BK.sum(dim=1, keepdim=True) / class_mask_BK.sum(dim=1, keepdim=True)
+            of_token_BP = torch.cat(
+                [encoded.prediction_weight_BK, mean_B1.to(encoded.prediction_weight_BK.dtype)], dim=1
+            )[:, index.token_class]
             out = out * of_token_BP[..., None].to(out.dtype)
         if encoded.given_BKD is not None:
             out = out + _pick(encoded.given_BKD, rows).to(out.dtype)
@@ -240,16 +247,16 @@ class Denoiser(nn.Module):
     def forward(
         self, condition_BKE: Tensor, class_mask_BK: Tensor, tokens_BPD: Tensor, t_B: Tensor, layout: TokenLayout
     ) -> Tensor:
-        """`encode` and `denoise` in one call: (B, P, D). Training goes through here, so that wrappers see it."""
+        """Call `encode` and `denoise`: (B, P, D). Training uses this, because wrappers such as DDP only hook `forward`."""
         return self.denoise(tokens_BPD, t_B, self.encode(condition_BKE, class_mask_BK), layout, class_mask_BK)
 
     def _check_layout(self, layout: TokenLayout, tokens_BPD: Tensor, class_mask_BK: Tensor) -> None:
         config = self.config
-        ours = (config.group_widths, config.group_sizes, config.token_width, config.equivariant)
-        if (layout.group_widths, layout.group_sizes, layout.token_width, layout.equivariant) != ours:
+        expected = (config.group_widths, config.group_sizes, config.token_width, config.equivariant)
+        if (layout.group_widths, layout.group_sizes, layout.token_width, layout.equivariant) != expected:
             raise ConfigError(
                 f"The layout has token groups {layout.group_widths} of {layout.group_sizes} positions, but this denoiser was "
-                f"built for {config.group_widths} of {config.group_sizes}; use the tokenizer and architecture it was made for."
+                f"built for {config.group_widths} of {config.group_sizes}; use the tokenizer and architecture that it was built for."
             )
         if layout.num_classes > config.max_classes:
             raise ConfigError(
@@ -264,6 +271,6 @@ class Denoiser(nn.Module):
 
 
 def _pick(values_BKX: Tensor, which_P: Tensor) -> Tensor:
-    """(B, K, X) -> (B, P, X): entry `which_P` for each token, zeros where it is -1."""
+    """(B, K, X) -> (B, P, X): the entry `which_P` for each token, zeros if it is -1."""
     zeros = torch.zeros_like(values_BKX[:, :1])
     return torch.cat([values_BKX, zeros], dim=1)[:, which_P]
