@@ -1,10 +1,12 @@
-"""How fast each network of this package answers, beside the built-in `cnn-2layer`: python plugins/tina-edge-nets/benchmarks/speed.py
+"""Measure the speed of the networks of this package and of the built-in `cnn-2layer`.
 
-Prints a Markdown table: parameters at ten classes, multiply-adds a picture (of convolutions and linear layers), and milliseconds
-for one picture and for 1,000, in float32, tensors in, logits out, weights as initialised.
+    python plugins/tina-edge-nets/benchmarks/speed.py
 
-One core is used, and its own time counted, not the time spent waiting for it; the fastest run counts. So other work on the machine
-changes the figures little, though caches and memory are still shared with it.
+Prints a Markdown table: parameters at ten classes, multiply-adds per picture (of convolutions and linear layers), and milliseconds
+for one picture and for 1,000. The networks are freshly initialised and run in float32.
+
+One core is used. Its CPU time is counted, not the time spent waiting, and the fastest run is reported. So other programs on the
+machine change the figures little, although they share caches and memory.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ NAMES = ("cnn-2layer", "cnn-3layer", "cnn-separable", "edge-mlp")
 
 
 def multiply_adds(network: nn.Module, image: Tensor) -> int:
-    """Of convolutions and linear layers: the weights of one output value times the number of output values."""
+    """Count those of convolutions and linear layers: the weights of one output value times the number of output values."""
     counted = 0
 
     def count(module: nn.Module, _: object, output: Tensor) -> None:
@@ -49,7 +51,9 @@ def milliseconds(network: nn.Module, images: Tensor, runs: int) -> float:
 def main() -> None:
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}\n")
-    print("| name | parameters | multiply-adds a picture | 1 picture, ms | 1,000 pictures, ms |\n|---|---|---|---|---|")
+    print(
+        "| name | parameters | multiply-adds per picture | 1 picture, ms | 1,000 pictures, ms |\n|---|---|---|---|---|"
+    )
     for name in NAMES:
         architecture = registries().architectures.create(name)
         network = architecture.build(10).eval()

@@ -1,4 +1,4 @@
-"""Each network passes the standard tests, has the size it says, and goes through zoo, training and generation."""
+"""Each network passes the standard tests, has the stated size, and works in zoo, training and generation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.testing import ArchitectureTests
 
 SIZES = {cnn_3layer: (14_256, 33), cnn_separable: (10_544, 65), edge_mlp: (18_528, 97)}
-"""Shared parameters, and parameters a class, as the docstrings say."""
+"""Shared parameters and parameters per class, as the docstrings state."""
 
 NETWORKS = pytest.mark.parametrize("architecture", list(SIZES), ids=lambda architecture: architecture.name)
 
@@ -73,7 +73,7 @@ def test_in_bfloat16_the_answer_is_the_same_up_to_rounding(architecture: TargetA
     network, images = architecture.build(5), torch.rand(32, 3, 32, 32) * 2 - 1
     plain, rounded = answers(network, images, False), answers(network, images, True)
     assert rounded.dtype == torch.float32
-    # Measured by what tells pictures apart: that is far smaller than the logits, which are mostly bias in a fresh network.
+    # Relative to the differences between pictures. They are much smaller than the logits, which are mostly bias at first.
     assert (rounded - plain).norm() < 0.05 * (plain - plain.mean(0)).norm()
 
 

@@ -1,4 +1,4 @@
-"""Three convolutions and a linear head: the larger network of the published code, 14,586 parameters for ten classes."""
+"""Three convolutions and a linear head: the larger network of the published code. 14,586 parameters for ten classes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["CNN3Layer", "cnn_3layer"]
 class CNN3Layer(nn.Module):
     """conv 3→16 (3x3, stride 2) → ReLU → conv 16→32 (3x3, stride 2) → ReLU → conv 32→32 (3x3) → ReLU → mean → linear 32→K.
 
-    No bias in the convolutions: 432 + 4,608 + 9,216 + 33 K parameters. Input (N, 3, 32, 32) in [-1, 1], output (N, K).
-    The published code gives the count; the strides are this project's choice.
+    The convolutions have no bias: 432 + 4,608 + 9,216 + 33 K parameters. Input (N, 3, 32, 32) in [-1, 1], output (N, K).
+    The number of parameters is that of the published code, which does not state the strides. This project chose them.
     """
 
     def __init__(self, num_classes: int) -> None:
@@ -29,8 +29,8 @@ class CNN3Layer(nn.Module):
         hidden = F.relu(self.conv1(images))
         hidden = F.relu(self.conv2(hidden))
         hidden = F.relu(self.conv3(hidden))
-        # Under autocast the head stays in full precision: a shift common to all logits, which nothing holds in place,
-        # can grow large, and what tells the classes apart would then be lost in rounding.
+        # Under autocast the head stays in full precision. The loss does not limit a shift that all logits share. It can grow
+        # large, and rounding in bfloat16 would then hide the differences between classes.
         features = hidden.float().mean(dim=(2, 3)).to(self.fc.weight.dtype)
         with torch.autocast(images.device.type, enabled=False):
             logits: Tensor = self.fc(features)

@@ -1,4 +1,4 @@
-"""A depthwise-separable network (as in MobileNets, arXiv 1704.04861), without batch norm: 11,194 parameters for ten classes."""
+"""A depthwise-separable network (as in MobileNets, arXiv 1704.04861), without batch norm. 11,194 parameters for ten classes."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ __all__ = ["SeparableCNN", "cnn_separable"]
 
 
 class _Separable(nn.Module):
-    """3x3 convolution of each channel by itself, then a mixture of channels, normalised in groups."""
+    """A depthwise 3x3 convolution, a pointwise convolution, group norm and ReLU."""
 
     def __init__(self, inside: int, outside: int, stride: int) -> None:
         super().__init__()
         self.depth = nn.Conv2d(inside, inside, 3, stride, 1, groups=inside, bias=False)
         self.mix = nn.Conv2d(inside, outside, 1, bias=False)
-        # Statistics over a batch cannot be generated; those of one picture need none kept.
+        # Batch norm has running statistics, which cannot be generated. Group norm computes its own from each picture.
         self.norm = nn.GroupNorm(8, outside)
 
     def forward(self, x: Tensor) -> Tensor:
         # On a CPU with bfloat16 instructions a training step is faster with this convolution in full precision.
         with torch.autocast(x.device.type, enabled=False):
-            alone: Tensor = self.depth(x.to(self.depth.weight.dtype))
-        hidden: Tensor = self.norm(self.mix(alone))
+            filtered: Tensor = self.depth(x.to(self.depth.weight.dtype))
+        hidden: Tensor = self.norm(self.mix(filtered))
         return F.relu(hidden)
 
 
 class SeparableCNN(nn.Module):
     """conv 3→24 (3x3, stride 2) → ReLU → separable 24→48 (stride 2) → separable 48→64 → separable 64→64 → mean → linear 64→K.
 
-    10,544 + 65 K parameters. Input (N, 3, 32, 32) in [-1, 1], output (N, K). Without the normalisation it does not begin to
-    learn at the zoo's learning rate of 0.1.
+    10,544 + 65 K parameters. Input (N, 3, 32, 32) in [-1, 1], output (N, K). Without normalisation it does not train at
+    the zoo's learning rate of 0.1.
     """
 
     def __init__(self, num_classes: int) -> None:
@@ -45,7 +45,7 @@ class SeparableCNN(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         hidden = self.blocks(F.relu(self.conv(images)))
         features = hidden.float().mean(dim=(2, 3)).to(self.fc.weight.dtype)
-        # Under autocast the head stays in full precision; cnn_3layer.py says why.
+        # Under autocast the head stays in full precision, for the reason that cnn_3layer.py states.
         with torch.autocast(images.device.type, enabled=False):
             logits: Tensor = self.fc(features)
         return logits

@@ -1,9 +1,9 @@
-"""Does fine-tuning the head for a task gain anything? Thirty settings on 30 tasks of the validation partition, validation images.
+"""Measure what fine-tuning the head for a task gains: thirty settings on 30 validation tasks and validation images.
 
     python plugins/tina-resnet/benchmarks/fine_tune.py --dataset arrays:DATA --zoo work/resnet20-zoo
 
-Prints, for each learning rate, weight decay and number of epochs, the mean paired difference from the generic head's own rows in points,
-with its standard error. The recipe of the zoo's p-Models (zoo.toml) was chosen by it.
+Prints, for each learning rate, weight decay and number of epochs, the mean paired difference from the generic head's rows in points, with
+its standard error. The recipe of the zoo's p-Models (zoo.toml) was chosen with it.
 """
 
 from __future__ import annotations

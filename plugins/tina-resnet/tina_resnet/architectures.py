@@ -19,10 +19,10 @@ WEIGHTS = Path(__file__).resolve().parent / "weights" / f"{TRUNK}.safetensors"
 
 
 def load_trunk() -> nn.Module:
-    """ResNet-20 up to its 64 features, trained on CIFAR-100 (`trunk/train.py`), batch norm folded.
+    """Return ResNet-20 up to its 64 features, trained on CIFAR-100 by `trunk/train.py`, with batch norm folded.
 
     Raises:
-        CheckpointError: the file of weights is missing or damaged; install the package again.
+        CheckpointError: the file of weights is missing or damaged; reinstall the package.
     """
     with torch.device("meta"):
         trunk = Trunk()
@@ -34,14 +34,14 @@ def load_trunk() -> nn.Module:
 
 
 class Head(nn.Module):
-    """Features (N, 64) -> logits (N, K): 65 numbers a class, 650 for ten, as in the paper (arXiv 2405.14132)."""
+    """Features (N, 64) -> logits (N, K): 65 parameters per class, 650 for ten classes, as in the paper (arXiv 2405.14132)."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
         self.fc = nn.Linear(FEATURES, num_classes)
 
     def forward(self, features: Tensor) -> Tensor:
-        # Under autocast the head stays in full precision: small differences between large logits would be lost in rounding.
+        # Under autocast the head stays in full precision: rounding would hide small differences between large logits.
         with torch.autocast(features.device.type, enabled=False):
             logits: Tensor = self.fc(features.to(self.fc.weight.dtype))
         return logits

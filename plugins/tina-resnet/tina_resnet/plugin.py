@@ -1,4 +1,4 @@
-"""What this package adds to tina_framework. Loaded by every command: it imports nothing heavy."""
+"""The names that this package adds to tina_framework. Every command loads this module, so it imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ TINA_API = "2.0"
 
 @hookimpl
 def tina_register(registry: Registrar) -> None:
-    # A string is imported when the name is used, and not before.
+    # Strings, so that a network is imported only when its name is used.
     registry.architectures.add("resnet20-head", "tina_resnet.architectures:resnet20_head")
     registry.architectures.add("resnet20", "tina_resnet.architectures:resnet20")

@@ -1,9 +1,10 @@
 """ResNet-20 for 32x32 pictures (He et al., arXiv 1512.03385, section 4.2): three stages of three blocks, 16, 32 and 64 wide.
 
-Batch norm is used while a trunk is trained, and folded into the convolutions afterwards (`fold`): statistics over a batch
-cannot be generated, and a frozen network needs none. The generated whole network has none from the start: every residual branch
-is multiplied by a learnt number that begins at zero (SkipInit, arXiv 2002.10444), so that it trains all the same.
-Shapes: N pictures.
+A trunk is trained with batch norm, which is then folded into the convolutions (`fold`), because a frozen network needs no batch
+statistics. The generated whole network has no batch norm, because its running statistics cannot be generated. Instead, each
+residual branch is multiplied by a trained scalar that starts at zero (SkipInit, arXiv 2002.10444), so that it can be trained.
+
+Shapes: N pictures, K classes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch.nn import functional as F
 __all__ = ["FEATURES", "ResNet20", "Trunk", "fold", "trainable_trunk"]
 
 FEATURES = 64
-"""Width of what the trunk gives: the last stage, averaged over the picture."""
+"""Number of features: the width of the last stage, which is averaged over the picture."""
 
 _STAGES = (16, 32, 64)
 _BLOCKS = 3
@@ -26,7 +27,7 @@ Norm = Callable[[int], nn.Module]
 
 
 class _Block(nn.Module):
-    """Two 3x3 convolutions beside a shortcut without parameters (option A of the paper)."""
+    """Two 3x3 convolutions, and a shortcut without parameters (option A of the paper)."""
 
     def __init__(self, inside: int, outside: int, norm: Norm | None, skip_init: bool) -> None:
         super().__init__()
@@ -40,6 +41,7 @@ class _Block(nn.Module):
         self.branch = nn.Parameter(torch.zeros(1)) if skip_init else None
 
     def forward(self, x: Tensor) -> Tensor:
+        # Option A: where the width grows, take every second pixel and pad the new channels with zeros.
         shortcut = x
         if self.extra:
             shortcut = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.extra // 2, self.extra - self.extra // 2))
@@ -55,8 +57,8 @@ class Trunk(nn.Module):
     """Pictures (N, 3, 32, 32) -> features (N, 64).
 
     Args:
-        norm: makes the normalisation after each convolution; None: none, and the convolutions have biases.
-        skip_init: scale each residual branch by a learnt number that begins at zero.
+        norm: makes the normalisation after each convolution. If None, there is none, and the convolutions have biases.
+        skip_init: multiply each residual branch by a trained scalar that starts at zero.
     """
 
     def __init__(self, norm: Norm | None = None, skip_init: bool = False) -> None:
@@ -85,22 +87,22 @@ class ResNet20(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         features = self.trunk(images).to(self.fc.weight.dtype)
-        # Under autocast the head stays in full precision: small differences between large logits would be lost in rounding.
+        # Under autocast the head stays in full precision: rounding would hide small differences between large logits.
         with torch.autocast(images.device.type, enabled=False):
             logits: Tensor = self.fc(features)
         return logits
 
 
 def trainable_trunk() -> Trunk:
-    """With batch norm, for training a trunk."""
+    """Return a trunk with batch norm, to be trained."""
     return Trunk(nn.BatchNorm2d)
 
 
 def fold(state: Mapping[str, Tensor], eps: float = 1e-5) -> dict[str, Tensor]:
-    """The state of a `trainable_trunk` as that of a `Trunk` without normalisation, the same function in evaluation.
+    """Turn the state of a `trainable_trunk` into that of a `Trunk` without normalisation, which computes the same in evaluation.
 
-    Every convolution w followed by batch norm (mean m, variance v, weight g, bias b) becomes w g / s with bias
-    b - m g / s, where s = sqrt(v + eps).
+    A convolution with weight w, followed by batch norm (mean m, variance v, weight g, bias b), becomes a convolution with weight
+    w g / s and bias b - m g / s, where s = sqrt(v + eps).
     """
     folded: dict[str, Tensor] = {}
     for name, weight in state.items():

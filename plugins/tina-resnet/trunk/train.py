@@ -1,11 +1,11 @@
-"""Trains the frozen trunk of `resnet20-head` and writes it folded: ResNet-20 on a data set's training split.
+"""Train the frozen trunk of `resnet20-head`: ResNet-20 on the training split of a data set, with batch norm folded at the end.
 
-Run from the project's root; stopped and started again, it goes on with the epoch it had reached:
+Run it from the root of the project. If it is stopped and started again, it continues after the last complete epoch:
 
     python plugins/tina-resnet/trunk/train.py --dataset arrays:DATA --work work/trunk
 
-The first epochs see pictures of half the size, for a quarter of the arithmetic: the network ends in an average over the picture,
-so any size fits. Nothing was chosen on test images.
+The first epochs use pictures of half the size, which costs a quarter of the time. The network ends in an average over the picture, so
+any size works. No choice was made on test images.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from tina_resnet.resnet20 import FEATURES, Trunk, fold, trainable_trunk
 OUT = Path(__file__).resolve().parent.parent / "tina_resnet" / "weights" / "resnet20-cifar100.safetensors"
 
 
-def draws(seed: int, epoch: int) -> torch.Generator:
-    """The random numbers of one epoch: a function of seed and epoch alone, so that resuming needs no state."""
+def epoch_generator(seed: int, epoch: int) -> torch.Generator:
+    """Return the random generator of one epoch. It depends on seed and epoch alone, so that resuming needs no state."""
     return torch.Generator().manual_seed(seed * 1_000_003 + epoch)
 
 
 def augment(batch: Tensor, shift: int, generator: torch.Generator) -> Tensor:
-    """Mirrors half of the pictures and moves each by up to `shift` pixels, filling with the mean colour."""
+    """Mirror half of the pictures, and shift each by up to `shift` pixels. The gap is filled with the mean colour."""
     flips = torch.rand(len(batch), generator=generator) < 0.5
     batch = torch.where(flips.view(-1, 1, 1, 1), batch.flip(-1), batch)
     size = batch.shape[-1]
@@ -44,7 +44,7 @@ def augment(batch: Tensor, shift: int, generator: torch.Generator) -> Tensor:
     span = torch.arange(size)
     rows, columns = (tops[:, None] + span), (lefts[:, None] + span)
     picked = padded.permute(0, 2, 3, 1)[torch.arange(len(batch))[:, None, None], rows[:, :, None], columns[:, None, :]]
-    return picked.permute(0, 3, 1, 2)  # channels_last, which these convolutions like
+    return picked.permute(0, 3, 1, 2)  # channels_last, in which these convolutions are faster
 
 
 @torch.no_grad()
@@ -72,11 +72,11 @@ def main() -> None:
     args = parser.parse_args()
 
     dataset = registries().datasets.create(args.dataset)
-    look = Preprocessing.of(TargetArchitecture("resnet20", lambda _: nn.Identity()))
+    prepare = Preprocessing.of(TargetArchitecture("resnet20", lambda _: nn.Identity()))
     data, held = dataset.load("train"), dataset.load("validation")
-    images, labels = look(data.images), torch.from_numpy(data.labels.astype(np.int64))
+    images, labels = prepare(data.images), torch.from_numpy(data.labels.astype(np.int64))
     small = F.avg_pool2d(images, 2)
-    validation, truth = look(held.images), torch.from_numpy(held.labels.astype(np.int64))
+    validation, truth = prepare(held.images), torch.from_numpy(held.labels.astype(np.int64))
 
     torch.manual_seed(args.seed)
     network = nn.Sequential(trainable_trunk(), nn.Linear(FEATURES, len(dataset.class_names)))
@@ -96,13 +96,13 @@ def main() -> None:
         network.load_state_dict(state)
         for name, parameter in network.named_parameters():
             optimizer.state[parameter]["momentum_buffer"] = stored[f"momentum.{name}"].clone()
-        print(f"Going on after epoch {first}.", flush=True)
+        print(f"Continuing after epoch {first}.", flush=True)
 
     network.train()
     began = time.monotonic()
     for epoch in range(first, args.epochs):
         source, shift = (small, 2) if epoch < args.small_epochs else (images, 4)
-        generator = draws(args.seed, epoch)
+        generator = epoch_generator(args.seed, epoch)
         order = torch.randperm(len(source), generator=generator)
         loss_sum = 0.0
         for index in range(per_epoch):

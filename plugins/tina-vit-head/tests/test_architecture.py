@@ -1,4 +1,4 @@
-"""The head and its trunk on a tiny CLIP: the standard tests, transformers' own features, what saved heads remember."""
+"""The head and its trunk on a tiny CLIP: the standard tests, the features of transformers, and what saved heads record."""
 
 from __future__ import annotations
 
@@ -101,9 +101,9 @@ def test_pictures_are_prepared_as_clip_prepares_them(
     rows, columns = np.mgrid[0 : size[1], 0 : size[0]]
     waves = [np.sin(rows / 7), np.cos(columns / 9), np.sin((rows + columns) / 11)]
     picture = Image.fromarray((127.5 + 127.5 * np.stack(waves, axis=-1)).astype(np.uint8))
-    look = Preprocessing.of(made)
+    prepare = Preprocessing.of(made)
     theirs = AutoImageProcessor.from_pretrained(tiny)(images=[picture], return_tensors="pt")["pixel_values"]
-    assert float((look(pictures(picture, look.size)) - theirs).abs().max()) < difference
+    assert float((prepare(pictures(picture, prepare.size)) - theirs).abs().max()) < difference
 
 
 def test_the_trunk_has_the_names_of_the_file_and_no_text_tower(tiny: Path) -> None:

@@ -1,4 +1,4 @@
-"""Zoo, training, generation and evaluation beside zero-shot on a tiny CLIP, through the command line."""
+"""Zoo, training, generation and evaluation with zero-shot CLIP, on a tiny CLIP, through the command line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Array = Any
 
 
 def features(clip: Path, images: Array) -> Array:
-    """(N, 32, 32, 3) uint8 -> (N, E) unit features, by transformers alone."""
+    """Return (N, E) unit features of pictures (N, 32, 32, 3) uint8, computed by transformers alone."""
     from transformers import AutoImageProcessor, CLIPModel
 
     pixels = AutoImageProcessor.from_pretrained(clip)(images=list(images), return_tensors="pt")["pixel_values"]
@@ -36,8 +36,10 @@ def features(clip: Path, images: Array) -> Array:
 
 
 def write_texts(path: Path, clip: Path) -> Array:
-    """Text vectors (T, M, E) in the space of the tiny CLIP that fit its pictures somewhat, as a trained text tower's do: what the
-    mean training picture of a class has beyond the mean of all, longer in one template than in the other, and noise."""
+    """Write text vectors (T, M, E) in the space of the tiny CLIP that fit its pictures roughly, like those of a trained text tower.
+
+    They are the mean features of a class minus the mean of all, plus noise. One template has longer vectors than the other.
+    """
     train = shapes("8").load("train")
     found = features(clip, train.images)
     means = np.stack([found[train.labels == row].mean(axis=0) for row in range(len(CLASS_NAMES))]) - found.mean(axis=0)

@@ -1,4 +1,4 @@
-"""Where CLIP cannot be had, or is not what it should be: one sentence that says what to do."""
+"""Missing or damaged CLIP models: each gives one sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -97,11 +97,11 @@ def set_key(key: str, value: Any) -> Callable[[Path], Any]:
     [
         ("config.json", Path.unlink, r"config\.json' does not exist"),
         ("config.json", set_key("model_type", "bert"), r"does not describe a CLIP model with two towers; TINA_VIT_HEAD_C"),
-        ("config.json", set_key("vision_config", 3), "state no sizes"),
-        ("config.json", set_key("projection_dim", "wide"), "state no sizes"),
+        ("config.json", set_key("vision_config", 3), "do not state the sizes"),
+        ("config.json", set_key("projection_dim", "wide"), "do not state the sizes"),
         ("preprocessor_config.json", Path.unlink, r"preprocessor_config\.json' does not exist"),
-        ("preprocessor_config.json", set_key("image_mean", [0.5]), "no mean and std of three channels"),
-        ("preprocessor_config.json", set_key("image_std", [0, 1, 1]), "no mean and std of three channels"),
+        ("preprocessor_config.json", set_key("image_mean", [0.5]), "mean and std of three channels"),
+        ("preprocessor_config.json", set_key("image_std", [0, 1, 1]), "mean and std of three channels"),
         ("model.safetensors", Path.unlink, r"has no model\.safetensors; weights in other formats are not loaded"),
         ("model.safetensors", lambda path: path.write_bytes(path.read_bytes()[:-1000]), "cannot be loaded"),
         ("model.safetensors", without_projection, r"lacks visual_projection\.weight; restore it"),
@@ -119,7 +119,7 @@ def test_a_folder_that_is_no_clip(
 
 def test_a_folder_that_is_not_there(use: Use, tmp_path: Path) -> None:
     use(tmp_path / "nothing")
-    with pytest.raises(CheckpointError, match=r"TINA_VIT_HEAD_CLIP is '.*nothing', which is no folder"):
+    with pytest.raises(CheckpointError, match=r"TINA_VIT_HEAD_CLIP is '.*nothing', which is not a folder"):
         vit_head()
 
 

@@ -1,4 +1,4 @@
-"""``vit-head``: the architecture, for OpenAI's CLIP ViT-B/32 or for a folder that an environment variable names."""
+"""The architecture ``vit-head``, for OpenAI's CLIP ViT-B/32 or for a CLIP in a folder that an environment variable names."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ __all__ = ["Head", "vit_head"]
 
 
 class Head(nn.Module):
-    """Features (N, E) -> logits (N, K): E + 1 numbers a class; 5,130 for ten classes at E = 512."""
+    """Features (N, E) -> logits (N, K): E + 1 parameters per class; 5,130 for ten classes if E = 512."""
 
     def __init__(self, width: int, num_classes: int) -> None:
         super().__init__()
         self.fc = nn.Linear(width, num_classes)
 
     def forward(self, features: Tensor) -> Tensor:
-        # Under autocast the head stays in full precision: small differences between large logits would be lost in rounding.
+        # Under autocast the head stays in full precision: rounding would hide small differences between large logits.
         with torch.autocast(features.device.type, enabled=False):
             logits: Tensor = self.fc(features.to(self.fc.weight.dtype))
         return logits
 
 
 def vit_head() -> TargetArchitecture:
-    """The architecture; nothing is downloaded, and no weight read, before features are needed.
+    """Return the architecture. CLIP is downloaded and read only when features are needed.
 
     Raises:
-        CheckpointError: the folder that TINA_VIT_HEAD_CLIP names holds no CLIP model.
+        CheckpointError: the folder that TINA_VIT_HEAD_CLIP names does not hold a CLIP model.
     """
     named = os.environ.get(FOLDER_VARIABLE, "")
-    return _on(Path(named).expanduser().absolute() if named else None)
+    return _architecture(Path(named).expanduser().absolute() if named else None)
 
 
-# One object a folder: the framework shares the loaded trunk of equal architectures.
+# Cached, because the framework shares the loaded trunk of equal architectures.
 @functools.lru_cache(maxsize=8)
-def _on(folder: Path | None) -> TargetArchitecture:
+def _architecture(folder: Path | None) -> TargetArchitecture:
     sizes = VIT_B_32 if folder is None else read_sizes(folder)
 
     def trunk() -> nn.Module:
@@ -55,6 +55,6 @@ def _on(folder: Path | None) -> TargetArchitecture:
         input_shape=(3, sizes.picture, sizes.picture),
         mean=sizes.mean,
         std=sizes.std,
-        # The space is that of CLIP's text vectors, so that the framework can put zero-shot CLIP beside a generated head.
+        # The features are in the space of CLIP's text vectors, so the framework can compare a generated head with zero-shot CLIP.
         trunk=FrozenTrunk(f"{sizes.space} image tower", trunk, (sizes.width,), space=sizes.space),
     )

@@ -1,4 +1,4 @@
-"""What this package adds to tina_framework. Loaded by every command: it imports nothing heavy."""
+"""The names that this package adds to tina_framework. Every command loads this module, so it imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ TINA_API = "2.0"
 
 @hookimpl
 def tina_register(registry: Registrar) -> None:
-    # A string is imported when the name is used, and not before.
+    # Strings, so that a network is imported only when its name is used.
     registry.architectures.add("vit-head", "tina_vit_head.architecture:vit_head")

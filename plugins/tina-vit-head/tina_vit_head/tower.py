@@ -1,6 +1,6 @@
-"""The trunk: CLIP's image tower with its projection, features of one length.
+"""The trunk: CLIP's image tower with its projection. All features have the same length.
 
-Shapes: N pictures, S their size, E width.
+Shapes: N pictures of S x S pixels, E features.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ __all__ = ["Tower", "load_tower"]
 class Tower(nn.Module):
     """Pictures (N, 3, S, S) -> features (N, E) of length sqrt(E).
 
-    The direction is CLIP's; its length says nothing about the class, and is dropped as CLIP drops it. At length sqrt(E) the
-    entries have a mean square of 1, which is what usual learning rates and initial values of a linear layer are made for
-    (at length 1, each would be about 0.04). The cosine to a text vector, and so zero-shot CLIP, is the same.
+    CLIP normalises its features, because their length carries no information about the class. Here their length is sqrt(E), so that
+    the entries have a mean square of 1. Usual learning rates and initial values of a linear layer expect that; at length 1, entries
+    would be about 0.04. The cosine to a text vector does not change, and so zero-shot CLIP does not either.
     """
 
     def __init__(self, vision_model: nn.Module, visual_projection: nn.Module) -> None:
         super().__init__()
-        # Named as in CLIP's files: the hash of the weights, which saved heads record, is over these names.
+        # Named as in CLIP's files: saved heads record a hash of the weights, which covers the names.
         self.vision_model = vision_model
         self.visual_projection = visual_projection
 
@@ -38,26 +38,26 @@ class Tower(nn.Module):
 
 
 def load_tower(folder: Path) -> Tower:
-    """The image tower of the CLIP model in a folder, in float32, on the CPU. The text tower is let go.
+    """Load the image tower of the CLIP model in a folder, in float32, on the CPU, without the text tower.
 
     Raises:
-        CheckpointError: the weights are missing, damaged, incomplete or no safetensors.
+        CheckpointError: the weights are missing, damaged, incomplete, or not safetensors.
     """
     import transformers
 
-    library: Any = transformers  # in parts untyped
+    library: Any = transformers  # parts of it have no types
     if not (folder / WEIGHTS).is_file():
         raise CheckpointError(f"'{folder}' has no {WEIGHTS}; weights in other formats are not loaded.")
     try:
         network, found = library.CLIPModel.from_pretrained(
             folder, use_safetensors=True, local_files_only=True, output_loading_info=True
         )
-    except Exception as error:  # transformers and safetensors each have their own
+    except Exception as error:  # transformers and safetensors raise many kinds
         reason = (str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__
         raise CheckpointError(
             f"The CLIP model in '{folder}' cannot be loaded ({reason}); restore it or download it again."
         ) from error
-    # transformers fills what a file lacks with random numbers.
+    # transformers fills missing tensors with random numbers, without an error.
     lacking = sorted(name for name in found["missing_keys"] if name.startswith("vision") or name.startswith("visual"))
     if lacking:
         raise CheckpointError(
