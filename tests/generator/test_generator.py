@@ -71,7 +71,7 @@ def test_samples_differ_and_do_not_depend_on_their_number(tiny_generator: Genera
         ([["ant", "bee"], []], "No class was named"),
         (["ant", "Ant"], "the same class"),
         (["ant", ""], "empty"),
-        ("ant bee", "single text"),
+        ("ant bee", "no sentence about classes"),
         ([["ant", "bee"], "cat"], "is not a class name"),
         ([f"class {k}" for k in range(11)], "11 classes were named.* for 2 to 10; leave some out"),
     ],
@@ -85,7 +85,7 @@ def test_a_sentence_is_a_task(tiny_generator: Generator) -> None:
     model = tiny_generator("tell dogs from ants, foxes and bees")
     assert model.class_names == tuple(NAMES)
     assert_same(model, tiny_generator(NAMES))
-    with pytest.raises(PromptError, match=r"it reads as red dog \| cat; write them as separate names"):
+    with pytest.raises(PromptError, match=r"such as red dog \| cat; give separate names"):
         tiny_generator("red dogs and cats")
 
 

@@ -22,7 +22,7 @@ def test_text() -> None:
 
 @pytest.mark.parametrize("texts", [(), ("",), ("ant", " "), ("ant", None), (["ant"],)])
 def test_text_refuses_what_says_nothing(texts: tuple[Any, ...]) -> None:
-    with pytest.raises(PromptError, match="write a name or a description"):
+    with pytest.raises(PromptError, match="give a name or a description"):
         prompt.text(*texts)
 
 
@@ -30,7 +30,7 @@ def test_images(picture_folder: Path) -> None:
     shown = prompt.images(picture_folder / "bus", label=" bus ")
     assert (shown.label, len(shown.images), shown.kinds) == ("bus", 3, ("images",))
     assert len(prompt.images([Image.new("RGB", (2, 2)), str(picture_folder / "a.png")]).images) == 2
-    with pytest.raises(PromptError, match="there is none"):
+    with pytest.raises(PromptError, match="list of pictures of a class is empty"):
         prompt.images([])
 
 
@@ -52,9 +52,9 @@ def test_vector() -> None:
         (3.0, "x", r"shape \(\); give one row"),
         ([1, float("nan")], "x", "finite numbers"),
         ([0, 0], "x", "not all zero"),
-        ("abc", "x", "was given str; give one row of numbers"),
-        ([[1], [1, 2]], "x", "was given list"),
-        ([1, 2], " ", "needs a label"),
+        ("abc", "x", "got str; give one row of real numbers"),
+        ([[1], [1, 2]], "x", "got list"),
+        ([1, 2], " ", "got an empty label"),
     ],
 )
 def test_vector_refusals(values: Any, label: str, sentence: str) -> None:
@@ -78,6 +78,6 @@ def test_labels_are_texts(make: Any) -> None:
 
 def test_vectors_of_other_kinds() -> None:
     for values in (torch.ones(3, requires_grad=True), np.array([1 + 1j, 2])):
-        with pytest.raises(PromptError, match="give one row of numbers"):
+        with pytest.raises(PromptError, match="give one row of real numbers"):
             prompt.vector(values, "x")
     assert prompt.vector(torch.ones(3), "x").vectors[0].shape == (3,)

@@ -39,8 +39,8 @@ def test_strings_and_pictures_become_prompts() -> None:
     ("value", "sentence"),
     [
         (Path("bus.png"), r"is a path.*prompt.images\(\['bus.png'\]\)"),
-        (np.zeros(3), r"plain array; write prompt.vector"),
-        (["a", "b"], r"several pictures of one class are prompt.images"),
+        (np.zeros(3), r"array without a label; write prompt.vector"),
+        (["a", "b"], r"For several pictures of one class write prompt.images"),
         (3, "3 is not a class name"),
         (None, "None is not a class name"),
     ],

@@ -41,7 +41,7 @@ def test_fit_centres_and_scales_to_unit_size() -> None:
 
 
 def test_fit_refuses_rows_that_do_not_differ() -> None:
-    with pytest.raises(DataError, match="point the same way"):
+    with pytest.raises(DataError, match="have the same direction"):
         ConditionSpace.fit("s", np.ones((3, 4), dtype=np.float32) * np.array([[1], [2], [3]], dtype=np.float32))
 
 
@@ -62,5 +62,5 @@ def test_wrong_width_is_refused() -> None:
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, math.nan, math.inf])
 def test_impossible_scales_are_refused(scale: float) -> None:
-    with pytest.raises(DataError, match="must be a number above 0"):
+    with pytest.raises(DataError, match="must be a finite number above 0"):
         ConditionSpace("s", torch.zeros(3), scale)

@@ -42,7 +42,7 @@ def test_separable_sides_give_a_finite_line() -> None:
 
 
 def test_one_side_alone_is_refused() -> None:
-    with pytest.raises(DataError, match="known and of strange"):
+    with pytest.raises(DataError, match="1 prompts of known and 0 of unknown"):
         Familiarity.fit([(0.9, 1)], [])
 
 

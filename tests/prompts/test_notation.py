@@ -41,10 +41,10 @@ def test_examples(written: str, parsed: Notation) -> None:
 @pytest.mark.parametrize(
     ("written", "sentence"),
     [
-        ("elephant=", "says nothing behind its '='"),
-        ("elephant=  ", "says nothing behind its '='"),
-        ("cat=@", "'@' with no path"),
-        ("cat=@a.png,@", "'@' with no path"),
+        ("elephant=", "has nothing after its '='"),
+        ("elephant=  ", "has nothing after its '='"),
+        ("cat=@", "'@' without a path"),
+        ("cat=@a.png,@", "'@' without a path"),
     ],
 )
 def test_refusals(written: str, sentence: str) -> None:
@@ -111,11 +111,11 @@ def test_a_trailing_slash_or_a_dot_still_has_a_name(picture_folder: Path, monkey
 @pytest.mark.parametrize(
     ("written", "error", "sentence"),
     [
-        ("@a.png,@b.png", PromptError, "several pictures and no label; write LABEL=@a.png,@b.png"),
+        ("@a.png,@b.png", PromptError, "several pictures but no label; write LABEL=@a.png,@b.png"),
         ("cat=@c.png", DataError, "does not exist; check the path[.]"),
         ("bus=@bus+bus", DataError, "write words before the pictures"),
         ("cat=@a.png,b.png", DataError, "write @ before every file"),
-        ("all=@.", PromptError, "holds no picture .*; name one of its folders, such as '.*bus'"),
+        ("all=@.", PromptError, "has no picture .*; give one of its folders, such as '.*bus'"),
     ],
 )
 def test_pictures_that_are_not_there(picture_folder: Path, written: str, error: type[Exception], sentence: str) -> None:

@@ -45,10 +45,10 @@ def test_large_pictures_are_scaled_down_and_small_ones_left(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ([], "there is none; give at least one"),
-        ([3], "given as int"),
-        (b"a.png", "given bytes"),
-        (7, "was given int; give pictures"),
+        ([], "list of pictures of a class is empty"),
+        ([3], "has the type int"),
+        (b"a.png", "got bytes"),
+        (7, "got int; give pictures"),
     ],
 )
 def test_what_is_no_picture(given: Any, sentence: str) -> None:
@@ -63,9 +63,9 @@ def test_too_many_pictures_are_refused_before_one_is_read(tmp_path: Path, monkey
     for number in range(pictures.MAX_PICTURES + 1):
         (tmp_path / f"{number}.png").touch()
     monkeypatch.setattr(pictures, "read_picture", never)
-    with pytest.raises(PromptError, match=r"holds 1,001 pictures, and 1,000 are the most of one class"):
+    with pytest.raises(PromptError, match=r"has 1,001 pictures, but at most 1,000 are allowed for one class"):
         read_pictures(tmp_path)
-    with pytest.raises(PromptError, match=r"A class was given 1,001 pictures, and 1,000 are the most"):
+    with pytest.raises(PromptError, match=r"A class has 1,001 pictures, but at most 1,000 are allowed"):
         read_pictures(sorted(tmp_path.iterdir()))
 
 
@@ -95,10 +95,10 @@ def test_damaged_and_absurd_files_are_refused(picture_folder: Path) -> None:
 
 
 def test_a_folder_without_pictures(tmp_path: Path) -> None:
-    with pytest.raises(PromptError, match=r"holds no picture .*; put some there or name another"):
+    with pytest.raises(PromptError, match=r"has no picture .*; add some or give another"):
         read_pictures(tmp_path)
     (tmp_path / "bus").mkdir()
-    with pytest.raises(PromptError, match=r"; name one of its folders, such as '.*bus'"):
+    with pytest.raises(PromptError, match=r"; give one of its folders, such as '.*bus'"):
         read_pictures(tmp_path)
 
 

@@ -84,7 +84,7 @@ def test_known_names_decide_the_singular_and_what_is_one_name() -> None:
 def test_what_can_be_read_in_two_ways_is_refused_with_the_reading(sentence: str, reading: str) -> None:
     with pytest.raises(PromptError) as caught:
         parse_sentence(sentence, KNOWN)
-    assert f"it reads as {reading}; write them as separate names" in str(caught.value)
+    assert f"such as {reading}; give separate names" in str(caught.value)
     assert sentence in str(caught.value)
 
 
@@ -94,7 +94,7 @@ def test_what_can_be_read_in_two_ways_is_refused_with_the_reading(sentence: str,
         ("recognise apples", r"names one class \(apple\)"),
         ("tell apples from everything else", "'everything else' as a class"),
         ("apples, bears and so on", "'so on' as a class"),
-        ("apples,, bears", "a place with no class in it"),
+        ("apples,, bears", "lacks a class between two separators"),
     ],
 )
 def test_other_refusals(sentence: str, message: str) -> None:

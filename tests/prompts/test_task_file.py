@@ -45,13 +45,13 @@ def test_lines_and_objects_are_read_relative_to_the_file(picture_folder: Path) -
         ("ant", DataError, r"task 1: expected an object with a list"),
         (["ant", 3], DataError, r"task 1: the class 3 is neither a string nor an object"),
         (["ant", {"texts": ["x"]}], DataError, r"task 1: the class .* has no label"),
-        (["ant", {"label": "x", "text": "y"}], DataError, r"unknown key 'text'; known are label, texts, images"),
-        (["ant", {"label": "x", "texts": [""]}], DataError, r"has texts \[''\]; expected a list of texts"),
-        (["ant", {"label": "x", "images": 3}], DataError, r"has images 3; expected a list of texts"),
+        (["ant", {"label": "x", "text": "y"}], DataError, r"unknown key 'text'; use label, texts and images"),
+        (["ant", {"label": "x", "texts": [""]}], DataError, r"has texts \[''\]; expected a list of strings"),
+        (["ant", {"label": "x", "images": 3}], DataError, r"has images 3; expected a list of strings"),
         (["ant", "bus=@none"], DataError, r"task 1: Picture '.*none' of the class 'bus=@none' does not exist"),
         (["ant", {"label": "x", "images": ["none.png"]}], DataError, r"task 1: Picture .*none.png' does not exist"),
-        (["ant", "bee", "Ant"], PromptError, r"task 1: the class 'Ant' is there twice"),
-        (["ant", "bus="], PromptError, r"task 1: 'bus=' says nothing"),
+        (["ant", "bee", "Ant"], PromptError, r"task 1: the class 'Ant' occurs twice"),
+        (["ant", "bus="], PromptError, r"task 1: 'bus=' has nothing"),
     ],
 )
 def test_refusals_say_where(tmp_path: Path, classes: Any, error: type[Exception], sentence: str) -> None:
@@ -61,7 +61,7 @@ def test_refusals_say_where(tmp_path: Path, classes: Any, error: type[Exception]
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("{", "cannot be read as JSON"), ("[]", "no list under the key 'tasks'"), ('{"tasks": []}', "holds no task")],
+    [("{", "cannot be read as JSON"), ("[]", "no list under the key 'tasks'"), ('{"tasks": []}', "has no task")],
 )
 def test_what_is_no_task_file(tmp_path: Path, text: str, sentence: str) -> None:
     (tmp_path / "tasks.json").write_text(text)

@@ -58,7 +58,7 @@ def test_misspelt_names_are_told_and_synonyms_are_not() -> None:
     conditions = encode_tasks([["leopart", "sofa", "buses"]], Spelling(), known_names=["leopard", "couch", "bus"])
     assert conditions[0].read_as == {"leopart": "leopard", "sofa": "couch", "buses": "bus"}
     assert prompt_warnings(conditions, Spelling()) == [
-        "'leopart' was read as 'leopard'. If it is something else, say it in other words or with pictures."
+        "'leopart' was read as 'leopard'. If it is something else, use other words or pictures."
     ]
 
 

@@ -1,4 +1,4 @@
-"""Ways to say a class: in words, with pictures, as a vector.
+"""Describe a class to a generator: in words, with pictures, or as a vector.
 
     from tina_framework import Generator, prompt
 
@@ -6,7 +6,9 @@
     model = tina(["apple", prompt.text("a large grey animal with a trunk", label="elephant"),
                   prompt.images(["bus1.png", "bus2.png"], label="bus") + prompt.text("bus")])
 
-A plain string is `text`, one PIL picture is zero-shot; several pictures of a class need `images`. Shapes: E condition width.
+A plain string in a task means `text`, and a single PIL picture means `images`. Several pictures of one class need `images`.
+
+Shapes: E width of the encoder's vectors.
 """
 
 from __future__ import annotations
@@ -29,38 +31,36 @@ __all__ = ["ClassPrompt", "images", "text", "vector"]
 
 
 def text(*texts: str, label: str | None = None) -> ClassPrompt:
-    """A class in words: a name, a description, or several of both, which are averaged.
+    """Describe a class in words: by a name, a description, or several of both, whose vectors are averaged.
 
     Args:
-        texts: at least one.
-        label: what the classifier answers; None: the first text.
+        texts: at least one name or description.
+        label: what the classifier answers; default: the first text.
 
     Raises:
-        PromptError: no text or label, an empty one, or something that is no text.
+        PromptError: no text is given, or a text or the label is empty or not a string.
     """
     if not texts:
-        raise PromptError("prompt.text was given nothing; write a name or a description.")
+        raise PromptError("prompt.text got no text; give a name or a description.")
     for one in texts:
         if not isinstance(one, str) or not one.strip():
-            raise PromptError(f"prompt.text was given {one!r}; write a name or a description.")
+            raise PromptError(f"prompt.text got {one!r}; give a name or a description.")
     own = _label(texts[0] if label is None else label)
     if not own:
-        raise PromptError(
-            "prompt.text was given an empty label; write what the classifier shall answer, or leave it out."
-        )
+        raise PromptError("prompt.text got an empty label; give the answer of the classifier, or leave the label out.")
     return ClassPrompt(own, tuple(texts))
 
 
 def images(pictures: Image.Image | str | Path | Sequence[Image.Image | str | Path], label: str = "") -> ClassPrompt:
-    """A class shown: one picture (zero-shot) or several (few-shot, averaged).
+    """Show a class by one picture, or by several, whose vectors are averaged.
 
     Args:
-        pictures: PIL pictures or files, or a folder of files.
-        label: what the classifier answers; empty: "class 3" for the third class of a task.
+        pictures: PIL pictures, files, or a folder of files.
+        label: what the classifier answers; default: "class 3" for the third class of a task.
 
     Raises:
-        PromptError: no picture; or the label is no text.
-        DataError: a file that is missing, damaged or too large.
+        PromptError: there is no picture, or the label is not a string.
+        DataError: a file is missing, damaged or too large.
     """
     from tina_framework.prompts.pictures import read_pictures
 
@@ -68,35 +68,33 @@ def images(pictures: Image.Image | str | Path | Sequence[Image.Image | str | Pat
 
 
 def vector(values: Any, label: str) -> ClassPrompt:
-    """A class as a vector (E,) of the encoder's space, for those who have encoded it themselves.
+    """Give a class as a vector (E,) of the encoder's space. The generator reads the vector unchanged.
 
     Raises:
-        PromptError: it is not one row of finite numbers, or all zero; or it has no label.
+        PromptError: the values are not one row of finite numbers, or are all zero; or the label is empty.
     """
     try:
         with np.errstate(over="ignore"), warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
             row: npt.NDArray[np.float32] = np.asarray(values, dtype=np.float32)
-    except (
-        TypeError,
-        ValueError,
-        RuntimeError,
-        np.exceptions.ComplexWarning,
-    ):  # RuntimeError: a tensor that wants gradients
+    # numpy raises RuntimeError for a tensor that requires gradients.
+    except (TypeError, ValueError, RuntimeError, np.exceptions.ComplexWarning):
         raise PromptError(
-            f"prompt.vector was given {type(values).__name__}; give one row of numbers, real ones and detached from any gradient."
+            f"prompt.vector got {type(values).__name__}; give one row of real numbers. Detach a tensor that requires gradients."
         ) from None
     if row.ndim != 1 or not np.isfinite(row).all() or not row.any():
         raise PromptError(
-            f"prompt.vector was given an array of shape {row.shape}; give one row of finite numbers, not all zero."
+            f"prompt.vector got an array of shape {row.shape}; give one row of finite numbers that are not all zero."
         )
     own = _label(label)
     if not own:
-        raise PromptError("prompt.vector needs a label: a vector has no name.")
+        raise PromptError(
+            "prompt.vector got an empty label; give the answer of the classifier, because a vector has no name."
+        )
     return ClassPrompt(own, vectors=(row,))
 
 
 def _label(label: Any) -> str:
     if not isinstance(label, str):
-        raise PromptError(f"A label is {label!r}; write a text, which the classifier answers.")
+        raise PromptError(f"A label is {label!r}; give a string, which the classifier answers.")
     return label.strip()

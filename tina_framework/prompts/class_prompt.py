@@ -1,6 +1,6 @@
-"""What a user says about one class: words, pictures, vectors, or several of these.
+"""`ClassPrompt`: what a user gives for one class. It may hold words, pictures, vectors, or several of these.
 
-Shapes: E condition width.
+Shapes: E width of the encoder's vectors.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ __all__ = ["ClassPrompt", "as_prompt"]
 
 @dataclass(frozen=True, eq=False)
 class ClassPrompt:
-    """One class. Made by the functions of `tina_framework.prompts.build`; ``a + b`` says the same class in both ways.
+    """What is given for one class. Use the functions of `tina_framework.prompts.build` to make it.
+
+    ``a + b`` combines two prompts of the same class.
 
     Attributes:
         label: what the classifier answers for this class.
         texts: names and descriptions.
         images: RGB pictures.
-        vectors: (E,) vectors of the encoder's space.
+        vectors: vectors (E,) of the encoder's space.
     """
 
     label: str
@@ -38,7 +40,7 @@ class ClassPrompt:
     vectors: tuple[npt.NDArray[np.float32], ...] = ()
 
     def __add__(self, other: ClassPrompt) -> ClassPrompt:
-        """Both ways of saying it, under the first one's label (the second's, if the first one has none)."""
+        """Combine two prompts of one class. The first label counts, or the second if the first is empty."""
         if not isinstance(other, ClassPrompt):
             return NotImplemented
         return ClassPrompt(
@@ -50,17 +52,17 @@ class ClassPrompt:
 
     @property
     def num_words(self) -> int:
-        """Of the longest text: a description resembles a name less than another name does, known or not."""
+        """Number of words in the longest text. `Familiarity` needs it: long texts resemble every known name less."""
         return max((len(text.split()) for text in self.texts), default=0)
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Which of ``text``, ``images`` and ``vector`` it is said with."""
+        """Which of ``text``, ``images`` and ``vector`` are given."""
         kinds = {"text": self.texts, "images": self.images, "vector": self.vectors}
         return tuple(kind for kind, given in kinds.items() if given)
 
     def to_json(self) -> dict[str, Any]:
-        """What a classifier remembers of it: words, how many pictures, whether vectors; no pixels."""
+        """Return what a classifier records: the texts, and the numbers of pictures and vectors, but no pixels."""
         found: dict[str, Any] = {"label": self.label}
         if self.texts:
             found["texts"] = list(self.texts)
@@ -72,14 +74,14 @@ class ClassPrompt:
 
 
 def as_prompt(value: Any, position: int) -> ClassPrompt:
-    """A plain string, a picture (PIL, one alone: zero-shot) or a prompt as it is.
+    """Return one entry of a task as a prompt.
 
     Args:
-        value: what stands in a task.
-        position: its place, from 0: what a picture without a name is called.
+        value: a string, a PIL picture or a `ClassPrompt`.
+        position: index of the class in the task, from 0. It names a class that has no label.
 
     Raises:
-        PromptError: something else.
+        PromptError: the value has another type.
     """
     if isinstance(value, ClassPrompt):
         return value if value.label else ClassPrompt(f"class {position + 1}", value.texts, value.images, value.vectors)
@@ -92,13 +94,16 @@ def as_prompt(value: Any, position: int) -> ClassPrompt:
 
         return ClassPrompt(f"class {position + 1}", images=read_pictures(value))
     if isinstance(value, Path):
-        raise PromptError(f"'{value}' is a path, which may be a name or a picture; write prompt.images(['{value}']).")
+        raise PromptError(
+            f"'{value}' is a path, which may mean a name or a picture; write str(path) for a name or prompt.images(['{value}'])."
+        )
     if isinstance(value, np.ndarray):
-        raise PromptError("A class was given as a plain array; write prompt.vector(array, label=...).")
+        raise PromptError("A class is given as an array without a label; write prompt.vector(array, label=...).")
     if isinstance(value, Sequence):
         raise PromptError(
-            f"{value!r} is not a class name; several pictures of one class are prompt.images([...]), and a list of tasks holds lists alone."
+            f"{value!r} is not a class name. For several pictures of one class write prompt.images([...]); in a list of tasks, "
+            "every task is a list."
         )
     raise PromptError(
-        f"{value!r} is not a class name; give texts, pictures (PIL), or what the functions of tina_framework.prompts.build make."
+        f"{value!r} is not a class name; give a string, a PIL picture, or a prompt from tina_framework.prompts.build."
     )

@@ -1,6 +1,6 @@
-"""Asking an encoder: all texts at once, all pictures at once, and a check of what comes back.
+"""Call an encoder with all texts or all pictures at once, and check what it returns.
 
-Shapes: N texts or pictures, E condition width.
+Shapes: N texts or pictures, E width of the encoder's vectors.
 """
 
 from __future__ import annotations
@@ -21,17 +21,22 @@ Rows = npt.NDArray[np.float32]
 
 
 def unit_rows(rows_NE: Rows) -> Rows:
-    """Rows of length 1; a row of zeros stays (the condition space says what is wrong with it)."""
+    """Return rows of length 1. A row of zeros stays unchanged; `ConditionSpace.apply` refuses it with a clear message."""
     lengths = np.linalg.norm(rows_NE, axis=1, keepdims=True)
     unit: Rows = (rows_NE / np.where(lengths > 0, lengths, 1)).astype(np.float32)
     return unit
 
 
 def encode_texts(texts: list[str], encoder: Encoder, template: int) -> Rows:
-    """(N, E) raw vectors.
+    """Return the raw vectors (N, E) of texts.
+
+    Args:
+        texts: N texts; none gives an array (0, E).
+        encoder: encodes them.
+        template: index of its prompt template.
 
     Raises:
-        PromptError: no such template, or the encoder refuses a text or gives something else.
+        PromptError: the template does not exist, the encoder cannot read a text, or it returns an array of another shape.
     """
     if not isinstance(template, int) or not 0 <= template < len(encoder.templates):
         raise PromptError(
@@ -43,17 +48,19 @@ def encode_texts(texts: list[str], encoder: Encoder, template: int) -> Rows:
 
 
 def encode_pictures(prompts: Sequence[ClassPrompt], encoder: Encoder) -> dict[int, Rows]:
-    """`id` of a prompt -> raw vectors of its pictures (N, E), for all prompts.
+    """Return the raw vectors (N, E) of each prompt's pictures, by the prompt's `id`.
+
+    One prompt may occur in many tasks. Its pictures are encoded once.
 
     Raises:
-        PromptError: there are pictures, but the encoder reads text only or gives something else.
+        PromptError: the encoder cannot read pictures, or returns an array of another shape.
     """
     shown = {id(prompt): prompt for prompt in prompts if prompt.images}
     if shown and not isinstance(encoder, ImageEncoder):
         label = next(iter(shown.values())).label
         raise PromptError(
-            f"The class '{label}' is said with pictures, but encoder '{encoder.name}' reads text only; use one with an "
-            "image tower (clip-lite, clip-vit-b-32), or a name."
+            f"The class '{label}' has pictures, but encoder '{encoder.name}' reads text only; use an encoder with an image "
+            "tower (clip-lite, clip-vit-b-32), or give a name."
         )
     found = {id(prompt): np.zeros((0, encoder.dim), dtype=np.float32) for prompt in prompts}
     pictures = [picture for prompt in shown.values() for picture in prompt.images]
@@ -68,7 +75,7 @@ def _checked_rows(rows: Any, number: int, what: str, encoder: Encoder) -> Rows:
     vectors: Rows = np.asarray(rows, dtype=np.float32)
     if vectors.shape != (number, encoder.dim):
         raise PromptError(
-            f"Encoder '{encoder.name}' gave an array of shape {vectors.shape} for {number} {what}; "
-            f"expected {(number, encoder.dim)}. The encoder is at fault."
+            f"Encoder '{encoder.name}' returned an array of shape {vectors.shape} for {number} {what}, but "
+            f"{(number, encoder.dim)} was expected. This is an error of the encoder; report it there."
         )
     return vectors

@@ -1,4 +1,7 @@
-"""Which known class a name means: spelling, plurals and synonyms, looked up among the names a generator was trained on."""
+"""Find the known class that a name means, by spelling, plural, synonym or typing mistake.
+
+Known classes are those that a generator was trained on.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +18,23 @@ from tina_framework.prompts.synonyms import SYNONYM_GROUPS
 
 __all__ = ["KnownNames", "has_synonyms", "match_known_names"]
 
-_LEAST_LETTERS, _CLOSE, _CLEARLY = 4, 0.8, 0.05
-"""Length and likeness (as `difflib` counts) below which a word is not taken for a misspelt name, and how far ahead the best has to be."""
+_MIN_LETTERS = 4
+"""Shorter words are not taken for misspelt names, because too many other words are similar."""
 
-_LONG = 10
-"""Letters from which on a word may have more than one slip in it; shorter ones that are no nearer are mostly rare words (tricycle)."""
+_MIN_RATIO = 0.8
+"""Least similarity (`difflib.SequenceMatcher.ratio`) of a misspelt name."""
+
+_MIN_LEAD = 0.05
+"""Names whose similarity is this close to the best one make a typing mistake ambiguous."""
+
+_LONG_WORD = 10
+"""Letters from which a word may have several typing mistakes. Shorter ones are mostly other words, such as tricycle."""
 
 _ARTICLE = re.compile(r"(?:an?|the)\s+", re.IGNORECASE)
 
 
 def _joined(name: str) -> str:
-    """``fold`` without spaces: ``pick-up truck`` and ``pickup truck`` -> ``pickuptruck``."""
+    """Return the folded name without spaces: ``pick-up truck`` and ``pickup truck`` -> ``pickuptruck``."""
     return fold(name).replace(" ", "")
 
 
@@ -33,34 +42,35 @@ _GROUP_OF = {_joined(name): group for group in SYNONYM_GROUPS for name in group}
 
 
 def has_synonyms(name: str) -> bool:
-    """Whether a name, or what it may be the plural of, stands in the table of synonyms: a name, however many words it has."""
+    """Whether a name or its singular is in the table of synonyms. Such a name is one thing, even if it has several words."""
     return any(_joined(form) in _GROUP_OF for form in (name, *singulars(name)))
 
 
 class KnownNames:
-    """The names of classes that something was trained on.
+    """A lookup among the names of known classes.
 
     Args:
-        names: none: nothing is known, and every name means itself.
+        names: the known names; may be empty.
     """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         names = tuple(names)
         self._folded = frozenset(fold(name) for name in names)
         self._by_joined: dict[str, str] = {}
-        # Spellings first: a class that is itself called as another's singular keeps its name.
+        # Names come before singulars: the class "glass" must not be found as the singular of the class "glasses".
         for spelling in (_joined, lambda name: _joined(singular(name))):
             for name in names:
                 self._by_joined.setdefault(spelling(name), name)
 
     def __contains__(self, name: object) -> bool:
-        """Whether it is a known name, whatever its case, hyphens and underscores."""
+        """Whether a name is known, apart from case, hyphens and underscores."""
         return isinstance(name, str) and fold(name) in self._folded
 
     def find(self, name: str) -> str | None:
-        """The known name that a name means; None where it means none, or is known itself.
+        """Return the known name that another name means; None if there is none, or if the name is known itself.
 
-        Tried in this order: another spelling, the singular, a synonym, a synonym of the singular; each without an article too.
+        The order of the search is: another spelling, the singular, a synonym, a synonym of the singular. A leading article is
+        ignored.
         """
         if not self._folded or name in self:
             return None
@@ -76,37 +86,45 @@ class KnownNames:
         return None
 
     def find_misspelt(self, name: str) -> str | None:
-        """The one known name that a word is a slip of the fingers away from; None where there is none, or two.
+        """Return the known name that a word is a misspelling of; None if there is none, or more than one.
 
-        For words that are nothing else: whether a word exists is the encoder's to say.
+        Call it only for words that do not exist. The encoder can tell (`KnowsWords`).
         """
-        if not self._folded or len(name) < _LEAST_LETTERS:
+        if not self._folded or len(name) < _MIN_LETTERS:
             return None
         word = _joined(name)
-        # Lengths alone rule most out, and comparing a whole description would take seconds.
+        # Compare lengths first: they exclude most names, and comparing a long description with all names takes seconds.
         near = [
-            known for known in self._by_joined if 2 * min(len(word), len(known)) >= _CLOSE * (len(word) + len(known))
+            known
+            for known in self._by_joined
+            if 2 * min(len(word), len(known)) >= _MIN_RATIO * (len(word) + len(known))
         ]
         scored = [(difflib.SequenceMatcher(None, word, known).ratio(), known) for known in near]
-        close = sorted((entry for entry in scored if entry[0] >= _CLOSE), reverse=True)
-        names = list(dict.fromkeys(self._by_joined[known] for ratio, known in close if ratio > close[0][0] - _CLEARLY))
+        close = sorted((entry for entry in scored if entry[0] >= _MIN_RATIO), reverse=True)
+        names = list(dict.fromkeys(self._by_joined[known] for ratio, known in close if ratio > close[0][0] - _MIN_LEAD))
         if len(names) != 1:
             return None
-        is_near = is_typo(word, close[0][1]) or min(len(word), len(close[0][1])) >= _LONG
+        is_near = is_typo(word, close[0][1]) or min(len(word), len(close[0][1])) >= _LONG_WORD
         return names[0] if is_near else None
 
 
 def match_known_names(prompts: Sequence[ClassPrompt], names: KnownNames, encoder: Encoder) -> dict[str, str]:
-    """Text -> the known name that is meant: by another spelling, plural or synonym; or misspelt, where the encoder does not know the word.
+    """Return text -> known name, for all texts of a task that mean a known name but are spelled differently.
 
-    A slip is never taken for a class that the task has anyway, nor are two of them for the same one: these stay as they are.
+    These are other spellings, plurals and synonyms. Misspelt names are found only if the encoder can tell that a word does
+    not exist. A text is not corrected if its task already has that class, or if two texts would become the same class.
+
+    Args:
+        prompts: the classes of one task.
+        names: the known names.
+        encoder: encodes the texts.
     """
     texts = list(dict.fromkeys(text for prompt in prompts for text in prompt.texts))
     found = {text: meaning for text in texts if (meaning := names.find(text)) is not None}
     if not isinstance(encoder, KnowsWords):
         return found
-    there = {fold(found.get(text, text)) for text in texts}
-    slips = {
+    already_named = {fold(found.get(text, text)) for text in texts}
+    misspelt = {
         text: name
         for text in texts
         if text not in found
@@ -114,5 +132,7 @@ def match_known_names(prompts: Sequence[ClassPrompt], names: KnownNames, encoder
         and (name := names.find_misspelt(text))
         and encoder.unknown_words([text])
     }
-    number = Counter(slips.values())
-    return found | {text: name for text, name in slips.items() if number[name] == 1 and fold(name) not in there}
+    count = Counter(misspelt.values())
+    return found | {
+        text: name for text, name in misspelt.items() if count[name] == 1 and fold(name) not in already_named
+    }

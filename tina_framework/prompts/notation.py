@@ -1,17 +1,17 @@
-"""How a class is written on one line, on the command line and in task files.
+"""The notation of a class on the command line and in task files.
 
     apple                                       a name, or any words
-    elephant=a large grey animal with a trunk   a label, and the words it is said with
-    @pictures/bus                               pictures: files or a folder, which give the label too
-    cat=@a.png,@b.png                           a label, and several files
-    bus=bus+@pictures/bus                       words and pictures
+    elephant=a large grey animal with a trunk   a label and a description
+    @pictures/bus                               a file or folder of pictures, whose name is the label
+    cat=@a.png,@b.png                           a label and several files
+    bus=bus+@pictures/bus                       a label, words and pictures
 
-The rules, so that no description is taken apart:
+The rules keep descriptions with these characters in one piece:
 
-- ``=`` ends a label where no space stands on either side of it, or where ``@`` follows. The first one counts, and only before the
-  first picture. Before it nothing need stand: ``=y=x`` is the words ``y=x``.
-- ``@`` opens a picture at the start, after the ``=`` of a label, and after ``+`` or ``,`` (spaces may stand between).
-- Words come first, then pictures. ``+`` and ``,`` without ``@`` behind them belong to the words, or to the path, they stand in.
+- ``=`` ends a label if there is no space on either side of it, or if ``@`` follows. Only the first ``=`` counts, and only before
+  the first picture. The label may be empty: ``=y=x`` means the words ``y=x``.
+- ``@`` starts a path at the beginning, after the ``=`` of a label, and after ``+`` or ``,`` (with or without spaces between).
+- Words come before pictures. ``+`` and ``,`` without a following ``@`` are part of the words or of the path.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _END_OF_LABEL = re.compile(r"(?<!\s)=(?!\s+\S)|\s*=\s*(?=@)|^=")
 
 @dataclass(frozen=True)
 class Notation:
-    """One class as it was written.
+    """The parts of a class in this notation.
 
     Attributes:
-        label: empty: to be taken from the words, or from the picture's name.
-        words: a name or a description; empty: none.
-        files: pictures and folders.
+        label: what the classifier answers; empty if the words or the path give it.
+        words: a name or a description; may be empty.
+        files: paths of pictures and folders.
     """
 
     label: str
@@ -46,42 +46,42 @@ class Notation:
 
 
 def parse_notation(written: str) -> Notation:
-    """Takes one class apart; see the module for the rules. Looks at no file.
+    """Split one class into its parts, without reading files. The rules are in the module's docstring.
 
     Raises:
-        PromptError: a label with nothing behind it, or an ``@`` without a path.
+        PromptError: nothing follows a label, or an ``@`` has no path.
     """
-    label, said = "", written
+    label, rest = "", written
     first = _NEXT_PICTURE.search(written)
     end = _END_OF_LABEL.search(written, 0, len(written) if first is None else first.start())
     if end is not None and not written.lstrip().startswith("@"):
-        label, said = written[: end.start()].strip(), written[end.end() :]
-        if not said.strip():
+        label, rest = written[: end.start()].strip(), written[end.end() :]
+        if not rest.strip():
             raise PromptError(
-                f"'{written}' says nothing behind its '='; write LABEL=WORDS, LABEL=@PICTURE, or the name alone."
+                f"'{written}' has nothing after its '='; write LABEL=WORDS, LABEL=@PICTURE, or the name alone."
             )
-    if said.lstrip().startswith("@"):
-        words, pictures = "", said.lstrip()[1:]
-    elif (opening := _NEXT_PICTURE.search(said)) is not None:
-        words, pictures = said[: opening.start()], said[opening.end() :]
+    if rest.lstrip().startswith("@"):
+        words, pictures = "", rest.lstrip()[1:]
+    elif (opening := _NEXT_PICTURE.search(rest)) is not None:
+        words, pictures = rest[: opening.start()], rest[opening.end() :]
     else:
-        return Notation(label, said)
+        return Notation(label, rest)
     files = tuple(file.strip() for file in _NEXT_PICTURE.split(pictures))
     if not all(files):
-        raise PromptError(f"'{written}' has an '@' with no path behind it; write @FILE or @FOLDER.")
+        raise PromptError(f"'{written}' has an '@' without a path; write @FILE or @FOLDER.")
     return Notation(label, words.strip(), files)
 
 
 def read_class(written: str, folder: Path | None = None) -> str | ClassPrompt:
-    """One class from its line, its pictures read; plain words stay a string.
+    """Read one class and its pictures. Plain words are returned as a string.
 
     Args:
-        written: see the module.
-        folder: what paths are relative to; None: the working folder.
+        written: a class in the notation of this module.
+        folder: folder of relative paths; default: the working folder.
 
     Raises:
-        PromptError: as `parse_notation`; several pictures without a label; a folder without pictures, or with too many.
-        DataError: a file is missing, damaged, too large or no picture.
+        PromptError: as in `parse_notation`; or several pictures have no label; or a folder has no picture or too many.
+        DataError: a file is missing, damaged, too large or not a picture.
     """
     parsed = parse_notation(written)
     if not parsed.files:
@@ -91,7 +91,7 @@ def read_class(written: str, folder: Path | None = None) -> str | ClassPrompt:
     paths = [_existing(file, written, folder) for file in parsed.files]
     label = parsed.label or parsed.words
     if not label and len(paths) > 1:
-        raise PromptError(f"'{written}' has several pictures and no label; write LABEL={written}.")
+        raise PromptError(f"'{written}' has several pictures but no label; write LABEL={written}.")
     if not label:
         whole = paths[0].resolve()
         label = whole.name if whole.is_dir() else whole.stem

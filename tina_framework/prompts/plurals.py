@@ -1,4 +1,4 @@
-"""English plurals to singulars: what a name may be the plural of, the likeliest first."""
+"""Find the singular of an English noun."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ _ALREADY = frozenset(
     """.strip().splitlines()
     for word in line.split()
 )
-"""They end like a plural, and are what one thing is called."""
+"""Words that end like a plural but name a single thing."""
 
 
 def singular(name: str) -> str:
-    """The likeliest singular of a name; the name itself where it is none already or nothing is known about it."""
+    """Return the most likely singular of a name, or the name itself if it does not look like a plural."""
     return next(iter(singulars(name)), name)
 
 
 def singulars(name: str) -> tuple[str, ...]:
-    """What a name may be the plural of, the likeliest first; nothing where it looks like a singular.
+    """Return the possible singulars of a name, the most likely first; empty if it does not look like a plural.
 
-    Of several words the last one counts: ``pickup trucks`` -> ``pickup truck``.
+    The last word decides: ``pickup trucks`` -> ``pickup truck``.
     """
     before, _, last = name.rpartition(" ")
     forms = [form for form in _forms(last.lower()) if form and form != last.lower()]
@@ -64,7 +64,7 @@ def _forms(word: str) -> list[str]:
     if word.endswith(("sses", "xes", "ches", "shes", "zzes", "oes")):
         return [short, plain]
     if word.endswith("uses") and not word.endswith(("ouses", "fuses")):
-        return [short, plain]  # buses, walruses; but houses, blouses, fuses
+        return [short, plain]  # buses, walruses, but not houses, blouses, fuses
     if word.endswith("es"):
         return [plain, short]
     return [plain]

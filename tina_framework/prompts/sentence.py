@@ -1,7 +1,7 @@
-"""A whole task as one sentence: ``tell apples from bears and buses`` -> apple, bear, bus. Patterns, no language model.
+"""Read a whole task from one sentence: ``tell apples from bears and buses`` -> apple, bear, bus.
 
-What can be read in two ways is refused with the reading it would have had, rather than guessed: of several words beside an
-``and`` nobody can say how far they reach ("salt and pepper shakers").
+It uses patterns and no language model. A sentence with two possible readings is refused, and the message shows one of them.
+For example, "salt and pepper shakers" may be two classes or one.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _SEPARATORS = (
 )
 _FROM = ("from", r"\s+from\s+")
 _FIRM = frozenset({"from", "versus"})
-"""Separators that no name or description goes on behind."""
+"""Separators that always end a name or description."""
 
 _JOINING = re.compile(
     r"\b(?:with|without|of|that|which|who|in|on|at|by|for|from|to|having|made|like|and|or|than)\b", re.IGNORECASE
@@ -75,13 +75,14 @@ _REST = frozenset(
 
 @dataclass(frozen=True)
 class _Item:
-    """What stands between two separators.
+    """The text between two separators.
 
     Attributes:
-        text: without its article.
-        article: ``a``, ``the``, ...; empty: none.
-        quoted: it stood in quotation marks, and is one name as it is.
-        before, after: kinds of the separators; empty at the ends.
+        text: without the article.
+        article: ``a``, ``the`` or another one; may be empty.
+        before: kind of the separator before it; empty at the start.
+        after: kind of the separator after it; empty at the end.
+        quoted: the text was in quotation marks, so it is one name and is not changed.
     """
 
     text: str
@@ -92,14 +93,14 @@ class _Item:
 
 
 def parse_sentence(sentence: str, known: Collection[str] = ()) -> tuple[str, ...] | None:
-    """The class names in a sentence, in their order and in the singular; None where it is no sentence about classes.
+    """Return the class names in a sentence, in their order and in the singular; None if it is not about classes.
 
     Args:
-        sentence: "tell A from B, C and D", "is it A or B", "A, B and C", "A vs B", "classify A, B and C", and the like.
-        known: names of known classes: they may have several words, and decide which singular is meant.
+        sentence: for example "tell A from B, C and D", "is it A or B", "A, B and C", "A vs B" or "classify A, B and C".
+        known: names of known classes. They help to find names of several words, and the singular that is meant.
 
     Raises:
-        PromptError: it can be read in more than one way, or names fewer than two classes.
+        PromptError: the sentence can be read in more than one way, or names fewer than two classes.
     """
     names = KnownNames(known)
     body, has_verb = _opened(" ".join(sentence.split()).rstrip(" .!?"))
@@ -114,34 +115,34 @@ def parse_sentence(sentence: str, known: Collection[str] = ()) -> tuple[str, ...
     for item in items:
         if item.text.lower() in _REST:
             raise PromptError(
-                f"'{sentence}' has '{item.text}' as a class, which says nothing to be shown; name what else there is."
+                f"'{sentence}' has '{item.text}' as a class, which names nothing that can be shown; name the other classes."
             )
     if not all(item.text for item in items):
-        raise PromptError(f"'{sentence}' has a place with no class in it; write a name there, as in '{EXAMPLE}'.")
+        raise PromptError(f"'{sentence}' lacks a class between two separators; add a name there, as in '{EXAMPLE}'.")
     if _is_ambiguous(items, names):
         raise PromptError(
-            f"'{sentence}' can be read in more than one way; it reads as {' | '.join(reading)}; write them as separate names."
+            f"'{sentence}' can be read in more than one way, such as {' | '.join(reading)}; give separate names."
         )
     return reading
 
 
 def classes_of(sentence: str, known: Collection[str] = ()) -> tuple[str, ...]:
-    """`parse_sentence` of a text that has to be one.
+    """Return the class names in a sentence as `parse_sentence` does, but refuse a text that is not about classes.
 
     Raises:
-        PromptError: it is none; or as `parse_sentence`.
+        PromptError: the text is not a sentence about classes; or as in `parse_sentence`.
     """
     classes = parse_sentence(sentence, known)
     if classes is None:
         raise PromptError(
-            f"The prompt is the single text {sentence!r}, which is no sentence about classes; write one, such as '{EXAMPLE}', or "
-            "give a list of class names."
+            f"The prompt {sentence!r} is no sentence about classes; write one, such as '{EXAMPLE}', or give a list of class "
+            "names."
         )
     return classes
 
 
 def _opened(text: str) -> tuple[str, bool]:
-    """What a sentence lists, without its request and its verb; and whether it had one."""
+    """Return the list part of a sentence, without the request and the verb; and whether there was a verb."""
     has_verb = False
     while (lead := _LEAD.match(text)) and lead.end() < len(text):
         text, has_verb = text[lead.end() :], has_verb or lead["model"] is not None
@@ -156,7 +157,14 @@ def _opened(text: str) -> tuple[str, bool]:
 
 
 def _items(body: str, has_verb: bool, whole: Sequence[str]) -> list[_Item]:
-    """The parts of a list. `whole`: known names that hold a word that separates, not to be taken apart."""
+    """Split a list into its items.
+
+    Args:
+        body: the list.
+        has_verb: whether the sentence has a verb; only then "from" is a separator.
+        whole: known names that contain a separator and must not be split.
+    """
+    # Quoted and known names are replaced by marks, which no separator matches, and put back by `_item`.
     kept: dict[str, str] = {}
 
     def keep(match: re.Match[str]) -> str:
@@ -191,7 +199,7 @@ def _item(part: str, kept: dict[str, str], before: str, after: str) -> _Item:
 
 
 def _class_name(item: _Item, known: KnownNames) -> str:
-    """In the singular: the known form if there is one, else the likeliest. What has ``a`` before it is singular."""
+    """Return the singular: a known one if there is any, else the most likely one. A text after ``a`` is not changed."""
     if item.quoted or item.text in known or item.article in ("a", "an") or _JOINING.search(item.text):
         return item.text
     forms = (*singulars(item.text), item.text)
@@ -212,7 +220,7 @@ def _is_ambiguous(items: Sequence[_Item], known: KnownNames) -> bool:
             return True  # "an animal with a trunk and a tail"
         if "comma" in around and (len(articles) > 1 or not has_and):
             return True  # "a large, grey animal"
-        # A word beside "and" may belong to both sides of it, unless each side has its own article.
+        # A word beside "and" may belong to both items, unless each item has its own article.
         pairs = [items[at : at + 2] for at in (number - 1, number) if at >= 0 and items[at].after == "and"]
         if any(not all(side.article for side in pair) for pair in pairs):
             return True  # "salt and pepper shakers", "red apples and pears"

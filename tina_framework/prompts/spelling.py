@@ -1,4 +1,4 @@
-"""Compare spellings: fold what does not matter, and recognise a typing mistake."""
+"""Compare spellings: ignore case and separators, and recognise a typing mistake."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ __all__ = ["fold", "is_typo"]
 
 
 def fold(name: str) -> str:
-    """``Aquarium_Fish`` and ``aquarium-fish`` -> ``aquarium fish``."""
+    """Return a name in lower case with single spaces: ``Aquarium_Fish`` and ``aquarium-fish`` -> ``aquarium fish``."""
     return " ".join(re.split(r"[\s_-]+", name.casefold())).strip()
 
 
 def is_typo(word: str, name: str) -> bool:
-    """Whether a word is a name, or one slip away from it: a letter too many, missing, wrong, or two in the wrong order."""
+    """Whether a word equals a name or differs by one typing mistake.
+
+    That is one letter too many, missing or wrong, or two adjacent letters in the wrong order.
+    """
     if abs(len(word) - len(name)) > 1:
         return False
     start = 0

@@ -1,7 +1,7 @@
-"""Everyday names of the same thing, British and American, and other words for it: the package's own small table.
+"""A small table of everyday synonyms, with British and American names.
 
-Names of things that one may want to tell apart (hare and rabbit, tortoise and turtle) are not in one group. Spellings as one word
-or two, hyphens, upper case and plurals need no entry.
+Things that a user may want to tell apart are not in one group: hare and rabbit, tortoise and turtle. Plurals and other spellings
+(one word or two, hyphens, upper case) need no entry, because `KnownNames` handles them.
 """
 
 from __future__ import annotations
@@ -118,4 +118,4 @@ SYNONYM_GROUPS: tuple[tuple[str, ...], ...] = tuple(
         elevator, lift
     """.strip().splitlines()
 )
-"""Each a tuple of names; no name is in two."""
+"""Names of the same thing. No name occurs in two groups."""

@@ -1,10 +1,10 @@
-"""Task files whose classes may be more than names.
+"""Read task files for `tina generate --tasks`.
 
     {"tasks": [{"classes": ["apple", "bus=bus+@pictures/bus",
                             {"label": "elephant", "texts": ["a large grey animal"], "images": ["pictures/elephant"]}]}]}
 
-A class is a line as `tina_framework.prompts.notation` reads it, or an object with a label and texts, images or both. Paths are
-relative to the task file. Files of names alone are those of `tina_framework.zoo.tasks`.
+A class is a string in the notation of `tina_framework.prompts.notation`, or an object with a label and texts, images or both.
+Paths are relative to the task file. Evaluation reads task files of plain names with `tina_framework.zoo.tasks`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ _FORM = '{"tasks": [{"classes": ["apple", "bus=bus+@pictures/bus"]}]}'
 
 
 def load_prompt_tasks(path: Path | str) -> list[list[str | ClassPrompt]]:
-    """The tasks of a file, pictures read; the same line gives the same prompt, so that its pictures are read and encoded once.
+    """Return the tasks of a file, with their pictures.
+
+    Equal entries give the same `ClassPrompt` object, so that pictures are read and encoded once.
 
     Raises:
         DataError: the file is missing or malformed, or a picture cannot be read.
-        PromptError: a class is written wrongly, or twice; or a folder holds no picture or too many.
+        PromptError: a class cannot be read, or occurs twice in a task; or a folder has no picture or too many.
     """
     path = Path(path)
     try:
@@ -40,7 +42,7 @@ def load_prompt_tasks(path: Path | str) -> list[list[str | ClassPrompt]]:
     if not isinstance(value, dict) or not isinstance(value.get("tasks"), list):
         raise DataError(f"Task file '{path}' has no list under the key 'tasks'; expected {_FORM}.")
     if not value["tasks"]:
-        raise DataError(f"Task file '{path}' holds no task; add at least one.")
+        raise DataError(f"Task file '{path}' has no task; add at least one.")
     read: dict[str, str | ClassPrompt] = {}
     tasks = []
     for number, entry in enumerate(value["tasks"]):
@@ -59,12 +61,12 @@ def load_prompt_tasks(path: Path | str) -> list[list[str | ClassPrompt]]:
 
 
 def _check_labels(classes: Sequence[str | ClassPrompt]) -> None:
-    """Here, where the task's number is known; what means the same in other words is found when the task is resolved."""
+    """Refuse equal labels here, where the message can state the task's number. `encode_tasks` finds synonyms later."""
     seen: set[str] = set()
     for position, value in enumerate(classes):
         label = as_prompt(value, position).label
         if fold(label) in seen:
-            raise PromptError(f"the class '{label}' is there twice; every class may appear once.")
+            raise PromptError(f"the class '{label}' occurs twice; every class may occur once.")
         seen.add(fold(label))
 
 
@@ -76,20 +78,18 @@ def _class(written: Any, folder: Path, read: dict[str, str | ClassPrompt]) -> st
         elif isinstance(written, dict):
             read[key] = _from_object(written, folder)
         else:
-            raise DataError(f"the class {key} is neither a string nor an object with a label; write one of the two.")
+            raise DataError(f"the class {key} is neither a string nor an object with a label; write one of these.")
     return read[key]
 
 
 def _from_object(written: dict[str, Any], folder: Path) -> ClassPrompt:
     unknown = sorted(set(written) - _KEYS)
     if unknown:
-        raise DataError(
-            f"the class {_short(written)} has the unknown key '{unknown[0]}'; known are label, texts, images."
-        )
+        raise DataError(f"the class {_short(written)} has the unknown key '{unknown[0]}'; use label, texts and images.")
     label = written.get("label")
     if not isinstance(label, str) or not label.strip():
         raise DataError(
-            f"the class {_short(written)} has no label that is a text; give it one, which the classifier answers."
+            f"the class {_short(written)} has no label, or one that is not a string; add the answer of the classifier."
         )
     texts, images = (_strings(written, key) for key in ("texts", "images"))
     if not texts and not images:
@@ -103,11 +103,13 @@ def _from_object(written: dict[str, Any], folder: Path) -> ClassPrompt:
 
 
 def _strings(written: dict[str, Any], key: str) -> list[str]:
-    """A list of texts; one text may stand without its list."""
+    """Return a list of strings. A single string needs no list around it."""
     value = written.get(key, [])
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list) or not all(isinstance(text, str) and text.strip() for text in values):
-        raise DataError(f"the class {_short(written)} has {key} {_short(value)}; expected a list of texts.")
+        raise DataError(
+            f"the class {_short(written)} has {key} {_short(value)}; expected a list of strings that are not empty."
+        )
     return values
 
 

@@ -1,9 +1,9 @@
-"""What an encoder itself says about how well it understood a prompt."""
+"""Warn about prompts that were probably not understood."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from tina_framework.interfaces.encoder import Encoder, KnowsWords
 from tina_framework.prompts.encoded_task import EncodedTask
@@ -12,66 +12,75 @@ from tina_framework.prompts.known_names import KnownNames
 
 __all__ = ["prompt_warnings"]
 
-_TRUSTED = 0.5
-"""Texts of lower confidence are warned about, unless the encoder has a limit of its own."""
+_MIN_CONFIDENCE = 0.5
+"""Texts of lower confidence get a warning, unless the encoder has its own limit `warn_below`."""
 
 
-def prompt_warnings(conditions: Sequence[EncodedTask], encoder: Encoder) -> list[str]:
-    """One sentence for every name that the encoder is unsure about."""
-    unsure: dict[str, float] = {}
-    texts: dict[str, tuple[str, ...]] = {}
-    for condition in conditions:
-        if condition.confidence is None:
-            continue
-        read = [prompt.texts for prompt in condition.prompts] or [(name,) for name in condition.class_names]
-        for name, value, words in zip(condition.class_names, condition.confidence.tolist(), read, strict=True):
-            # Of one label that is said in several ways, the worst; NaN: nothing was said in words.
-            if value < unsure.get(name, math.inf):
-                unsure[name], texts[name] = value, words
-    # An encoder that knows its own limit says so.
-    limit = float(getattr(encoder, "warn_below", _TRUSTED))
-    sentences = []
-    for name, value in unsure.items():
-        if value >= limit:
-            continue
-        said = texts[name]  # a description's label is not what was read
-        unknown = encoder.unknown_words(said) if isinstance(encoder, KnowsWords) else []
-        new = f"; it does not know {', '.join(repr(word) for word in unknown)}" if unknown else ""
-        sentences.append(
-            f"{encoder.name} is unsure what {_quoted(name, said)} (confidence {value:.2f} of 1{new}), so the classifier may miss "
-            "this class. Use another word, or another encoder."
-        )
+def prompt_warnings(tasks: Sequence[EncodedTask], encoder: Encoder) -> list[str]:
+    """Return one sentence for each problem, and each class once.
+
+    There are three problems: a text was read as a misspelt name, the encoder is unsure about the words of a class, or a class
+    resembles no known class.
+    """
+    confidences, texts = _lowest_confidences(tasks)
+    limit = float(getattr(encoder, "warn_below", _MIN_CONFIDENCE))
+    unsure = {name: value for name, value in confidences.items() if value < limit}
     return (
-        _slips(conditions) + sentences + _strange(conditions, {name for name, value in unsure.items() if value < limit})
+        _misspelt_warnings(tasks)
+        + [_confidence_warning(name, value, texts[name], encoder) for name, value in unsure.items()]
+        + _familiarity_warnings(tasks, skipped=unsure.keys())
     )
 
 
-def _quoted(name: str, said: Sequence[str]) -> str:
-    if [text.strip() for text in said] == [name]:
-        return f"'{name}' means"
-    return f"the words for '{name}' mean"
+def _lowest_confidences(tasks: Sequence[EncodedTask]) -> tuple[dict[str, float], dict[str, tuple[str, ...]]]:
+    """Return the lowest confidence of each label over all tasks, and the texts that it belongs to."""
+    confidences: dict[str, float] = {}
+    texts: dict[str, tuple[str, ...]] = {}
+    for task in tasks:
+        if task.confidence is None:
+            continue
+        texts_by_class = [prompt.texts for prompt in task.prompts] or [(name,) for name in task.class_names]
+        for name, value, words in zip(task.class_names, task.confidence.tolist(), texts_by_class, strict=True):
+            # The comparison is False for NaN, the confidence of a class without words.
+            if value < confidences.get(name, math.inf):
+                confidences[name], texts[name] = value, words
+    return confidences, texts
 
 
-def _slips(conditions: Sequence[EncodedTask]) -> list[str]:
-    """One sentence for every text that was taken for a misspelt name. Synonyms and plurals go without saying."""
-    read_as = {text: name for condition in conditions for text, name in condition.read_as.items()}
+def _confidence_warning(name: str, confidence: float, texts: Sequence[str], encoder: Encoder) -> str:
+    unknown = encoder.unknown_words(texts) if isinstance(encoder, KnowsWords) else []
+    details = f"confidence {confidence:.2f} of 1"
+    if unknown:
+        details += f"; it does not know {', '.join(repr(word) for word in unknown)}"
+    # The encoder reads the words of a description and not its label.
+    is_name = [text.strip() for text in texts] == [name]
+    subject = f"'{name}' means" if is_name else f"the words for '{name}' mean"
+    return (
+        f"{encoder.name} is unsure what {subject} ({details}), so the classifier may miss this class. Use another word, or "
+        "another encoder."
+    )
+
+
+def _misspelt_warnings(tasks: Sequence[EncodedTask]) -> list[str]:
+    """Return one sentence for each text that was read as a misspelt name. Synonyms and plurals need no warning."""
+    read_as = {text: name for task in tasks for text, name in task.read_as.items()}
     return [
-        f"'{text}' was read as '{name}'. If it is something else, say it in other words or with pictures."
+        f"'{text}' was read as '{name}'. If it is something else, use other words or pictures."
         for text, name in read_as.items()
         if KnownNames([name]).find(text) is None
     ]
 
 
-def _strange(conditions: Sequence[EncodedTask], told: set[str]) -> list[str]:
-    """One sentence for every class that resembles none the generator was trained on, apart from those `told` already."""
-    strange: dict[str, tuple[float, str]] = {}
-    for condition in conditions:
-        if condition.familiarity is not None:
-            rows = zip(condition.class_names, condition.familiarity.tolist(), condition.nearest, strict=True)
-            strange |= {name: (value, nearest) for name, value, nearest in rows if value < WARN_BELOW}
+def _familiarity_warnings(tasks: Sequence[EncodedTask], skipped: Container[str]) -> list[str]:
+    """Return one sentence for each class that resembles no known class, except for the `skipped` ones."""
+    unfamiliar: dict[str, tuple[float, str]] = {}
+    for task in tasks:
+        if task.familiarity is not None:
+            rows = zip(task.class_names, task.familiarity.tolist(), task.nearest, strict=True)
+            unfamiliar |= {name: (value, nearest) for name, value, nearest in rows if value < WARN_BELOW}
     return [
         f"'{name}' resembles no class that the generator was trained on (familiarity {value:.2f} of 1, nearest: '{nearest}'), so "
-        "the classifier may miss it. Say it in other words or with more pictures, or train a generator on it."
-        for name, (value, nearest) in strange.items()
-        if name not in told
+        "the classifier may miss it. Use other words or more pictures, or train a generator on it."
+        for name, (value, nearest) in unfamiliar.items()
+        if name not in skipped
     ]
