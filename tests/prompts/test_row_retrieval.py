@@ -96,7 +96,7 @@ def test_stored_and_read_again(known) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rows_SD": torch.zeros(3, 5)}, "conditions of shape \(12, 40\) and rows of shape \(3, 5\)"),
+        ({"rows_SD": torch.zeros(3, 5)}, r"conditions of shape \(12, 40\) and rows of shape \(3, 5\)"),
         ({"keys_SE": torch.zeros(1, 4), "rows_SD": torch.zeros(1, 5)}, "at least two classes"),
         ({"rows_SD": torch.full((12, 5), float("nan"))}, "is not finite"),
         ({"temperature": 0.0}, "above 0"),
