@@ -35,7 +35,7 @@ def test_what_a_plugin_prints_stays_off_the_output(install: Install, capsys: pyt
     assert capsys.readouterr().out == ""
 
 
-def test_a_slow_plugin_is_loaded_and_told(install: Install) -> None:
+def test_a_slow_plugin_is_loaded_with_a_note(install: Install) -> None:
     install("fake-slow", "import time\ntime.sleep(1.0)\n" + GOOD)
     record = record_of("fake-slow")
     assert record.status == "ok"
@@ -43,7 +43,7 @@ def test_a_slow_plugin_is_loaded_and_told(install: Install) -> None:
     assert record.notes == ["takes 1.0 s to load, for which every command waits; import lazily"]
 
 
-def test_a_plugin_that_imports_torch_is_loaded_and_told(install: Install) -> None:
+def test_a_plugin_that_imports_torch_is_loaded_with_a_note(install: Install) -> None:
     """In a process of its own: this one has torch already."""
     site = install("fake-heavy", "import torch\n" + GOOD)
     code = "from tina_framework.plugin.discovery import plugin_records as r\n"
@@ -53,7 +53,7 @@ def test_a_plugin_that_imports_torch_is_loaded_and_told(install: Install) -> Non
     assert done.stdout.startswith("imports torch when it is loaded; register strings"), done.stderr
 
 
-def test_the_built_ins_have_nothing_to_be_told() -> None:
+def test_the_built_ins_have_no_notes() -> None:
     code = "from tina_framework.plugin.discovery import plugin_records as r; print([p.notes for p in r()])"
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)

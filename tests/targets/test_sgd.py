@@ -71,7 +71,7 @@ def test_draws_and_mirror():
     assert mirror(batch, torch.tensor([True, False])).flatten().tolist() == [2, 1, 0, 3, 4, 5]
 
 
-def test_divergence_and_bad_recipes_are_said():
+def test_divergence_and_bad_recipes_are_refused():
     images, labels = problem()
     with pytest.raises(TrainingError, match="lower the learning rate"):
         fit(start(), images * 1e4, labels, SGDRecipe(epochs=3, lr=1e9, precision="fp32"), 0)

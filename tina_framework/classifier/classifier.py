@@ -130,7 +130,7 @@ class GeneratedClassifier(nn.Module):
         names = [name for name, axis in ParameterSpec(architecture).class_axes.items() if axis is not None]
         if self.members is None:
             return frozenset(names)
-        return frozenset(name for place in range(len(self.members)) for name in member_names(place, names))
+        return frozenset(name for index in range(len(self.members)) for name in member_names(index, names))
 
     def predict_proba(self, images: Any, batch_size: int = 1000) -> npt.NDArray[np.float32]:
         """Return the probabilities (N, K).

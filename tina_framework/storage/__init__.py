@@ -1,0 +1,1 @@
+"""Read and write files and model folders: atomic, hashed and checked."""

@@ -38,8 +38,9 @@ def remap_labels(labels: Tensor, classes: Sequence[int]) -> tuple[Tensor, Tensor
     Returns:
         (M,) the indices of the images whose class is in the task, and (M,) their labels in the task, 0..K-1.
     """
-    slots = torch.full((int(max(int(labels.max()), *classes)) + 1,), -1, dtype=torch.int64, device=labels.device)
-    slots[torch.as_tensor(list(classes), device=labels.device)] = torch.arange(len(classes), device=labels.device)
-    mapped = slots[labels.long()]
+    # Class of the data set -> label in the task; -1 for classes that are not in the task.
+    in_task = torch.full((int(max(int(labels.max()), *classes)) + 1,), -1, dtype=torch.int64, device=labels.device)
+    in_task[torch.as_tensor(list(classes), device=labels.device)] = torch.arange(len(classes), device=labels.device)
+    mapped = in_task[labels.long()]
     indices = torch.nonzero(mapped >= 0).squeeze(1)
     return indices, mapped[indices]
