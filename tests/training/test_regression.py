@@ -44,7 +44,7 @@ def test_the_export_answers_in_one_step_from_zeros(make_config: Make) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"denoise_weight": 0.1}, "never sees a noised p-Model"),
+        ({"denoise_weight": 0.1}, "adds no noise to p-Models"),
         ({"denoise_weight": 0, "prediction_type": "epsilon"}, "there is no noise to predict"),
     ],
 )

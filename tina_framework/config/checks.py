@@ -1,4 +1,4 @@
-"""Settings of a training run that are fine alone but not together, or that name what nobody provides."""
+"""Check the settings of a training run together: which contradict each other, and which name something unknown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["contradictions"]
 
 
 def contradictions(config: TrainingConfig) -> list[tuple[str, str]]:
-    """(field, what was expected) for values that are fine alone but not together."""
+    """Return (field, what was expected) for each value that contradicts another setting or is an unknown name."""
     found = []
     if max(config.class_counts) > config.max_classes or min(config.class_counts) < 2:
         found.append(("class_counts", f"expected class counts from 2 to max_classes={config.max_classes}"))
@@ -49,7 +49,7 @@ def contradictions(config: TrainingConfig) -> list[tuple[str, str]]:
 
 
 def _against_noise_process(config: TrainingConfig) -> list[tuple[str, str]]:
-    """Settings that the noise process of the chosen scheduler does not have."""
+    """Find settings that the noise process of the chosen scheduler does not have."""
     if (config.prediction_type, config.shift) == ("sample", 1) or config.scheduler not in registries().schedulers:
         return []  # both processes allow these values, so nothing heavy is imported for them
     from tina_framework.generator.scheduler import noise_process_named, schedulers_of
@@ -80,14 +80,14 @@ def _against_noise_process(config: TrainingConfig) -> list[tuple[str, str]]:
 def _against_regression(config: TrainingConfig) -> list[tuple[str, str]]:
     found = []
     if config.denoise_weight > 0:
-        found.append(("denoise_weight", "expected 0 with regression, which never sees a noised p-Model"))
+        found.append(("denoise_weight", "expected 0 with regression, which adds no noise to p-Models"))
     if config.prediction_type != "sample":
         found.append(("prediction_type", "expected sample with regression: there is no noise to predict"))
     return found
 
 
 def _unknown_names(config: TrainingConfig) -> list[tuple[str, str]]:
-    """Settings that name something which no plugin provides; only names are looked up, nothing is imported."""
+    """Find settings that name something which no plugin provides. Only names are looked up; nothing is imported."""
     known = registries()
     wanted: list[tuple[str, Registry, list[str | None]]] = [
         ("dataset", known.datasets, [config.dataset]),

@@ -293,5 +293,5 @@ def loss_weights(alphas_cumprod_T: Tensor, config: TrainingConfig) -> Tensor:
     if config.prediction_type == "epsilon":
         return weights / snr
     if config.prediction_type == "flow_prediction":
-        return weights / (1 + snr.sqrt()) ** 2
+        return weights / (1 + snr.sqrt()) ** 2  # 1 / s = 1 + sqrt(SNR)
     return weights / (snr + 1) if config.prediction_type == "v_prediction" else weights

@@ -1,4 +1,4 @@
-"""What a checkpoint holds of a run, and how a run goes on from it exactly."""
+"""Which state of a run a checkpoint holds, and how a run continues from it without any difference."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MOMENTS = "optimizer.safetensors"
 
 
 def find_checkpoint(config: TrainingConfig, say: Callable[[str], None]) -> Path | None:
-    """The checkpoint to start from, None for a fresh start.
+    """Return the checkpoint to start from, None for a fresh start.
 
     Raises:
         ConfigError: the output folder holds a run and the configuration does not say what to do with it.
@@ -146,7 +146,7 @@ def _check_same(trainer: Trainer, folder: Path, state: dict[str, Any]) -> None:
 
 
 def _other_noise_process(folder: Path, then: str, now: str) -> bool:
-    """Whether two schedulers differ in what the denoiser is trained for; within one noise process the sampler is free."""
+    """Return whether two schedulers sample different noise processes. Within one process, the sampler may change."""
     if then == now:
         return False
     try:

@@ -1,4 +1,4 @@
-"""What the package adds: names that are found, things that conform, and a command that draws."""
+"""The names of the plugin are found, its network and data set conform, and its command draws."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_the_command_draws_a_picture(app: typer.Typer, tmp_path: Path) -> None:
     ("arguments", "sentence"),
     [
         (["noisy short squares"], "There is no wave 'noisy short squares'. Did you mean 'noisy short square wave'?"),
-        (["clean long sine wave", "--out", "wave.doc"], "'wave.doc' is no kind of picture file; end it in .png."),
+        (["clean long sine wave", "--out", "wave.doc"], "'wave.doc' is not a picture file; end its name in .png."),
     ],
 )
 def test_mistakes_are_explained(app: typer.Typer, arguments: list[str], sentence: str) -> None:

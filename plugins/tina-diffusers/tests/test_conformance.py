@@ -1,4 +1,4 @@
-"""The standard tests of tina_framework on every sampler: no exception, and no flag that eases them."""
+"""The standard tests of tina_framework on every sampler, without exceptions and without flags that relax them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is registered, what that costs at start-up, and what is said where diffusers is missing."""
+"""What is registered, what that costs at start-up, and the message if diffusers is missing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 
 class _Recorder:
-    """Stands for the registry that the hook is handed."""
+    """Records what the hook registers."""
 
     def __init__(self) -> None:
         self.schedulers = self
@@ -31,7 +31,7 @@ class _Recorder:
 
 @pytest.fixture
 def targets() -> dict[str, str]:
-    """Name -> target of everything that the plugin registers."""
+    """Return name -> target of everything that the plugin registers."""
     recorder = _Recorder()
     plugin.tina_register(recorder)  # type: ignore[arg-type]
     return recorder.targets

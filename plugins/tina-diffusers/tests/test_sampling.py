@@ -31,7 +31,7 @@ def noise(seed: int = 0) -> Tensor:
 
 
 def fake_x0(x: Tensor, t: int) -> Tensor:
-    """What a network might take for x0: it depends on the sample and on the timestep."""
+    """Return a made-up forecast of x0, which depends on the sample and on the timestep."""
     return 0.3 * x + 0.1 * torch.cos(torch.arange(x[0].numel()).view(x.shape[1:]) + t / 100)
 
 
@@ -40,7 +40,7 @@ def rates(made: Any, t: int) -> tuple[Tensor, Tensor]:
 
 
 def prediction(kind: str, x0: Tensor, x: Tensor, signal: Tensor, sigma: Tensor) -> Tensor:
-    """x0, as a network of that kind would say it."""
+    """Return the prediction of that type which implies x0."""
     return {"sample": x0, "epsilon": (x - signal * x0) / sigma, "v_prediction": (signal * x - x0) / sigma}[kind]
 
 
@@ -49,7 +49,7 @@ def generators(start: int) -> list[torch.Generator]:
 
 
 def ours(made: DiffusersSampler, steps: int) -> list[Tensor]:
-    """x_t before each step, and the end."""
+    """Return x_t before each step, and the end."""
     made.set_timesteps(steps)
     path, draws = [noise()], generators(5)
     for t in made.timesteps:
@@ -60,7 +60,7 @@ def ours(made: DiffusersSampler, steps: int) -> list[Tensor]:
 
 
 def theirs(cls: type[DiffusersSampler], kind: str, steps: int) -> list[Tensor]:
-    """The same by diffusers alone: its settings, its timesteps, its coordinates, its last step. Samples in ours."""
+    """Return the same from diffusers called directly, converted to our coordinates."""
     if cls is samplers.FlowMatchEuler:
         return flow(steps)
     known = inspect.signature(getattr(diffusers, cls.scheduler).__init__).parameters
@@ -122,7 +122,7 @@ def test_as_diffusers_called_directly(sampler: type[DiffusersSampler], predictio
 def test_a_perfect_denoiser_stays_on_the_forward_process(
     sampler: type[DiffusersSampler], prediction_type: str, steps: int
 ) -> None:
-    """Not the end alone: after every step x_t has as much of x0 in it as `alphas_cumprod` says."""
+    """After every step, x_t holds as much of x0 as `alphas_cumprod` says."""
     made, x0, start = sampler(prediction_type=prediction_type), 3 * noise(1), noise()
     deterministic = sampler not in (samplers.DPMSolverMultistepSDE, samplers.SASolver, samplers.EulerAncestral)
     rows = 1 if deterministic else 4000  # a stochastic one keeps to it on average
@@ -154,14 +154,14 @@ def test_beta_schedules_are_those_of_the_built_in(sampler: type[DiffusersSampler
 @every_prediction
 @pytest.mark.parametrize("steps", [1, 4, 20])
 def test_euler_is_ddim(steps: int, prediction_type: str) -> None:
-    """The same step in other coordinates, as the README says."""
+    """It takes the same step in other coordinates, as the README says."""
     ddim = registries().schedulers.create("ddim", prediction_type=prediction_type)
     for a, b in zip(ours(samplers.Euler(prediction_type=prediction_type), steps), ours(ddim, steps), strict=True):
         torch.testing.assert_close(a, b, atol=2e-4, rtol=2e-4)
 
 
 def test_flow_matching_is_ddim_at_other_timesteps() -> None:
-    """... so its own choice of timesteps is all that it adds."""
+    """It differs from ddim in its timesteps alone."""
     made = samplers.FlowMatchEuler()
     path = ours(made, 8)
     assert made.timesteps.tolist() != list(range(999, -1, -125))

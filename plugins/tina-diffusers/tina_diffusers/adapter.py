@@ -1,9 +1,9 @@
 """The adapter between the sampling loop of a generator and a scheduler of diffusers.
 
-Outside, everything is as a generator was trained: x_t = sqrt(a_t) x0 + sqrt(1 - a_t) noise with a_t =
-`alphas_cumprod[t]`, whole timesteps from 0 to T - 1. Inside, a scheduler of diffusers takes the steps, in the
-coordinates it was written in. All of these are x_t times a number that depends on t alone, so going there and back loses
-nothing but rounding:
+A generator sees what it was trained on: x_t = sqrt(a_t) x0 + sqrt(1 - a_t) noise with a_t =
+`alphas_cumprod[t]`, whole timesteps from 0 to T - 1. A scheduler of diffusers takes the steps, in the
+coordinates it was written for. These are x_t times a number that depends on t alone, so the conversion is exact up to
+rounding:
 
     variance preserving   x_t                                   DPM-Solver++, UniPC, DEIS, SA-Solver
     variance exploding    x_t / sqrt(a_t)                       Euler (arXiv 2206.00364, VP row of table 1)
@@ -129,9 +129,9 @@ class DiffusersSampler(DiffusionProcess):
 
         Args:
             model_output: (B, ...) the denoiser's prediction at x_t.
-            timestep: t, one of `timesteps`, which have to be gone through in their order.
+            timestep: t, one of `timesteps`, in their order.
             sample: (B, ...) x_t.
-            generator: one for the batch, or one a row; unused by deterministic samplers.
+            generator: one for the batch, or one for each row; unused by deterministic samplers.
 
         Raises:
             ValueError: t was not chosen by `set_timesteps`.

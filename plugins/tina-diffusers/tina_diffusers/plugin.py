@@ -1,4 +1,4 @@
-"""What this package adds to tina_framework. Loaded by every command: it imports nothing heavy."""
+"""Register what this package adds. Every `tina` command loads this module, so it imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TINA_API = "2.0"
 
 @hookimpl
 def tina_register(registry: Registrar) -> None:
-    # Strings are imported when the name is used, and not before: diffusers takes seconds.
+    # Strings, because they are imported only when the name is used: importing diffusers takes seconds.
     registry.schedulers.add("dpmsolver-multistep", "tina_diffusers.samplers:DPMSolverMultistep")
     registry.schedulers.add("dpmsolver-multistep-sde", "tina_diffusers.samplers:DPMSolverMultistepSDE")
     registry.schedulers.add("dpmsolver-singlestep", "tina_diffusers.samplers:DPMSolverSinglestep")

@@ -41,11 +41,11 @@ class DPMSolverSinglestep(DiffusersSampler):
     """`dpmsolver-singlestep`: DPM-Solver++(2S) (arXiv 2211.01095, algorithm 1); S is the number of network evaluations."""
 
     scheduler: ClassVar[str] = "DPMSolverSinglestepScheduler"
-    # lower_order_final is what diffusers switches on itself, with a warning, for odd S.
+    # For odd S diffusers switches lower_order_final on by itself, with a warning.
     fixed: ClassVar[dict[str, Any]] = {**DPMSolverMultistep.fixed, "lower_order_final": True}
 
     def _choose(self, num_inference_steps: int) -> Tensor:
-        # It has no timestep_spacing, and its own choice takes a timestep twice for S close to T.
+        # It has no timestep_spacing, and for S close to T it would choose a timestep twice.
         total = len(self.alphas_cumprod)
         trailing_S = (
             np.round(total - np.arange(num_inference_steps) * (total / num_inference_steps)).astype(np.int64) - 1

@@ -1,4 +1,4 @@
-"""``tina draw-wave``: a picture to try a generated classifier on. What is heavy is imported when it runs."""
+"""``tina draw-wave``: draw a picture to try a generated classifier on. Heavy packages are imported when it runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["draw_wave"]
 def draw_wave(
     name: Annotated[str, typer.Argument(help="A class of the data set 'oscilloscope': 'noisy short square wave'.")],
     out: Annotated[Path, typer.Option("--out", help="The picture file to write.")] = Path("wave.png"),
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Another number, another picture.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the picture.")] = 0,
 ) -> None:
     """Draw one oscilloscope picture, to try a classifier on."""
     import numpy as np
@@ -32,5 +32,5 @@ def draw_wave(
     try:
         Image.fromarray(picture).save(out)
     except ValueError:
-        raise ConfigError(f"'{out}' is no kind of picture file; end it in .png.") from None
+        raise ConfigError(f"'{out}' is not a picture file; end its name in .png.") from None
     typer.echo(f"Wrote {out}.")

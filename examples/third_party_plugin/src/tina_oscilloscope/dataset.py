@@ -14,11 +14,11 @@ __all__ = ["Oscilloscope", "oscilloscope"]
 
 _SPLITS = ("train", "validation", "test")
 _HELD_BACK = 20
-"""Pictures a class for validation, and as many for testing."""
+"""Pictures of each class for validation, and as many for testing."""
 
 
 class Oscilloscope:
-    """A `Dataset` that draws a split when it is asked for. Each has random numbers of its own, so that none overlap."""
+    """A `Dataset` that draws a split when it is loaded. Each split has its own seed, so that no picture is in two."""
 
     class_names = CLASS_NAMES
     superclasses: tuple[int, ...] | None = None
@@ -28,7 +28,7 @@ class Oscilloscope:
         self.images_per_class = images_per_class
 
     def load(self, split: ImageSplit) -> LabelledImages:
-        """The pictures of ``train``, ``validation`` or ``test``; the same ones every time.
+        """Return the pictures of ``train``, ``validation`` or ``test``, the same ones every time.
 
         Raises:
             DataError: there is no such split.
@@ -39,14 +39,14 @@ class Oscilloscope:
 
 
 def oscilloscope(images_per_class: str = "100") -> Dataset:
-    """Made by its name, ``oscilloscope``, or with an argument, ``oscilloscope:200``.
+    """Return the data set ``oscilloscope``, or ``oscilloscope:200`` with 200 training pictures of each class.
 
     Raises:
-        ConfigError: the argument is no whole number from 1 up.
+        ConfigError: the argument is not a whole number from 1 up.
     """
     if not images_per_class.isdecimal() or int(images_per_class) < 1:
         raise ConfigError(
-            f"The data set 'oscilloscope' cannot draw '{images_per_class}' pictures a class; "
+            f"The data set 'oscilloscope' cannot draw '{images_per_class}' pictures of each class; "
             "write a whole number from 1 up, as in oscilloscope:200."
         )
     number = int(images_per_class)

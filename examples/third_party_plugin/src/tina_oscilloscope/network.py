@@ -1,4 +1,4 @@
-"""The network whose weights are generated: one channel in, since a screen has no colours."""
+"""The network whose weights are generated. It reads one channel, because the screen has no colours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ScopeCNN(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(1, 12, 5, stride=2, padding=2)
         self.conv2 = nn.Conv2d(12, 24, 3, stride=2, padding=1)
-        # Statistics over a batch cannot be generated: GroupNorm, not BatchNorm.
+        # GroupNorm, because the running statistics of BatchNorm cannot be generated.
         self.norm = nn.GroupNorm(4, 24)
         self.conv3 = nn.Conv2d(24, 24, 3, padding=1)
         self.head = nn.Linear(24, num_classes)

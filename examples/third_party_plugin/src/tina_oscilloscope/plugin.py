@@ -1,4 +1,4 @@
-"""What this package adds to tina_framework. Loaded by every command: it imports nothing heavy."""
+"""Register what this package adds. Every `tina` command loads this module, so it imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TINA_API = "2.0"
 
 @hookimpl
 def tina_register(registry: Registrar) -> None:
-    # A string is imported when the name is used, and not before.
+    # Strings, because they are imported only when the name is used.
     registry.architectures.add("scope-cnn", "tina_oscilloscope.network:scope_cnn")
     registry.datasets.add("oscilloscope", "tina_oscilloscope.dataset:oscilloscope")
 

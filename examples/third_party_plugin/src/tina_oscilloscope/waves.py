@@ -1,4 +1,4 @@
-"""Draws what an oscilloscope shows: a bright trace on a dark screen.
+"""Draw the screen of an oscilloscope: a bright trace on a dark background.
 
 Shapes: B pictures, S = 32 pixels, F = 8 points of the trace in a column of pixels.
 """
@@ -30,7 +30,7 @@ _PERIODS = {"long": (1.2, 1.8), "short": (3.4, 4.4)}
 """How many periods the screen shows, from and to."""
 
 _NOISE = {"clean": 0.0, "noisy": 0.22}
-"""Standard deviation of the signal about its wave, which reaches from -1 to 1."""
+"""Standard deviation of the noise that is added to the wave, which reaches from -1 to 1."""
 
 _WAVES = tuple(product(_NOISE, _PERIODS, _FORMS))
 
@@ -39,11 +39,11 @@ CLASS_NAMES = tuple(f"{noise} {length} {form} wave" for noise, length, form in _
 
 
 def draw(labels: Sequence[int], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """One picture for each label: phase, height, place and brightness vary.
+    """Draw one picture for each label, with random phase, height, place and brightness.
 
     Args:
         labels: B indices into `CLASS_NAMES`.
-        rng: where the variation comes from.
+        rng: source of the random numbers.
 
     Returns:
         (B, 32, 32, 3) uint8, grey: the three channels are the same.
@@ -52,7 +52,7 @@ def draw(labels: Sequence[int], rng: np.random.Generator) -> npt.NDArray[np.uint
     periods = np.array([rng.uniform(*_PERIODS[length]) for _, length, _ in waves])[:, None]
     phase = periods * np.linspace(0, 1, SIZE * _FINE) + rng.uniform(0, 1, (len(waves), 1))  # (B, S * F)
     signal = np.stack([_FORMS[form](row) for (_, _, form), row in zip(waves, phase, strict=True)])
-    # One number a column: noise finer than a pixel would only make the trace thick.
+    # One number for each column, because noise finer than a pixel would only make the trace thick.
     noise = np.array([_NOISE[noise] for noise, _, _ in waves])[:, None] * rng.normal(size=(len(waves), SIZE))
     signal = signal.reshape(-1, SIZE, _FINE) + noise[:, :, None]
     height, middle = rng.uniform(8, 11, (len(waves), 1, 1)), (SIZE - 1) / 2 + rng.uniform(-2, 2, (len(waves), 1, 1))
