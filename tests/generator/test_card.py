@@ -1,3 +1,5 @@
+"""The default model card."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -19,15 +21,15 @@ def config():
 def test_data_and_validation_are_told(config) -> None:
     training = {"recipe": RECIPE, "zoo_models": 7, "validation": FIGURES}
     card = model_card(dataclasses.replace(config, training=training))
-    assert "Images `train` of the data set `arrays:toy.npz`, and 7 networks of the zoo `toy-zoo`." in card
+    assert "Trained on images `train` of the data set `arrays:toy.npz`, and 7 networks of the zoo `toy-zoo`." in card
     assert "50.0 % on 40 validation tasks" in card
-    assert "(selection) has 45.0 %: a difference of +5.00 ± 1.20 points" in card
+    assert "(selection) had 45.0 %: a difference of +5.00 ± 1.20 points" in card
 
 
 @pytest.mark.parametrize("validation", [None, {}, {"accuracy": 0.5}, {**FIGURES, "selection": "much"}, 3])
 def test_what_was_not_recorded_is_not_told(config, validation: object) -> None:
     card = model_card(dataclasses.replace(config, training={"validation": validation}))
-    assert "What it was trained on was not recorded." in card
+    assert "The training data was not recorded." in card
     assert "validation tasks" not in card
 
 

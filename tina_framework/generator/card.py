@@ -22,14 +22,14 @@ def model_card(config: GeneratorConfig) -> str:
         "",
         f"# A generator of `{config.architecture}` classifiers",
         "",
-        f"From {config.min_classes} to {config.max_classes} class names it writes all parameters of a small image classifier "
-        "for exactly those classes.",
+        f"It generates all parameters of a small image classifier from {config.min_classes} to {config.max_classes} class "
+        "names. The classifier knows exactly these classes.",
         "",
         "```python",
         "from tina_framework import Generator",
         "",
         'generator = Generator.from_pretrained("PATH OR HUB ID OF THIS FOLDER")',
-        f"model = generator({list(config.class_names[:3])!r})",
+        f"model = generator({json.dumps(config.class_names[:3], ensure_ascii=False)})",
         "```",
         "",
         "| | |",
@@ -51,13 +51,12 @@ def model_card(config: GeneratorConfig) -> str:
         *_validation(config.training.get("validation")),
         "## Limits",
         "",
-        f"- It was trained on {len(config.class_names)} classes{listed}. New combinations of them are what it is for; other "
-        "words work as far as their vectors resemble known ones.",
-        "- A generated classifier knows pictures like those of the training data, and answers with one of its classes, "
-        f"whatever the picture shows{_unless(config)}.",
-        "- The accuracies are means over tasks; single tasks lie above and below, the more so the fewer and the more alike their "
-        "classes are.",
-        "- It generates one architecture, and is read by `tina_framework` alone; the classifiers it writes are not.",
+        f"- It was trained on {len(config.class_names)} classes{listed} and is meant for new combinations of them. Other words "
+        "work only if their text vectors are similar to known ones.",
+        "- Generated classifiers work on pictures like the training data. They answer with one of their classes, whatever "
+        f"the picture shows{_unless(config)}.",
+        "- The accuracies are means over tasks. Single tasks vary, most of all tasks of few or similar classes.",
+        "- It generates one architecture. Loading it needs `tina_framework`. The generated classifiers are PyTorch modules.",
         "",
         "## Training",
         "",
@@ -72,7 +71,8 @@ def model_card(config: GeneratorConfig) -> str:
 def _unless(config: GeneratorConfig) -> str:
     if config.abstention is None:
         return ""
-    return f", unless it is let abstain (`abstain=True`; it keeps about {100 * config.abstention.kept:g} % of its right answers then)"
+    kept = f"{100 * config.abstention.kept:g} %"
+    return f", unless they may abstain (`abstain=True`, which keeps about {kept} of the correct answers)"
 
 
 def _data(config: GeneratorConfig) -> list[str]:
@@ -81,12 +81,12 @@ def _data(config: GeneratorConfig) -> list[str]:
     if isinstance(recipe, Mapping) and "dataset" in recipe:
         models = config.training.get("zoo_models")
         zoo = f", and {models} networks of the zoo `{recipe.get('zoo')}`" if models else ""
-        lines.append(f"Images `{recipe.get('train_split')}` of the data set `{recipe['dataset']}`{zoo}.")
+        lines.append(f"Trained on images `{recipe.get('train_split')}` of the data set `{recipe['dataset']}`{zoo}.")
     else:
-        lines.append("What it was trained on was not recorded.")
+        lines.append("The training data was not recorded.")
     lines.append(
-        "A prompt is a class name; the encoder puts it into its template. Any encoder of the text space above will do, with the "
-        "same or similar templates."
+        "A prompt is a class name, which the encoder inserts into its template. Any encoder of the text space above can be used, "
+        "with the same or similar templates."
     )
     return lines
 
@@ -101,8 +101,8 @@ def _validation(figures: object) -> list[str]:
     except (KeyError, TypeError, ValueError):
         return []
     return [
-        f"When it was exported: {ours:.1f} % on {number} validation tasks, where the generic model with only the task's rows "
-        f"(selection) has {theirs:.1f} %: a difference of {difference:+.2f} ± {error:.2f} points (standard error over tasks).",
+        f"At export, the generated models had {ours:.1f} % on {number} validation tasks. The generic model with only the task's "
+        f"outputs (selection) had {theirs:.1f} %: a difference of {difference:+.2f} ± {error:.2f} points (standard error over tasks).",
         "",
     ]
 
@@ -120,5 +120,5 @@ def _metrics(metrics: Mapping[str, Any]) -> list[str]:
     return (
         ["| encoder | split | classes | accuracy |", "|---|---|---|---|", *rows]
         if rows
-        else ["No figure was recorded."]
+        else ["No accuracy was recorded."]
     )

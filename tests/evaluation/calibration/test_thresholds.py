@@ -68,7 +68,7 @@ def test_recording_changes_the_thresholds_and_the_card_alone(folder: Path) -> No
     generator = Generator.from_pretrained(folder, device="cpu")
     assert generator.config.abstention == abstention
     assert (folder / "README.md").read_text() == model_card(generator.config)
-    assert "unless it is let abstain" in (folder / "README.md").read_text()
+    assert "unless they may abstain" in (folder / "README.md").read_text()
 
 
 def test_what_plugins_recorded_stays(folder: Path) -> None:
