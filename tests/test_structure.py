@@ -64,8 +64,6 @@ NO_TEST_YET: set[str] = {
     "config/sections/output.py",
     "config/sections/validation.py",
     "config/sources.py",
-    "prompts/encoding.py",
-    "prompts/synonyms.py",
     "training/interrupt.py",
     "training/objective_context.py",
     "training/step.py",

@@ -10,9 +10,7 @@ import pytest
 
 from tests.conftest import ToyEncoder
 from tina_framework.prompts.class_prompt import ClassPrompt
-from tina_framework.prompts.known_names import KnownNames, has_synonyms, match_known_names
-from tina_framework.prompts.spelling import fold
-from tina_framework.prompts.synonyms import SYNONYM_GROUPS
+from tina_framework.prompts.known_names import KnownNames, match_known_names
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +69,6 @@ def test_known_plurals_are_found_from_the_singular() -> None:
 
 def test_where_nothing_is_known_names_mean_themselves() -> None:
     assert KnownNames().find("sofas") is None
-
-
-def test_the_table_says_nothing_twice() -> None:
-    names = [fold(name).replace(" ", "") for group in SYNONYM_GROUPS for name in group]
-    assert len(names) == len(set(names))
-    assert all(len(group) > 1 for group in SYNONYM_GROUPS)
-    assert has_synonyms("mobile phones")
-    assert not has_synonyms("pepper shakers")
 
 
 def test_a_slip_of_the_fingers_means_the_one_name_that_is_close() -> None:

@@ -162,7 +162,7 @@ class TestRefusals:
             encoder.encode_text(["apple"], template=2)
 
     def test_a_template_without_a_place(self) -> None:
-        with pytest.raises(ConfigError, match="lack a place"):
+        with pytest.raises(ConfigError, match="has no place for the name"):
             CLIPEncoder(templates=["a photo"])
 
     def test_neither_folder_nor_id(self, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the built-in data sets share: how training images are divided, when they are read, and how classes are called."""
+"""Shared parts of the built-in data sets: splitting training images, reading on demand, and class names."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from tina_framework.interfaces.dataset import ImageSplit, LabelledImages
 __all__ = ["SPLITS", "DividedDataset", "TrainingImages", "divide", "readable"]
 
 SPLITS: tuple[ImageSplit, ...] = ("train", "validation", "test", "train+validation")
-"""What the built-in data sets load; the last one is for final refits, after everything has been chosen."""
+"""Splits that `load` accepts. ``train+validation`` is for a final fit, after all settings are chosen."""
 
 TrainingImages = tuple[LabelledImages, int]
-"""All training images, those of ``train`` first, and how many these are; the rest is ``validation``."""
+"""All training images, and the number of those in ``train``, which come first. The rest is ``validation``."""
 
 
 def readable(name: str) -> str:
-    """A class name as prompts and task files spell it: lower case, single spaces, no underscores."""
+    """Return a class name in lower case with single spaces and without underscores."""
     return " ".join(name.replace("_", " ").lower().split())
 
 
 def divide(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], num_classes: int) -> TrainingImages:
-    """Divides training images: of each class the last tenth, in file order, goes to ``validation``.
+    """Split training images: the last tenth of each class, in file order, goes to ``validation``.
 
-    A tenth is rounded down, but a class with at least two images gives at least one. For CIFAR-100: 450 and 50 a class.
-    The rule depends on nothing but the order of the file, so every command sees the same division.
+    The tenth is rounded down, but is at least one image for a class of two or more. For CIFAR-100 this gives 450 and 50 images
+    for each class. The rule depends only on the order of the file, so every command uses the same split.
 
     Args:
         images: (N, H, W, 3) uint8.
@@ -45,16 +45,19 @@ def divide(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], num_cla
 
 
 class DividedDataset:
-    """A `Dataset` that reads each part when it is first asked for and keeps it.
+    """A `Dataset` that reads each part on first use and keeps it in memory.
 
     ``train``, ``validation`` and ``train+validation`` are views of one array.
 
     Args:
-        name: the registry name, with its argument if it had one.
+        name: registry name, with its argument if there is one.
         class_names: K names.
         superclasses: K superclass indices, or None.
-        read_training: gives the training images.
-        read_test: gives the test images; None: the data set has none.
+        read_training: returns the training images.
+        read_test: returns the test images; None for a data set without test images.
+
+    Raises:
+        DataError: there are fewer than two classes, or two classes have the same name.
     """
 
     def __init__(
@@ -79,10 +82,10 @@ class DividedDataset:
         self._test: LabelledImages | None = None
 
     def load(self, split: ImageSplit) -> LabelledImages:
-        """The images of ``train``, ``validation``, ``test`` or ``train+validation``.
+        """Return the images of ``train``, ``validation``, ``test`` or ``train+validation``.
 
         Raises:
-            DataError: the data cannot be had or is malformed, or there is no such split.
+            DataError: the data is missing or malformed, or the split does not exist.
         """
         if split not in SPLITS or (split == "test" and self._read_test is None):
             existing = ", ".join(s for s in SPLITS if s != "test" or self._read_test is not None)

@@ -1,4 +1,6 @@
-"""Draws many small pictures at once from signed distances: one textured, coloured shape on a soft background.
+"""Draw many small pictures at once: one textured, coloured shape on a background with a gradient.
+
+Shapes are drawn from signed distances to their outlines.
 
 Shapes: B pictures, S = 32 pixels.
 """
@@ -16,7 +18,7 @@ SIZE = 32
 
 Array = npt.NDArray[np.float32]
 
-# Hue in turns of the colour circle; far enough apart that the jitter never makes one the other.
+# Hues as fractions of the colour circle. Their distances exceed the random shift, so that colours stay distinct.
 _HUES = {"red": 0.0, "yellow": 0.15, "green": 0.36, "blue": 0.62}
 COLOURS = tuple(_HUES)
 TEXTURES = ("solid", "striped", "dotted", "outlined")
@@ -31,16 +33,16 @@ def _square(x: Array, y: Array) -> Array:
 
 
 def _triangle(x: Array, y: Array) -> Array:
-    """Equilateral, one corner up: the largest of the distances to its three sides."""
+    """Equilateral, with one corner at the top. The distance is the largest of those to the three sides."""
     sides = [np.cos(a) * x + np.sin(a) * (y - 0.2) for a in np.deg2rad([90.0, 210.0, 330.0])]
     return np.asarray(np.maximum(np.maximum(sides[0], sides[1]), sides[2]) - 0.62, dtype=np.float32)
 
 
 def _star(x: Array, y: Array) -> Array:
-    """Five points: folded into one tenth of the turn, where the outline is a straight line."""
+    """Five points. Each pixel is mirrored into one tenth of the circle, where the outline is a straight line."""
     outer, inner, tenth = 1.15, 0.48, np.pi / 5
     radius, angle = np.hypot(x, y), np.arctan2(x, -y)
-    angle = np.abs((angle + tenth) % (2 * tenth) - tenth)  # 0 at a point, `tenth` between two points
+    angle = np.abs((angle + tenth) % (2 * tenth) - tenth)  # 0 at a point of the star, `tenth` between two points.
     px, py = radius * np.cos(angle), radius * np.sin(angle)
     dx, dy = inner * np.cos(tenth) - outer, inner * np.sin(tenth)
     return np.asarray(((px - outer) * dy - py * dx) / np.hypot(dx, dy), dtype=np.float32)
@@ -56,7 +58,11 @@ SHAPES = tuple(_OUTLINES)
 
 
 def draw(compositions: Sequence[tuple[str, str, str]], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """One picture for each (shape, texture, colour).
+    """Draw one picture for each (shape, texture, colour).
+
+    Args:
+        compositions: B entries of `SHAPES`, `TEXTURES` and `COLOURS`.
+        rng: draws position, size, rotation, shade, background and noise.
 
     Returns:
         (B, 32, 32, 3) uint8.
@@ -70,7 +76,10 @@ def draw(compositions: Sequence[tuple[str, str, str]], rng: np.random.Generator)
     centre_x, centre_y = between(-3.5, 3.5), between(-3.5, 3.5)
     grid = np.arange(SIZE, dtype=np.float32) - (SIZE - 1) / 2
     dx, dy = grid[None, None, :] - centre_x, grid[None, :, None] - centre_y
-    u, v = np.cos(angle) * dx + np.sin(angle) * dy, np.cos(angle) * dy - np.sin(angle) * dx  # pixels, along the shape
+    u, v = (
+        np.cos(angle) * dx + np.sin(angle) * dy,
+        np.cos(angle) * dy - np.sin(angle) * dx,
+    )  # Pixels, in the axes of the shape.
 
     distance = np.empty((batch, SIZE, SIZE), dtype=np.float32)
     for shape, outline in _OUTLINES.items():
@@ -78,7 +87,7 @@ def draw(compositions: Sequence[tuple[str, str, str]], rng: np.random.Generator)
         distance[rows] = outline(u[rows] / radius[rows], v[rows] / radius[rows]) * radius[rows]
     inside = _smooth(distance)
 
-    # How much of each pixel shows the colour, and how much the pale second tone of stripes and dots.
+    # `coverage` is the share of each pixel that is painted, and `pale` the share of the second tone (stripes and dots).
     slope, period = between(0.0, np.pi), between(4.6, 6.0)
     along = (np.cos(slope) * u + np.sin(slope) * v) / period
     across = (np.cos(slope) * v - np.sin(slope) * u) / period
@@ -100,19 +109,19 @@ def draw(compositions: Sequence[tuple[str, str, str]], rng: np.random.Generator)
 
 
 def _smooth(distance: npt.NDArray[np.floating]) -> Array:
-    """Coverage of a pixel from the signed distance (pixels, negative inside) of its centre to an edge."""
+    """Return the covered share of a pixel, from its centre's signed distance to an edge (in pixels, negative inside)."""
     return np.asarray(np.clip(0.5 - distance, 0.0, 1.0), dtype=np.float32)
 
 
 def _rgb(hue: Array, saturation: Array, value: Array) -> Array:
-    """(B, 1, 1) each -> (B, 1, 1, 3), all in 0..1."""
+    """Return RGB values (B, 1, 1, 3) for HSV values (B, 1, 1), all from 0 to 1."""
     place = (hue[..., None] * 6.0 + np.asarray([5.0, 3.0, 1.0], dtype=np.float32)) % 6.0
     chroma = np.clip(np.minimum(place, 4.0 - place), 0.0, 1.0)
     return np.asarray(value[..., None] * (1.0 - saturation[..., None] * chroma), dtype=np.float32)
 
 
 def _background(rng: np.random.Generator, batch: int, grid: Array) -> Array:
-    """(B, S, S, 3): a greyish tone with a gradient in a random direction."""
+    """Return backgrounds (B, S, S, 3): a greyish tone with a gradient in a random direction."""
     base = rng.uniform(0.15, 0.7, (batch, 1, 1, 1)) + rng.normal(0.0, 0.04, (batch, 1, 1, 3))
     slopes = rng.uniform(-0.15, 0.15, (batch, 2, 1, 1, 1)) / (SIZE / 2)
     gradient = slopes[:, 0] * grid[None, None, :, None] + slopes[:, 1] * grid[None, :, None, None]

@@ -23,15 +23,22 @@ _REQUIRED = ("train_images", "train_labels", "test_images", "test_labels", "clas
 
 
 def arrays(path: str | Path) -> Dataset:
-    """Opens an .npz archive and checks it; images are read when first asked for.
+    """Open and check an .npz archive. Images are read on first use.
 
-    The archive holds ``train_images`` and ``test_images`` (N, H, W, 3) uint8, ``train_labels`` and ``test_labels`` (N,)
-    integers in 0..K-1, ``class_names`` (K,) strings, and optionally ``fine_to_coarse`` (K,) integers with
-    ``coarse_names`` (C,) strings: the superclasses. ``train`` and ``validation`` are parts of ``train_images``: the last
-    tenth of each class, in file order, is ``validation``.
+    The archive has these arrays:
+
+    - ``train_images`` and ``test_images``: (N, H, W, 3) uint8;
+    - ``train_labels`` and ``test_labels``: (N,) integers from 0 to K - 1;
+    - ``class_names``: (K,) strings;
+    - optionally ``fine_to_coarse``, (K,) integers, and ``coarse_names``, (C,) strings: the superclasses.
+
+    The last tenth of each class's ``train_images``, in file order, is ``validation``.
+
+    Args:
+        path: the archive.
 
     Raises:
-        DataError: the file is missing, not an archive, or holds the wrong arrays.
+        DataError: the file is missing, is not an archive, or has other arrays.
     """
     file = _Archive(Path(path).expanduser())
     missing = [name for name in _REQUIRED if name not in file.names]
@@ -89,7 +96,7 @@ class _Archive:
         return f"Data file '{self.path}'"
 
     def read(self, name: str) -> npt.NDArray[Any]:
-        """The whole array."""
+        """Return a whole array."""
 
         def whole(handle: IO[bytes]) -> npt.NDArray[Any]:
             return np.asarray(np.lib.format.read_array(handle, allow_pickle=False))
@@ -97,7 +104,7 @@ class _Archive:
         return self._with_member(name, whole)
 
     def header(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-        """Shape and type, without reading the array."""
+        """Return shape and type of an array, without reading its values."""
 
         def head(handle: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
             version = np.lib.format.read_magic(handle)
@@ -117,7 +124,7 @@ class _Archive:
             ) from error
 
     def integers(self, name: str) -> npt.NDArray[np.int64]:
-        """(N,) int64."""
+        """Return an array of integers as (N,) int64."""
         values = self.read(name)
         if values.ndim != 1 or values.dtype.kind not in "iu" or not len(values):
             raise DataError(
@@ -126,6 +133,7 @@ class _Archive:
         return values.astype(np.int64)
 
     def strings(self, name: str) -> list[str]:
+        """Return an array of strings as a list."""
         values = self.read(name)
         if values.ndim != 1 or values.dtype.kind != "U":
             raise DataError(
@@ -134,7 +142,7 @@ class _Archive:
         return [str(value) for value in values]
 
     def check_images(self, images: str, labels: str, num_classes: int) -> None:
-        """Checks images by their header alone, and all labels."""
+        """Check the header of an image array, and all labels."""
         shape, dtype = self.header(images)
         if len(shape) != 4 or shape[-1] != 3 or dtype != np.uint8:
             raise DataError(

@@ -43,17 +43,18 @@ _SUPERCLASSES = {
 
 
 def cifar100(root: str | Path | None = None) -> Dataset:
-    """CIFAR-100: 100 classes, 20 superclasses, 500 training and 100 test images a class, 32x32.
+    """CIFAR-100: 100 classes in 20 superclasses, with 500 training and 100 test images of 32x32 for each class.
 
-    Nothing is downloaded before images are asked for. ``validation`` is the last tenth of each class's training images
-    in the order of the original file, which need not be the order of an .npz copy: stay with one of the two.
+    Images are downloaded on first use. ``validation`` is the last tenth of each class's training images, in the order of the
+    original file. An .npz copy may have another order and thus another split, so do not mix the two.
 
     Args:
-        root: the folder to keep it in; default: ``cifar100`` in ``$TINA_CACHE``, or in ``~/.cache/tina_framework``.
+        root: folder of the files; default: ``cifar100`` in ``$TINA_CACHE``, or in ``~/.cache/tina_framework``.
 
     Raises:
-        DownloadError: (on `load`) it is not there and cannot be fetched.
-        DataError: (on `load`) what is there is not CIFAR-100.
+        DownloadError: (on `load`) the files are missing and cannot be downloaded.
+        DataError: (on `load`) the files are not CIFAR-100.
+        DependencyError: (on `load`) torchvision cannot be imported.
     """
     folder = cache_folder() / "cifar100" if root is None else Path(root).expanduser()
     class_names = tuple(sorted(name for members in _SUPERCLASSES.values() for name in members.split(", ")))
@@ -75,7 +76,7 @@ def cifar100(root: str | Path | None = None) -> Dataset:
 def _read(folder: Path, train: bool, class_names: tuple[str, ...]) -> LabelledImages:
     try:
         from torchvision.datasets import CIFAR100
-    except (ImportError, RuntimeError) as error:  # RuntimeError: it was built for another torch
+    except (ImportError, RuntimeError) as error:  # RuntimeError if it was built for another torch.
         raise DependencyError(
             f"The data set 'cifar100' needs torchvision, which cannot be imported ({error}); install the torchvision that "
             "belongs to your torch, or use 'arrays:FILE.npz'."

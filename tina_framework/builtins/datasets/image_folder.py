@@ -1,4 +1,4 @@
-"""``image-folder:FOLDER``: one folder of pictures a class."""
+"""``image-folder:FOLDER``: one folder of pictures for each class."""
 
 from __future__ import annotations
 
@@ -19,24 +19,23 @@ _Files = list[tuple[Path, int]]
 
 
 def image_folder(path: str | Path, *, size: int = 32) -> Dataset:
-    """Pictures sorted into folders, in one of two layouts.
+    """Pictures in class folders. The folder has one of two layouts.
 
-    ``FOLDER/train/CLASS/*`` with optional ``FOLDER/validation/CLASS/*`` and ``FOLDER/test/CLASS/*``; without a
-    validation folder, the last tenth of each class's training pictures by file name is ``validation``.
+    - ``FOLDER/train/CLASS/*``, optionally with ``FOLDER/validation/CLASS/*`` and ``FOLDER/test/CLASS/*``. Without a validation
+      folder, the last tenth of each class's training pictures, sorted by file name, is ``validation``.
+    - ``FOLDER/CLASS/*``. A hash of class and file name puts 80 % into ``train``, 10 % into ``validation`` and 10 % into ``test``.
+      So a new picture does not move others to another split.
 
-    ``FOLDER/CLASS/*``: a hash of class and file name puts 80 % into ``train``, 10 % into ``validation`` and 10 % into
-    ``test``; adding pictures never moves others.
-
-    Any format, size and mode that Pillow reads; EXIF rotation is applied, transparency is put on white, grey becomes RGB,
-    and the picture is scaled to `size` x `size`. Files without a picture's extension and hidden files are ignored.
-    Pictures are read when a split is first asked for, and stay in memory.
+    Pictures may have any format, size and mode that Pillow reads. EXIF rotation is applied, transparency becomes white, grey
+    becomes RGB, and the picture is scaled to `size` x `size`. Hidden files and other file types are ignored. Pictures are read
+    on first use and stay in memory.
 
     Args:
         path: the folder.
         size: height and width in pixels.
 
     Raises:
-        DataError: the folder is missing or has another layout, or (on `load`) a picture cannot be read.
+        DataError: the folder is missing or has another layout; or (on `load`) a picture cannot be read.
         ConfigError: `size` is not positive.
     """
     if size < 1:
@@ -63,7 +62,7 @@ _Readers = tuple[Callable[[], TrainingImages], Callable[[], LabelledImages] | No
 
 
 def _with_split_folders(root: Path, folders: Sequence[Path], class_names: Sequence[str], size: int) -> _Readers:
-    """Readers for FOLDER/train, FOLDER/validation and FOLDER/test."""
+    """Return readers for FOLDER/train, FOLDER/validation and FOLDER/test."""
     labels = {name: label for label, name in enumerate(class_names)}
     parts: dict[str, list[tuple[Path, int]]] = {}
     for split in ("validation", "test"):
@@ -84,7 +83,7 @@ def _with_split_folders(root: Path, folders: Sequence[Path], class_names: Sequen
 
 
 def _with_hashed_names(folders: Sequence[Path], size: int) -> _Readers:
-    """Readers for FOLDER/CLASS, divided by a hash of the file names."""
+    """Return readers for FOLDER/CLASS, split by a hash of the file names."""
 
     def part(split: str) -> _Files:
         return [
@@ -114,12 +113,12 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 def _is_split(folder: Path) -> bool:
-    """Whether FOLDER/train holds class folders; a class that is itself called "train" holds pictures."""
+    """Whether FOLDER/train contains class folders. A class that is called "train" contains pictures instead."""
     return bool(_subfolders(folder)) and not _pictures([(folder, 0)])
 
 
 def _pictures(folders: Sequence[tuple[Path, int]]) -> _Files:
-    """The picture files of the folders with their labels, in the order of their names."""
+    """Return the picture files of the folders with their labels, sorted by name."""
     extensions = Image.registered_extensions()
     return [
         (file, label)
@@ -140,7 +139,7 @@ def _picture(file: Path, size: int) -> Image.Image:
     try:
         with Image.open(file) as opened:
             image = ImageOps.exif_transpose(opened)
-            if image.mode.startswith("I;16"):  # Pillow would clip 16-bit grey at 255
+            if image.mode.startswith("I;16"):  # Pillow would clip 16-bit grey at 255.
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
             if "A" in image.getbands() or "transparency" in image.info:
                 image = image.convert("RGBA")

@@ -1,8 +1,9 @@
 """``clip-lite``: a small student of CLIP ViT-B/32 that ships with the package and needs no download.
 
-The text tower (`clip_lite_text`) guesses a name's vector from its spelling; the image tower (`clip_lite_image`) sees
-32x32 pixels. Both were trained by the scripts in ``examples/clip-lite``; ``docs/explanation/clip-lite.md`` says how well they do.
-Shapes: N texts or pictures, E width.
+The text tower (`clip_lite_text`) estimates a name's vector from its spelling. The image tower (`clip_lite_image`) reads 32x32
+pixels. The scripts in ``examples/clip-lite`` trained both; ``docs/explanation/clip-lite.md`` has their accuracy.
+
+Shapes: N texts or pictures, E width of the vectors.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tina_framework.builtins.encoders.clip_lite_text import KernelSettings, Reading, TextTower
+from tina_framework.builtins.encoders.clip_lite_text import KernelSettings, TextEstimate, TextTower
 from tina_framework.errors import CheckpointError, PromptError
 from tina_framework.interfaces.encoder import Vectors
 from tina_framework.storage.files import check_tensors, read_safetensors
@@ -39,26 +40,27 @@ _BATCH = 512
 
 
 class CLIPLite:
-    """Reads any name and any picture, roughly; `text_confidence` says how roughly.
+    """An approximate encoder of any name and any picture. `text_confidence` estimates the error of each name.
 
     Args:
-        folder: trained by the scripts in ``examples/clip-lite``; None: the one that ships with the package. A tower that the
-            folder lacks is the shipped one, if it is the one that `config.json` describes.
+        folder: weights that the scripts in ``examples/clip-lite`` trained; default: the weights in the package. If the folder
+            lacks a tower, the one in the package is used, provided that its hash is that in the folder's `config.json`.
+        name: registry name; default: ``clip-lite`` or ``clip-lite:FOLDER``.
 
     Attributes:
-        name: ``clip-lite``, ``clip-lite:FOLDER``, or another that it is registered under.
+        name: registry name.
         dim: E.
-        space: the space of its teacher, ``openai/clip-vit-base-patch32``.
-        templates: the teacher's prompt, ``a {}``.
-        warn_below: texts of lower confidence deserve a warning.
+        space: vector space of the teacher, ``openai/clip-vit-base-patch32``.
+        templates: prompt template of the teacher, ``a {}``.
+        warn_below: texts of lower confidence get a warning.
 
     Raises:
-        CheckpointError: `config.json` is missing, altered, or of something else.
+        CheckpointError: `config.json` is missing, lacks a setting, or describes another format.
     """
 
     def __init__(self, folder: str | Path | None = None, name: str | None = None) -> None:
         self.name = name or ("clip-lite" if folder is None else f"clip-lite:{folder}")
-        self._last: dict[str, Reading] = {}
+        self._last: dict[str, TextEstimate] = {}
         self._folder = _shipped() if folder is None else Path(folder).expanduser()
         needs = f"config.json, {TEXT_WEIGHTS} and {IMAGE_WEIGHTS}"
         self._config = read_config(self._folder, FORMAT, FORMAT_VERSION, needs)
@@ -75,14 +77,14 @@ class CLIPLite:
 
     @property
     def mean(self) -> npt.NDArray[np.float32]:
-        """(E,) the mean unit vector of the names of the fit: what all names have in common."""
+        """The mean unit vector (E,) of the names in the fit."""
         return self.text_tower.mean
 
     def encode_text(self, texts: Sequence[str], template: int = 0) -> Vectors:
-        """(N, E): the expected vector, so a text it knows nothing about comes close to the mean of all names.
+        """Return the expected vectors (N, E) of texts. For an unknown spelling this is close to the mean of all names.
 
         Raises:
-            PromptError: a text without letters or digits, or a template number other than 0.
+            PromptError: a text has no letter or digit, or the template is not 0.
         """
         if template != 0:
             raise PromptError(f"{self.name} has no template number {template}; its only one is '{self.templates[0]}'.")
@@ -90,34 +92,34 @@ class CLIPLite:
             return np.zeros((0, self.dim), dtype=np.float32)
         return np.stack([reading.vector for reading in self._read(texts)])
 
-    def _read(self, texts: Sequence[str]) -> list[Reading]:
-        """A text is asked for its vector and then for its confidence: what was read in one call is kept for the next."""
+    def _read(self, texts: Sequence[str]) -> list[TextEstimate]:
+        """Return the estimates of texts. Those of the last call are kept, because callers ask for vectors and then for confidence."""
         known = self._last
         self._last = {text: known.get(text) or self.text_tower.read(text) for text in dict.fromkeys(texts)}
         return [self._last[text] for text in texts]
 
     def text_confidence(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """(N,) in [0, 1]: expected cosine with the teacher's vector, both less the mean vector.
+        """Return the expected cosines (N,) with the teacher's vectors, after subtracting the mean; clipped to [0, 1].
 
-        For names that were in the fit, what was measured on them. For others a line fitted to names that the model had
-        not seen: how far the text moves the vector off the mean, and how close in spelling the nearest known name is.
+        For names in the fit it is the measured mean. For others it is linear in two values, and was fitted to held-out names:
+        the distance of the estimate from the mean, and the similarity in spelling to the nearest name of the fit.
         """
         intercept, by_length, by_similarity = self._calibration
         values = []
         for reading in self._read(texts):
-            line = intercept + by_length * reading.length + by_similarity * reading.similarity
-            values.append(self._known_confidence if reading.known else min(line, self._known_confidence))
+            expected = intercept + by_length * reading.length + by_similarity * reading.similarity
+            values.append(self._known_confidence if reading.known else min(expected, self._known_confidence))
         return np.clip(np.array(values, dtype=np.float32), 0.0, 1.0)
 
     def unknown_words(self, texts: Sequence[str]) -> list[str]:
-        """The words in these texts that occur in no name of the fit, each once, in the order met."""
+        """Return the words of the texts that no name of the fit contains, each once, in order."""
         return list(dict.fromkeys(word for text in texts for word in self.text_tower.unknown_words(text)))
 
     def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
-        """(N, E) for pictures of any size and mode: the centre square, scaled to 32x32, in RGB.
+        """Return the vectors (N, E) of pictures of any size and mode. The centre square is scaled to 32x32 RGB.
 
         Raises:
-            DataError: a picture without pixels.
+            DataError: a picture has no pixels.
         """
         import torch
 
@@ -134,7 +136,7 @@ class CLIPLite:
 
     @cached_property
     def text_tower(self) -> TextTower:
-        """Loaded and checked when first used.
+        """The text tower, loaded and checked when first used.
 
         Raises:
             CheckpointError: the weights are missing, altered or damaged.
@@ -152,7 +154,7 @@ class CLIPLite:
 
     @cached_property
     def image_tower(self) -> ImageTower:
-        """Loaded and checked when first used.
+        """The image tower, loaded and checked when first used.
 
         Raises:
             CheckpointError: the weights are missing, altered or damaged.
@@ -176,20 +178,20 @@ class CLIPLite:
 
     @property
     def _image_length(self) -> float:
-        """How far from the mean a class's text vector lies on average; the image tower gives directions only."""
+        """Mean distance of a class's text vector from the mean. The image tower returns only directions."""
         return float(self._config["image"]["length"])
 
     def _tensors(self, file: str, section: str) -> Mapping[str, Tensor]:
-        """The tensors of one file, after comparing its hash with the one that training noted."""
+        """Return the tensors of one file, after comparing its hash with that in the configuration."""
         path = self._folder / file
         if not path.is_file() and (_shipped() / file).is_file():
-            path = _shipped() / file  # another folder's tower; the hash below says whether it is the one meant
+            path = _shipped() / file  # The hash below ensures that it is the tower of the configuration.
         tensors = read_safetensors(path)
         try:
-            noted = self._config[section]["sha256"]
+            expected = self._config[section]["sha256"]
         except (KeyError, TypeError) as error:
             raise self._broken(error) from error
-        if hashlib.sha256(path.read_bytes()).hexdigest() != noted:
+        if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
             raise CheckpointError(f"'{path}' is not the file that config.json describes; restore or train it again.")
         return tensors
 
@@ -204,7 +206,7 @@ class CLIPLite:
 
 
 def clip_lite_80() -> CLIPLite:
-    """``clip-lite-80``: the same text tower, and an image tower that has seen eighty classes of CIFAR-100 (those of `cifar80-cnn`)."""
+    """Make ``clip-lite-80``: the same text tower, and an image tower trained on the eighty CIFAR-100 classes of `cifar80-cnn`."""
     return CLIPLite(_shipped().with_name("clip-lite-80"), "clip-lite-80")
 
 

@@ -1,6 +1,6 @@
 """The image tower of ``clip-lite``: a small residual network from 32x32 pixels to CLIP's text space.
 
-Shapes: N pictures, E width.
+Shapes: N pictures, E width of the vectors.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ __all__ = ["SIZE", "ImageTower", "standardise"]
 
 SIZE = 32
 
-# Means and standard deviations of CIFAR-100's training pixels, a channel.
+# Mean and standard deviation of each colour channel over CIFAR-100's training images.
 _MEAN = (0.507, 0.487, 0.441)
 _STD = (0.267, 0.256, 0.276)
 
 
 def standardise(pixels: npt.NDArray[np.uint8]) -> Tensor:
-    """(N, 32, 32, 3) uint8 -> (N, 3, 32, 32) float32."""
+    """Return pixels (N, 32, 32, 3) in uint8 as standardised (N, 3, 32, 32) in float32."""
     tensor = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float().div(255.0)
     mean, std = (tensor.new_tensor(values).view(1, 3, 1, 1) for values in (_MEAN, _STD))
     return (tensor - mean) / std
@@ -50,9 +50,9 @@ class _Residual(nn.Module):
 
 
 class ImageTower(nn.Module):
-    """Pictures to directions of the text space.
+    """A network from pictures to directions in the text space.
 
-    Halves the picture three times (16, 8, 4 pixels a side), with one residual block after each of the last two.
+    It halves the side three times, to 16, 8 and 4 pixels. A residual block follows each of the last two halvings.
 
     Args:
         widths: channels at 16, 8 and 4 pixels.
@@ -72,6 +72,6 @@ class ImageTower(nn.Module):
         self.head = nn.Linear(third, dim)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(N, 3, 32, 32) standardised -> (N, E) unit vectors: directions away from the mean text vector."""
+        """Return unit vectors (N, E) for standardised pixels (N, 3, 32, 32): directions from the mean text vector."""
         features = self.body(pixels).mean(dim=(2, 3))
         return F.normalize(self.head(features).float(), dim=1)

@@ -1,6 +1,8 @@
-"""Which names have which spelling features: tf-idf cosines between a text and M names, without a dense matrix.
+"""An inverted index of spelling features: tf-idf cosines between a text and M names, without a dense matrix.
 
-Features are kept as hashes, not as text. Shapes: M names, F features, Z stored (feature, name) pairs.
+Features are stored as hashes, so that the file does not contain the names.
+
+Shapes: M names, F features, Z stored (feature, name) pairs.
 """
 
 from __future__ import annotations
@@ -18,18 +20,18 @@ __all__ = ["Postings"]
 
 
 def _feature_hash(feature: str) -> int:
-    return zlib.crc32(feature.encode()) - 2**31  # as int32
+    return zlib.crc32(feature.encode()) - 2**31  # The range of int32.
 
 
 class Postings:
-    """For every feature the names that have it: tf-idf cosine similarities without a dense matrix.
+    """An index from each feature to the names that have it.
 
     Args:
         num_names: M.
         hashes: (F,) int32, increasing.
-        offsets: (F + 1,) int32: the pairs of feature f are offsets[f] to offsets[f + 1].
-        names: (Z,) int16, the name of each pair.
-        counts: (Z,) uint8, how often the feature occurs in it.
+        offsets: (F + 1,) int32; the pairs of feature f are offsets[f] to offsets[f + 1] - 1.
+        names: (Z,) int16, index of each pair's name.
+        counts: (Z,) uint8, number of times that the name has the feature.
     """
 
     def __init__(
@@ -44,14 +46,14 @@ class Postings:
         self._num_names = num_names
         self._rarity = np.log((num_names + 1) / (np.diff(offsets) + 1.0)) + 1.0
         self._rarity_unseen = math.log(num_names + 1) + 1.0
-        # Of a uint8 array, numpy would take the logarithm in half precision.
+        # Convert first, because numpy computes the logarithm of uint8 in half precision.
         values = (1.0 + np.log(np.maximum(counts.astype(np.float64), 1.0))) * np.repeat(self._rarity, np.diff(offsets))
         norms = np.sqrt(np.bincount(self._names, weights=values**2, minlength=num_names))
         self._values = values / np.maximum(norms, 1e-12)[self._names]
 
     @classmethod
     def build(cls, features: Sequence[Sequence[str]]) -> dict[str, npt.NDArray[Any]]:
-        """The four arrays, from the features of M names."""
+        """Return the four arrays for the features of M names."""
         pairs = sorted(
             (_feature_hash(feature), name, count)
             for name, found in enumerate(features)
@@ -66,10 +68,11 @@ class Postings:
         }
 
     def knows(self, feature: str) -> bool:
+        """Whether any name has the feature."""
         return self._find(feature) is not None
 
     def similarities(self, features: Sequence[str]) -> npt.NDArray[np.float64]:
-        """(M,) cosines between a text with these features and every name."""
+        """Return the tf-idf cosines (M,) between a text with these features and each name."""
         result = np.zeros(self._num_names)
         squares = 0.0
         for feature, count in sorted(Counter(features).items()):

@@ -1,16 +1,17 @@
 """The text tower of ``clip-lite``: kernel ridge regression from the spelling of a name to CLIP's text vector.
 
-A name is compared with the M names of the fit; the vector is the mean vector plus a weighted sum of M learnt
-coefficient rows, the weights being the similarities:
+A name is compared with the M names of the fit. Its vector is the mean vector plus a weighted sum of M learnt coefficient rows.
+The weights are the similarities
 
     k(x, i) = w_bias + w_word <word_x, word_i> + w_ngram <ngram_x, ngram_i> + w_structure <s_x, s_i> / S + w_name [x = i]
 
-``word`` and ``ngram`` are unit vectors of tf-idf values (of the words, and of the character n-grams of each word with
-its boundaries), s are S numbers about a name's length and form, and the last term knows a whole name. With
-alpha = (K + noise I)^-1 (V - mean), this is the posterior mean of a Gaussian process (Rasmussen and Williams, *Gaussian
-Processes for Machine Learning*, 2006, equation 2.23). Words are kept as hashes, not as text.
+``word`` and ``ngram`` are unit vectors of tf-idf values, of the words and of the character n-grams of each word with its
+boundaries. s are S numbers about a name's length and form. The last term is 1 for an equal name, else 0.
 
-Shapes: M names of the fit, F features, Z stored (feature, name) pairs, S form numbers, E width.
+With the coefficients (K + noise I)^-1 (V - mean) this is the posterior mean of a Gaussian process (Rasmussen and Williams,
+*Gaussian Processes for Machine Learning*, 2006, equation 2.23). Words are stored as hashes, so that the file has no text.
+
+Shapes: M names of the fit, F features, Z stored (feature, name) pairs, S form numbers, E width of the vectors.
 """
 
 from __future__ import annotations
@@ -38,26 +39,28 @@ _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
 def canonical(text: str) -> str:
-    """One spelling: lower case, single spaces, no hyphens, underscores, slashes, or leading article.
+    """Return a text in lower case with single spaces, without hyphens, underscores, slashes and a leading article.
 
     Raises:
-        PromptError: there is no letter or digit in it.
+        PromptError: the text has no letter or digit.
     """
     folded = unicodedata.normalize("NFKC", text).lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     folded = " ".join(re.sub(r"[_\-/]", " ", folded).split())
     folded = re.sub(r"^(?:an?|the) (?=\S)", "", folded).rstrip(".!?")
     if not _WORD.search(folded):
-        raise PromptError(f"Class name {text!r} has no letter or digit; clip-lite reads names from their spelling.")
+        raise PromptError(
+            f"Class name {text!r} has no letter or digit; clip-lite needs them, because it reads the spelling."
+        )
     return folded
 
 
 def words(text: str) -> list[str]:
-    """The words of a canonical text."""
+    """Return the words of a canonical text."""
     return _WORD.findall(text)
 
 
 def singular(word: str) -> str:
-    """A plain rule for English plurals; it only has to map both forms to one, not to be right."""
+    """Return a stem that an English singular and its plural share. It need not be a correct word."""
     if len(word) > 3 and word.endswith("ies"):
         return word[:-3] + "y"
     if len(word) > 4 and re.search(r"(?:s|x|z|ch|sh)es$", word):
@@ -72,7 +75,7 @@ def _name_hash(text: str) -> int:
 
 
 def _form(text: str) -> list[float]:
-    """S numbers: how many synonyms are listed, how long it is, whether it has a remark in brackets."""
+    """Return S numbers: two about listed synonyms, two about the length, and one for a remark in brackets."""
     commas = text.count(",")
     return [
         min(commas, 6) / 2.0,
@@ -85,7 +88,13 @@ def _form(text: str) -> list[float]:
 
 @dataclass(frozen=True)
 class KernelSettings:
-    """The weights of the kernel's terms, the lengths of its n-grams, and the noise that the fit assumes."""
+    """Settings of the kernel.
+
+    Attributes:
+        bias, word, ngram, structure, name: weights of its terms.
+        noise: variance of the noise that the fit assumes.
+        shortest, longest: lengths of the character n-grams.
+    """
 
     bias: float = 1.0
     word: float = 1.0
@@ -97,9 +106,11 @@ class KernelSettings:
     longest: int = 6
 
     def word_features(self, text: str) -> list[str]:
+        """Return the stems of the words."""
         return [singular(word) for word in words(text)]
 
     def ngram_features(self, text: str) -> list[str]:
+        """Return the n-grams of each word, with ``<`` and ``>`` as its boundaries."""
         found = []
         for word in words(text):
             marked = f"<{word}>"
@@ -109,8 +120,15 @@ class KernelSettings:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What the tower makes of one text: (E,) vector, and what its confidence is judged by."""
+class TextEstimate:
+    """The estimate for one text.
+
+    Attributes:
+        vector: (E,).
+        known: whether the text is a name of the fit.
+        length: distance of the vector from the mean.
+        similarity: spelling similarity to the nearest name of the fit, in [0, 1].
+    """
 
     vector: Floats
     known: bool
@@ -119,11 +137,11 @@ class Reading:
 
 
 class TextTower:
-    """Reads names.
+    """Estimate vectors from spelling.
 
     Args:
-        tensors: the arrays of `shapes`, as `train_text.py` wrote them.
-        settings: those of the fit.
+        tensors: arrays with the names and shapes of `shapes`, written by ``train_text.py``.
+        settings: kernel settings of the fit.
     """
 
     def __init__(self, tensors: Mapping[str, npt.NDArray[Any]], settings: KernelSettings) -> None:
@@ -141,7 +159,13 @@ class TextTower:
 
     @staticmethod
     def shapes(num_names: int, dim: int, sizes: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, ...]]:
-        """The tensors a tower consists of. `sizes`: kind -> (F, Z)."""
+        """Return the shapes of a tower's tensors by name.
+
+        Args:
+            num_names: M.
+            dim: E.
+            sizes: kind (``word`` or ``ngram``) -> (F, Z).
+        """
         shapes: dict[str, tuple[int, ...]] = {
             "mean": (dim,),
             "coefficients": (num_names, dim),
@@ -158,7 +182,7 @@ class TextTower:
 
     @staticmethod
     def untrained(texts: Sequence[str], mean: Floats, settings: KernelSettings) -> dict[str, npt.NDArray[Any]]:
-        """All tensors for M canonical names, the coefficients zero."""
+        """Return all tensors for M canonical names, with coefficients of zero."""
         forms = np.array([_form(text) for text in texts])
         spread = np.maximum(forms.std(axis=0), 1e-6)
         tensors: dict[str, npt.NDArray[Any]] = {
@@ -175,7 +199,10 @@ class TextTower:
         return tensors
 
     def resolve(self, text: str) -> tuple[str, int | None]:
-        """The canonical text and its row if the name is known; a plural counts as its singular where only that is."""
+        """Return the canonical text, and its row if it is a name of the fit.
+
+        A plural is replaced by its singular if only the singular is a name of the fit.
+        """
         plain = canonical(text)
         for spelling in (plain, " ".join(singular(word) for word in plain.split(" "))):
             row = self._row.get(_name_hash(spelling))
@@ -184,7 +211,7 @@ class TextTower:
         return plain, None
 
     def kernel(self, text: str, row: int | None) -> tuple[npt.NDArray[np.float64], float]:
-        """(M,) k(x, i) for one canonical text, and the greatest spelling similarity, in [0, 1]."""
+        """Return the kernel values k(x, i) (M,) of a canonical text, and the greatest spelling similarity, in [0, 1]."""
         s = self.settings
         word = self._words.similarities(s.word_features(text))
         ngram = self._ngrams.similarities(s.ngram_features(text))
@@ -194,13 +221,13 @@ class TextTower:
             values[row] += s.name
         return values, float((word + ngram).max() / 2.0)
 
-    def read(self, text: str) -> Reading:
-        """One text, by itself: a row never depends on its neighbours in a batch."""
+    def read(self, text: str) -> TextEstimate:
+        """Return the estimate for one text. Texts are read one by one, so that no row depends on the others of a batch."""
         plain, row = self.resolve(text)
         weights, similarity = self.kernel(plain, row)
         shift = weights.astype(np.float32) @ self._coefficients_ME
-        return Reading(self.mean + shift, row is not None, float(np.linalg.norm(shift)), similarity)
+        return TextEstimate(self.mean + shift, row is not None, float(np.linalg.norm(shift)), similarity)
 
     def unknown_words(self, text: str) -> list[str]:
-        """The words of a text that are in no name of the fit."""
+        """Return the words of a text that no name of the fit contains."""
         return [word for word in words(canonical(text)) if not self._words.knows(singular(word))]

@@ -1,7 +1,8 @@
-"""``clip-vit-b-32``: OpenAI's CLIP ViT-B/32, both towers, through transformers.
+"""``clip-vit-b-32``: both towers of OpenAI's CLIP ViT-B/32, with the library transformers.
 
 Radford et al., *Learning Transferable Visual Models From Natural Language Supervision*, 2021 (arXiv 2103.00020).
-Shapes: N texts or pictures, P tokens, E width.
+
+Shapes: N texts or pictures, E width of the vectors.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["CLIPEncoder"]
 
 _MODEL = "openai/clip-vit-base-patch32"
-# The commit that holds model.safetensors: the repository's main branch has the weights as a pickle only.
+# This commit has model.safetensors. The main branch of the repository has the weights only as a pickle.
 _REVISION = "c237dc49a33fc61debc9276459120b7eac67e7ef"
 _SIZE = "605 MB"
 _WEIGHTS = "model.safetensors"
@@ -35,20 +36,20 @@ _BATCH = 64
 
 
 class CLIPEncoder:
-    """The real network. Nothing is loaded, and nothing downloaded, before something is encoded.
+    """The CLIP network. It is downloaded and loaded when something is first encoded.
 
     Args:
-        model: a folder as transformers writes it, or an id on the Hub.
-        revision: commit of a Hub repository; needed for all but the default one, whose commit is fixed here.
-        local_files_only: never download; use what is in the Hub's cache on this machine.
+        model: a folder that transformers wrote, or an id on the Hub.
+        revision: commit of the Hub repository. It is required for every model except the default one.
+        local_files_only: do not download; use the Hub's cache on this machine.
         device: ``auto`` (CUDA, else MPS, else the CPU) or a torch device.
-        templates: prompts, with {} where the name goes.
-        space: id of the vector space; by default the Hub id, and for a folder, if its sizes are those of ViT-B/32 by
-            OpenAI, that model's id, else ``local/`` and the folder's name.
+        templates: prompt templates with {} in place of the name.
+        space: id of the vector space. The default is the Hub id. A folder with the sizes of OpenAI's ViT-B/32 gets that
+            model's id, and any other folder gets ``local/`` and its name.
 
     Raises:
-        CheckpointError: the folder is no CLIP model (on construction or first use).
-        ConfigError: a Hub id without a revision, or a template without {}.
+        CheckpointError: the folder is not a CLIP model (on construction or first use).
+        ConfigError: a Hub id has no revision, or a template has no {}.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class CLIPEncoder:
         self.name = "clip-vit-b-32" if model == _MODEL else f"clip-vit-b-32:{model}"
         self.templates = tuple(templates)
         if not self.templates or any("{}" not in template for template in self.templates):
-            raise ConfigError(f"The templates {list(templates)} lack a place for the name; write {{}} in each.")
+            raise ConfigError(f"A template of {list(templates)} has no place for the name; write {{}} in each.")
         self._folder = Path(model).expanduser() if Path(model).expanduser().is_dir() else None
         self._model = str(model)
         self._revision = revision or (_REVISION if model == _MODEL else None)
@@ -97,15 +98,15 @@ class CLIPEncoder:
         return _MODEL if _is_vit_b_32(self._config) else f"local/{self._folder.resolve().name}"
 
     def encode_text(self, texts: Sequence[str], template: int = 0) -> Vectors:
-        """(N, E) projected text vectors, not normalised.
+        """Return the projected text vectors (N, E), not normalised.
 
-        Texts go through the network one by one and without padding, so that a row is the same to the last bit whatever
-        stands beside it. What exceeds the context (77 tokens) is cut off.
+        Texts are encoded one by one and without padding. So a row does not depend on the other texts, not even by rounding.
+        Texts are cut after 77 tokens, the context of the network.
 
         Raises:
-            PromptError: an empty text, or no template of that number.
-            DownloadError: the weights are not on this machine and cannot be fetched.
-            CheckpointError: the folder is no CLIP model.
+            PromptError: a text is empty, or the template does not exist.
+            DownloadError: the weights are not on this machine and cannot be downloaded.
+            CheckpointError: the folder is not a CLIP model.
         """
         import torch
 
@@ -114,7 +115,7 @@ class CLIPEncoder:
                 f"{self.name} has no template number {template}; it has {len(self.templates)}, counted from 0."
             )
         if any(not text.strip() for text in texts):
-            raise PromptError("A class name is empty; write a word or leave it out.")
+            raise PromptError("A class name is empty; give a word or remove it.")
         rows = [np.zeros((0, self.dim), dtype=np.float32)]
         network, tokenizer, _ = self._parts
         longest = int(network.config.text_config.max_position_embeddings)
@@ -126,11 +127,11 @@ class CLIPEncoder:
         return np.concatenate(rows)
 
     def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
-        """(N, E) projected picture vectors, not normalised, for pictures of any size and mode.
+        """Return the projected picture vectors (N, E), not normalised, for pictures of any size and mode.
 
         Raises:
-            DownloadError: the weights are not on this machine and cannot be fetched.
-            CheckpointError: the folder is no CLIP model.
+            DownloadError: the weights are not on this machine and cannot be downloaded.
+            CheckpointError: the folder is not a CLIP model.
         """
         import torch
 
@@ -146,7 +147,7 @@ class CLIPEncoder:
         return np.concatenate(rows)
 
     def unknown_words(self, texts: Sequence[str]) -> list[str]:
-        """The words that are no token of CLIP's vocabulary: it reads them in pieces. Raises as `encode_text`."""
+        """Return the words that CLIP's vocabulary lacks, so that the network reads them in pieces. Raises as `encode_text`."""
         _, tokenizer, _ = self._parts
         words = dict.fromkeys(word for text in texts for word in re.findall(r"[^\W\d_]+", text.lower()))
         return [word for word in words if len(tokenizer.tokenize(word)) > 1]
@@ -161,7 +162,7 @@ class CLIPEncoder:
 
     @cached_property
     def _fetched(self) -> Path:
-        """The folder of the Hub's cache with all files, after a download if need be."""
+        """Folder of the Hub's cache with all files. They are downloaded if they are missing."""
         from huggingface_hub import snapshot_download
 
         def fetch(local: bool) -> Path:
@@ -174,7 +175,7 @@ class CLIPEncoder:
             folder = fetch(local=True)
             if all((folder / file).is_file() for file in _FILES):
                 return folder
-        except (OSError, ValueError):  # nothing of it is in the cache
+        except (OSError, ValueError):  # No file of the model is in the cache.
             pass
         if self._local_files_only:
             raise DownloadError(self._unreachable("is not on this machine, and local_files_only forbids a download"))
@@ -182,7 +183,7 @@ class CLIPEncoder:
         print(f"Downloading {self._model}{size} from the Hugging Face Hub ...", file=sys.stderr, flush=True)
         try:
             folder = fetch(local=False)
-        except Exception as error:  # whatever the HTTP client lets out: there is no common base class
+        except Exception as error:  # The exceptions of the HTTP client have no common base class.
             reason = (str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__
             raise DownloadError(self._unreachable(f"could not be downloaded ({reason})")) from error
         if not (folder / _WEIGHTS).is_file():
@@ -196,19 +197,19 @@ class CLIPEncoder:
 
     @cached_property
     def _parts(self) -> tuple[Any, Any, Any]:
-        """Network, tokenizer, image processor."""
+        """The network, its tokenizer and its image processor."""
         import transformers
 
-        library: Any = transformers  # in parts untyped
+        library: Any = transformers  # The library is not fully typed.
         folder = self._folder or self._fetched
-        _ = self._config  # says more clearly what is wrong with a folder that is something else
+        _ = self._config  # Gives a clearer message than transformers if the folder is not a CLIP model.
         if not (folder / _WEIGHTS).is_file():
             raise CheckpointError(f"'{folder}' has no {_WEIGHTS}; weights in other formats are not loaded.")
         try:
             network = library.CLIPModel.from_pretrained(folder, use_safetensors=True, local_files_only=True)
             tokenizer = library.AutoTokenizer.from_pretrained(folder, local_files_only=True)
             processor = library.AutoImageProcessor.from_pretrained(folder, local_files_only=True)
-        except Exception as error:  # transformers, tokenizers and safetensors each have their own
+        except Exception as error:  # transformers, tokenizers and safetensors raise different exceptions.
             reason = (str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__
             raise CheckpointError(
                 f"The CLIP model in '{folder}' cannot be loaded ({reason}); restore it or download it again."
@@ -226,7 +227,7 @@ def _is_vit_b_32(config: Any) -> bool:
         and text.get("hidden_size", 512) == 512
         and vision.get("hidden_size", 768) == 768
         and vision.get("patch_size", 32) == 32
-        # What sets OpenAI's weights apart from LAION's of the same sizes.
+        # LAION's weights of the same sizes have another activation function.
         and vision.get("hidden_act", "quick_gelu") == "quick_gelu"
     )
 
@@ -242,6 +243,6 @@ def _device(name: str) -> torch.device:
 
 
 def _vectors(features: Any) -> Vectors:
-    """transformers 5 gives an object with the projected vectors in `pooler_output`, transformers 4 the tensor itself."""
+    """Return the projected vectors: transformers 5 has them in `pooler_output`, transformers 4 returns the tensor itself."""
     tensor = getattr(features, "pooler_output", features)
     return np.asarray(tensor.float().cpu().numpy(), dtype=np.float32)

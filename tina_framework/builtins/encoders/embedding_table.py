@@ -1,6 +1,6 @@
-"""``embedding-table:FILE``: vectors computed beforehand, looked up by class name.
+"""``embedding-table:FILE``: precomputed vectors, looked up by class name.
 
-Shapes: M rows of the table, T templates, N texts, E width.
+Shapes: M rows of the table, T templates, N texts, E width of the vectors.
 """
 
 from __future__ import annotations
@@ -29,20 +29,19 @@ _SHOWN = 5
 
 
 class EmbeddingTable:
-    """An encoder that knows the names of one file and no others.
+    """An encoder that knows only the names in one file.
 
-    Three layouts are read:
+    The file has one of three layouts:
 
-    - generic, ``.npz`` or ``.safetensors``: ``names`` (M,) strings and ``vectors`` (M, E) or (T, M, E), optionally
-      ``templates`` (T,) strings and ``space``, one string. In ``.safetensors``, which stores no strings, ``names`` and
-      ``templates`` are JSON lists in the header's metadata, ``space`` a plain string there.
-    - one array a template, ``.npz``: ``class_names`` (M,) strings; every other array (M, E) is a template, named by its
-      words: ``this_is_a_photo_of_a`` means "This is a photo of a {}".
-    - one template, ``.npz``: ``name`` (M,) strings and ``emb`` (M, E), taken to be "a {}".
+    - ``.npz`` or ``.safetensors`` with ``names`` (M,) strings and ``vectors`` (M, E) or (T, M, E). ``templates`` (T,) strings
+      and ``space``, one string, are optional. A ``.safetensors`` file cannot store strings as tensors. There ``names`` and
+      ``templates`` are JSON lists in the metadata, and ``space`` is a plain string in the metadata.
+    - ``.npz`` with ``class_names`` (M,) strings. Every other array (M, E) is a template, whose words are the array's name:
+      ``this_is_a_photo_of_a`` means "This is a photo of a {}".
+    - ``.npz`` with ``name`` (M,) strings and ``emb`` (M, E). The template is "a {}".
 
-    Names are compared without regard to case, hyphens, underscores and surrounding or double spaces. If several rows
-    have one name the first is used and the others are ignored: rows that differ come from different prompts, and
-    their average would be the vector of neither.
+    Names are compared without regard to case, hyphens, underscores and repeated spaces. If several rows have the same name,
+    the first one is used. They are not averaged, because they come from different prompts.
 
     Args:
         path: the file.
@@ -50,12 +49,12 @@ class EmbeddingTable:
     Attributes:
         name: ``embedding-table:FILE``.
         dim: E.
-        space: what the file states; ``openai/clip-vit-base-patch32`` if it states none and E is 512.
-        templates: the prompts that the vectors were computed with.
-        names: the distinct names, as the file spells them, in its order.
+        space: id of the vector space in the file; by default ``openai/clip-vit-base-patch32`` if E is 512.
+        templates: prompt templates that the vectors were computed with.
+        names: distinct names in the spelling and order of the file.
 
     Raises:
-        DataError: the file is missing, damaged, or of none of the layouts.
+        DataError: the file is missing or damaged, or has another layout.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -72,10 +71,10 @@ class EmbeddingTable:
         self.names = tuple(table.names[row] for row in self._row.values())
 
     def encode_text(self, texts: Sequence[str], template: int = 0) -> Vectors:
-        """The rows of N names, (N, E), as they are in the file.
+        """Return the rows (N, E) of names.
 
         Raises:
-            PromptError: the table lacks a name, or has no template of that number.
+            PromptError: the table lacks a name, or the template does not exist.
         """
         if not 0 <= template < len(self.templates):
             raise PromptError(
@@ -160,7 +159,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _layout(arrays: Mapping[str, npt.NDArray[Any]], source: str) -> _Table:
-    """Finds out which of the three layouts it is, and checks it."""
+    """Detect which of the three layouts the arrays have, and check them."""
     if {"names", "vectors"} <= arrays.keys():
         names, vectors = arrays["names"], arrays["vectors"]
         templates = _strings(arrays["templates"], "templates", source) if "templates" in arrays else None
@@ -169,7 +168,7 @@ def _layout(arrays: Mapping[str, npt.NDArray[Any]], source: str) -> _Table:
         parts = {key: array for key, array in arrays.items() if array.ndim == 2 and array.dtype.kind == "f"}
         if len({array.shape for array in parts.values()}) != 1:
             shapes = ", ".join(f"'{key}' {array.shape}" for key, array in parts.items()) or "none"
-            raise DataError(f"{source}: beside 'class_names' it needs vectors (M, E) of one shape; found {shapes}.")
+            raise DataError(f"{source}: besides 'class_names' it needs vectors (M, E) of equal shapes; found {shapes}.")
         vectors = np.stack(list(parts.values()))
         templates = tuple(_template_of(key) for key in parts)
     elif {"name", "emb"} <= arrays.keys():
@@ -208,7 +207,7 @@ def _checked(
             f"expected ({len(names)}, E) or (T, {len(names)}, E) floats."
         )
     if templates is None:
-        # What was in the prompt besides the name is then unknown.
+        # The file does not tell the words around the name.
         templates = tuple("{}" if number == 0 else f"{{}} (template {number})" for number in range(len(vectors_TME)))
     if len(templates) != len(vectors_TME) or any("{}" not in template for template in templates):
         raise DataError(
