@@ -218,8 +218,8 @@ def test_shipped_pictures_of_the_classes_are_labelled(tina: Any) -> None:
     assert all(row["answer"] in ("Apple", "castle", "ant") for row in shown)
     assert all(row["kind"] in ("photograph", "drawing") for row in shown)
     out = tina("Apple", "castle", "ant")[1]
-    assert f"of {len(shown)} right." in out
-    assert "right." not in tina("ant", "bee")[1]
+    assert f"of {len(shown)} correct." in out
+    assert "correct." not in tina("ant", "bee")[1]
 
 
 def test_every_shipped_picture_is_listed_readable_and_credited() -> None:

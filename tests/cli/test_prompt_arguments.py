@@ -51,7 +51,7 @@ def test_every_kind_of_prompt(tina: Any) -> None:
     assert code == 0, err
     assert "classes:      ant, elephant, bus, cat, honeybee" in out
     familiar = r" \(familiarity 0\.\d\d, most like '\w+'\)\n"
-    assert re.search("said with:    elephant: 'a large, grey animal with a trunk'" + familiar, out)
+    assert re.search("prompts:      elephant: 'a large, grey animal with a trunk'" + familiar, out)
     assert re.search("              bus: its name \\+ 3 pictures" + familiar, out)
     assert re.search("              cat: 2 pictures" + familiar, out)
     assert "              honeybee: its name, read as 'bee'\n" in out
@@ -61,7 +61,7 @@ def test_every_kind_of_prompt(tina: Any) -> None:
     assert provenance["read_as"] == {"honeybee": "bee"}
 
 
-def test_json_says_what_every_class_was_said_with(tina: Any) -> None:
+def test_json_describes_the_prompt_of_every_class(tina: Any) -> None:
     code, out, err = tina("ant", "@pictures/bus", "honeybee", "--json")
     assert code == 0, err
     [made] = json.loads(out)["classifiers"]

@@ -72,7 +72,7 @@ def classify(
 
 
 def _answers(model: GeneratedClassifier, image: Path, top_k: int, limit: float | None) -> dict[str, Any]:
-    """The likeliest classes; where the classifier may abstain also its answer (None: none of these) and its score."""
+    """Return the likeliest classes and, if the classifier may abstain, its answer (None: none of these) and score."""
     [best] = model.predict_topk(image, k=top_k)
     row: dict[str, Any] = {"answers": [{"class": name, "probability": round(p, 6)} for name, p in best]}
     if limit is not None:

@@ -198,8 +198,9 @@ def _label_pictures(folder: Path) -> list[dict[str, Any]]:
 
 
 def _accuracy_line(made: dict[str, Any], encoder: str) -> str:
+    # The recorded accuracy was measured with class names as prompts.
     who = f"models made with {encoder} at {len(made['class_names'])} classes"
-    if any("images" in said or said.get("texts") != [said["label"]] for said in made["said"]):
+    if any("images" in summary or summary.get("texts") != [summary["label"]] for summary in made["said"]):
         who += ", from names"
     if not made["accuracy"]:
         return f"not recorded for {who}"
@@ -224,7 +225,7 @@ def _print_one(result: dict[str, Any]) -> None:
     ]
     for label, value in rows:
         console.print(f"{label + ':':<14}{value}", markup=False, soft_wrap=True)
-    _print_said(made)
+    _print_prompts(made)
     for warning in result["warnings"]:
         print_error(f"Warning: {warning}")
     if result["pictures"]:
@@ -232,17 +233,17 @@ def _print_one(result: dict[str, Any]) -> None:
         shown = [{**row, "probability": f"{100 * row['probability']:.0f} %"} for row in result["pictures"]]
         right = sum(row["truth"] == row["answer"] for row in shown)
         print_table(shown, ["picture", "kind", "truth", "answer", "probability"])
-        console.print(f"\n{right} of {len(shown)} right.", markup=False)
-    console.print(f"\nYour own pictures: tina classify {made['path']} PICTURE...", markup=False, soft_wrap=True)
+        console.print(f"\n{right} of {len(shown)} correct.", markup=False)
+    console.print(f"\nNext: tina classify {made['path']} PICTURE...", markup=False, soft_wrap=True)
 
 
-def _print_said(made: dict[str, Any]) -> None:
+def _print_prompts(made: dict[str, Any]) -> None:
     """Print the prompts of classes that are more than a known name."""
     from tina_framework.prompts.summary import describe
 
-    told = [(said["label"], words) for said in made["said"] if (words := describe(said)) is not None]
-    for number, (label, words) in enumerate(told):
-        console.print(f"{'' if number else 'said with:':<14}{label}: {words}", markup=False, soft_wrap=True)
+    described = [(summary["label"], words) for summary in made["said"] if (words := describe(summary)) is not None]
+    for number, (label, words) in enumerate(described):
+        console.print(f"{'' if number else 'prompts:':<14}{label}: {words}", markup=False, soft_wrap=True)
 
 
 def _print_many(result: dict[str, Any], out: Path) -> None:
@@ -263,4 +264,4 @@ def _print_many(result: dict[str, Any], out: Path) -> None:
         )
     for warning in result["warnings"]:
         print_error(f"Warning: {warning}")
-    console.print(f"\nYour own pictures: tina classify {made[0]['path']} PICTURE...", markup=False, soft_wrap=True)
+    console.print(f"\nNext: tina classify {made[0]['path']} PICTURE...", markup=False, soft_wrap=True)
