@@ -1,9 +1,12 @@
-"""A sentence-transformers model of 20 KB with random weights, rows of made-up vectors, and a projection between them."""
+"""Fixtures: a sentence-transformers model of 20 KB with random weights, a table of vectors, and a projection between them."""
 
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +57,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def rows_file(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Path:
-    """Vectors that follow from the model's own by a random linear map, so that a fit can find them; two templates."""
+    """A table whose vectors are a random linear map of the model's own, so that a fit can find it. It has two templates."""
     from tina_sentence_transformers.model import SentenceModel, find_model
 
     model = SentenceModel(find_model(str(model_folder)))
@@ -83,3 +86,21 @@ def projection_folder(tmp_path_factory: pytest.TempPathFactory, model_folder: Pa
     folder = tmp_path_factory.mktemp("projections") / "kernel"
     fit_projection(Request(str(model_folder), None, rows_file, folder, held_out_share=0.2, landmarks=15))
     return folder
+
+
+@pytest.fixture
+def altered() -> Callable[..., Path]:
+    """Return a function that copies a projection folder and changes its configuration; None removes an entry."""
+
+    def copy(folder: Path, out: Path, **changes: Any) -> Path:
+        shutil.copytree(folder, out)
+        config = json.loads((out / "config.json").read_text())
+        for key, value in changes.items():
+            if value is None:
+                del config[key]
+            else:
+                config[key] = value
+        (out / "config.json").write_text(json.dumps(config))
+        return out
+
+    return copy

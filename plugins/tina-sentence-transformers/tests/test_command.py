@@ -1,16 +1,13 @@
+"""Test ``tina fit-projection``."""
+
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from tina_framework import list_encoders
 from tina_framework.cli.__main__ import main
-from tina_sentence_transformers.rows import families, read_rows
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
@@ -18,18 +15,6 @@ def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
         main(args)
     out, err = capsys.readouterr()
     return int(caught.value.code or 0), out, err
-
-
-def test_the_encoder_is_registered() -> None:
-    assert "sentence-transformers" in list_encoders()
-
-
-def test_the_plugin_imports_nothing_heavy() -> None:
-    code = (
-        "import sys, tina_sentence_transformers.plugin; "
-        "sys.exit(bool({'torch', 'numpy', 'sentence_transformers', 'transformers'} & set(sys.modules)))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_fit_and_use(capsys: pytest.CaptureFixture[str], tmp_path: Path, model_folder: Path, rows_file: Path) -> None:
@@ -93,76 +78,3 @@ def test_bad_input_is_one_sentence(
     assert error.count("\n") == 1
     assert says in error
     assert not Path("out").exists()
-
-
-NAMES = np.array([f"name {letter}" for letter in "abcdefghijklmnop"])
-VECTORS = np.random.default_rng(0).standard_normal((16, 4)).astype(np.float32)
-
-
-@pytest.mark.parametrize(
-    ("arrays", "says"),
-    [
-        ({"x": VECTORS}, "has the arrays x"),
-        ({"names": NAMES[:3], "vectors": VECTORS, "space": np.array("s")}, "3 names, but vectors of shape (1, 16, 4)"),
-        ({"names": np.arange(16), "vectors": VECTORS, "space": np.array("s")}, "expected (M,) texts"),
-        ({"names": NAMES, "vectors": VECTORS}, "states no 'space'"),
-        ({"names": NAMES, "vectors": VECTORS * 0, "space": np.array("s")}, "zero or not finite"),
-        ({"names": NAMES, "vectors": VECTORS * np.nan, "space": np.array("s")}, "zero or not finite"),
-        (
-            {"names": NAMES, "vectors": VECTORS, "space": np.array("s"), "templates": np.array(["a"])},
-            "as many templates",
-        ),
-        ({"names": NAMES.astype(object), "vectors": VECTORS, "space": np.array("s")}, "cannot be read as .npz"),
-        (None, "cannot be read as .npz"),
-    ],
-)
-def test_a_bad_table_is_one_sentence(
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    model_folder: Path,
-    arrays: dict[str, np.ndarray] | None,
-    says: str,
-) -> None:
-    path = tmp_path / "bad.npz"
-    if arrays is None:
-        path.write_text("no archive")
-    else:
-        np.savez(path, **arrays)
-    code, _, error = run(
-        capsys, "fit-projection", "--model", str(model_folder), "--vectors", str(path), "--out", str(tmp_path / "out")
-    )
-    assert code == 1
-    assert says in error
-    assert error.count("\n") == 1
-
-
-def test_the_other_layouts_of_a_table(tmp_path: Path) -> None:
-    wide = np.random.default_rng(0).standard_normal((16, 512)).astype(np.float16)
-    np.savez(tmp_path / "one.npz", name=NAMES, emb=wide)
-    np.savez(tmp_path / "two.npz", class_names=NAMES, a=wide, this_is_a=wide)
-    one, two = read_rows(tmp_path / "one.npz"), read_rows(tmp_path / "two.npz")
-    assert (one.templates, two.templates) == (("a {}",), ("a {}", "This is a {}"))
-    assert one.space == two.space == "openai/clip-vit-base-patch32"
-    np.testing.assert_allclose(np.linalg.norm(two.vectors_TME, axis=2), 1.0)
-
-
-def test_of_rows_with_one_name_the_first_counts(tmp_path: Path) -> None:
-    np.savez(
-        tmp_path / "t.npz",
-        names=np.array(["a-b", "c", "A B"]),
-        vectors=np.eye(3, dtype=np.float32),
-        space=np.array("s"),
-    )
-    rows = read_rows(tmp_path / "t.npz")
-    assert rows.names == ("a-b", "c")
-    np.testing.assert_array_equal(rows.vectors_TME[0], np.eye(3)[:2])
-
-
-def test_synonyms_are_one_family() -> None:
-    keys = families(
-        ["Goldfish", "goldfish, Carassius auratus", "Carassius auratus (fish)", "cats", "cat", "bass", "grass"]
-    )
-    assert len(set(keys[:3])) == 1
-    assert keys[3] == keys[4]
-    assert len(set(keys)) == 4
-    assert families(["cat", "cats"]) == families(["cats", "cat"])

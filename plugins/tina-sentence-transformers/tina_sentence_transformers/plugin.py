@@ -1,4 +1,4 @@
-"""What this package adds to tina_framework. Loaded by every command: it imports nothing heavy."""
+"""Register the encoder and the command. Every command loads this module, so it imports no large library."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TINA_API = "2.0"
 
 @hookimpl
 def tina_register(registry: Registrar) -> None:
-    # A string is imported when the name is used, and not before.
+    # The string is imported only when the name is used.
     registry.encoders.add("sentence-transformers", "tina_sentence_transformers.encoder:SentenceTransformersEncoder")
 
 

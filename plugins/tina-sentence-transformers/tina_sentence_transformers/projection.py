@@ -1,6 +1,6 @@
-"""A fitted projection on disk: ``config.json`` (names, numbers and hashes only) and ``projection.safetensors``.
+"""Read and write a fitted projection: ``config.json`` (strings, numbers and hashes) and ``projection.safetensors``.
 
-Shapes: T templates, L landmarks (1 if linear), F features, D width of the sentence model, E width of the space.
+Shapes: T templates, L landmarks (1 if linear), F features, D width of the sentence vectors, E width of the space.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FORMAT_VERSION = 1
 WEIGHTS = "projection.safetensors"
 _CONFIG = "config.json"
 _HALF_MAX = 6e4
-# A landmark's own text comes back with similarity 1 but for rounding.
+# The similarity of a landmark's own text is 1 apart from rounding.
 _SAME = 0.9995
 
 Floats = npt.NDArray[np.float64]
@@ -34,8 +34,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Confidence:
-    """A line fitted to rows that the projection had not seen: expected cosine = intercept + length * |shift| + similarity *
-    similarity with the nearest landmark."""
+    """Coefficients of the expected cosine, fitted to rows that cross-validation left out.
+
+    expected cosine = intercept + length * |v - mean| + similarity * (similarity to the nearest landmark)
+    """
 
     intercept: float
     length: float
@@ -44,16 +46,20 @@ class Confidence:
 
 @dataclass(frozen=True)
 class Header:
-    """What ``config.json`` says.
+    """The content of ``config.json``.
 
     Attributes:
-        model: id of the sentence model, its Hub commit (or None) and its fingerprint.
+        model: id of the sentence model.
+        revision: its commit on the Hub, or None.
+        fingerprint: hash of its files.
         model_dim: D.
-        space, dim, templates: of the vectors.
-        landmarks: L, 0 if it is linear.
-        gamma: of the kernel, 0 if it is linear.
-        confidence: one line a template.
-        record: how it was made and what was measured; nothing depends on it.
+        space: id of the space.
+        dim: E.
+        templates: T prompt templates of the space.
+        landmarks: L; 0 if linear.
+        gammas: T factors of the kernel; 0 if linear.
+        confidence: T confidences.
+        record: how it was made and the measured figures, for information only.
     """
 
     model: str
@@ -71,14 +77,20 @@ class Header:
 
 @dataclass(frozen=True)
 class Projection:
-    """One template's: the fit, the line, and (L,) the cosines that the landmarks' own rows came out with."""
+    """The projection of one template.
+
+    Attributes:
+        fit: the regression.
+        confidence: coefficients of the expected cosine.
+        known_L: cosines of the landmarks' predictions with their own rows.
+    """
 
     fit: Fit
     confidence: Confidence
     known_L: Floats
 
     def expected_cosine(self, x_ND: Floats) -> Floats:
-        """(N,) in [0, 1]."""
+        """Return the expected cosines (N,) for sentence vectors (N, D), clipped to [0, 1]."""
         lengths, similarities = signs(self.fit, x_ND)
         line = self.confidence
         values = line.intercept + line.length * lengths + line.similarity * similarities
@@ -90,7 +102,7 @@ class Projection:
 
 
 def write_projection(folder: Path, header: Header, parts: Sequence[Projection]) -> None:
-    """Writes both files, each whole or not at all; the configuration, which names the other's hash, last."""
+    """Write both files atomically. The configuration is last, because it has the hash of the weights."""
     tensors = {
         "origin": np.stack([part.fit.origin_LD for part in parts]),
         "weight": np.stack([part.fit.weight_FE for part in parts]),
@@ -109,10 +121,10 @@ def _stored(name: str, array: Floats) -> torch.Tensor:
 
 
 def read_header(folder: Path) -> Header:
-    """What ``config.json`` says, checked.
+    """Read and check ``config.json``.
 
     Raises:
-        CheckpointError: it is missing, of something else, or lacks an entry.
+        CheckpointError: the file is missing, has another format, or lacks an entry.
     """
     path = folder / _CONFIG
     if not folder.is_dir():
@@ -122,7 +134,7 @@ def read_header(folder: Path) -> Header:
         raise CheckpointError(f"'{path}' does not describe a projection; make one with `tina fit-projection`.")
     if value.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(
-            f"'{path}' has format version {value.get('format_version')!r}, and this program reads {FORMAT_VERSION}; "
+            f"'{path}' has format version {value.get('format_version')!r}, but this version reads {FORMAT_VERSION}; "
             "upgrade tina-sentence-transformers or fit again."
         )
     try:
@@ -154,10 +166,10 @@ def read_header(folder: Path) -> Header:
 
 
 def read_projection(folder: Path, header: Header) -> list[Projection]:
-    """The weights, one `Projection` a template.
+    """Read the weights. Return one `Projection` for each template.
 
     Raises:
-        CheckpointError: they are missing, altered or damaged.
+        CheckpointError: the weights are missing, altered or damaged.
     """
     path = folder / WEIGHTS
     tensors = read_safetensors(path)
@@ -184,13 +196,13 @@ def read_projection(folder: Path, header: Header) -> list[Projection]:
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{value!r} is no text")
+        raise ValueError(f"{value!r} is not a string with text")
     return value
 
 
 def _count(value: object) -> int:
     if not isinstance(value, int) or value <= 0:
-        raise ValueError(f"{value!r} is no number above 0")
+        raise ValueError(f"{value!r} is not an integer above 0")
     return value
 
 

@@ -1,12 +1,16 @@
-"""Ridge regression from sentence vectors to a generator's space, linear or with a Gaussian kernel; closed form.
+"""Ridge regression in closed form from sentence vectors to a generator's space, linear or with a Gaussian kernel.
 
 With features phi(x) of a sentence's unit vector x, the projection is v = mean + phi(x) W,
 
     W = (Phi' S Phi + r P)^-1 Phi' S (V - mean)
 
-linear: phi(x) = x - mean x, P = I; kernel: phi(x)_i = exp(-g |x - z_i|^2) for landmarks z_i, P_ij = phi(z_i)_j, the
-"subset of regressors" of Rasmussen and Williams, *Gaussian Processes for Machine Learning*, 2006, equation 8.14. S are
-the rows' weights. Shapes: M rows, L landmarks, F features (D or L), D width of the sentence model, E width of the space.
+where S are the weights of the rows and r is the ridge.
+
+- Linear: phi(x) = x - mean x, and P = c I with the total variance c of the sentence vectors.
+- Kernel: phi(x)_i = exp(-g |x - z_i|^2) for landmarks z_i, and P_ij = phi(z_i)_j. This is the "subset of regressors" of
+  Rasmussen and Williams, *Gaussian Processes for Machine Learning*, 2006, equation 8.14.
+
+Shapes: M rows, N texts, L landmarks, F features (D or L), D width of the sentence vectors, E width of the space.
 """
 
 from __future__ import annotations
@@ -24,16 +28,19 @@ Floats = npt.NDArray[np.float64]
 RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 WIDTHS = (1.0, 1.6, 2.5)
 ANCHOR_WEIGHT = 10.0
-"""What a row counts that has to come out as it is."""
+"""Weight of an anchor, a row that the prediction must match. Other rows have weight 1."""
 FOLDS = 5
 _JITTER = 1e-9
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What cross-validation chooses, and the greatest number of landmarks: 0 means linear.
+    """Settings of a fit. Cross-validation chooses `width` and `ridge`.
 
-    `width` is g times the rows' mean squared distance, so that it fits models of any spread.
+    Attributes:
+        landmarks: most landmarks; 0 for a linear map.
+        width: g times the mean squared distance of two rows, so that it suits models of any spread.
+        ridge: r.
     """
 
     landmarks: int
@@ -46,10 +53,10 @@ class Fit:
     """A fitted projection.
 
     Attributes:
-        origin_ED: (L, D) landmarks, or (1, D) the mean sentence vector of a linear one.
-        gamma: g; 0 if it is linear.
+        origin_LD: the landmarks; for a linear fit the mean sentence vector (1, D).
+        gamma: g; 0 for a linear fit.
         weight_FE: W.
-        mean_E: the mean unit vector of the fit's rows.
+        mean_E: mean unit vector of the rows.
     """
 
     origin_LD: Floats
@@ -58,11 +65,11 @@ class Fit:
     mean_E: Floats
 
     def features(self, x_ND: Floats) -> Floats:
-        """(N, F) phi."""
+        """Return phi (N, F) for sentence vectors (N, D)."""
         return _features(x_ND, self.origin_LD, self.gamma)
 
     def predict(self, x_ND: Floats) -> Floats:
-        """(N, E) the expected vectors."""
+        """Return the expected vectors (N, E) for sentence vectors (N, D)."""
         result: Floats = self.mean_E + self.features(x_ND) @ self.weight_FE
         return result
 
@@ -76,25 +83,25 @@ def _features(x_ND: Floats, origin_LD: Floats, gamma: float) -> Floats:
 
 
 def unit(vectors: Floats) -> Floats:
-    """Rows divided by their lengths."""
+    """Divide rows by their lengths."""
     result: Floats = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
     return result
 
 
 def cosines(predicted_NE: Floats, true_NE: Floats, mean_E: Floats) -> Floats:
-    """(N,) as conditions are compared: unit vectors less the mean unit vector."""
+    """Return cosines (N,) between unit vectors after subtracting the mean, as a generator compares conditions."""
     result: Floats = (unit(unit(predicted_NE) - mean_E) * unit(unit(true_NE) - mean_E)).sum(axis=1)
     return result
 
 
 def fit(x_MD: Floats, v_ME: Floats, settings: Settings, anchor_M: npt.NDArray[np.bool_]) -> Fit:
-    """The projection of these rows.
+    """Fit a projection.
 
     Args:
-        x_MD: unit sentence vectors, in an order that says which become landmarks: anchors first, then the rest.
+        x_MD: unit sentence vectors. Landmarks are all anchors, and then the first other rows.
         v_ME: unit vectors of the space.
         settings: of the fit.
-        anchor_M: rows that are landmarks for certain and count `ANCHOR_WEIGHT` times.
+        anchor_M: rows that are always landmarks and have the weight `ANCHOR_WEIGHT`.
     """
     return _fits(x_MD, v_ME, settings, anchor_M, [settings.ridge])[0]
 
@@ -104,10 +111,10 @@ def _fits(
 ) -> list[Fit]:
     mean_E = v_ME.mean(axis=0)
     if settings.landmarks:
-        spread = float(x_MD.var(axis=0).sum() * 2.0)  # the mean squared distance of two rows
+        spread = float(x_MD.var(axis=0).sum() * 2.0)  # The mean squared distance of two rows.
         gamma = settings.width / max(spread, 1e-9)
         order = np.concatenate([np.flatnonzero(anchor_M), np.flatnonzero(~anchor_M)])
-        # As they will be stored, so that rounding them costs nothing.
+        # Round to the stored precision before the fit, so that storing adds no error.
         origin = x_MD[order[: max(settings.landmarks, int(anchor_M.sum()))]].astype(np.float16).astype(np.float64)
         penalty = _features(origin, origin, gamma)
     else:
@@ -124,11 +131,16 @@ def _fits(
 def cross_validate(
     x_MD: Floats, v_ME: Floats, landmarks: int, anchor_M: npt.NDArray[np.bool_], fold_M: npt.NDArray[np.intp]
 ) -> tuple[Settings, Floats, Floats, Floats]:
-    """Chooses width and ridge by the mean cosine of rows left out in turn (anchors are not counted).
+    """Choose width and ridge by the mean cosine in cross-validation. Anchors do not count.
+
+    Args:
+        x_MD, v_ME, anchor_M: as in `fit`.
+        landmarks: most landmarks; 0 for a linear map.
+        fold_M: fold of each row, from 0 to `FOLDS` - 1.
 
     Returns:
-        Settings; and for the M rows, each by the fit that did not see it: (M,) cosines, (M,) lengths of the predicted
-        shift, (M,) similarity with the nearest landmark (zeros if linear).
+        The settings, and three values for each row from the fit without its fold: cosines (M,), distances (M,) of the
+        prediction from the mean, and similarities (M,) to the nearest landmark (zeros if linear).
     """
     best: tuple[float, Settings, tuple[Floats, Floats, Floats]] | None = None
     for width in WIDTHS if landmarks else WIDTHS[:1]:
@@ -153,7 +165,7 @@ def cross_validate(
 
 
 def signs(fitted: Fit, x_ND: Floats) -> tuple[Floats, Floats]:
-    """What confidence is judged by: (N,) length of the shift off the mean, (N,) similarity with the nearest landmark."""
+    """Return the inputs of the confidence: distances (N,) from the mean, and similarities (N,) to the nearest landmark."""
     phi = fitted.features(x_ND)
     lengths: Floats = np.linalg.norm(phi @ fitted.weight_FE, axis=1)
     return lengths, phi.max(axis=1) if fitted.gamma else np.zeros(len(x_ND))

@@ -1,6 +1,6 @@
-"""Reading rows of text and vectors, and dividing them so that a name and its synonyms stay together.
+"""Read a table of names and vectors, and split it so that a name and its synonyms stay together.
 
-Shapes: M rows, T templates, E width.
+Shapes: M rows, T templates, E width of the vectors.
 """
 
 from __future__ import annotations
@@ -29,7 +29,14 @@ _CLIP_WIDTH = 512
 
 @dataclass(frozen=True)
 class Rows:
-    """M different names, (T, M, E) unit vectors, T templates, and the space."""
+    """A table of names and vectors.
+
+    Attributes:
+        names: M different names.
+        vectors_TME: unit vectors.
+        templates: T prompt templates.
+        space: id of the space.
+    """
 
     names: tuple[str, ...]
     vectors_TME: Floats
@@ -37,10 +44,14 @@ class Rows:
     space: str
 
     def find(self, names: Sequence[str], what: str) -> npt.NDArray[np.intp]:
-        """The rows of these names.
+        """Return the row numbers of names.
+
+        Args:
+            names: the names.
+            what: where they come from, for messages.
 
         Raises:
-            DataError: a name that no row has.
+            DataError: no row has one of the names.
         """
         row = {fold(name): index for index, name in enumerate(self.names)}
         missing = [name for name in names if fold(name) not in row]
@@ -52,13 +63,16 @@ class Rows:
 
 
 def read_rows(path: Path) -> Rows:
-    """A table in one of the ``.npz`` layouts of ``embedding-table``.
+    """Read a table in one of the ``.npz`` layouts of ``embedding-table``.
 
-    ``names`` (M,) and ``vectors`` (M, E) or (T, M, E), optionally ``templates`` (T,) and ``space``; or ``class_names`` and
-    one array (M, E) a template; or ``name`` and ``emb`` (M, E), taken to be "a {}". Of rows with one name the first counts.
+    - ``names`` (M,) and ``vectors`` (M, E) or (T, M, E), optionally with ``templates`` (T,) and ``space``;
+    - ``class_names`` (M,) and one array (M, E) for each template;
+    - ``name`` (M,) and ``emb`` (M, E) for the template "a {}".
+
+    If several rows have the same name, the first one is used.
 
     Raises:
-        DataError: the file is missing, damaged, or of none of the layouts.
+        DataError: the file is missing or damaged, or has another layout.
     """
     what = f"'{path}'"
     if not path.is_file():
@@ -72,7 +86,7 @@ def read_rows(path: Path) -> Rows:
         ) from error
     names, vectors, templates = _layout(arrays, what)
     if names.ndim != 1 or names.dtype.kind != "U" or not all(fold(str(name)) for name in names):
-        raise DataError(f"{what}: the names have shape {names.shape} and type {names.dtype}; expected (M,) texts.")
+        raise DataError(f"{what}: the names have shape {names.shape} and type {names.dtype}; expected (M,) strings.")
     vectors = vectors[None] if vectors.ndim == 2 else vectors
     if vectors.ndim != 3 or vectors.dtype.kind != "f" or vectors.shape[1] != len(names):
         raise DataError(f"{what}: {len(names)} names, but vectors of shape {vectors.shape} and type {vectors.dtype}.")
@@ -82,7 +96,9 @@ def read_rows(path: Path) -> Rows:
             f"{what}: {len(vectors)} sets of vectors need as many templates with {{}} in each; got {templates}."
         )
     if "space" not in arrays and vectors.shape[2] != _CLIP_WIDTH:
-        raise DataError(f"{what} states no 'space' and its vectors are {vectors.shape[2]} wide; add 'space', one text.")
+        raise DataError(
+            f"{what} states no 'space' and its vectors are {vectors.shape[2]} wide; add 'space', one string."
+        )
     first = {fold(str(name)): row for row, name in reversed(list(enumerate(names)))}
     kept = sorted(first.values())
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=2, keepdims=True)
@@ -118,10 +134,10 @@ def _template_of(key: str) -> str:
 
 
 def read_names(path: Path) -> list[str]:
-    """The lines of a text file, empty ones left out.
+    """Return the lines of a text file that are not empty.
 
     Raises:
-        DataError: it cannot be read, or has none.
+        DataError: the file cannot be read, or has no such line.
     """
     try:
         names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -129,18 +145,22 @@ def read_names(path: Path) -> list[str]:
         reason = getattr(error, "strerror", None) or "no UTF-8 text"
         raise DataError(f"'{path}' cannot be read ({reason}); give a text file with one name a line.") from error
     if not names:
-        raise DataError(f"'{path}' has no names; write one a line.")
+        raise DataError(f"'{path}' has no names; write one name a line.")
     return names
 
 
 def fold(name: str) -> str:
-    """One spelling of a name: ``Aquarium_Fish`` and ``aquarium-fish`` -> ``aquarium fish``."""
+    """Return a name in lower case with single spaces: ``Aquarium_Fish`` and ``aquarium-fish`` -> ``aquarium fish``."""
     return re.sub(r"[\s_-]+", " ", name.casefold()).strip()
 
 
 def families(names: Sequence[str]) -> list[str]:
-    """(M,) a key for each name, the same for names that share a listed synonym (commas), with or without its remark in
-    brackets and its plural s, directly or through others. A name must not be held out while its synonym is in the fit."""
+    """Return one key for each of M names, which is equal for synonyms.
+
+    A name may list synonyms, separated by commas. Names that share a synonym have the same key, directly or through other
+    names. Remarks in brackets and a plural s do not count. The keys are used for splitting, because a name must not be held
+    out while its synonym is in the fit.
+    """
     leader: dict[str, str] = {}
 
     def find(key: str) -> str:
@@ -156,7 +176,7 @@ def families(names: Sequence[str]) -> list[str]:
         found = [key for key in found if key] or [fold(name)]
         keys.append(found[0])
         for other in found[1:]:
-            # The smallest spelling leads, so that the key does not depend on the order of the names.
+            # Take the smallest spelling, so that the key does not depend on the order of the names.
             low, high = sorted((find(found[0]), find(other)))
             leader[high] = low
     return [find(key) for key in keys]
@@ -168,16 +188,16 @@ def _stem(text: str) -> str:
 
 
 def share_of(key: str, salt: str = "") -> float:
-    """A number in [0, 1) that depends on nothing but the text."""
+    """Return a pseudorandom number in [0, 1) that depends only on the text."""
     return int.from_bytes(hashlib.sha256((salt + key).encode()).digest()[:8], "big") / 2**64
 
 
 def divide(rows: Rows, held_out: Path | None, share: float) -> npt.NDArray[np.bool_]:
-    """(M,) which rows are held out: those of a list, else a share of the families.
+    """Return which rows (M,) are held out: those in a list of names, or a share of the families.
 
     Raises:
-        ConfigError: the share is none.
-        DataError: a listed name has no row, or too few rows are left on either side.
+        ConfigError: the share is not between 0 and 1.
+        DataError: a listed name has no row, or too few rows are fitted or held out.
     """
     if held_out is None and not 0 < share < 1:
         raise ConfigError(f"--held-out-share is {share}; give a number between 0 and 1.")
