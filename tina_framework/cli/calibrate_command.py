@@ -88,11 +88,11 @@ def calibrate(
         thresholds, rows = calibrate_thresholds(
             generator, data, kept=kept, num_tasks=num_tasks, seed=seed, progress=progress_bar
         )
-    found: dict[str, Familiarity] = {}
+    familiarities: dict[str, Familiarity] = {}
     if measurer is not None:
-        found = {without_folders(generator.encoder.name): Familiarity(fit_familiarity(measurer))}
-    record_calibration(folder, thresholds, found)
-    lines = {name: reading.to_json() for name, reading in found.items()}
+        familiarities = {without_folders(generator.encoder.name): Familiarity(fit_familiarity(measurer))}
+    record_calibration(folder, thresholds, familiarities)
+    lines = {name: reading.to_json() for name, reading in familiarities.items()}
     if json_:
         settings = None if thresholds is None else thresholds.to_dict()
         print_json({"model": model, "abstention": settings, "rows": rows, "familiarity": lines})

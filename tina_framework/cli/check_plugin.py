@@ -112,9 +112,9 @@ def _verdict(kind: str, name: str, spec: str) -> Verdict:
 
     create = partial(getattr(registries(), kind).create, spec)
     try:
-        made = create()
+        component = create()
         # Schedulers keep state, and data sets are compared with a second instance: their checks create several objects.
-        results = run_checks(kind, create if kind in ("schedulers", "datasets") else made)
+        results = run_checks(kind, create if kind in ("schedulers", "datasets") else component)
     except TinaError as error:
         hint = f" Give it with --with {name}:ARGUMENT." if "needs an argument" in str(error) else ""
         return Verdict(kind, name, problem=f"{error}{hint}")

@@ -61,10 +61,10 @@ def diagnose(
             advance(done - seen)
             seen = done
 
-        found = diagnose_stages(context, scorer, num_tasks=num_tasks, on_progress=on_progress).to_json()
+        diagnosis = diagnose_stages(context, scorer, num_tasks=num_tasks, on_progress=on_progress).to_json()
     if json_:
-        print_json(found)
+        print_json(diagnosis)
         return
-    rows = diagnosis_table(found)
-    print_table(rows, tuple(rows[0]), title=f"{found['num_tasks']} p-Models, {split.value} images")
-    console.print(found["verdict"], markup=False)
+    rows = diagnosis_table(diagnosis)
+    print_table(rows, tuple(rows[0]), title=f"{diagnosis['num_tasks']} p-Models, {split.value} images")
+    console.print(diagnosis["verdict"], markup=False)

@@ -197,14 +197,14 @@ def _label_pictures(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _accuracy_line(made: dict[str, Any], encoder: str) -> str:
+def _accuracy_line(classifier: dict[str, Any], encoder: str) -> str:
     # The recorded accuracy was measured with class names as prompts.
-    who = f"models made with {encoder} at {len(made['class_names'])} classes"
-    if any("images" in summary or summary.get("texts") != [summary["label"]] for summary in made["said"]):
+    who = f"models made with {encoder} at {len(classifier['class_names'])} classes"
+    if any("images" in summary or summary.get("texts") != [summary["label"]] for summary in classifier["said"]):
         who += ", from names"
-    if not made["accuracy"]:
+    if not classifier["accuracy"]:
         return f"not recorded for {who}"
-    figures = ", ".join(f"{100 * value:.1f} % ({split})" for split, value in made["accuracy"].items())
+    figures = ", ".join(f"{100 * value:.1f} % ({split})" for split, value in classifier["accuracy"].items())
     return f"{figures}, recorded for {who}"
 
 
@@ -214,18 +214,18 @@ def _composed_words(composed: dict[str, Any]) -> str:
 
 
 def _print_one(result: dict[str, Any]) -> None:
-    made = result["classifiers"][0]
+    classifier = result["classifiers"][0]
     rows = [
-        ("classes", ", ".join(made["class_names"])),
-        ("parameters", f"{made['parameters']:,} ({made['bytes'] / 1000:.1f} kB on disk)"),
-        *([("composed", _composed_words(made["composed"]))] if made["composed"] else []),
+        ("classes", ", ".join(classifier["class_names"])),
+        ("parameters", f"{classifier['parameters']:,} ({classifier['bytes'] / 1000:.1f} kB on disk)"),
+        *([("composed", _composed_words(classifier["composed"]))] if classifier["composed"] else []),
         ("generated in", f"{result['seconds']:.2f} s by {result['model']}, without training"),
-        ("saved in", made["path"]),
-        ("accuracy", _accuracy_line(made, result["encoder"])),
+        ("saved in", classifier["path"]),
+        ("accuracy", _accuracy_line(classifier, result["encoder"])),
     ]
     for label, value in rows:
         console.print(f"{label + ':':<14}{value}", markup=False, soft_wrap=True)
-    _print_prompts(made)
+    _print_prompts(classifier)
     for warning in result["warnings"]:
         print_error(f"Warning: {warning}")
     if result["pictures"]:
@@ -234,29 +234,33 @@ def _print_one(result: dict[str, Any]) -> None:
         right = sum(row["truth"] == row["answer"] for row in shown)
         print_table(shown, ["picture", "kind", "truth", "answer", "probability"])
         console.print(f"\n{right} of {len(shown)} correct.", markup=False)
-    console.print(f"\nNext: tina classify {made['path']} PICTURE...", markup=False, soft_wrap=True)
+    console.print(f"\nNext: tina classify {classifier['path']} PICTURE...", markup=False, soft_wrap=True)
 
 
-def _print_prompts(made: dict[str, Any]) -> None:
+def _print_prompts(classifier: dict[str, Any]) -> None:
     """Print the prompts of classes that are more than a known name."""
     from tina_framework.prompts.summary import describe
 
-    described = [(summary["label"], words) for summary in made["said"] if (words := describe(summary)) is not None]
+    described = [
+        (summary["label"], words) for summary in classifier["said"] if (words := describe(summary)) is not None
+    ]
     for number, (label, words) in enumerate(described):
         console.print(f"{'' if number else 'prompts:':<14}{label}: {words}", markup=False, soft_wrap=True)
 
 
 def _print_many(result: dict[str, Any], out: Path) -> None:
-    made = result["classifiers"]
-    each = result["seconds"] / len(made)
-    where = made[0]["path"] if len(made) == 1 else f"{made[0]['path']} to {made[-1]['path']}"
+    classifiers = result["classifiers"]
+    each = result["seconds"] / len(classifiers)
+    where = (
+        classifiers[0]["path"] if len(classifiers) == 1 else f"{classifiers[0]['path']} to {classifiers[-1]['path']}"
+    )
     console.print(
-        f"{len(made)} classifier{'s' * (len(made) > 1)} in {result['seconds']:.2f} s ({each:.3f} s each), saved in {where}.",
+        f"{len(classifiers)} classifier{'s' * (len(classifiers) > 1)} in {result['seconds']:.2f} s ({each:.3f} s each), saved in {where}.",
         markup=False,
         soft_wrap=True,
     )
-    for count in sorted({len(entry["class_names"]) for entry in made}):
-        first = next(entry for entry in made if len(entry["class_names"]) == count)
+    for count in sorted({len(entry["class_names"]) for entry in classifiers}):
+        first = next(entry for entry in classifiers if len(entry["class_names"]) == count)
         parameters = f"{count} classes: {first['parameters']:,} parameters"
         parameters += f", {_composed_words(first['composed'])}" if first["composed"] else ""
         console.print(
@@ -264,4 +268,4 @@ def _print_many(result: dict[str, Any], out: Path) -> None:
         )
     for warning in result["warnings"]:
         print_error(f"Warning: {warning}")
-    console.print(f"\nNext: tina classify {made[0]['path']} PICTURE...", markup=False, soft_wrap=True)
+    console.print(f"\nNext: tina classify {classifiers[0]['path']} PICTURE...", markup=False, soft_wrap=True)

@@ -52,12 +52,12 @@ def make_encoder(encoder: str | Encoder, space: ConditionSpace) -> Encoder:
         ConfigError: it is not an encoder, or its vectors belong to another space.
         UnknownNameError: no encoder has that name.
     """
-    made: Encoder = registries().encoders.create(encoder) if isinstance(encoder, str) else encoder
-    if not all(hasattr(made, name) for name in ("name", "space", "dim")):
-        raise ConfigError(f"The encoder is {made!r}; give the name of one, or an object with encode_text.")
-    if made.space != space.space or made.dim != space.dim:
+    instance: Encoder = registries().encoders.create(encoder) if isinstance(encoder, str) else encoder
+    if not all(hasattr(instance, name) for name in ("name", "space", "dim")):
+        raise ConfigError(f"The encoder is {instance!r}; give the name of one, or an object with encode_text.")
+    if instance.space != space.space or instance.dim != space.dim:
         raise ConfigError(
-            f"Encoder '{made.name}' gives vectors of the space '{made.space}' ({made.dim} wide), but this generator reads "
+            f"Encoder '{instance.name}' gives vectors of the space '{instance.space}' ({instance.dim} wide), but this generator reads "
             f"'{space.space}' ({space.dim} wide); use an encoder of that space."
         )
-    return made
+    return instance
