@@ -1,8 +1,8 @@
-"""Measures a trained clip-lite: text cosines on held-out names, calibration of its confidence, picture accuracy.
+"""Measure a trained clip-lite: text cosines on held-out names, calibration of its confidence, and accuracy on pictures.
 
     python examples/clip-lite/evaluate.py --tables CLASSES.npz VOCABULARY.npz --data cifar100.npz [--folder DIR]
 
-Prints JSON. Nothing is chosen by these figures: run it once, at the end.
+Prints JSON. Run it once at the end: it uses test images and held-out names, so no choice may depend on its figures.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tina_framework.builtins.encoders.clip_lite import CLIPLite
 
 
 def confidence_figures(encoder: CLIPLite, vocabulary: Vocabulary, parts: Any) -> dict[str, Any]:
-    """What the confidence promises on the held-out names, and what came true."""
+    """Compare the predicted confidence with the true cosines on the held-out names."""
     rows = np.flatnonzero(parts == HELD_OUT)
     names = [vocabulary.names[row] for row in rows]
     promised = encoder.text_confidence(names).astype(np.float64)
@@ -41,7 +41,7 @@ def confidence_figures(encoder: CLIPLite, vocabulary: Vocabulary, parts: Any) ->
 
 
 def picture_figures(encoder: CLIPLite, data: Path) -> dict[str, Any]:
-    """Accuracy over all classes of the data set: the class whose text vector is nearest in direction."""
+    """Return the accuracy over all classes; the answer is the class whose text vector is nearest in direction."""
     dataset = arrays(data)
     tower = encoder.image_tower
     shifts = torch.from_numpy(encoder.encode_text(dataset.class_names) - encoder.mean)
@@ -56,9 +56,9 @@ def picture_figures(encoder: CLIPLite, data: Path) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tables", type=Path, nargs="+", required=True, help="the tables of the fit")
+    parser.add_argument("--tables", type=Path, nargs="+", required=True, help="the tables that train_text.py was given")
     parser.add_argument("--data", type=Path, help=".npz with images, labels and class names")
-    parser.add_argument("--folder", type=Path, help="default: the one that ships with the package")
+    parser.add_argument("--folder", type=Path, help="folder of the encoder; default: the one in the package")
     options = parser.parse_args()
     torch.set_num_threads(1)
     encoder = CLIPLite(options.folder)

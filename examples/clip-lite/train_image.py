@@ -1,9 +1,10 @@
-"""Trains the image tower of clip-lite on a data set's training images, next to a text tower that is already there.
+"""Train the image tower of clip-lite on a data set's training images, for a folder that already has a text tower.
 
     python examples/clip-lite/train_image.py --data cifar100.npz --out DIR
 
-The class's text vector, as the text tower gives it, is the target: softmax over the cosines with all classes, plus the
-cosine with the right one. Stopped and started again, it goes on after the last whole epoch and ends with the same weights.
+The targets are the text vectors of the classes. The loss is the cross-entropy of a softmax over the cosines with all
+classes, plus a weighted one minus the cosine with the right class. After a stop, the same command continues after the
+last complete epoch and ends with the same weights.
 """
 
 from __future__ import annotations
@@ -38,12 +39,12 @@ COSINE_WEIGHT = 0.5
 
 
 def rate(progress: float) -> float:
-    """The learning rate, `progress` in [0, 1]: up linearly in the first fifth, then down to zero."""
+    """Return the learning rate at `progress` in [0, 1]: up linearly in the first fifth, then down to zero."""
     return LEARNING_RATE * (progress / 0.2 if progress < 0.2 else (1.0 - progress) / 0.8)
 
 
 def augmented(images: Tensor, generator: torch.Generator) -> Tensor:
-    """(N, 3, 32, 32) mirrored at random and moved by up to four pixels, each picture its own way."""
+    """Mirror each picture (N, 3, 32, 32) at random and move it by up to four pixels."""
     flips = torch.rand(len(images), generator=generator) < 0.5
     images = torch.where(flips.view(-1, 1, 1, 1), images.flip(3), images)
     padded = F.pad(images, (4, 4, 4, 4), mode="reflect")
@@ -53,7 +54,7 @@ def augmented(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def loss_of(directions: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
-    """Directions (N, E), labels (N,), unit targets (K, E) -> a number."""
+    """Return the loss of directions (N, E) for labels (N,) and unit targets (K, E)."""
     similarities = directions @ targets.T
     own = similarities.gather(1, labels[:, None]).mean()
     return F.cross_entropy(SHARPNESS * similarities, labels, label_smoothing=SMOOTHING) + COSINE_WEIGHT * (1.0 - own)
@@ -61,7 +62,7 @@ def loss_of(directions: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def accuracy(tower: ImageTower, data: LabelledImages, targets: Tensor) -> float:
-    """How often the class whose text vector is nearest in direction is the right one."""
+    """Return how often the class whose text vector is nearest in direction is the right one."""
     tower.eval()
     right = 0
     for start in range(0, len(data), 500):
@@ -89,7 +90,7 @@ class Run:
         state = json.loads(read_metadata(self._path)["state"])
         if state["settings"] != self.settings:
             raise SystemExit(
-                f"'{self._path}' is of a run with {state['settings']}; remove it or use the same settings."
+                f"'{self._path}' belongs to a run with {state['settings']}; remove it or use the same settings."
             )
         tensors = read_safetensors(self._path)
         self.tower.load_state_dict({n: tensors[f"tower.{n}"] for n in self.tower.state_dict()})
@@ -109,7 +110,7 @@ class Run:
 
 
 def train_epoch(run: Run, data: LabelledImages, targets: Tensor, seed: int) -> float:
-    """One pass; its order and augmentation depend on seed and epoch alone. Returns the mean loss."""
+    """Train one epoch and return the mean loss. Order and augmentation depend on seed and epoch only."""
     generator = torch.Generator().manual_seed(seed * 1000 + run.epoch)
     order = torch.randperm(len(data), generator=generator)
     steps = len(data) // BATCH
@@ -136,7 +137,7 @@ def train_epoch(run: Run, data: LabelledImages, targets: Tensor, seed: int) -> f
 
 
 def write(run: Run, out: Path, length: float, section: dict[str, Any]) -> None:
-    """Half precision for the weights, single for the statistics of batch normalisation."""
+    """Write the tower: weights in half precision, statistics of batch normalisation in single precision."""
     tensors = {n: t.half() if t.dim() > 1 else t for n, t in run.tower.state_dict().items()}
     path = out / IMAGE_WEIGHTS
     write_safetensors(path, tensors)
@@ -152,7 +153,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--zoo-config", type=Path, help="recipe of a zoo (TOML) whose held_out_classes are left out")
+    parser.add_argument(
+        "--zoo-config", type=Path, help="recipe of a zoo (TOML); its held_out_classes are not trained on"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 

@@ -1,8 +1,8 @@
-"""Fits the text tower of clip-lite and measures it on names held out of the fit. About a minute on one CPU core.
+"""Fit the text tower of clip-lite, and measure it on names held out of the fit. About a minute on one CPU core.
 
     python examples/clip-lite/train_text.py --tables CLASSES.npz VOCABULARY.npz --out DIR
 
-``--compare`` writes nothing: it fits several kernels and prints how they do on the validation names.
+``--compare`` writes nothing. It fits several kernels and prints their figures on the validation names.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ COMPARED = {
 
 
 def fit(names: Sequence[str], vectors: Array, settings: KernelSettings) -> dict[str, Any]:
-    """The tensors of a text tower for these names and their unit vectors (M, E)."""
+    """Return the tensors of a text tower for these names and their unit vectors (M, E), by kernel ridge regression."""
     mean = vectors.mean(axis=0)
     tensors = TextTower.untrained(names, mean.astype(np.float32), settings)
     tower = TextTower(tensors, settings)
@@ -62,12 +62,12 @@ def fit(names: Sequence[str], vectors: Array, settings: KernelSettings) -> dict[
 
 
 def predict(tower: TextTower, names: Sequence[str]) -> Array:
-    """(M, E) shifts from the mean vector."""
+    """Return the predicted shifts (M, E) from the mean vector."""
     return np.stack([tower.read(name).vector for name in names]).astype(np.float64) - tower.mean
 
 
 def text_figures(tower: TextTower, vocabulary: Vocabulary, parts: Any) -> dict[str, Any]:
-    """Cosines less the fit's mean vector, and how often a name's nearest true vector is its own."""
+    """Return the cosines after subtracting the mean vector, and how often a name's nearest true vector is its own."""
     figures: dict[str, Any] = {}
     held_out = parts == HELD_OUT
     groups = {
@@ -97,7 +97,7 @@ def text_figures(tower: TextTower, vocabulary: Vocabulary, parts: Any) -> dict[s
 
 
 def calibrate(vocabulary: Vocabulary, rows: Any, settings: KernelSettings) -> dict[str, float]:
-    """The confidence line: least squares over predictions for families left out of the fit in turn."""
+    """Fit the line of the confidence by least squares, on families of names that are left out of the fit in turn."""
     keys = families(vocabulary)
     folds = np.array([bucket(keys[row], FOLDS, salt="fold ") for row in rows])
     inputs, targets = [], []
@@ -119,7 +119,7 @@ def calibrate(vocabulary: Vocabulary, rows: Any, settings: KernelSettings) -> di
 
 
 def compare(vocabulary: Vocabulary, parts: Any) -> None:
-    """Prints the mean cosine on the validation names for every kernel of `COMPARED`."""
+    """Print the mean cosine on the validation names for every kernel of `COMPARED`."""
     fitted, validation = np.flatnonzero(parts == FIT), np.flatnonzero(parts == VALIDATION)
     true = vocabulary.vectors[validation] - vocabulary.vectors[fitted].mean(axis=0)
     plain = vocabulary.is_plain[validation]
@@ -131,7 +131,7 @@ def compare(vocabulary: Vocabulary, parts: Any) -> None:
 
 
 def train(files: Sequence[Path], out: Path, settings: KernelSettings) -> Mapping[str, Any]:
-    """Fits on all names but the held-out ones, writes the text half of the folder, and returns its section."""
+    """Fit on all names except the held-out ones, write the text part of the folder, and return its section."""
     import torch
 
     vocabulary = read_vocabulary(files)
@@ -167,7 +167,7 @@ def train(files: Sequence[Path], out: Path, settings: KernelSettings) -> Mapping
 
 
 def command(files: Sequence[Path]) -> str:
-    """How to run it again, without the paths of this machine."""
+    """Return the command to run again, without the paths of this machine."""
     return f"python examples/clip-lite/train_text.py --tables {' '.join(file.name for file in files)} --out DIR"
 
 
@@ -181,7 +181,7 @@ def main() -> None:
         vocabulary = read_vocabulary(options.tables)
         compare(vocabulary, divide(vocabulary))
     elif options.out is None:
-        parser.error("--out is needed, unless --compare is given")
+        parser.error("--out is missing; give a folder to write to, or --compare")
     else:
         section = train(options.tables, options.out, KernelSettings())
         for group, figures in section["figures"].items():

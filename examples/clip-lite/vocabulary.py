@@ -1,4 +1,4 @@
-"""The names and vectors that clip-lite is trained on, and which of them are held out.
+"""Read the names and vectors for training clip-lite, and decide which of them are held out.
 
 Shapes: M names, E width.
 """
@@ -26,7 +26,7 @@ FIT = "fit"
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Distinct canonical names (M), unit vectors (M, E) under "a {}", and which are classes of the data set (M,)."""
+    """Distinct canonical names (M), their unit vectors (M, E) for "a {}", and which are classes of the data set."""
 
     names: tuple[str, ...]
     vectors: Array
@@ -34,16 +34,19 @@ class Vocabulary:
 
     @property
     def is_plain(self) -> npt.NDArray[np.bool_]:
-        """(M,): one name, no list of synonyms."""
+        """Which names (M,) are single names instead of lists of synonyms."""
         return np.array(["," not in name for name in self.names])
 
 
 def read_vocabulary(files: Sequence[Path]) -> Vocabulary:
-    """Reads tables with `class_names` and `a` (the data set's classes) or `name`, `emb` and `source` (further names).
+    """Read tables with `class_names` and `a` (the data set's classes) or `name`, `emb` and `source` (further names).
 
-    Classes come first. A name met again is left out: its vectors agree to rounding, but for the rows of one source.
-    The rows of `tinyimagenet` name a whole list of synonyms while their vectors are those of the first synonym alone
-    (cosine 1.000 with the rows of other sources that have just this name), so they are read as that.
+    Classes come first. A repeated name is ignored, because its vectors agree up to rounding.
+    Rows of `tinyimagenet` name a list of synonyms, but their vectors are those of the first synonym (cosine 1.000 with
+    the rows of other sources that have only this name). So only the first synonym is read.
+
+    Raises:
+        DataError: a file has other arrays.
     """
     classes: dict[str, Array] = {}
     others: dict[str, Array] = {}
@@ -58,7 +61,9 @@ def read_vocabulary(files: Sequence[Path]) -> Vocabulary:
                     text = str(name).split(",")[0] if source == "tinyimagenet" else str(name)
                     others.setdefault(canonical(text), vector)
             else:
-                raise DataError(f"'{file}' has neither 'class_names' and 'a' nor 'name', 'emb' and 'source'.")
+                raise DataError(
+                    f"'{file}' has neither 'class_names' and 'a' nor 'name', 'emb' and 'source'; give another table."
+                )
     merged = classes | {name: vector for name, vector in others.items() if name not in classes}
     vectors = np.array(list(merged.values()))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -66,7 +71,7 @@ def read_vocabulary(files: Sequence[Path]) -> Vocabulary:
 
 
 def variants(name: str) -> list[str]:
-    """What a name may also be written as: each listed synonym, with and without its remark in brackets, in singular."""
+    """Return other spellings of a name: each listed synonym in singular, with and without its remark in brackets."""
     found = []
     for part in name.split(","):
         for text in (part, re.sub(r"\([^)]*\)", " ", part)):
@@ -77,7 +82,7 @@ def variants(name: str) -> list[str]:
 
 
 def families(vocabulary: Vocabulary) -> list[str]:
-    """(M,) a key for each name, the same for names that share a variant, directly or through others."""
+    """Return a key for each name (M,). Names that share a variant, directly or through others, have the same key."""
     leader: dict[str, str] = {}
 
     def find(key: str) -> str:
@@ -89,19 +94,22 @@ def families(vocabulary: Vocabulary) -> list[str]:
     for name in vocabulary.names:
         first, *rest = variants(name)
         for other in rest:
-            # The smallest spelling leads, so that the key does not depend on the order of the names.
+            # The first spelling in the alphabet becomes the key, so that the order of the names does not matter.
             low, high = sorted((find(first), find(other)))
             leader[high] = low
     return [find(variants(name)[0]) for name in vocabulary.names]
 
 
 def bucket(key: str, number: int, salt: str = "") -> int:
-    """A number in 0..number - 1 that depends on nothing but the text."""
+    """Return a number in 0..number - 1 that depends only on the text."""
     return int(hashlib.sha256((salt + key).encode()).hexdigest(), 16) % number
 
 
 def divide(vocabulary: Vocabulary) -> npt.NDArray[np.str_]:
-    """(M,) ``held-out`` (three families in twenty), ``validation`` (two) or ``fit``; classes and their kin are ``fit``."""
+    """Return for each name (M,) ``held-out`` (three families in twenty), ``validation`` (two) or ``fit``.
+
+    Families that contain a class of the data set are always ``fit``.
+    """
     keys = families(vocabulary)
     kin = {key for key, is_class in zip(keys, vocabulary.is_class, strict=True) if is_class}
     parts = []
@@ -112,12 +120,12 @@ def divide(vocabulary: Vocabulary) -> npt.NDArray[np.str_]:
 
 
 def cosines(predicted: Array, true: Array) -> Array:
-    """(M,) row by row."""
+    """Return the cosine (M,) of each row with its true row."""
     lengths = np.linalg.norm(predicted, axis=1) * np.linalg.norm(true, axis=1)
     result: Array = (predicted * true).sum(axis=1) / np.maximum(lengths, 1e-12)
     return result
 
 
 def sha256_of(files: Sequence[Path]) -> dict[str, str]:
-    """Hashes, by file name."""
+    """Return file name -> SHA-256."""
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}

@@ -1,8 +1,8 @@
-"""Draws those demo pictures for which no freely licensed photograph was found: seven simple objects, 128 x 128.
+"""Draw the demo pictures for which no freely licensed photograph was found: seven simple objects, 128 x 128 pixels.
 
     python examples/demo_pictures/draw.py tina_framework/demo
 
-They are drawings and are called drawings wherever they are shown. Deterministic.
+The package calls them drawings wherever it shows them. The result is always the same.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFilter
 
 SIZE = 128
-SCALE = 8  # drawn larger, then reduced, for smooth edges
+SCALE = 8  # pictures are drawn larger and then reduced, for smooth edges
 Colour = tuple[int, int, int]
 
 
 class Canvas:
-    """A picture with the origin at the top left and 100 units to a side."""
+    """A picture whose origin is at the top left and whose sides are 100 units long."""
 
     def __init__(self, top: Colour, bottom: Colour) -> None:
         side = SIZE * SCALE
@@ -55,7 +55,7 @@ class Canvas:
         self.draw.line(self.points(*corners), fill=colour, width=round(width * self.unit), joint="curve")
 
     def shade(self, x: float, y: float, rx: float, ry: float, light: Colour, strength: float = 0.6) -> None:
-        """A soft spot of light (or shadow)."""
+        """Draw a soft spot of light or shadow."""
         mask = Image.new("L", (100, 100))
         ImageDraw.Draw(mask).ellipse((x - rx, y - ry, x + rx, y + ry), fill=round(255 * strength))
         mask = mask.filter(ImageFilter.GaussianBlur(min(rx, ry) / 2)).resize(self.image.size)

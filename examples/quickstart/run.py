@@ -1,9 +1,9 @@
-"""The quick start: zoo, training and evaluation on drawn pictures, offline, on a CPU, in minutes.
+"""Run the quick start: zoo, training and evaluation on drawn pictures, offline, on a CPU, in minutes.
 
     python examples/quickstart/run.py --out outputs/quickstart
 
-It runs the commands of ``tina`` one after the other and prints each before it runs, so that you can run them yourself.
-Stopped and called again with the same folder, it goes on where it was.
+The script runs commands of ``tina`` and prints each one first, so that you can run them yourself.
+After a stop, call it again with the same folder: it continues where it was.
 """
 
 from __future__ import annotations
@@ -25,19 +25,17 @@ from tina_framework.zoo.splits import sample_split_tasks
 from tina_framework.zoo.tasks import save_tasks
 
 HERE = Path(__file__).resolve().parent
-if HERE.is_relative_to(Path.cwd()):  # commands that are printed are then short, and hold for every copy of the project
+if HERE.is_relative_to(Path.cwd()):  # so that the printed commands are short and work in every copy of the project
     HERE = HERE.relative_to(Path.cwd())
 DATASET = "shapes:120"
 METHODS = "tina,random-prompt,generic,selection,average,nearest,fine-tune"
 CLASSES = ("striped red star", "solid green triangle", "dotted yellow circle", "outlined blue square")
-"""What the last step asks for; the first two are held out of all training."""
+"""The classes of the last step; the first two are held out of all training."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Zoo, training and evaluation on drawn pictures.")
-    parser.add_argument(
-        "--out", type=Path, default=Path("outputs/quickstart"), help="folder for everything that is made"
-    )
+    parser.add_argument("--out", type=Path, default=Path("outputs/quickstart"), help="folder for all results")
     parser.add_argument("--workers", type=int, default=2, help="CPU processes of the zoo builder")
     arguments = parser.parse_args()
     out: Path = arguments.out
@@ -73,11 +71,11 @@ def title(text: str) -> None:
 
 
 def tina(*words: str | Path) -> None:
-    """Runs one command of ``tina``; ends the script when it fails."""
+    """Run one command of ``tina``, and end the script if it fails."""
     arguments = [str(word) for word in words]
     print("$ tina " + shlex.join(arguments), flush=True)
     begin = time.perf_counter()
-    # One thread a process is fastest for networks this small, and makes the figures the same on any number of cores.
+    # One thread is fastest for networks this small, and makes the figures the same on any number of cores.
     environment = {"OMP_NUM_THREADS": "1", **os.environ}
     done = subprocess.run([sys.executable, "-m", "tina_framework.cli", *arguments], check=False, env=environment)
     if done.returncode != 0:
@@ -86,7 +84,7 @@ def tina(*words: str | Path) -> None:
 
 
 def draw_tasks(path: Path) -> int:
-    """Writes 30 tasks of 4, 6 and 8 classes for each of the two splits; returns how many."""
+    """Write 30 tasks of 4, 6 and 8 classes for each of the two splits, and return the number of tasks."""
     held_out = tomllib.loads((HERE / "zoo.toml").read_text(encoding="utf-8"))["held_out_classes"]
     dataset = registries().datasets.create(DATASET)
     tasks = [
@@ -100,7 +98,7 @@ def draw_tasks(path: Path) -> int:
 
 
 def draw_pictures(folder: Path) -> list[Path]:
-    """Saves a test picture of each of `CLASSES`, enlarged so that one can see it."""
+    """Save an enlarged test picture of each of `CLASSES`."""
     folder.mkdir(exist_ok=True)
     dataset = registries().datasets.create(DATASET)
     test = dataset.load("test")
