@@ -86,6 +86,7 @@ def evaluate(request: EvaluationRequest, progress: Progress = no_progress) -> Re
     folder = find_folder(request.model)
     generator = _generator(request, folder)
     context = _context(request, generator, dataset)
+    # Checked before any method runs, because figures of a leaking task file are worthless.
     report = check_leakage(
         task_file.tasks,
         own=task_file.own,
@@ -173,6 +174,7 @@ def _zoo(request: EvaluationRequest, generator: Generator) -> tuple[Zoo | None, 
     """Return the zoo that was asked for, else the generator's own; or None and the reason why there is none."""
     if request.zoo is not None:
         return open_zoo(request.zoo, generator.spec), ""
+    # A zoo that the user names must work. One that was found automatically is optional, so its errors become reasons.
     folder, reason = find_zoo(generator)
     if folder is None:
         return None, reason

@@ -125,6 +125,7 @@ def run_method(
         result.skipped.append((None, str(error)))
         return result
     result.description = method.describe()
+    # The tasks of a group have one class count, so a method can answer them in batches, and their times are comparable.
     groups: dict[Group, list[int]] = {}
     for i, task in enumerate(tasks):
         groups.setdefault(group_of(task), []).append(i)
@@ -149,6 +150,7 @@ def _run_group(
     device = scorer.bank.images.device
     peak = PeakMemory(device)
     with peak:
+        # Methods with a batch size of 1 are timed in the loop below anyway.
         alone = _time_singles(method, [tasks[i] for i in members], device) if method.batch_size > 1 else None
     seconds, made = 0.0, 0
     reasons: list[str] = []
@@ -211,7 +213,7 @@ def _time_singles(method: Method, tasks: Sequence[Task], device: torch.device) -
 
 def _clock(device: torch.device) -> float:
     if device.type == "cuda":
-        torch.cuda.synchronize(device)
+        torch.cuda.synchronize(device)  # kernels run asynchronously; without this the clock would stop too early
     return time.perf_counter()
 
 

@@ -111,6 +111,7 @@ def _row(
     in_batch = [t.in_batch for t in timings if t.in_batch is not None]
     if len(in_batch) == len(timings):
         row["seconds_per_model_in_batch"] = sum(in_batch) / len(in_batch)
+    # The peak of a row is known only if it is known for all its groups.
     groups = {group_of(tasks[i]) for i in found}
     row["peak_memory"] = max(result.memory[g] for g in groups) if groups <= result.memory.keys() else None
     sizes = {task.parameters for task in found.values()}

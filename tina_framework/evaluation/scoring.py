@@ -153,6 +153,6 @@ class Scorer:
 
     def _module(self, num_outputs: int) -> nn.Module:
         if num_outputs not in self._modules:
-            with torch.device("meta"):
+            with torch.device("meta"):  # only the structure is needed; `functional_call` brings the parameters
                 self._modules[num_outputs] = self.spec.architecture.build(num_outputs).eval()
         return self._modules[num_outputs]

@@ -116,6 +116,7 @@ def build_zoo(
     for recipe in (config.generic, config.model):
         SGDRecipe(**recipe)  # raises for values out of range now, not after hours of training
     dataset = without_classes(dataset, config.held_out_classes)
+    # Set by `accelerate launch`; a single process is number 0 of 1.
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     _check_folder(folder, config)
     tasks = sample_tasks(config, dataset)
@@ -185,6 +186,7 @@ def _generic_stage(
     partial = folder / "generic.partial.safetensors"
     epochs = int(-(-recipe.epochs // 1))
     settings = {name: config.to_json()[name] for name in GENERIC_SETTINGS}
+    # A state of other settings must not be continued; the identity tells them apart.
     identity = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     state = train_generic(
         spec, train, recipe, config.seed, partial, identity, lambda epoch, _: progress("generic", epoch, epochs)

@@ -23,6 +23,7 @@ def export_zoo(zoo: Zoo, out: Path) -> int:
     """
     if out.exists():
         raise ConfigError(f"'{out}' exists; choose a new folder for the copy.")
+    # Written beside `out` and renamed at the end, so that a stopped export leaves no incomplete zoo.
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:

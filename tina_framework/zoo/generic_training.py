@@ -40,7 +40,7 @@ def train_generic(
     Returns:
         The state dict, on the CPU.
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]):  # the caller's random state must not change
         torch.manual_seed(seed)
         module = spec.architecture.build(len(bank.class_names))
     module.to(bank.images.device)

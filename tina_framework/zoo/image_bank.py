@@ -61,6 +61,7 @@ class ImageBank:
         else:
             compute = functools.partial(cached_features, spec.architecture, data.images, device=device)
             self.images = compute(on_progress=functools.partial(on_progress, "features"))
+            # Flipping features is not the same as the features of flipped pictures, so these are computed separately.
             self._mirrored = functools.partial(
                 compute, mirrored=True, on_progress=functools.partial(on_progress, "mirrored features")
             )

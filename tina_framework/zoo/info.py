@@ -83,6 +83,7 @@ def measure_signal(zoo: Zoo, spec: ParameterSpec, dataset: Dataset, num_tasks: i
     bank = ImageBank(dataset, "validation", spec)
     starts = [spec.flatten(start_of(spec, zoo.generic, bank.labels_of(task.classes)), count) for task in tasks]
     selection = fmean(task_accuracy(spec, start, task.classes, bank) for start, task in zip(starts, tasks, strict=True))
+    # The strength is chosen on the tasks that are reported, so the result is an upper bound for a linear map.
     by_ridge = {}
     for ridge in RIDGES:
         flats = linear_map(zoo, spec, [task.classes for task in tasks], count, ridge)

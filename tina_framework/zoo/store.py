@@ -237,7 +237,7 @@ class Zoo:
             path = self.folder / shard["file"]
             check_sha256(path, shard["sha256"], "index.json")
             self._loaded[number] = read_safetensors(path)
-        return self._loaded[number][f"{model_id:06d}"].float()
+        return self._loaded[number][f"{model_id:06d}"].float()  # exported zoos hold half precision
 
     def states(self, spec: ParameterSpec) -> Iterator[dict[str, Tensor]]:
         """Yield the p-Models as state dicts, by id."""

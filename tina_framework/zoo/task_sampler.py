@@ -72,6 +72,7 @@ class TaskSampler:
         for name, superclass in zip(self.class_names, superclasses or (), strict=False):
             members.setdefault(superclass, []).append(name)
         self._members = [members[superclass] for superclass in sorted(members)]
+        # One trial draw of each kind: settings that allow no task fail now and not in the middle of a run.
         for scheme in self._schemes:
             for num_classes in self._counts:
                 self._draw(random.Random(f"{seed}/probe"), scheme, num_classes)

@@ -70,6 +70,7 @@ class ZooConfig:
 
     def model_seed(self, model_id: int) -> int:
         """Return the seed of a p-Model's image order and flips."""
+        # Multiplying by a large prime keeps the seeds of zoos with different seeds apart.
         return self.seed if self.shared_order else self.seed * 1_000_003 + model_id + 1
 
     def to_json(self) -> dict[str, Any]:

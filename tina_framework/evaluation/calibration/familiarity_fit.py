@@ -67,6 +67,6 @@ def _fit(measurer: PromptMeasurer, variants: list[PromptVariant]) -> Coefficient
                 )
                 number = (prompt.num_words if described else 1) if words_only else len(prompt.images)
                 known.append((float(cosines.max()), number))
-                cosines[known_classes.names.index(name)] = -1.0
+                cosines[known_classes.names.index(name)] = -1.0  # as if this class were unseen
                 strange.append((float(cosines.max()), number))
     return Familiarity.fit(known, strange)

@@ -112,6 +112,7 @@ def respond(
         DataError: a task has no inside or no outside image.
         PromptError: a task has too few or too many classes.
     """
+    # The outside images are drawn once, so that networks differ by their answers and not by their images.
     scorer = Scorer(generator.spec, bank)
     shown = _some(bank, classes, per_class, seed)
     found = []
@@ -155,7 +156,7 @@ def threshold_for(networks: Sequence[Scored], kept: float) -> float:
         raise DataError(
             "No network classifies a single image correctly, so no threshold can be set; use a better generator."
         )
-    # At least len - i scores are at or above right[i].
+    # At least len - i scores are at or above right[i]. Adding 1e-9 corrects products such as 10 * (1 - 0.9) = 0.9999...
     return float(right[min(int(len(right) * (1 - kept) + 1e-9), len(right) - 1)])
 
 

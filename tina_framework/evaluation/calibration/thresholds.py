@@ -95,6 +95,7 @@ def calibrate(
         for count, tasks in by_count.items():
             responses = respond(generator, bank, tasks, seen, seed=seed, on_progress=advance)
             networks = [response.scored() for response in responses]
+            # Rounded as it will be recorded, so that the figures are those of the recorded threshold.
             found = figures(networks, round(threshold_for(networks, kept), 4))
             rows.append({"num_classes": count, "num_tasks": len(tasks), **found})
     return AbstentionThresholds(kept, {row["num_classes"]: row["threshold"] for row in rows}, name), rows

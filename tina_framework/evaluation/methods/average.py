@@ -46,6 +46,7 @@ def mean_model(spec: ParameterSpec, zoo: Zoo) -> tuple[GenericModel, int]:
         if axis is None:
             mean[name] = (sums[name] / len(zoo.entries)).float()
             continue
+        # Classes that no p-Model has get the generic model's row; clamping avoids a division by zero there.
         shape = [len(names) if i == axis else 1 for i in range(sums[name].dim())]
         per_row = counts.view(shape)
         mean[name] = torch.where(per_row > 0, sums[name] / per_row.clamp(min=1), zoo.generic[name].double()).float()

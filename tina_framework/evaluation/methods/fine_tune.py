@@ -129,7 +129,8 @@ class FineTune(Method):
         averaged = f", last {recipe.average_last:g} of the epochs averaged" if recipe.average_last else ""
         return (
             f"{recipe.epochs:g} epochs, lr {recipe.lr:g}, batch {recipe.batch_size}, weight decay "
-            f"{recipe.weight_decay:g}{averaged}, '{self.zoo.config.train_split}' images, from the generic model of zoo '{self.zoo.folder.name}'"
+            f"{recipe.weight_decay:g}{averaged}, '{self.zoo.config.train_split}' images, "
+            f"from the generic model of zoo '{self.zoo.folder.name}'"
         )
 
     def parameters(self, tasks: Sequence[Task]) -> list[Answer]:

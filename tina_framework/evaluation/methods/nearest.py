@@ -84,6 +84,7 @@ class Nearest(Method):
         """Return the most similar p-Model. The encoder must know all class names."""
         rows = [self.number[name] for name in classes]
         similarity = greedy_matching(self.cosine_UU[rows][:, self.members_MJ].transpose(1, 0, 2))
+        # Rounded, so that ties do not depend on the rounding errors of a machine.
         return min(
             (-round(float(score), 5), abs(len(entry.classes) - len(classes)), entry.id, entry)
             for score, entry in zip(similarity, self.entries, strict=True)
@@ -99,6 +100,7 @@ class Nearest(Method):
         spec, entry = self.context.spec, self.closest(classes)
         state = spec.unflatten(self.zoo.flat(entry.id), len(entry.classes))
         rows = torch.tensor([self.zoo.class_names.index(name) for name in entry.classes])
+        # The p-Model's rows replace those of the generic model, which supplies the classes that the p-Model lacks.
         overlaid = {
             name: state[name] if axis is None else self.zoo.generic[name].float().index_copy(axis, rows, state[name])
             for name, axis in spec.class_axes.items()

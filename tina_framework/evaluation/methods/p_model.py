@@ -26,6 +26,7 @@ class PModel(Method):
 
     def prepare(self, tasks: Sequence[Task]) -> None:
         self.zoo = self.context.need_zoo()
+        # Reversed, so that the first of several entries for a class set remains.
         self.by_set = {frozenset(entry.classes): entry for entry in reversed(self.zoo.entries)}
         if not any(task.class_set in self.by_set for task in tasks):
             raise MethodUnavailable(f"no task is one of the zoo's {len(self.zoo.entries)}")

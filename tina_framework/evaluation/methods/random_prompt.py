@@ -53,6 +53,7 @@ class RandomPrompt(Tina):
 
     def _draw(self, condition: EncodedTask) -> npt.NDArray[np.float32]:
         """Draw the vectors (K, E) of a task."""
+        # A hash of the task is the seed, so the vectors do not depend on which other tasks are evaluated.
         text = json.dumps([self.context.seed, *condition.keys])
         draws = np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
         noise = draws.standard_normal((len(condition), len(self.mean)))

@@ -76,6 +76,7 @@ class Ridge(Method):
         scale = float(gram.diagonal().mean())
         choices = STRENGTHS if self.argument is None else (float(self.argument),)
         self.strength = min(choices, key=lambda share: left_out_errors(gram, centred, share * scale))
+        # Dual form of ridge regression: it needs inner products of the conditions only, a C x C matrix.
         damped = gram + self.strength * scale * torch.eye(len(known), dtype=gram.dtype)
         self.weights_CR = torch.linalg.solve(damped, centred)
         self.generic = generic

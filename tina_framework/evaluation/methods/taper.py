@@ -31,7 +31,8 @@ class Taper(Method):
         super().check_argument(argument)
         if argument is None:
             raise ConfigError(
-                "Method 'taper' needs a trained TAPER model; write taper@FOLDER (python -m benchmarks.taper trains one)."
+                "Method 'taper' needs a trained TAPER model; write taper@FOLDER. "
+                "`python -m benchmarks.taper` trains one."
             )
 
     def prepare(self, tasks: Sequence[Task]) -> None:
@@ -43,8 +44,8 @@ class Taper(Method):
         encoder, space = self.context.encoder, self.model.space
         if (encoder.space, encoder.dim) != (space.space, space.dim):
             raise MethodUnavailable(
-                f"encoder '{encoder.name}' gives vectors of the space '{encoder.space}' ({encoder.dim} wide), but this TAPER model reads "
-                f"'{space.space}' ({space.dim} wide)"
+                f"encoder '{encoder.name}' gives vectors of the space '{encoder.space}' ({encoder.dim} wide), "
+                f"but this TAPER model reads '{space.space}' ({space.dim} wide)"
             )
         self.number = {name: i for i, name in enumerate(self.model.config.class_names)}
 

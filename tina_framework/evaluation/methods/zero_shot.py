@@ -38,6 +38,7 @@ def linear_head(spec: ParameterSpec) -> tuple[str, str] | None:
     few, shape = 3, spec.architecture.network_input
     if len(shape) != 1:
         return None
+    # Three outputs are enough to recognise the tensors by their shapes.
     names = {info.shape: info.name for info in spec.parameters(few)}
     pair = names.get((few, *shape)), names.get((few,))
     if pair[0] is None or pair[1] is None or len(spec.parameters(few)) != 2:
@@ -80,8 +81,8 @@ class ZeroShot(Method):
             raise MethodUnavailable(f"the network generated for {what} is no linear head with a weight and a bias")
         if (encoder.space, (encoder.dim,)) != (trunk.space, tuple(trunk.feature_shape)):
             raise MethodUnavailable(
-                f"encoder '{without_folders(encoder.name)}' gives vectors of the space '{encoder.space}' ({encoder.dim} wide), "
-                f"but the features of {what} lie in '{trunk.space}' ({trunk.feature_shape[0]} wide)"
+                f"encoder '{without_folders(encoder.name)}' gives vectors of the space '{encoder.space}' "
+                f"({encoder.dim} wide), but the features of {what} lie in '{trunk.space}' ({trunk.feature_shape[0]} wide)"
             )
         self.weight, self.bias = found
         self.templates = tuple(range(len(encoder.templates))) if self.argument is None else (int(self.argument),)

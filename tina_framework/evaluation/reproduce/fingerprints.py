@@ -114,6 +114,7 @@ def find(digests: Sequence[str], wanted: Sequence[str], recorded: Fingerprint) -
         if left[digest[:_SHORT]] > 0:
             left[digest[:_SHORT]] -= 1
             rows.append(row)
+    # Shortened digests may collide, so the full digests of the found images must give the recorded fingerprint.
     return rows if _over(sorted(digests[row] for row in rows)) == recorded.unordered else None
 
 

@@ -195,6 +195,7 @@ def write_record(
     index = {"format": FORMAT, "format_version": VERSION, "data": record.data, "tables": [t.to_json() for t in tables]}
     texts = {INDEX: json.dumps(index, indent=2, ensure_ascii=False, allow_nan=False) + "\n"}
     for name, (_, tasks) in recorded.items():
+        # One task on each line keeps changes of a record readable in a diff.
         lines = ",\n".join("  " + json.dumps(task, ensure_ascii=False, allow_nan=False) for task in tasks)
         texts[f"{name}.json"] = f'{{"generator": {json.dumps(GENERATOR)}, "tasks": [\n{lines}\n]}}\n'
     for split, found in digests.items():

@@ -123,6 +123,7 @@ def remeasure(
         tasks = [tasks[i * len(tasks) // count] for i in range(count)]
         methods = [method for method in methods if not method.startswith("fine-tune")]
     recorded = {key: figure for key, figure in figures(tasks, table.against).items() if key[2] in methods}
+    # `evaluate` reads task files. The key "generator" marks the file as our own, so leaking tasks stop the run.
     with tempfile.TemporaryDirectory() as folder:
         write_json(Path(folder) / "tasks.json", {"generator": GENERATOR, "tasks": tasks})
         request = _request(
@@ -167,7 +168,7 @@ def _request(
         device=device,
         seed=table.seed,
         command=command,
-        novelty=False,
+        novelty=False,  # not part of a recorded table, and slow
     )
 
 
@@ -206,6 +207,7 @@ def record_tables(
         images[split] = fingerprint(data, found)
         if any(table.image_split == split for table in tables):
             digests[split] = shortened(found)
+    # All tables of a record share one file of digests for each split, so they must be of the same images.
     names = {table.name for table in tables}
     for other in record.tables:
         old = other.recorded.images if other.recorded and other.name not in names else {}

@@ -101,6 +101,7 @@ class PromptMeasurer:
             shown, measured = _halves(shown)
         described = {} if request.descriptions is None else read_descriptions(request.descriptions, names)
         self.material = PromptMaterial(names, shown, described, request.seed)
+        # An `ImageBank` loads a split by its name, so the images to measure on become a data set of their own.
         view: Any = ArrayDataset(self.dataset.name, names, {"test": measured}, self.dataset.superclasses)
         self.scorer = Scorer(self.generator.spec, ImageBank(view, "test", self.generator.spec, self.generator.device))
 

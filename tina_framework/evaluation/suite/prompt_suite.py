@@ -68,7 +68,7 @@ def run_suite(request: SuiteRequest, advance: Advance | None = None) -> dict[str
     plain: list[float] = []
     for variant in variants:
         found, _ = measurer.measure(tasks, variant, step(variant.label))
-        plain = plain or found
+        plain = plain or found  # the first variant is plain names, the reference of all differences
         rows.append(
             {
                 "variant": variant.label,
@@ -141,6 +141,7 @@ def order(
         )
         first, second = measurer.networks([condition])[0], measurer.networks([shuffled])[0]
         spec = measurer.generator.spec
+        # The outputs are put back into the first order, so that equal networks have equal parameters.
         back = spec.select_classes(
             spec.unflatten(second, len(task)), torch.tensor([places.index(i) for i in range(len(task))])
         )

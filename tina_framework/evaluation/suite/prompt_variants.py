@@ -105,6 +105,7 @@ class PromptMaterial:
                 f"There are {len(own)} pictures of '{name}' to show, but {number} are needed; "
                 "use a data set with more images."
             )
+        # All images are shuffled, however many are shown: then the first of a larger number are those of a smaller one.
         order = sorted(own.tolist())
         random.Random(f"{self.seed}/shown/{task}/{name}").shuffle(order)
         return tuple(Image.fromarray(self.pictures.images[i]) for i in order[:number])
