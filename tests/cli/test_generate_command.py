@@ -41,7 +41,7 @@ def test_prints_what_it_made(tina: Any) -> None:
     assert GeneratedClassifier.from_pretrained("classifier").class_names == ("ant", "bee", "cat")
 
 
-def test_says_when_no_accuracy_is_recorded(tina: Any) -> None:
+def test_a_missing_record_of_accuracy_is_reported(tina: Any) -> None:
     code, out, _ = tina("ant", "bee")
     assert code == 0
     assert "not recorded for models made with toy at 2 classes" in out

@@ -24,7 +24,7 @@ def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
 
 @pytest.fixture
 def raising(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A command ``boom`` that raises what it is told to."""
+    """A command ``boom`` that raises the error in the returned dictionary."""
     holder: dict[str, BaseException] = {}
 
     def register(app: typer.Typer) -> None:
@@ -64,7 +64,7 @@ def test_errors_are_one_line_and_an_exit_code(
 
 
 @pytest.mark.parametrize("args", [["--debug", "boom"], ["boom", "--debug"]])
-def test_debug_shows_the_traceback_wherever_it_stands(
+def test_debug_shows_the_traceback_at_any_place(
     capsys: pytest.CaptureFixture[str], raising: dict[str, BaseException], args: list[str]
 ) -> None:
     raising["error"] = DataError("The file is broken.")

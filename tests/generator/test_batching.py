@@ -1,4 +1,4 @@
-"""Batches of tasks: their order, their company and their class counts change no network."""
+"""Batches of tasks: the order of classes and tasks, and the batch size, change no network."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def test_the_order_of_classes_does_not_matter(tiny_generator: Generator, schedul
 
 @pytest.mark.parametrize("scheduler", ["ddim", "ddpm"])
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
-def test_company_in_the_batch_does_not_matter(tiny_generator: Generator, scheduler: str, batch_size: int) -> None:
+def test_other_tasks_in_the_batch_do_not_matter(tiny_generator: Generator, scheduler: str, batch_size: int) -> None:
     tasks = [["ant", "bee", "cat"], NAMES, ["gnu", "hen", "jay"], NAMES[:3], ["kite", "lion", "ibis", "eel"]]
     for task, model in zip(tasks, tiny_generator(tasks, scheduler=scheduler, batch_size=batch_size), strict=True):
         assert_same(model, tiny_generator(task, scheduler=scheduler))
 
 
-def test_chunk_tokens_keep_the_promises_too(tiny_generator: Generator) -> None:
+def test_chunk_tokens_are_independent_of_order_and_batch(tiny_generator: Generator) -> None:
     from tina_framework.denoiser.presets import build_config
     from tina_framework.denoiser.transformer import Denoiser
 

@@ -1,4 +1,4 @@
-"""More classes than the generator makes: how they are grouped, and what ensemble and merged network are made of."""
+"""Composing: how classes are grouped, and what an ensemble and a merged network consist of."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_merged_rows_and_convolutions_are_those_of_the_ensemble(tiny_generator: 
 
 @pytest.mark.parametrize("how", ["ensemble", "merge"])
 @pytest.mark.filterwarnings("ignore::tina_framework.errors.PromptWarning")
-def test_the_order_of_classes_and_company_do_not_matter(tiny_generator: Generator, how: ComposeMethod) -> None:
+def test_the_order_of_classes_and_other_tasks_do_not_matter(tiny_generator: Generator, how: ComposeMethod) -> None:
     first = tiny_generator(NAMES, compose=how)
     plain, other = tiny_generator([["ant", "bee"], NAMES[::-1]], compose=how)
     torch.testing.assert_close(first(PICTURES), other(PICTURES).flip(1), atol=1e-5, rtol=1e-4)
@@ -145,7 +145,7 @@ def test_what_can_be_generated_is_not_composed(tiny_generator: Generator, count:
         assert model.provenance == plain.provenance
 
 
-def test_the_least_class_count_holds_and_the_greatest_says_what_to_do(tiny_generator: Generator) -> None:
+def test_too_few_and_too_many_classes_are_refused(tiny_generator: Generator) -> None:
     with pytest.raises(PromptError, match="Only one class"):
         tiny_generator(["ant"], compose=True)
     with pytest.raises(PromptError, match=r"23 classes were named.*compose=True, tina generate --compose"):

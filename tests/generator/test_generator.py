@@ -43,7 +43,7 @@ def test_a_name_the_encoder_is_unsure_of_is_warned_about(tiny_generator: Generat
     with warnings.catch_warnings():
         warnings.simplefilter("error", PromptWarning)
         tiny_generator(NAMES)
-        tiny_generator(encode_task(["ant", "mystery thing"], tiny_generator.encoder))  # who encodes can look
+        tiny_generator(encode_task(["ant", "mystery thing"], tiny_generator.encoder))  # no warning for encoded prompts
 
 
 def test_networks_depend_on_their_classes(tiny_generator: Generator) -> None:
@@ -89,7 +89,9 @@ def test_a_sentence_is_a_task(tiny_generator: Generator) -> None:
         tiny_generator("red dogs and cats")
 
 
-def test_pictures_and_descriptions_keep_the_promises(tiny_generator: Generator, seeing: Encoder) -> None:
+def test_pictures_and_descriptions_are_independent_of_order_and_batch(
+    tiny_generator: Generator, seeing: Encoder
+) -> None:
     pictures = [Image.fromarray(np.random.default_rng(k).integers(0, 256, (8, 8, 3), dtype=np.uint8)) for k in range(4)]
     task = [
         prompt.images(pictures[:2], label="bus"),
@@ -172,7 +174,7 @@ def test_settings_of_the_wrong_kind(tiny_generator: Generator, settings: dict[st
         tiny_generator(NAMES, **settings)
 
 
-def test_encoders_given_by_name_do_not_pile_up(tiny_generator: Generator) -> None:
+def test_old_encoders_are_released(tiny_generator: Generator) -> None:
     class Copy:
         name, dim, space, templates = "copy", 24, "toy-space", ("{}",)
 

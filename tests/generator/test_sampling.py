@@ -1,4 +1,4 @@
-"""How tokens are sampled, and what a seed promises."""
+"""Sampling tokens: the same seed gives the same network, and other seeds give others."""
 
 from __future__ import annotations
 
