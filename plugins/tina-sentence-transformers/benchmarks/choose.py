@@ -1,10 +1,10 @@
-"""Kinds of projection on the validation names: linear, kernels, and small networks.
+"""Compare kinds of projection on the validation names: linear, kernels, and small networks.
 
     python benchmarks/choose.py --rows choice-unseen.npz --names validation.txt
 
-Prints a table. The linear map and the kernels take their settings from cross-validation within the fit; the networks (one
-hidden layer, GELU, dropout 0.2, 40 epochs of AdamW with a cosine schedule, seed 0) take the best of three weight decays on
-the validation names themselves, which flatters them.
+It prints a table. Cross-validation on the fitted rows chooses the settings of the linear map and the kernels. The networks have one
+hidden layer, GELU and dropout 0.2, and train for 40 epochs of AdamW with a cosine schedule and seed 0. Their weight decay is the
+best of three on the validation names, which favours them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def network(x: Floats, v: Floats, query: Floats, hidden: int, decay: float) -> Floats:
-    """Predictions of a small network for `query`."""
+    """Train a small network and return its predictions for `query`."""
     torch.manual_seed(0)
     mean, deviation = v.mean(axis=0), float((v - v.mean(axis=0)).std())
     inputs = torch.from_numpy((x - x.mean(axis=0)) / x.std()).float()

@@ -1,8 +1,8 @@
-"""Encoders side by side on names with known vectors: cosine less the mean, and how often the own vector is the nearest.
+"""Compare encoders on names with known vectors: cosine after subtracting the mean, and how often the own vector is the nearest.
 
     python benchmarks/compare.py --rows all.npz --mean unseen.npz --names held_out.txt --encoders clip-lite sentence-transformers
 
-The mean is that of the unit vectors of `--mean` without `--names`, the same for every encoder.
+The mean is over the unit vectors of `--mean` without `--names`, and is the same for every encoder.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A table for ``tina evaluate --encoder embedding-table:FILE``: for each class name, the vector of its description.
+"""Write a table for ``tina evaluate --encoder embedding-table:FILE`` with the vector of each class's description.
 
     python benchmarks/describe.py --descriptions descriptions.json --encoder sentence-transformers --out FILE.npz
 
-`descriptions.json` is an object: class name -> sentence.
+`descriptions.json` is an object from class name to sentence.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""Writes the rows and lists of names that the figures of the README come from.
+"""Write the rows and lists of names for the figures in the README.
 
     python benchmarks/rows.py --tables cifar100_clip_text.npz clip_b32_vocab_a.npz --out DIR
 
-Reads, cleans and divides the vocabulary with the script that clip-lite was made with, so that both encoders have the same
-names held out. "Class names" are those of CIFAR-100; their kin are names that share a listed synonym with one.
+The vocabulary is read, cleaned and split by the script of clip-lite, so that both encoders hold out the same names. "Class names" are
+those of CIFAR-100. Their relatives are names that share a listed synonym with one of them.
 
-| file | holds |
+| file | content |
 |---|---|
-| ``unseen.npz`` | all names but class names and their kin |
+| ``unseen.npz`` | all names except class names and their relatives |
 | ``all.npz`` | all names |
-| ``choice-unseen.npz`` | ``unseen.npz`` without the held-out names: what is chosen is chosen on this |
+| ``choice-unseen.npz`` | ``unseen.npz`` without the held-out names, for choosing a projection |
 | ``classes.npz`` | the class names |
 | ``held_out.txt``, ``validation.txt``, ``classes.txt`` | names |
 """
@@ -37,7 +37,7 @@ def main() -> None:
     vocabulary = read_vocabulary(options.tables)
     parts, keys = divide(vocabulary), np.array(families(vocabulary))
     is_class = vocabulary.is_class
-    kin = np.isin(keys, keys[is_class])
+    is_relative = np.isin(keys, keys[is_class])
     names = np.array(vocabulary.names)
     options.out.mkdir(parents=True, exist_ok=True)
 
@@ -52,8 +52,8 @@ def main() -> None:
         print(f"{name}.npz: {chosen.sum()} names")
 
     write("all", np.ones(len(names), dtype=bool))
-    write("unseen", ~kin)
-    write("choice-unseen", ~kin & (parts != HELD_OUT))
+    write("unseen", ~is_relative)
+    write("choice-unseen", ~is_relative & (parts != HELD_OUT))
     write("classes", is_class)
     for name, chosen in (("held_out", parts == HELD_OUT), ("validation", parts == VALIDATION), ("classes", is_class)):
         (options.out / f"{name}.txt").write_text("\n".join(names[chosen]) + "\n", encoding="utf-8")
