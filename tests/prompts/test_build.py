@@ -1,4 +1,4 @@
-"""The functions with which a class is said: what they make, and what they refuse."""
+"""Test the functions that make prompts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_text() -> None:
 
 
 @pytest.mark.parametrize("texts", [(), ("",), ("ant", " "), ("ant", None), (["ant"],)])
-def test_text_refuses_what_says_nothing(texts: tuple[Any, ...]) -> None:
+def test_text_refuses_empty_and_other_values(texts: tuple[Any, ...]) -> None:
     with pytest.raises(PromptError, match="give a name or a description"):
         prompt.text(*texts)
 
@@ -34,7 +34,7 @@ def test_images(picture_folder: Path) -> None:
         prompt.images([])
 
 
-def test_joined(picture_folder: Path) -> None:
+def test_prompts_of_one_class_are_added(picture_folder: Path) -> None:
     both = prompt.images(picture_folder / "a.png") + prompt.text("bus")
     assert (both.label, both.kinds) == ("bus", ("text", "images"))
 
@@ -71,12 +71,12 @@ def test_vector_refusals(values: Any, label: str, sentence: str) -> None:
         lambda: prompt.vector([1], None),  # type: ignore[arg-type]
     ],
 )
-def test_labels_are_texts(make: Any) -> None:
+def test_labels_must_be_strings(make: Any) -> None:
     with pytest.raises(PromptError, match="label"):
         make()
 
 
-def test_vectors_of_other_kinds() -> None:
+def test_vector_refuses_complex_numbers_and_gradients() -> None:
     for values in (torch.ones(3, requires_grad=True), np.array([1 + 1j, 2])):
         with pytest.raises(PromptError, match="give one row of real numbers"):
             prompt.vector(values, "x")

@@ -1,4 +1,4 @@
-"""What a class may be given as, how two ways of saying it are joined, and what is remembered."""
+"""Test `ClassPrompt`, and which values become one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tina_framework.prompts.class_prompt import ClassPrompt, as_prompt
 RED = Image.new("RGB", (4, 4), "red")
 
 
-def test_joining_keeps_everything_and_the_first_label() -> None:
+def test_addition_keeps_everything_and_the_first_label() -> None:
     words, shown = ClassPrompt("bus", ("bus",)), ClassPrompt("", images=(RED,))
     both = words + shown
     assert (both.label, both.texts, both.images) == ("bus", ("bus",), (RED,))
@@ -45,12 +45,12 @@ def test_strings_and_pictures_become_prompts() -> None:
         (None, "None is not a class name"),
     ],
 )
-def test_everything_else_is_refused_with_what_to_write(value: Any, sentence: str) -> None:
+def test_other_types_are_refused_with_a_remedy(value: Any, sentence: str) -> None:
     with pytest.raises(PromptError, match=sentence):
         as_prompt(value, 0)
 
 
-def test_what_is_remembered_holds_no_pixels() -> None:
+def test_the_record_has_no_pixels() -> None:
     prompt = ClassPrompt("bus", ("bus",), (RED, RED), (np.ones(2, dtype=np.float32),))
     assert prompt.to_json() == {"label": "bus", "texts": ["bus"], "images": 2, "vectors": 1}
     assert ClassPrompt("ant", ("ant",)).to_json() == {"label": "ant", "texts": ["ant"]}

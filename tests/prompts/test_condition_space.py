@@ -1,4 +1,4 @@
-"""`ConditionSpace`: the formula, the fit, and what is refused."""
+"""Test `ConditionSpace`: the formula, the fit and the refusals."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_apply_is_the_formula() -> None:
     assert result.dtype == torch.float32
 
 
-def test_length_of_the_raw_vector_does_not_matter() -> None:
+def test_the_length_of_the_raw_vector_does_not_matter() -> None:
     vectors = _vectors()
     space = ConditionSpace.fit("s", vectors)
     torch.testing.assert_close(space.apply(vectors), space.apply(vectors * 17.0))
@@ -40,13 +40,13 @@ def test_fit_centres_and_scales_to_unit_size() -> None:
     assert float(conditions.norm(dim=1).mean()) == pytest.approx(math.sqrt(16), rel=1e-5)
 
 
-def test_fit_refuses_rows_that_do_not_differ() -> None:
+def test_fit_refuses_equal_directions() -> None:
     with pytest.raises(DataError, match="have the same direction"):
         ConditionSpace.fit("s", np.ones((3, 4), dtype=np.float32) * np.array([[1], [2], [3]], dtype=np.float32))
 
 
 @pytest.mark.parametrize("bad", [0.0, np.nan, np.inf])
-def test_useless_vectors_are_refused(bad: float) -> None:
+def test_zero_and_infinite_vectors_are_refused(bad: float) -> None:
     vectors = _vectors(3, 4)
     space = ConditionSpace.fit("s", vectors)
     vectors[1] = bad

@@ -1,4 +1,4 @@
-"""Names become conditions: folding, every refusal, and how often the encoder is asked."""
+"""Test how tasks are checked and encoded."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SureEncoder(CountingEncoder):
         return np.array([1 / len(text) for text in texts], dtype=np.float32)
 
 
-def test_condition_holds_names_keys_and_vectors() -> None:
+def test_a_task_has_names_keys_and_vectors() -> None:
     condition = encode_task([" Aquarium_Fish ", "bee"], CountingEncoder(), template=1)
     assert condition.class_names == ("Aquarium_Fish", "bee")
     assert condition.keys == ("aquarium fish", "bee")
@@ -44,7 +44,7 @@ def test_condition_holds_names_keys_and_vectors() -> None:
     assert len(condition) == 2
 
 
-def test_underscores_are_spaces_to_the_encoder_and_the_rest_is_as_written() -> None:
+def test_only_underscores_are_replaced_before_encoding() -> None:
     encoder = CountingEncoder()
     encode_task(["Aquarium_ fish", "T-shirt"], encoder)
     assert encoder.calls == [["Aquarium fish", "T-shirt"]]
@@ -99,7 +99,7 @@ def test_unknown_template_is_refused() -> None:
         encode_task(["ant", "bee"], CountingEncoder(), template=2)
 
 
-def test_encoder_with_the_wrong_shape_is_blamed() -> None:
+def test_an_array_of_the_wrong_shape_is_refused() -> None:
     encoder = CountingEncoder()
     encoder.dim = 4  # type: ignore[misc]
     with pytest.raises(PromptError, match=r"shape \(2, 3\) for 2 names.*error of the encoder"):
@@ -143,7 +143,7 @@ def test_the_order_of_pictures_does_not_matter() -> None:
     np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-def test_confidence_is_that_of_the_words_and_nan_where_there_are_none() -> None:
+def test_confidence_is_the_mean_over_texts_and_nan_without_texts() -> None:
     condition = encode_task(
         ["ant", _picture(1, 1, 1), prompt.text("ox", "beetle", label="both"), prompt.vector([1, 2, 3], "x")],
         SeeingEncoder(),
@@ -151,7 +151,7 @@ def test_confidence_is_that_of_the_words_and_nan_where_there_are_none() -> None:
     np.testing.assert_allclose(condition.confidence, [1 / 3, np.nan, (1 / 2 + 1 / 6) / 2, np.nan])
 
 
-def test_prompts_are_kept_where_one_is_more_than_a_name() -> None:
+def test_prompts_are_kept_if_one_is_more_than_a_name() -> None:
     plain, mixed = encode_tasks([["ant", "bee"], ["ant", prompt.text("insect", label="bee")]], SeeingEncoder())
     assert plain.prompts == ()
     assert [one.label for one in mixed.prompts] == ["ant", "bee"]
@@ -170,7 +170,7 @@ def test_pictures_are_encoded_once_a_prompt() -> None:
     assert calls == [2]
 
 
-def test_what_an_encoder_cannot_read() -> None:
+def test_prompts_that_the_encoder_cannot_encode_are_refused() -> None:
     shown = prompt.images(_picture(1, 2, 3), label="bus")
     with pytest.raises(PromptError, match=r"'bus' has pictures, but encoder 'counting' reads text only"):
         encode_task(["ant", shown], CountingEncoder())
@@ -194,19 +194,19 @@ def test_what_an_encoder_cannot_read() -> None:
         [prompt.vector([1, 2, 3], "a"), prompt.vector([1, 2, 3], "b")],
     ],
 )
-def test_two_classes_said_in_the_same_way_are_refused(classes: list[object]) -> None:
+def test_two_classes_with_the_same_prompt_are_refused(classes: list[object]) -> None:
     with pytest.raises(PromptError, match="have the same prompt, so the classifier could not tell them apart"):
         encode_task(classes, SeeingEncoder())
 
 
-def test_an_encoder_may_find_two_texts_the_same() -> None:
-    """Evaluation goes on with such words; what they are worth shows in its figures."""
+def test_different_texts_may_have_the_same_vector() -> None:
+    """Evaluation measures such encoders, so they must not raise an error."""
     for classes in (["ant", "asp"], [prompt.text("ant", label="x"), prompt.text("asp", label="y")]):
         vectors = encode_task(classes, CountingEncoder()).vectors
         np.testing.assert_array_equal(vectors[0], vectors[1])
 
 
-def test_one_prompt_twice_is_a_class_twice() -> None:
+def test_one_prompt_twice_is_refused() -> None:
     bus = prompt.text("a bus", label="bus")
     with pytest.raises(PromptError, match="'bus' occurs twice"):
         encode_task([bus, bus], CountingEncoder())
@@ -223,7 +223,7 @@ def test_another_word_for_a_known_class_is_encoded_as_its_name() -> None:
     assert condition.read_as == {"Sofas": "couch", "tv": "television"}
 
 
-def test_without_known_names_texts_are_left_alone() -> None:
+def test_without_known_names_texts_are_not_changed() -> None:
     encoder = CountingEncoder()
     [condition] = encode_tasks([["sofas", "couch"]], encoder)
     assert encoder.calls == [["sofas", "couch"]]
@@ -253,11 +253,11 @@ def test_two_names_of_one_known_class_are_refused(classes: list[str], sentence: 
         (["ant", prompt.text("\ud800x", label="bee")], r"number 2 has the control character '\\ud800'"),
     ],
 )
-def test_classes_that_say_nothing_or_cannot_be_printed_are_refused(classes: list[Any], sentence: str) -> None:
+def test_empty_prompts_and_control_characters_are_refused(classes: list[Any], sentence: str) -> None:
     with pytest.raises(PromptError, match=sentence):
         encode_task(classes, CountingEncoder())
 
 
-def test_other_scripts_and_line_breaks_are_names() -> None:
+def test_other_scripts_and_line_breaks_are_allowed() -> None:
     names = ("\u05d3\u05d5\u05d1", "\u0646\u0645\u06cc\u200c\u062f\u0627\u0646\u0645", "a large\ngrey animal")
     assert encode_task(names, CountingEncoder()).class_names == names

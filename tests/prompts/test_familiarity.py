@@ -1,4 +1,4 @@
-"""The logistic lines of familiarity."""
+"""Test the logistic regression of familiarity."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tina_framework.errors import ConfigError, DataError
 from tina_framework.prompts.familiarity import Familiarity
 
 
-def test_a_fit_finds_the_line_that_made_the_data() -> None:
+def test_a_fit_recovers_the_coefficients_of_the_data() -> None:
     draws = random.Random(0)
     known, strange = [], []
     for _ in range(40_000):
@@ -36,12 +36,12 @@ def test_familiarity_rises_with_the_cosine() -> None:
         assert 0 < values[0] < 0.5 < values[-1] < 1
 
 
-def test_separable_sides_give_a_finite_line() -> None:
+def test_separable_groups_give_finite_coefficients() -> None:
     line = Familiarity.fit([(0.9, 1)] * 20, [(0.1, 1)] * 20)
     assert all(math.isfinite(value) for value in line)
 
 
-def test_one_side_alone_is_refused() -> None:
+def test_a_single_group_is_refused() -> None:
     with pytest.raises(DataError, match="1 prompts of known and 0 of unknown"):
         Familiarity.fit([(0.9, 1)], [])
 

@@ -1,4 +1,4 @@
-"""What becomes of prompts that are not known names."""
+"""Test the projection of prompts onto known classes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tina_framework.prompts.row_retrieval import RowRetrieval
 
 NAMES = ("ant", "bee", "cat", "dog")
 RAW = np.eye(4, 6, dtype=np.float32) + 1.0
-"""What all names have in common is most of a vector, as with CLIP."""
+"""Vectors with a large common part, as in CLIP."""
 
 
 class Table:
-    """Names have fixed vectors; other texts and pictures say which mixture they are: "0.9 ant + 0.1 bee", the red channel."""
+    """Known names have fixed vectors. Other texts state a mixture ("0.9 ant + 0.1 bee"), and pictures a name by their red channel."""
 
     name, dim, space, templates = "table", 6, "s", ("{}",)
 
@@ -46,16 +46,16 @@ def picture(number: int) -> Image.Image:
     return Image.new("RGB", (2, 2), (number, 0, 0))
 
 
-def make(recall: bool = False) -> KnownClasses:
+def make(retrieves_rows: bool = False) -> KnownClasses:
     space = ConditionSpace.fit("s", RAW)
-    if recall:
+    if retrieves_rows:
         space.row_retrieval = RowRetrieval(
             space.apply(RAW), torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
         )
     return KnownClasses(NAMES, Table(), 0, space)
 
 
-def test_known_names_stay_as_the_encoder_gave_them() -> None:
+def test_vectors_of_known_names_are_not_changed() -> None:
     (condition,) = encode_tasks([["ant", "DOG"]], Table(), known_classes=make())
     np.testing.assert_array_equal(condition.vectors, RAW[[0, 3]])
     assert condition.familiarity is not None
@@ -63,7 +63,7 @@ def test_known_names_stay_as_the_encoder_gave_them() -> None:
     assert condition.nearest == ("ant", "dog")
 
 
-def test_other_words_and_pictures_are_said_in_known_names() -> None:
+def test_other_words_and_pictures_are_projected_onto_known_names() -> None:
     prompts = [ClassPrompt("b", ("0.2 ant + 0.8 bee",)), ClassPrompt("c", images=(picture(2), picture(2)))]
     (raw,) = encode_tasks([prompts], Table())
     (condition,) = encode_tasks([prompts], Table(), known_classes=make())
@@ -80,8 +80,8 @@ def test_other_words_and_pictures_are_said_in_known_names() -> None:
     assert condition.nearest == ("bee", "cat")
 
 
-def test_more_pictures_speak_up() -> None:
-    """The mean of several pictures is less noisy, so that it is believed more."""
+def test_more_pictures_give_sharper_weights() -> None:
+    """The mean of several pictures is less noisy, so its nearest class gets more weight."""
     space = make().space
     mixed = (RAW[0] * 0.62 + RAW[1] * 0.38).astype(np.float32)
     shares = []
@@ -91,22 +91,22 @@ def test_more_pictures_speak_up() -> None:
     assert shares[1] > shares[0]
 
 
-def test_vectors_are_left_alone() -> None:
+def test_given_vectors_are_not_changed() -> None:
     own = np.arange(1, 7, dtype=np.float32)
     vector, familiarity = make().project(ClassPrompt("x", vectors=(own,)), {"vector": own})
     np.testing.assert_array_equal(vector, own)
     assert 0 < familiarity < 1
 
 
-def test_a_strange_class_keeps_its_own_vector_only_where_rows_are_recalled() -> None:
+def test_an_unknown_class_keeps_its_vector_only_with_row_retrieval() -> None:
     strange = np.float32([1, 1, 1, 1, 3, -3])
     prompt = ClassPrompt("x", ("?",))
-    plain, recalled = (make(recall).project(prompt, {"text": strange})[0] for recall in (False, True))
+    plain, own = (make(retrieves_rows).project(prompt, {"text": strange})[0] for retrieves_rows in (False, True))
     unit = strange / np.linalg.norm(strange)
-    assert np.abs(recalled - unit).max() < np.abs(plain - unit).max() / 2
+    assert np.abs(own - unit).max() < np.abs(plain - unit).max() / 2
 
 
-def test_an_encoder_that_lacks_the_known_names_leaves_all_as_it_is() -> None:
+def test_nothing_changes_if_the_encoder_lacks_the_known_names() -> None:
     class Lacking(Table):
         def encode_text(self, texts: Sequence[str], template: int = 0) -> Any:
             if "cat" in texts:
@@ -121,17 +121,17 @@ def test_an_encoder_that_lacks_the_known_names_leaves_all_as_it_is() -> None:
     assert np.isnan(condition.familiarity[0])
 
 
-@pytest.mark.parametrize("recall", [False, True])
-def test_what_is_settled_does_not_depend_on_the_other_classes(recall: bool) -> None:
+@pytest.mark.parametrize("retrieves_rows", [False, True])
+def test_a_projection_does_not_depend_on_the_other_classes(retrieves_rows: bool) -> None:
     prompt, other = ClassPrompt("b", ("0.3 ant + 0.7 bee",)), ClassPrompt("c", images=(picture(2),))
-    known = make(recall)
+    known = make(retrieves_rows)
     (pair,) = encode_tasks([[prompt, other]], Table(), known_classes=known)
     (turned,) = encode_tasks([[other, prompt]], Table(), known_classes=known)
     np.testing.assert_array_equal(pair.vectors, turned.vectors[::-1])
 
 
 class TableWithMeasure(Table):
-    """Compares texts by what stands behind the comma, whatever their vectors are."""
+    """An encoder whose comparison vectors depend only on the part after the comma."""
 
     def comparison_vectors(self, texts: Sequence[str], template: int = 0) -> Any:
         return np.eye(4, dtype=np.float32)[[NAMES.index(text.split(",")[-1].strip()) for text in texts]]
@@ -140,7 +140,7 @@ class TableWithMeasure(Table):
         return super()._one(text.split(",")[0])
 
 
-def test_texts_are_compared_by_the_encoders_own_measure_too() -> None:
+def test_comparison_vectors_of_the_encoder_are_used() -> None:
     prompt, space = ClassPrompt("c", ("0.4 ant + 0.3 bee + 0.3 cat, cat",)), ConditionSpace.fit("s", RAW)
     plain = KnownClasses(NAMES, Table(), 0, space)
     known = KnownClasses(NAMES, TableWithMeasure(), 0, space)
@@ -163,7 +163,7 @@ def test_texts_are_compared_by_the_encoders_own_measure_too() -> None:
     assert known.nearest(pictured) == "ant"
 
 
-def test_a_known_name_beside_pictures_is_familiar() -> None:
+def test_a_known_name_with_pictures_is_familiar() -> None:
     prompt = ClassPrompt("c", ("cat", "an animal"), (picture(0),))
     parts = {"text": RAW[2], "images": RAW[0]}
     assert make().project(prompt, parts)[1] == 1.0
@@ -183,7 +183,7 @@ def test_vectors_need_no_known_names() -> None:
     assert condition.nearest == ("", "")
 
 
-def test_a_class_that_is_named_among_other_words_is_nearest_to_its_name() -> None:
+def test_a_known_name_among_several_texts_is_the_nearest() -> None:
     both = ClassPrompt("insect", ("0.9 bee + 0.1 dog", "Ant"))
     [condition] = encode_tasks(
         [[both, "cat"]], Table(), 0, KnownClasses(NAMES, Table(), 0, ConditionSpace.fit("s", RAW))

@@ -1,4 +1,4 @@
-"""Which known class a name means."""
+"""Test the search for the known class that a name means."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def known() -> KnownNames:
         ("", None),
     ],
 )
-def test_meaning(known: KnownNames, name: str, meaning: str | None) -> None:
+def test_find(known: KnownNames, name: str, meaning: str | None) -> None:
     assert known.find(name) == meaning
 
 
-def test_a_name_that_is_known_beats_its_synonym() -> None:
+def test_a_known_name_is_not_replaced_by_its_synonym() -> None:
     both = KnownNames(["couch", "sofa"])
     assert both.find("sofa") is None
     assert both.find("couch") is None
@@ -67,11 +67,11 @@ def test_known_plurals_are_found_from_the_singular() -> None:
     assert KnownNames(["glasses", "glass"]).find("glass") is None
 
 
-def test_where_nothing_is_known_names_mean_themselves() -> None:
+def test_without_known_names_nothing_is_found() -> None:
     assert KnownNames().find("sofas") is None
 
 
-def test_a_slip_of_the_fingers_means_the_one_name_that_is_close() -> None:
+def test_find_misspelt() -> None:
     names = KnownNames(["apple", "leopard", "maple tree", "oak tree", "bee", "otter", "possum"])
     for slipped, meant in (("aplle", "apple"), ("leopart", "leopard"), ("mapel-tree", "maple tree"), ("oter", "otter")):
         assert names.find_misspelt(slipped) == meant
@@ -96,19 +96,19 @@ def read(*texts: str) -> dict[str, str]:
     return match_known_names([ClassPrompt(text, (text,)) for text in texts], KNOWN, Spelling())
 
 
-def test_synonyms_plurals_and_slips() -> None:
+def test_synonyms_plurals_and_misspelt_names_are_matched() -> None:
     assert read("sofa", "leopards", "beaveer", "bear") == {"sofa": "couch", "leopards": "leopard", "beaveer": "beaver"}
 
 
-def test_a_slip_is_not_taken_for_a_class_that_is_there() -> None:
+def test_a_misspelt_name_is_not_matched_to_another_class_of_the_task() -> None:
     assert read("leopart", "bear") == {"leopart": "leopard"}
     assert read("leopart", "leopard") == {}
     assert read("leopart", "leopards") == {"leopards": "leopard"}
 
 
-def test_two_slips_are_not_the_same_class() -> None:
+def test_two_misspelt_names_are_not_matched_to_one_class() -> None:
     assert read("leopart", "leoparrd") == {}
 
 
-def test_an_encoder_that_knows_no_words_corrects_none() -> None:
+def test_without_a_vocabulary_misspelt_names_are_not_matched() -> None:
     assert match_known_names([ClassPrompt("leopart", ("leopart",))], KNOWN, ToyEncoder()) == {}

@@ -1,4 +1,4 @@
-"""One class on one line: what is taken apart, and what is not."""
+"""Test the notation of a class."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ PATHS = PIECES.filter(lambda path: "@" not in path and path[-1] not in "+,")
 
 
 @given(LABELS, st.none() | WORDS.filter(lambda words: words[-1] not in "+,"), st.lists(PATHS, max_size=3))
-def test_what_is_written_is_read(label: str, words: str | None, paths: list[str]) -> None:
+def test_label_words_and_files_are_found_again(label: str, words: str | None, paths: list[str]) -> None:
     said = "+".join(
         [*([] if words is None else [words]), *(",".join(f"@{path}" for path in paths),)][: 2 if paths else 1]
     )
@@ -70,14 +70,14 @@ def test_what_is_written_is_read(label: str, words: str | None, paths: list[str]
 
 
 @given(st.text(max_size=40))
-def test_words_without_marks_are_left_as_they_are(text: str) -> None:
+def test_words_without_special_characters_are_not_changed(text: str) -> None:
     if "@" not in text and "=" not in text:
         assert parse_notation(text) == Notation("", text)
         assert read_class(text) == text
 
 
 @given(st.text(alphabet=LETTERS, max_size=20))
-def test_every_line_is_read_or_refused_in_a_sentence(text: str) -> None:
+def test_any_text_is_read_or_refused_with_one_sentence(text: str) -> None:
     try:
         parsed = parse_notation(text)
     except PromptError:
@@ -85,7 +85,7 @@ def test_every_line_is_read_or_refused_in_a_sentence(text: str) -> None:
     assert bool(parsed.words) or bool(parsed.files) or not text.strip()
 
 
-def test_pictures_are_read_and_give_the_label(picture_folder: Path) -> None:
+def test_pictures_are_read_and_their_name_is_the_label(picture_folder: Path) -> None:
     folder = read_class("@bus", picture_folder)
     assert isinstance(folder, ClassPrompt)
     assert (folder.label, folder.texts, len(folder.images)) == ("bus", (), 3)
@@ -118,7 +118,9 @@ def test_a_trailing_slash_or_a_dot_still_has_a_name(picture_folder: Path, monkey
         ("all=@.", PromptError, "has no picture .*; give one of its folders, such as '.*bus'"),
     ],
 )
-def test_pictures_that_are_not_there(picture_folder: Path, written: str, error: type[Exception], sentence: str) -> None:
+def test_missing_pictures_are_refused(
+    picture_folder: Path, written: str, error: type[Exception], sentence: str
+) -> None:
     (picture_folder / "only").mkdir()
     (picture_folder / "bus").rename(picture_folder / "only" / "bus")
     folder = picture_folder / "only" if "@." in written else picture_folder
@@ -127,6 +129,6 @@ def test_pictures_that_are_not_there(picture_folder: Path, written: str, error: 
 
 
 @pytest.mark.parametrize(("path", "sentence"), [("~no-such-user/x", "does not exist"), ("y" * 5000, "cannot be read")])
-def test_paths_that_the_system_refuses(path: str, sentence: str) -> None:
+def test_impossible_paths_are_refused(path: str, sentence: str) -> None:
     with pytest.raises(DataError, match=sentence):
         read_class(f"cat=@{path}")

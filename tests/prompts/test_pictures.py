@@ -1,4 +1,4 @@
-"""Pictures that stand for a class: what is read, in which order and size, and what is refused."""
+"""Test how pictures of a class are read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _names(folder: Path) -> list[tuple[int, ...]]:
     return [tuple(np.asarray(picture)[0, 0]) for picture in read_pictures(folder)]
 
 
-def test_a_folder_is_read_by_name_and_other_files_are_passed_over(tmp_path: Path) -> None:
+def test_a_folder_is_read_in_order_and_other_files_are_ignored(tmp_path: Path) -> None:
     for name, colour in (("b.png", (0, 0, 9)), ("a.bmp", (9, 0, 0)), ("c.PNG", (0, 9, 0))):
         Image.new("RGB", (2, 2), colour).save(tmp_path / name)
     (tmp_path / "notes.txt").write_text("no picture")
@@ -34,7 +34,7 @@ def test_files_and_pictures_may_be_mixed(picture_folder: Path) -> None:
     assert all(picture.mode == "RGB" for picture in found)
 
 
-def test_large_pictures_are_scaled_down_and_small_ones_left(tmp_path: Path) -> None:
+def test_only_large_pictures_are_scaled_down(tmp_path: Path) -> None:
     wide = Image.new("RGB", (1792, 896), "red")
     wide.save(tmp_path / "wide.png")
     assert [picture.size for picture in read_pictures([wide, tmp_path / "wide.png"])] == [(896, 448)] * 2
@@ -51,12 +51,12 @@ def test_large_pictures_are_scaled_down_and_small_ones_left(tmp_path: Path) -> N
         (7, "got int; give pictures"),
     ],
 )
-def test_what_is_no_picture(given: Any, sentence: str) -> None:
+def test_other_values_are_refused(given: Any, sentence: str) -> None:
     with pytest.raises(PromptError, match=sentence):
         read_pictures(given)
 
 
-def test_too_many_pictures_are_refused_before_one_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_pictures_are_refused_before_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(path: Path) -> Image.Image:
         raise AssertionError(f"{path} was read")
 
@@ -70,7 +70,7 @@ def test_too_many_pictures_are_refused_before_one_is_read(tmp_path: Path, monkey
 
 
 def _huge_png(width: int, height: int) -> bytes:
-    """A PNG that claims a size; no pixel has to be there for it to be refused."""
+    """A PNG header with a given size and without pixels."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -79,7 +79,7 @@ def _huge_png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"")
 
 
-def test_damaged_and_absurd_files_are_refused(picture_folder: Path) -> None:
+def test_damaged_and_huge_files_are_refused(picture_folder: Path) -> None:
     (picture_folder / "huge.png").write_bytes(_huge_png(20000, 20000))
     whole = (picture_folder / "a.png").read_bytes()
     (picture_folder / "half.png").write_bytes(whole[: len(whole) // 2])
@@ -94,7 +94,7 @@ def test_damaged_and_absurd_files_are_refused(picture_folder: Path) -> None:
             read_pictures(picture_folder / name)
 
 
-def test_a_folder_without_pictures(tmp_path: Path) -> None:
+def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PromptError, match=r"has no picture .*; add some or give another"):
         read_pictures(tmp_path)
     (tmp_path / "bus").mkdir()

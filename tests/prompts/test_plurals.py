@@ -1,3 +1,5 @@
+"""Test the singulars of English nouns."""
+
 from __future__ import annotations
 
 import pytest
@@ -65,7 +67,7 @@ def test_plurals(pair: str) -> None:
         "s",
     ],
 )
-def test_singulars_stay(name: str) -> None:
+def test_singulars_are_not_changed(name: str) -> None:
     assert singular(name) == name
 
 
@@ -75,6 +77,6 @@ def test_the_last_word_counts_and_case_is_kept() -> None:
     assert singulars("buses bus") == ()
 
 
-def test_a_known_word_may_be_a_later_form() -> None:
+def test_less_likely_singulars_follow() -> None:
     assert "dwarf" in singulars("dwarves")
     assert "pixie" in singulars("pixies")

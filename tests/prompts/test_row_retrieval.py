@@ -1,3 +1,5 @@
+"""Test the rows that are retrieved for known, unknown and left-out classes."""
+
 from __future__ import annotations
 
 import pytest
@@ -10,7 +12,7 @@ from tina_framework.prompts.row_retrieval import RowRetrieval, dissimilarity
 
 @pytest.fixture
 def known() -> tuple[Tensor, Tensor]:
-    """Conditions of 12 classes that hardly resemble each other, and rows that depend on them linearly, with a little noise."""
+    """Conditions of 12 dissimilar classes, and rows that depend on them linearly with a little noise."""
     draws = torch.Generator().manual_seed(0)
     keys = torch.randn(12, 40, generator=draws)
     return keys, keys @ torch.randn(40, 5, generator=draws) / 6 + 0.1 * torch.randn(12, 5, generator=draws)
@@ -23,7 +25,7 @@ def test_a_known_class_gets_its_own_row(known) -> None:
     torch.testing.assert_close(familiarity, torch.ones(12))
 
 
-def test_leaving_one_out_is_not_having_it_but_for_the_mean(known) -> None:
+def test_leaving_a_class_out_equals_a_fit_without_it(known) -> None:
     keys, rows = known
     rows = rows - rows.mean(0)
     for i in (0, 7):
@@ -44,8 +46,8 @@ def test_leaving_one_out_is_not_having_it_but_for_the_mean(known) -> None:
         torch.testing.assert_close(familiarity, other_familiarity)
 
 
-def test_what_is_left_out_does_not_leak(known) -> None:
-    """Changing the row of a class that is left out changes what is retrieved for it by its share of the mean alone."""
+def test_the_row_of_a_left_out_class_does_not_leak(known) -> None:
+    """A changed row of a left-out class changes its retrieved row only by its share of the mean."""
     keys, rows = known
     mask = torch.eye(12, dtype=torch.bool)[3:4]
     changed = rows.clone()
@@ -56,7 +58,7 @@ def test_what_is_left_out_does_not_leak(known) -> None:
     assert float((after.retrieve(keys[3:4])[0] - before.retrieve(keys[3:4])[0]).abs().min()) > 50.0
 
 
-def test_strange_conditions_fade_and_rows_stand_behind(known) -> None:
+def test_conditions_of_unknown_classes_are_scaled_down_and_rows_appended(known) -> None:
     keys, rows = known
     retrieval = RowRetrieval(keys, rows)
     strangers = torch.randn(4, 40, generator=torch.Generator().manual_seed(1))
@@ -84,7 +86,7 @@ def test_rows_that_depend_on_the_condition_are_retrieved_better_than_their_mean(
     assert float((found - rows).square().mean()) < 0.5 * float((rows.mean(0) - rows).square().mean())
 
 
-def test_stored_and_read_again(known) -> None:
+def test_tensors_and_settings_make_an_equal_object(known) -> None:
     retrieval = RowRetrieval(*known, temperature=20.0, strength=1.0)
     settings = retrieval.settings()
     again = RowRetrieval.from_tensors(retrieval.state_dict(), settings["temperature"], settings["strength"])
@@ -102,6 +104,6 @@ def test_stored_and_read_again(known) -> None:
         ({"temperature": 0.0}, "above 0"),
     ],
 )
-def test_one_clear_message(known, change, message) -> None:
+def test_refusals(known, change, message) -> None:
     with pytest.raises(DataError, match=message):
         RowRetrieval(**({"keys_SE": known[0], "rows_SD": known[1]} | change))

@@ -1,4 +1,4 @@
-"""Sentences that name a task, and those that could be read in two ways."""
+"""Test the reading of sentences."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_classes_of_several_words(sentence: str, classes: tuple[str, ...]) -> No
     assert parse_sentence(sentence, KNOWN) == classes
 
 
-def test_known_names_decide_the_singular_and_what_is_one_name() -> None:
+def test_known_names_decide_singulars_and_names_of_several_words() -> None:
     assert parse_sentence("axes or dwarves", ("ax", "dwarf")) == ("axe", "dwarf")
     assert parse_sentence("gases and pixies", ("pixie",)) == ("gas", "pixie")
     known = ("salt and pepper shaker", "man of war", "bus")
@@ -81,7 +81,7 @@ def test_known_names_decide_the_singular_and_what_is_one_name() -> None:
         ("tell apples from bears from buses", "apple | bear | bus"),
     ],
 )
-def test_what_can_be_read_in_two_ways_is_refused_with_the_reading(sentence: str, reading: str) -> None:
+def test_ambiguous_sentences_are_refused_with_one_reading(sentence: str, reading: str) -> None:
     with pytest.raises(PromptError) as caught:
         parse_sentence(sentence, KNOWN)
     assert f"such as {reading}; give separate names" in str(caught.value)
@@ -105,7 +105,7 @@ def test_other_refusals(sentence: str, message: str) -> None:
 @pytest.mark.parametrize(
     "text", ["ant", "ant bee", "a large grey animal with a trunk", "pleased android", "", ",", "tell"]
 )
-def test_what_is_no_sentence(text: str) -> None:
+def test_other_texts_are_not_sentences(text: str) -> None:
     assert parse_sentence(text, KNOWN) is None
     with pytest.raises(PromptError, match="no sentence about classes; write one, such as 'tell apples"):
         classes_of(text, KNOWN)
@@ -124,7 +124,7 @@ def test_any_list_of_known_names_is_read_back(names: list[str], data: st.DataObj
 
 
 @given(st.text(alphabet="ab ,and|or from tell", max_size=30))
-def test_nothing_else_is_ever_raised(text: str) -> None:
+def test_any_text_is_read_or_refused(text: str) -> None:
     try:
         found = parse_sentence(text, KNOWN)
     except PromptError:

@@ -1,4 +1,4 @@
-"""What counts as one slip of the fingers."""
+"""Test the recognition of typing mistakes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WORDS = st.text(alphabet="abc", min_size=1, max_size=6)
 
 
 @given(WORDS, st.data())
-def test_one_slip_is_one_and_goes_both_ways(word: str, data: st.DataObject) -> None:
+def test_one_typing_mistake_is_recognised_in_both_directions(word: str, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(word) - 1))
     letter = data.draw(st.sampled_from("abc"))
     swapped = word[:at] + word[at : at + 2][::-1] + word[at + 2 :]
@@ -26,7 +26,7 @@ def test_one_slip_is_one_and_goes_both_ways(word: str, data: st.DataObject) -> N
         assert is_typo(word, slipped)
 
 
-def test_two_are_too_many() -> None:
+def test_two_typing_mistakes_are_not_recognised() -> None:
     assert is_typo("aplpe", "apple")
     for word in ("aplel", "appples", "papel", "plate"):
         assert not is_typo(word, "apple")

@@ -18,7 +18,7 @@ def _condition(*prompts: ClassPrompt, **read_as: str) -> EncodedTask:
     return EncodedTask(labels, labels, np.zeros((len(labels), 2), dtype=np.float32), None, prompts, read_as=read_as)
 
 
-def test_every_kind_is_told() -> None:
+def test_every_kind_is_described() -> None:
     picture = Image.new("RGB", (2, 2))
     said = summarize_by_class(
         _condition(

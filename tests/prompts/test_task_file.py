@@ -1,4 +1,4 @@
-"""Task files whose classes are more than names."""
+"""Test the reading of task files."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_lines_and_objects_are_read_relative_to_the_file(picture_folder: Path) -
         (["ant", "bus="], PromptError, r"task 1: 'bus=' has nothing"),
     ],
 )
-def test_refusals_say_where(tmp_path: Path, classes: Any, error: type[Exception], sentence: str) -> None:
+def test_refusals_name_the_task(tmp_path: Path, classes: Any, error: type[Exception], sentence: str) -> None:
     with pytest.raises(error, match=sentence):
         load_prompt_tasks(_write(tmp_path, ["ant", "bee"], classes))
 
@@ -63,7 +63,7 @@ def test_refusals_say_where(tmp_path: Path, classes: Any, error: type[Exception]
     ("text", "sentence"),
     [("{", "cannot be read as JSON"), ("[]", "no list under the key 'tasks'"), ('{"tasks": []}', "has no task")],
 )
-def test_what_is_no_task_file(tmp_path: Path, text: str, sentence: str) -> None:
+def test_other_files_are_refused(tmp_path: Path, text: str, sentence: str) -> None:
     (tmp_path / "tasks.json").write_text(text)
     with pytest.raises(DataError, match=sentence):
         load_prompt_tasks(tmp_path / "tasks.json")

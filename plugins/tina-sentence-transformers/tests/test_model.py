@@ -28,7 +28,7 @@ def test_code_of_a_model_is_never_run(tmp_path: Path, model_folder: Path, kind: 
         SentenceModel(find_model(str(folder)))
 
 
-def test_code_that_the_network_names_is_never_run(tmp_path: Path, model_folder: Path) -> None:
+def test_code_named_in_the_configuration_is_never_run(tmp_path: Path, model_folder: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(model_folder, folder)
     (folder / "mine.py").write_text(CODE)
@@ -57,7 +57,7 @@ def test_a_damaged_model_is_one_sentence(tmp_path: Path, model_folder: Path, dam
     assert "\n" not in str(caught.value)
 
 
-def test_models_that_cannot_be_meant() -> None:
+def test_impossible_ids_are_refused() -> None:
     with pytest.raises(ConfigError, match="is no folder"):
         find_model("no-such-thing")
     for revision in (None, "main"):
@@ -85,7 +85,7 @@ def test_a_hub_model_is_fetched_without_code_and_pickles(monkeypatch: pytest.Mon
     assert not {"*.py", "*.bin", "*.pt", "*"} & set(asked[1]["allow_patterns"])
 
 
-def test_a_hub_model_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_download_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
 
     def snapshot(repo: str, **options: Any) -> str:

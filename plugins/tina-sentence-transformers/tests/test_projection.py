@@ -36,7 +36,7 @@ def test_a_wrong_configuration_is_refused(
     assert says in str(caught.value)
 
 
-def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_projection_is_refused(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(CheckpointError, match=r"exist|no folder"):
             SentenceTransformersEncoder(folder)

@@ -24,7 +24,7 @@ def test_the_other_layouts_of_a_table(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.linalg.norm(two.vectors_TME, axis=2), 1.0)
 
 
-def test_of_rows_with_one_name_the_first_counts(tmp_path: Path) -> None:
+def test_the_first_of_equal_names_is_used(tmp_path: Path) -> None:
     np.savez(
         tmp_path / "t.npz",
         names=np.array(["a-b", "c", "A B"]),
@@ -36,7 +36,7 @@ def test_of_rows_with_one_name_the_first_counts(tmp_path: Path) -> None:
     np.testing.assert_array_equal(rows.vectors_TME[0], np.eye(3)[:2])
 
 
-def test_synonyms_are_one_family() -> None:
+def test_synonyms_have_the_same_key() -> None:
     keys = families(
         ["Goldfish", "goldfish, Carassius auratus", "Carassius auratus (fish)", "cats", "cat", "bass", "grass"]
     )

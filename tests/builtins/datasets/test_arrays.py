@@ -1,3 +1,5 @@
+"""Test the data set ``arrays``."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -105,7 +107,7 @@ def test_files_that_are_no_archives(tmp_path):
         arrays(tmp_path / "short.npz")
 
 
-def test_altered_pixels_are_noticed(tmp_path):
+def test_altered_pixels_are_refused(tmp_path):
     path = write(tmp_path)
     whole = bytearray(path.read_bytes())
     place = whole.find(content()["train_images"].tobytes()[:64])

@@ -1,3 +1,5 @@
+"""Test the data set ``cifar100``."""
+
 from __future__ import annotations
 
 import logging
@@ -15,7 +17,7 @@ from tina_framework.errors import DataError, DownloadError
 
 
 class FakeCIFAR100:
-    """The part of torchvision's class that is used: two pictures a class, four for training."""
+    """A replacement of torchvision's class, with two test and four training pictures for each class."""
 
     base_folder = "cifar-100-python"
     calls: ClassVar[list[tuple[str, bool, bool]]] = []

@@ -1,3 +1,5 @@
+"""Test how training images are split, and the shared data set class."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -11,7 +13,7 @@ from tina_framework.interfaces.dataset import Dataset, LabelledImages
 
 
 def numbered(labels: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """One pixel a picture, whose value is the picture's place in the file."""
+    """Pictures of one pixel, whose value is the index in the file."""
     places = np.arange(len(labels), dtype=np.uint8)
     return np.repeat(places[:, None, None, None], 3, axis=3), np.asarray(labels, dtype=np.int64)
 
@@ -58,7 +60,7 @@ class TestDividedDataset:
 
         return DividedDataset("mine", names, None, training, testing)
 
-    def test_it_is_a_dataset_and_reads_each_part_once_when_asked(self):
+    def test_each_part_is_read_once_on_first_use(self):
         data = self.make()
         assert isinstance(data, Dataset)
         assert self.reads == []
@@ -67,7 +69,7 @@ class TestDividedDataset:
         assert self.reads == ["training", "test"]
         assert data.load("train").images.base is data.load("train+validation").images.base
 
-    def test_refits_get_train_and_validation(self):
+    def test_train_and_validation_together(self):
         data = self.make()
         parts = [data.load(split).images for split in ("train", "validation")]
         assert np.array_equal(np.concatenate(parts), data.load("train+validation").images)

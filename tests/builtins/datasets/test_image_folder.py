@@ -1,3 +1,5 @@
+"""Test the data set ``image-folder``."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -71,7 +73,7 @@ class TestHashedNames:
         pixels = [tuple(image[0, 0]) for part in parts.values() for image in part.images]
         assert len(set(pixels)) == 500
 
-    def test_more_pictures_move_no_others(self, folder):
+    def test_new_pictures_do_not_move_others(self, folder):
         before = {tuple(image[0, 0]) for image in image_folder(folder, size=2).load("test").images}
         for i in range(40):
             picture(folder / "a" / f"more{i}.png", (i, 200, 0), (2, 2))

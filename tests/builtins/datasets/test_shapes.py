@@ -1,3 +1,5 @@
+"""Test the data set ``shapes``."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -45,7 +47,7 @@ def test_the_same_arguments_draw_the_same_pictures(data):
     assert not np.array_equal(shapes(8, **FEW, seed=1).load("train").images, before)
 
 
-def test_more_pictures_begin_with_the_same_ones(data):
+def test_more_pictures_start_with_the_same_ones(data):
     assert np.array_equal(shapes(9, **FEW).load("train").images[: 8 * 64], data.load("train").images)
 
 

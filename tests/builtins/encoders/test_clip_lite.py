@@ -1,4 +1,4 @@
-"""The student that ships with the package."""
+"""Test the encoder in the package."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_the_tower_of_eighty_classes_shares_the_text_tower(encoder: CLIPLite) ->
     assert not (SHIPPED.with_name("clip-lite-80") / "text.safetensors").exists()
 
 
-def test_a_folder_without_a_tower_takes_the_shipped_one_only_if_it_is_meant(copy: Path) -> None:
+def test_a_missing_tower_is_taken_from_the_package_only_if_the_hash_matches(copy: Path) -> None:
     (copy / "text.safetensors").unlink()
     assert CLIPLite(copy).encode_text(["apple"]).shape == (1, 512)
     config = json.loads((copy / "config.json").read_text())
@@ -80,7 +80,7 @@ def test_is_an_encoder_of_clips_space(encoder: CLIPLite) -> None:
 
 
 class TestText:
-    def test_each_row_depends_on_its_own_text_alone(self, encoder: CLIPLite) -> None:
+    def test_each_row_depends_only_on_its_text(self, encoder: CLIPLite) -> None:
         texts = [*CLASSES, "an unheard-of flurb", "polar fox"]
         together = encoder.encode_text(texts)
         assert together.shape == (12, 512)

@@ -1,4 +1,4 @@
-"""The image tower, untrained."""
+"""Test the image tower with random weights."""
 
 from __future__ import annotations
 

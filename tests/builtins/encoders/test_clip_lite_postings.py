@@ -1,4 +1,4 @@
-"""Similarities against the definition, computed densely."""
+"""Compare the similarities with a dense computation by definition."""
 
 from __future__ import annotations
 

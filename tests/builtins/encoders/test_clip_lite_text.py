@@ -1,4 +1,4 @@
-"""The text tower on a fit of a few names, made in the test."""
+"""Test the text tower with a fit of a few names."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_plurals_count_as_their_singular_unless_they_are_names(tower: TextTower)
     assert np.abs(tower.read("glasses").vector - tower.read("glass").vector).max() > 0.1
 
 
-def test_unseen_names_lean_to_their_relatives(tower: TextTower) -> None:
+def test_unseen_names_are_close_to_similar_names(tower: TextTower) -> None:
     reading = tower.read("swift fox")
     assert not reading.known
     shift = reading.vector - tower.mean
@@ -88,7 +88,7 @@ def test_unseen_names_lean_to_their_relatives(tower: TextTower) -> None:
     assert int(cosines.argmax()) in (0, 1)
 
 
-def test_what_shares_nothing_comes_close_to_the_mean(tower: TextTower) -> None:
+def test_a_text_that_shares_nothing_is_close_to_the_mean(tower: TextTower) -> None:
     assert tower.read("ŷŷŷ").length < 0.5 * tower.read("red fox").length
 
 

@@ -1,4 +1,4 @@
-"""The real classes of transformers on a tiny CLIP in a folder; the real tokenizer where its merges are at hand."""
+"""Test the encoder with a tiny random CLIP, and with the real tokenizer if its files are available."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ START, END = "<|startoftext|>", "<|endoftext|>"
 
 
 def byte_letters() -> list[str]:
-    """GPT-2's printable stand-ins for the 256 bytes, in CLIP's order."""
+    """The printable characters by which GPT-2 represents the 256 bytes, in CLIP's order."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in printable]
     return [chr(byte) for byte in printable] + [chr(256 + number) for number in range(len(others))]
 
 
 def write_tokenizer(folder: Path, merges: list[str]) -> int:
-    """CLIP's tokenizer files; returns the size of the vocabulary."""
+    """Write CLIP's tokenizer files and return the size of the vocabulary."""
     letters = byte_letters()
     tokens = letters + [letter + "</w>" for letter in letters] + [merge.replace(" ", "") for merge in merges]
     tokens += [START, END]
@@ -75,7 +75,7 @@ def encoder(tiny: Path) -> CLIPEncoder:
     return CLIPEncoder(tiny, device="cpu")
 
 
-def test_says_what_it_is_without_loading_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attributes_need_no_loading(monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
 
     def refuse(*args: Any, **kwargs: Any) -> str:
@@ -97,7 +97,7 @@ def test_text_vectors(encoder: CLIPEncoder, tiny: Path) -> None:
     assert encoder.encode_text([]).shape == (0, 24)
 
 
-def test_a_row_is_the_same_to_the_last_bit_in_any_company(encoder: CLIPEncoder) -> None:
+def test_a_row_does_not_depend_on_the_other_texts(encoder: CLIPEncoder) -> None:
     texts = ["apple", "a rather long description of a class, with many words in it", "bus", "été", "bus"]
     together = encoder.encode_text(texts)
     for text, row in zip(texts, together, strict=True):
@@ -161,7 +161,7 @@ class TestRefusals:
         with pytest.raises(PromptError, match="no template number 2"):
             encoder.encode_text(["apple"], template=2)
 
-    def test_a_template_without_a_place(self) -> None:
+    def test_a_template_without_braces(self) -> None:
         with pytest.raises(ConfigError, match="has no place for the name"):
             CLIPEncoder(templates=["a photo"])
 
@@ -198,7 +198,7 @@ class TestRefusals:
 
 
 class TestHub:
-    """The Hub is replaced by a function that has, or lacks, the files."""
+    """A function replaces the Hub and either has or lacks the files."""
 
     @pytest.fixture
     def calls(self, monkeypatch: pytest.MonkeyPatch, tiny: Path) -> list[dict[str, Any]]:
@@ -250,7 +250,7 @@ class TestHub:
         with pytest.raises(DownloadError, match=r"no route to host\); use an encoder that works offline: clip-lite"):
             encoder.encode_text(["apple"])
 
-    def test_no_download_where_it_is_forbidden(self, calls: list[dict[str, Any]]) -> None:
+    def test_local_files_only_forbids_a_download(self, calls: list[dict[str, Any]]) -> None:
         encoder = CLIPEncoder(local_files_only=True)
         with pytest.raises(DownloadError, match="local_files_only forbids a download; use an encoder"):
             encoder.encode_text(["apple"])

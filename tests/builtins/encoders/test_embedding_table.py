@@ -1,4 +1,4 @@
-"""The three layouts, synthetic; the two real tables where they are at hand."""
+"""Test the three layouts, and the two real tables if they are available."""
 
 from __future__ import annotations
 
