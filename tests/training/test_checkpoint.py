@@ -40,7 +40,7 @@ def test_the_newest_usable_one_is_found_and_the_damage_told(tmp_path: Path) -> N
     assert found == tmp_path / "step-00000002"
     assert len(skipped) == 2
     assert "never finished" in skipped[0]
-    assert "model.safetensors was altered" in skipped[1]
+    assert "model.safetensors was changed" in skipped[1]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_held_out_classes_are_nowhere(make_config: Make, world: Path, tmp_path: 
 
 def test_a_class_that_the_zoo_has_seen_cannot_be_held_out(make_config: Make, world: Path, tmp_path: Path) -> None:
     zoo = changed_zoo(world, tmp_path, without("ant"))
-    with pytest.raises(LeakageError, match="held_out_classes names 'lion', but the generic model"):
+    with pytest.raises(LeakageError, match="held_out_classes names 'lion', but the networks"):
         build_components(make_config(zoo=zoo, held_out_classes="ant,lion"), CPU)
 
 

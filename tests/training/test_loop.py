@@ -84,7 +84,7 @@ def test_max_seconds_ends_in_order(make_config: Make, capsys: pytest.CaptureFixt
     assert not outcome.finished
     assert outcome.generator.is_dir()
     assert (
-        "max_seconds=1e-06 are over). Go on with the same settings and --resume_from_checkpoint latest"
+        "max_seconds=1e-06 have passed). To continue, use the same settings and --resume_from_checkpoint latest"
         in capsys.readouterr().err
     )
     resumed = Trainer(make_config(resume_from_checkpoint="latest"))
@@ -92,7 +92,7 @@ def test_max_seconds_ends_in_order(make_config: Make, capsys: pytest.CaptureFixt
 
 
 def test_batches_must_be_shared_equally(make_config: Make) -> None:
-    with pytest.raises(ConfigError, match=r"task_batch_size is 4, .*choose a multiple of 3"):
+    with pytest.raises(ConfigError, match=r"task_batch_size is 4, .*Choose a multiple of 3"):
         Trainer(make_config(gradient_accumulation_steps=3))
 
 

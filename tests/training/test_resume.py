@@ -62,7 +62,7 @@ def test_a_run_from_a_generator_resumes_only_from_the_same(make_config: Make, tm
     moved = shutil.copytree(starts[0], tmp_path / "moved")
     assert Trainer(make_config(**again, init_from=moved)).stepper.step == 2
     for other in ({"init_from": starts[1]}, {}):
-        with pytest.raises(CheckpointError, match=r"the generator it started from \(init_from\) has changed since"):
+        with pytest.raises(CheckpointError, match=r"the generator of init_from has changed\."):
             Trainer(make_config(**again, **other))
 
 
@@ -74,7 +74,7 @@ def test_a_damaged_checkpoint_is_skipped_and_named(make_config: Make, capsys: py
     trainer = Trainer(make_config(checkpointing_steps=4, resume_from_checkpoint="latest"))
     assert trainer.stepper.step == 4
     assert f"'{newest}' is skipped: model.safetensors has 5 bytes" in capsys.readouterr().err
-    with pytest.raises(CheckpointError, match=r"cannot be resumed from: model.safetensors has 5 bytes"):
+    with pytest.raises(CheckpointError, match=r"cannot resume from .*: model.safetensors has 5 bytes"):
         Trainer(make_config(resume_from_checkpoint=newest))
     (newest.parent / "step-00000004" / "manifest.json").unlink()
     with pytest.raises(CheckpointError, match="None of the 2 checkpoints"):
@@ -85,7 +85,7 @@ def test_resuming_with_other_settings_or_data_is_refused(make_config: Make, worl
     import numpy as np
 
     Trainer(make_config(max_steps=2)).train()
-    with pytest.raises(CheckpointError, match=r"learning_rate=0.002 \(now 0.5\), max_steps=2 \(now 8\); resume"):
+    with pytest.raises(CheckpointError, match=r"learning_rate=0.002 \(now 0.5\), max_steps=2 \(now 8\)\. Resume"):
         Trainer(make_config(learning_rate=0.5, resume_from_checkpoint="latest"))
     table = dict(np.load(world / "table.npz"))
     table["vectors"] = table["vectors"] + 0.1
@@ -113,7 +113,7 @@ def test_a_missing_random_state_is_refused(make_config: Make) -> None:
 def test_a_folder_with_a_run_is_not_overwritten_unasked(make_config: Make) -> None:
     config = make_config(max_steps=1)
     Trainer(config).train()
-    with pytest.raises(ConfigError, match="holds a run already"):
+    with pytest.raises(ConfigError, match="already holds a run"):
         Trainer(make_config(max_steps=1))
     again = Trainer(make_config(max_steps=1, overwrite_output_dir=True))
     assert again.stepper.step == 0

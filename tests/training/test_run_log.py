@@ -12,16 +12,16 @@ def rows(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
 
 
-def reporter(folder: Path, active: bool = True) -> tuple[RunLog, list[tuple[dict[str, float], int]]]:
+def loger(folder: Path, active: bool = True) -> tuple[RunLog, list[tuple[dict[str, float], int]]]:
     tracked: list[tuple[dict[str, float], int]] = []
     return RunLog(folder, 10, active, lambda figures, step: tracked.append((figures, step))), tracked
 
 
 def test_rows_are_lines_of_json_and_figures_for_trackers(tmp_path: Path) -> None:
-    report, tracked = reporter(tmp_path)
-    report.start(0)
-    report.row("train", 1, {"loss": 0.5, "grad_norm": None})
-    report.row("validation", 1, {"accuracy": 0.7, "by_count": {"3": {}}})
+    log, tracked = loger(tmp_path)
+    log.start(0)
+    log.write("train", 1, {"loss": 0.5, "grad_norm": None})
+    log.write("validation", 1, {"accuracy": 0.7, "by_count": {"3": {}}})
     assert rows(tmp_path) == [
         {"kind": "train", "step": 1, "loss": 0.5, "grad_norm": None},
         {"kind": "validation", "step": 1, "accuracy": 0.7, "by_count": {"3": {}}},
@@ -30,15 +30,15 @@ def test_rows_are_lines_of_json_and_figures_for_trackers(tmp_path: Path) -> None
 
 
 def test_a_resumed_run_drops_what_it_will_write_again(tmp_path: Path) -> None:
-    first, _ = reporter(tmp_path)
+    first, _ = loger(tmp_path)
     first.start(0)
     for step in (1, 2, 3):
-        first.row("train", step, {})
+        first.write("train", step, {})
     with (tmp_path / LOG).open("a") as handle:
         handle.write('{"kind": "tr')  # killed in mid-line
-    again, _ = reporter(tmp_path)
+    again, _ = loger(tmp_path)
     again.start(2)
-    again.row("train", 3, {"new": 1})
+    again.write("train", 3, {"new": 1})
     assert rows(tmp_path) == [
         {"kind": "train", "step": 1},
         {"kind": "train", "step": 2},
@@ -49,19 +49,19 @@ def test_a_resumed_run_drops_what_it_will_write_again(tmp_path: Path) -> None:
 
 
 def test_other_processes_are_silent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    report, tracked = reporter(tmp_path, active=False)
-    report.start(0)
-    report.row("train", 1, {"loss": 1.0})
-    report.say("hello")
-    report.advance(10, "note", 0.0)
+    log, tracked = loger(tmp_path, active=False)
+    log.start(0)
+    log.write("train", 1, {"loss": 1.0})
+    log.notify("hello")
+    log.advance(10, "note", 0.0)
     assert not (tmp_path / LOG).exists()
     assert tracked == []
     assert capsys.readouterr().err == ""
 
 
 def test_progress_is_a_line_with_the_time_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    report, _ = reporter(tmp_path)
-    report.start(0)
-    report.advance(1, "task 0.5", 3700.0)
-    report.advance(2, "too soon for another line", 0.0)
+    log, _ = loger(tmp_path)
+    log.start(0)
+    log.advance(1, "task 0.5", 3700.0)
+    log.advance(2, "too soon for another line", 0.0)
     assert capsys.readouterr().err == "step 1/10  task 0.5  1 h 01 min left\n"

@@ -1,5 +1,5 @@
-"""Training a generator: ``accelerate launch -m tina_framework.training --config FILE [--field value]``.
+"""Train a generator: ``accelerate launch -m tina_framework.training --config FILE [--field value]``.
 
-A step's randomness depends on the seed, the step and the place in the global batch alone (`randomness`), so a run gives
-the same losses on any number of processes and goes on exactly after a stop.
+The random draws of an example depend only on the seed, the step and the example's place in the global batch; see
+`randomness`. A run therefore has the same losses on any number of processes, and continues exactly after it was stopped.
 """

@@ -1,6 +1,7 @@
-"""``accelerate launch -m tina_framework.training --config FILE [--field value]``; without launcher on one process.
+"""The program ``accelerate launch -m tina_framework.training --config FILE [--field value]``.
 
-``--debug`` shows where an error came from. Exit codes: 0 done (or stopped in order), 1 failed, 2 the call has to be changed, 130 interrupted.
+Without the launcher it trains on one process. ``--debug`` prints the traceback of an error. Exit codes: 0 finished or
+stopped in order, 1 failed, 2 wrong settings, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,10 +16,14 @@ __all__ = ["main", "train"]
 
 
 def train(arguments: Sequence[str], program: str) -> None:
-    """Parses, trains, and says where the result lies.
+    """Train a generator as the command line says, and print where it was saved.
+
+    Args:
+        arguments: the words after the program's name.
+        program: name of the program in the help page.
 
     Raises:
-        TinaError: whatever stopped it.
+        TinaError: the settings are wrong, or training failed.
     """
     from tina_framework.training.arguments import help_text, parse_arguments
 
@@ -44,7 +49,7 @@ def train(arguments: Sequence[str], program: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit code."""
+    """Run the program and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     words = [word for word in given if word != "--debug"]
     try:

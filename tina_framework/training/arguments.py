@@ -1,4 +1,4 @@
-"""The command line of training: ``--config FILE`` and one flag for every setting. Imports no torch."""
+"""The command line of training: ``--config FILE`` and one flag for each setting. Imports no torch."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["Arguments", "help_text", "parse_arguments", "settings_tables"]
 
 @dataclass
 class Arguments:
-    """What was typed, not yet checked.
+    """The parsed command line; values are not checked yet.
 
     Attributes:
-        config_file: the TOML file.
-        plugins: Python files to run first.
-        flags: field -> text, or a list of texts for a repeated list field.
-        help: whether help was asked for.
+        config_file: the TOML file with settings.
+        plugins: Python files to run before training, which may register plugins.
+        flags: setting -> text, or a list of texts if a flag for a list was repeated.
+        help: whether to print the help page.
     """
 
     config_file: Path | None = None
@@ -36,10 +36,12 @@ class Arguments:
 
 
 def parse_arguments(arguments: Sequence[str]) -> Arguments:
-    """Reads ``--name value``, ``--name=value`` (hyphens as underscores), a bare ``--name`` for switches, ``--no-name``.
+    """Parse ``--name value`` and ``--name=value``, and for switches also ``--name`` and ``--no-name``.
+
+    Names may be written with hyphens instead of underscores. Unknown names are kept: loading the settings reports them.
 
     Raises:
-        ConfigError: a word that belongs to no flag, or a flag without its value.
+        ConfigError: a word belongs to no flag, or a flag has no value.
     """
     parsed, waiting = Arguments(), list(arguments)
     while waiting:
@@ -48,7 +50,7 @@ def parse_arguments(arguments: Sequence[str]) -> Arguments:
             parsed.help = True
             continue
         if not word.startswith("--") or len(word) == 2:
-            raise ConfigError(f"'{word}' belongs to no flag; write --field value (see --help).")
+            raise ConfigError(f"'{word}' belongs to no flag. Write --field value; --help lists all fields.")
         name, equals, value = word[2:].partition("=")
         name = name.replace("-", "_")
         if not equals:
@@ -60,7 +62,7 @@ def parse_arguments(arguments: Sequence[str]) -> Arguments:
             elif has_value:
                 value = waiting.pop(0)
             else:
-                raise ConfigError(f"The flag '{word}' has no value; write {word} VALUE (see --help).")
+                raise ConfigError(f"The flag '{word}' has no value. Write {word} VALUE; --help lists all flags.")
         _store(parsed, name, value)
     return parsed
 
@@ -85,7 +87,7 @@ def _is_switch(name: str) -> bool:
 
 
 def _plain_type(name: str) -> Any:
-    """The type of a field without annotations and None; a generic type's origin."""
+    """Return the type of a setting without annotations and None; for a generic type such as dict[int, float], its origin."""
     field_info = TrainingConfig.model_fields.get(name)
     kind: Any = field_info.annotation if field_info is not None else None
     while get_origin(kind) in (Annotated, Union, types.UnionType):

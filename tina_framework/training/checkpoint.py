@@ -1,7 +1,7 @@
-"""Checkpoints: written whole or not at all, checked when read, and never fewer than two kept.
+"""Checkpoint folders. A checkpoint is written completely or not at all, and it is verified before it is used.
 
-A checkpoint folder holds model.safetensors, ema.safetensors, optimizer.safetensors, one rng-00000.safetensors a process,
-state.json, and manifest.json with the size and SHA-256 of all of these, written last.
+A checkpoint folder holds model.safetensors, ema.safetensors, optimizer.safetensors, one rng-00000.safetensors for each
+process, and state.json. The last file written is manifest.json, with the size and the SHA-256 hash of all others.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ _NAME = re.compile(r"step-\d{8}")
 
 
 def checkpoint_name(step: int) -> str:
-    """``step-00001234``."""
+    """Return the name of a checkpoint folder, for example ``step-00001234``."""
     return f"step-{step:08d}"
 
 
 def list_checkpoints(root: Path) -> list[Path]:
-    """All folders named like a checkpoint, oldest first, complete or not."""
+    """Return all folders with the name of a checkpoint, oldest first, whether they are complete or not."""
     return sorted(path for path in root.glob("step-*") if _NAME.fullmatch(path.name) and path.is_dir())
 
 
 def problem_with(folder: Path) -> str | None:
-    """Why a checkpoint cannot be used; None if it is complete and unaltered."""
+    """Return why a checkpoint cannot be used, or None if it is complete and unchanged."""
     if not (folder / MANIFEST).is_file():
         return f"it has no {MANIFEST}, so it was never finished"
     try:
@@ -61,14 +61,14 @@ def problem_with(folder: Path) -> str | None:
             if path.stat().st_size != expected["size"]:
                 return f"{name} has {path.stat().st_size} bytes instead of {expected['size']}"
             if _sha256(path) != expected["sha256"]:
-                return f"{name} was altered"
+                return f"{name} was changed"
     except (CheckpointError, KeyError, TypeError, AttributeError):
         return f"{MANIFEST} is damaged"
     return None
 
 
 def find_latest(root: Path) -> tuple[Path | None, list[str]]:
-    """The newest usable checkpoint under `root`, and a sentence for every newer one that had to be skipped."""
+    """Return the newest usable checkpoint, and a sentence for each newer one that was skipped."""
     skipped: list[str] = []
     for folder in reversed(list_checkpoints(root)):
         reason = problem_with(folder)
@@ -79,7 +79,7 @@ def find_latest(root: Path) -> tuple[Path | None, list[str]]:
 
 
 def start_writing(root: Path, step: int) -> Path:
-    """An empty folder to write the checkpoint of `step` into; left-overs of earlier attempts are removed."""
+    """Create an empty folder for the checkpoint of `step`, and remove what earlier attempts left."""
     root.mkdir(parents=True, exist_ok=True)
     for old in [*root.glob(".step-*.partial"), *root.glob(".step-*.old")]:
         shutil.rmtree(old)
@@ -89,15 +89,15 @@ def start_writing(root: Path, step: int) -> Path:
 
 
 def partial_folder(root: Path, step: int) -> Path:
-    """Where the checkpoint of `step` is written before it gets its name."""
+    """Return the folder in which the checkpoint of `step` is written before it gets its final name."""
     return root / f".{checkpoint_name(step)}.partial"
 
 
 def write_rng(partial: Path, process: int) -> None:
-    """Adds this process' random state to a checkpoint that is being written.
+    """Add this process's random state to a checkpoint that is being written.
 
     Raises:
-        TrainingError: the disk does not take it; the checkpoints already there are untouched.
+        TrainingError: writing failed, for example on a full disk; earlier checkpoints are unchanged.
     """
     try:
         write_safetensors(partial / f"{rng_name(process)}.safetensors", rng_tensors())
@@ -110,24 +110,27 @@ def _final(partial: Path) -> Path:
 
 
 def _not_written(partial: Path, error: OSError) -> TrainingError:
-    """The error to raise, after what was written of the checkpoint is gone."""
+    """Remove the unfinished checkpoint, and return the error to raise."""
     shutil.rmtree(partial, ignore_errors=True)
     return TrainingError(
-        f"The checkpoint '{_final(partial)}' could not be written ({error}); earlier checkpoints are untouched. Free some "
-        "space and resume."
+        f"The checkpoint '{_final(partial)}' could not be written ({error}). Earlier checkpoints are unchanged. Free some "
+        "disk space and resume."
     )
 
 
 def finish(partial: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> Path:
-    """Writes everything but the processes' own files (there already), then the manifest, then gives the final name.
+    """Write the remaining files and the manifest, and rename the folder to its final name.
 
     Args:
-        partial: from `start_writing`.
+        partial: the folder of `start_writing`, to which each process has added its random state.
         tensors: file name without suffix -> its tensors.
-        state: JSON.
+        state: JSON values for state.json.
+
+    Returns:
+        The final folder.
 
     Raises:
-        TrainingError: the disk does not take it; the checkpoints already there are untouched.
+        TrainingError: writing failed, for example on a full disk; earlier checkpoints are unchanged.
     """
     final = _final(partial)
     try:
@@ -139,7 +142,9 @@ def finish(partial: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Ma
         }
         write_json(partial / MANIFEST, {"format": "tina-training-checkpoint", "version": 1, "files": files})
         _sync_folder(partial)
-        if final.exists():  # a damaged one of the same step, or one of a course of training that was left
+        # The folder exists if it is damaged, or if training went back to an earlier checkpoint. Non-empty folders cannot
+        # be replaced in one operation, so the old one is moved aside first: a crash in between loses only this one.
+        if final.exists():
             replaced = partial.with_name(f".{final.name}.old")
             shutil.rmtree(replaced, ignore_errors=True)
             final.rename(replaced)
@@ -154,9 +159,9 @@ def finish(partial: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Ma
 
 
 def prune(root: Path, step: int, keep: int) -> None:
-    """Removes all checkpoints but the newest `keep` up to `step`, which was just written.
+    """Remove all checkpoints but the newest `keep` up to `step`, which was just written.
 
-    Later ones belong to a course of training that was left: it was damaged, or the user went back behind it.
+    Checkpoints of later steps are removed, too: they are damaged, or the user resumed from an earlier one.
     """
     present = list_checkpoints(root)
     current = [folder for folder in present if folder.name <= checkpoint_name(step)]
@@ -165,7 +170,7 @@ def prune(root: Path, step: int, keep: int) -> None:
 
 
 def rng_tensors() -> dict[str, Tensor]:
-    """The state of torch's global generators in this process."""
+    """Return the state of torch's global random generators in this process."""
     tensors = {"torch_cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         tensors["torch_cuda"] = torch.cuda.get_rng_state()
@@ -173,32 +178,33 @@ def rng_tensors() -> dict[str, Tensor]:
 
 
 def rng_name(process: int) -> str:
+    """Return the name, without suffix, of the file with a process's random state."""
     return f"rng-{process:05d}"
 
 
 def read_rng(folder: Path, process: int) -> dict[str, Tensor]:
-    """What `rng_tensors` gave in that process.
+    """Read the random state of a process.
 
     Raises:
-        CheckpointError: it is missing.
+        CheckpointError: the file is missing.
     """
     path = folder / f"{rng_name(process)}.safetensors"
     if not path.is_file():
         raise CheckpointError(
-            f"Checkpoint '{folder}' has no random state for process {process}; resume with as many processes as wrote it."
+            f"Checkpoint '{folder}' has no random state for process {process}. Resume with as many processes as wrote it."
         )
     return read_safetensors(path)
 
 
 def set_rng(tensors: Mapping[str, Tensor]) -> None:
-    """Inverse of `rng_tensors`.
+    """Restore what `rng_tensors` returned.
 
     Raises:
-        CheckpointError: the state of the CPU's generator, or of the GPU's where there is one now, is missing.
+        CheckpointError: the state of the CPU's generator is missing, or this machine has a GPU and its state is missing.
     """
     if "torch_cpu" not in tensors or (torch.cuda.is_available() and "torch_cuda" not in tensors):
         raise CheckpointError(
-            "The checkpoint's random state lacks a generator of this machine; resume on the same kind of device."
+            "The checkpoint's random state lacks a generator of this machine. Resume on the same kind of device."
         )
     torch.set_rng_state(tensors["torch_cpu"])
     if torch.cuda.is_available():
@@ -211,7 +217,7 @@ def _sha256(path: Path) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes names durable where folders can be synced (not on Windows)."""
+    """Write a folder's entries to disk, so that names survive a power failure. Windows cannot sync folders."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:

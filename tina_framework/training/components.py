@@ -1,4 +1,4 @@
-"""From a configuration to everything a run consists of: data, zoo, network, objectives."""
+"""Build the components of a training run from its settings: data, zoo, denoiser, objectives."""
 
 from __future__ import annotations
 
@@ -37,14 +37,23 @@ __all__ = ["TrainingComponents", "build_components"]
 
 @dataclass
 class TrainingComponents:
-    """The parts of a run.
+    """The components of a training run.
 
     Attributes:
-        seen_classes: the classes that training may use, in the data set's order.
-        seen_superclasses: of these, or None.
-        generic: the generic model over `seen_classes`.
-        fingerprints: hashes of the data, the zoo and the vectors; a resumed run must find the same.
-        origin: the training record of the generator that the run started from; None: it started anew.
+        config: the training settings.
+        dataset: the data set with the images.
+        zoo: the zoo with the generic model and the p-Models.
+        spec: the parameters of the target architecture.
+        tokenizer: cuts these parameters into tokens.
+        context: what all objectives share.
+        denoiser: the denoiser with its initial weights.
+        objectives: the objectives whose weight is above 0.
+        runner: computes losses of generated networks.
+        seen_classes: the classes that training may use, in the order of the data set.
+        seen_superclasses: the superclass of each, or None if the data set has none.
+        generic: parameters of the generic model, reduced to `seen_classes`.
+        fingerprints: hashes of the data, the zoo and the text vectors; a resumed run must have the same.
+        origin: the training record of the generator of `init_from`, or None.
     """
 
     config: TrainingConfig
@@ -63,7 +72,13 @@ class TrainingComponents:
     origin: dict[str, Any] | None = None
 
     def sampler(self, partition: str, schemes: Mapping[str, float], counts: Mapping[int, float]) -> TaskSampler:
-        """Tasks of the seen classes."""
+        """Return a sampler of tasks of the seen classes.
+
+        Args:
+            partition: ``train``, ``validation`` or ``test``.
+            schemes: ways to draw the classes of a task, with weights.
+            counts: class counts, with weights.
+        """
         return TaskSampler(
             self.seen_classes,
             self.seen_superclasses,
@@ -75,19 +90,23 @@ class TrainingComponents:
 
 
 def build_components(config: TrainingConfig, device: torch.device) -> TrainingComponents:
-    """Loads and builds everything; the denoiser's initial weights follow from the seed.
+    """Load the data and build all components. The denoiser's initial weights follow from the seed.
+
+    Args:
+        config: the training settings.
+        device: where the images and the batches are placed.
 
     Raises:
-        ConfigError, DataError, CheckpointError, PluginError: something is missing or does not fit.
-        LeakageError: the zoo holds a model of a reserved class set.
+        ConfigError, DataError, CheckpointError, PluginError: something is missing or does not fit together.
+        LeakageError: the zoo was built with classes or class sets that are reserved for validation or tests.
     """
     dataset: Dataset = registries().datasets.create(config.dataset)
     zoo = Zoo.open(config.zoo)
     spec = ParameterSpec(registries().architectures.create(config.architecture or zoo.architecture))
     if spec.architecture.name != zoo.architecture:
         raise ConfigError(
-            f"The zoo '{config.zoo}' holds networks of '{zoo.architecture}', but architecture is "
-            f"'{spec.architecture.name}'; leave the setting out, or build a zoo of that architecture."
+            f"The zoo '{config.zoo}' holds networks of '{zoo.architecture}', but the setting architecture is "
+            f"'{spec.architecture.name}'. Remove the setting, or build a zoo of that architecture."
         )
     zoo.check(spec)
     seen = _seen_classes(config, dataset, zoo)
@@ -104,11 +123,11 @@ def build_components(config: TrainingConfig, device: torch.device) -> TrainingCo
     conditions = ConditionBank(dataset.class_names, config.encoders, seen)
     start = None if config.init_from is None else Generator.from_pretrained(config.init_from, device="cpu")
     if start is not None:
-        # What its weights mean depends on both.
+        # The weights of a generator only make sense with its own normalizer and its own condition space.
         normalizer, conditions.space = start.normalizer, _same_space(start, conditions)
     process = process_sampled_by(make_sampler(config))
     context = ObjectiveContext(config, spec, layout, normalizer, process, conditions, device)
-    denoiser = build_denoiser(config, layout, tokenizer, context, generic, seen)
+    denoiser = build_denoiser(context, tokenizer, generic, seen)
     if start is not None:
         _take_weights(denoiser, start, config)
 
@@ -130,24 +149,27 @@ def build_components(config: TrainingConfig, device: torch.device) -> TrainingCo
     if config.denoise_weight > 0:
         if not flats:
             raise ConfigError(
-                f"denoise_weight is {config.denoise_weight}, but the zoo '{config.zoo}' holds no p-Model; "
-                "build some, or set denoise_weight to 0."
+                f"denoise_weight is {config.denoise_weight}, but the zoo '{config.zoo}' holds no p-Model. "
+                "Build some, or set denoise_weight to 0."
             )
         components.objectives.append(DenoiseObjective(context, classes, flats))
     return components
 
 
 def _same_space(start: Generator, conditions: ConditionBank) -> ConditionSpace:
+    """Return the condition space of a generator, after checking that the encoders have the same embedding space."""
     if (start.condition_space.space, start.condition_space.dim) != (conditions.space.space, conditions.space.dim):
         raise ConfigError(
-            f"The generator to start from reads '{start.condition_space.space}' ({start.condition_space.dim} wide), but "
-            f"encoders speak '{conditions.space.space}' ({conditions.space.dim} wide); use encoders of one space."
+            f"The generator of init_from has the embedding space '{start.condition_space.space}' ({start.condition_space.dim} "
+            f"wide), but the encoders have '{conditions.space.space}' ({conditions.space.dim} wide). Use encoders of its space."
         )
     return start.condition_space
 
 
 def _take_weights(denoiser: Denoiser, start: Generator, config: TrainingConfig) -> None:
+    """Copy the weights of a generator into the denoiser, after checking that their settings agree."""
     ours, theirs = denoiser.config.to_dict(), start.denoiser.config.to_dict()
+    # Dropout has no weights, so it may differ.
     odd = [name for name in ours if ours[name] != theirs[name] and name != "dropout"]
     trained, process = start.config.scheduler["config"], noise_settings(config)
     odd += [name for name, value in process.items() if trained.get(name, value) != value]
@@ -155,8 +177,8 @@ def _take_weights(denoiser: Denoiser, start: Generator, config: TrainingConfig) 
         odd.append("scheduler")
     if odd:
         raise ConfigError(
-            f"The generator '{config.init_from}' differs from the settings in {', '.join(odd)}; "
-            "use its settings, or leave out init_from."
+            f"The generator '{config.init_from}' differs from the settings in {', '.join(odd)}. "
+            "Use its settings, or remove init_from."
         )
     denoiser.load_state_dict(start.denoiser.state_dict())
 
@@ -174,45 +196,46 @@ def make_sampler(config: TrainingConfig) -> NoiseScheduler:
 
 
 def _seen_classes(config: TrainingConfig, dataset: Dataset, zoo: Zoo) -> tuple[str, ...]:
-    """What may be trained on: what the zoo knows, less what is held out."""
+    """Return the classes that training may use: those of the zoo without held-out and validation classes."""
     foreign = [name for name in zoo.class_names if name not in dataset.class_names]
     if foreign:
         raise DataError(
-            f"The zoo '{config.zoo}' knows the class '{foreign[0]}', which data set '{config.dataset}' lacks; "
-            "train on the data set the zoo was built from."
+            f"The zoo '{config.zoo}' has the class '{foreign[0]}', but the data set '{config.dataset}' does not. "
+            "Train on the data set that the zoo was built from."
         )
     unknown = [name for name in config.held_out_classes if name not in dataset.class_names]
     if unknown:
         raise ConfigError(
-            f"held_out_classes names '{unknown[0]}', which data set '{config.dataset}' lacks; correct it."
+            f"held_out_classes names '{unknown[0]}', which is no class of the data set '{config.dataset}'. Correct the name."
         )
     strange = [name for name in config.validation_classes if name not in zoo.class_names]
     if strange:
         raise ConfigError(
-            f"validation_classes names '{strange[0]}', which the zoo '{config.zoo}' does not know; correct it."
+            f"validation_classes names '{strange[0]}', which is no class of the zoo '{config.zoo}'. Correct the name."
         )
     leaked = [name for name in config.held_out_classes if name in zoo.class_names]
     if leaked:
         raise LeakageError(
-            f"held_out_classes names '{leaked[0]}', but the generic model and p-Models of the zoo '{config.zoo}' were trained "
-            "on it; build a zoo with the same held_out_classes, or do not hold it out."
+            f"held_out_classes names '{leaked[0]}', but the networks of the zoo '{config.zoo}' were trained on this class. "
+            "Build a zoo with the same held_out_classes, or remove the class from the setting."
         )
-    left = {*config.held_out_classes, *config.validation_classes}
-    return tuple(name for name in dataset.class_names if name in zoo.class_names and name not in left)
+    excluded = {*config.held_out_classes, *config.validation_classes}
+    return tuple(name for name in dataset.class_names if name in zoo.class_names and name not in excluded)
 
 
 def _zoo_models(config: TrainingConfig, zoo: Zoo, seen: Sequence[str]) -> tuple[list[tuple[str, ...]], list[Tensor]]:
+    """Return the class names and the parameters of the p-Models to train on."""
     for entry in zoo.entries:
         if partition_of(entry.classes) != "train":
             raise LeakageError(
-                f"Model {entry.id} of the zoo '{config.zoo}' was made for a class set that is reserved for "
-                f"{partition_of(entry.classes)} ({', '.join(entry.classes[:3])}, ...); build the zoo with this program."
+                f"The class set of model {entry.id} of the zoo '{config.zoo}' is reserved for {partition_of(entry.classes)} "
+                f"({', '.join(entry.classes[:3])}, ...). Build the zoo with `tina zoo build`, which leaves such sets out."
             )
     usable = [e for e in zoo.entries if len(e.classes) <= config.max_classes and set(e.classes) <= set(seen)]
     if config.zoo_models is not None and config.zoo_models > len(usable):
         raise ConfigError(
             f"zoo_models is {config.zoo_models}, but the zoo '{config.zoo}' holds {len(usable)} p-Models of classes that "
-            "training may use; lower it, or leave it out."
+            "training may use. Lower the setting, or remove it."
         )
     usable = usable[: config.zoo_models]
     return [entry.classes for entry in usable], [zoo.flat(entry.id) for entry in usable]

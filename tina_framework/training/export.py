@@ -1,4 +1,4 @@
-"""The finished generator: its folder, and what is recorded about how it came to be."""
+"""Make a generator from a training run, and record how it was trained."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def make_generator(
     seconds: float = 0.0,
     validation: ValidationResult | None = None,
 ) -> Generator:
-    """A generator around a denoiser (shared, not copied).
+    """Make a generator of a denoiser, which it shares and does not copy.
 
     Args:
-        components: the run.
-        denoiser: the averaged weights.
-        step: how many steps they saw.
+        components: the components of the run.
+        denoiser: the denoiser with the averaged weights.
+        step: number of optimizer steps so far.
         seconds: training time so far.
-        validation: its figures, if there are any.
+        validation: the validation figures to record, if there are any.
     """
     config, context = components.config, components.context
     sampler = make_sampler(config)
@@ -74,7 +74,7 @@ def make_generator(
 
 
 def recipe(config: TrainingConfig) -> dict[str, Any]:
-    """The configuration without folders that exist on this machine only."""
+    """Return the settings as JSON values, without folders that exist on this machine only."""
     values = config.to_json()
     for name, value in values.items():
         if (
@@ -87,9 +87,13 @@ def recipe(config: TrainingConfig) -> dict[str, Any]:
 
 
 def portable(spec: str) -> str:
-    """``arrays:/home/me/cifar100.npz`` -> ``arrays:cifar100.npz``: absolute paths lose their folders."""
+    """Return a spec with the folders of absolute paths removed.
+
+    ``arrays:/home/me/cifar100.npz`` becomes ``arrays:cifar100.npz``: an exported generator must not tell the names of
+    folders on the machine that trained it.
+    """
     name, colon, argument = spec.rpartition(":") if not Path(spec).is_absolute() else ("", "", spec)
-    # An encoder's description is ``embedding-table:/folder/file.npz: a {}``.
+    # The name of a template ends with the template: ``embedding-table:/folder/file.npz: a {}``.
     if name and Path(name.partition(":")[2]).is_absolute():
         return f"{portable(name)}{colon}{argument}"
     return f"{name}{colon}{Path(argument).name if Path(argument).is_absolute() else argument}"
@@ -97,9 +101,9 @@ def portable(spec: str) -> str:
 
 @functools.cache
 def git_commit() -> str | None:
-    """The commit of the source tree this package runs from, with ``-dirty`` if it was changed; None outside of one.
+    """Return the git commit of the package's source tree, with ``-dirty`` if files changed, or None if there is none.
 
-    As it was at the first call: the tree may move on while a run lasts.
+    The result of the first call is kept, because the source tree may change while a run lasts.
     """
     here = Path(__file__).resolve().parent
 
@@ -111,7 +115,7 @@ def git_commit() -> str | None:
 
     try:
         if not git("ls-files", str(Path(__file__).name), "__init__.py"):
-            return None  # installed inside somebody else's repository
+            return None  # the package is installed inside another repository
         return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "--", str(here.parent)) else "")
     except (OSError, subprocess.SubprocessError):
         return None

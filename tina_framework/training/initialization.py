@@ -1,6 +1,6 @@
-"""The denoiser's initial weights: drawn from the seed, its forecasts started from what the generic model knows.
+"""Initial weights of the denoiser: random, except for linear parts that start from the generic model.
 
-Shapes: N rows, R directions, D row width, E condition width.
+Shapes: N examples, S seen classes, R directions, D width of a class row, E condition width.
 """
 
 from __future__ import annotations
@@ -10,63 +10,72 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.presets import build_config
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import ConfigError
-from tina_framework.interfaces.tokenizer import ParameterTokenizer, TokenLayout
+from tina_framework.interfaces.tokenizer import ParameterTokenizer
 from tina_framework.training.objective_context import ObjectiveContext
 
 __all__ = ["build_denoiser", "principal_directions", "ridge_regression"]
 
 
+_OVERRIDES = (
+    "hidden_size",
+    "num_encoder_layers",
+    "num_decoder_layers",
+    "num_attention_heads",
+    "pool_rank",
+    "pool_moments",
+)
+
+
 def build_denoiser(
-    config: TrainingConfig,
-    layout: TokenLayout,
-    tokenizer: ParameterTokenizer,
-    context: ObjectiveContext,
-    generic: Mapping[str, Tensor],
-    seen: Sequence[str],
+    context: ObjectiveContext, tokenizer: ParameterTokenizer, generic: Mapping[str, Tensor], seen: Sequence[str]
 ) -> Denoiser:
-    names = (
-        "hidden_size",
-        "num_encoder_layers",
-        "num_decoder_layers",
-        "num_attention_heads",
-        "pool_rank",
-        "pool_moments",
-    )
-    overrides = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
-    templates = context.conditions.unit_VKE.shape[0]
-    rows = (
-        class_rows(layout, tokenizer, context, generic, seen)
-        if config.retrieve_rows or config.ridge is not None
-        else None
-    )
+    """Build the denoiser with initial weights that follow from the seed.
+
+    With `retrieve_rows` this also enables row retrieval in `context.conditions`.
+
+    Args:
+        context: settings, layout, normalizer and conditioning vectors.
+        tokenizer: the tokenizer of `context.layout`.
+        generic: parameters of the generic model, with S classes.
+        seen: the names of these classes.
+
+    Raises:
+        ConfigError: `retrieve_rows` is impossible with this tokenizer or this number of classes.
+    """
+    config, conditions = context.config, context.conditions
+    overrides = {name: getattr(config, name) for name in _OVERRIDES if getattr(config, name) is not None}
+    templates = conditions.unit_VKE.shape[0]
+    needs_rows = config.retrieve_rows or config.ridge is not None
+    rows = class_rows(context, tokenizer, generic, seen) if needs_rows else None
     if config.retrieve_rows:
         if rows is None or len(seen) <= config.max_classes:
             raise ConfigError(
-                f"retrieve_rows needs a tokenizer with class rows and more than max_classes={config.max_classes} classes to learn from, "
-                f"but '{tokenizer.name}' is used on {len(seen)}; set retrieve_rows to false."
+                f"retrieve_rows needs a tokenizer with class rows and more than max_classes={config.max_classes} classes. "
+                f"Here the tokenizer is '{tokenizer.name}' and there are {len(seen)} classes. Set retrieve_rows to false."
             )
-        context.conditions.enable_row_retrieval(seen, rows)
-    inputs = torch.cat([context.conditions.of(seen, template) for template in range(templates)])
-    inputs = inputs[:, : context.conditions.space.condition_dim]
+        conditions.enable_row_retrieval(seen, rows)
+    inputs = torch.cat([conditions.of(seen, template) for template in range(templates)])
+    # Without the retrieved rows, which the linear parts do not read.
+    inputs = inputs[:, : conditions.space.condition_dim]
     sizes = build_config(
         config.preset,
-        condition_dim=context.conditions.space.condition_dim,
-        layout=layout,
+        condition_dim=conditions.space.condition_dim,
+        layout=context.layout,
         max_classes=config.max_classes,
-        # The skip forecasts x0; added to a prediction of noise or velocity it would only be in the way.
+        # The skip connection predicts x0, which must not be added to a prediction of noise or velocity.
         skip=None if config.prediction_type == "sample" else False,
         dropout=config.dropout,
-        given_row=context.conditions.space.row_retrieval is not None,
+        given_row=conditions.space.row_retrieval is not None,
         **overrides,
     )
+    # The global random state is left as it was, so that building a denoiser does not change other draws.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         denoiser = Denoiser(sizes)
-    # Where rows are given, the skip only adds to them.
+    # With retrieved rows the skip connection starts at zero, because these rows are added to its output.
     if sizes.skip and not sizes.given_row and config.ridge is not None and rows is not None:
         denoiser.init_skip(*ridge_regression(inputs, rows.repeat(templates, 1), config.ridge))
     if denoiser.pooled is not None:
@@ -75,13 +84,13 @@ def build_denoiser(
 
 
 def class_rows(
-    layout: TokenLayout,
-    tokenizer: ParameterTokenizer,
-    context: ObjectiveContext,
-    generic: Mapping[str, Tensor],
-    seen: Sequence[str],
+    context: ObjectiveContext, tokenizer: ParameterTokenizer, generic: Mapping[str, Tensor], seen: Sequence[str]
 ) -> Tensor | None:
-    """(S, D) the generic model's rows of the classes `seen`, as normalised tokens; None where no token is a class's."""
+    """Return (S, D) rows of the generic model for the classes `seen`, as normalised tokens.
+
+    Returns None unless the tokenizer puts the row of each class into one token of its own.
+    """
+    layout = context.layout
     groups = set(layout.group[layout.token_class >= 0].tolist())
     if len(groups) != 1:
         return None
@@ -92,11 +101,11 @@ def class_rows(
 
 
 def principal_directions(inputs_NE: Tensor, others_RE: Tensor) -> Tensor:
-    """(R, E): the directions in which the inputs vary most, scaled so that each projection has unit variance.
+    """Return (R, E) principal directions of the inputs, scaled so that each projection has unit variance.
 
     Args:
-        inputs_NE: conditions.
-        others_RE: what stands in for directions in which the inputs do not vary at all.
+        inputs_NE: conditioning vectors.
+        others_RE: directions to use from the first one in which the inputs do not vary.
     """
     x = inputs_NE.double() - inputs_NE.double().mean(0)
     _, singular, directions = torch.linalg.svd(x, full_matrices=False)
@@ -107,12 +116,15 @@ def principal_directions(inputs_NE: Tensor, others_RE: Tensor) -> Tensor:
 
 
 def ridge_regression(inputs_NE: Tensor, targets_ND: Tensor, strength: float) -> tuple[Tensor, Tensor]:
-    """Ridge regression with intercept: weight (D, E) and bias (D,).
+    """Fit a ridge regression with intercept: W = Y^T X (X^T X + lambda I)^-1 for centred X and Y.
 
     Args:
-        inputs_NE: conditions.
-        targets_ND: rows.
-        strength: of the penalty, relative to the mean variance of an input (trace / E).
+        inputs_NE: conditioning vectors X.
+        targets_ND: class rows Y.
+        strength: lambda, relative to the mean of the diagonal of X^T X.
+
+    Returns:
+        The weight (D, E) and the bias (D,).
     """
     x, y = inputs_NE.double(), targets_ND.double()
     x_mean, y_mean = x.mean(0), y.mean(0)

@@ -1,4 +1,4 @@
-"""Ending a run in order: on an interrupt or after a time, agreed on by all processes."""
+"""Stop a run in order, on a signal or after a time limit. All processes stop at the same step."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["StopRequest"]
 
 
 class StopRequest:
-    """Whether the run has to end after the present step, and why.
+    """A request to stop the run after the current step.
 
     Args:
-        accelerator: Accelerate's.
-        max_seconds: time limit from now on, or None.
+        accelerator: the `accelerate.Accelerator` of the run.
+        max_seconds: time limit in seconds, counted from now; None for no limit.
 
     Attributes:
-        reason: empty as long as nobody asked.
+        reason: why the run has to stop; empty as long as it may continue.
     """
 
     def __init__(self, accelerator: Any, max_seconds: float | None) -> None:
@@ -32,10 +32,11 @@ class StopRequest:
         self._begin = time.perf_counter()
 
     def agreed(self) -> bool:
-        """Whether any process has to stop; to be called by all of them at the same step."""
+        """Return whether any process has to stop. All processes must call this at the same step."""
         limit = self._max_seconds
         if limit is not None and time.perf_counter() - self._begin > limit:
-            self.reason = self.reason or f"max_seconds={limit:g} are over"
+            self.reason = self.reason or f"max_seconds={limit:g} have passed"
+        # A signal may reach the processes at different steps. They must stop together, or one waits for the others forever.
         if self._accelerator.num_processes > 1:
             reasons = [reason for reason in gather_object([self.reason]) if reason]
             self.reason = reasons[0] if reasons else ""
@@ -43,7 +44,8 @@ class StopRequest:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """The first SIGINT or SIGTERM asks to stop, the second one interrupts at once."""
+        """Listen for signals in this context: the first SIGINT or SIGTERM requests a stop, the second interrupts at once."""
+        # Python allows signal handlers in the main thread only.
         if threading.current_thread() is not threading.main_thread():
             yield
             return

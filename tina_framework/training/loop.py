@@ -1,4 +1,4 @@
-"""The run around the steps: validation, checkpoints, log, export, in their order."""
+"""The training loop: steps, validation, checkpoints, logging and export."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ __all__ = ["Outcome", "Trainer"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
+    """The result of a training run.
 
     Attributes:
-        step: optimiser steps done.
-        finished: whether that is all of them.
+        step: number of optimizer steps.
+        finished: whether all `max_steps` steps were done.
         generator: folder of the exported generator.
-        validation: its figures, None if it was not validated.
+        validation: its validation figures, or None without validation.
     """
 
     step: int
@@ -50,37 +50,37 @@ class Outcome:
 
 
 class Trainer:
-    """One run, in one of its processes.
+    """A training run, in one of its processes.
 
     Args:
-        config: what to train, and how.
+        config: the training settings.
 
     Attributes:
-        stepper: weights, average, optimiser, step count.
-        components: everything else that was loaded and built.
-        seconds: time spent in steps, over all resumes.
-        best: step and accuracy of the best validation, None before the first.
+        stepper: the weights, their average, the optimizer and the number of steps.
+        components: everything else that the run consists of.
+        seconds: time spent in steps, including the steps before a resume.
+        best: step and accuracy of the best validation, None before the first one.
         saved_at: step of the newest checkpoint in the output folder, None if there is none.
 
     Raises:
-        TinaError: the configuration does not fit the data, the zoo, the checkpoint or the machine.
+        TinaError: the settings do not fit the data, the zoo, the checkpoint or the machine.
     """
 
     def __init__(self, config: TrainingConfig) -> None:
-        git_commit()  # remembered now: the source tree may move on while this runs
+        git_commit()  # cached now, because the source tree may change while the run lasts
         self.config = config
         self.root = config.output_dir / "checkpoints"
         self.accelerator = _make_accelerator(config)
         self.stop = StopRequest(self.accelerator, config.max_seconds)
         check_batches(config, self.accelerator.num_processes)
         self.is_main = bool(self.accelerator.is_main_process)
-        self.report = RunLog(config.output_dir, config.max_steps, self.is_main, self._track)
+        self.log = RunLog(config.output_dir, config.max_steps, self.is_main, self._track)
         if self.accelerator.num_processes == 1 and "MASTER_PORT" in os.environ and "WORLD_SIZE" not in os.environ:
-            self.report.say(
-                "Several processes were asked for, but only this one was started: on a CPU `accelerate launch` needs MPI "
-                "for more. Use `accelerate launch --multi_gpu --num_processes N`, which works on CPUs too, or torchrun."
+            self.log.notify(
+                "Several processes were requested, but only one was started, because `accelerate launch` needs MPI to start "
+                "several on a CPU. Use `accelerate launch --multi_gpu --num_processes N`, which also works on CPUs, or torchrun."
             )
-        source = resume.find_checkpoint(config, self.report.say)
+        source = resume.find_checkpoint(config, self.log.notify)
         self.components = build_components(config, self.accelerator.device)
         self.stepper = Stepper(
             config,
@@ -93,29 +93,29 @@ class Trainer:
         self.best: dict[str, Any] | None = None
         self._validator: Validator | None = None
         self.saved_at: int | None = None
-        # Only dropout draws from the global generators; everything else has its own (`randomness`).
+        # Only dropout uses the global random state; all other draws have generators of their own (`randomness`).
         torch.manual_seed(config.seed * 1000 + self.accelerator.process_index)
         if source is not None:
             resume.restore(self, source)
-            self.report.say(f"Resumed from '{source}' at step {self.stepper.step}.")
+            self.log.notify(f"Resumed from '{source}' at step {self.stepper.step}.")
 
     def train(self) -> Outcome:
-        """Trains to the end, to `max_seconds`, or to the first interrupt; then saves and exports.
+        """Train until all steps are done, `max_seconds` have passed or a signal arrives; then save and export.
 
         Raises:
-            TrainingError: the loss is not finite, or the disk is full; the last checkpoint stays.
+            TrainingError: a loss is not finite, or the disk is full; the last checkpoint stays.
         """
         config, stepper = self.config, self.stepper
         if self.is_main:
             self._prepare_folder()
         self.accelerator.wait_for_everyone()
-        self.report.start(stepper.step)
+        self.log.start(stepper.step)
         if config.report_to:
             self.accelerator.init_trackers(config.run_name, {k: str(v) for k, v in recipe(config).items()})
         if "validation" in config.train_split and config.num_validation_tasks:
-            self.report.say(
-                f"train_split is '{config.train_split}': the validation images are trained on, so validation shows only that "
-                "nothing broke."
+            self.log.notify(
+                f"train_split is '{config.train_split}', so training uses the validation images. The validation figures are "
+                "therefore too good, and only show whether training works."
             )
         try:
             with self.stop.listening():
@@ -125,18 +125,18 @@ class Trainer:
             folder = config.output_dir / "generator"
             self._export(folder, validation)
         finally:
-            self.report.close()
+            self.log.close()
             self.accelerator.end_training()
         finished = stepper.step >= config.max_steps
         if not finished:
-            self.report.say(
-                f"Stopped at step {stepper.step} of {config.max_steps} ({self.stop.reason}). Go on with the same settings "
-                "and --resume_from_checkpoint latest."
+            self.log.notify(
+                f"Stopped at step {stepper.step} of {config.max_steps} ({self.stop.reason}). To continue, use the same "
+                "settings and --resume_from_checkpoint latest."
             )
         return Outcome(stepper.step, finished, folder, validation)
 
     def _steps(self) -> ValidationResult | None:
-        """All steps, with a validation at the start and the end; returns the last one."""
+        """Do all steps, with a validation at the start and at the end, and return the last validation."""
         config, stepper = self.config, self.stepper
         validation = self._validate() if stepper.step == 0 or stepper.step >= config.max_steps else None
         validated = stepper.step
@@ -158,7 +158,7 @@ class Trainer:
                 validation, validated = self._validate(), step
             if config.checkpointing_steps and step % config.checkpointing_steps == 0:
                 self._save()
-            self.report.advance(step, _note(losses, validation), eta)
+            self.log.advance(step, _note(losses, validation), eta)
             if self.stop.agreed():
                 break
         if validated != stepper.step:
@@ -166,16 +166,17 @@ class Trainer:
         return validation
 
     def _validate(self) -> ValidationResult | None:
-        """Measures the average; exports it if it is the best so far."""
+        """Validate the averaged weights, and export them if they are the best so far."""
         if self.config.num_validation_tasks == 0:
             return None
         started, step = time.perf_counter(), self.stepper.step
+        # Made late, because a run without validation should not load validation images.
         if self._validator is None:
             self._validator = Validator(self.components, self.accelerator.process_index, self.accelerator.num_processes)
         rows = self._validator.measure(make_generator(self.components, self.stepper.ema.module))
         result = self._validator.summarize(gather_object(rows))
-        self.report.row("validation", step, {**result.to_json(), "seconds": time.perf_counter() - started})
-        self.report.say(
+        self.log.write("validation", step, {**result.to_json(), "seconds": time.perf_counter() - started})
+        self.log.notify(
             f"step {step}: validation accuracy {result.accuracy:.4f}, selection {result.selection:.4f}, difference "
             f"{100 * result.difference:+.2f} ± {100 * result.standard_error:.2f} points ({result.num_tasks} tasks)"
         )
@@ -196,7 +197,7 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
     def _save(self) -> None:
-        """Writes a checkpoint; every process adds its own random state."""
+        """Write a checkpoint, to which each process adds its own random state."""
         step = self.stepper.step
         if self.is_main:
             checkpoint.start_writing(self.root, step)
@@ -211,7 +212,10 @@ class Trainer:
         self.saved_at = step
 
     def _prepare_folder(self) -> None:
-        """On a fresh start, removes what an earlier run left (the user said so, or it never got to a checkpoint)."""
+        """Create the output folder, and on a new start remove what an earlier run left there.
+
+        The user either set `overwrite_output_dir`, or the earlier run never wrote a checkpoint.
+        """
         output = self.config.output_dir
         if self.stepper.step == 0:
             shutil.rmtree(self.root, ignore_errors=True)
@@ -234,7 +238,7 @@ class Trainer:
             "seconds": self.seconds,
             "eta_seconds": eta,
         }
-        self.report.row("train", self.stepper.step, figures)
+        self.log.write("train", self.stepper.step, figures)
 
     def _track(self, figures: dict[str, float], step: int) -> None:
         if self.config.report_to:
@@ -242,10 +246,10 @@ class Trainer:
 
 
 def _make_accelerator(config: TrainingConfig) -> Any:
-    """Accelerate's object, with its complaints about settings turned into ours."""
+    """Return Accelerate's object; its errors about settings become ConfigErrors."""
     try:
         accelerator = Accelerator(
-            # Accelerate forms a group of CPU processes only when told that the CPU is meant.
+            # Accelerate connects several CPU processes only if it is told to use the CPU.
             cpu=not torch.accelerator.is_available(),
             mixed_precision=config.mixed_precision,
             log_with=list(config.report_to) or None,
@@ -253,13 +257,13 @@ def _make_accelerator(config: TrainingConfig) -> Any:
         )
     except (ValueError, RuntimeError, NotImplementedError) as error:
         raise ConfigError(
-            f"mixed_precision={config.mixed_precision} with report_to={list(config.report_to)} is not possible here: {error}"
+            f"mixed_precision={config.mixed_precision} with report_to={list(config.report_to)} is not possible on this machine: {error}"
         ) from error
     ready = {str(getattr(tracker, "value", tracker)) for tracker in accelerator.log_with}
     missing = [name for name in config.report_to if name not in ready and name != "all"]
     if missing:
         raise DependencyError(
-            f"report_to names '{missing[0]}', whose package is not installed; install it, or drop it."
+            f"report_to names '{missing[0]}', whose package is not installed. Install the package, or remove the name."
         )
     return accelerator
 

@@ -1,4 +1,4 @@
-"""The optimiser, which parameters it decays, and the learning rate of every step."""
+"""The optimizer, the parameters with weight decay, and the learning rate schedule."""
 
 from __future__ import annotations
 
@@ -15,19 +15,24 @@ __all__ = ["decays", "learning_rate", "load_optimizer", "make_optimizer", "optim
 
 
 def decays(name: str, parameter: Tensor) -> bool:
-    """Whether weight decay applies: to matrices, but not to position and slot tables nor to the linear forecasts.
+    """Return whether weight decay applies to a parameter: to matrices other than embeddings and linear forecasts.
 
-    The skip starts as a regression whose strength is chosen already, and the pooled forecast's directions as principal
-    ones; decay would undo both.
+    The skip connection starts as a ridge regression, which has a penalty of its own, and the directions of the pooled
+    forecast start as principal directions. Weight decay would undo both.
     """
     tables = ("slot", "tokens.position")
     return parameter.dim() >= 2 and name not in tables and not name.startswith(("skip.", "pooled."))
 
 
 def make_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """AdamW, or Adafactor (arXiv 1804.04235), over all parameters, those with decay first.
+    """Return AdamW (arXiv 1711.05101) or Adafactor (arXiv 1804.04235) for all parameters of a module.
 
-    AdamW keeps two numbers a parameter. Adafactor keeps one a row and one a column of each matrix, next to nothing.
+    AdamW stores two numbers for each parameter. Adafactor stores one for each row and each column of a matrix, which is
+    much less.
+
+    Args:
+        module: the module to train.
+        config: `optim` chooses the optimizer.
     """
     named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     groups = [
@@ -42,12 +47,16 @@ def make_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.Opt
         lr=config.learning_rate,
         betas=(config.adam_beta1, config.adam_beta2),
         eps=config.adam_epsilon,
-        fused=True,  # one pass over the parameters instead of ten; on every device that torch supports
+        fused=True,  # one pass over the parameters instead of ten; every device of torch supports it
     )
 
 
 def learning_rate(config: TrainingConfig, step: int) -> float:
-    """The rate of step `step` (from 0): linear warm-up, then cosine or linear to 0 at `max_steps`, or constant."""
+    """Return the learning rate of a step, counted from 0.
+
+    After a linear warm-up, the rate falls to 0 at `max_steps` along a cosine (SGDR, arXiv 1608.03983, equation 5, without
+    restarts) or a line, or it stays constant.
+    """
     if step < config.lr_warmup_steps:
         return config.learning_rate * (step + 1) / config.lr_warmup_steps
     if config.lr_scheduler_type == "constant_with_warmup":
@@ -60,7 +69,10 @@ def learning_rate(config: TrainingConfig, step: int) -> float:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Tensor]:
-    """The optimiser's moments as ``PARAMETER/exp_avg`` and so on; empty before the first step."""
+    """Return the state of the optimizer as ``PARAMETER/exp_avg`` and so on; empty before the first step.
+
+    The state is keyed by the names of parameters, so that it does not depend on the order of parameter groups.
+    """
     tensors = {}
     for name, parameter in module.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
@@ -69,30 +81,34 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, module: nn.Module) -> di
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Inverse of `optimizer_tensors`.
+    """Restore what `optimizer_tensors` returned.
 
     Raises:
-        CheckpointError: a moment is missing, extra or misshapen.
+        CheckpointError: a tensor is missing, unknown or of the wrong shape.
     """
     parameters = dict(module.named_parameters())
     shapes = {name: _moments(optimizer, parameter) for name, parameter in parameters.items()} if tensors else {}
     expected = {f"{name}/{key}" for name, moments in shapes.items() for key in moments}
     if expected != tensors.keys():
         odd = sorted(expected ^ tensors.keys())[0]
-        raise CheckpointError(f"The optimizer's state does not fit this network: '{odd}' is missing or unknown.")
+        raise CheckpointError(
+            f"The optimizer's state does not fit this network: '{odd}' is missing or unknown. Resume with the same settings."
+        )
     for name, moments in shapes.items():
         state = {}
         for key, shape in moments.items():
             tensor = tensors[f"{name}/{key}"]
             if tuple(tensor.shape) != shape:
-                raise CheckpointError(f"The optimizer's '{name}/{key}' has shape {tuple(tensor.shape)}, not {shape}.")
-            # The step count stays on the CPU.
+                raise CheckpointError(
+                    f"The optimizer's '{name}/{key}' has shape {tuple(tensor.shape)}, not {shape}. Resume with the same settings."
+                )
+            # torch keeps the step count of an optimizer on the CPU.
             state[key] = tensor.clone() if key == "step" else tensor.to(parameters[name].device, copy=True)
         optimizer.state[parameters[name]] = state
 
 
 def _moments(optimizer: torch.optim.Optimizer, parameter: Tensor) -> dict[str, tuple[int, ...]]:
-    """What the optimiser keeps of a parameter: name -> shape."""
+    """Return the names and shapes of what the optimizer stores for a parameter."""
     shape = tuple(parameter.shape)
     if not isinstance(optimizer, torch.optim.Adafactor):
         return {"step": (), "exp_avg": shape, "exp_avg_sq": shape}

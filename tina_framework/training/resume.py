@@ -1,4 +1,4 @@
-"""Which state of a run a checkpoint holds, and how a run continues from it without any difference."""
+"""The state of a run in a checkpoint, and the exact continuation of the run from it."""
 
 from __future__ import annotations
 
@@ -21,64 +21,71 @@ if TYPE_CHECKING:
 
 __all__ = ["contents", "find_checkpoint", "restore"]
 
-_CONTENTS = {
+_FINGERPRINTS = {
     "zoo": "the zoo's models have",
     "vectors": "the encoders' vectors have",
     "images": "the training images have",
-    "start": "the generator it started from (init_from) has",
+    "start": "the generator of init_from has",
 }
-"""What is compared by content -> how to say that it differs."""
+"""Names of fingerprints -> subject and verb of the message that they differ."""
 
 _MOMENTS = "optimizer.safetensors"
 
 
-def find_checkpoint(config: TrainingConfig, say: Callable[[str], None]) -> Path | None:
-    """Return the checkpoint to start from, None for a fresh start.
+def find_checkpoint(config: TrainingConfig, notify: Callable[[str], None]) -> Path | None:
+    """Return the checkpoint to resume from, or None to start a new run.
+
+    Args:
+        config: the training settings.
+        notify: called with a sentence for the user, for example about a damaged checkpoint.
 
     Raises:
-        ConfigError: the output folder holds a run and the configuration does not say what to do with it.
-        CheckpointError: the checkpoint asked for is unusable, or all are.
+        ConfigError: the output folder holds a run, and the settings neither resume nor overwrite it.
+        CheckpointError: the requested checkpoint is unusable, or all checkpoints are.
     """
     root, wanted = config.output_dir / "checkpoints", config.resume_from_checkpoint
     if wanted is None:
         if checkpoint.list_checkpoints(root) and not config.overwrite_output_dir:
             raise ConfigError(
-                f"'{config.output_dir}' holds a run already. Go on with it (--resume_from_checkpoint latest), replace it "
+                f"'{config.output_dir}' already holds a run. Resume it (--resume_from_checkpoint latest), replace it "
                 "(--overwrite_output_dir true), or choose another output_dir."
             )
         return None
     if wanted != "latest":
+        # A checkpoint of another folder starts a branch here, which would mix with a run that is already here.
         elsewhere = Path(wanted).resolve().parent != root.resolve()
         if elsewhere and checkpoint.list_checkpoints(root) and not config.overwrite_output_dir:
             raise ConfigError(
-                f"'{config.output_dir}' holds another run than the checkpoint '{wanted}'; choose another output_dir, or "
-                "replace that run (--overwrite_output_dir true)."
+                f"'{config.output_dir}' holds a run that the checkpoint '{wanted}' is not part of. Choose another output_dir, "
+                "or replace that run (--overwrite_output_dir true)."
             )
         reason = checkpoint.problem_with(Path(wanted)) if Path(wanted).is_dir() else "there is no such folder"
         if reason is not None:
-            raise CheckpointError(f"'{wanted}' cannot be resumed from: {reason}. Use another checkpoint, or 'latest'.")
+            raise CheckpointError(
+                f"Training cannot resume from '{wanted}': {reason}. Use another checkpoint, or 'latest'."
+            )
         return Path(wanted)
     found, skipped = checkpoint.find_latest(root)
     for sentence in skipped:
-        say(sentence)
+        notify(sentence)
     if found is None and skipped:
         raise CheckpointError(
             f"None of the {len(skipped)} checkpoints in '{root}' is usable. {skipped[0]} "
-            "Start anew with --overwrite_output_dir true and without resume_from_checkpoint."
+            "Start again with --overwrite_output_dir true and without resume_from_checkpoint."
         )
     if found is None:
-        say(f"There is no checkpoint in '{root}' yet: training starts at step 0.")
+        notify(f"There is no checkpoint in '{root}' yet: training starts at step 0.")
     return found
 
 
 def contents(trainer: Trainer) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """Tensors by file, and the JSON state."""
+    """Return what to store of a run: the tensors of each file, and the JSON values of state.json."""
     tensors: dict[str, dict[str, Tensor]] = {
         "model": {name: p.detach() for name, p in trainer.stepper.denoiser.named_parameters()},
         "ema": trainer.stepper.ema.state_dict(),
     }
     moments = optimizer_tensors(trainer.stepper.optimizer.optimizer, trainer.stepper.denoiser)
-    if moments:  # none before the first step
+    if moments:  # empty before the first step
         tensors["optimizer"] = moments
     scaler = trainer.accelerator.scaler
     state = {
@@ -95,10 +102,10 @@ def contents(trainer: Trainer) -> tuple[dict[str, dict[str, Tensor]], dict[str, 
 
 
 def restore(trainer: Trainer, folder: Path) -> None:
-    """Puts a run where the checkpoint was written.
+    """Restore the state in which a run wrote a checkpoint.
 
     Raises:
-        CheckpointError: the checkpoint is of another configuration, other data or another number of processes.
+        CheckpointError: the settings, the data or the number of processes differ from those of the checkpoint.
     """
     state = read_json(folder / "state.json")
     _check_same(trainer, folder, state)
@@ -119,8 +126,9 @@ def restore(trainer: Trainer, folder: Path) -> None:
 
 
 def _check_same(trainer: Trainer, folder: Path, state: dict[str, Any]) -> None:
+    """Raise CheckpointError unless the run continues with the same settings, data and number of processes."""
     now, then = trainer.config.to_json(), state["config"]
-    # A setting that did not exist yet stood at what is its default now: new ones change nothing unless asked for.
+    # A setting that is newer than the checkpoint has a default that changes nothing, so old checkpoints stay usable.
     then = {name: field.default for name, field in TrainingConfig.model_fields.items() if name not in then} | then
     different = [
         f"{name}={then.get(name)!r} (now {now.get(name)!r})"
@@ -133,20 +141,20 @@ def _check_same(trainer: Trainer, folder: Path, state: dict[str, Any]) -> None:
         different.append(f"{state['processes']} processes (now {trainer.accelerator.num_processes})")
     if different:
         raise CheckpointError(
-            f"Checkpoint '{folder}' was written with {', '.join(different)}; resume with the same, or start a new run in "
-            "another output_dir."
+            f"Checkpoint '{folder}' was written with {', '.join(different)}. Resume with the same values, or start a new "
+            "run in another output_dir."
         )
     ours, theirs = trainer.components.fingerprints, state["fingerprints"]
-    for what in [*_CONTENTS, *sorted((ours.keys() | theirs.keys()) - _CONTENTS.keys())]:
+    for what in [*_FINGERPRINTS, *sorted((ours.keys() | theirs.keys()) - _FINGERPRINTS.keys())]:
         if ours.get(what) != theirs.get(what):
             raise CheckpointError(
-                f"Checkpoint '{folder}' was trained with other data: {_CONTENTS.get(what, what)} changed since. Resume with "
+                f"Checkpoint '{folder}' was trained with other data: {_FINGERPRINTS.get(what, what)} changed. Resume with "
                 "the same data, or start a new run in another output_dir."
             )
 
 
 def _other_noise_process(folder: Path, then: str, now: str) -> bool:
-    """Return whether two schedulers sample different noise processes. Within one process, the sampler may change."""
+    """Return whether two schedulers sample different noise processes, of which a denoiser is trained for one only."""
     if then == now:
         return False
     try:

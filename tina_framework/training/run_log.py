@@ -1,4 +1,4 @@
-"""What a run says: a JSONL log always, a progress bar or plain lines, and Accelerate's trackers by choice."""
+"""The log file of a run, its progress display, and the values passed on to experiment trackers."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _SECONDS_BETWEEN_LINES = 15.0
 
 
 class RunLog:
-    """Writes log rows and shows progress; on all processes but the main one it does nothing.
+    """The log and the progress display of a run. On other processes than the main one it does nothing.
 
     Args:
-        folder: where the log lies.
-        total: steps in all.
+        folder: the folder of the log file.
+        total: total number of steps.
         active: whether this is the main process.
-        track: called with (figures, step) for trackers.
+        track: called with (figures, step) for experiment trackers.
     """
 
     def __init__(self, folder: Path, total: int, active: bool, track: Callable[[dict[str, float], int], None]) -> None:
@@ -40,7 +40,10 @@ class RunLog:
         self._last_line = 0.0
 
     def start(self, step: int) -> None:
-        """Begins at `step`: rows of the log beyond it (of a run that went further than its checkpoint) are removed."""
+        """Start at `step` and remove later lines of the log.
+
+        A run that resumes from a checkpoint repeats the steps after it, and would write their lines a second time.
+        """
         if not self.active:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,34 +66,47 @@ class RunLog:
             self._task = self._progress.add_task("training", total=self.total, completed=step, note="")
             self._progress.start()
 
-    def row(self, kind: str, step: int, figures: dict[str, Any]) -> None:
-        """One line of the log, and the same for the trackers. Times are written, so no two runs' logs are equal."""
+    def write(self, kind: str, step: int, figures: dict[str, Any]) -> None:
+        """Append a line to the log, and pass its numbers on to the trackers.
+
+        Args:
+            kind: ``train`` or ``validation``.
+            step: number of steps so far.
+            figures: JSON values.
+        """
         if not self.active:
             return
-        row = {"kind": kind, "step": step, **figures}
+        line = {"kind": kind, "step": step, **figures}
         with self.path.open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps(row, ensure_ascii=False) + "\n")
+            handle.write(json.dumps(line, ensure_ascii=False) + "\n")
         prefix = "" if kind == "train" else f"{kind}/"
         plain = {f"{prefix}{k}": float(v) for k, v in figures.items() if isinstance(v, int | float)}
         self._track(plain, step)
 
     def advance(self, step: int, note: str, eta: float) -> None:
-        """Shows that `step` steps are done."""
+        """Show that `step` steps are done.
+
+        Args:
+            step: number of steps so far.
+            note: text beside the progress, such as the losses.
+            eta: expected time left in seconds.
+        """
         if not self.active:
             return
         if self._progress is not None:
             self._progress.update(self._task, completed=step, note=note)
         elif time.monotonic() - self._last_line > _SECONDS_BETWEEN_LINES or step == self.total:
             self._last_line = time.monotonic()
-            self.say(f"step {step}/{self.total}  {note}  {_duration(eta)} left")
+            self.notify(f"step {step}/{self.total}  {note}  {_duration(eta)} left")
 
-    def say(self, text: str) -> None:
-        """A message to the user, on standard error."""
+    def notify(self, text: str) -> None:
+        """Print a message to standard error, where it does not mix with results on standard output."""
         if self.active:
             self._console.print(text, markup=False, soft_wrap=True)
             sys.stderr.flush()
 
     def close(self) -> None:
+        """Stop the progress display."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
@@ -100,7 +116,7 @@ def _step_of(line: str) -> int:
     try:
         return int(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
-        return sys.maxsize  # cut off in mid-line: dropped
+        return sys.maxsize  # a line that a killed run did not finish: drop it
 
 
 def _duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""One optimiser step, on one process or several: draws, one forward pass, one backward pass, checks, update."""
+"""One optimizer step, on one process or several: draw batches, forward, backward, check, update."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ __all__ = ["Stepper", "check_batches"]
 
 
 def check_batches(config: TrainingConfig, processes: int) -> None:
-    """Refuses batches that the processes cannot share.
+    """Check that the processes can share each batch equally.
 
     Raises:
-        ConfigError: a batch size is no multiple of processes x gradient_accumulation_steps.
+        ConfigError: a batch size is not a multiple of processes x gradient_accumulation_steps.
     """
     shares = processes * config.gradient_accumulation_steps
     for name, weight in (("task_batch_size", config.task_weight), ("denoise_batch_size", config.denoise_weight)):
         if weight > 0 and getattr(config, name) % shares:
             raise ConfigError(
                 f"{name} is {getattr(config, name)}, which {processes} process(es) with gradient_accumulation_steps="
-                f"{config.gradient_accumulation_steps} cannot share equally; choose a multiple of {shares}."
+                f"{config.gradient_accumulation_steps} cannot share equally. Choose a multiple of {shares}."
             )
 
 
 class Stepper:
-    """Weights, their average, the optimiser, and what a step does to them.
+    """The weights, their average and the optimizer, with the update that one step makes.
 
     Args:
-        config: the run's settings.
-        accelerator: Accelerate's.
-        denoiser: the initial weights, on the accelerator's device.
-        objectives: what to train for.
+        config: the training settings.
+        accelerator: the `accelerate.Accelerator` of the run.
+        denoiser: the denoiser with its initial weights, on the accelerator's device.
+        objectives: the terms of the loss.
         context: what the objectives share.
 
     Attributes:
-        denoiser: the weights, unwrapped.
-        ema: their average.
-        step: optimiser steps done.
+        denoiser: the denoiser, without Accelerate's wrapper.
+        ema: the averaged weights.
+        step: number of optimizer steps so far.
     """
 
     def __init__(
@@ -64,37 +64,41 @@ class Stepper:
         self.objectives = objectives
         self.context = context
         self.denoiser = denoiser
-        self.ema = EMA(denoiser, config.ema_decay)  # copied before `prepare`, which may wrap the forward pass
+        self.ema = EMA(denoiser, config.ema_decay)  # before `prepare`, which may wrap the forward pass that EMA copies
         denoiser.enable_checkpointing(config.gradient_checkpointing)
         self.model, self.optimizer = accelerator.prepare(denoiser, make_optimizer(denoiser, config))
         self.step = 0
 
     def train_step(self) -> tuple[dict[str, float], float]:
-        """One step on the global batch number `step`.
+        """Train on the next global batch.
 
         Returns:
             The mean loss of each objective over all processes, and the norm of the gradient before clipping.
 
         Raises:
-            TrainingError: a loss or the gradient is not finite; nothing was changed.
+            TrainingError: a loss or the gradient is not finite; the weights were not changed.
         """
         parts = self.config.gradient_accumulation_steps
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         totals = [torch.zeros((), device=self.accelerator.device) for _ in self.objectives]
         for part in range(parts):
+            # Data-parallel training reduces the gradients once, after the last part.
             with self.accelerator.no_sync(self.model) if part < parts - 1 else contextlib.nullcontext():
                 losses = self._losses(part)
                 weighted = [o.weight * loss / parts for o, loss in zip(self.objectives, losses, strict=True)]
                 self.accelerator.backward(torch.stack(weighted).sum())
                 totals = [total + loss.detach() / parts for total, loss in zip(totals, losses, strict=True)]
+        # An infinite limit clips nothing, but the norm is still computed for the check and the log.
         limit = self.config.max_grad_norm if self.config.max_grad_norm is not None else math.inf
         norm = self.accelerator.clip_grad_norm_(self.denoiser.parameters(), limit)
         gathered = self.accelerator.gather(torch.stack([*totals, norm.detach()])[None].float()).cpu()
         self._check_finite(gathered)
+        # Set here and not by a scheduler of torch, so that the rate follows from the step alone, also after a resume.
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, self.step)
         self.optimizer.step()
+        # fp16 training skips a step whose scaled gradient overflowed.
         if not self.accelerator.optimizer_step_was_skipped:
             self.ema.update(self.denoiser)
         self.step += 1
@@ -102,7 +106,7 @@ class Stepper:
         return {o.name: mean for o, mean in zip(self.objectives, means, strict=False)}, means[-1]
 
     def _losses(self, part: int) -> list[Tensor]:
-        """The mean loss of each objective over this process' share number `part` of the batch."""
+        """Return the mean loss of each objective over part number `part` of this process's share of the batch."""
         batches = [o.draw(self.step, self._share(o, part), self.denoiser) for o in self.objectives]
         t_B = torch.cat([b.t_B for b in batches])
         predicted = self.model(
@@ -116,15 +120,18 @@ class Stepper:
         return [o.losses(p, b).mean() for o, p, b in zip(self.objectives, split, batches, strict=True)]
 
     def _share(self, objective: Objective, part: int) -> range:
-        """Places in the global batch, so that all shares of all processes make up the whole."""
+        """Return the places in the global batch that this process computes in part number `part`.
+
+        The parts of all processes together are the whole batch.
+        """
         parts = self.config.gradient_accumulation_steps
         size = objective.batch_size // (self.accelerator.num_processes * parts)
         start = (self.accelerator.process_index * parts + part) * size
         return range(start, start + size)
 
     def _check_finite(self, gathered: Tensor) -> None:
-        """Sees the figures of all processes (rows), so that all stop, and at the same step."""
-        # With fp16 an infinite gradient is the loss scaler's business: it skips the step.
+        """Stop training if a value is not finite. Each row holds the values of one process, so that all processes stop."""
+        # With fp16 an infinite gradient is expected now and then: the loss scaler skips the step and lowers its scale.
         columns = gathered[:, :-1] if self.config.mixed_precision == "fp16" else gathered
         bad = torch.nonzero(~columns.isfinite())
         if not len(bad):
@@ -132,7 +139,7 @@ class Stepper:
         process, column = bad[0].tolist()
         names = [f"the loss of objective '{o.name}'" for o in self.objectives] + ["the norm of the gradient"]
         raise TrainingError(
-            f"At step {self.step} {names[column]} became {float(gathered[process, column])} (process {process}); training "
-            f"stopped before the weights were touched. Lower learning_rate (now {self.config.learning_rate:g}) or "
-            "max_grad_norm, and resume from the last checkpoint."
+            f"At step {self.step} {names[column]} became {float(gathered[process, column])} (process {process}). Training "
+            f"stopped before the weights changed. Lower learning_rate (now {self.config.learning_rate:g}) or "
+            "max_grad_norm, and start a new run."
         )

@@ -1,4 +1,7 @@
-"""Validation: generated models on tasks that training never draws, beside the generic model's own rows."""
+"""Validation: accuracy of generated networks on tasks that training never draws, compared with classifier selection.
+
+Classifier selection is the generic model with only the rows of the task's classes.
+"""
 
 from __future__ import annotations
 
@@ -23,22 +26,22 @@ __all__ = ["ValidationResult", "Validator", "other_counts"]
 
 
 def other_counts(counts: list[int]) -> list[int]:
-    """Of several class counts, those validated besides the greatest: the least, and one in the middle."""
+    """Return the class counts to validate besides the largest: the smallest, and one in the middle."""
     rest = sorted(counts)[:-1]
     return rest if len(rest) <= 2 else [rest[0], rest[len(rest) // 2]]
 
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """Accuracies as fractions of 1; `accuracy`, `selection` and `difference` are over tasks of the greatest count.
+    """Validation figures, as fractions of 1, over the tasks with the largest class count.
 
     Attributes:
-        accuracy: mean over the tasks of the generated models.
-        selection: the same of the generic model with only the task's rows.
-        difference: mean paired difference.
-        standard_error: of `difference`.
-        num_tasks: how many.
-        by_count: class count -> the same figures.
+        accuracy: mean accuracy of the generated networks.
+        selection: mean accuracy of classifier selection.
+        difference: mean paired difference of the two.
+        standard_error: standard error of `difference`.
+        num_tasks: number of tasks.
+        by_count: class count -> the same figures for its tasks.
     """
 
     accuracy: float
@@ -49,6 +52,7 @@ class ValidationResult:
     by_count: dict[int, dict[str, float]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
+        """Return the figures as JSON values."""
         return {
             "accuracy": self.accuracy,
             "selection": self.selection,
@@ -60,12 +64,15 @@ class ValidationResult:
 
 
 class Validator:
-    """Draws the tasks and measures selection once; then measures generators.
+    """Measures generators on validation tasks. Classifier selection is measured once, when the validator is made.
 
     Args:
-        components: the run.
-        process: this process' number; it measures every `processes`-th task.
-        processes: how many there are.
+        components: the components of the run.
+        process: number of this process, which measures every `processes`-th task.
+        processes: number of processes.
+
+    Raises:
+        DataError: no validation task can be drawn.
     """
 
     def __init__(self, components: TrainingComponents, process: int = 0, processes: int = 1) -> None:
@@ -79,16 +86,16 @@ class Validator:
             found = components.sampler("validation", {"random": 1.0}, {count: 1.0}).tasks(number, allow_fewer=True)
             tasks += found
         if not tasks:
-            raise DataError("No validation task can be drawn from these classes; set num_validation_tasks to 0.")
+            raise DataError("No validation task can be drawn from these classes. Set num_validation_tasks to 0.")
         self.greatest = counts[-1]
         self.mine = tasks[process::processes]
-        # On the same device as training, in full precision: so that no context of training changes these figures.
+        # Always in full precision, so that validation figures of runs with different precision can be compared.
         self.images = ImageBank(components.dataset, "validation", components.spec, components.context.device)
         self.runner = TargetRunner(components.spec, "fp32", 1)
         self.selection = [self._score(task, self._selected(task)) for task in self.mine]
 
     def measure(self, generator: Generator) -> list[tuple[int, float, float]]:
-        """(class count, accuracy, accuracy of selection) of this process' tasks."""
+        """Return (class count, accuracy, accuracy of selection) for each task of this process."""
         conditions = [
             EncodedTask(
                 task.classes, tuple(map(fold, task.classes)), self.components.context.conditions.raw(task.classes)
@@ -101,10 +108,14 @@ class Validator:
             for task, flat, selection in zip(self.mine, flats, self.selection, strict=True)
         ]
 
-    def summarize(self, rows: list[tuple[int, float, float]]) -> ValidationResult:
-        """Figures over the rows of all processes."""
+    def summarize(self, results: list[tuple[int, float, float]]) -> ValidationResult:
+        """Return the figures over the results of all processes.
+
+        Args:
+            results: what `measure` returned in each process, joined.
+        """
         grouped: dict[int, list[tuple[float, float]]] = defaultdict(list)
-        for count, ours, theirs in rows:
+        for count, ours, theirs in results:
             grouped[count].append((ours, theirs))
         by_count = {count: _figures(pairs) for count, pairs in sorted(grouped.items())}
         main = by_count[self.greatest if self.greatest in by_count else max(by_count)]
