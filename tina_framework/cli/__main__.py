@@ -18,6 +18,7 @@ def main(args: Sequence[str] | None = None) -> None:
     """Run ``tina`` with `args` (default: those of the process) and exit with one of the codes above."""
     arguments, debug = _take_debug(list(sys.argv[1:] if args is None else args))
     try:
+        # Imported here, so that an import that fails is reported in one line as well.
         from tina_framework.cli.app import build_app
 
         build_app()(args=arguments, prog_name="tina")

@@ -95,6 +95,7 @@ def _add_plugin_commands(app: typer.Typer) -> None:
             # Typer finds a malformed command only when it builds the parser. Here the plugin can still be removed.
             get_command(app)
             record.provides["commands"] = added
+        # Whatever a plugin raises must not break the other commands.
         except (Exception, SystemExit) as error:
             del app.registered_commands[commands:], app.registered_groups[groups:]
             record.fail(error)

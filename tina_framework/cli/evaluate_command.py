@@ -129,6 +129,7 @@ def evaluate(
     from tina_framework.evaluation.results import check_output, write_results
 
     specs = None if methods is None else parse_methods(methods)
+    # Checked before the measurements, which may take hours.
     check_output(out)
     if record:
         named = parse_methods(DEFAULT_METHODS) if specs is None else specs

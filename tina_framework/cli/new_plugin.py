@@ -62,6 +62,7 @@ def write_plugin(name: str, parent: Path) -> Path:
         "api": ".".join(map(str, PLUGIN_API)),
     }
     template = resources.files("tina_framework") / "templates" / "plugin"
+    # Written under a temporary name and renamed at the end, so that an error leaves nothing behind.
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     try:
         for source, target in FILES.items():

@@ -34,6 +34,7 @@ def evaluate_prompts(options: Mapping[str, Any], out: Path, *, json_: bool) -> N
     rejected = [name for name, value in options.items() if name not in taken and value not in (None, False, 0)]
     if rejected:
         raise ConfigError(f"{rejected[0]} has no effect with --suite prompts, which draws its own tasks; leave it out.")
+    # Checked before the measurements, which take minutes.
     check_output(out)
     given = {name: value for name, value in options.items() if value not in (None, False) and name in taken}
     words = [word for name, value in (given | {"--out": out}).items() for word in (name, without_folders(str(value)))]

@@ -72,6 +72,7 @@ def build(
 
     spec, data = _spec_and_data(settings.architecture, dataset)
     where = _device(device)
+    # Worker processes start without plugins, so they load the files given with --plugin again.
     plugin_files = tuple(record.target for record in plugin_records() if record.target.endswith(".py"))
     with ExitStack() as stack:
         listed = build_zoo(

@@ -75,7 +75,7 @@ class BlockStack(nn.Module):
     def reset_parameters(self) -> None:
         """Draw all weights with variance 1 / fan-in.
 
-        The last layers of residual branches get weights smaller by sqrt(2 * number of blocks), as in GPT-2, so that the
+        The last layers of residual branches get weights smaller by sqrt(2 * number of blocks), as in GPT-2. So the
         variance of the sum of all branches does not grow with the depth.
         """
         for module in self.modules():

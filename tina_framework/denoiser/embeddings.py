@@ -95,6 +95,7 @@ def _make_index(layout: TokenLayout, device: torch.device) -> LayoutIndex:
     return LayoutIndex(
         order=None if is_sorted else order.to(device),
         inverse=None if is_sorted else torch.argsort(order).to(device),
+        # Python integers, which `torch.split` needs.
         group_counts=torch.bincount(group, minlength=len(layout.group_widths)).tolist(),
         position=(offsets[group] + layout.position.cpu()).to(device),
         group=group.to(device),

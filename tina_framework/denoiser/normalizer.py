@@ -46,8 +46,8 @@ class Normalizer:
         Args:
             spec: the architecture's parameters.
             base_state: state dict of a generic network, of any class count.
-            states: state dicts of p-Models. Without any, the scale of a tensor with a class axis is the spread of the rows
-                of `base_state`, and that of a shared tensor is `default_scale` times its standard deviation.
+            states: state dicts of p-Models. Without any, a tensor with a class axis is scaled by the spread of the rows of
+                `base_state`, and a shared tensor by `default_scale` times its standard deviation.
             default_scale: see `states`.
             per_tensor: whether each tensor has its own scale; if not, all have the root mean square over all parameters.
         """

@@ -251,10 +251,13 @@ def count_parameters(config: DenoiserConfig) -> int:
     hidden, ratio = config.hidden_size, config.mlp_ratio
     block = (4 + 2 * ratio) * hidden**2 + (9 + ratio) * hidden
     total = (config.num_encoder_layers + config.num_decoder_layers) * block
+    # Projections of conditioning vectors and of the timestep.
     total += (config.condition_dim + 1) * hidden
     total += (2 * config.num_timestep_frequencies + 1) * hidden
+    # Projections of each token group into H and out of it, and its position embeddings.
     for width, positions in zip(config.group_widths, config.group_sizes, strict=True):
         total += (width + 1) * hidden + (hidden + 1) * width + positions * hidden
+    # The final layer norms of decoder and encoder.
     total += 2 * hidden * (2 if config.num_encoder_layers else 1)
     if not config.equivariant:
         total += config.max_classes * hidden

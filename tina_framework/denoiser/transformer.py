@@ -217,6 +217,7 @@ class Denoiser(nn.Module):
         classes_BKH = encoded.hidden_BKH
         if self.slot is not None:
             classes_BKH = classes_BKH + self.slot[:count]
+        # Adding its class vector to a class's tokens ties each row to its class; attention alone has no order.
         sequence = torch.cat(
             [
                 self.timestep(t_B.expand(batch))[:, None],
@@ -225,6 +226,7 @@ class Denoiser(nn.Module):
             ],
             dim=1,
         )
+        # The timestep is always visible; padded classes and empty tokens never are.
         visible_BS = torch.cat([class_mask_BK.new_ones(batch, 1), class_mask_BK, exists_BPD.any(dim=-1)], dim=1)
         hidden_BPH = self.decoder(sequence, visible_BS)[:, 1 + count :]
         out = self.tokens.project_out(hidden_BPH, index).to(tokens_BPD.dtype)

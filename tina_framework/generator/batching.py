@@ -31,8 +31,8 @@ class ParameterSampler:
     """Samples flat parameters for lists of tasks.
 
     A task's result depends neither on the order of its classes nor on the other tasks of its batch. To that end its
-    classes are sorted by their keys, noise is drawn from the task's own random numbers in that order, and the result is
-    put back into the given order.
+    classes are sorted by their keys, and each task has its own random numbers. The result is put back into the given
+    order.
 
     Attributes:
         config, denoiser, normalizer, condition_space: of the generator.

@@ -68,6 +68,7 @@ class GeneratorConfig:
     familiarity: Mapping[str, Familiarity] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        # JSON has only lists.
         object.__setattr__(self, "class_names", tuple(self.class_names))
         for name in _TEXTS:
             if not isinstance(getattr(self, name), str) or not getattr(self, name):

@@ -101,6 +101,7 @@ def find_folder(name: str, revision: str | None = None, local_files_only: bool =
         # The configuration first: another kind of repository is refused before its weights are downloaded.
         folder = download(name, [CONFIG], revision, local_files_only)
         read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
+        # Pinned to the commit, so that configuration and weights belong together.
         return download(name, _PATTERNS, commit_of(folder) or revision, local_files_only)
     known = bundled_names()
     suggestion = did_you_mean(name, known)
@@ -126,6 +127,7 @@ def read_folder(folder: Path) -> GeneratorParts:
         registries().schedulers.create(config.scheduler["name"], **config.scheduler["config"])
         registries().encoders.entry(config.default_encoder.partition(":")[0])
         layout = tokenizer.layout(spec, config.max_classes, config.denoiser.max_classes)
+    # Components of plugins may raise any of these for settings that they do not know.
     except (ConfigError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(
             f"{source} names a component that cannot be created: {error}{plugin_hint(values)}"
@@ -138,6 +140,7 @@ def read_folder(folder: Path) -> GeneratorParts:
             f"{source}: the denoiser's token groups are not those of tokenizer '{tokenizer.name}' on '{config.architecture}'; "
             "it was altered, or another program wrote it."
         )
+    # Built without memory: only names and shapes are needed, and the weights are assigned below.
     with torch.device("meta"):
         denoiser = Denoiser(config.denoiser)
     shapes = {f"denoiser.{name}": tuple(tensor.shape) for name, tensor in denoiser.state_dict().items()}

@@ -104,6 +104,7 @@ class Generator:
         """
         parts = read_folder(find_folder(str(name), revision, local_files_only))
         generator = cls(parts.config, parts.denoiser, parts.normalizer, parts.condition_space, parts.generic)
+        # The name goes into the records of classifiers, which must not show folders of this machine.
         generator.name = str(name) if not Path(name).is_dir() else Path(name).resolve().name
         if encoder is not None:
             generator._encoder = make_encoder(encoder, generator.condition_space)
@@ -153,6 +154,7 @@ class Generator:
     def known_classes(self, encoder: Encoder | None = None, template: int = 0) -> KnownClasses:
         """Return the classes it was trained on, as an encoder sees them."""
         reader = self.encoder if encoder is None else encoder
+        # The cached object holds the encoder, so that no other encoder can get the same id.
         key = (id(reader), template)
         if key not in self._known_classes:
             if len(self._known_classes) >= _MOST_KNOWN_CLASSES:

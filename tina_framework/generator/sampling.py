@@ -62,6 +62,7 @@ def sample_tokens(
     Returns:
         (B, P, D) on the denoiser's device.
     """
+    # Schedulers keep state between steps, and the caller may use the same object elsewhere.
     scheduler = copy.deepcopy(scheduler)
     device = encoded.hidden_BKH.device
     scheduler.set_timesteps(num_inference_steps)
