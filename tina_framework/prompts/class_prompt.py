@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["ClassPrompt", "as_prompt"]
 
 
+# Pictures and arrays have no simple equality, so prompts are compared by identity.
 @dataclass(frozen=True, eq=False)
 class ClassPrompt:
     """What is given for one class. Use the functions of `tina_framework.prompts.build` to make it.
@@ -93,6 +94,7 @@ def as_prompt(value: Any, position: int) -> ClassPrompt:
         from tina_framework.prompts.pictures import read_pictures
 
         return ClassPrompt(f"class {position + 1}", images=read_pictures(value))
+    # A path is neither read nor taken for a name, because a mistake would give a classifier of the wrong class.
     if isinstance(value, Path):
         raise PromptError(
             f"'{value}' is a path, which may mean a name or a picture; write str(path) for a name or prompt.images(['{value}'])."

@@ -100,50 +100,110 @@ def encode_tasks(
     names = KnownNames(_names(known_classes, known_names))
     checked = [_check(classes, names) for classes in tasks]
     matches = [match_known_names(prompts, names, encoder) for prompts, _ in checked]
-    # Underscores come from names of files and labels; a text encoder cannot use them.
-    texts = [
-        [[_clean(read_as.get(text, text)) for text in prompt.texts] for prompt in prompts]
+    # All tasks share one call of each tower, because large encoders are slow to call.
+    texts = dict.fromkeys(
+        _to_encode(text, read_as)
         for (prompts, _), read_as in zip(checked, matches, strict=True)
+        for prompt in prompts
+        for text in prompt.texts
+    )
+    vectors = _Vectors(
+        row={text: index for index, text in enumerate(texts)},
+        texts=encode_texts(list(texts), encoder, template),
+        confidence=encoder.text_confidence(list(texts)) if isinstance(encoder, StatesConfidence) else None,
+        pictures=encode_pictures([prompt for prompts, _ in checked for prompt in prompts], encoder),
+        dim=encoder.dim,
+        encoder_name=encoder.name,
+    )
+    return [
+        _encode_checked(prompts, keys, read_as, vectors, known_classes)
+        for (prompts, keys), read_as in zip(checked, matches, strict=True)
     ]
-    unique = list(dict.fromkeys(text for task in texts for words in task for text in words))
-    vectors = encode_texts(unique, encoder, template)
-    confidence = encoder.text_confidence(unique) if isinstance(encoder, StatesConfidence) else None
-    row = {text: index for index, text in enumerate(unique)}
-    shown = encode_pictures([prompt for prompts, _ in checked for prompt in prompts], encoder)
-    encoded = []
-    for (prompts, keys), read_as, task in zip(checked, matches, texts, strict=True):
-        vectors_KE, confidences, familiarities, nearest = [], [], [], []
-        given: list[Rows] = []
-        for prompt, words in zip(prompts, task, strict=True):
-            rows = [row[text] for text in words]
-            parts = _parts(prompt, vectors[rows], shown[id(prompt)], encoder)
-            confidences.append(float(confidence[rows].mean()) if confidence is not None and rows else np.nan)
-            given.append(_mean(list(parts.values())))
-            if known_classes is None:
-                vectors_KE.append(given[-1])
-                continue
-            as_read = _as_read(prompt, read_as)
-            vector, familiarity = known_classes.project(as_read, parts)
-            vectors_KE.append(vector)
-            familiarities.append(familiarity)
-            known_name = next(
-                (known_classes.canonical_name(text) for text in as_read.texts if known_classes.knows(text)), None
-            )
-            nearest.append(known_name or (known_classes.nearest(vector) if known_classes.is_readable else ""))
-        _refuse_same(prompts, given, read_as)
-        encoded.append(
-            EncodedTask(
-                tuple(prompt.label for prompt in prompts),
-                keys,
-                np.stack(vectors_KE),
-                None if confidence is None else np.array(confidences, dtype=np.float32),
-                () if all(_is_plain(prompt) for prompt in prompts) else prompts,
-                np.array(familiarities, dtype=np.float32) if familiarities else None,
-                tuple(nearest),
-                {text: read_as[text] for prompt in prompts for text in prompt.texts if text in read_as},
-            )
-        )
-    return encoded
+
+
+@dataclass(frozen=True)
+class _Vectors:
+    """The encoded texts and pictures of all tasks.
+
+    Attributes:
+        row: text -> row of `texts` and `confidence`.
+        texts: raw vectors (N, E).
+        confidence: (N,), or None for an encoder without confidence.
+        pictures: `id` of a prompt -> raw vectors of its pictures.
+        dim: E.
+        encoder_name: for messages.
+    """
+
+    row: Mapping[str, int]
+    texts: Rows
+    confidence: Rows | None
+    pictures: Mapping[int, Rows]
+    dim: int
+    encoder_name: str
+
+    def parts(self, prompt: ClassPrompt, rows: Sequence[int]) -> dict[str, Rows]:
+        """Return kind -> vector (E,): a single vector unchanged, or the mean direction of several.
+
+        Args:
+            prompt: the class.
+            rows: rows of its texts.
+        """
+        for vector in prompt.vectors:
+            if vector.shape != (self.dim,):
+                raise PromptError(
+                    f"The vector for '{prompt.label}' has {len(vector)} numbers, but those of encoder '{self.encoder_name}' "
+                    f"have {self.dim}; use vectors of its space."
+                )
+        given = {
+            "text": self.texts[list(rows)],
+            "images": self.pictures[id(prompt)],
+            "vector": np.array(prompt.vectors, dtype=np.float32),
+        }
+        return {kind: _mean(list(vectors)) for kind, vectors in given.items() if len(vectors)}
+
+
+def _encode_checked(
+    prompts: tuple[ClassPrompt, ...],
+    keys: tuple[str, ...],
+    read_as: Mapping[str, str],
+    vectors: _Vectors,
+    known_classes: KnownClasses | None,
+) -> EncodedTask:
+    """Collect the vectors of one task whose texts and pictures are encoded."""
+    as_given, projected, confidences, familiarities, nearest = [], [], [], [], []
+    for prompt in prompts:
+        rows = [vectors.row[_to_encode(text, read_as)] for text in prompt.texts]
+        parts = vectors.parts(prompt, rows)
+        as_given.append(_mean(list(parts.values())))
+        if vectors.confidence is not None:
+            confidences.append(float(vectors.confidence[rows].mean()) if rows else np.nan)
+        if known_classes is None:
+            continue
+        as_read = _as_read(prompt, read_as)
+        vector, familiarity = known_classes.project(as_read, parts)
+        projected.append(vector)
+        familiarities.append(familiarity)
+        nearest.append(_nearest(as_read, vector, known_classes))
+    # Compare the vectors before the projection, which may give different prompts the same vector.
+    _refuse_same(prompts, as_given, read_as)
+    return EncodedTask(
+        class_names=tuple(prompt.label for prompt in prompts),
+        keys=keys,
+        vectors=np.stack(as_given if known_classes is None else projected),
+        confidence=None if vectors.confidence is None else np.array(confidences, dtype=np.float32),
+        prompts=() if all(_is_plain(prompt) for prompt in prompts) else prompts,
+        familiarity=None if known_classes is None else np.array(familiarities, dtype=np.float32),
+        nearest=tuple(nearest),
+        read_as={text: read_as[text] for prompt in prompts for text in prompt.texts if text in read_as},
+    )
+
+
+def _nearest(prompt: ClassPrompt, vector: Rows, known_classes: KnownClasses) -> str:
+    """Return the known name in a prompt, else the name that its vector is nearest to; "" if the encoder cannot tell."""
+    for text in prompt.texts:
+        if known_classes.knows(text):
+            return known_classes.canonical_name(text)
+    return known_classes.nearest(vector) if known_classes.is_readable else ""
 
 
 def _names(known_classes: KnownClasses | None, known_names: Iterable[str] | None) -> Iterable[str]:
@@ -172,25 +232,15 @@ def _refuse_same(prompts: Sequence[ClassPrompt], vectors: Sequence[Rows], read_a
             )
 
 
-def _clean(text: str) -> str:
-    return " ".join(text.replace("_", " ").split())
+def _to_encode(text: str, read_as: Mapping[str, str]) -> str:
+    """Return what the encoder reads for a text: the known name that it means, with single spaces."""
+    # Underscores come from names of files and labels; a text encoder cannot use them.
+    return " ".join(read_as.get(text, text).replace("_", " ").split())
 
 
 def _is_plain(prompt: ClassPrompt) -> bool:
     """Whether a prompt consists of its name only."""
     return len(prompt.texts) == 1 and prompt.texts[0].strip() == prompt.label and prompt.kinds == ("text",)
-
-
-def _parts(prompt: ClassPrompt, texts_NE: Rows, images_NE: Rows, encoder: Encoder) -> dict[str, Rows]:
-    """Return kind -> vector (E,): a single vector unchanged, or the mean direction of several."""
-    for vector in prompt.vectors:
-        if vector.shape != (encoder.dim,):
-            raise PromptError(
-                f"The vector for '{prompt.label}' has {len(vector)} numbers, but those of encoder '{encoder.name}' have {encoder.dim}; "
-                "use vectors of its space."
-            )
-    given = {"text": texts_NE, "images": images_NE, "vector": np.array(prompt.vectors, dtype=np.float32)}
-    return {kind: _mean(list(rows)) for kind, rows in given.items() if len(rows)}
 
 
 def _mean(rows: list[Rows]) -> Rows:

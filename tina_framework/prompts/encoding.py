@@ -72,6 +72,7 @@ def encode_pictures(prompts: Sequence[ClassPrompt], encoder: Encoder) -> dict[in
 
 
 def _checked_rows(rows: Any, number: int, what: str, encoder: Encoder) -> Rows:
+    # An encoder may be a third party's, and a wrong shape would otherwise fail far away from here.
     vectors: Rows = np.asarray(rows, dtype=np.float32)
     if vectors.shape != (number, encoder.dim):
         raise PromptError(

@@ -86,6 +86,7 @@ class Familiarity:
         y = np.array([1.0] * len(known) + [0.0] * len(unknown))
         weight = np.array([0.5 / len(known)] * len(known) + [0.5 / len(unknown)] * len(unknown))
         theta = np.zeros(4)
+        # The penalty keeps the coefficients finite if a cosine separates the groups. It does not apply to the intercept.
         ridge = _PENALTY * np.diag([0.0, 1.0, 1.0, 1.0])
         for _ in range(_STEPS):
             p = 1.0 / (1.0 + np.exp(-np.clip(x @ theta, -50, 50)))

@@ -52,6 +52,7 @@ def parse_notation(written: str) -> Notation:
         PromptError: nothing follows a label, or an ``@`` has no path.
     """
     label, rest = "", written
+    # A path may contain "=", so a label is searched only before the first picture.
     first = _NEXT_PICTURE.search(written)
     end = _END_OF_LABEL.search(written, 0, len(written) if first is None else first.start())
     if end is not None and not written.lstrip().startswith("@"):

@@ -71,6 +71,7 @@ def _check_labels(classes: Sequence[str | ClassPrompt]) -> None:
 
 
 def _class(written: Any, folder: Path, read: dict[str, str | ClassPrompt]) -> str | ClassPrompt:
+    # Lists and dicts cannot be keys of a dict, but their text can.
     key = repr(written)
     if key not in read:
         if isinstance(written, str):

@@ -71,6 +71,7 @@ def singular(word: str) -> str:
 
 
 def _name_hash(text: str) -> int:
+    # 64 bits: a collision among a few thousand names is practically impossible.
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
 
 
@@ -187,6 +188,7 @@ class TextTower:
         spread = np.maximum(forms.std(axis=0), 1e-6)
         tensors: dict[str, npt.NDArray[Any]] = {
             "mean": mean.astype(np.float32),
+            # Half precision halves the largest tensor; the error is far below that of the estimate.
             "coefficients": np.zeros((len(texts), len(mean)), dtype=np.float16),
             "name_hashes": np.array([_name_hash(text) for text in texts], dtype=np.int64),
             "form.mean": forms.mean(axis=0).astype(np.float32),
