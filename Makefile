@@ -7,7 +7,7 @@ else
 BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# Two workers with one thread each beat one worker with two threads: the networks here are small.
+# Two workers with one thread each are faster than one worker with two threads, because the networks are small.
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 DEMO := apple bear bicycle bus castle clock cloud forest mountain train
@@ -30,13 +30,13 @@ $(VENV)/.created:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-# The first-party plugins, each a distribution of its own. They get an environment of theirs, which sees the libraries of the
-# first one, so that the tests of the package alone see no plugin.
+# Each first-party plugin is a separate distribution. They are installed into a second environment, so that the tests of the
+# package see no plugin. The second environment uses the libraries of the first one.
 PLUGINS := $(sort $(wildcard plugins/*))
 PLUGIN_VENV := $(VENV)/plugins
 PLUGIN_PYTHON := $(PLUGIN_VENV)/$(notdir $(BIN))/python
 
-# Stamps: nothing is installed again before pyproject.toml changes.
+# These stamp files prevent another installation until pyproject.toml changes.
 $(VENV)/.test-installed: pyproject.toml | $(VENV)/.created
 	@echo "Installing into $(VENV); the first time, this downloads PyTorch and takes some minutes."
 	@$(PIP) install --quiet --editable '.[test]'

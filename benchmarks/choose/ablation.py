@@ -77,7 +77,7 @@ def train(given: argparse.Namespace, plan: dict[str, Any], name: str, seed: int)
         call("-m", "tina_framework.training", f"--output_dir={folder}", *flags)
         seconds = time.perf_counter() - started
         measure = [f"{folder / 'generator'}", given.dataset, str(zoo), str(given.tasks), *map(str, STEPS)]
-        call("-m", "benchmarks.choose.ablation_setup", *given.encoders, "--", *measure)
+        call("-m", "benchmarks.choose.ablation_setup", *measure, "--encoders", *given.encoders)
     figures = read_json(folder / "generator" / "figures.json")
     write_json(folder / "figures.json", {"row": name, "seed": seed, "seconds": round(seconds, 1), **figures})
 

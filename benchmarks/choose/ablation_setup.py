@@ -2,7 +2,7 @@
 
 ablation.py starts the measurement as a process of its own, which writes GENERATOR/figures.json:
 
-    python -m benchmarks.choose.ablation_setup ENCODER ... -- GENERATOR DATASET ZOO TASKS STEPS ...
+    python -m benchmarks.choose.ablation_setup GENERATOR DATASET ZOO TASKS STEPS ... --encoders ENCODER ...
 """
 
 from __future__ import annotations
@@ -165,10 +165,16 @@ def measure(
 
 
 def main(words: list[str]) -> None:
-    cut = words.index("--")
-    folder, dataset, zoo, count, *steps = words[cut + 1 :]
-    figures = measure(Path(folder), dataset, words[:cut], Path(zoo), int(count), [int(n) for n in steps])
-    write_json(Path(folder) / "figures.json", figures)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("generator", type=Path, help="folder of the trained generator")
+    parser.add_argument("dataset")
+    parser.add_argument("zoo", type=Path)
+    parser.add_argument("tasks", type=int, help="number of validation tasks")
+    parser.add_argument("steps", type=int, nargs="+", help="numbers of sampling steps")
+    parser.add_argument("--encoders", nargs="+", required=True)
+    given = parser.parse_args(words)
+    figures = measure(given.generator, given.dataset, given.encoders, given.zoo, given.tasks, given.steps)
+    write_json(given.generator / "figures.json", figures)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Choosing and reporting on noise, and what is refused."""
+"""The script chooses and reports on noise, and refuses tasks that are not reserved."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CLASSES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay"
 
 @pytest.fixture
 def abstain(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Runs the benchmark in a folder with a generator and noise; returns what it wrote."""
+    """Run the script in a folder with a generator and noise, and return its result."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(tiny_folder, "tiny")
     labels = np.repeat(np.arange(12), 40)

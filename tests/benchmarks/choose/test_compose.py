@@ -22,7 +22,7 @@ CLASSES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay"
 
 @pytest.fixture
 def words(tiny_generator: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A generator of at most six classes, and noise."""
+    """Save a generator of at most six classes and noise, and return the command line for them."""
     monkeypatch.chdir(tmp_path)
     config = dataclasses.replace(tiny_generator.config, max_classes=6)
     parts = tiny_generator.denoiser, tiny_generator.normalizer, tiny_generator.condition_space, tiny_generator.generic
@@ -59,7 +59,7 @@ def test_choosing_and_reporting(words: list[str], capsys: pytest.CaptureFixture[
     assert all(row[key] > 0 for row in (merged, ensemble) for key in ("generate", "classify_1000"))
 
 
-def test_what_ships_is_what_was_measured(words: list[str]) -> None:
+def test_the_measured_ways_are_those_of_the_generator(words: list[str]) -> None:
     given: dict[str, Any] = {"encoder": None, "test": False, "seed": 0, "images": 0, "tasks": 1}
     setup = Setup(argparse.Namespace(dataset="arrays:noise.npz", model="small", **given))
     [task] = setup.tasks(8)

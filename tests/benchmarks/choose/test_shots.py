@@ -1,4 +1,4 @@
-"""The pictures to learn from and to measure on, resuming, and the chosen settings, on noise."""
+"""The script separates pictures for fine-tuning and measuring, resumes, and hands over the chosen settings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CLASSES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay"
 
 @pytest.fixture
 def shots(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Runs the benchmark in an empty folder; returns the module."""
+    """Run the script in an empty folder, and return its module."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(shots_setup, "grid", lambda start, n: {f"{lr}": FineTuneSettings(2, lr) for lr in (0.01, 0.02)})
     labels = np.repeat(np.arange(12), 40)
@@ -81,7 +81,7 @@ def test_choosing_resuming_and_reporting(shots: Callable[..., Any], capsys: pyte
     shots("--starts", "tina", *reserved[:-1], "defaults", "--out", "defaults")
     [_, one, three] = json.loads(Path("defaults/shots.json").read_text())["starts"]["tina"]
     assert (one["settings"]["steps"], three["settings"]["steps"]) == (50, 60)
-    shots("--starts", "tina", *reserved[:-1], "defaults", "--out", "defaults", "--shots", "2")  # goes on
+    shots("--starts", "tina", *reserved[:-1], "defaults", "--out", "defaults", "--shots", "2")  # continues the file
     assert len(Path("defaults/cells.jsonl").read_text().splitlines()) == 1 + 4
     with pytest.raises(ConfigError, match="no settings for scratch"):
         shots("--starts", "scratch", *reserved, "--out", "other")

@@ -1,4 +1,4 @@
-"""Results as ``tina evaluate`` writes them, with figures that are easy to tell apart."""
+"""Write results as ``tina evaluate`` does, with figures that are easy to tell apart."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def statistics(mean: float) -> dict[str, Any]:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """write("name", {"tina": 0.02}, ...) -> the folder: gains over selection, which has 0.6."""
+    """Return a function that writes gains over selection, whose accuracy is 0.6, and returns the folder."""
 
     def results(
         name: str,
@@ -66,7 +66,7 @@ def write(tmp_path: Path) -> Write:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """A log of training with three validations; step 100 twice, as after a resume."""
+    """Write a log of training with three validations; step 100 occurs twice, as after a resume."""
     rows = [
         {"kind": "validation", "step": 0, "difference": 0.0, "standard_error": 0.001, "seconds": 9.0},
         {"kind": "train", "step": 100, "loss": 1.0, "seconds": 60.0},

@@ -1,4 +1,4 @@
-"""Pictures: written, PNG, with everything in them that should be, and the same bytes again."""
+"""Pictures are PNG files with all expected parts, and the same figures give the same bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POINTS = [Point(1, 0.01, 0.005, 0.015), Point(10, 0.02, 0.015, 0.025)]
 
 
 def texts(figure: Any) -> str:
-    """All that is written in the figure."""
+    """Return all text in the figure."""
     from matplotlib.text import Text
 
     return "\n".join(text.get_text() for text in figure.findobj(Text))

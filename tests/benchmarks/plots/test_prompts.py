@@ -1,4 +1,4 @@
-"""Accuracy by kind of prompt."""
+"""The picture of prompts has a row for each kind of prompt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What files give, and what is said of others."""
+"""Result files are read, and damaged ones are reported."""
 
 from __future__ import annotations
 

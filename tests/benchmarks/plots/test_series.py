@@ -1,4 +1,4 @@
-"""Which rows go into which picture."""
+"""Each picture gets the right rows."""
 
 from __future__ import annotations
 

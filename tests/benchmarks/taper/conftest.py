@@ -1,4 +1,4 @@
-"""Training TAPER needs the tiny data set and zoo of the training tests."""
+"""Use the tiny data set and zoo of the training tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training TAPER: the loss falls, bases and mixer both move, and the same seed gives the same model."""
+"""Training TAPER lowers the loss, changes bases and mixer, and gives the same model for the same seed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RECIPE = TaperRecipe(steps=40, tasks_per_step=4, images_per_task=24, lr=0.01, mi
 
 
 def run(world: Path, recipe: TaperRecipe) -> tuple[TaperModel, TaperModel, list[float]]:
-    """(as it started, trained, losses)."""
+    """Return the model before and after training, and the losses."""
     dataset = registries().datasets.create(f"arrays:{world / 'data.npz'}")
     zoo = Zoo.open(world / "zoo")
     spec = ParameterSpec(registries().architectures.create("cnn-2layer"))
@@ -50,7 +50,7 @@ def test_training_lowers_the_loss_and_moves_every_part(world: Path) -> None:
     assert sum(losses[-8:]) < 0.9 * sum(losses[:8])
     for (name, before), after in zip(start.named_parameters(), trained.parameters(), strict=True):
         assert not torch.equal(before, after), name
-    # Not all bases the same way: the mixer tells tasks apart, or there would be no point.
+    # The bases move in different directions, because the mixer weights them differently for each task.
     moved = trained.bases.detach() - start.bases.detach()
     assert not torch.allclose(moved[0], moved[1])
 

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.plots``: from results to a folder of pictures."""
+"""``python -m benchmarks.plots`` turns results into a folder of pictures."""
 
 from __future__ import annotations
 
