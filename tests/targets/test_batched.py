@@ -5,30 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
+from tests.targets.toy_training import SPEC, flat, problem, start
 from tina_framework.errors import TrainingError
-from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.targets.batched import fit_batched
 from tina_framework.targets.sgd import SGDRecipe, fit
-
-SPEC = ParameterSpec(cnn_2layer)
-
-
-def problem(count=70, classes=3, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(count) % classes
-    images = torch.randn(count, 3, 32, 32, generator=generator) * 0.3
-    images[:, 0] += labels.view(-1, 1, 1) - 1.0
-    return images, labels
-
-
-def start(classes=3, seed=1):
-    torch.manual_seed(seed)
-    return cnn_2layer.build(classes)
-
-
-def flat(module):
-    return SPEC.flatten(dict(module.named_parameters()), 3).detach()
 
 
 @pytest.mark.parametrize("nesterov", [False, True])

@@ -9,22 +9,16 @@ from typing import Any
 import pytest
 import torch
 
+from tests.evaluation.methods.helpers import TASK, answer
 from tina_framework.errors import ConfigError
 from tina_framework.evaluation.context import Context
-from tina_framework.evaluation.method import Method, Missing
+from tina_framework.evaluation.method import Missing
 from tina_framework.evaluation.methods import parse_methods
 from tina_framework.evaluation.methods.fine_tune import FineTune, parse_recipe, subset
 from tina_framework.evaluation.methods.selection import Selection
 from tina_framework.targets.sgd import SGDRecipe
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import Task
-
-TASK = Task(("hen", "lion", "fox"))
-
-
-def answer(method: Method, task: Task) -> Any:
-    method.prepare([task])
-    return method.parameters([task])[0]
 
 
 def _arrays(context: Context) -> Any:

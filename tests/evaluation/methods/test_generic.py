@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 
+from tests.evaluation.methods.helpers import TASK, answer, state
 from tina_framework.evaluation.context import Context
 from tina_framework.evaluation.method import Method, MethodUnavailable, Missing
 from tina_framework.evaluation.methods.generic import Generic
 from tina_framework.evaluation.methods.selection import Selection
-from tina_framework.evaluation.scoring import Network
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import Task
-
-TASK = Task(("hen", "lion", "fox"))
-
-
-def answer(method: Method, task: Task) -> Any:
-    method.prepare([task])
-    return method.parameters([task])[0]
-
-
-def state(context: Context, network: Any) -> dict[str, torch.Tensor]:
-    assert isinstance(network, Network)
-    return context.spec.unflatten(network.flat, len(network.outputs))
 
 
 def test_generic_keeps_all_outputs(context: Context, zoo: Zoo) -> None:

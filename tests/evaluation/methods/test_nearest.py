@@ -8,29 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from tests.evaluation.methods.helpers import TASK, answer, entry_state, state
 from tina_framework.errors import PromptError
 from tina_framework.evaluation.context import Context
-from tina_framework.evaluation.method import Method, Missing
+from tina_framework.evaluation.method import Missing
 from tina_framework.evaluation.methods.nearest import Nearest, greedy_matching
 from tina_framework.evaluation.scoring import Network
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import Task
-
-TASK = Task(("hen", "lion", "fox"))
-
-
-def answer(method: Method, task: Task) -> Any:
-    method.prepare([task])
-    return method.parameters([task])[0]
-
-
-def state(context: Context, network: Any) -> dict[str, torch.Tensor]:
-    assert isinstance(network, Network)
-    return context.spec.unflatten(network.flat, len(network.outputs))
-
-
-def entry_state(context: Context, zoo: Zoo, number: int) -> dict[str, torch.Tensor]:
-    return context.spec.unflatten(zoo.flat(number), 3)
 
 
 def test_matching_by_hand() -> None:

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
+from tests.evaluation.methods.helpers import TASK, answer, state
 from tina_framework.evaluation.context import Context
-from tina_framework.evaluation.method import Method
 from tina_framework.evaluation.methods.selection import Selection
-from tina_framework.evaluation.scoring import Network
 from tina_framework.zoo.store import Zoo
-from tina_framework.zoo.tasks import Task
-
-TASK = Task(("hen", "lion", "fox"))
-
-
-def answer(method: Method, task: Task) -> Any:
-    method.prepare([task])
-    return method.parameters([task])[0]
-
-
-def state(context: Context, network: Any) -> dict[str, torch.Tensor]:
-    assert isinstance(network, Network)
-    return context.spec.unflatten(network.flat, len(network.outputs))
 
 
 def test_selection_keeps_the_rows_of_the_task(context: Context, zoo: Zoo) -> None:
