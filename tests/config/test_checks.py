@@ -62,3 +62,10 @@ def test_flow_and_its_settings_go_together() -> None:
         }
     )
     assert config.contradictions() == []
+
+
+def test_settings_of_the_pooled_forecast_must_agree() -> None:
+    with pytest.raises(ConfigError, match=r"pool_moments = 3 .*expected at most pool_rank=2"):
+        load_training_config({**REQUIRED, "pool_rank": "2", "pool_moments": "3"})
+    with pytest.raises(ConfigError, match=r"pool_rank = 2 .*expected 0 unless prediction_type is sample"):
+        load_training_config({**REQUIRED, "pool_rank": "2", "prediction_type": "epsilon"})

@@ -142,16 +142,6 @@ def test_validation_classes_are_left_alone(make_config: Make) -> None:
         build_components(make_config(validation_classes="nothing"), CPU)
 
 
-def test_left_out_classes_are_drawn_as_often_as_asked(make_config: Make) -> None:
-    settings = {"retrieve_rows": True, "max_classes": 4, "class_counts": "4:1", "images_per_task": 8}
-    context = build_components(make_config(**settings, unseen_class_probability=0.5), CPU).context
-    drawn = [context.draw_unseen_classes(0, i, 4) for i in range(400)]
-    assert 150 < sum(bool(places) for places in drawn) < 250
-    assert {len(places) for places in drawn} == {0, 1, 2}
-    assert drawn[:5] == [context.draw_unseen_classes(0, i, 4) for i in range(5)]
-    assert {k for places in drawn for k in places} == {0, 1, 2, 3}
-
-
 def test_the_first_models_of_a_zoo_alone(make_config: Make) -> None:
     def learnt(number: int | None) -> list[tuple[str, ...]]:
         (objective,) = [

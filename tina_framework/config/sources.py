@@ -1,7 +1,7 @@
-"""Settings from flags, environment and a TOML file: who wins, where a value came from, and all mistakes in one message.
+"""Load settings from flags, environment variables and a TOML file, and report all mistakes in one message.
 
-Built on pydantic-settings, whose sources read the environment and the file; they are merged here, so that a table in a
-flag replaces the file's table (and is not mixed with it) and every mistake is reported with its source.
+The sources of pydantic-settings read the environment and the file. They are merged here and not by pydantic-settings, for
+two reasons: a table in a flag replaces the table of the file, and every mistake is reported with its source.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Settings", "from_text", "load_settings", "none_from_text", "weights_
 
 
 class Settings(BaseSettings):
-    """Settings that, built directly, read nothing but their arguments; `load_settings` reads the other sources."""
+    """Base class of settings. The constructor reads only its arguments; `load_settings` also reads the other sources."""
 
     @classmethod
     def settings_customise_sources(
@@ -34,10 +34,11 @@ class Settings(BaseSettings):
         *args: PydanticBaseSettingsSource,
         **others: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Switch off the sources of pydantic-settings."""
         return (init_settings,)
 
     def contradictions(self) -> list[tuple[str, str]]:
-        """(field, what was expected) for values that are fine alone but not together."""
+        """Return (field, what was expected) for values that are valid alone but not together."""
         return []
 
 
@@ -45,7 +46,7 @@ S = TypeVar("S", bound=Settings)
 
 
 def from_text(value: Any) -> Any:
-    """A list or table given as text: JSON, else ``a,b,c`` or ``a:1,b:2`` (what one types in a shell)."""
+    """Parse a list that was given as text: JSON, or ``a,b,c``, which is easier to type in a shell."""
     if not isinstance(value, str):
         return value
     text = value.strip()
@@ -58,7 +59,7 @@ def from_text(value: Any) -> Any:
 
 
 def weights_from_text(value: Any) -> Any:
-    """As `from_text`, for a table: ``a:1,b:2``; ``a`` alone weighs 1."""
+    """Parse a table of weights that was given as text: JSON, or ``a:1,b:2``; ``a`` alone has the weight 1."""
     parts = from_text(value)
     if not isinstance(parts, list):
         return parts
@@ -67,20 +68,22 @@ def weights_from_text(value: Any) -> Any:
 
 
 def none_from_text(value: Any) -> Any:
-    """TOML and shells have no null: ``none`` stands for it."""
+    """Turn the texts ``none``, ``null`` and ``off`` into None, because TOML and shells have no null."""
     return None if isinstance(value, str) and value.strip().lower() in ("none", "null", "off") else value
 
 
 def load_settings(kind: type[S], flags: Mapping[str, Any] | None = None, file: Path | str | None = None) -> S:
-    """Reads all sources; a flag goes over an environment variable, that over the file, that over the default.
+    """Load settings from all sources.
+
+    A flag overrides an environment variable, which overrides the file, which overrides the default.
 
     Args:
-        kind: the settings' class; its `env_prefix` begins the names of its environment variables.
+        kind: the class of the settings; `env_prefix` in its `model_config` begins the names of environment variables.
         flags: field -> text (or value), as typed.
         file: a TOML file with fields at its top level.
 
     Raises:
-        ConfigError: something is wrong; the message names every mistake with its value and where it came from.
+        ConfigError: a setting is wrong; the message lists every mistake with its value and where it came from.
     """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -115,7 +118,10 @@ def load_settings(kind: type[S], flags: Mapping[str, Any] | None = None, file: P
 
 
 def _without(kind: type[S], values: Mapping[str, Any], mistakes: Sequence[ErrorDetails]) -> S | None:
-    """The settings with the wrong ones at their defaults, to look for contradictions among the others; None if none can be made."""
+    """Return the settings with defaults for the wrong ones, to find contradictions among the others.
+
+    Returns None if the settings are wrong even so.
+    """
     bad = {str(e["loc"][0]) for e in mistakes}
     required = {name for name, info in kind.model_fields.items() if info.is_required()}
     try:
@@ -131,28 +137,32 @@ def _read_toml(kind: type[Settings], file: Path | str | None) -> dict[str, Any]:
         return {}
     path = Path(file)
     if not path.is_file():
-        raise ConfigError(f"The configuration file '{path}' does not exist; check the path.")
+        raise ConfigError(f"The configuration file '{path}' does not exist. Check the path.")
     try:
         return dict(TomlConfigSettingsSource(kind, path)())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The configuration file '{path}' is not TOML: {error}. Correct it.") from None
+        raise ConfigError(f"The configuration file '{path}' is not valid TOML: {error}. Correct the file.") from None
     except OSError as error:
         raise ConfigError(f"The configuration file '{path}' cannot be read ({error.strerror}).") from None
 
 
 def _read_environment(kind: type[Settings], prefix: str) -> dict[str, Any]:
-    """The fields' variables. Others may begin with the same prefix; only what looks like a misspelt field is taken."""
+    """Return the values of environment variables of the settings.
+
+    Other programs may use the same prefix, so an unknown name counts only if it looks like a misspelt field. It is
+    then reported as a mistake.
+    """
     found = dict(EnvSettingsSource(kind)())
     for variable, value in os.environ.items():
         name = variable.lower().removeprefix(prefix.lower())
-        foreign = variable.upper().startswith(prefix.upper()) and name not in kind.model_fields
-        if foreign and closest(name, kind.model_fields, cutoff=0.85):
+        unknown = variable.upper().startswith(prefix.upper()) and name not in kind.model_fields
+        if unknown and closest(name, kind.model_fields, cutoff=0.85):
             found[name] = value
     return found
 
 
 def _one_per_field(error: ValidationError) -> list[ErrorDetails]:
-    """A field that accepts several types fails once a type; one line says enough."""
+    """Keep one error for each field; pydantic reports one for each type that a field accepts."""
     return list({details["loc"][:1]: details for details in reversed(error.errors())}.values())[::-1]
 
 
@@ -163,7 +173,7 @@ def _line(
     if details["type"] == "missing":
         help_text = kind.model_fields[name].description or ""
         meaning = f" ({help_text.rstrip('.')})" if help_text else ""
-        return f"{name} is not set{meaning}: expected it as --{name}, {prefix}{name.upper()} or in the file"
+        return f"{name} is not set{meaning}: set it as --{name}, {prefix}{name.upper()} or in the file"
     where = f"{name} = {_short(values.get(name))} ({origins.get(name, 'default')})"
     if details["type"] == "extra_forbidden":
         return f"{where}: there is no such setting.{did_you_mean(name.replace('-', '_'), kind.model_fields)}"
@@ -175,11 +185,13 @@ def _line(
 
 
 def _config_error(lines: list[str]) -> ConfigError:
+    """Return an error with one line for each mistake."""
     head = "1 setting is wrong:" if len(lines) == 1 else f"{len(lines)} settings are wrong:"
     ended = [line if line.endswith(("?", ".")) else f"{line}." for line in lines]
     return ConfigError("\n".join([head, *(f"  - {line}" for line in ended)]))
 
 
 def _short(value: Any) -> str:
+    """Return the repr of a value, cut to 80 characters."""
     text = repr(str(value) if isinstance(value, Path) else value)
     return text if len(text) <= 80 else text[:77] + "..."
