@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmarks.script import run
 from tina_framework.errors import DataError
+from tina_framework.evaluation.result_tables import command_block
 
 # Tasks with unseen classes have no `selection`, so `substitute` comes second.
 REFERENCES = ("selection", "substitute")
@@ -54,7 +55,7 @@ def table(results: dict[str, Any]) -> list[str]:
             f"{100 * accuracy['mean']:.2f} ({low:.2f} to {high:.2f}) | {gain} | {row['seconds_per_model']:.3f} | "
             f"{row['parameters'] or ''} | {'' if memory is None else round(memory / 1e6)} |"
         )
-    return [*lines, "", f"`{results['setup']['command']}`"]
+    return [*lines, "", *command_block(results["setup"]["command"]).splitlines()]
 
 
 def insert(text: str, root: Path) -> str:

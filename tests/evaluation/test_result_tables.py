@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.evaluation.test_results import SETUP, TASKS, pick, result
-from tina_framework.evaluation.result_tables import markdown, short_tables, table
+from tina_framework.evaluation.result_tables import command_block, markdown, short_tables, table
 from tina_framework.evaluation.results import assemble
 
 
@@ -55,6 +55,12 @@ def test_markdown_says_everything(summary: dict[str, Any]) -> None:
         "2025-01-01",
     ):
         assert part in text
+
+
+def test_a_long_command_is_broken_before_options() -> None:
+    assert command_block("tina evaluate --model m") == "```console\ntina evaluate --model m\n```"
+    block = command_block("tina evaluate --model m --tasks t.json --out o", width=30)
+    assert block.splitlines()[1:-1] == ["tina evaluate --model m \\", "    --tasks t.json --out o"]
 
 
 def test_memory_is_in_millions_of_bytes_where_it_is_known(summary: dict[str, Any]) -> None:

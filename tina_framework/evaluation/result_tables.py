@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["COLUMNS", "SHORT_COLUMNS", "diagnosis_table", "markdown", "novelty_sentence", "short_tables", "table"]
+__all__ = [
+    "COLUMNS",
+    "SHORT_COLUMNS",
+    "command_block",
+    "diagnosis_table",
+    "markdown",
+    "novelty_sentence",
+    "short_tables",
+    "table",
+]
 
 COLUMNS = (
     "split",
@@ -205,6 +215,18 @@ def _setup(setup: Mapping[str, Any]) -> list[str]:
         f"- Machine: {machine['processor']}, {machine['cores']} cores, {machine['threads']} threads{accelerator}",
         f"- Date: {setup['date']}",
     ]
+
+
+def command_block(command: str, width: int = 110) -> str:
+    """Return a command line as a fenced block of Markdown, with line breaks before options."""
+    first, *options = re.split(r" (?=--)", command)
+    lines = [first]
+    for option in options:
+        if len(f"{lines[-1]} {option}") > width:
+            lines.append(f"    {option}")
+        else:
+            lines[-1] += f" {option}"
+    return "```console\n" + " \\\n".join(lines) + "\n```"
 
 
 def _plain(value: Any) -> str:

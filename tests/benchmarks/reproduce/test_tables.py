@@ -30,7 +30,9 @@ def test_a_table_has_accuracy_difference_and_command() -> None:
         "| `tina` | 20 | 70.00 (69.00 to 71.00) | +2.00 (+1.00 to +3.00) | 0.006 | 5370 | 55 |",
         "| `selection` | 20 | 68.00 (67.00 to 69.00) |  | 0.006 | 5370 |  |",
         "",
-        "`tina evaluate`",
+        "```console",
+        "tina evaluate",
+        "```",
     ]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tina_framework.errors import ConfigError
+from tina_framework.evaluation.result_tables import command_block
 from tina_framework.storage.files import replacing
 
 __all__ = ["FILES", "check_output", "markdown", "short_rows", "write_suite"]
@@ -76,9 +77,9 @@ def markdown(result: Mapping[str, Any]) -> str:
                 for i, row in enumerate(result["variants"])
             ],
         ),
-        f"Other orders of the classes ({order['variant']}, {order['num_tasks']} tasks): "
-        f"{100 * order['same_answers']:.2f} % of the answers the same, "
-        f"greatest difference of a parameter {order['greatest_difference']:.1e}.",
+        f"With the classes in another order ({order['variant']}, {order['num_tasks']} tasks), "
+        f"{100 * order['same_answers']:.2f} % of the answers are the same.\n"
+        f"Parameters differ by at most {order['greatest_difference']:.1e}.",
         _table(
             ("classes", "tasks", "accuracy %, 95 % interval", "`selection`", "minus `selection`, paired"),
             [
@@ -89,7 +90,7 @@ def markdown(result: Mapping[str, Any]) -> str:
     ]
     if "familiarity" in result:
         parts += _familiarity(result["familiarity"])
-    parts.append(f"`{setup['command']}`")
+    parts.append(command_block(setup["command"]))
     return "\n\n".join(parts) + "\n"
 
 
