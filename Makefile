@@ -21,7 +21,7 @@ help:
 	@echo "make test-slow  the slow tests (set TINA_TEST_CIFAR100 to include those on real data)"
 	@echo "make test-plugins  the tests of the first-party plugins, all of them"
 	@echo "make lint       ruff, mypy and the import layers"
-	@echo "make prose      list sentences and lines of README and guides that are too long"
+	@echo "make prose      list sentences and lines of documents that are too long"
 	@echo "make format     let ruff rewrite the sources"
 
 $(VENV)/.created:
@@ -76,7 +76,7 @@ lint: $(VENV)/.dev-installed
 	$(BIN)/lint-imports
 
 prose:
-	@$(PYTHON) tests/prose.py README.md CONTRIBUTING.md SECURITY.md docs/guide/*.md
+	@$(PYTHON) tests/prose.py *.md docs/*.md docs/*/*.md benchmarks/*.md examples/*/README.md plugins/*/README.md
 
 format: $(VENV)/.dev-installed
 	$(BIN)/ruff check --fix .
