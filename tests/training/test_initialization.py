@@ -14,7 +14,7 @@ Make = Callable[..., TrainingConfig]
 CPU = torch.device("cpu")
 
 
-def test_ridge_start_solves_the_penalised_least_squares() -> None:
+def test_ridge_regression_solves_the_penalised_least_squares() -> None:
     generator = torch.Generator().manual_seed(0)
     x, true = torch.randn(30, 5, generator=generator), torch.randn(3, 5, generator=generator)
     y = x @ true.T + 2.0
@@ -65,7 +65,7 @@ def test_the_pooled_forecast_starts_at_principal_directions_and_says_nothing(mak
     assert build_components(make_config(), CPU).denoiser.pooled is None
 
 
-def test_no_ridge_starts_at_the_base(make_config: Make) -> None:
+def test_without_ridge_the_skip_starts_at_zero(make_config: Make) -> None:
     denoiser = build_components(make_config(ridge="none"), CPU).denoiser
     assert denoiser.skip is not None
     assert not denoiser.skip.weight.any()
@@ -89,7 +89,7 @@ def test_overrides_of_the_preset(make_config: Make) -> None:
     assert (sizes.hidden_size, sizes.num_decoder_layers, sizes.num_encoder_layers, sizes.dropout) == (32, 2, 1, 0.1)
 
 
-def test_with_a_recall_an_untrained_denoiser_repeats_the_generic_rows(make_config: Make) -> None:
+def test_with_retrieved_rows_an_untrained_denoiser_repeats_the_generic_rows(make_config: Make) -> None:
     components = build_components(make_config(retrieve_rows=True, max_classes=4, class_counts="4:1"), CPU)
     seen, context = components.seen_classes, components.context
     conditions = context.conditions.of(seen[:4])
@@ -104,6 +104,6 @@ def test_with_a_recall_an_untrained_denoiser_repeats_the_generic_rows(make_confi
     assert float((state["fc.weight"] - rows[:4]).square().mean()) < 0.2 * float((rows - rows.mean(0)).square().mean())
 
 
-def test_a_recall_needs_more_classes_than_a_task_has(make_config: Make) -> None:
+def test_row_retrieval_needs_more_classes_than_a_task_has(make_config: Make) -> None:
     with pytest.raises(ConfigError, match="retrieve_rows needs"):
         build_components(make_config(retrieve_rows=True, max_classes=30), CPU)

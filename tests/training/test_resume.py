@@ -121,7 +121,7 @@ def test_a_folder_with_a_run_is_not_overwritten_unasked(make_config: Make) -> No
     assert len(log(config)) == 1
 
 
-def test_latest_without_checkpoint_starts_anew(make_config: Make, capsys: pytest.CaptureFixture[str]) -> None:
+def test_latest_without_checkpoint_starts_a_new_run(make_config: Make, capsys: pytest.CaptureFixture[str]) -> None:
     assert Trainer(make_config(resume_from_checkpoint="latest")).stepper.step == 0
     assert "training starts at step 0" in capsys.readouterr().err
 

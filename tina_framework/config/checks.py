@@ -14,33 +14,60 @@ if TYPE_CHECKING:
 __all__ = ["contradictions"]
 
 
-def contradictions(config: TrainingConfig) -> list[tuple[str, str]]:
+Finding = tuple[str, str]
+"""A setting, and what was expected of it."""
+
+
+def contradictions(config: TrainingConfig) -> list[Finding]:
     """Return (field, what was expected) for each value that contradicts another setting or is an unknown name."""
+    return [
+        *_data(config),
+        *_conditioning(config),
+        *_denoiser(config),
+        *_noise_process(config),
+        *_objectives(config),
+        *_unknown_names(config),
+    ]
+
+
+def _data(config: TrainingConfig) -> list[Finding]:
     found = []
-    if max(config.class_counts) > config.max_classes or min(config.class_counts) < 2:
+    most = max(config.class_counts)
+    if most > config.max_classes or min(config.class_counts) < 2:
         found.append(("class_counts", f"expected class counts from 2 to max_classes={config.max_classes}"))
-    if config.task_weight + config.denoise_weight == 0:
-        found.append(("task_weight", "expected task_weight or denoise_weight above 0"))
-    if config.images_per_task < max(config.class_counts):
-        found.append(("images_per_task", f"expected at least one image for each of {max(config.class_counts)} classes"))
-    if config.pool_rank is not None and config.pool_moments is not None and config.pool_moments > config.pool_rank:
-        found.append(("pool_moments", f"expected at most pool_rank={config.pool_rank}"))
+    if config.images_per_task < most:
+        found.append(("images_per_task", f"expected at least one image for each of {most} classes"))
+    return found
+
+
+def _conditioning(config: TrainingConfig) -> list[Finding]:
+    found = []
     if config.unseen_class_probability and not config.retrieve_rows:
         found.append(
             (
                 "unseen_class_probability",
-                "expected 0 without retrieve_rows: only then do classes of the generic model help",
+                "expected 0 unless retrieve_rows is true: without it, the setting has no effect",
             )
         )
+    # Retrieved rows are added to the prediction, so the prediction has to be of clean tokens, too.
     if config.retrieve_rows and config.prediction_type != "sample":
         found.append(
             ("retrieve_rows", "expected false unless prediction_type is sample: retrieved rows are clean tokens")
         )
+    return found
+
+
+def _denoiser(config: TrainingConfig) -> list[Finding]:
+    found = []
+    if config.pool_rank is not None and config.pool_moments is not None and config.pool_moments > config.pool_rank:
+        found.append(("pool_moments", f"expected at most pool_rank={config.pool_rank}"))
     if config.pool_rank and config.prediction_type != "sample":
         found.append(("pool_rank", "expected 0 unless prediction_type is sample: the forecast is of clean tokens"))
-    found += _against_noise_process(config)
-    found += _against_regression(config) if config.regression else []
-    found += _unknown_names(config)
+    return found
+
+
+def _noise_process(config: TrainingConfig) -> list[Finding]:
+    found = _scheduler(config)
     if config.beta_end < config.beta_start:
         found.append(("beta_end", f"expected at least beta_start={config.beta_start}"))
     if config.num_inference_steps > config.num_train_timesteps:
@@ -48,7 +75,7 @@ def contradictions(config: TrainingConfig) -> list[tuple[str, str]]:
     return found
 
 
-def _against_noise_process(config: TrainingConfig) -> list[tuple[str, str]]:
+def _scheduler(config: TrainingConfig) -> list[Finding]:
     """Find settings that the noise process of the chosen scheduler does not have."""
     if (config.prediction_type, config.shift) == ("sample", 1) or config.scheduler not in registries().schedulers:
         return []  # both processes allow these values, so nothing heavy is imported for them
@@ -77,16 +104,18 @@ def _against_noise_process(config: TrainingConfig) -> list[tuple[str, str]]:
     return found
 
 
-def _against_regression(config: TrainingConfig) -> list[tuple[str, str]]:
+def _objectives(config: TrainingConfig) -> list[Finding]:
     found = []
-    if config.denoise_weight > 0:
+    if config.task_weight + config.denoise_weight == 0:
+        found.append(("task_weight", "expected task_weight or denoise_weight above 0"))
+    if config.regression and config.denoise_weight > 0:
         found.append(("denoise_weight", "expected 0 with regression, which adds no noise to p-Models"))
-    if config.prediction_type != "sample":
+    if config.regression and config.prediction_type != "sample":
         found.append(("prediction_type", "expected sample with regression: there is no noise to predict"))
     return found
 
 
-def _unknown_names(config: TrainingConfig) -> list[tuple[str, str]]:
+def _unknown_names(config: TrainingConfig) -> list[Finding]:
     """Find settings that name something which no plugin provides. Only names are looked up; nothing is imported."""
     known = registries()
     wanted: list[tuple[str, Registry, list[str | None]]] = [
