@@ -24,7 +24,7 @@ __all__ = ["Settings", "from_text", "load_settings", "none_from_text", "weights_
 
 
 class Settings(BaseSettings):
-    """Base class of settings. The constructor reads only its arguments; `load_settings` also reads the other sources."""
+    """Base class of settings. The constructor reads only its arguments; `load_settings` reads all sources."""
 
     @classmethod
     def settings_customise_sources(

@@ -87,7 +87,7 @@ def _is_switch(name: str) -> bool:
 
 
 def _plain_type(name: str) -> Any:
-    """Return the type of a setting without annotations and None; for a generic type such as dict[int, float], its origin."""
+    """Return the type of a setting without annotations and None; of a generic type such as list[str], its origin."""
     field_info = TrainingConfig.model_fields.get(name)
     kind: Any = field_info.annotation if field_info is not None else None
     while get_origin(kind) in (Annotated, Union, types.UnionType):

@@ -142,8 +142,8 @@ def finish(partial: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Ma
         }
         write_json(partial / MANIFEST, {"format": "tina-training-checkpoint", "version": 1, "files": files})
         _sync_folder(partial)
-        # The folder exists if it is damaged, or if training went back to an earlier checkpoint. Non-empty folders cannot
-        # be replaced in one operation, so the old one is moved aside first: a crash in between loses only this one.
+        # The folder exists if it is damaged, or if training went back to an earlier checkpoint. A folder with files cannot
+        # be replaced in one operation, so the old one is moved aside first. A crash in between loses only this one.
         if final.exists():
             replaced = partial.with_name(f".{final.name}.old")
             shutil.rmtree(replaced, ignore_errors=True)

@@ -36,7 +36,7 @@ class StopRequest:
         limit = self._max_seconds
         if limit is not None and time.perf_counter() - self._begin > limit:
             self.reason = self.reason or f"max_seconds={limit:g} have passed"
-        # A signal may reach the processes at different steps. They must stop together, or one waits for the others forever.
+        # A signal may reach the processes at different steps. They must stop together, or the last one waits forever.
         if self._accelerator.num_processes > 1:
             reasons = [reason for reason in gather_object([self.reason]) if reason]
             self.reason = reasons[0] if reasons else ""
@@ -44,7 +44,7 @@ class StopRequest:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Listen for signals in this context: the first SIGINT or SIGTERM requests a stop, the second interrupts at once."""
+        """Listen for SIGINT and SIGTERM in this context: the first requests a stop, the second interrupts at once."""
         # Python allows signal handlers in the main thread only.
         if threading.current_thread() is not threading.main_thread():
             yield

@@ -46,7 +46,7 @@ class ObjectiveContext:
     device: torch.device
 
     def noise(self, stream: str, step: int, indices: Sequence[int]) -> Tensor:
-        """Return (B, P, D) standard normal noise; each example depends on the seed, the stream, the step and its place only."""
+        """Return (B, P, D) standard normal noise, drawn for each example by `generator_at`."""
         shape = (self.layout.num_tokens, self.layout.token_width)
         rows = [torch.randn(shape, generator=generator_at(self.config.seed, stream, step, i)) for i in indices]
         return torch.stack(rows).to(self.device)

@@ -130,7 +130,7 @@ class Stepper:
         return range(start, start + size)
 
     def _check_finite(self, gathered: Tensor) -> None:
-        """Stop training if a value is not finite. Each row holds the values of one process, so that all processes stop."""
+        """Raise TrainingError if a value of any process (row) is not finite, so that all processes stop together."""
         # With fp16 an infinite gradient is expected now and then: the loss scaler skips the step and lowers its scale.
         columns = gathered[:, :-1] if self.config.mixed_precision == "fp16" else gathered
         bad = torch.nonzero(~columns.isfinite())
