@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from tina_framework.generator.generator import Generator
 
-# The machine that runs this may be busy: time limits per example would make honest code fail.
-settings.register_profile("tina", deadline=None, max_examples=50)
+# The machine that runs the tests may be busy, so that limits on time would make correct code fail.
+settings.register_profile("tina", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tina")
 
 

@@ -53,13 +53,19 @@ def test_refusals(written: str, sentence: str) -> None:
 
 
 LETTERS = "ab =+,@"
-PIECES = st.text(alphabet=LETTERS, min_size=1, max_size=12).map(str.strip).filter(bool)
-LABELS = PIECES.filter(lambda label: not any(mark in label for mark in "=@"))
-WORDS = PIECES.filter(lambda words: "@" not in words)
-PATHS = PIECES.filter(lambda path: "@" not in path and path[-1] not in "+,")
 
 
-@given(LABELS, st.none() | WORDS.filter(lambda words: words[-1] not in "+,"), st.lists(PATHS, max_size=3))
+def pieces(alphabet: str, last: str) -> st.SearchStrategy[str]:
+    """Stripped texts, not empty, that end with one of `last`. They are built rather than filtered, which is faster."""
+    return st.builds(lambda body, end: (body + end).strip(), st.text(alphabet, max_size=11), st.sampled_from(last))
+
+
+LABELS = pieces("ab +,", "ab+,")
+WORDS = pieces("ab =+,", "ab=")
+PATHS = pieces("ab =+,", "ab=")
+
+
+@given(LABELS, st.none() | WORDS, st.lists(PATHS, max_size=3))
 def test_label_words_and_files_are_found_again(label: str, words: str | None, paths: list[str]) -> None:
     said = "+".join(
         [*([] if words is None else [words]), *(",".join(f"@{path}" for path in paths),)][: 2 if paths else 1]
