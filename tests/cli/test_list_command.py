@@ -23,7 +23,12 @@ def test_names_of_a_kind_by_pattern(capsys: pytest.CaptureFixture[str]) -> None:
         ["ddim", "tina-framework"],
         ["ddpm", "tina-framework"],
     ]
-    assert len(tina(capsys, "schedulers", "x*")[1].splitlines()) == 1
+
+
+def test_a_pattern_without_a_match_names_what_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = tina(capsys, "schedulers", "wide*")
+    assert (code, out) == (0, "")
+    assert err.startswith("No scheduler matches 'wide*'. Known: ddim, ddpm,")
 
 
 @pytest.mark.parametrize("kind", ["architecture", "architectures"])

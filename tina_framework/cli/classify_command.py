@@ -24,7 +24,7 @@ def classify(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="Folder of a classifier, as written by 'tina generate'.")
     ],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Picture files, of any size and format.")],
+    images: Annotated[list[Path], typer.Argument(metavar="PICTURE", help="Picture files, of any size and format.")],
     top_k: Annotated[int, typer.Option("--top-k", min=1, help="Number of answers for each picture.")] = 3,
     abstain: Annotated[
         bool, typer.Option("--abstain", help="Answer 'none of these' if the classifier is too unsure.")

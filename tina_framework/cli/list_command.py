@@ -21,7 +21,7 @@ def list_names(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """List the registered names of one kind, e.g. all architectures, and the package each comes from."""
-    from tina_framework.cli.output import print_json, print_table
+    from tina_framework.cli.output import print_error, print_json, print_table
     from tina_framework.errors import ConfigError
     from tina_framework.plugin.discovery import registries
 
@@ -29,9 +29,14 @@ def list_names(
     wanted = kind if kind in kinds else f"{kind}s"
     if wanted not in kinds:
         raise ConfigError(f"There is no kind '{kind}'; choose one of {', '.join(sorted(kinds))}.")
-    rows = [row for row in kinds[wanted].describe() if fnmatch.fnmatchcase(row["name"], pattern)]
+    described = kinds[wanted].describe()
+    rows = [row for row in described if fnmatch.fnmatchcase(row["name"], pattern)]
     if as_json:
         print_json(rows)
+        return
+    if not rows:
+        known = ", ".join(row["name"] for row in described)
+        print_error(f"No {wanted.removesuffix('s')} matches '{pattern}'. Known: {known}.")
         return
     print_table(
         [{**row, "distribution": row["distribution"] or None} for row in rows], ["name", "distribution", "target"]
