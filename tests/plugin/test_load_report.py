@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,16 @@ def test_a_plugin_that_imports_torch_is_loaded_with_a_note(install: Install) -> 
     environment = {**os.environ, "PYTHONPATH": site}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.stdout.startswith("imports torch when it is loaded; register strings"), done.stderr
+
+
+def test_a_file_that_imports_torch_has_no_note(tmp_path: Path) -> None:
+    """Its decorators cannot register strings, so the advice would not help."""
+    (tmp_path / "heavy.py").write_text("import torch\n", encoding="utf-8")
+    code = "import sys; from tina_framework.plugin.discovery import load_plugin_file as load; r = load(sys.argv[1])\n"
+    code += "print('torch' in sys.modules, r.notes)"
+    command = [sys.executable, "-c", code, str(tmp_path / "heavy.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "True []", done.stderr
 
 
 def test_the_built_ins_have_no_notes() -> None:

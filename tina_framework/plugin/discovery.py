@@ -90,7 +90,7 @@ class _Host:
         start, outer, self.loading = time.perf_counter(), self.loading, record
         try:
             with ExitStack() as undo:
-                undo.enter_context(noted_in(record))
+                undo.enter_context(noted_in(record, installed=installed))
                 for _, registry in self.registries:
                     undo.enter_context(registry.transaction())
                 plugin = importer()

@@ -22,11 +22,16 @@ log = logging.getLogger("tina_framework.plugins")
 
 
 @contextlib.contextmanager
-def noted_in(record: PluginRecord) -> Iterator[None]:
+def noted_in(record: PluginRecord, *, installed: bool = True) -> Iterator[None]:
     """Note in `record` what a plugin prints, how long it takes, and which heavy packages it imports.
 
     Standard output belongs to the command, whose result may be JSON. So what a plugin prints while it is loaded is logged
     instead. Log messages and standard error are left alone.
+
+    Args:
+        record: receives the notes.
+        installed: it is a package. A file given with ``--plugin`` gets no notes on time and imports: only the commands that
+            name it wait for it, and its decorators cannot register strings.
     """
     before = {name for name in _HEAVY if name in sys.modules}
     printed, start = io.StringIO(), time.perf_counter()
@@ -39,11 +44,11 @@ def noted_in(record: PluginRecord) -> Iterator[None]:
             log.info("%s printed while it was loaded: %s", record.label, text)
             record.notes.append(f"prints while it is loaded: {_short(text)}")
         heavy = [name for name in _HEAVY if name in sys.modules and name not in before]
-        if heavy:
+        if heavy and installed:
             record.notes.append(
                 f"imports {', '.join(heavy)} when it is loaded; register strings 'module:attribute' instead"
             )
-        if seconds > SLOW_SECONDS:
+        if seconds > SLOW_SECONDS and installed:
             record.notes.append(f"takes {seconds:.1f} s to load, for which every command waits; import lazily")
 
 
