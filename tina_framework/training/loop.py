@@ -177,8 +177,8 @@ class Trainer:
         result = self._validator.summarize(gather_object(rows))
         self.log.write("validation", step, {**result.to_json(), "seconds": time.perf_counter() - started})
         self.log.notify(
-            f"step {step}: validation accuracy {result.accuracy:.4f}, selection {result.selection:.4f}, difference "
-            f"{100 * result.difference:+.2f} ± {100 * result.standard_error:.2f} points ({result.num_tasks} tasks)"
+            f"step {step}: validation accuracy {100 * result.accuracy:.2f} %, selection {100 * result.selection:.2f} %, "
+            f"difference {100 * result.difference:+.2f} ± {100 * result.standard_error:.2f} points ({result.num_tasks} tasks)"
         )
         if self.best is None or result.accuracy > self.best["accuracy"]:
             self.best = {"step": step, "accuracy": result.accuracy}
