@@ -130,5 +130,5 @@ def test_networks_of_class_rows_alone_cannot_be_compared(
 ) -> None:
     rows = ParameterSpec(TargetArchitecture("rows", lambda k: nn.Sequential(nn.Flatten(), nn.Linear(3072, k))))
     monkeypatch.setattr(Context, "spec", rows)
-    with pytest.raises(MethodUnavailable, match="networks of 'rows' have class rows only"):
+    with pytest.raises(MethodUnavailable, match="all parameters of 'rows' belong to classes"):
         measure_novelty(context, tasks, scorer)

@@ -79,7 +79,7 @@ def test_the_order_of_members_and_slots_does_not_matter(data: st.DataObject, cou
     ("groups", "sentence"),
     [
         ([[0, 1], [1, 2]], "Class index 3 is in no member"),
-        ([[0, 1, 2, 4]], "Member 0 has the class index 4; indices go from 0 to 3"),
+        ([[0, 1, 2, 4]], "Member 0 has the class index 4; give whole numbers from 0 to 3"),
         ([[0, 1], [2, -1]], "Member 1 has the class index -1"),
         ([[0, 1, 2, True]], "class index True"),
         ([[0, 1, 2, 3.0]], r"class index 3\.0"),

@@ -67,7 +67,7 @@ class PooledForecast(nn.Module):
         self.shared = nn.Linear(num_features(rank, moments), sum(shared))
 
     def reset_parameters(self) -> None:
-        """Draw the directions and set the linear map to zero."""
+        """Draw the directions at random, and set W and b to zero, so that the first forecast is zero."""
         nn.init.normal_(self.directions, std=1.0 / math.sqrt(self.directions.shape[1]))
         nn.init.zeros_(self.shared.weight)
         nn.init.zeros_(self.shared.bias)

@@ -40,8 +40,9 @@ COPY = 0.5
 """A network is a likely copy if its distance to the nearest p-Model is below this share of the distance between a p-Model
 and its nearest neighbour.
 
-The noise-free mean around which a p-Model varies lies at about 0.7 of that distance: between them is the noise of one
-p-Model, between two p-Models the noise of two."""
+For comparison: a p-Model is a mean for its task plus training noise. Two p-Models differ by the noise of both, but a
+p-Model differs from the mean by its own noise only, which is 1 / sqrt(2) = 0.7 of that. So a network without noise is not
+taken for a copy."""
 
 SAME = 0.1
 """Generated networks hardly depend on the task if they differ by less than this share of the distance between p-Models
@@ -104,7 +105,7 @@ def verdict(found: Novelty) -> str:
 
 
 def nearest_distances(one_GS: Tensor, other_MS: Tensor | None = None) -> Tensor:
-    """Return the distance (G,) of each row to the nearest row of `other_MS`, or else to the nearest other row."""
+    """Return (G,) distances: from each row to the nearest row of `other_MS`. Without it: to the nearest other row of `one_GS`."""
     if other_MS is not None:
         return _distances(one_GS, other_MS).amin(dim=1)
     between = _distances(one_GS, one_GS)
@@ -140,14 +141,15 @@ def measure_novelty(context: Context, tasks: Sequence[Task], scorer: Scorer) -> 
         scorer: finds the mistakes of networks.
 
     Raises:
-        MethodUnavailable: there is no zoo, there is too little in it, or networks have class rows only.
+        MethodUnavailable: there is no zoo; there are fewer than two tasks or p-Models; or all parameters belong to classes,
+            so that no shared tensors can be compared.
         TinaError: the tasks cannot be generated.
     """
     spec, zoo = context.spec, context.need_zoo()
     shared = [name for name, axis in spec.class_axes.items() if axis is None]
     if not shared:
         raise MethodUnavailable(
-            f"networks of '{spec.architecture.name}' have class rows only, which belong to other classes in every task"
+            f"all parameters of '{spec.architecture.name}' belong to classes, so networks of different tasks cannot be compared"
         )
     counts = [len(task.classes) for task in tasks]
     count = max(sorted(set(counts), reverse=True), key=counts.count)

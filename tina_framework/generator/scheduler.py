@@ -46,7 +46,7 @@ def trained_process(config: GeneratorConfig) -> NoiseProcess:
     """Return the noise process that a generator's denoiser was trained for.
 
     Raises:
-        UnknownNameError: no scheduler has the name of the generator's own.
+        UnknownNameError: no scheduler has the name that the generator stores.
         PluginError: the scheduler samples another process than it states.
     """
     return process_sampled_by(registries().schedulers.create(config.scheduler["name"], **config.scheduler["config"]))
@@ -57,11 +57,12 @@ def make_scheduler(config: GeneratorConfig, scheduler: str | NoiseScheduler | No
 
     Args:
         config: of the generator.
-        scheduler: None: the generator's own. A registry name: that one, with the noise process that the generator was trained
-            for. An object, e.g. one of diffusers: itself.
+        scheduler: the scheduler to use. None means the generator's own. A registered name means a new scheduler of that
+            name, with the settings of the noise process that the generator was trained for. An object, e.g. one of
+            diffusers, is checked and returned.
 
     Raises:
-        ConfigError: it samples another noise process, or clips samples.
+        ConfigError: the scheduler samples another noise process, or clips samples.
         UnknownNameError: no scheduler has that name.
     """
     own = config.scheduler

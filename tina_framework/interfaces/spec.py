@@ -100,7 +100,7 @@ class ParameterSpec:
 
     @lru_cache(maxsize=64)  # noqa: B019
     def flat_class(self, num_classes: int) -> Tensor:
-        """Return (N,) int64: the class slot of each element of the flat vector, -1 if all classes share it."""
+        """Return (N,) int64: the class index 0..K-1 of each element of the flat vector, -1 if all classes share it."""
         parts = []
         for info in self.parameters(num_classes):
             if info.class_axis is None:
@@ -134,7 +134,12 @@ class ParameterSpec:
         }
 
     def select_classes(self, state: Mapping[str, Tensor], classes: Tensor) -> dict[str, Tensor]:
-        """Return the same network with only the class slots `classes`, (K',) int64, in that order."""
+        """Return the parameters with only the rows of some classes, in the order asked for.
+
+        Args:
+            state: parameter name -> tensor, without a batch axis.
+            classes: (K',) int64 class indices to keep. Tensors that all classes share are returned unchanged.
+        """
         selected = {}
         for name, axis in self.class_axes.items():
             selected[name] = (

@@ -19,12 +19,15 @@ from tina_framework.errors import DataError
 __all__ = ["STRENGTH", "TEMPERATURE", "RowRetrieval", "dissimilarity"]
 
 TEMPERATURE = 50.0
-"""Factor on the cosines before the softmax. It was chosen by leave-one-out over the classes of the generic model."""
+"""Factor on the cosines before the softmax, so strictly an inverse temperature: a greater value favours the nearest class.
+
+It was chosen by leave-one-out over the classes of the generic model."""
 
 STRENGTH = 3.0
-"""Penalty of the ridge regression, as a multiple of trace(K K^T) / E for keys K. It was chosen in the same way."""
+"""Penalty of the ridge regression, as a multiple of trace(K K^T) / E for keys K. It was chosen by leave-one-out, too."""
 
 _MAX_REGRESSION_WEIGHT = 0.5
+"""Weight of the regression for a class unlike all known ones. The average of known rows has the rest."""
 
 _RANGE = 0.3
 """Distance from cosine 1 at which a class counts as fully unknown."""
@@ -43,18 +46,18 @@ class RowRetrieval:
     - an average of the known rows, weighted by a softmax over cosines, so that a known class gets its own row;
     - a ridge regression from condition to row, which can also extrapolate.
 
-    The regression has no weight for known classes, and half of the weight for classes unlike all known ones. In training,
-    some classes are left out: they get the rows they would get if the generic model did not know them. So the denoiser
-    learns to use such rows.
+    The weight of the regression grows with `dissimilarity`, from 0 for known classes to one half. In training, some known
+    classes are treated as unknown: their rows are estimated from the other classes. So the denoiser learns to use
+    estimated rows.
 
-    The condition of an unknown class is scaled down by its dissimilarity. Otherwise the denoiser would take it for one of
-    the classes that it has memorised. The denoiser also reads the dissimilarity, and adds the retrieved row to its output
+    The condition of a class is multiplied by 1 - dissimilarity. Otherwise the denoiser would write an unknown class like
+    the training class nearest to it. The denoiser also reads the dissimilarity, and adds the retrieved row to its output
     (`DenoiserConfig.given_row`).
 
     Args:
         keys_SE: conditions of the known classes.
         rows_SD: rows of the known classes, in token space.
-        temperature: factor on the cosines before the softmax.
+        temperature: factor on the cosines before the softmax, see `TEMPERATURE`.
         strength: penalty of the ridge regression, see `STRENGTH`.
 
     Raises:

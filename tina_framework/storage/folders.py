@@ -30,7 +30,7 @@ __all__ = [
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 HASHES = "sha256"
-"""Key in `config.json`: file name -> SHA-256 of each tensor file. It reveals changed weights, which have the right shape."""
+"""Key in `config.json`: file name -> SHA-256 of each tensor file. It reveals weights that were changed but kept their shape."""
 
 
 def read_config(
@@ -53,7 +53,7 @@ def read_config(
         version_key: the key of the version in it.
 
     Raises:
-        CheckpointError: it has another format or version.
+        CheckpointError: the folder lacks the file, or states another format or version.
     """
     path = folder / file
     if not path.is_file():

@@ -66,17 +66,19 @@ def checked_groups(groups: Any, num_classes: int) -> Groups:
         ConfigError: they are not lists of class indices, an index is out of range or twice in a group, or a class is missing.
     """
     if not isinstance(groups, list | tuple) or not groups or not all(isinstance(g, list | tuple) and g for g in groups):
-        raise ConfigError(f"Members are {groups!r:.80}, not lists of class indices.")
+        raise ConfigError(
+            f"Members are {groups!r:.80}, not lists of class indices; give one non-empty list for each member."
+        )
     for index, group in enumerate(groups):
         wrong = [k for k in group if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k < num_classes]
         if wrong:
             raise ConfigError(
-                f"Member {index} has the class index {wrong[0]!r}; indices go from 0 to {num_classes - 1}."
+                f"Member {index} has the class index {wrong[0]!r}; give whole numbers from 0 to {num_classes - 1}."
             )
         if len(set(group)) != len(group):
-            raise ConfigError(f"Member {index} has a class index twice: {list(group)}.")
+            raise ConfigError(f"Member {index} has a class index twice: {list(group)}; list each class once.")
     if lost := sorted(set(range(num_classes)) - {k for group in groups for k in group}):
-        raise ConfigError(f"Class index {lost[0]} is in no member; every class must be in at least one.")
+        raise ConfigError(f"Class index {lost[0]} is in no member; add it to at least one.")
     return tuple(tuple(group) for group in groups)
 
 

@@ -58,7 +58,7 @@ def build_denoiser(
             )
         conditions.enable_row_retrieval(seen, rows)
     inputs = torch.cat([conditions.of(seen, template) for template in range(templates)])
-    # Without the retrieved rows, which the linear parts do not read.
+    # `conditions.of` appends retrieved rows. The linear parts do not read them, so they are cut off here.
     inputs = inputs[:, : conditions.space.condition_dim]
     sizes = build_config(
         config.preset,
@@ -105,7 +105,8 @@ def principal_directions(inputs_NE: Tensor, others_RE: Tensor) -> Tensor:
 
     Args:
         inputs_NE: conditioning vectors.
-        others_RE: directions to use from the first one in which the inputs do not vary.
+        others_RE: R fallback directions. If the inputs vary in fewer than R directions, the last of these fill up the
+            result, unscaled.
     """
     x = inputs_NE.double() - inputs_NE.double().mean(0)
     _, singular, directions = torch.linalg.svd(x, full_matrices=False)

@@ -21,7 +21,7 @@ __all__ = ["fine_tune", "network", "start_of", "task_accuracy", "train_models"]
 def start_of(spec: ParameterSpec, generic: Mapping[str, Tensor], labels: Sequence[int]) -> dict[str, Tensor]:
     """Return the generic model with only the rows of the task's classes, where every p-Model starts.
 
-    Measured without further training, this is what *selection* means.
+    The baseline *selection* is this network without further training.
     """
     return spec.select_classes(generic, torch.tensor(list(labels)))
 
@@ -70,7 +70,8 @@ def train_models(
     Args:
         spec: parameters of the architecture.
         generic: the generic model.
-        tasks: (id, seed, task) of each p-Model. On a GPU all tasks should have the same number of classes.
+        tasks: (id, seed, task) of each p-Model. On a GPU, only tasks with equal numbers of classes and images are trained
+            together, so equal numbers are fastest.
         train: images to train on.
         validation: images to measure on.
         recipe: how to train.

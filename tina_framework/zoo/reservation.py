@@ -1,8 +1,8 @@
 """The rule that reserves class sets for evaluation, and the check that no reported task was trained on.
 
-The rule hashes a class set: ``int(sha256("\\n".join(sorted(names))), 16) % 20``. Sets with the remainders 0, 1 and 2
-are reserved for testing, those with 3 for validation; training may use the rest. The rule needs no list of reserved
-tasks. So "unseen combination" holds for every class count, however many tasks training draws.
+The rule hashes a class set, with names in lower case: ``int(sha256("\\n".join(sorted(names))), 16) % 20``. Sets with the
+remainders 0, 1 and 2 are reserved for testing, those with 3 for validation; training may use the rest. The rule needs
+no list of reserved tasks. So "unseen combination" holds for every class count, however many tasks training draws.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ def partition_of(classes: Iterable[str]) -> str:
 class LeakageReport:
     """The tasks with the splits under which they may be reported, and how many splits had to change.
 
+    A *foreign* task file is one that this package did not write (`TaskFile.own` is False).
+
     Attributes:
         tasks: in the order given, with corrected splits.
         relabelled_seen: tasks of a foreign file that training could have seen; they are now called ``seen``.
@@ -70,19 +72,19 @@ def check_leakage(
     """Check that no task is reported as unseen although training could have seen it.
 
     Training could have seen a task whose class set is in the train partition or in `trained_class_sets`, unless one
-    of its classes was never trained on. If such a task is called anything but ``seen``, a file of our own stops the
-    run, and in a foreign file the task is called ``seen`` from then on. Tasks without a split get the correct one.
+    of its classes was never trained on. In a file that this package wrote, calling such a task anything but ``seen`` is
+    an error. In any other (foreign) file, the task is relabelled as ``seen``. Tasks without a split get the correct one.
 
     Args:
         tasks: the tasks to be evaluated.
-        own: the tasks come from a file that this package wrote (`TaskFile.own`), where a wrong split is a mistake of
-            ours.
+        own: the tasks come from a file that this package wrote (`TaskFile.own`). A wrong split then raises an error,
+            because it means that the file was edited or that the rule was broken.
         trained_classes: all classes that training used. None: unknown; all are assumed.
-        trained_class_sets: class sets that were really trained on (the zoo's list), where known.
+        trained_class_sets: the class sets in the zoo's list, which were trained on whatever their partition. None: unknown.
 
     Raises:
-        LeakageError: a task of our own file is called unseen or reserved, but may have been trained on or may have
-            been used to choose the checkpoint.
+        LeakageError: in a file that this package wrote, a task is called unseen or reserved, but may have been trained on or
+            may have been used to choose the checkpoint.
     """
     classes = None if trained_classes is None else frozenset(name.lower() for name in trained_classes)
     hashes = frozenset(class_set_hash(names) for names in trained_class_sets or ())

@@ -16,13 +16,13 @@ __all__ = ["ChunkSized", "Token", "assemble", "offsets"]
 
 
 class ChunkSized:
-    """A tokenizer whose only setting is the greatest width of a chunk.
+    """Base class of tokenizers whose only setting is `chunk_size`.
 
     Args:
-        chunk_size: 576 in the paper.
+        chunk_size: the most elements in a token; 576 in the paper (arXiv 2405.14132).
 
     Raises:
-        ConfigError: it is below 1.
+        ConfigError: `chunk_size` is below 1.
     """
 
     def __init__(self, chunk_size: int = 576) -> None:
@@ -32,13 +32,20 @@ class ChunkSized:
 
     @property
     def config(self) -> dict[str, Any]:
-        """Return the arguments that rebuild it."""
+        """Return the constructor's arguments that make an equal tokenizer."""
         return {"chunk_size": self.chunk_size}
 
 
 @dataclass(frozen=True)
 class Token:
-    """One token: the flat indices that it holds, in order, and its group, position and class."""
+    """One token of a layout.
+
+    Attributes:
+        indices: int64 indices into the flat vector, in the order in which the token holds these elements.
+        group: its token group; tokens of a group share a projection.
+        position: its place within the group.
+        token_class: the class slot that it belongs to, -1 if all classes share it.
+    """
 
     indices: Tensor
     group: int
@@ -64,7 +71,10 @@ def assemble(
     *,
     equivariant: bool,
 ) -> TokenLayout:
-    """Pad the tokens to the widest group, and look up the class of every element."""
+    """Return the layout of these tokens.
+
+    Tokens are padded to the widest group with index -1. The class of each element comes from `spec.flat_class`.
+    """
     source = torch.full((len(tokens), max(group_widths)), -1, dtype=torch.int64)
     for row, token in enumerate(tokens):
         source[row, : token.indices.numel()] = token.indices

@@ -4,8 +4,8 @@ The loss is the mean cross-entropy of the pictures plus an L2-SP penalty (Li, Gr
 
     loss = cross-entropy + pull / (2 N) * sum over parameters of ((w - w_start) / s)^2
 
-Here s is the root mean square of the parameter's tensor at the start. Read as a Gaussian prior, the penalty expects a parameter to move
-by ``1 / sqrt(pull)`` of its size before N pictures are seen. So a few pictures correct a network but do not replace what it knows. A
+Here s is the root mean square of the parameter's tensor at the start. The penalty is a Gaussian prior around the starting weights,
+with the standard deviation ``s / sqrt(pull)``. Its weight falls as the number N of pictures grows. So a few pictures correct a network but do not replace what it knows. A
 network that already classifies them correctly hardly changes.
 
 The optimizer is Adam with a cosine learning rate schedule down to zero. The learning rate is in units of s, so that one setting suits

@@ -38,8 +38,8 @@ def check_description(tokenizer: ParameterTokenizer) -> None:
     require(
         isinstance(name, str) and bool(re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name)),
         f"The tokenizer's name is {name!r}.",
-        "Generators store it.",
-        "Set `name` to the name it is registered under.",
+        "Generators store it to find the tokenizer again.",
+        "Set `name` to the name it is registered under: lower-case letters, digits, '.', '_' and '-', not starting with a sign.",
     )
     with guarded(
         "The configuration cannot be stored", "Generators store it as JSON.", "Let `config` be a dict of plain values."
@@ -78,7 +78,11 @@ def check_repeatable(
 def check_key_order(
     tokenizer: ParameterTokenizer, *, architectures: Sequence[TargetArchitecture] | None = None, max_classes: int = 10
 ) -> None:
-    """The layout follows `spec.parameters`, not the order in which some mapping or set lists the names."""
+    """The layout follows the order of `spec.parameters`, and no order of a set or of `class_axes`.
+
+    The specs used here list the names of `class_axes` in another order, or give the names other hashes, as each new
+    run of Python would do.
+    """
     for architecture in SAMPLES if architectures is None else architectures:
         expected = tokenizer.layout(spec_of(architecture), max_classes, max_classes)
         for salt in (None, *range(1, 7)):
@@ -88,7 +92,8 @@ def check_key_order(
             except (KeyError, ValueError):
                 if salt is None:
                     raise
-                continue  # it builds the names it looks up as new strings, which is allowed
+                # A tokenizer may look parameters up by strings of its own. The renamed hashes do not match these.
+                continue
             field = _difference(expected, layout)
             require(
                 not field,
