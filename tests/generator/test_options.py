@@ -28,6 +28,7 @@ from tina_framework.generator.options import SamplingOptions
         ({"compose": "merged"}, "compose is 'merged'; choose True or 'ensemble', 'merge', or False"),
         ({"compose": 1}, "compose is 1"),
         ({"compose": None}, "compose is None"),
+        ({"compose": np.array(["merge"])}, "compose is array"),
     ],
 )
 def test_wrong_values_are_refused(settings: dict[str, Any], sentence: str) -> None:

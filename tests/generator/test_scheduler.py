@@ -93,6 +93,17 @@ def test_registered_schedulers_by_noise_process(monkeypatch: pytest.MonkeyPatch)
         noise_process_named("says-nothing")
 
 
+def test_a_scheduler_whose_constructor_fails_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise KeyError("oops")
+
+    registry = registries().schedulers
+    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    registry.add("broken", broken)
+    assert {"ddim", "ddpm"} <= set(schedulers_of("diffusion")) < set(registry.names())
+    assert "broken" not in schedulers_of("flow")
+
+
 def test_the_trained_process_has_the_stored_settings(tiny_generator: Generator) -> None:
     made = trained_process(tiny_generator.config)
     assert isinstance(made, DiffusionProcess)

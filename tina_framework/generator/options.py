@@ -58,8 +58,9 @@ class SamplingOptions:
                 raise ConfigError(f"{name} is {value!r}; it must be an integer of at least 1.")
         if not isinstance(self.seed, Integral):
             raise ConfigError(f"The seed is {self.seed!r}; it must be an integer.")
-        # Compared by type first: 1 == True, but 1 is not a way to compose.
-        if not isinstance(self.compose, bool) and self.compose not in ("ensemble", "merge"):
+        # Types first: 1 == True, and an array of one text equals the text, but neither is a way to compose.
+        known = isinstance(self.compose, str) and self.compose in ("ensemble", "merge")
+        if not isinstance(self.compose, bool) and not known:
             raise ConfigError(f"compose is {self.compose!r}; choose True or 'ensemble', 'merge', or False.")
 
     @property

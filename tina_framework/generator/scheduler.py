@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from tina_framework.errors import ConfigError, TinaError
+from tina_framework.errors import ConfigError
 from tina_framework.generator.config import GeneratorConfig
 from tina_framework.interfaces.noise_process import NoiseProcess, process_sampled_by
 from tina_framework.interfaces.scheduler import NoiseScheduler, noise_process_of
@@ -37,7 +37,7 @@ def schedulers_of(noise_process: str) -> list[str]:
         try:
             if noise_process_named(name) == noise_process:
                 found.append(name)
-        except (TinaError, TypeError, ValueError):
+        except Exception:  # a plugin's constructor may raise anything, and must not hide the message being made
             continue
     return found
 
