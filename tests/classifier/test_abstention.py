@@ -51,7 +51,7 @@ def test_what_is_written_is_read(kept: float, thresholds: dict[int, float], enco
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"score": "energy"}, "'energy', but this program reads thresholds of 'max-logit' alone; calibrate"),
+        ({"score": "energy"}, "'energy', but this program reads thresholds of 'max-logit' alone; remove the key"),
         ({"kept": 0}, "above 0 and at most 1"),
         ({"kept": True}, "finite number"),
         ({"thresholds": {}}, "not a table by class count"),

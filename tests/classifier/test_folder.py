@@ -63,7 +63,7 @@ def _edit(folder: Path, **changes: object) -> None:
         ({"provenance": 3}, "provenance a table"),
         (
             {"abstention": {"score": "luck", "threshold": 1}},
-            "score of abstention is 'luck', but this program reads thresholds of 'max-logit' alone; calibrate",
+            "score of abstention is 'luck', but this program reads thresholds of 'max-logit' alone; remove the key",
         ),
         ({"abstention": {"threshold": 1}}, "needs exactly score, threshold"),
         ({"abstention": 3}, "needs exactly score, threshold"),

@@ -109,3 +109,8 @@ def test_a_plugin_that_cannot_be_loaded_without_it(site: Path) -> None:
     assert record.error == "No module named 'sound_files'; install it: pip install 'tina-sounds[audio]'"
     record.fail(ModuleNotFoundError("No module named 'tina_sounds.plugin'", name="tina_sounds.plugin"))
     assert record.error == "No module named 'tina_sounds.plugin'; reinstall it"
+
+
+def test_an_old_import_in_a_plugins_command_names_the_new_place() -> None:
+    error = ModuleNotFoundError("No module named 'tina_framework.spec'", name="tina_framework.spec")
+    assert "which is tina_framework.interfaces.spec since plugin API 2.0" in str(missing_dependency(error))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -207,3 +208,15 @@ def test_names_are_sorted_and_any_unknown_spec_gives_one_clear_error(names: list
     if spec.partition(":")[0] not in names:
         with pytest.raises(UnknownNameError, match="Unknown dataset"):
             registry.create(spec)
+
+
+def test_an_old_import_when_a_target_is_called_names_the_new_place() -> None:
+    def old() -> None:
+        importlib.import_module("tina_framework.spec")
+
+    registry = Registry("dataset")
+    registry.add("old", old, distribution="tina-old")
+    with pytest.raises(
+        PluginError, match=r"'old' of 'tina-old' cannot be made: it imports tina_framework.spec, which is"
+    ):
+        registry.create("old")

@@ -193,7 +193,8 @@ class Generator:
 
         Args:
             prompts: the classes of one task, or a list of tasks. A class is a name, a picture (PIL), or a prompt of
-                `tina_framework.prompts.build`. Or one task as a sentence: "tell apples from bears and buses". See docs/guide/prompts.md.
+                `tina_framework.prompts.build`. Or one task as a sentence: "tell apples from bears and buses". Or a
+                `Path` to a task file. See docs/guide/prompts.md.
             encoder: another encoder of the same space: a spec or an object.
             template: index of the encoder's prompt template.
             num_inference_steps: denoising steps; None: the generator's default.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tina_framework.errors import DependencyError
+from tina_framework.errors import DependencyError, PluginError, TinaError
+from tina_framework.plugin.api_version import import_advice
 
 __all__ = ["advice", "extra_for", "missing_dependency"]
 
@@ -53,8 +54,11 @@ def advice(module: str, distribution: str | None) -> str:
     return f"install it: pip install {_PACKAGE_OF.get(top.lower(), top.replace('_', '-'))}"
 
 
-def missing_dependency(error: ModuleNotFoundError) -> DependencyError:
-    """Return the error as one sentence that says what to install."""
+def missing_dependency(error: ModuleNotFoundError) -> TinaError:
+    """Return the error as one sentence that says what to install, or what a plugin has to import instead."""
+    advised = import_advice(error)
+    if advised is not None:  # this package is complete, so a plugin's command asked for an old name
+        return PluginError(f"A plugin cannot run: {advised}.")
     module = error.name or str(error)
     return DependencyError(
         f"This needs the module '{module}', which is not installed; {advice(module, 'tina-framework')}."

@@ -152,7 +152,14 @@ class Registry:
         self._check_call(entry, target, arguments, config)
         try:
             return target(*arguments, **config)
-        except ModuleNotFoundError as error:  # a target may import an optional module when it is called
+        except ImportError as error:  # a target may import an optional module when it is called
+            advised = import_advice(error)
+            if advised is not None and entry.distribution != "tina-framework":
+                raise PluginError(
+                    f"{self.kind.capitalize()} '{entry.name}' of {entry.owner} cannot be made: {advised}."
+                ) from error
+            if not isinstance(error, ModuleNotFoundError):
+                raise
             missing = error.name or str(error)
             raise DependencyError(
                 f"{self.kind.capitalize()} '{entry.name}' of {entry.owner} needs the module '{missing}', which is not installed; "
