@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import torch
-from torch import Tensor, nn
 
+from tests.testing.unusual_networks import COLUMNS, GREY
 from tina_framework.builtins.tokenizers.class_row import ClassRowTokenizer
-from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.plugin.discovery import registries
 from tina_framework.testing import (
     TokenizerTests,
@@ -24,37 +22,6 @@ class TestChunk(TokenizerTests):
     @pytest.fixture
     def tokenizer(self):
         return registries().tokenizers.create("chunk", chunk_size=100)
-
-
-class GreyNet(nn.Module):
-    """One channel in."""
-
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(1, 4, 5, stride=2)
-        self.fc = nn.Linear(4, num_classes)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.fc(torch.tanh(self.conv(images)).amax(dim=(2, 3)))
-
-
-class ColumnsNet(nn.Module):
-    """Class axes that are not the first: x @ w with w (features, K), and one scale for each of two halves and each class."""
-
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self.w = nn.Parameter(torch.randn(12, num_classes) / 4)
-        self.scale = nn.Parameter(torch.ones(2, num_classes, 1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        scores = images.unflatten(2, (2, -1)).mean(dim=(3, 4)).flatten(1).repeat(1, 2) @ self.w
-        return (scores[:, None, :, None] * self.scale).mean(dim=(1, 3))
-
-
-GREY = TargetArchitecture("grey", GreyNet, (1, 28, 20), mean=(0.13,), std=(0.3,))
-
-
-COLUMNS = TargetArchitecture("columns", ColumnsNet, (3, 8, 8))
 
 
 class TestTokensOfUnusualNetworks(TokenizerTests):
