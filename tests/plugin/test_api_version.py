@@ -64,6 +64,7 @@ def test_a_plugin_for_this_api_is_loaded(install: Install) -> None:
         ('TINA_API = "3.0"\n', "it was written for plugin API 3.0, and this program has 2.0; upgrade tina-framework"),
         ("TINA_API = 2\n", "its TINA_API is 2; write the plugin API it was made for"),
         ('TINA_API = "new"\n', "its TINA_API is 'new'; write"),
+        ('TINA_API = "٢.٠"\n', "its TINA_API is '٢.٠'; write"),
     ],
 )
 def test_a_plugin_for_another_api_is_broken_and_says_what_to_change(install: Install, code: str, reason: str) -> None:
@@ -85,6 +86,7 @@ def test_a_plugin_for_another_api_is_broken_and_says_what_to_change(install: Ins
     ("statement", "sentence"),
     [
         ("from tina_framework.hookspecs import Registrar", "tina_framework.hookspecs, which is tina_framework.plugin.hookspecs"),
+        ("from tina_framework import spec", "tina_framework.spec, which is tina_framework.interfaces.spec"),
         ("import tina_framework.spec", "tina_framework.spec, which is tina_framework.interfaces.spec"),
         ("from tina_framework.files import read_json", "tina_framework.files, which is tina_framework.storage.files"),
         ("from tina_framework.generation.card import x", "tina_framework.generation, which is tina_framework.generator"),

@@ -10,7 +10,7 @@ import pytest
 
 from tina_framework.errors import DependencyError
 from tina_framework.plugin.hookspecs import PluginRecord
-from tina_framework.plugin.missing_dependency import advice, extra_for, missing_dependency
+from tina_framework.plugin.missing_dependency import advice, extra_for, failed_import, missing_dependency
 from tina_framework.plugin.registry import Registry
 
 METADATA = """Metadata-Version: 2.4
@@ -112,5 +112,13 @@ def test_a_plugin_that_cannot_be_loaded_without_it(site: Path) -> None:
 
 
 def test_an_old_import_in_a_plugins_command_names_the_new_place() -> None:
-    error = ModuleNotFoundError("No module named 'tina_framework.spec'", name="tina_framework.spec")
-    assert "which is tina_framework.interfaces.spec since plugin API 2.0" in str(missing_dependency(error))
+    module = ModuleNotFoundError("No module named 'tina_framework.spec'", name="tina_framework.spec")
+    name = ImportError("cannot import name 'spec' from 'tina_framework' (/somewhere)", name="tina_framework")
+    for error in (module, name):
+        assert "which is tina_framework.interfaces.spec since plugin API 2.0" in str(failed_import(error))
+
+
+def test_a_failed_import_elsewhere_stays_what_it_is() -> None:
+    error = ImportError("cannot import name 'x' from 'numpy'", name="numpy")
+    assert failed_import(error) is error
+    assert isinstance(failed_import(ModuleNotFoundError("No module named 'x'", name="x")), DependencyError)

@@ -22,10 +22,10 @@ def main(args: Sequence[str] | None = None) -> None:
         from tina_framework.cli.app import build_app
 
         build_app()(args=arguments, prog_name="tina")
-    except ModuleNotFoundError as error:
-        from tina_framework.plugin.missing_dependency import missing_dependency
+    except ImportError as error:
+        from tina_framework.plugin.missing_dependency import failed_import
 
-        _fail(*explain(missing_dependency(error)), debug)
+        _fail(*explain(failed_import(error)), debug)
     except (Exception, KeyboardInterrupt) as error:
         _fail(*explain(error), debug)
 

@@ -12,7 +12,8 @@ PLUGIN_API = (2, 0)
 """Version of hooks and interfaces, (major, minor). An installed plugin states the one it was written for, as
 ``TINA_API = "2.0"``. It is loaded if the major version is the same and the minor version is not newer than this one."""
 
-_STATED = re.compile(r"(\d+)\.(\d+)")
+_STATED = re.compile(r"(\d+)\.(\d+)", re.ASCII)
+_WANTED = re.compile(r"cannot import name '(\w+)'")
 _REFERENCE = "docs/reference/plugin-api.md"
 
 MOVED = {
@@ -82,6 +83,8 @@ def import_advice(error: BaseException) -> str | None:
         The rest of a sentence about the plugin; None if something else is missing.
     """
     name = getattr(error, "name", None) or ""
+    if name == "tina_framework" and (wanted := _WANTED.search(str(error))):
+        name = f"{name}.{wanted[1]}"  # `from tina_framework import spec` fails with the name of the package alone
     package, _, rest = name.partition(".")
     if not isinstance(error, ImportError) or package != "tina_framework" or not rest:
         return None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from tina_framework.errors import DependencyError, PluginError, TinaError
+from tina_framework.errors import DependencyError, PluginError
 from tina_framework.plugin.api_version import import_advice
 
-__all__ = ["advice", "extra_for", "missing_dependency"]
+__all__ = ["advice", "extra_for", "failed_import", "missing_dependency"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _EXTRA = re.compile(r"""extra\s*==\s*["']([^"']+)["']""")
@@ -54,11 +54,16 @@ def advice(module: str, distribution: str | None) -> str:
     return f"install it: pip install {_PACKAGE_OF.get(top.lower(), top.replace('_', '-'))}"
 
 
-def missing_dependency(error: ModuleNotFoundError) -> TinaError:
-    """Return the error as one sentence that says what to install, or what a plugin has to import instead."""
+def failed_import(error: ImportError) -> Exception:
+    """Return the error as one sentence: what to install, or what a plugin has to import instead; else the error itself."""
     advised = import_advice(error)
     if advised is not None:  # this package is complete, so a plugin's command asked for an old name
         return PluginError(f"A plugin cannot run: {advised}.")
+    return missing_dependency(error) if isinstance(error, ModuleNotFoundError) else error
+
+
+def missing_dependency(error: ModuleNotFoundError) -> DependencyError:
+    """Return the error as one sentence that says what to install."""
     module = error.name or str(error)
     return DependencyError(
         f"This needs the module '{module}', which is not installed; {advice(module, 'tina-framework')}."
