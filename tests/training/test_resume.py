@@ -137,6 +137,15 @@ def test_a_run_of_diffusion_cannot_go_on_as_flow(make_config: Make, tmp_path: An
         resume._check_same(trainer, tmp_path, state)  # type: ignore[arg-type]
 
 
+def test_settings_of_another_version_are_named(make_config: Make, tmp_path: Any) -> None:
+    state = {"config": make_config().to_json() | {"recall": False}, "processes": 1, "fingerprints": {}}
+    trainer = SimpleNamespace(config=make_config())
+    with pytest.raises(
+        CheckpointError, match=r"by another version, with settings that this one lacks: recall\. Resume with"
+    ):
+        resume._check_same(trainer, tmp_path, state)  # type: ignore[arg-type]
+
+
 def test_another_sampler_of_the_same_noise_process_may_go_on() -> None:
     folder = Path("checkpoint-1")
     assert not resume._other_noise_process(folder, "ddim", "ddpm")

@@ -130,9 +130,15 @@ def _check_same(trainer: Trainer, folder: Path, state: dict[str, Any]) -> None:
     now, then = trainer.config.to_json(), state["config"]
     # A setting that is newer than the checkpoint has a default that changes nothing, so old checkpoints stay usable.
     then = {name: field.default for name, field in TrainingConfig.model_fields.items() if name not in then} | then
+    unknown = sorted(then.keys() - now.keys())
+    if unknown:
+        raise CheckpointError(
+            f"Checkpoint '{folder}' was written by another version, with settings that this one lacks: {', '.join(unknown)}. "
+            "Resume with the version that wrote it, or start a new run from its generator with init_from."
+        )
     different = [
         f"{name}={then.get(name)!r} (now {now.get(name)!r})"
-        for name in sorted((now.keys() | then.keys()) - may_change(TrainingConfig))
+        for name in sorted(now.keys() - may_change(TrainingConfig))
         if now.get(name) != then.get(name)
     ]
     if _other_noise_process(folder, then["scheduler"], now["scheduler"]):
