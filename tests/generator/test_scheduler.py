@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.generator.comparison import assert_same
+from tina_framework.builtins.schedulers.ddim import DDIMScheduler
 from tina_framework.errors import ConfigError, PluginError, UnknownNameError
 from tina_framework.generator.generator import Generator
 from tina_framework.generator.scheduler import make_scheduler, noise_process_named, schedulers_of, trained_process
@@ -132,6 +133,21 @@ def test_an_object_with_betas_of_its_own_is_refused(tiny_generator: Generator) -
     trained = diffusers.DDIMScheduler(**settings, clip_sample=False, rescale_betas_zero_snr=True)
     with pytest.raises(ConfigError, match="alphas_cumprod of DDIMScheduler is not that of the noise process"):
         make_scheduler(tiny_generator.config, trained)
+
+
+def test_a_named_scheduler_with_other_noise_levels_is_refused(
+    tiny_generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Other(DDIMScheduler):
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(**settings)
+            self.alphas_cumprod = torch.linspace(0.99, 0.01, len(self.alphas_cumprod))
+
+    registry = registries().schedulers
+    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    registry.add("other-levels", Other)
+    with pytest.raises(PluginError, match="its alphas_cumprod does not follow from its settings"):
+        make_scheduler(tiny_generator.config, "other-levels")
 
 
 def test_unknown_names_and_false_statements(tiny_generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,7 @@ def make_scheduler(config: GeneratorConfig, scheduler: str | NoiseScheduler | No
     Raises:
         ConfigError: the scheduler samples another noise process, or clips samples.
         UnknownNameError: no scheduler has that name.
+        PluginError: a named scheduler samples another process than it states.
     """
     own = config.scheduler
     if scheduler is None or scheduler == own["name"]:
@@ -75,6 +76,7 @@ def make_scheduler(config: GeneratorConfig, scheduler: str | NoiseScheduler | No
         # A sampler may choose everything but the noise process, which the denoiser was trained for.
         settings = {name: own["config"][name] for name in trained.settings if name in own["config"]}
         made = registries().schedulers.create(scheduler, **settings)
+        process_sampled_by(made)  # refuses a scheduler whose noise levels are not those of its settings
         return made
     if not hasattr(scheduler, "config"):
         raise ConfigError(
