@@ -66,10 +66,10 @@ def test_json_describes_the_prompt_of_every_class(tina: Any) -> None:
     assert code == 0, err
     [made] = json.loads(out)["classifiers"]
     assert made["class_names"] == ["ant", "bus", "honeybee"]
-    familiarity, nearest = (made["said"][1].pop(key) for key in ("familiarity", "nearest"))
+    familiarity, nearest = (made["prompts"][1].pop(key) for key in ("familiarity", "nearest"))
     assert 0 < familiarity < 1
     assert nearest in TOY_CLASSES
-    assert made["said"] == [
+    assert made["prompts"] == [
         {"label": "ant", "texts": ["ant"]},
         {"label": "bus", "images": 3},
         {"label": "honeybee", "texts": ["honeybee"], "read_as": {"honeybee": "bee"}},
@@ -97,8 +97,8 @@ def test_task_files_may_hold_every_kind(tina: Any) -> None:
     code, out, err = tina("--tasks", "pictures/tasks.json", "--json")
     assert code == 0, err
     first, second = json.loads(out)["classifiers"]
-    assert first["said"][1].items() >= {"label": "bus", "images": 3}.items()
-    assert second["said"][1].items() >= {"label": "elephant", "images": 1}.items()
+    assert first["prompts"][1].items() >= {"label": "bus", "images": 3}.items()
+    assert second["prompts"][1].items() >= {"label": "elephant", "images": 1}.items()
 
 
 def test_help_shows_the_notation(capsys: pytest.CaptureFixture[str]) -> None:

@@ -104,7 +104,7 @@ def generate(
         "seed": seed,
         "seconds": round(seconds, 4),
         "classifiers": [
-            _describe(generator, model, folder) | {"said": summary}
+            _describe(generator, model, folder) | {"prompts": summary}
             for model, folder, summary in zip(models, folders, summaries, strict=True)
         ],
         "warnings": prompt_warnings(encoded, generator.encoder),
@@ -200,7 +200,7 @@ def _label_pictures(folder: Path) -> list[dict[str, Any]]:
 def _accuracy_line(classifier: dict[str, Any], encoder: str) -> str:
     # The recorded accuracy was measured with class names as prompts.
     who = f"models made with {encoder} at {len(classifier['class_names'])} classes"
-    if any("images" in summary or summary.get("texts") != [summary["label"]] for summary in classifier["said"]):
+    if any("images" in summary or summary.get("texts") != [summary["label"]] for summary in classifier["prompts"]):
         who += ", from names"
     if not classifier["accuracy"]:
         return f"not recorded for {who}"
@@ -242,7 +242,7 @@ def _print_prompts(classifier: dict[str, Any]) -> None:
     from tina_framework.prompts.summary import describe
 
     described = [
-        (summary["label"], words) for summary in classifier["said"] if (words := describe(summary)) is not None
+        (summary["label"], words) for summary in classifier["prompts"] if (words := describe(summary)) is not None
     ]
     for number, (label, words) in enumerate(described):
         console.print(f"{'' if number else 'prompts:':<14}{label}: {words}", markup=False, soft_wrap=True)

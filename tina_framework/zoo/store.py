@@ -90,10 +90,8 @@ def shard_entries(folder: Path, shard: int) -> list[ZooEntry] | None:
     path = shard_path(folder, shard)
     try:
         metadata = read_metadata(path)
-        if metadata.get("digest", "") not in (
-            "",
-            _digest(read_safetensors(path)),
-        ):  # zoos of early versions have no digest
+        found = _digest(read_safetensors(path))  # read in any case, so that a damaged file is noticed
+        if metadata.get("digest", "") not in ("", found):  # zoos of early versions have no digest
             return None
         return [ZooEntry.from_json(e) for e in json.loads(metadata["entries"])]
     except (CheckpointError, KeyError, ValueError, TypeError):
