@@ -14,6 +14,7 @@ from tina_framework.errors import CheckpointError, DataError, LeakageError, Prom
 from tina_framework.evaluation import evaluate as evaluate_module
 from tina_framework.evaluation.evaluate import EvaluationRequest, config_sha256, evaluate
 from tina_framework.evaluation.methods import DEFAULT_METHODS, METHODS, parse_methods
+from tina_framework.storage.digest import renew_digest
 from tina_framework.zoo.tasks import Task, save_tasks
 
 SEEN, UNSEEN = "seen", "unseen-combination"
@@ -202,6 +203,7 @@ def test_validation_images_that_were_trained_on_are_pointed_out(request_: Evalua
     manifest = json.loads((refit / "zoo.json").read_text())
     manifest["config"]["train_split"] = "train+validation"
     (refit / "zoo.json").write_text(json.dumps(manifest))
+    renew_digest(refit / "zoo.json")
     (warning,) = evaluate(dataclasses.replace(request_, zoo=refit, image_split="validation")).summary["setup"][
         "warnings"
     ]
@@ -219,7 +221,9 @@ def test_recording_figures_does_not_change_what_a_model_is(tiny_folder: Path, tm
     before = config_sha256(tiny_folder)
     values = json.loads((tiny_folder / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(values | {"metrics": {}, "abstention": {}}))
+    renew_digest(tmp_path / "config.json")
     assert config_sha256(tmp_path) == before
     for change in ({"num_inference_steps": 5}, {"sha256": {}}):
         (tmp_path / "config.json").write_text(json.dumps(values | change))
+        renew_digest(tmp_path / "config.json")
         assert config_sha256(tmp_path) != before

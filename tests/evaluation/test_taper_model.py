@@ -15,6 +15,7 @@ from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.evaluation.taper_model import TaperConfig, TaperModel
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.prompts.condition_space import ConditionSpace
+from tina_framework.storage.digest import renew_digest
 
 NAMES = ("ant", "bee", "cat", "dog", "eel")
 WIDTH = 6
@@ -92,6 +93,7 @@ def test_what_is_not_a_taper_folder_is_refused(spec: ParameterSpec, tmp_path: Pa
 
     def reads(changes: dict[str, Any], message: str) -> None:
         (folder / "config.json").write_text(json.dumps({**values, **changes}))
+        renew_digest(folder / "config.json")
         with pytest.raises(CheckpointError, match=message):
             TaperModel.load(folder, spec)
 
@@ -101,6 +103,7 @@ def test_what_is_not_a_taper_folder_is_refused(spec: ParameterSpec, tmp_path: Pa
     reads({"more": 1}, "does not know more")
     reads({"architecture": "other"}, "mixes 'other' networks")
     (folder / "config.json").write_text(json.dumps(values))
+    renew_digest(folder / "config.json")
     data = bytearray((folder / "model.safetensors").read_bytes())
     data[-1] ^= 1
     (folder / "model.safetensors").write_bytes(bytes(data))

@@ -18,6 +18,7 @@ from tina_framework.generator import folder as generator_folder
 from tina_framework.generator.generator import Generator, GeneratorConfig, bundled_names
 from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.prompts.row_retrieval import RowRetrieval
+from tina_framework.storage.digest import renew_digest
 
 NAMES = ["dog", "ant", "fox"]
 
@@ -36,6 +37,7 @@ def _edit(folder: Path, **changes: Any) -> None:
     values = json.loads((folder / "config.json").read_text())
     values.update(changes)
     (folder / "config.json").write_text(json.dumps({k: v for k, v in values.items() if v is not None}))
+    renew_digest(folder / "config.json")
 
 
 def test_round_trip(tiny_generator: Generator, folder: Path) -> None:

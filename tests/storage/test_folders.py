@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.storage.digest import renew_digest
 from tina_framework.storage.folders import (
     CONFIG,
     check_hash,
@@ -23,6 +24,7 @@ from tina_framework.storage.folders import (
 def write(folder: Path, **values: object) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / CONFIG).write_text(json.dumps({"format": "toy", "format_version": 1, **values}))
+    renew_digest(folder / CONFIG)
     return folder
 
 

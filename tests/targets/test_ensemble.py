@@ -18,6 +18,7 @@ from tina_framework.builtins.architectures.cnn_2layer import CNN2Layer, cnn_2lay
 from tina_framework.classifier.classifier import GeneratedClassifier
 from tina_framework.classifier.fine_tuning.settings import FineTuneSettings
 from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.storage.digest import renew_digest
 from tina_framework.targets.ensemble import Ensemble, build_network, checked_groups, member_names
 
 NAMES = ("ant", "bee", "cat", "dog")
@@ -96,6 +97,7 @@ def test_groups_that_do_not_fit_are_refused(folder: Path, groups: object, senten
         checked_groups(groups, 4)
     values = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**values, "members": groups}))
+    renew_digest(folder / "config.json")
     with pytest.raises(CheckpointError, match=sentence):
         GeneratedClassifier.from_pretrained(folder)
 
@@ -155,13 +157,16 @@ def test_tensors_that_do_not_fit_the_groups_are_refused(folder: Path) -> None:
         ([[2, 0, 1], [1, 3], [0, 1]], r"lacks members\.2\.conv1\.weight"),
     ):
         (folder / "config.json").write_text(json.dumps({**config, "members": members}))
+        renew_digest(folder / "config.json")
         with pytest.raises(CheckpointError, match=sentence):
             GeneratedClassifier.from_pretrained(folder)
     without = {key: value for key, value in config.items() if key != "members"}
     (folder / "config.json").write_text(json.dumps(without))
+    renew_digest(folder / "config.json")
     with pytest.raises(CheckpointError, match=r"lacks conv1\.weight"):
         GeneratedClassifier.from_pretrained(folder)
     (folder / "config.json").write_text(json.dumps(config))
+    renew_digest(folder / "config.json")
     tensors = {name: tensor.clone() for name, tensor in load_file(folder / "model.safetensors").items()}
     save_file({**tensors, "outputs": torch.zeros(5)}, folder / "model.safetensors")
     with pytest.raises(CheckpointError, match="has unknown outputs"):

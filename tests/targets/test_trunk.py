@@ -18,6 +18,7 @@ from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitectu
 from tina_framework.interfaces.dataset import ArrayDataset, LabelledImages
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
+from tina_framework.storage.digest import renew_digest
 from tina_framework.storage.files import write_json
 from tina_framework.targets.trunk import cached_features, check_trunk_record, load_trunk, trunk_features, trunk_record
 from tina_framework.training.data import TrainingImages
@@ -216,6 +217,7 @@ def test_a_generator_is_refused_behind_another_trunk(tiny_folder: Path, tmp_path
     config = json.loads((folder / "config.json").read_text())
     assert "trunk" not in config
     write_json(folder / "config.json", config | {"trunk": trunk_record(HALVES)})
+    renew_digest(folder / "config.json")
     with pytest.raises(
         CheckpointError, match=r"made for trunk 'halves' .* the installed architecture 'cnn-2layer' has no trunk"
     ):

@@ -13,6 +13,7 @@ import torch
 from tina_framework.config.training import TrainingConfig, load_training_config
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
+from tina_framework.storage.digest import renew_digest
 from tina_framework.storage.files import write_json, write_safetensors
 from tina_framework.zoo.store import FORMAT, ZooEntry, write_index, write_shard
 from tina_framework.zoo.task_sampler import TaskSampler
@@ -71,6 +72,7 @@ def _write_zoo(root: Path) -> None:
     folder = root / "zoo"
     manifest = {"format": FORMAT, "version": 1, "config": config.to_json(), "class_names": list(CLASSES)}
     write_json(folder / "zoo.json", manifest)
+    renew_digest(folder / "zoo.json")
     write_safetensors(folder / "generic.safetensors", state)
     write_shard(folder, 0, models)
     write_index(folder, config)

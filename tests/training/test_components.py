@@ -11,6 +11,7 @@ import torch
 from tina_framework.config.training import TrainingConfig
 from tina_framework.errors import ConfigError, DataError, LeakageError
 from tina_framework.generator.generator import Generator
+from tina_framework.storage.digest import renew_digest
 from tina_framework.storage.files import read_json, read_safetensors, write_json, write_safetensors
 from tina_framework.training.components import build_components
 from tina_framework.training.loop import Trainer
@@ -29,6 +30,7 @@ def without(*names: str) -> Callable[[Path], None]:
             state[name] = state[name][kept]
         write_safetensors(folder / "generic.safetensors", state)
         write_json(folder / "zoo.json", manifest | {"class_names": [manifest["class_names"][i] for i in kept]})
+        renew_digest(folder / "zoo.json")
 
     return change
 
@@ -71,6 +73,7 @@ def test_a_model_of_a_reserved_set_is_a_leak(make_config: Make, world: Path, tmp
         entry = next(e for e in index["models"] if len(e["classes"]) == 4)
         entry["classes"] = list(reserved)
         write_json(folder / "index.json", index)
+        renew_digest(folder / "index.json")
 
     with pytest.raises(LeakageError, match="reserved for test"):
         build_components(make_config(zoo=changed_zoo(world, tmp_path, change)), CPU)
@@ -81,6 +84,7 @@ def test_a_zoo_without_models_serves_the_task_objective_alone(make_config: Make,
         manifest = read_json(folder / "zoo.json")
         manifest["config"]["num_models"] = 0
         write_json(folder / "zoo.json", manifest)
+        renew_digest(folder / "zoo.json")
         (folder / "index.json").unlink()
 
     zoo = changed_zoo(world, tmp_path, change)

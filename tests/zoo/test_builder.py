@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.storage.digest import renew_digest
 from tina_framework.zoo.builder import sample_tasks
 from tina_framework.zoo.reservation import partition_of
 from tina_framework.zoo.store import Zoo
@@ -98,6 +99,7 @@ def test_a_recipe_out_of_range_is_refused_before_anything_is_trained(tmp_path, b
 def test_a_manifest_without_settings_is_one_sentence(tmp_path, build):
     build(tmp_path / "zoo")
     (tmp_path / "zoo" / "zoo.json").write_text('{"format": "tina-zoo", "version": 1}')
+    renew_digest(tmp_path / "zoo" / "zoo.json")
     with pytest.raises(CheckpointError, match="lacks config"):
         build(tmp_path / "zoo")
 

@@ -10,6 +10,7 @@ import pytest
 
 import tina_framework
 from tina_framework.errors import CheckpointError
+from tina_framework.storage.digest import renew_digest
 from tina_framework.zoo.store import Zoo
 
 BUNDLED = sorted((Path(tina_framework.__file__).parent / "pretrained").glob("*-zoo"))
@@ -85,15 +86,19 @@ def test_a_shard_without_a_digest_is_taken_as_it_is(copy):
 def test_a_foreign_or_altered_manifest(copy, spec):
     manifest = json.loads((copy / "zoo.json").read_text())
     (copy / "zoo.json").write_text(json.dumps(manifest | {"format": "other"}))
+    renew_digest(copy / "zoo.json")
     with pytest.raises(CheckpointError, match="does not belong to a tina-zoo folder"):
         Zoo.open(copy)
     (copy / "zoo.json").write_text(json.dumps(manifest | {"version": 2}))
+    renew_digest(copy / "zoo.json")
     with pytest.raises(CheckpointError, match="has version 2, but this program reads version 1"):
         Zoo.open(copy)
     (copy / "zoo.json").write_text(json.dumps({k: v for k, v in manifest.items() if k != "config"}))
+    renew_digest(copy / "zoo.json")
     with pytest.raises(CheckpointError, match="lacks config"):
         Zoo.open(copy)
     del manifest["config"]["seed"]
     (copy / "zoo.json").write_text(json.dumps(manifest))
+    renew_digest(copy / "zoo.json")
     with pytest.raises(CheckpointError, match="missing or unknown keys: seed"):
         Zoo.open(copy)

@@ -17,10 +17,11 @@ from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.plugin.required import PLUGINS, plugin_hint, plugins_of
-from tina_framework.storage.files import check_tensors, read_safetensors, write_json, write_safetensors
+from tina_framework.storage.digest import HASHES, with_digest
+from tina_framework.storage.exchange import read_consistently
+from tina_framework.storage.files import check_tensors, read_hashed, write_json, write_safetensors
 from tina_framework.storage.folders import (
     CONFIG,
-    HASHES,
     WEIGHTS,
     check_hash,
     hashes,
@@ -102,7 +103,8 @@ def write_folder(folder: Path, config: ClassifierConfig, state: Mapping[str, Ten
     check_tensors(state, {name: tuple(tensor.shape) for name, tensor in state.items()}, "The classifier to be saved")
     with writing_folder(folder, replaceable, "classifier") as new:
         write_safetensors(new / WEIGHTS, state, {"format": "pt"})
-        write_json(new / CONFIG, config.to_dict() | {HASHES: hashes(new / WEIGHTS)})
+        values = config.to_dict() | {HASHES: hashes(new / WEIGHTS)}
+        write_json(new / CONFIG, with_digest(values, CONFIG))
 
 
 def replaceable(path: Path) -> bool:
@@ -116,13 +118,17 @@ def read_folder(folder: Path) -> tuple[ClassifierConfig, TargetArchitecture, dic
     Raises:
         CheckpointError: the folder is something else, incomplete or altered.
     """
+    return read_consistently(folder, _read_once)
+
+
+def _read_once(folder: Path) -> tuple[ClassifierConfig, TargetArchitecture, dict[str, Tensor]]:
     if not folder.is_dir():
         raise CheckpointError(f"'{folder}' is not a folder; a classifier folder holds {_NEEDS}.")
     values = read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
     config, architecture = _checked(values, f"'{folder / CONFIG}'")
-    state = read_safetensors(folder / WEIGHTS)
+    state, sha256 = read_hashed(folder / WEIGHTS)
     check_tensors(state, _shapes(config, architecture), f"'{folder / WEIGHTS}'")
-    check_hash(folder / WEIGHTS, values)
+    check_hash(folder / WEIGHTS, values, sha256)
     return config, architecture, state
 
 

@@ -14,8 +14,9 @@ from tina_framework.generator.card import model_card
 from tina_framework.generator.config import FORMAT, FORMAT_VERSION, GeneratorConfig
 from tina_framework.generator.folder import TRUNK
 from tina_framework.plugin.required import PLUGINS
-from tina_framework.storage.files import replacing
-from tina_framework.storage.folders import CONFIG, HASHES, read_config
+from tina_framework.storage.digest import HASHES, with_digest
+from tina_framework.storage.files import replacing, to_json
+from tina_framework.storage.folders import CONFIG, read_config
 
 if TYPE_CHECKING:
     from tina_framework.classifier.abstention import AbstentionThresholds
@@ -133,7 +134,7 @@ def _rewrite(folder: Path, change: Callable[[GeneratorConfig], GeneratorConfig])
     new = change(old)
     card = (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else None
     fresh = update_card(card, old, new) if card is not None else model_card(new)
-    text = json.dumps(new.to_dict() | kept, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = to_json(with_digest(new.to_dict() | kept, CONFIG))
     try:
         with contextlib.ExitStack() as stack:
             stack.enter_context(replacing(folder / CONFIG)).write_text(text, encoding="utf-8")

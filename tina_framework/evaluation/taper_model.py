@@ -8,7 +8,6 @@ with their own coefficients, H hidden width, N parameters.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -20,10 +19,10 @@ from torch import Tensor, nn
 from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.prompts.condition_space import ConditionSpace
-from tina_framework.storage.files import check_tensors, read_safetensors, write_json, write_safetensors
+from tina_framework.storage.digest import HASHES, with_digest
+from tina_framework.storage.files import check_tensors, read_hashed, write_json, write_safetensors
 from tina_framework.storage.folders import (
     CONFIG,
-    HASHES,
     WEIGHTS,
     check_hash,
     hashes,
@@ -152,7 +151,7 @@ class TaperModel(nn.Module):
         with writing_folder(folder, lambda path: holds_only(path, FORMAT, names), "TAPER") as place:
             write_safetensors(place / WEIGHTS, {**self.state_dict(), _MEAN: self.space.mean})
             head = {"format": FORMAT, "format_version": FORMAT_VERSION, **values, HASHES: hashes(place / WEIGHTS)}
-            write_json(place / CONFIG, json.loads(json.dumps(head, allow_nan=False)))
+            write_json(place / CONFIG, with_digest(head, CONFIG))
 
     @classmethod
     def load(cls, folder: Path, spec: ParameterSpec) -> TaperModel:
@@ -177,9 +176,8 @@ class TaperModel(nn.Module):
                 f"'{folder}' mixes '{config.architecture}' networks, but '{spec.architecture.name}' is evaluated; "
                 "train one of that architecture."
             )
-        if (folder / WEIGHTS).is_file():
-            check_hash(folder / WEIGHTS, values)
-        tensors = read_safetensors(folder / WEIGHTS)
+        tensors, sha256 = read_hashed(folder / WEIGHTS)
+        check_hash(folder / WEIGHTS, values, sha256)
         mean = tensors.pop(_MEAN, torch.empty(0, 0))
         if mean.dim() != 1:
             raise CheckpointError(f"'{folder / WEIGHTS}' lacks {_MEAN}; it was altered or made by something else.")

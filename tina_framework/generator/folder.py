@@ -28,10 +28,11 @@ from tina_framework.plugin.required import PLUGINS, plugin_hint, plugins_of
 from tina_framework.plugin.suggest import did_you_mean
 from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.prompts.row_retrieval import RowRetrieval
-from tina_framework.storage.files import check_tensors, read_safetensors, write_json, write_safetensors
+from tina_framework.storage.digest import HASHES, with_digest
+from tina_framework.storage.exchange import read_consistently
+from tina_framework.storage.files import check_tensors, read_hashed, write_json, write_safetensors
 from tina_framework.storage.folders import (
     CONFIG,
-    HASHES,
     WEIGHTS,
     check_hash,
     hashes,
@@ -117,6 +118,10 @@ def read_folder(folder: Path) -> GeneratorParts:
     Raises:
         CheckpointError: the folder is not a generator, is incomplete or altered, or names a component that is not registered.
     """
+    return read_consistently(folder, _read_once)
+
+
+def _read_once(folder: Path) -> GeneratorParts:
     source = f"'{folder / CONFIG}'"
     values = read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
     config = GeneratorConfig.from_dict(
@@ -152,7 +157,8 @@ def read_folder(folder: Path) -> GeneratorParts:
     normalizer = Normalizer.from_tensors(spec, _without_prefix(tensors, "normalizer."))
     space = make_space(config, _without_prefix(tensors, "condition."))
     generic = None
-    if (folder / GENERIC).is_file():
+    # The digest covers the table of hashes. So a file that was removed is noticed.
+    if (folder / GENERIC).is_file() or GENERIC in values[HASHES]:
         infos = spec.parameters(len(config.class_names))
         generic = _read_tensors(folder / GENERIC, {info.name: info.shape for info in infos}, values)
     return GeneratorParts(config, denoiser, normalizer, space, generic)
@@ -189,14 +195,13 @@ def make_space(config: GeneratorConfig, tensors: Mapping[str, Tensor]) -> Condit
 
 
 def _read_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, Any]) -> dict[str, Tensor]:
-    tensors = read_safetensors(path)
+    tensors, sha256 = read_hashed(path)
     check_tensors(tensors, shapes, f"'{path}'")
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():
             raise CheckpointError(f"'{path}': '{name}' holds {tensor.dtype} instead of floating-point numbers.")
-    check_hash(path, values)
-    # Copied: safetensors maps the file into memory, so that the tensors would change with it, or crash without it.
-    return {name: tensor.to(torch.float32, copy=True) for name, tensor in tensors.items()}
+    check_hash(path, values, sha256)
+    return {name: tensor.to(torch.float32) for name, tensor in tensors.items()}
 
 
 def _without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -231,5 +236,6 @@ def write_folder(folder: Path, parts: GeneratorParts, card: str | None = None) -
             schedulers=parts.config.scheduler["name"],
             encoders=parts.config.default_encoder.partition(":")[0],
         )
-        write_json(new / CONFIG, values | {HASHES: hashes(*sorted(new.glob("*.safetensors")))})
+        values |= {HASHES: hashes(*sorted(new.glob("*.safetensors")))}
+        write_json(new / CONFIG, with_digest(values, CONFIG))
         (new / CARD).write_text(card if card is not None else model_card(parts.config), encoding="utf-8")

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tina_framework.errors import DataError, PromptError
 from tina_framework.prompts.class_prompt import ClassPrompt
-from tina_framework.storage.files import home_path
+from tina_framework.storage.paths import user_path
 
 __all__ = ["Notation", "parse_notation", "read_class"]
 
@@ -100,7 +100,7 @@ def read_class(written: str, folder: Path | None = None) -> str | ClassPrompt:
 
 
 def _existing(file: str, written: str, folder: Path | None) -> Path:
-    path = home_path(file)
+    path = user_path(file)
     path = path if folder is None else folder / path
     try:
         if path.exists():

@@ -17,7 +17,8 @@ from tina_framework.errors import CheckpointError, DataError, PromptError
 from tina_framework.prompts.class_prompt import ClassPrompt, as_prompt
 from tina_framework.prompts.notation import read_class
 from tina_framework.prompts.spelling import fold
-from tina_framework.storage.files import home_path, read_json
+from tina_framework.storage.files import read_json
+from tina_framework.storage.paths import user_path
 
 __all__ = ["load_prompt_tasks"]
 
@@ -99,7 +100,7 @@ def _from_object(written: dict[str, Any], folder: Path) -> ClassPrompt:
     if images:
         from tina_framework.prompts.pictures import read_pictures
 
-        pictures = ClassPrompt(label.strip(), images=read_pictures([folder / home_path(image) for image in images]))
+        pictures = ClassPrompt(label.strip(), images=read_pictures([folder / user_path(image) for image in images]))
     return ClassPrompt(label.strip(), tuple(texts)) + pictures
 
 

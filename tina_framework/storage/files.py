@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -9,95 +10,170 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tina_framework.errors import CheckpointError
+from tina_framework.errors import CheckpointError, shorten
+from tina_framework.storage.temporary import sweep, temporary_file
+from tina_framework.storage.text import is_lfs_pointer, read_bytes, read_text
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
-    "cache_folder",
     "check_tensors",
-    "home_path",
+    "parse_json",
+    "read_digested",
+    "read_hashed",
     "read_json",
     "read_metadata",
     "read_safetensors",
     "replacing",
+    "to_json",
     "write_json",
     "write_safetensors",
 ]
 
+DIGEST = "sha256"
+"""Key in the metadata of a safetensors file: the SHA-256 of everything else in it."""
 
-def cache_folder() -> Path:
-    """Return the folder for data that can be recomputed or fetched again: ``$TINA_CACHE``, or ``~/.cache/tina_framework``."""
-    named = os.environ.get("TINA_CACHE")
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "tina_framework"
+_METADATA = "__metadata__"
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`. On success it is synced and renamed to `path`; otherwise it is removed."""
+    """Yield a temporary path beside `path`. On success it is synced and renamed to `path`; otherwise it is removed.
+
+    The temporary file exists already, and its mode follows the umask. Write into it: do not replace it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    sweep(path)
+    with temporary_file(path) as (temporary, handle):
         yield temporary
-        # safetensors writes with mode 0600, but others should be able to read a checkpoint.
-        temporary.chmod(0o644)
-        with temporary.open("rb+") as handle:
-            os.fsync(handle.fileno())
+        os.fsync(handle)
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def to_json(value: Any) -> str:
+    """Return `value` as indented JSON with a final newline. NumPy and torch scalars become numbers, paths become text.
+
+    Raises:
+        ValueError: it contains NaN or infinity, which JSON does not have, or text that is not Unicode.
+        TypeError: it contains something else that JSON does not have.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n"
+    text.encode("utf-8")  # half a surrogate pair, as in undecodable file names, would fail while the file is written
+    return text
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if getattr(value, "ndim", None) == 0:  # a scalar of NumPy or torch
+        return value.item()
+    raise TypeError(f"JSON has no {type(value).__name__}")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON, atomically, indented, with a final newline.
+    """Write `value` as JSON, atomically; see `to_json`.
 
     Raises:
-        ValueError: it contains NaN or infinity, which JSON does not have.
+        ValueError, TypeError: JSON cannot hold it. Nothing is written.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = to_json(value)
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def home_path(path: str) -> Path:
-    """Return the path with ``~`` replaced by the home folder; unchanged if the system does not know the user."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:
-        return Path(path)
+        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        CheckpointError: the file is missing, unreadable or not JSON.
+        CheckpointError: the file is missing, unreadable or not JSON, or an object in it has a key twice.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(read_text(path))
     except FileNotFoundError:
-        raise CheckpointError(f"'{path}' does not exist; the folder is incomplete or the path is wrong.") from None
+        raise _missing(path) from None
     # ValueError: not UTF-8, not JSON, or an integer with thousands of digits.
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"'{path}' cannot be read as JSON ({error}); restore or rebuild it.") from error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise CheckpointError(f"'{path}' cannot be read as JSON ({reason}); restore or rebuild it.") from error
 
 
-def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write tensors atomically. They are copied to the CPU and made contiguous.
+def parse_json(text: str) -> Any:
+    """Parse JSON strictly.
+
+    Raises:
+        ValueError: it is not JSON, has NaN or infinity, or an object in it has a key twice.
+    """
+    return json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_refuse_constant)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {shorten(next(n for n in names if names.count(n) > 1))} appears twice")
+    return found
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"JSON has no {name}")
+
+
+def write_safetensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None, *, digest: bool = False
+) -> None:
+    """Write tensors atomically. Equal contents give equal files, byte for byte.
+
+    Args:
+        path: the file.
+        tensors: name -> tensor, on any device.
+        metadata: texts for the header of the file.
+        digest: also write the SHA-256 of all contents into the header. `read_digested` checks it.
 
     Raises:
         OSError: the file cannot be written.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    with replacing(path) as temporary:
-        try:
-            save_file(plain, temporary, metadata=dict(metadata or {}))
-        except SafetensorError as error:  # safetensors' own error, also for a full disk
-            raise OSError(f"'{path}' could not be written: {error}") from error
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    if len({tensor.untyped_storage().data_ptr() for tensor in plain.values()}) < len(plain):
+        plain = {name: tensor.clone() for name, tensor in plain.items()}  # the format has no shared memory
+    data = memoryview(save(plain))
+    header, body = _split(data)
+    texts = dict(metadata or {})
+    if digest:
+        texts[DIGEST] = _digest({**header, _METADATA: texts}, body)
+    # safetensors writes the texts in random order. The start of the tensors is aligned to 8 bytes, as it does.
+    head = _compact({_METADATA: dict(sorted(texts.items())), **header} if texts else header)
+    head += b" " * (-len(head) % 8)
+    with replacing(path) as temporary, temporary.open("r+b") as file:
+        file.write(len(head).to_bytes(8, "little"))
+        file.write(head)
+        file.write(body)
+
+
+def _split(data: memoryview) -> tuple[dict[str, Any], memoryview]:
+    """Return the header and the tensors' bytes of a safetensors file."""
+    length = int.from_bytes(data[:8], "little")
+    if length > len(data) - 8:
+        raise ValueError("the header is longer than the file")
+    header = parse_json(str(data[8 : 8 + length], "utf-8"))
+    if not isinstance(header, dict):
+        raise ValueError("the header is not an object")
+    return header, data[8 + length :]
+
+
+def _compact(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _digest(header: Mapping[str, Any], body: memoryview) -> str:
+    """Return the SHA-256 of a file's contents: its header without the digest itself, and its tensors."""
+    texts = {name: text for name, text in header.get(_METADATA, {}).items() if name != DIGEST}
+    rest = {**header, _METADATA: texts}
+    digest = hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode())
+    digest.update(body)
+    return digest.hexdigest()
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -106,15 +182,63 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: the file is missing, truncated, or not safetensors.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    return _parse(path, _read(path))
 
-    if not path.is_file():
-        raise CheckpointError(f"'{path}' does not exist; the folder is incomplete or the path is wrong.")
+
+def read_hashed(path: Path) -> tuple[dict[str, Tensor], str]:
+    """Read all tensors of a file, and return them with the SHA-256 of the same bytes.
+
+    The file is read once, so that it cannot change between hashing and reading.
+
+    Raises:
+        CheckpointError: as for `read_safetensors`.
+    """
+    data = _read(path)
+    return _parse(path, data), hashlib.sha256(data).hexdigest()
+
+
+def read_digested(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the tensors and the metadata of a file that `write_safetensors` wrote with its digest.
+
+    Raises:
+        CheckpointError: as for `read_safetensors`; or the file was altered, or it has no digest.
+    """
+    data = _read(path)
+    tensors = _parse(path, data)
+    header, body = _split(memoryview(data))
+    texts: dict[str, str] = header.get(_METADATA, {})
+    if texts.get(DIGEST) != _digest(header, body):
+        raise CheckpointError(
+            f"'{path}' was altered (its SHA-256 is not the one in its header); restore or rebuild it."
+        )
+    return tensors, {name: text for name, text in texts.items() if name != DIGEST}
+
+
+def _read(path: Path) -> bytes:
     try:
-        return load_file(path)
-    except (OSError, SafetensorError, ValueError) as error:
+        return read_bytes(path)
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except OSError as error:
+        raise CheckpointError(f"'{path}' cannot be read ({error.strerror}); restore or rebuild it.") from error
+
+
+def _parse(path: Path, data: bytes) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    if is_lfs_pointer(data):
+        raise CheckpointError(
+            f"'{path}' is a Git LFS pointer instead of the weights; run `git lfs pull` in its repository."
+        )
+    try:
+        return load(data)
+    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(f"'{path}' is truncated or altered ({error}); restore or rebuild it.") from error
+
+
+def _missing(path: Path) -> CheckpointError:
+    return CheckpointError(f"'{path}' does not exist; the folder is incomplete or the path is wrong.")
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -126,7 +250,7 @@ def read_metadata(path: Path) -> dict[str, str]:
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise CheckpointError(f"'{path}' does not exist; the folder is incomplete or the path is wrong.")
+        raise _missing(path)
     try:
         with safe_open(path, framework="pt") as handle:
             return dict(handle.metadata() or {})
@@ -149,8 +273,8 @@ def check_tensors(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int,
     extra = sorted(tensors.keys() - shapes.keys())
     if missing or extra:
         parts = [
-            f"lacks {', '.join(missing[:3])}" if missing else "",
-            f"has unknown {', '.join(extra[:3])}" if extra else "",
+            f"lacks {', '.join(_short(name) for name in missing[:3])}" if missing else "",
+            f"has unknown {', '.join(_short(name) for name in extra[:3])}" if extra else "",
         ]
         raise CheckpointError(
             f"{source} {' and '.join(p for p in parts if p)}; it was altered, or another program wrote it."
@@ -161,3 +285,8 @@ def check_tensors(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int,
             raise CheckpointError(f"{source}: '{name}' has shape {tuple(tensor.shape)}, expected {tuple(shape)}.")
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise CheckpointError(f"{source}: '{name}' holds values that are not finite; restore or rebuild it.")
+
+
+def _short(name: str) -> str:
+    """Return a name for a message: cut, and escaped, because whoever wrote the file chose it."""
+    return shorten(name)[1:-1]

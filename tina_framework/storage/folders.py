@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.errors import CheckpointError, ConfigError, shorten
+from tina_framework.storage.digest import HASHES, check_digest
+from tina_framework.storage.exchange import put_in_place, restore_missing
 from tina_framework.storage.files import read_json
+from tina_framework.storage.temporary import sweep, temporary_folder
 
 __all__ = [
     "CONFIG",
-    "HASHES",
     "WEIGHTS",
     "check_hash",
     "check_sha256",
@@ -29,8 +29,6 @@ __all__ = [
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
-HASHES = "sha256"
-"""Key in `config.json`: file name -> SHA-256 of each tensor file. It reveals weights that were changed but kept their shape."""
 
 
 def read_config(
@@ -53,7 +51,7 @@ def read_config(
         version_key: the key of the version in it.
 
     Raises:
-        CheckpointError: the folder lacks the file, or states another format or version.
+        CheckpointError: the folder lacks the file, or it states another format or version, or it was changed.
     """
     path = folder / file
     if not path.is_file():
@@ -61,15 +59,16 @@ def read_config(
     values = read_json(path)
     found = values.get("format") if isinstance(values, Mapping) else None
     if found != format_name:
-        says = f"its format is {found!r}" if found is not None else "it states no format"
+        says = f"its format is {shorten(found)}" if found is not None else "it states no format"
         raise CheckpointError(
             f"'{path}' does not belong to a {format_name} folder ({says}); such a folder needs {needs}."
         )
     if values.get(version_key) != version:
         raise CheckpointError(
-            f"'{path}' has {version_key} {values.get(version_key)!r}, but this program reads version {version}; "
+            f"'{path}' has {version_key} {shorten(values.get(version_key))}, but this program reads version {version}; "
             "use the version of tina-framework that wrote it, or create it again."
         )
+    check_digest(values, path)
     return dict(values)
 
 
@@ -82,8 +81,13 @@ def hashes(*paths: Path) -> dict[str, str]:
     return found
 
 
-def check_hash(path: Path, values: Mapping[str, Any]) -> None:
+def check_hash(path: Path, values: Mapping[str, Any], found: str | None = None) -> None:
     """Compare a file with the hash that the folder's `config.json` (`values`) records.
+
+    Args:
+        path: the file.
+        values: the settings in `config.json`.
+        found: the SHA-256 of the file if it is known; see `read_hashed`.
 
     Raises:
         CheckpointError: the file was altered, or no hash is recorded.
@@ -93,21 +97,22 @@ def check_hash(path: Path, values: Mapping[str, Any]) -> None:
         raise CheckpointError(
             f"'{path.with_name(CONFIG)}' records no SHA-256 of {path.name}; it was altered, or another program wrote it."
         )
-    check_sha256(path, recorded[path.name], CONFIG)
+    check_sha256(path, recorded[path.name], CONFIG, found)
 
 
-def check_sha256(path: Path, expected: str, recorded_in: str) -> None:
+def check_sha256(path: Path, expected: str, recorded_in: str, found: str | None = None) -> None:
     """Compare a file's SHA-256 with the recorded one.
 
     Args:
         path: the file.
         expected: its SHA-256, in hexadecimal.
         recorded_in: the file that records it, for the message.
+        found: the SHA-256 of the file if it is known; see `read_hashed`.
 
     Raises:
         CheckpointError: the file was altered.
     """
-    if hashes(path)[path.name] != expected:
+    if (found or hashes(path)[path.name]) != expected:
         raise CheckpointError(
             f"'{path}' was altered (its SHA-256 is not the one that {recorded_in} records); restore or rebuild it."
         )
@@ -129,7 +134,9 @@ def holds_only(path: Path, format_name: str, names: frozenset[str]) -> bool:
 
 @contextmanager
 def writing_folder(path: Path, may_replace: Callable[[Path], bool], what: str) -> Iterator[Path]:
-    """Yield an empty folder beside `path`. On success it is renamed to `path`; otherwise it is removed.
+    """Yield an empty folder beside `path`. On success it takes the place of `path`; otherwise it is removed.
+
+    Readers see the old folder or the new one at any time. What killed processes left beside `path` is removed.
 
     Args:
         path: the folder to write.
@@ -139,32 +146,22 @@ def writing_folder(path: Path, may_replace: Callable[[Path], bool], what: str) -
     Raises:
         ConfigError: `path` holds something that may not be replaced, or it cannot be written. Nothing is changed then.
     """
-    path = path.resolve()
-    check_target(path, may_replace, what)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    shown, path = path, path.resolve()  # a link to a folder stays a link; messages show what the user gave
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.mkdir()
-    except OSError as error:
-        raise ConfigError(f"'{path}' cannot be written ({error.strerror}); choose another place.") from error
-    try:
-        yield temporary
-        # Checked again: writing may have taken long, and someone may have put something there.
+        restore_missing(path)
+        sweep(path)
         check_target(path, may_replace, what)
-        if path.exists():
-            path.rename(old)
-        try:
-            temporary.rename(path)
-        except OSError:
-            if old.exists():
-                old.rename(path)
-            raise
+        with temporary_folder(path) as temporary:
+            yield temporary
+            # Checked again: writing may have taken long, and someone may have put something there.
+            check_target(path, may_replace, what)
+            put_in_place(temporary, path)
     except OSError as error:
-        raise ConfigError(f"'{path}' could not be written ({error}); choose another place.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        reason = error.strerror or str(error) or type(error).__name__
+        raise ConfigError(
+            f"'{shown}' cannot be written ({reason}); choose another place or free some space."
+        ) from error
 
 
 def check_target(path: Path, may_replace: Callable[[Path], bool], what: str) -> None:

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from tina_framework.errors import CheckpointError, PluginError
 from tina_framework.images import Preprocessing, pictures
 from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
-from tina_framework.storage.files import cache_folder, read_safetensors, write_safetensors
+from tina_framework.storage.files import read_digested, write_safetensors
+from tina_framework.storage.paths import cache_folder
 
 __all__ = ["cached_features", "check_trunk_record", "load_trunk", "trunk_features", "trunk_record"]
 
@@ -136,7 +137,7 @@ def cached_features(
     digest.update(np.ascontiguousarray(images).data)
     path = cache_folder() / "features" / f"{digest.hexdigest()}.safetensors"
     with contextlib.suppress(CheckpointError, KeyError):
-        kept = read_safetensors(path)["features"]
+        kept = read_digested(path)[0]["features"]
         if tuple(kept.shape) == (len(images), *architecture.network_input):
             on_progress(len(images), len(images))
             return kept.to(device)
@@ -154,4 +155,4 @@ def cached_features(
 def _keep(path: Path, features: Tensor) -> None:
     """Write features to the cache. A failure is ignored, because the cache only saves time."""
     with contextlib.suppress(OSError, CheckpointError):
-        write_safetensors(path, {"features": features}, {"format": "pt"})
+        write_safetensors(path, {"features": features}, digest=True)

@@ -25,6 +25,7 @@ from torch import Tensor
 from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.interfaces.dataset import Dataset
 from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.storage.digest import with_digest
 from tina_framework.storage.files import read_safetensors, write_json, write_safetensors
 from tina_framework.targets.accuracy import accuracy, logits
 from tina_framework.targets.sgd import SGDRecipe
@@ -216,7 +217,8 @@ def _declare(folder: Path, config: ZooConfig, spec: ParameterSpec, dataset: Data
     trunk = trunk_record(spec.architecture)
     if trunk is not None:
         manifest["trunk"] = trunk
-    write_json(folder / "zoo.json", manifest | {"class_names": list(dataset.class_names), "figures": figures})
+    manifest |= {"class_names": list(dataset.class_names), "figures": figures}
+    write_json(folder / "zoo.json", with_digest(manifest, "zoo.json"))
 
 
 def generic_figures(spec: ParameterSpec, state: dict[str, Tensor], bank: ImageBank) -> dict[str, float]:

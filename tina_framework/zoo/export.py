@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from tina_framework.errors import ConfigError
+from tina_framework.storage.digest import with_digest
 from tina_framework.storage.files import read_json, write_json, write_safetensors
 from tina_framework.zoo.store import Zoo, write_index, write_shard
 
@@ -32,7 +33,8 @@ def export_zoo(zoo: Zoo, out: Path) -> int:
             write_shard(partial, 0, [(entry, zoo.flat(entry.id).to(torch.float16)) for entry in zoo.entries])
         write_safetensors(partial / "generic.safetensors", zoo.generic)
         manifest = read_json(zoo.folder / "zoo.json")
-        write_json(partial / "zoo.json", manifest | {"config": config.to_json(), "dtype": "float16"})
+        manifest |= {"config": config.to_json(), "dtype": "float16"}
+        write_json(partial / "zoo.json", with_digest(manifest, "zoo.json"))
         write_index(partial, config)
         partial.rename(out)
     finally:

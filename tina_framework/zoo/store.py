@@ -20,6 +20,7 @@ from torch import Tensor
 
 from tina_framework.errors import CheckpointError
 from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.storage.digest import with_digest
 from tina_framework.storage.files import (
     check_tensors,
     read_json,
@@ -122,9 +123,8 @@ def write_index(folder: Path, config: ZooConfig) -> int:
             {"file": f"shards/{path.name}", "sha256": hashes(path)[path.name], "ids": [e.id for e in entries]}
         )
         models += [asdict(e) for e in entries]
-    write_json(
-        folder / "index.json", {"format": f"{FORMAT}-index", "version": VERSION, "shards": shards, "models": models}
-    )
+    index = {"format": f"{FORMAT}-index", "version": VERSION, "shards": shards, "models": models}
+    write_json(folder / "index.json", with_digest(index, "index.json"))
     return len(models)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from tina_diffusers import samplers
 from tina_framework import Generator, TinaError, list_schedulers
 from tina_framework.cli.__main__ import main
+from tina_framework.storage.digest import renew_digest
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
 
@@ -77,6 +78,7 @@ def test_as_the_own_sampler_of_a_generator(generator: Generator, tmp_path: Path)
     def load(**changes: Any) -> Generator:
         stored["scheduler"] = {"name": "unipc", "config": samplers.UniPC().config | changes}
         (folder / "config.json").write_text(json.dumps(stored), encoding="utf-8")
+        renew_digest(folder / "config.json")
         return Generator.from_pretrained(str(folder), device="cpu")
 
     own = load()(CLASSES, num_inference_steps=4)

@@ -21,6 +21,7 @@ from tina_framework.builtins.encoders.embedding_table import EmbeddingTable
 from tina_framework.errors import CheckpointError, PromptError
 from tina_framework.interfaces.encoder import Encoder, ImageEncoder, StatesConfidence
 from tina_framework.plugin.discovery import registries
+from tina_framework.storage.digest import renew_digest
 from tina_framework.storage.files import read_safetensors, write_safetensors
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -67,6 +68,7 @@ def test_a_missing_tower_is_taken_from_the_package_only_if_the_hash_matches(copy
     config = json.loads((copy / "config.json").read_text())
     config["text"]["sha256"] = "0" * 64
     (copy / "config.json").write_text(json.dumps(config))
+    renew_digest(copy / "config.json")
     with pytest.raises(CheckpointError, match=r"not the file that config\.json describes"):
         CLIPLite(copy).encode_text(["apple"])
 
@@ -188,6 +190,7 @@ class TestAlteredFolders:
         config["image"]["widths"] = [8, 8, 8]
         config["text"]["num_names"] += 1
         (copy / "config.json").write_text(json.dumps(config))
+        renew_digest(copy / "config.json")
         with pytest.raises(CheckpointError, match="has shape"):
             CLIPLite(copy).encode_text(["apple"])
         with pytest.raises(CheckpointError, match="has shape"):
@@ -197,6 +200,7 @@ class TestAlteredFolders:
         config = json.loads((copy / "config.json").read_text())
         del config["text"]["confidence"]["warn_below"]
         (copy / "config.json").write_text(json.dumps(config))
+        renew_digest(copy / "config.json")
         with pytest.raises(CheckpointError, match=r"lacks a setting .* 'warn_below'"):
             CLIPLite(copy)
 

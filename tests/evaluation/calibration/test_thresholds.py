@@ -19,6 +19,7 @@ from tina_framework.generator.card import model_card
 from tina_framework.generator.folder import bundled_names, find_folder, read_folder
 from tina_framework.generator.generator import Generator
 from tina_framework.interfaces.dataset import ArrayDataset
+from tina_framework.storage.digest import renew_digest
 from tina_framework.zoo.reservation import partition_of
 
 
@@ -74,6 +75,7 @@ def test_recording_changes_the_thresholds_and_the_card_alone(folder: Path) -> No
 def test_what_plugins_recorded_stays(folder: Path) -> None:
     values = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(values | {"plugins": ["tina-x"]}))
+    renew_digest(folder / "config.json")
     record_calibration(folder, AbstentionThresholds(0.9, {2: 1.0}, "toy"))
     assert json.loads((folder / "config.json").read_text())["plugins"] == ["tina-x"]
 
@@ -85,6 +87,7 @@ def test_what_plugins_recorded_stays(folder: Path) -> None:
 def test_altered_calibrations_are_refused(folder: Path, value: object, sentence: str) -> None:
     values = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(values | {"abstention": value}))
+    renew_digest(folder / "config.json")
     with pytest.raises(CheckpointError, match=sentence):
         Generator.from_pretrained(folder, device="cpu")
 

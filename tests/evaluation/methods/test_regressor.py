@@ -16,6 +16,7 @@ from tina_framework.evaluation.methods import parse_methods
 from tina_framework.evaluation.methods.regressor import Regressor
 from tina_framework.evaluation.scoring import Network
 from tina_framework.generator.generator import Generator
+from tina_framework.storage.digest import renew_digest
 from tina_framework.zoo.tasks import Task
 
 TASK = Task(("hen", "lion", "fox"))
@@ -66,6 +67,7 @@ def test_the_folder_says_so_and_others_do_not(regressor: Generator, tiny_folder:
     assert values["initial_noise"] is False
     assert "initial_noise" not in json.loads((tiny_folder / "config.json").read_text())
     (tmp_path / "plain" / "config.json").write_text(json.dumps({**values, "initial_noise": "no"}))
+    renew_digest(tmp_path / "plain" / "config.json")
     with pytest.raises(CheckpointError, match="initial_noise='no' is not true or false"):
         Generator.from_pretrained(tmp_path / "plain")
 

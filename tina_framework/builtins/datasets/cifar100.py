@@ -10,7 +10,7 @@ import numpy as np
 from tina_framework.builtins.datasets._divided import DividedDataset, TrainingImages, divide, readable
 from tina_framework.errors import DataError, DependencyError, DownloadError
 from tina_framework.interfaces.dataset import Dataset, LabelledImages
-from tina_framework.storage.files import cache_folder
+from tina_framework.storage.paths import cache_folder
 
 __all__ = ["cifar100"]
 

@@ -1,0 +1,96 @@
+"""Let only one process write into a folder that grows: a zoo, or the folder of a training run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import filelock
+
+from tina_framework.errors import ConfigError
+
+__all__ = ["LOCK", "folder_lock", "holder_of"]
+
+LOCK = ".lock"
+"""Name of the lock file in a folder. It stays there; only its lock is released, also when the process is killed."""
+
+_POLL_SECONDS = 0.2
+
+
+@contextlib.contextmanager
+def folder_lock(
+    folder: Path, use: str, *, timeout: float = 0.0, notify: Callable[[str], None] = lambda text: None
+) -> Iterator[None]:
+    """Hold the lock of a folder. The folder is created if needed.
+
+    Args:
+        folder: the folder to write into.
+        use: what this process does with the folder, for messages of others: ``builds a zoo``.
+        timeout: how many seconds to wait for another process.
+        notify: called once, with a sentence, when this process has to wait.
+
+    Raises:
+        ConfigError: another process holds the lock, or the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"'{folder}' cannot be created ({error.strerror}); choose another folder.") from error
+    # Not a singleton: two runs in two threads of one process must exclude each other, too.
+    lock = filelock.FileLock(folder / LOCK, is_singleton=False, thread_local=False)
+    try:
+        _acquire(lock, folder, timeout, notify)
+    except OSError as error:
+        raise ConfigError(
+            f"'{folder}' cannot be locked ({error.strerror or error}); choose a folder that you can write into."
+        ) from error
+    try:
+        _write_holder(folder, use)
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: filelock.BaseFileLock, folder: Path, timeout: float, notify: Callable[[str], None]) -> None:
+    try:
+        lock.acquire(timeout=0)
+        return
+    except filelock.Timeout:
+        pass
+    if timeout > 0:
+        notify(f"'{folder}' is in use: {holder_of(folder)}. Waiting up to {timeout:g} s for it.")
+    try:
+        lock.acquire(timeout=timeout, poll_interval=_POLL_SECONDS)
+    except filelock.Timeout:
+        raise ConfigError(
+            f"'{folder}' is in use: {holder_of(folder)}. Wait until that process has ended, or choose another folder."
+        ) from None
+
+
+def _write_holder(folder: Path, use: str) -> None:
+    """Note in the lock file who holds it. The note is for people: the lock itself is the system's."""
+    note = {
+        "use": use,
+        "process": os.getpid(),
+        "host": socket.gethostname(),
+        "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+    }
+    path = folder / LOCK
+    with contextlib.suppress(OSError):  # Windows lets nobody write into a locked file
+        # On file systems without locks, filelock keeps its own marker in the file.
+        if not path.stat().st_size or path.read_text(encoding="utf-8").startswith('{"use"'):
+            path.write_text(json.dumps(note), encoding="utf-8")
+
+
+def holder_of(folder: Path) -> str:
+    """Return words for the process that last held the lock of a folder: ``process 12 on host builds a zoo (since ...)``."""
+    try:
+        note = json.loads((folder / LOCK).read_text(encoding="utf-8"))
+        return f"process {int(note['process'])} on {str(note['host'])[:80]!r} {str(note['use'])[:80]} since {str(note['since'])[:20]}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process writes into it"

@@ -1,0 +1,155 @@
+"""Temporary files and folders beside the final one. Those of killed processes are recognised and removed.
+
+Names are random: process ids repeat in containers. A writer holds a lock (`flock`) on what it writes, and the system
+releases that lock when the process ends, however it ends. So a temporary file without a lock is a leftover.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = [
+    "OLD",
+    "PARTIAL",
+    "leftovers",
+    "remove",
+    "replaced_folders",
+    "sweep",
+    "temporary_file",
+    "temporary_folder",
+    "temporary_name",
+]
+
+PARTIAL = ".partial"
+"""Suffix of what is being written."""
+
+OLD = ".old"
+"""Suffix of a folder that is moved aside while another one takes its place."""
+
+_STALE_SECONDS = 24 * 3600.0
+"""Age at which a temporary file counts as a leftover on systems without `flock`."""
+
+
+def temporary_name(path: Path, suffix: str = PARTIAL) -> Path:
+    """Return a new name beside `path`: hidden and random."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(6)}{suffix}")
+
+
+@contextlib.contextmanager
+def temporary_file(path: Path) -> Iterator[tuple[Path, int]]:
+    """Create an empty file beside `path`, and yield its name and a file descriptor. It is removed at the end if it exists.
+
+    Its mode follows the umask, as that of any new file.
+    """
+    while True:
+        temporary = temporary_name(path)
+        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        if _hold(handle, temporary):
+            break
+        os.close(handle)
+    try:
+        yield temporary, handle
+    finally:
+        os.close(handle)
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """Create an empty folder beside `path`, and yield its name. The folder of that name is removed at the end."""
+    while True:
+        temporary = temporary_name(path)
+        temporary.mkdir()
+        handle = os.open(temporary, os.O_RDONLY) if fcntl else None
+        if handle is None or _hold(handle, temporary):
+            break
+        os.close(handle)
+    try:
+        yield temporary
+    finally:
+        if handle is not None:
+            os.close(handle)
+        remove(temporary)
+
+
+def _hold(handle: int, path: Path) -> bool:
+    """Lock what was just created. False if another process took it for a leftover, so that a new name is needed."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a file system without locks
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def leftovers(path: Path) -> list[Path]:
+    """Return what killed writers of `path` left beside it."""
+    return [found for found in _beside(path, PARTIAL) if _abandoned(found)]
+
+
+def sweep(path: Path) -> None:
+    """Remove what killed writers of `path` left beside it, and folders that were already replaced."""
+    for found in leftovers(path):
+        remove(found)
+    if path.exists():
+        for old in replaced_folders(path):
+            remove(old)
+
+
+def replaced_folders(path: Path) -> list[Path]:
+    """Return the folders that were moved aside to make room for a new `path`, the newest first."""
+    return sorted(_beside(path, OLD), key=lambda old: old.stat().st_ctime_ns if old.exists() else 0, reverse=True)
+
+
+def _beside(path: Path, suffix: str) -> list[Path]:
+    start, length = f".{path.name}.", len(path.name) + len(suffix) + 2 + 12
+    try:
+        with os.scandir(path.parent) as entries:
+            names = [e.name for e in entries if e.name.startswith(start) and e.name.endswith(suffix)]
+    except OSError:
+        return []
+    # The length tells names of `temporary_name` from those of a longer path: `a` and `a.b`.
+    return [path.with_name(name) for name in names if len(name) == length]
+
+
+def _abandoned(path: Path) -> bool:
+    """Return whether no living process writes `path`."""
+    try:
+        if fcntl is None:
+            return time.time() - path.stat().st_mtime > _STALE_SECONDS
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError:
+        return False  # it is gone, or it is not ours to remove
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+def remove(path: Path) -> None:
+    """Remove a temporary file or folder. What cannot be removed stays, because it does no harm."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -1,0 +1,66 @@
+"""Read text files that users or other programs wrote."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+__all__ = ["LARGEST_TEXT", "NotRegularError", "TooLargeError", "is_lfs_pointer", "read_bytes", "read_text"]
+
+LARGEST_TEXT = 256 * 2**20
+"""Default limit for text files in bytes. The largest one that this package writes, the index of a zoo, needs 300 bytes a model."""
+
+_LFS = b"version https://git-lfs.github.com/spec/"
+
+
+class NotRegularError(OSError):
+    """The path is a folder, a pipe, a device or a socket."""
+
+
+class TooLargeError(OSError):
+    """The file has more bytes than the reader accepts."""
+
+
+def read_bytes(path: Path, limit: int | None = None) -> bytes:
+    """Read a regular file.
+
+    A pipe or a device is refused, because reading it may never end.
+
+    Args:
+        path: the file.
+        limit: the greatest number of bytes to accept.
+
+    Raises:
+        OSError: the file is missing or unreadable, is not a regular file, or has more than `limit` bytes.
+    """
+    # Without O_NONBLOCK, opening a pipe waits for somebody to write into it.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise NotRegularError(errno.EINVAL, "it is not a regular file", str(path))
+        if limit is not None and status.st_size > limit:
+            raise TooLargeError(errno.EFBIG, f"it has {status.st_size:,} bytes, and {limit:,} are allowed", str(path))
+        return file.read()
+
+
+def read_text(path: Path, limit: int = LARGEST_TEXT) -> str:
+    """Read a text file in UTF-8, with or without a byte order mark.
+
+    Line endings become newlines.
+
+    Raises:
+        OSError: as for `read_bytes`.
+        ValueError: it is not UTF-8, or it is a pointer of Git LFS.
+    """
+    data = read_bytes(path, limit)
+    if is_lfs_pointer(data):
+        raise ValueError("it is a Git LFS pointer instead of the file itself; run `git lfs pull`")
+    return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def is_lfs_pointer(data: bytes) -> bool:
+    """Return whether the contents of a file are a Git LFS pointer: a note of where the file itself is stored."""
+    return data.startswith(_LFS)
