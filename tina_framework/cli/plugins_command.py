@@ -193,7 +193,7 @@ def _described(record: PluginRecord) -> dict[str, Any]:
 
     try:
         summary = importlib.metadata.metadata(record.distribution)["Summary"]
-    except importlib.metadata.PackageNotFoundError:
+    except Exception:  # a file without metadata, or a package whose metadata are damaged, which fails in many ways
         summary = None
     entries = {}
     for kind, registry in registries():

@@ -8,12 +8,14 @@ Environment variables:
 - ``TINA_DISABLE_PLUGINS``: comma-separated names of distributions or entry points that are not loaded.
 - ``TINA_ALLOW_PLUGINS``: if set, only these and the built-ins are loaded.
 - ``TINA_STRICT_PLUGINS=1``: a broken plugin raises an error; otherwise it is recorded as broken, and the others are used.
+- ``TINA_PLUGIN_TIMEOUT``: how many seconds a plugin may take to load (default 60; 0: no limit).
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import logging
 import os
 import sys
@@ -21,6 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,8 @@ import pluggy
 from tina_framework.errors import ConfigError, PluginError
 from tina_framework.plugin.api_version import check_api
 from tina_framework.plugin.entry_points import DISTRIBUTION, find_plugins, normal_name
-from tina_framework.plugin.hookspecs import GROUP, HookSpecs, PluginRecord, Registrar, Registries
+from tina_framework.plugin.guard import guarded, seconds_to_load
+from tina_framework.plugin.hookspecs import GROUP, HookSpecs, PluginRecord, Registrar, Registries, reason_of
 from tina_framework.plugin.load_report import noted_in
 
 __all__ = [
@@ -60,7 +64,7 @@ class _Host:
         blocked, allowed = _names("TINA_DISABLE_PLUGINS"), _names("TINA_ALLOW_PLUGINS")
         strict = os.environ.get("TINA_STRICT_PLUGINS", "") not in ("", "0")
         for found in find_plugins():
-            record = PluginRecord(found.name, found.distribution, found.version, found.target)
+            record = PluginRecord(found.name, found.distribution, found.version, found.target, notes=list(found.notes))
             self.records.append(record)
             names = {normal_name(found.name), found.distribution}
             if blocked & names:
@@ -70,7 +74,7 @@ class _Host:
                 record.status, record.error = "disabled", "not among TINA_ALLOW_PLUGINS"
                 continue
             try:
-                self.load(record, lambda target=found.target: _import(target))  # type: ignore[misc]
+                self.load(record, partial(_import, found.target, found.problem))
             except PluginError as error:
                 if strict:
                     raise
@@ -87,9 +91,12 @@ class _Host:
         Raises:
             PluginError: the plugin is broken; `record` says so too.
         """
+        limit = seconds_to_load()
         start, outer, self.loading = time.perf_counter(), self.loading, record
         try:
             with ExitStack() as undo:
+                if record.distribution != DISTRIBUTION:
+                    undo.enter_context(guarded(record.label, record.way_out, limit))
                 undo.enter_context(noted_in(record, installed=installed))
                 for _, registry in self.registries:
                     undo.enter_context(registry.transaction())
@@ -98,11 +105,14 @@ class _Host:
                 self._manager.register(plugin)
                 try:
                     self._manager.check_pending()
-                    self._hook("tina_register", plugin)(registry=Registrar(self.registries, record))
+                    results = self._hook("tina_register", plugin)(registry=Registrar(self.registries, record))
+                    _check_ran(results)
                 except BaseException:
                     self._manager.unregister(plugin)
                     raise
-        except (Exception, SystemExit) as error:  # a plugin that calls sys.exit() must not end the program
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plugin that calls sys.exit() must not end the program
             record.fail(error)
             raise PluginError(f"{record.label} failed to load: {record.error}.") from error
         finally:
@@ -117,7 +127,7 @@ class _Host:
         for record, plugin in self._plugins:
             hook = self._hook("tina_commands", plugin)
             if hook.get_hookimpls():
-                yield record, hook
+                yield record, partial(_run_hook, record, hook)
 
     def _hint(self, kind: str, name: str) -> str:
         """Name the disabled and broken plugins, any of which might have provided `name`."""
@@ -132,17 +142,47 @@ class _Host:
         return " ".join(sentences)
 
 
+def _run_hook(record: PluginRecord, hook: pluggy.HookCaller, **arguments: Any) -> None:
+    """Run a hook of one plugin under the guard that also holds while it is loaded.
+
+    Raises:
+        PluginError: the hook raised anything.
+    """
+    limit = seconds_to_load()
+    try:
+        with guarded(record.label, record.way_out, limit), noted_in(record):
+            hook(**arguments)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise PluginError(reason_of(error)) from error
+
+
 def _names(variable: str) -> set[str]:
     """Return the names in a comma-separated environment variable, normalised."""
     return {normal_name(name.strip()) for name in os.environ.get(variable, "").split(",") if name.strip()}
 
 
-def _import(target: str) -> Any:
+def _import(target: str, problem: str | None = None) -> Any:
+    if problem is not None:
+        raise PluginError(problem)
     module_name, _, attributes = target.partition(":")
     plugin: Any = importlib.import_module(module_name)
     for attribute in attributes.split(".") if attributes else ():
         plugin = getattr(plugin, attribute)
     return plugin
+
+
+def _check_ran(results: list[Any]) -> None:
+    """Refuse a hook that returned something which would have to be run first: nothing in it was executed."""
+    for result in results:
+        if inspect.isgenerator(result) or inspect.isawaitable(result) or inspect.isasyncgen(result):
+            if not inspect.isasyncgen(result):
+                getattr(result, "close", lambda: None)()  # a coroutine would warn that nobody waited for it
+            raise PluginError(
+                f"its tina_register returns a {type(result).__name__}, so it did not run; "
+                "write it as a plain function, without yield and async"
+            )
 
 
 def _stated_api(plugin: Any) -> object:

@@ -23,6 +23,7 @@ import pluggy
 
 from tina_framework.errors import PluginError
 from tina_framework.plugin.api_version import import_advice
+from tina_framework.plugin.guard import PluginStopped
 from tina_framework.plugin.missing_dependency import advice
 from tina_framework.plugin.registry import Registry
 
@@ -35,9 +36,11 @@ __all__ = [
     "Registries",
     "hookimpl",
     "hookspec",
+    "reason_of",
 ]
 
 GROUP = "tina_framework"
+_LONGEST_REASON = 1000
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
 
@@ -137,6 +140,13 @@ class PluginRecord:
         named = f"Plugin '{self.distribution}'"
         return named if self.name == self.distribution else f"{named} ({self.name})"
 
+    @property
+    def way_out(self) -> str:
+        """The end of a message that says how to leave the plugin out."""
+        if self.distribution.endswith(".py"):  # a file of the user
+            return "leave out its --plugin"
+        return f"set TINA_DISABLE_PLUGINS={self.distribution} to leave it out"
+
     def fail(self, error: BaseException) -> None:
         """Mark the plugin as broken, and record the reason."""
         self.status = "broken"
@@ -144,8 +154,21 @@ class PluginRecord:
         if advised is not None:  # it was written for another plugin API
             self.error = advised
             return
-        plain = isinstance(error, (PluginError, ImportError))
-        self.error = (str(error) if plain else f"{type(error).__name__}: {error}").strip().removesuffix(".")
+        self.error = reason_of(error)
         if isinstance(error, ModuleNotFoundError) and error.name:
             own = re.split("[.:]", self.target)[0] == error.name.partition(".")[0]
             self.error += "; reinstall it" if own else f"; {advice(error.name, self.distribution)}"
+
+
+def reason_of(error: BaseException) -> str:
+    """Return an error of a plugin as the end of a sentence: one line, without control characters, of moderate length."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # an error class of a plugin may fail at this as well
+        text = "its message cannot be read"
+    if isinstance(error, SystemExit):
+        text = f"it ends the program (SystemExit: {text})"
+    elif not isinstance(error, (PluginError, ImportError, PluginStopped)):
+        text = f"{type(error).__name__}: {text or 'no reason given'}"
+    plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text.removesuffix("."))
+    return plain if len(plain) <= _LONGEST_REASON else plain[: _LONGEST_REASON - 3] + "..."

@@ -40,7 +40,8 @@ def noted_in(record: PluginRecord, *, installed: bool = True) -> Iterator[None]:
             yield
     finally:  # also after a failure: the notes may explain it
         seconds = time.perf_counter() - start
-        if text := printed.getvalue().strip():
+        text = "" if printed.closed else printed.getvalue().strip()
+        if text:
             log.info("%s printed while it was loaded: %s", record.label, text)
             record.notes.append(f"prints while it is loaded: {_short(text)}")
         heavy = [name for name in _HEAVY if name in sys.modules and name not in before]

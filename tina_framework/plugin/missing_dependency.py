@@ -30,7 +30,7 @@ def extra_for(distribution: str, module: str) -> str | None:
     wanted = {top, _PACKAGE_OF.get(top, top)}
     try:
         requirements = importlib.metadata.requires(distribution) or []
-    except importlib.metadata.PackageNotFoundError:
+    except Exception:  # it is not installed, or its metadata are damaged, which fails in many ways
         return None
     for requirement in requirements:
         name, extra = _NAME.match(requirement), _EXTRA.search(requirement)

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from tina_framework.plugin.discovery import plugin_records, registries
-from tina_framework.plugin.entry_points import DISTRIBUTION
+from tina_framework.plugin.entry_points import DISTRIBUTION, is_distribution_name
 
 __all__ = ["PLUGINS", "plugin_hint", "plugins_of"]
 
 PLUGINS = "plugins"
 """Key in `config.json`: the distributions, other than this one, whose names the folder uses. Absent if there are none."""
+
+_MOST = 5
+"""Plugins that a message names."""
 
 
 def plugins_of(**names: str) -> dict[str, list[str]]:
@@ -25,12 +28,20 @@ def plugins_of(**names: str) -> dict[str, list[str]]:
 
 
 def plugin_hint(values: Mapping[str, Any]) -> str:
-    """Return the end of a message about an unknown name: the plugins that the folder was made with and that are missing."""
+    """Return the end of a message about an unknown name: the plugins that the folder was made with and that are missing.
+
+    The names come from a file of somebody else. So nothing but the name of a package or of a Python file is repeated, and the
+    reader is asked to judge it: a message must not carry a command or terminal escapes that the file brings along.
+    """
     recorded = values.get(PLUGINS, [])
+    if not isinstance(recorded, list):
+        return ""
     here = {record.distribution for record in plugin_records()}
-    missing = [p for p in recorded if isinstance(p, str) and p not in here] if isinstance(recorded, list) else []
-    files = [name for name in missing if name.endswith(".py")]  # given with --plugin: there is no package to install
-    packages = [name for name in missing if name not in files]
-    sentences = [f" It was made with the plugin {name}; install it." for name in packages]
-    sentences += [f" It was made with the file {name}; give it with --plugin." for name in files]
+    named = sorted({name for name in recorded if isinstance(name, str) and is_distribution_name(name)} - here)
+    files = [name for name in named if name.endswith(".py")]  # given with --plugin: there is no package to install
+    packages = [name for name in named if name not in files]
+    sentences = [f" It says that it was made with the plugin {name}; install it if you trust it." for name in packages]
+    sentences += [f" It says that it was made with the file {name}; give it with --plugin." for name in files]
+    if len(sentences) > _MOST:
+        sentences[_MOST:] = [f" It names {len(sentences) - _MOST} more."]
     return "".join(sentences)
