@@ -126,9 +126,9 @@ def measure(
     import torch
 
     from tina_framework import Generator
+    from tina_framework.interfaces.class_names import fold
     from tina_framework.plugin.discovery import registries
     from tina_framework.prompts.encoded_task import EncodedTask
-    from tina_framework.prompts.spelling import fold
     from tina_framework.training.data import ConditionBank
     from tina_framework.zoo.image_bank import ImageBank
     from tina_framework.zoo.p_models import start_of, task_accuracy

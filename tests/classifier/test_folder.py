@@ -56,7 +56,7 @@ def _edit(folder: Path, **changes: object) -> None:
         ({"class_names": None}, "lacks .*class_names"),
         ({"sha256": None}, "records no SHA-256"),
         ({"class_names": ["ant", "bee"]}, r"'fc.weight' has shape \(3, 32\), expected \(2, 32\)"),
-        ({"class_names": ["ant", "bee", "bee"]}, "a name twice"),
+        ({"class_names": ["ant", "bee", "bee"]}, "has the name 'bee' twice"),
         ({"class_names": "ant"}, "not a list of names"),
         ({"class_names": []}, "not a list of names"),
         ({"architecture": "cnn-3layer"}, "Did you mean 'cnn-2layer'"),

@@ -41,7 +41,7 @@ def test_malformed_images_are_refused(images: Any, labels: Any, sentence: str) -
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"class_names": ("ant", "ant")}, "names a class twice"),
+        ({"class_names": ("ant", "ant")}, "has the name 'ant' twice"),
         ({"superclasses": (0,)}, "has 2 classes but 1 superclass entries"),
         ({"splits": {"train": part(0, 2)}}, r"split 'train': a label lies outside 0\.\.1"),
     ],

@@ -11,9 +11,9 @@ from PIL import Image
 
 from tina_framework import prompt
 from tina_framework.errors import PromptError
+from tina_framework.interfaces.class_names import fold
 from tina_framework.prompts.class_prompt import ClassPrompt
 from tina_framework.prompts.encoded_task import encode_task, encode_tasks
-from tina_framework.prompts.spelling import fold
 
 KNOWN = ("couch", "bear", "television")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tina_framework.interfaces.class_names import fold
 from tina_framework.prompts.known_names import has_synonyms
-from tina_framework.prompts.spelling import fold
 from tina_framework.prompts.synonyms import SYNONYM_GROUPS
 
 

@@ -19,6 +19,7 @@ from tina_framework.classifier.folder import FORMAT, ClassifierConfig, read_fold
 from tina_framework.errors import ConfigError
 from tina_framework.images import Preprocessing, pictures
 from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
+from tina_framework.interfaces.class_names import checked_names
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.targets.ensemble import Ensemble, build_network, member_names
@@ -45,6 +46,9 @@ class GeneratedClassifier(nn.Module):
         preprocessing: how pictures are turned into the input.
         provenance: how the classifier was made (generator, seed, steps, encoder, ...): any JSON values.
         abstention_threshold: pictures whose score is lower may be answered with "none of these"; None: the threshold is unknown.
+
+    Raises:
+        ConfigError: a class name is empty, too long or not printable, or occurs twice; or the threshold is not finite.
     """
 
     def __init__(
@@ -61,7 +65,7 @@ class GeneratedClassifier(nn.Module):
         # The trunk is not a submodule: all classifiers of the process share it, and it is neither saved nor trained.
         self._architecture = None if isinstance(architecture, str) else architecture
         self.architecture = architecture if isinstance(architecture, str) else architecture.name
-        self.class_names = tuple(class_names)
+        self.class_names = checked_names(class_names, "class_names", ConfigError)
         self.preprocessing = preprocessing
         self.provenance = dict(provenance or {})
         self.abstention_threshold = None if abstention_threshold is None else check_threshold(abstention_threshold)

@@ -14,6 +14,7 @@ from tina_framework.classifier.abstention import read_threshold, write_threshold
 from tina_framework.errors import CheckpointError, ConfigError, PluginError
 from tina_framework.images import Preprocessing
 from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.interfaces.class_names import checked_names
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.plugin.required import PLUGINS, plugin_hint, plugins_of
@@ -154,11 +155,7 @@ def _checked(values: Mapping[str, Any], source: str) -> tuple[ClassifierConfig, 
     if unknown or missing:
         what = f"lacks {', '.join(missing)}" if missing else f"has unknown {', '.join(unknown)}"
         raise CheckpointError(f"{source} {what}; it was altered, or another program wrote it.")
-    names = values["class_names"]
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
-        raise CheckpointError(f"{source}: class_names is {names!r}, not a list of names.")
-    if len(set(names)) != len(names):
-        raise CheckpointError(f"{source}: class_names has a name twice; it was altered.")
+    names = checked_names(values["class_names"], f"{source}: class_names", CheckpointError)
     if not isinstance(values["architecture"], str) or not isinstance(values["provenance"], Mapping):
         raise CheckpointError(f"{source}: architecture must be a name and provenance a table; it was altered.")
     try:
@@ -182,7 +179,7 @@ def _checked(values: Mapping[str, Any], source: str) -> tuple[ClassifierConfig, 
         members = checked_groups(values[_MEMBERS], len(names)) if _MEMBERS in values else None
     except ConfigError as error:
         raise CheckpointError(f"{source} is wrong: {error} It was altered, or another program wrote it.") from error
-    config = ClassifierConfig(architecture, tuple(names), preprocessing, values["provenance"], threshold, members)
+    config = ClassifierConfig(architecture, names, preprocessing, values["provenance"], threshold, members)
     return config, architecture
 
 

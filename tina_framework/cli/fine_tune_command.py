@@ -100,7 +100,7 @@ def _listed(words: Sequence[str], class_names: Sequence[str]) -> dict[str, list[
         DataError: a folder is missing, has no pictures, or its name is not a class.
     """
     from tina_framework.errors import ConfigError, DataError
-    from tina_framework.prompts.spelling import fold
+    from tina_framework.interfaces.class_names import fold
 
     if len(words) == 1 and "=" not in words[0]:
         root = Path(words[0])

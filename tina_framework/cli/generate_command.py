@@ -175,7 +175,7 @@ def _label_pictures(folder: Path) -> list[dict[str, Any]]:
     from importlib import resources
 
     from tina_framework.classifier.classifier import GeneratedClassifier
-    from tina_framework.prompts.spelling import fold
+    from tina_framework.interfaces.class_names import fold
     from tina_framework.storage.files import read_json
 
     demo = Path(str(resources.files("tina_framework"))) / "demo"

@@ -21,9 +21,9 @@ from tina_framework.evaluation.scoring import Network, Scorer
 from tina_framework.evaluation.statistics import paired, summarize
 from tina_framework.generator.options import SamplingOptions
 from tina_framework.generator.scheduler import trained_process
+from tina_framework.interfaces.class_names import fold
 from tina_framework.interfaces.noise_process import NoiseProcess
 from tina_framework.prompts.encoded_task import encode_task
-from tina_framework.prompts.spelling import fold
 
 if TYPE_CHECKING:
     from tina_framework.evaluation.context import Context

@@ -11,6 +11,7 @@ from typing import Any
 from tina_framework.classifier.abstention import AbstentionThresholds
 from tina_framework.denoiser.presets import DenoiserConfig
 from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.interfaces.class_names import checked_names
 from tina_framework.prompts.familiarity import Familiarity
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "GeneratorConfig"]
@@ -68,8 +69,8 @@ class GeneratorConfig:
     familiarity: Mapping[str, Familiarity] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # JSON has only lists.
-        object.__setattr__(self, "class_names", tuple(self.class_names))
+        names = checked_names(self.class_names, "Generator setting class_names", ConfigError)
+        object.__setattr__(self, "class_names", names)
         for name in _TEXTS:
             if not isinstance(getattr(self, name), str) or not getattr(self, name):
                 raise ConfigError(f"Generator setting {name}={getattr(self, name)!r} is not a name.")
@@ -101,8 +102,6 @@ class GeneratorConfig:
                 f"max_classes={self.max_classes}, but the denoiser was built for {self.denoiser.max_classes} at most."
             )
         self._check_condition()
-        if not self.class_names or not all(isinstance(name, str) for name in self.class_names):
-            raise ConfigError("Generator setting class_names is not a list of names.")
         for name in ("training", "metrics"):
             _check_json(name, getattr(self, name))
         if self.abstention is not None and not isinstance(self.abstention, AbstentionThresholds):
@@ -188,8 +187,6 @@ class GeneratorConfig:
         try:
             if not isinstance(given["denoiser"], Mapping):
                 raise ConfigError(f"Generator setting denoiser={given['denoiser']!r} is not a table of settings.")
-            if not isinstance(given["class_names"], list | tuple):
-                raise ConfigError("Generator setting class_names is not a list of names.")
             given["denoiser"] = DenoiserConfig.from_dict(given["denoiser"])
             if "abstention" in given:
                 given["abstention"] = AbstentionThresholds.from_dict(given["abstention"])

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tina_framework.errors import DataError
+from tina_framework.interfaces.class_names import checked_names
 
 __all__ = ["ArrayDataset", "Dataset", "ImageSplit", "LabelledImages"]
 
@@ -71,7 +72,11 @@ class Dataset(Protocol):
 
 @dataclass(frozen=True)
 class ArrayDataset:
-    """A `Dataset` over arrays in memory, which most implementations can return."""
+    """A `Dataset` over arrays in memory, which most implementations can return.
+
+    Raises:
+        DataError: a class name is empty, too long or not printable, or occurs twice; or the labels or superclasses do not fit.
+    """
 
     name: str
     class_names: tuple[str, ...]
@@ -79,8 +84,8 @@ class ArrayDataset:
     superclasses: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        if len(set(self.class_names)) != len(self.class_names):
-            raise DataError(f"Data set '{self.name}' names a class twice; give every class its own name.")
+        names = checked_names(self.class_names, f"Data set '{self.name}': class_names")
+        object.__setattr__(self, "class_names", names)
         if self.superclasses is not None and len(self.superclasses) != len(self.class_names):
             raise DataError(
                 f"Data set '{self.name}' has {len(self.class_names)} classes but {len(self.superclasses)} superclass entries."

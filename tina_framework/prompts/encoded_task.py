@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tina_framework.errors import PromptError
+from tina_framework.interfaces.class_names import fold
 from tina_framework.interfaces.encoder import Encoder, StatesConfidence
 from tina_framework.prompts.class_prompt import ClassPrompt, as_prompt
 from tina_framework.prompts.encoding import encode_pictures, encode_texts, unit_rows
 from tina_framework.prompts.known_classes import KnownClasses
 from tina_framework.prompts.known_names import KnownNames, match_known_names
-from tina_framework.prompts.spelling import fold
 
 __all__ = ["EncodedTask", "encode_task", "encode_tasks"]
 

@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tina_framework.errors import PromptError
+from tina_framework.interfaces.class_names import fold
 from tina_framework.interfaces.encoder import ComparesTexts, Encoder
 from tina_framework.prompts.class_prompt import ClassPrompt
 from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.prompts.familiarity import Familiarity
-from tina_framework.prompts.spelling import fold
 
 __all__ = ["IMAGE_TEMPERATURE", "TEXT_TEMPERATURE", "KnownClasses"]
 

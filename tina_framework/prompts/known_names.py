@@ -10,10 +10,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from tina_framework.interfaces.class_names import fold
 from tina_framework.interfaces.encoder import Encoder, KnowsWords
 from tina_framework.prompts.class_prompt import ClassPrompt
 from tina_framework.prompts.plurals import singular, singulars
-from tina_framework.prompts.spelling import fold, is_typo
+from tina_framework.prompts.spelling import is_typo
 from tina_framework.prompts.synonyms import SYNONYM_GROUPS
 
 __all__ = ["KnownNames", "has_synonyms", "match_known_names"]

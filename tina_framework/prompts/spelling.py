@@ -1,15 +1,8 @@
-"""Compare spellings: ignore case and separators, and recognise a typing mistake."""
+"""Recognise a typing mistake."""
 
 from __future__ import annotations
 
-import re
-
-__all__ = ["fold", "is_typo"]
-
-
-def fold(name: str) -> str:
-    """Return a name in lower case with single spaces: ``Aquarium_Fish`` and ``aquarium-fish`` -> ``aquarium fish``."""
-    return " ".join(re.split(r"[\s_-]+", name.casefold())).strip()
+__all__ = ["is_typo"]
 
 
 def is_typo(word: str, name: str) -> bool:

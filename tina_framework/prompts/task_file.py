@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from tina_framework.errors import CheckpointError, DataError, PromptError
+from tina_framework.interfaces.class_names import fold
 from tina_framework.prompts.class_prompt import ClassPrompt, as_prompt
 from tina_framework.prompts.notation import read_class
-from tina_framework.prompts.spelling import fold
 from tina_framework.storage.files import read_json
 from tina_framework.storage.paths import user_path
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from tina_framework.errors import DataError
 from tina_framework.generator.generator import Generator
+from tina_framework.interfaces.class_names import fold
 from tina_framework.prompts.encoded_task import EncodedTask
-from tina_framework.prompts.spelling import fold
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.training.components import TrainingComponents
 from tina_framework.zoo.image_bank import ImageBank

@@ -19,6 +19,7 @@ from typing import Any
 from torch import Tensor
 
 from tina_framework.errors import CheckpointError
+from tina_framework.interfaces.class_names import checked_names
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.storage.digest import with_digest
 from tina_framework.storage.files import (
@@ -169,7 +170,9 @@ class Zoo:
     ) -> None:
         self.folder = folder
         self.config = ZooConfig.from_json(manifest["config"])
-        self.class_names: tuple[str, ...] = tuple(manifest["class_names"])
+        self.class_names = checked_names(
+            manifest["class_names"], f"'{folder / 'zoo.json'}': class_names", CheckpointError
+        )
         self.figures: dict[str, Any] = manifest.get("figures", {})
         self._trunk = manifest.get("trunk")
         self.architecture = self.config.architecture

@@ -16,7 +16,7 @@ from tina_framework.evaluation.method import Answer
 from tina_framework.evaluation.methods.nearest import Nearest
 from tina_framework.evaluation.scoring import Network
 from tina_framework.generator.sampling import task_draws
-from tina_framework.prompts.spelling import fold
+from tina_framework.interfaces.class_names import fold
 
 if TYPE_CHECKING:
     from torch import Tensor
