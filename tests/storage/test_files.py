@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
 from tina_framework.errors import CheckpointError
 from tina_framework.storage.files import (
     check_tensors,
+    read_digested,
+    read_hashed,
     read_json,
     read_metadata,
     read_safetensors,
@@ -89,7 +93,6 @@ def test_safetensors_round_trip_with_views_and_metadata(tmp_path: Path) -> None:
         assert torch.equal(read[name], tensor)
         assert read[name].dtype == tensor.dtype
     assert read_metadata(path) == {"commit": "abc"}
-    assert stat.S_IMODE(path.stat().st_mode) == 0o644
     assert [p.name for p in path.parent.iterdir()] == ["weights.safetensors"]
 
 
@@ -133,3 +136,74 @@ def test_json_beyond_the_limits_of_python_is_refused(tmp_path: Path, text: str) 
     path.write_text(text)
     with pytest.raises(CheckpointError, match="cannot be read as JSON"):
         read_json(path)
+
+
+def test_numbers_of_numpy_and_paths_are_plain_json(tmp_path: Path) -> None:
+    path = tmp_path / "value.json"
+    write_json(
+        path,
+        {"seed": np.int64(3), "mean": np.float32(0.5), "flag": np.bool_(True), "loss": torch.tensor(2.0), "file": path},
+    )
+    assert read_json(path) == {"seed": 3, "mean": 0.5, "flag": True, "loss": 2.0, "file": str(path)}
+    for bad in (np.zeros(2), np.float32("nan"), {1, 2}, "\udc80"):
+        with pytest.raises((TypeError, ValueError)):
+            write_json(path, {"bad": bad})
+    assert read_json(path)["seed"] == 3
+
+
+@pytest.mark.parametrize("text", ['{"a": 1, "a": 2}', '{"a": NaN}', "[Infinity]", '{"b": {"a": 1, "a": 1}}'])
+def test_json_that_others_read_differently_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "value.json"
+    path.write_text(text)
+    with pytest.raises(CheckpointError, match=r"appears twice|JSON has no"):
+        read_json(path)
+
+
+def test_a_byte_order_mark_is_accepted_and_a_pointer_explained(tmp_path: Path) -> None:
+    path = tmp_path / "value.json"
+    path.write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert read_json(path) == {"a": 1}
+    path.write_text(POINTER)
+    for read in (read_json, read_safetensors, read_hashed, read_digested):
+        with pytest.raises(CheckpointError, match="Git LFS pointer"):
+            read(path)
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 21000\n"
+TENSORS = {"b": torch.arange(5.0), "a": torch.ones(2, 3, dtype=torch.float16), "n": torch.tensor([1, 2])}
+
+
+def test_equal_contents_give_equal_files(tmp_path: Path) -> None:
+    texts = {name: f"{name} é\n" for name in "zyxwvutsrq"}
+    for number in range(8):
+        order = dict(sorted(texts.items(), reverse=bool(number % 2)))
+        write_safetensors(tmp_path / f"{number}.safetensors", TENSORS, order, digest=True)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+    assert torch.equal(load_file(tmp_path / "0.safetensors")["a"], TENSORS["a"])
+    assert read_metadata(tmp_path / "0.safetensors")["q"] == "q é\n"
+
+
+def test_the_digest_in_the_header_shows_every_flipped_bit(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    write_safetensors(path, TENSORS, {"entry": "7"}, digest=True)
+    tensors, texts = read_digested(path)
+    assert texts == {"entry": "7"}
+    assert all(torch.equal(tensors[name], TENSORS[name]) for name in TENSORS)
+    whole = path.read_bytes()
+    for bit in range(8 * len(whole)):
+        data = bytearray(whole)
+        data[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(data)
+        with pytest.raises(CheckpointError):
+            read_digested(path)
+
+
+def test_the_hash_is_that_of_the_bytes_that_were_read(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    write_safetensors(path, TENSORS)
+    with pytest.raises(CheckpointError, match="was altered"):
+        read_digested(path)  # written without a digest
+    tensors, sha256 = read_hashed(path)
+    assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    path.write_bytes(b"")
+    assert torch.equal(tensors["b"], TENSORS["b"])

@@ -26,6 +26,7 @@ COMMANDS = (
     "calibrate",
     "reproduce",
     "diagnose",
+    "rehash",
     "list",
     "plugins",
 )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import keyword
-import os
 import re
-import shutil
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -13,6 +11,7 @@ from string import Template
 from tina_framework.errors import ConfigError
 from tina_framework.plugin.api_version import PLUGIN_API
 from tina_framework.plugin.entry_points import normal_name
+from tina_framework.storage.folders import writing_folder
 
 __all__ = ["FILES", "write_plugin"]
 
@@ -62,15 +61,10 @@ def write_plugin(name: str, parent: Path) -> Path:
         "api": ".".join(map(str, PLUGIN_API)),
     }
     template = resources.files("tina_framework") / "templates" / "plugin"
-    # Written under a temporary name and renamed at the end, so that an error leaves nothing behind.
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    try:
+    with writing_folder(folder, lambda path: False, "plugin") as new:
         for source, target in FILES.items():
-            path = partial / Template(target).substitute(values)
+            path = new / Template(target).substitute(values)
             path.parent.mkdir(parents=True, exist_ok=True)
             text = template.joinpath(*source.split("/")).read_text(encoding="utf-8")
             path.write_text(Template(text).substitute(values), encoding="utf-8")
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder

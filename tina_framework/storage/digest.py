@@ -61,7 +61,7 @@ def renew_digest(path: Path) -> bool:
     if not isinstance(values, Mapping) or not isinstance(values.get(HASHES, {}), Mapping):
         raise CheckpointError(f"'{path}' is not a JSON object with a table '{HASHES}' of file hashes.")
     renewed = with_digest(values, path.name)
-    changed = values.get(HASHES) != renewed[HASHES]
+    changed = bool(values.get(HASHES) != renewed[HASHES])
     if changed:
         write_json(path, renewed)
     return changed

@@ -41,7 +41,11 @@ def put_in_place(new: Path, path: Path) -> None:
             new.rename(path)
             return
         except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EACCES, errno.EPERM) or not path.is_dir():
+            if path.exists():
+                occupied = path.is_dir() and error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.EACCES, errno.EPERM)
+            else:  # another process may have just moved it away
+                occupied = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
+            if not occupied:
                 raise
         try:
             if _exchange(new, path):
@@ -66,8 +70,11 @@ def _replace_in_two_steps(new: Path, path: Path) -> None:
     try:
         new.rename(path)
     except OSError:
-        with contextlib.suppress(OSError):  # another process may have put one there
+        try:
             old.rename(path)
+        except OSError:
+            if path.exists():  # another process put one there, so the old one is no longer needed
+                remove(old)
         raise
     remove(old)
 

@@ -37,10 +37,11 @@ def read_bytes(path: Path, limit: int | None = None) -> bytes:
     """
     # Without O_NONBLOCK, opening a pipe waits for somebody to write into it.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(handle)
+        raise NotRegularError(errno.EINVAL, "it is not a regular file", str(path))
     with os.fdopen(handle, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise NotRegularError(errno.EINVAL, "it is not a regular file", str(path))
         if limit is not None and status.st_size > limit:
             raise TooLargeError(errno.EFBIG, f"it has {status.st_size:,} bytes, and {limit:,} are allowed", str(path))
         return file.read()
