@@ -14,6 +14,7 @@ from tina_framework.errors import CheckpointError, DataError, LeakageError, Prom
 from tina_framework.evaluation import evaluate as evaluate_module
 from tina_framework.evaluation.evaluate import EvaluationRequest, config_sha256, evaluate
 from tina_framework.evaluation.methods import DEFAULT_METHODS, METHODS, parse_methods
+from tina_framework.generator.generator import Generator
 from tina_framework.storage.digest import renew_digest
 from tina_framework.zoo.tasks import Task, save_tasks
 
@@ -109,16 +110,18 @@ def test_the_generators_own_generic_model_comes_first(request_: EvaluationReques
     described = evaluate(request_).summary["setup"]["methods"]
     assert described["selection"] == "rows of the generic model of generator 'tiny'"
     bare = tmp_path / "bare"
-    shutil.copytree(request_.model, bare)
-    (bare / "generic.safetensors").unlink()
+    generator = Generator.from_pretrained(request_.model)
+    generator.generic = None
+    generator.save_pretrained(bare)
     described = evaluate(dataclasses.replace(request_, model=str(bare))).summary["setup"]["methods"]
     assert described["selection"] == "rows of the generic model of zoo 'toy-zoo'"
 
 
 def test_without_zoo_and_generic_model_tina_still_runs(request_: EvaluationRequest, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
-    shutil.copytree(request_.model, bare)
-    (bare / "generic.safetensors").unlink()
+    generator = Generator.from_pretrained(request_.model)
+    generator.generic = None
+    generator.save_pretrained(bare)
     bare_request = dataclasses.replace(request_, model=str(bare), zoo=None)
     summary = evaluate(dataclasses.replace(bare_request, methods=parse_methods("selection,nearest,tina"))).summary
     assert {row["method"] for row in summary["rows"]} == {"tina"}

@@ -24,6 +24,7 @@ from tina_framework.evaluation.zoo_lookup import find_zoo, open_zoo, training_se
 from tina_framework.generator.folder import find_folder
 from tina_framework.generator.generator import Generator
 from tina_framework.plugin.discovery import registries
+from tina_framework.storage.digest import HASHES
 from tina_framework.storage.files import read_json
 from tina_framework.storage.folders import CONFIG
 from tina_framework.zoo.image_bank import ImageBank
@@ -234,4 +235,6 @@ def config_sha256(folder: Path) -> str:
     """
     left = ("metrics", "abstention", "familiarity")
     values = {key: value for key, value in read_json(folder / CONFIG).items() if key not in left}
+    # The digest of the settings covers the keys that are left out, too.
+    values[HASHES] = {file: sha256 for file, sha256 in values.get(HASHES, {}).items() if file != CONFIG}
     return hashlib.sha256(json.dumps(values, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
