@@ -5,6 +5,10 @@ A message says what happened (with the value), why it is refused, and what to do
 
 from __future__ import annotations
 
+import re
+import signal
+from pathlib import Path
+
 __all__ = [
     "CheckpointError",
     "ConfigError",
@@ -15,10 +19,12 @@ __all__ = [
     "PluginError",
     "PromptError",
     "PromptWarning",
+    "Terminated",
     "TinaError",
     "TrainingError",
     "UnknownNameError",
     "explain",
+    "printable",
     "shorten",
 ]
 
@@ -27,20 +33,81 @@ def explain(error: BaseException) -> tuple[str, int]:
     """Return the message for an error that ended the program, and the exit code."""
     if isinstance(error, TinaError):
         return f"Error: {error}", error.exit_code
+    if isinstance(error, Terminated):
+        return "Terminated.", error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return "Interrupted.", 130
     if isinstance(error, OSError):
         # A full disk, or a folder without write permission: the system's own message is clear.
-        where = f" ('{error.filename}')" if error.filename else ""
+        where = f" ('{_users_path(error.filename)}')" if error.filename else ""
         return f"Error: {error.strerror or str(error) or type(error).__name__}{where}.", 1
     reason = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(reason):
+        return "Error: There is not enough memory; ask for fewer or smaller things, or choose another device.", 1
+    for kind, sentence in _KINDS.items():
+        if isinstance(error, kind):
+            return f"Error: {sentence} ({reason or 'no details'}). Run again with --debug to see where.", 1
     return f"Unexpected {type(error).__name__}: {reason or 'no reason given'}. Run again with --debug to see where.", 1
 
 
+_OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|Unable to allocate", re.IGNORECASE)
+
+_KINDS: dict[type[Exception], str] = {
+    OverflowError: "A number is too large",
+    RecursionError: "The input is nested too deeply",
+    UnicodeError: "A text holds characters that cannot be read or written",
+}
+"""Errors of Python that input can cause -> what to say of them."""
+
+
+def _users_path(path: object) -> str:
+    """Return a path of an error without temporary names: ``.model.1a2b.partial`` is what will be ``model``."""
+    if not isinstance(path, str | bytes):
+        return str(path)  # the number of an open file
+    parts = Path(path if isinstance(path, str) else path.decode("utf-8", "backslashreplace")).parts
+    return str(Path(*(_TEMPORARY.sub(r"\1", part) for part in parts)))
+
+
+_TEMPORARY = re.compile(r"^\.(.+)\.[^.]+\.(?:partial|old)$")
+
+
 def shorten(value: object, longest: int = 80) -> str:
-    """Return the `repr` of a value for a message, cut to `longest` characters."""
+    """Return the `repr` of a value for a message, cut to `longest` characters. Control characters are escaped."""
     text = repr(value)
     return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+_NOT_SHOWN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+    "\U000e0000-\U000e007f]"
+)
+"""Characters that a terminal obeys (control characters, text direction) or does not show (zero width, halves of characters)."""
+
+
+def printable(text: str) -> str:
+    """Escape the characters of a text that a terminal would obey or hide, except line breaks and tabs.
+
+    A name from a file could otherwise clear the screen, or show another text than it has. Joiners stay between letters
+    outside ASCII, where writing systems and emoji need them.
+    """
+
+    def escape(found: re.Match[str]) -> str:
+        around = text[max(found.start() - 1, 0) : found.start()] + text[found.end() : found.end() + 1]
+        is_joiner = found[0] in "\u200c\u200d" and len(around) == 2
+        if is_joiner and not any(char.isascii() or _NOT_SHOWN.match(char) for char in around):
+            return found[0]
+        return repr(found[0])[1:-1]
+
+    return _NOT_SHOWN.sub(escape, text)
+
+
+class Terminated(KeyboardInterrupt):
+    """A signal asked the program to end. Its argument is the number of the signal."""
+
+    @property
+    def exit_code(self) -> int:
+        """As the shell reports it: 128 and the number of the signal."""
+        return 128 + int(self.args[0] if self.args else signal.SIGTERM)
 
 
 class TinaError(Exception):

@@ -22,6 +22,7 @@ from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitectu
 from tina_framework.interfaces.class_names import checked_names
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
+from tina_framework.storage.paths import user_path
 from tina_framework.targets.ensemble import Ensemble, build_network, member_names
 from tina_framework.targets.trunk import trunk_features
 
@@ -290,7 +291,7 @@ class GeneratedClassifier(nn.Module):
         config = ClassifierConfig(
             architecture, self.class_names, self.preprocessing, self.provenance, self.abstention_threshold, self.members
         )
-        write_folder(Path(folder), config, self.network.state_dict())
+        write_folder(user_path(folder), config, self.network.state_dict())
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> GeneratedClassifier:
@@ -299,7 +300,7 @@ class GeneratedClassifier(nn.Module):
         Raises:
             CheckpointError: the folder is something else, incomplete or altered.
         """
-        config, architecture, state = read_folder(Path(folder))
+        config, architecture, state = read_folder(user_path(folder))
         classifier = cls.from_state(
             architecture, config.class_names, state, config.provenance, config.abstention_threshold, config.members
         )

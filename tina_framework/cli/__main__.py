@@ -1,50 +1,61 @@
-"""The entry point of ``tina`` and of ``python -m tina_framework.cli``. It runs a command and turns errors into exit codes.
-
-Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted.
-"""
+"""The entry point of ``tina`` and of ``python -m tina_framework.cli``. For exit codes see `tina_framework.terminal.program`."""
 
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Sequence
+from typing import Any
 
-from tina_framework.errors import explain
+from tina_framework.terminal.console import print_error
+from tina_framework.terminal.program import run_program
 
 __all__ = ["main"]
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run ``tina`` with `args` (default: those of the process) and exit with one of the codes above."""
-    arguments, debug = _take_debug(list(sys.argv[1:] if args is None else args))
+    """Run ``tina`` with `args` (default: those of the process) and exit with its exit code."""
+    sys.exit(run_program(_run, sys.argv[1:] if args is None else args))
+
+
+def _run(arguments: list[str]) -> int:
     try:
         # Imported here, so that an import that fails is reported in one line as well.
-        from tina_framework.cli.app import build_app
+        import typer
 
-        build_app()(args=arguments, prog_name="tina")
+        from tina_framework.cli.app import build_app
+        from tina_framework.config.environment import unknown_variables
+
+        for sentence in unknown_variables():
+            print_error(f"Warning: {sentence}")
+        command = build_app()
+        # Not called through Typer's own `main`: its error boxes read `:bus:` as an emoji, break paths, and hide interrupts.
+        try:
+            with command.make_context("tina", arguments) as context:
+                command.invoke(context)
+        except typer.Exit as error:
+            return error.exit_code
+        except Exception as error:
+            if not hasattr(
+                error, "format_message"
+            ):  # no error of the command line; the class differs between Typer's versions
+                raise
+            return _report_usage(error)
     except ImportError as error:
         from tina_framework.plugin.missing_dependency import failed_import
 
-        _fail(*explain(failed_import(error)), debug)
-    except (Exception, KeyboardInterrupt) as error:
-        _fail(*explain(error), debug)
+        raise failed_import(error) from error
+    return 0
 
 
-def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:
-    """Remove ``--debug`` from the arguments. Returns the other arguments, and whether it was among them.
-
-    It is accepted anywhere before a ``--``, because users add it at the end of the line after a failure.
-    """
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    options = [argument for argument in arguments[:end] if argument != "--debug"]
-    return options + arguments[end:], len(options) < end
-
-
-def _fail(message: str, exit_code: int, debug: bool) -> None:
-    if debug:
-        traceback.print_exc()
-    print(message, file=sys.stderr)
-    sys.exit(exit_code)
+def _report_usage(error: Any) -> int:
+    """Print what is wrong with the command line, and how to get help. Returns the exit code."""
+    message, context = error.format_message(), getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":  # the help page was printed in its place
+        return int(error.exit_code)
+    print_error(f"Error: {message}" if message.endswith((".", "?", "!")) else f"Error: {message}.")
+    if context is not None:
+        print_error(f"Try '{context.command_path} --help' for help.")
+    return int(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,24 @@
-"""Build the ``tina`` application: global options, built-in commands, and the commands of plugins."""
+"""Build the ``tina`` application: global options, built-in commands, and the commands of plugins.
+
+A command is imported when it is named. Plugins are loaded when a command needs them, or when the name is that of no built-in
+command. So ``tina --version`` and help pages work whatever is installed.
+"""
 
 from __future__ import annotations
 
 import importlib
 import logging
-from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 from typer.main import get_command, get_command_name
 
+from tina_framework.cli.path_parameters import path_option
 from tina_framework.errors import PluginError
-from tina_framework.plugin.discovery import command_hooks, load_plugin_file
 
-__all__ = ["COMMANDS", "build_app"]
+__all__ = ["COMMANDS", "build_app", "load_plugin_commands"]
 
 COMMANDS = (
     "generate",
@@ -35,21 +39,47 @@ COMMANDS = (
 log = logging.getLogger("tina_framework.plugins")
 
 
-def build_app() -> typer.Typer:
-    """Return the application with every command registered, without importing torch."""
+def build_app() -> Any:
+    """Return the command ``tina`` (a Click group). No command, plugin or torch is imported."""
     app = typer.Typer(
         name="tina",
+        cls=_Commands,
         help="Generate the weights of a small image classifier from class names.",
-        epilog="Run 'tina COMMAND --help' for help on a command.",
+        epilog="Run 'tina COMMAND --help' for help on a command. Plugins may add commands: 'tina plugins list' shows them.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_global_options)
-    for name in COMMANDS:
-        importlib.import_module(f"tina_framework.cli.{name.replace('-', '_')}_command").register(app)
-    _add_plugin_commands(app)
+    return get_command(app)
+
+
+class _Commands(TyperGroup):
+    """The group of all commands, each of which is imported when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in COMMANDS and cmd_name not in self.commands:
+            self.commands[cmd_name] = _built_in(cmd_name)
+        elif cmd_name not in self.commands:
+            # Perhaps a command of a plugin. The others are added because similar names are suggested from them.
+            self.commands |= {name: _built_in(name) for name in COMMANDS} | load_plugin_commands()
+        return self.commands.get(cmd_name)
+
+
+def _built_in(name: str) -> Any:
+    app = _new_app()
+    importlib.import_module(f"tina_framework.cli.{name.replace('-', '_')}_command").register(app)
+    return get_command(app).commands[name]  # type: ignore[attr-defined]
+
+
+def _new_app() -> typer.Typer:
+    """Return an empty application. The callback makes it a group, also with a single command."""
+    app = typer.Typer()
+    app.callback()(lambda: None)
     return app
 
 
@@ -57,11 +87,7 @@ def _global_options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     plugin: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--plugin",
-            metavar="FILE.py",
-            help="Load the plugin in this Python file. Repeatable.",
-        ),
+        path_option("--plugin", metavar="FILE.py", help="Load the plugin in this Python file. Repeatable."),
     ] = None,
     version: Annotated[
         bool,
@@ -70,39 +96,49 @@ def _global_options(
         ),
     ] = False,
 ) -> None:
-    # `main` handles --debug, because errors end up there. It is declared here only for the help page.
-    for file in plugin or ():
-        load_plugin_file(file)
+    # `run_program` handles --debug, because errors end up there. It is declared here only for the help page.
+    if plugin:
+        from tina_framework.plugin.discovery import load_plugin_file
+
+        for file in plugin:
+            load_plugin_file(file)
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
         from tina_framework import __version__
+        from tina_framework.terminal.console import print_line
 
-        typer.echo(f"tina-framework {__version__}")
+        print_line(f"tina-framework {__version__}")
         raise typer.Exit
 
 
-def _add_plugin_commands(app: typer.Typer) -> None:
-    """Let every plugin add its commands. A plugin that fails, or uses a name that exists, is recorded as broken and left out."""
+def load_plugin_commands() -> dict[str, Any]:
+    """Load all plugins and return their commands by name. The record of each plugin lists its own.
+
+    A plugin that fails, or uses a name that exists, is recorded as broken and left out.
+    """
+    from tina_framework.plugin.discovery import command_hooks
+
+    found: dict[str, Any] = {}
     for record, hook in command_hooks():
-        commands, groups, before = len(app.registered_commands), len(app.registered_groups), Counter(_names(app))
+        app = _new_app()
         try:
             hook(app=app)
-            added = sorted((Counter(_names(app)) - before).elements())
-            taken = [name for name, count in Counter(_names(app)).items() if count > 1]
+            added = _names(app)
+            taken = [name for name in added if name in COMMANDS or name in found or added.count(name) > 1]
             if taken:
                 raise PluginError(f"the command '{taken[0]}' exists already; rename it")
-            # Typer finds a malformed command only when it builds the parser. Here the plugin can still be removed.
-            get_command(app)
-            record.provides["commands"] = added
+            # Typer finds a malformed command only when it builds the parser.
+            found |= get_command(app).commands  # type: ignore[attr-defined]
+            record.provides["commands"] = sorted(added)
         # Whatever a plugin raises must not break the other commands.
         except (Exception, SystemExit) as error:
-            del app.registered_commands[commands:], app.registered_groups[groups:]
             record.fail(error)
             log.warning(
                 "%s cannot add its commands: %s. Run `tina plugins list` for details.", record.label, record.error
             )
+    return found
 
 
 def _names(app: typer.Typer) -> list[str]:

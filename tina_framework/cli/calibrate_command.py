@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from tina_framework.cli.path_parameters import path_option
+
 __all__ = ["register"]
 
 
@@ -34,7 +36,7 @@ def calibrate(
     ] = True,
     descriptions: Annotated[
         Path | None,
-        typer.Option(
+        path_option(
             "--descriptions",
             help="JSON file, class name -> description. Fits the familiarity of texts to these descriptions.",
         ),
@@ -51,7 +53,7 @@ def calibrate(
     Classifiers below their threshold may answer 'none of these'. Familiarity is the probability that a prompt means a class
     of the training data. See docs/guide/abstaining.md and docs/guide/prompts.md.
     """
-    from tina_framework.cli.output import console, print_json, print_table, progress_bar
+    from tina_framework.cli.output import print_json, print_line, print_table, progress_bar
     from tina_framework.errors import ConfigError
     from tina_framework.evaluation.calibration.familiarity_fit import fit_familiarity
     from tina_framework.evaluation.calibration.thresholds import calibrate as calibrate_thresholds
@@ -61,8 +63,9 @@ def calibrate(
     from tina_framework.generator.generator import Generator
     from tina_framework.plugin.discovery import registries
     from tina_framework.prompts.familiarity import Familiarity
+    from tina_framework.storage.paths import user_path
 
-    folder = Path(model)
+    folder = user_path(model)
     if not folder.is_dir():
         raise ConfigError(
             f"Thresholds are written into the model's folder, but '{model}' is not a folder; give its path."
@@ -99,17 +102,13 @@ def calibrate(
         return
     if rows and thresholds is not None:
         print_table([_cells(row) for row in rows], tuple(_cells(rows[0])))
-        console.print(
+        print_line(
             "Measured on validation tasks and images. 'refused' counts pictures of other classes. "
             f"The thresholds are saved in {folder / 'config.json'}, and new classifiers get them.",
-            markup=False,
-            soft_wrap=True,
         )
     for name, kinds in lines.items():
-        console.print(
+        print_line(
             f"The familiarity of prompts for {name} ({', '.join(kinds)}) is saved in {folder / 'config.json'}.",
-            markup=False,
-            soft_wrap=True,
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tina_framework.cli.output import print_error, print_json, print_table
+from tina_framework.cli.path_parameters import path_argument
 
 if TYPE_CHECKING:
     from tina_framework.classifier.classifier import GeneratedClassifier
@@ -22,9 +23,9 @@ def register(app: typer.Typer) -> None:
 
 def classify(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder of a classifier, as written by 'tina generate'.")
+        Path, path_argument(metavar="DIR", help="Folder of a classifier, as written by 'tina generate'.")
     ],
-    images: Annotated[list[Path], typer.Argument(metavar="PICTURE", help="Picture files, of any size and format.")],
+    images: Annotated[list[Path], path_argument(metavar="PICTURE", help="Picture files, of any size and format.")],
     top_k: Annotated[int, typer.Option("--top-k", min=1, help="Number of answers for each picture.")] = 3,
     abstain: Annotated[
         bool, typer.Option("--abstain", help="Answer 'none of these' if the classifier is too unsure.")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tina_framework.cli.evaluate_command import ImageSplit
+from tina_framework.cli.path_parameters import path_option
 
 __all__ = ["register"]
 
@@ -22,7 +23,7 @@ def diagnose(
     dataset: Annotated[str, typer.Option("--dataset", help="Data set, e.g. arrays:FILE.npz, cifar100, shapes.")],
     zoo: Annotated[
         Path | None,
-        typer.Option("--zoo", help="Folder of the zoo. Default: the bundled zoo that the model was trained on."),
+        path_option("--zoo", help="Folder of the zoo. Default: the bundled zoo that the model was trained on."),
     ] = None,
     encoder: Annotated[
         str | None, typer.Option("--encoder", help="Encoder of the class names. Default: the model's own.")
@@ -37,7 +38,7 @@ def diagnose(
 
     See docs/guide/evaluation.md for the stages.
     """
-    from tina_framework.cli.output import console, print_json, print_table, progress_bar
+    from tina_framework.cli.output import print_json, print_line, print_table, progress_bar
     from tina_framework.evaluation.diagnose import diagnose as diagnose_stages
     from tina_framework.evaluation.evaluate import EvaluationRequest, open_context
     from tina_framework.evaluation.result_tables import diagnosis_table
@@ -67,4 +68,4 @@ def diagnose(
         return
     rows = diagnosis_table(diagnosis)
     print_table(rows, tuple(rows[0]), title=f"{diagnosis['num_tasks']} p-Models, {split.value} images")
-    console.print(diagnosis["verdict"], markup=False)
+    print_line(diagnosis["verdict"])

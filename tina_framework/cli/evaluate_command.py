@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from tina_framework.cli.path_parameters import path_option
 from tina_framework.evaluation.methods.catalogue import methods_help
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     model: Annotated[str, typer.Option("--model", help="Bundled name, folder or Hub id of a generator.")],
     dataset: Annotated[str, typer.Option("--dataset", help="Data set, e.g. arrays:FILE.npz, cifar100, shapes.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for results.json, results.md and tasks.json.")],
+    out: Annotated[Path, path_option("--out", help="Folder for results.json, results.md and tasks.json.")],
     tasks: Annotated[
-        Path | None, typer.Option("--tasks", help="Task file (JSON), as written by 'tina zoo tasks'.")
+        Path | None, path_option("--tasks", help="Task file (JSON), as written by 'tina zoo tasks'.")
     ] = None,
     suite: Annotated[
         Suite | None,
@@ -63,7 +64,7 @@ def evaluate(
     ] = None,
     zoo: Annotated[
         Path | None,
-        typer.Option("--zoo", help="Folder of the zoo. Default: the bundled zoo that the model was trained on."),
+        path_option("--zoo", help="Folder of the zoo. Default: the bundled zoo that the model was trained on."),
     ] = None,
     split: Annotated[ImageSplit, typer.Option("--split", help="Images to measure on.")] = ImageSplit.test,
     template: Annotated[int, typer.Option("--template", min=0, help="Index of the encoder's prompt template.")] = 0,
@@ -79,7 +80,7 @@ def evaluate(
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, mps or auto.")] = "auto",
     seed: Annotated[int, typer.Option("--seed", help="Seed of generation.")] = 0,
     descriptions: Annotated[
-        Path | None, typer.Option("--descriptions", help="With --suite: JSON file, class name -> description.")
+        Path | None, path_option("--descriptions", help="With --suite: JSON file, class name -> description.")
     ] = None,
     num_tasks: Annotated[
         int | None, typer.Option("--num-tasks", min=2, help="With --suite: number of tasks of each kind (default 100).")
@@ -96,7 +97,7 @@ def evaluate(
     Differences are paired, task by task, with 'selection': the generic model with only the outputs of the task's classes.
     See docs/reference/methods.md for the methods and docs/reference/formats.md for the fields of the files.
     """
-    from tina_framework.cli.output import console, print_error, print_json, print_table, progress_bar
+    from tina_framework.cli.output import print_error, print_json, print_line, print_table, progress_bar
     from tina_framework.errors import ConfigError
 
     if (tasks is None) == (suite is None):
@@ -175,13 +176,13 @@ def evaluate(
     else:
         for title, rows in short_tables(summary):
             print_table(rows, SHORT_COLUMNS, title=title)
-            console.print()
+            print_line()
         for line in _notes(summary):
             print_error(line)
         if "novelty" in summary:
-            console.print(novelty_sentence(summary["novelty"]), markup=False)
-        console.print("± is half of the 95 % interval over tasks; differences are paired, in percentage points.")
-        console.print(f"Written to {out}: results.json, results.md, tasks.json.", markup=False, soft_wrap=True)
+            print_line(novelty_sentence(summary["novelty"]))
+        print_line("± is half of the 95 % interval over tasks; differences are paired, in percentage points.")
+        print_line(f"Written to {out}: results.json, results.md, tasks.json.")
 
 
 def _notes(summary: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tina_framework.cli.output import console, print_json, progress_bar
+from tina_framework.cli.output import print_json, print_line, progress_bar
+from tina_framework.cli.path_parameters import path_argument, path_option
 
 __all__ = ["register"]
 
@@ -25,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 def fine_tune(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder of a classifier, as written by 'tina generate'.")
+        Path, path_argument(metavar="DIR", help="Folder of a classifier, as written by 'tina generate'.")
     ],
     pictures: Annotated[
         list[str],
@@ -34,7 +35,7 @@ def fine_tune(
             help="One folder with a sub-folder for each class, or CLASS=FOLDER for each class.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write. A classifier in it is replaced.")] = Path(
+    out: Annotated[Path, path_option("--out", help="Folder to write. A classifier in it is replaced.")] = Path(
         "fine-tuned"
     ),
     steps: Annotated[
@@ -180,5 +181,5 @@ def _print(result: dict[str, Any]) -> None:
             )
         )
     for label, value in rows:
-        console.print(f"{label + ':':<15}{value}", markup=False, soft_wrap=True)
-    console.print(f"\nNext: tina classify {result['saved_in']} PICTURE...", markup=False, soft_wrap=True)
+        print_line(f"{label + ':':<15}{value}")
+    print_line(f"\nNext: tina classify {result['saved_in']} PICTURE...")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tina_framework.cli.output import console, print_error, print_json, print_table, progress_bar
+from tina_framework.cli.output import print_error, print_json, print_line, print_table, progress_bar
+from tina_framework.cli.path_parameters import path_option
 from tina_framework.cli.prompt_arguments import HELP, prompts_given
 
 if TYPE_CHECKING:
@@ -40,12 +41,12 @@ def generate(
         str | None,
         typer.Option("--scheduler", help="Another scheduler, e.g. ddpm. List them with 'tina list schedulers'."),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", help="Folder to write. A classifier in it is replaced.")] = Path(
+    out: Annotated[Path, path_option("--out", help="Folder to write. A classifier in it is replaced.")] = Path(
         "classifier"
     ),
     tasks: Annotated[
         Path | None,
-        typer.Option("--tasks", help="Task file (JSON). Writes one classifier for each task to OUT/000, OUT/001, ..."),
+        path_option("--tasks", help="Task file (JSON). Writes one classifier for each task to OUT/000, OUT/001, ..."),
     ] = None,
     sentence: Annotated[
         str | None, typer.Option("--sentence", help="The whole task as a sentence: 'tell apples from bears and buses'.")
@@ -224,17 +225,17 @@ def _print_one(result: dict[str, Any]) -> None:
         ("accuracy", _accuracy_line(classifier, result["encoder"])),
     ]
     for label, value in rows:
-        console.print(f"{label + ':':<14}{value}", markup=False, soft_wrap=True)
+        print_line(f"{label + ':':<14}{value}")
     _print_prompts(classifier)
     for warning in result["warnings"]:
         print_error(f"Warning: {warning}")
     if result["pictures"]:
-        console.print()
+        print_line()
         shown = [{**row, "probability": f"{100 * row['probability']:.0f} %"} for row in result["pictures"]]
         right = sum(row["truth"] == row["answer"] for row in shown)
         print_table(shown, ["picture", "kind", "truth", "answer", "probability"])
-        console.print(f"\n{right} of {len(shown)} correct.", markup=False)
-    console.print(f"\nNext: tina classify {classifier['path']} PICTURE...", markup=False, soft_wrap=True)
+        print_line(f"\n{right} of {len(shown)} correct.")
+    print_line(f"\nNext: tina classify {classifier['path']} PICTURE...")
 
 
 def _print_prompts(classifier: dict[str, Any]) -> None:
@@ -245,7 +246,7 @@ def _print_prompts(classifier: dict[str, Any]) -> None:
         (summary["label"], words) for summary in classifier["prompts"] if (words := describe(summary)) is not None
     ]
     for number, (label, words) in enumerate(described):
-        console.print(f"{'' if number else 'prompts:':<14}{label}: {words}", markup=False, soft_wrap=True)
+        print_line(f"{'' if number else 'prompts:':<14}{label}: {words}")
 
 
 def _print_many(result: dict[str, Any], out: Path) -> None:
@@ -254,18 +255,14 @@ def _print_many(result: dict[str, Any], out: Path) -> None:
     where = (
         classifiers[0]["path"] if len(classifiers) == 1 else f"{classifiers[0]['path']} to {classifiers[-1]['path']}"
     )
-    console.print(
+    print_line(
         f"{len(classifiers)} classifier{'s' * (len(classifiers) > 1)} in {result['seconds']:.2f} s ({each:.3f} s each), saved in {where}.",
-        markup=False,
-        soft_wrap=True,
     )
     for count in sorted({len(entry["class_names"]) for entry in classifiers}):
         first = next(entry for entry in classifiers if len(entry["class_names"]) == count)
         parameters = f"{count} classes: {first['parameters']:,} parameters"
         parameters += f", {_composed_words(first['composed'])}" if first["composed"] else ""
-        console.print(
-            f"{parameters}; accuracy: {_accuracy_line(first, result['encoder'])}", markup=False, soft_wrap=True
-        )
+        print_line(f"{parameters}; accuracy: {_accuracy_line(first, result['encoder'])}")
     for warning in result["warnings"]:
         print_error(f"Warning: {warning}")
-    console.print(f"\nNext: tina classify {classifiers[0]['path']} PICTURE...", markup=False, soft_wrap=True)
+    print_line(f"\nNext: tina classify {classifiers[0]['path']} PICTURE...")

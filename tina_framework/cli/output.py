@@ -1,21 +1,19 @@
-"""Print tables, JSON and progress. Results go to standard output, everything else to standard error."""
+"""Print tables and progress. Lines, JSON and errors come from `tina_framework.terminal.console`."""
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-__all__ = ["console", "err_console", "print_error", "print_json", "print_table", "progress_bar"]
+from tina_framework.errors import printable
+from tina_framework.terminal import console
+from tina_framework.terminal.console import print_error, print_json, print_line, print_rendered
 
-console = Console(highlight=False)
-err_console = Console(stderr=True, highlight=False)
+__all__ = ["duration", "print_error", "print_json", "print_line", "print_table", "progress_bar"]
 
 Advance = Callable[..., None]
 """``advance(count=1, note="")``: `count` more items are done; `note` is shown beside the bar, e.g. a loss."""
@@ -23,21 +21,17 @@ Advance = Callable[..., None]
 _SECONDS_BETWEEN_LINES = 30.0
 
 
-def print_json(value: Any) -> None:
-    """Write `value` to standard output as plain JSON, so that it can be piped. NaN and infinity raise ValueError."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str | None = None) -> None:
     """Print one line for each row.
 
     Args:
-        rows: column -> value. Missing values and None are shown as ``-``. Numbers are aligned to the right.
+        rows: column -> value. Missing values and None are shown as ``-``. Numbers are aligned to the right. A list is shown with
+            one line for each entry.
         columns: the columns to show, in this order; they are also the headings.
         title: line above the table.
     """
     table = Table(
-        title=None if title is None else _plain(title),
+        title=None if title is None else _cell(title),
         title_justify="left",
         box=None,
         pad_edge=False,
@@ -45,22 +39,17 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title
     )
     for column in columns:
         numeric = any(isinstance(row.get(column), (int, float)) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(_cell(column), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        # Values are escaped: a class name may contain square brackets, which rich would read as markup.
-        table.add_row(*(_plain(row.get(column)) for column in columns))
-    console.print(table)
+        table.add_row(*(_cell(row.get(column)) for column in columns))
+    print_rendered(table)
 
 
-def _plain(value: Any) -> str:
-    from rich.markup import escape
-
-    return "-" if value is None else escape(str(value))
-
-
-def print_error(message: str) -> None:
-    """Print one line on standard error. It is not wrapped, so that paths can be copied and messages searched for."""
-    err_console.print(message, markup=False, soft_wrap=True)
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return "\n".join(map(_cell, value)) or "-"
+    # A name with a line break must not look like two rows.
+    return "-" if value is None else printable(str(value)).replace("\n", "\\n").replace("\t", "\\t")
 
 
 @contextmanager
@@ -72,7 +61,7 @@ def progress_bar(description: str, total: int, *, done: int = 0) -> Iterator[Adv
         total: number of items.
         done: items that were finished before (by a run that is resumed); they do not count towards the speed.
     """
-    manage = _bar if err_console.is_terminal else _lines
+    manage = _bar if console.err_console.is_terminal else _lines
     with manage(description, total, done) as advance:
         yield advance
 
@@ -99,12 +88,12 @@ def _bar(description: str, total: int, done: int) -> Iterator[Advance]:
         TimeRemainingColumn(),
         note_column,
     )
-    with Progress(*columns, console=err_console) as progress:
-        task = progress.add_task(description, total=total, completed=done, note="")
+    with Progress(*columns, console=console.err_console) as progress:
+        task = progress.add_task(printable(description), total=total, completed=done, note="")
 
         def advance(count: int = 1, note: str = "") -> None:
             if note:
-                progress.update(task, note=note)
+                progress.update(task, note=printable(note))
             progress.advance(task, count)
 
         yield advance

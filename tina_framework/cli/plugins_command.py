@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tina_framework.cli.path_parameters import path_option
+
 if TYPE_CHECKING:
     from tina_framework.plugin.hookspecs import PluginRecord
 
@@ -29,10 +31,9 @@ def list_plugins(
     Environment variables: TINA_DISABLE_PLUGINS (comma-separated names) disables plugins. TINA_ALLOW_PLUGINS disables all
     others. TINA_STRICT_PLUGINS=1 turns a broken plugin into an error.
     """
-    from tina_framework.cli.output import console, print_json, print_table
-    from tina_framework.plugin.discovery import plugin_records
+    from tina_framework.cli.output import print_json, print_line, print_table
 
-    records = plugin_records()
+    records = _records()
     if as_json:
         print_json([asdict(record) for record in records])
         return
@@ -43,16 +44,16 @@ def list_plugins(
             "version": record.version or None,
             "health": record.status + (" *" if record.notes else ""),
             "ms": round(record.seconds * 1000, 1),
-            "provides": "\n".join(_provides(record)) or None,
+            "provides": _provides(record),
         }
         for record in records
     ]
     print_table(rows, ["plugin", "distribution", "version", "health", "ms", "provides"])
     for record in records:
         if record.status == "broken":
-            console.print(f"\n{record.label} is broken: {record.error}.", markup=False, soft_wrap=True)
+            print_line(f"\n{record.label} is broken: {record.error}.")
     if any(record.notes for record in records):
-        console.print("\n* has notes for its author: tina plugins show NAME", markup=False, soft_wrap=True)
+        print_line("\n* has notes for its author: tina plugins show NAME")
 
 
 @plugins.command("show")
@@ -61,7 +62,7 @@ def show_plugin(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Show the details of one plugin: origin, names it provides, errors, and notes for its author."""
-    from tina_framework.cli.output import console, print_json
+    from tina_framework.cli.output import print_json, print_line
 
     found = _find(name)
     if as_json:
@@ -79,14 +80,14 @@ def show_plugin(
             *(("note", note) for note in record.notes),
         ]
         if number:
-            console.print()
+            print_line()
         for label, value in lines:
             if value:
-                console.print(f"{label + ':':<14}{value}", markup=False, soft_wrap=True)
+                print_line(f"{label + ':':<14}{value}")
         for kind, entries in described["entries"].items():
-            console.print(f"{kind + ':':<14}", markup=False)
+            print_line(f"{kind + ':':<14}")
             for entry in entries:
-                console.print(f"  {entry['name']}  ({entry['target']})", markup=False, soft_wrap=True)
+                print_line(f"  {entry['name']}  ({entry['target']})")
 
 
 @plugins.command("check")
@@ -103,7 +104,7 @@ def check_plugin(
     The exit code is 1 if a check fails or nothing could be checked.
     """
     from tina_framework.cli.check_plugin import check_records, read_specs
-    from tina_framework.cli.output import console, print_json, print_table
+    from tina_framework.cli.output import print_json, print_line, print_table
 
     specs = read_specs(given or ())
     records = _find(name)
@@ -125,15 +126,15 @@ def check_plugin(
         print_table(rows, ["kind", "name", "result", "passed", "skipped", "failed"])
         for verdict in verdicts:
             if verdict.problem:
-                console.print(f"\n{verdict.name} was not checked: {verdict.problem}", markup=False, soft_wrap=True)
+                print_line(f"\n{verdict.name} was not checked: {verdict.problem}")
             for result in verdict.failures:
-                console.print(f"\n{verdict.name}, {result.name}: {result.message}", markup=False, soft_wrap=True)
+                print_line(f"\n{verdict.name}, {result.name}: {result.message}")
         for record in records:
             for note in record.notes:
-                console.print(f"\nNote: {record.name} {note}.", markup=False, soft_wrap=True)
+                print_line(f"\nNote: {record.name} {note}.")
         good = [verdict for verdict in verdicts if verdict.status == "passed"]
         if len(good) == len(verdicts):
-            console.print(f"\nNext: {good[0].next_command}", markup=False, soft_wrap=True)
+            print_line(f"\nNext: {good[0].next_command}")
     if any(verdict.failures for verdict in verdicts) or not any(verdict.results for verdict in verdicts):
         raise typer.Exit(1)
 
@@ -141,11 +142,11 @@ def check_plugin(
 @plugins.command("new")
 def new_plugin(
     name: Annotated[str, typer.Argument(help="Name of the new package, e.g. my-plugin.")],
-    parent: Annotated[Path, typer.Option("--in", help="Folder to write it into.")] = Path(),
+    parent: Annotated[Path, path_option("--in", help="Folder to write it into.")] = Path(),
 ) -> None:
     """Create a plugin from a template: a package with one architecture, its tests, a README and a CI file."""
     from tina_framework.cli.new_plugin import write_plugin
-    from tina_framework.cli.output import console
+    from tina_framework.cli.output import print_line
 
     folder = write_plugin(name, parent)
     for line in (
@@ -155,7 +156,16 @@ def new_plugin(
         f"  tina plugins check {folder.name}",
         "  pytest",
     ):
-        console.print(line, markup=False, soft_wrap=True)
+        print_line(line)
+
+
+def _records() -> list[PluginRecord]:
+    """Return the records of all plugins, with the commands that they add."""
+    from tina_framework.cli.app import load_plugin_commands
+    from tina_framework.plugin.discovery import plugin_records
+
+    load_plugin_commands()
+    return plugin_records()
 
 
 def _provides(record: PluginRecord) -> list[str]:
@@ -169,11 +179,10 @@ def _find(name: str) -> list[PluginRecord]:
         UnknownNameError: none is installed under that name.
     """
     from tina_framework.errors import UnknownNameError
-    from tina_framework.plugin.discovery import plugin_records
     from tina_framework.plugin.entry_points import normal_name
     from tina_framework.plugin.suggest import did_you_mean
 
-    records = plugin_records()
+    records = _records()
     found = [r for r in records if normal_name(name) in (normal_name(r.name), normal_name(r.distribution))]
     if not found:
         known = sorted({r.name for r in records} | {r.distribution for r in records})

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tina_framework.cli.path_parameters import path_option
+
 if TYPE_CHECKING:
     from tina_framework.evaluation.reproduce.remeasure import Outcome, Row
     from tina_framework.evaluation.statistics import Summary
@@ -29,7 +31,7 @@ def reproduce(
         str | None, typer.Option("--encoder", help="Use another encoder. Default: the recorded one, which is bundled.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for the measured results. Default: do not keep them.")
+        Path | None, path_option("--out", help="Folder for the measured results. Default: do not keep them.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Measure and compare only a few tasks of each table.")] = False,
     table: Annotated[list[str] | None, typer.Option("--table", help="Measure only this table. Repeatable.")] = None,
@@ -43,7 +45,7 @@ def reproduce(
 
     The exit code is 0 if all figures hold, else 1. See docs/reference/reproduce.md for what is compared and how.
     """
-    from tina_framework.cli.output import console, print_error, print_json, print_table, progress_bar
+    from tina_framework.cli.output import print_error, print_json, print_line, print_table, progress_bar
     from tina_framework.errors import ConfigError
     from tina_framework.evaluation.reproduce.picture_check import check_pictures
     from tina_framework.evaluation.reproduce.records import open_record, select_tables
@@ -74,9 +76,9 @@ def reproduce(
             device=device,
             command=command,
             progress=progress_bar,
-            on_table=lambda done, results: console.print(f"Measured: {done.name}.", markup=False),
+            on_table=lambda done, results: print_line(f"Measured: {done.name}."),
         )
-        console.print(f"Written to {known.folder}.", markup=False, soft_wrap=True)
+        print_line(f"Written to {known.folder}.")
         return
     check = check_pictures(dataset, known, tables)
     for line in check.sentences:
@@ -96,7 +98,7 @@ def reproduce(
                 _COLUMNS,
                 title=f"{each.title}, {count} tasks, {each.image_split} images",
             )
-            console.print()
+            print_line()
         for line in outcome.notes:
             print_error(line)
     summary = _summary(name, check.sentences, outcomes)
@@ -106,8 +108,8 @@ def reproduce(
         print_json(summary)
     else:
         bases = " or ".join(dict.fromkeys(each.against for each in tables))
-        console.print(f"Accuracy in %, and the paired difference from {bases} in points.")
-        console.print(_verdict(outcomes), markup=False)
+        print_line(f"Accuracy in %, and the paired difference from {bases} in points.")
+        print_line(_verdict(outcomes))
     if not summary["holds"]:
         raise typer.Exit(1)
 

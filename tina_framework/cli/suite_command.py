@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tina_framework.cli.output import console, print_error, print_json, print_table, progress_bar
+from tina_framework.cli.output import print_error, print_json, print_line, print_table, progress_bar
 
 __all__ = ["evaluate_prompts"]
 
@@ -67,8 +67,6 @@ def evaluate_prompts(options: Mapping[str, Any], out: Path, *, json_: bool) -> N
     print_table(short_rows(result), ["prompts", "tasks", "accuracy %", "minus names", "of names"], title="Prompts")
     for warning in result["setup"]["warnings"]:
         print_error(f"Warning: {warning}")
-    console.print("± is half of the 95 % interval over tasks; differences are paired, in percentage points.")
+    print_line("± is half of the 95 % interval over tasks; differences are paired, in percentage points.")
     files = ", ".join(FILES)
-    console.print(
-        f"Written to {out}: {files}. They also hold class counts, order and familiarity.", markup=False, soft_wrap=True
-    )
+    print_line(f"Written to {out}: {files}. They also hold class counts, order and familiarity.")

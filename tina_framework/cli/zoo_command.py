@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tina_framework.cli.output import Advance, console, print_json, print_table, progress_bar
+from tina_framework.cli.output import Advance, print_json, print_line, print_table, progress_bar
+from tina_framework.cli.path_parameters import path_argument, path_option
 
 if TYPE_CHECKING:
     import torch
@@ -40,16 +41,16 @@ def register(app: typer.Typer) -> None:
 
 
 def build(
-    out: Annotated[Path, typer.Option("--out", help="Folder of the zoo. Run the same command again to resume.")],
+    out: Annotated[Path, path_option("--out", help="Folder of the zoo. Run the same command again to resume.")],
     dataset: Annotated[str, typer.Option("--dataset", help="Data set, e.g. arrays:FILE.npz, cifar100, shapes.")],
     config: Annotated[
-        Path | None, typer.Option("--config", help="Recipe (TOML). The options below override it.")
+        Path | None, path_option("--config", help="Recipe (TOML). The options below override it.")
     ] = None,
     architecture: Annotated[str | None, typer.Option("--architecture", help="Target architecture.")] = None,
     num_models: Annotated[int | None, typer.Option("--num-models", min=0, help="Number of p-Models.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of tasks and training.")] = None,
     generic: Annotated[
-        Path | None, typer.Option("--generic", help="Reuse the generic model of this zoo instead of training one.")
+        Path | None, path_option("--generic", help="Reuse the generic model of this zoo instead of training one.")
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Number of CPU processes.")] = 2,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda or auto.")] = "auto",
@@ -91,11 +92,11 @@ def build(
     if json_:
         print_json({"zoo": str(out), "models": listed})
     else:
-        console.print(f"The zoo {out} holds {listed} p-Models. Inspect it with: tina zoo info {out}", soft_wrap=True)
+        print_line(f"The zoo {out} holds {listed} p-Models. Inspect it with: tina zoo info {out}")
 
 
 def info(
-    folder: Annotated[Path, typer.Argument(help="Folder of the zoo.")],
+    folder: Annotated[Path, path_argument(help="Folder of the zoo.")],
     dataset: Annotated[str | None, typer.Option("--dataset", help="Data set; needed for --test and --signal.")] = None,
     test: Annotated[bool, typer.Option("--test", help="Also measure the accuracy on test images.")] = False,
     signal: Annotated[
@@ -127,23 +128,23 @@ def info(
 
 
 def export(
-    folder: Annotated[Path, typer.Argument(help="Folder of the zoo.")],
-    out: Annotated[Path, typer.Argument(help="Folder to write the copy to; it must not exist.")],
+    folder: Annotated[Path, path_argument(help="Folder of the zoo.")],
+    out: Annotated[Path, path_argument(help="Folder to write the copy to; it must not exist.")],
 ) -> None:
     """Copy a finished zoo in half precision and as one file, small enough to publish."""
     from tina_framework.zoo.export import export_zoo
     from tina_framework.zoo.store import Zoo
 
     size = export_zoo(Zoo.open(folder), out)
-    console.print(f"Wrote {out}: {size / 1e6:.1f} MB.", soft_wrap=True)
+    print_line(f"Wrote {out}: {size / 1e6:.1f} MB.")
 
 
 def tasks(
-    out: Annotated[Path, typer.Argument(help="Task file (JSON) to write.")],
+    out: Annotated[Path, path_argument(help="Task file (JSON) to write.")],
     dataset: Annotated[str | None, typer.Option("--dataset", help="Data set to draw classes from.")] = None,
     zoo: Annotated[
         Path | None,
-        typer.Option(
+        path_option(
             "--zoo", help="Zoo whose tasks the split 'seen' takes, and whose held-out classes the other splits respect."
         ),
     ] = None,
@@ -186,7 +187,7 @@ def tasks(
         for count in classes or [10]:
             found += sample_split_tasks(data, name, count, num_tasks, seed, held_out=held_out)
     save_tasks(out, found)
-    console.print(f"Wrote {len(found)} tasks to {out}.", soft_wrap=True)
+    print_line(f"Wrote {len(found)} tasks to {out}.")
 
 
 def _spec_and_data(architecture: str, dataset: str) -> tuple[ParameterSpec, Dataset]:

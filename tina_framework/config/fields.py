@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.types import JsonValue
 from pydantic_settings import NoDecode
 
 from tina_framework.config.sources import Settings, from_text, none_from_text
+from tina_framework.storage.paths import user_path
 
 __all__ = [
     "MAY_CHANGE",
@@ -22,11 +24,19 @@ __all__ = [
     "Positive",
     "Section",
     "TextList",
+    "UserPath",
+    "UserPathText",
     "may_change",
 ]
 
 TextList = Annotated[list[str], NoDecode, BeforeValidator(from_text)]
 """A list of texts; in a shell ``a,b,c`` or JSON."""
+
+UserPath = Annotated[Path, AfterValidator(user_path)]
+"""A path, in which ``~`` is the home folder."""
+
+UserPathText = AfterValidator(lambda text: str(user_path(text)) if text and text.startswith("~") else text)
+"""For a text that may be a path or another name: a leading ``~`` is the home folder."""
 
 OrNone = BeforeValidator(none_from_text)
 """Lets the text ``none`` mean None: TOML and shells have no null."""

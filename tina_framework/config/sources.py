@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from tina_framework.errors import ConfigError
 from tina_framework.plugin.suggest import closest, did_you_mean
+from tina_framework.storage.paths import user_path
 
 __all__ = ["Settings", "from_text", "load_settings", "none_from_text", "weights_from_text"]
 
@@ -135,7 +136,7 @@ def _without(kind: type[S], values: Mapping[str, Any], mistakes: Sequence[ErrorD
 def _read_toml(kind: type[Settings], file: Path | str | None) -> dict[str, Any]:
     if file is None:
         return {}
-    path = Path(file)
+    path = user_path(file)
     if not path.is_file():
         raise ConfigError(f"The configuration file '{path}' does not exist. Check the path.")
     try:

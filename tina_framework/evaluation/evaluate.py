@@ -27,6 +27,7 @@ from tina_framework.plugin.discovery import registries
 from tina_framework.storage.digest import HASHES
 from tina_framework.storage.files import read_json
 from tina_framework.storage.folders import CONFIG
+from tina_framework.storage.paths import user_path
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.reservation import LeakageReport, check_leakage
 from tina_framework.zoo.store import Zoo
@@ -128,7 +129,7 @@ def _dataset(request: EvaluationRequest) -> Dataset:
 
 def _generator(request: EvaluationRequest, folder: Path) -> Generator:
     generator = Generator.from_pretrained(folder, device=request.device, encoder=request.encoder)
-    if not Path(request.model).is_dir():
+    if not user_path(request.model).is_dir():
         generator.name = request.model  # the Hub id says more than the folder it was fetched to
     if request.encoder is not None and not 0 <= request.template < len(generator.encoder.templates):
         raise PromptError(

@@ -20,6 +20,7 @@ from tina_framework.generator.folder import GENERIC, bundled_names, find_folder,
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.storage.files import check_tensors, read_metadata, read_safetensors
 from tina_framework.storage.folders import is_folder_of
+from tina_framework.storage.paths import user_path
 
 __all__ = ["GenericModel", "read_generic"]
 
@@ -71,7 +72,7 @@ def read_generic(path: str, spec: ParameterSpec, class_names: Sequence[str]) -> 
         ConfigError: there is neither a zoo nor a generator nor a safetensors file at `path`.
         CheckpointError: the model does not fit the architecture.
     """
-    place = Path(path)
+    place = user_path(path)
     if (place / "zoo.json").is_file():
         zoo = open_zoo(place, spec)
         return GenericModel(zoo.generic, zoo.class_names, f"the generic model of zoo '{place.resolve().name}'")

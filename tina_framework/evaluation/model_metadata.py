@@ -17,6 +17,7 @@ from tina_framework.plugin.required import PLUGINS
 from tina_framework.storage.digest import HASHES, with_digest
 from tina_framework.storage.files import replacing, to_json
 from tina_framework.storage.folders import CONFIG, read_config
+from tina_framework.storage.paths import user_path
 
 if TYPE_CHECKING:
     from tina_framework.classifier.abstention import AbstentionThresholds
@@ -36,7 +37,7 @@ def check_recordable(model: str, methods: list[str], image_split: str, template:
         ConfigError: the model is no folder, *tina* is not run, or other images or another template than for cards are
             used.
     """
-    if not Path(model).is_dir():
+    if not user_path(model).is_dir():
         raise ConfigError(f"--record writes into the model's folder, but there is no folder '{model}'; give its path.")
     if _METHOD not in methods:
         raise ConfigError(f"--record writes the accuracy of '{_METHOD}', which --methods does not name; add it.")

@@ -117,7 +117,7 @@ class Generator:
             folder: where to write.
             card: the model card (Markdown); None: one made from the configuration.
         """
-        write_folder(Path(folder), self._parts(), card)
+        write_folder(user_path(folder), self._parts(), card)
 
     def push_to_hub(
         self, repo_id: str, *, private: bool = False, token: str | None = None, card: str | None = None

@@ -35,7 +35,7 @@ def load_prompt_tasks(path: Path | str) -> list[list[str | ClassPrompt]]:
         DataError: the file is missing or malformed, or a picture cannot be read.
         PromptError: a class cannot be read, or occurs twice in a task; or a folder has no picture or too many.
     """
-    path = Path(path)
+    path = user_path(path)
     try:
         value = read_json(path)
     except CheckpointError as error:

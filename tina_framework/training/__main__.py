@@ -1,16 +1,17 @@
 """The program ``accelerate launch -m tina_framework.training --config FILE [--field value]``.
 
 Without the launcher it trains on one process. ``--debug`` prints the traceback of an error. Exit codes: 0 finished or
-stopped in order, 1 failed, 2 wrong settings, 130 interrupted.
+stopped in order, 1 failed, 2 wrong settings; for the others see `tina_framework.terminal.program`.
 """
 
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Sequence
 
-from tina_framework.errors import explain
+from tina_framework.config.environment import unknown_variables
+from tina_framework.terminal.console import print_error, print_line
+from tina_framework.terminal.program import run_program
 
 __all__ = ["main", "train"]
 
@@ -29,7 +30,7 @@ def train(arguments: Sequence[str], program: str) -> None:
 
     parsed = parse_arguments(arguments)
     if parsed.help:
-        print(help_text(program))
+        print_line(help_text(program))
         return
     from tina_framework.config.training import load_training_config
     from tina_framework.plugin.discovery import load_plugin_file
@@ -43,23 +44,20 @@ def train(arguments: Sequence[str], program: str) -> None:
     trainer = Trainer(config)
     outcome = trainer.train()
     if trainer.is_main:
-        print(f"Generator after {outcome.step} steps: {outcome.generator}")
+        print_line(f"Generator after {outcome.step} steps: {outcome.generator}")
         if trainer.best is not None and (config.output_dir / "best").is_dir():
-            print(f"Best by validation (step {trainer.best['step']}): {config.output_dir / 'best'}")
+            print_line(f"Best by validation (step {trainer.best['step']}): {config.output_dir / 'best'}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    words = [word for word in given if word != "--debug"]
-    try:
-        train(words, "python -m tina_framework.training")
-    except (Exception, KeyboardInterrupt) as error:
-        if len(words) < len(given):
-            traceback.print_exc()
-        sentence, code = explain(error)
-        print(sentence, file=sys.stderr)
-        return code
+    return run_program(_run, sys.argv[1:] if arguments is None else arguments)
+
+
+def _run(arguments: list[str]) -> int:
+    for sentence in unknown_variables():
+        print_error(f"Warning: {sentence}")
+    train(arguments, "python -m tina_framework.training")
     return 0
 
 

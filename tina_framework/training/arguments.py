@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined
 from tina_framework.config.fields import Section, may_change
 from tina_framework.config.training import ENVIRONMENT_PREFIX, SECTIONS, TrainingConfig
 from tina_framework.errors import ConfigError
+from tina_framework.storage.paths import user_path
 
 __all__ = ["Arguments", "help_text", "parse_arguments", "settings_tables"]
 
@@ -72,9 +73,9 @@ _BOOLEANS = frozenset({"true", "false", "1", "0", "yes", "no", "on", "off", "t",
 
 def _store(parsed: Arguments, name: str, value: str) -> None:
     if name == "config":
-        parsed.config_file = Path(value)
+        parsed.config_file = user_path(value)
     elif name == "plugin":
-        parsed.plugins.append(Path(value))
+        parsed.plugins.append(user_path(value))
     elif name in parsed.flags and _plain_type(name) is list:
         before = parsed.flags[name]
         parsed.flags[name] = [*(before if isinstance(before, list) else [before]), value]

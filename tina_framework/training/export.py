@@ -10,6 +10,7 @@ from typing import Any
 from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.generator.generator import Generator, GeneratorConfig
+from tina_framework.storage.paths import user_path
 from tina_framework.training.components import TrainingComponents, make_sampler
 from tina_framework.training.validation import ValidationResult
 
@@ -92,11 +93,11 @@ def portable(spec: str) -> str:
     ``arrays:/home/me/cifar100.npz`` becomes ``arrays:cifar100.npz``: an exported generator must not tell the names of
     folders on the machine that trained it.
     """
-    name, colon, argument = spec.rpartition(":") if not Path(spec).is_absolute() else ("", "", spec)
+    name, colon, argument = spec.rpartition(":") if not user_path(spec).is_absolute() else ("", "", spec)
     # The name of a template ends with the template: ``embedding-table:/folder/file.npz: a {}``.
-    if name and Path(name.partition(":")[2]).is_absolute():
+    if name and user_path(name.partition(":")[2]).is_absolute():
         return f"{portable(name)}{colon}{argument}"
-    return f"{name}{colon}{Path(argument).name if Path(argument).is_absolute() else argument}"
+    return f"{name}{colon}{Path(argument).name if user_path(argument).is_absolute() else argument}"
 
 
 @functools.cache

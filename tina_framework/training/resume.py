@@ -13,6 +13,7 @@ from tina_framework.config.training import TrainingConfig
 from tina_framework.errors import CheckpointError, ConfigError, TinaError
 from tina_framework.generator.scheduler import noise_process_named
 from tina_framework.storage.files import check_tensors, read_json, read_safetensors
+from tina_framework.storage.paths import user_path
 from tina_framework.training import checkpoint
 from tina_framework.training.optimizer import load_optimizer, optimizer_tensors
 
@@ -53,18 +54,18 @@ def find_checkpoint(config: TrainingConfig, notify: Callable[[str], None]) -> Pa
         return None
     if wanted != "latest":
         # A checkpoint of another folder starts a branch here, which would mix with a run that is already here.
-        elsewhere = Path(wanted).resolve().parent != root.resolve()
+        elsewhere = user_path(wanted).resolve().parent != root.resolve()
         if elsewhere and checkpoint.list_checkpoints(root) and not config.overwrite_output_dir:
             raise ConfigError(
                 f"'{config.output_dir}' holds a run that the checkpoint '{wanted}' is not part of. Choose another output_dir, "
                 "or replace that run (--overwrite_output_dir true)."
             )
-        reason = checkpoint.problem_with(Path(wanted)) if Path(wanted).is_dir() else "there is no such folder"
+        reason = checkpoint.problem_with(user_path(wanted)) if user_path(wanted).is_dir() else "there is no such folder"
         if reason is not None:
             raise CheckpointError(
                 f"Training cannot resume from '{wanted}': {reason}. Use another checkpoint, or 'latest'."
             )
-        return Path(wanted)
+        return user_path(wanted)
     found, skipped = checkpoint.find_latest(root)
     for sentence in skipped:
         notify(sentence)

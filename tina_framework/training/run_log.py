@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from tina_framework.errors import printable
 from tina_framework.storage.files import replacing
+from tina_framework.terminal import console
 
 __all__ = ["LOG", "RunLog"]
 
@@ -35,7 +36,6 @@ class RunLog:
         self.total = total
         self.active = active
         self._track = track
-        self._console = Console(stderr=True, highlight=False)
         self._progress: Progress | None = None
         self._last_line = 0.0
 
@@ -52,7 +52,7 @@ class RunLog:
             kept = [line for line in lines if step > 0 and _step_of(line) <= step]
             with replacing(self.path) as temporary:
                 temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        if self._console.is_terminal:
+        if console.err_console.is_terminal:
             columns = (
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),
@@ -62,7 +62,7 @@ class RunLog:
                 TimeRemainingColumn(elapsed_when_finished=True),
                 TextColumn("{task.fields[note]}", markup=False),
             )
-            self._progress = Progress(*columns, console=self._console)
+            self._progress = Progress(*columns, console=console.err_console)
             self._task = self._progress.add_task("training", total=self.total, completed=step, note="")
             self._progress.start()
 
@@ -94,7 +94,7 @@ class RunLog:
         if not self.active:
             return
         if self._progress is not None:
-            self._progress.update(self._task, completed=step, note=note)
+            self._progress.update(self._task, completed=step, note=printable(note))
         elif time.monotonic() - self._last_line > _SECONDS_BETWEEN_LINES or step == self.total:
             self._last_line = time.monotonic()
             self.notify(f"step {step}/{self.total}  {note}  {_duration(eta)} left")
@@ -102,8 +102,7 @@ class RunLog:
     def notify(self, text: str) -> None:
         """Print a message to standard error, where it does not mix with results on standard output."""
         if self.active:
-            self._console.print(text, markup=False, soft_wrap=True)
-            sys.stderr.flush()
+            console.print_error(text)
 
     def close(self) -> None:
         """Stop the progress display."""

@@ -31,6 +31,7 @@ from tina_framework.storage.files import (
     write_safetensors,
 )
 from tina_framework.storage.folders import check_sha256, hashes, read_config
+from tina_framework.storage.paths import user_path
 from tina_framework.targets.trunk import check_trunk_record
 from tina_framework.zoo.zoo_config import ZooConfig
 
@@ -189,7 +190,7 @@ class Zoo:
         Raises:
             CheckpointError: the folder is no zoo, is not finished, or lacks a shard.
         """
-        folder = Path(folder)
+        folder = user_path(folder)
         if not (folder / "zoo.json").is_file():
             raise CheckpointError(f"'{folder}' is not a zoo: it has no zoo.json. Build one with `tina zoo build`.")
         manifest = read_manifest(folder)

@@ -14,6 +14,7 @@ from typing import Any
 from tina_framework.errors import CheckpointError, DataError, shorten
 from tina_framework.plugin.suggest import closest
 from tina_framework.storage.files import read_json, write_json
+from tina_framework.storage.paths import user_path
 from tina_framework.zoo.reservation import partition_of
 
 __all__ = [
@@ -85,7 +86,7 @@ def save_tasks(path: Path | str, tasks: Sequence[Task]) -> None:
     entries = [
         {"classes": list(task.classes)} | ({} if task.split is None else {"split": task.split}) for task in tasks
     ]
-    write_json(Path(path), {"generator": GENERATOR, "tasks": entries})
+    write_json(user_path(path), {"generator": GENERATOR, "tasks": entries})
 
 
 def load_tasks(path: Path | str, *, class_names: Collection[str] | None = None) -> list[Task]:
@@ -104,7 +105,7 @@ def load_task_file(path: Path | str, *, class_names: Collection[str] | None = No
         DataError: the file is missing or malformed, or names an unknown class.
     """
     try:
-        value = read_json(Path(path))
+        value = read_json(user_path(path))
     except CheckpointError as error:
         raise DataError(f"Task file {error}") from error
     if not isinstance(value, dict) or not isinstance(value.get("tasks"), list):

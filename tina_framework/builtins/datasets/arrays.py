@@ -14,6 +14,7 @@ import numpy.typing as npt
 from tina_framework.builtins.datasets._divided import DividedDataset, TrainingImages, divide, readable
 from tina_framework.errors import DataError
 from tina_framework.interfaces.dataset import Dataset, LabelledImages
+from tina_framework.storage.paths import user_path
 
 __all__ = ["arrays"]
 
@@ -40,7 +41,7 @@ def arrays(path: str | Path) -> Dataset:
     Raises:
         DataError: the file is missing, is not an archive, or has other arrays.
     """
-    file = _Archive(Path(path).expanduser())
+    file = _Archive(user_path(path))
     missing = [name for name in _REQUIRED if name not in file.names]
     if missing:
         raise DataError(

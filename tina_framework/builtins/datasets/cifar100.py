@@ -10,7 +10,7 @@ import numpy as np
 from tina_framework.builtins.datasets._divided import DividedDataset, TrainingImages, divide, readable
 from tina_framework.errors import DataError, DependencyError, DownloadError
 from tina_framework.interfaces.dataset import Dataset, LabelledImages
-from tina_framework.storage.paths import cache_folder
+from tina_framework.storage.paths import cache_folder, user_path
 
 __all__ = ["cifar100"]
 
@@ -56,7 +56,7 @@ def cifar100(root: str | Path | None = None) -> Dataset:
         DataError: (on `load`) the files are not CIFAR-100.
         DependencyError: (on `load`) torchvision cannot be imported.
     """
-    folder = cache_folder() / "cifar100" if root is None else Path(root).expanduser()
+    folder = cache_folder() / "cifar100" if root is None else user_path(root)
     class_names = tuple(sorted(name for members in _SUPERCLASSES.values() for name in members.split(", ")))
     coarse = {name: i for i, members in enumerate(_SUPERCLASSES.values()) for name in members.split(", ")}
 

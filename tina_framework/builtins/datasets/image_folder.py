@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 from tina_framework.builtins.datasets._divided import DividedDataset, TrainingImages, divide, readable
 from tina_framework.errors import ConfigError, DataError
 from tina_framework.interfaces.dataset import Dataset, LabelledImages
+from tina_framework.storage.paths import user_path
 
 __all__ = ["image_folder"]
 
@@ -40,7 +41,7 @@ def image_folder(path: str | Path, *, size: int = 32) -> Dataset:
     """
     if size < 1:
         raise ConfigError(f"The picture size {size} is not positive; use for example 32.")
-    root = Path(path).expanduser()
+    root = user_path(path)
     if not root.is_dir():
         raise DataError(f"'{root}' is not a folder; give a folder of class folders: image-folder:FOLDER.")
     has_splits = _is_split(root / "train")

@@ -23,6 +23,7 @@ from tina_framework.errors import CheckpointError, PromptError
 from tina_framework.interfaces.encoder import Vectors
 from tina_framework.storage.files import check_tensors, read_safetensors
 from tina_framework.storage.folders import read_config
+from tina_framework.storage.paths import user_path
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -61,7 +62,7 @@ class CLIPLite:
     def __init__(self, folder: str | Path | None = None, name: str | None = None) -> None:
         self.name = name or ("clip-lite" if folder is None else f"clip-lite:{folder}")
         self._last: dict[str, TextEstimate] = {}
-        self._folder = _shipped() if folder is None else Path(folder).expanduser()
+        self._folder = _shipped() if folder is None else user_path(folder)
         needs = f"config.json, {TEXT_WEIGHTS} and {IMAGE_WEIGHTS}"
         self._config = read_config(self._folder, FORMAT, FORMAT_VERSION, needs)
         try:

@@ -19,6 +19,7 @@ import numpy as np
 from tina_framework.errors import CheckpointError, ConfigError, DownloadError, PromptError
 from tina_framework.interfaces.encoder import Vectors
 from tina_framework.storage.files import read_json
+from tina_framework.storage.paths import user_path
 
 if TYPE_CHECKING:
     import torch
@@ -66,7 +67,7 @@ class CLIPEncoder:
         self.templates = tuple(templates)
         if not self.templates or any("{}" not in template for template in self.templates):
             raise ConfigError(f"A template of {list(templates)} has no place for the name; write {{}} in each.")
-        self._folder = Path(model).expanduser() if Path(model).expanduser().is_dir() else None
+        self._folder = user_path(model) if user_path(model).is_dir() else None
         self._model = str(model)
         self._revision = revision or (_REVISION if model == _MODEL else None)
         if self._folder is None:

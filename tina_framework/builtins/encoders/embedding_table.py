@@ -20,6 +20,7 @@ import numpy.typing as npt
 from tina_framework.errors import DataError, PromptError
 from tina_framework.interfaces.encoder import Vectors
 from tina_framework.plugin.suggest import closest
+from tina_framework.storage.paths import user_path
 
 __all__ = ["EmbeddingTable"]
 
@@ -58,7 +59,7 @@ class EmbeddingTable:
     """
 
     def __init__(self, path: str | Path) -> None:
-        source = Path(path).expanduser()
+        source = user_path(path)
         self.name = f"embedding-table:{path}"
         table = _layout(_read(source), f"Embedding table '{source}'")
         self.templates = table.templates

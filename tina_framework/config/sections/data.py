@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-from tina_framework.config.fields import MAY_CHANGE, CountOrNone, OrNone, Positive, Section, TextList
+from tina_framework.config.fields import MAY_CHANGE, CountOrNone, OrNone, Positive, Section, TextList, UserPath
 from tina_framework.config.sources import weights_from_text
 
 __all__ = ["DataSettings", "Scheme"]
@@ -31,7 +30,7 @@ class DataSettings(Section):
     train_split: Literal["train", "train+validation"] = Field(
         "train", description="Images to train on. Use train+validation for a final run without validation."
     )
-    zoo: Path = Field(
+    zoo: UserPath = Field(
         description="Folder of a zoo (see tina zoo build), which holds the generic model and the p-Models.",
         json_schema_extra=MAY_CHANGE,
     )

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from tina_framework.config.fields import MAY_CHANGE, Count, CountOrNone, OrNone, Positive, Section, TextList
+from tina_framework.config.fields import (
+    MAY_CHANGE,
+    Count,
+    CountOrNone,
+    OrNone,
+    Positive,
+    Section,
+    TextList,
+    UserPath,
+    UserPathText,
+)
 
 __all__ = ["OutputSettings"]
 
@@ -17,19 +26,19 @@ class OutputSettings(Section):
 
     title: ClassVar[str] = "Checkpoints, logs and output"
 
-    output_dir: Path = Field(
+    output_dir: UserPath = Field(
         description="Folder for the log, the checkpoints and the finished generator.", json_schema_extra=MAY_CHANGE
     )
     overwrite_output_dir: bool = Field(
         False, description="Delete the run that output_dir holds and start again.", json_schema_extra=MAY_CHANGE
     )
-    init_from: Annotated[str | None, OrNone] = Field(
+    init_from: Annotated[str | None, UserPathText, OrNone] = Field(
         None,
-        description="Generator whose weights a new run starts from: a folder, a bundled name or a Hub id.",
+        description="Generator whose weights a new run starts from: a folder, a bundled name or a Hub id (owner/name or owner/name@revision).",
         # Compared by content: the fingerprint "start".
         json_schema_extra=MAY_CHANGE,
     )
-    resume_from_checkpoint: Annotated[str | None, OrNone] = Field(
+    resume_from_checkpoint: Annotated[str | None, UserPathText, OrNone] = Field(
         None,
         description="Checkpoint to resume from: latest, or the folder of a checkpoint.",
         json_schema_extra=MAY_CHANGE,

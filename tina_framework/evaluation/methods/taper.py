@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,6 +12,7 @@ from tina_framework.evaluation.method import Answer, Method, MethodUnavailable, 
 from tina_framework.evaluation.scoring import Network
 from tina_framework.evaluation.taper_model import TaperModel
 from tina_framework.prompts.encoded_task import encode_tasks
+from tina_framework.storage.paths import user_path
 
 if TYPE_CHECKING:
     from tina_framework.zoo.tasks import Task
@@ -37,7 +37,7 @@ class Taper(Method):
 
     def prepare(self, tasks: Sequence[Task]) -> None:
         assert self.argument is not None
-        place = Path(self.argument)
+        place = user_path(self.argument)
         self.model = TaperModel.load(place.parent if place.is_file() else place, self.context.spec).to(
             self.context.device
         )

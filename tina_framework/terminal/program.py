@@ -1,0 +1,152 @@
+"""Run a program: exit codes, errors in one sentence, ``--debug``, and signals.
+
+Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted (Ctrl-C), 141 the reader of the output went away, 143 terminated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from tina_framework.errors import Terminated, explain
+from tina_framework.terminal.console import (
+    OutputClosedError,
+    OutputError,
+    flush_output,
+    prepare_streams,
+    print_error,
+    silence_output,
+)
+
+__all__ = ["run_program"]
+
+
+def run_program(body: Callable[[list[str]], int], arguments: Sequence[str]) -> int:
+    """Call `body` with the arguments, without ``--debug``, and return the exit code.
+
+    An error is printed in one sentence on standard error. With ``--debug`` its traceback comes first.
+
+    Args:
+        body: does the work and returns an exit code.
+        arguments: the words after the program's name.
+    """
+    words, debug = _take_debug(arguments)
+    prepare_streams()
+    with _warnings_in_one_line(), _log_in_one_line(), _termination_raises():
+        try:
+            code = body(words)
+            flush_output()
+            return code
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
+            return _report(error, debug)
+
+
+def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """Remove ``--debug`` from the arguments. Returns the other arguments, and whether it was among them.
+
+    It is accepted anywhere before a ``--``, because users add it at the end of the line after a failure.
+    """
+    given = list(arguments)
+    end = given.index("--") if "--" in given else len(given)
+    options = [argument for argument in given[:end] if argument != "--debug"]
+    return options + given[end:], len(options) < end
+
+
+def _report(error: BaseException, debug: bool) -> int:
+    """Print why the program ends, and return the exit code."""
+    error = _cause_in_output(error)
+    if isinstance(error, OutputClosedError):
+        silence_output()
+        return error.exit_code
+    # What was printed before the error comes first. It is lost if it cannot be written, but then this error matters more.
+    try:
+        flush_output()
+    except (OutputError, OutputClosedError):
+        silence_output()
+    if isinstance(error, SystemExit):
+        return _exit_code(error)
+    if debug:
+        print_error("".join(traceback.format_exception(error)).rstrip("\n"), longest=None)
+    sentence, code = explain(error)
+    print_error(sentence)
+    return code
+
+
+def _cause_in_output(error: BaseException) -> BaseException:
+    """Return the error of standard output behind `error`, if there is one, else `error`.
+
+    Plugins print by themselves, so a closed pipe may come as a plain BrokenPipeError. So may one between processes. Standard
+    output keeps what it could not write, so a second attempt tells the two apart.
+    """
+    if isinstance(error, OSError) and error.filename is None:
+        try:
+            flush_output()
+        except (OutputError, OutputClosedError) as again:
+            return again
+    return error
+
+
+def _exit_code(error: SystemExit) -> int:
+    """Return the code of `sys.exit`, which also takes None and a message."""
+    if error.code is None or isinstance(error.code, int):
+        return error.code or 0
+    print_error(str(error.code))
+    return 1
+
+
+@contextlib.contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """Show warnings as sentences. Python would show the line of code that raised them."""
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **others: Any) -> None:
+        print_error(f"Warning: {message}")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+class _LogHandler(logging.Handler):
+    """Print log messages as errors are printed: escaped and cut."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print_error(f"{record.levelname.capitalize()}: {record.getMessage()}")
+
+
+@contextlib.contextmanager
+def _log_in_one_line() -> Iterator[None]:
+    """Print the warnings that the package logs, for example about broken plugins."""
+    log, handler = logging.getLogger("tina_framework"), _LogHandler(logging.WARNING)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+
+
+@contextlib.contextmanager
+def _termination_raises() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise `Terminated`, so that temporary files are removed before the program ends."""
+    if threading.current_thread() is not threading.main_thread():  # Python allows handlers in the main thread only
+        yield
+        return
+
+    def terminate(number: int, frame: Any) -> None:
+        raise Terminated(number)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # A program that `nohup` started ignores SIGHUP, and goes on doing so.
+    changed = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    for number in changed:
+        signal.signal(number, terminate)
+    try:
+        yield
+    finally:
+        for number in changed:
+            signal.signal(number, signal.SIG_DFL)
