@@ -25,6 +25,9 @@ def diagnose(
         Path | None,
         path_option("--zoo", help="Folder of the zoo. Default: the bundled zoo that the model was trained on."),
     ] = None,
+    revision: Annotated[
+        str | None, typer.Option("--revision", help="Branch, tag or commit of a generator on the Hub.")
+    ] = None,
     encoder: Annotated[
         str | None, typer.Option("--encoder", help="Encoder of the class names. Default: the model's own.")
     ] = None,
@@ -42,9 +45,10 @@ def diagnose(
     from tina_framework.evaluation.diagnose import diagnose as diagnose_stages
     from tina_framework.evaluation.evaluate import EvaluationRequest, open_context
     from tina_framework.evaluation.result_tables import diagnosis_table
+    from tina_framework.generator.hub import with_revision
 
     request = EvaluationRequest(
-        model=model,
+        model=with_revision(model, revision),
         dataset=dataset,
         tasks=Path(),
         zoo=zoo,

@@ -56,6 +56,9 @@ def evaluate(
             help=escape(methods_help()),
         ),
     ] = None,
+    revision: Annotated[
+        str | None, typer.Option("--revision", help="Branch, tag or commit of a generator on the Hub.")
+    ] = None,
     encoder: Annotated[
         str | None,
         typer.Option(
@@ -99,7 +102,10 @@ def evaluate(
     """
     from tina_framework.cli.output import print_error, print_json, print_line, print_table, progress_bar
     from tina_framework.errors import ConfigError
+    from tina_framework.generator.hub import with_revision
+    from tina_framework.storage.paths import user_path
 
+    model = with_revision(model, revision)
     if (tasks is None) == (suite is None):
         raise ConfigError("Give either a task file with --tasks, or --suite prompts.")
     suite_options = {"--descriptions": descriptions, "--num-tasks": num_tasks, "--classes": classes}
@@ -169,7 +175,7 @@ def evaluate(
     results = evaluate_methods(request, progress_bar)
     write_results(out, results)
     summary = results.summary
-    if record and not record_accuracy(Path(model), summary):
+    if record and not record_accuracy(user_path(model), summary):
         print_error("The model's card has no table 'Accuracy of generated models', so only config.json was updated.")
     if json_:
         print_json(summary)

@@ -29,6 +29,9 @@ def register(app: typer.Typer) -> None:
 def generate(
     names: Annotated[list[str] | None, typer.Argument(metavar="CLASS", help=HELP)] = None,
     model: Annotated[str, typer.Option("--model", help="Generator: bundled name, folder or Hub id.")] = "cifar100-cnn",
+    revision: Annotated[
+        str | None, typer.Option("--revision", help="Branch, tag or commit of a generator on the Hub.")
+    ] = None,
     encoder: Annotated[
         str | None,
         typer.Option("--encoder", help="Encoder of the prompts, e.g. clip-lite. Default: the generator's own."),
@@ -73,6 +76,10 @@ def generate(
     tina generate "tell apples from bears and buses"
     """
     prompts = prompts_given(names, sentence, tasks)
+
+    from tina_framework.generator.hub import with_revision
+
+    model = with_revision(model, revision)
 
     from tina_framework.storage.folders import check_target
 

@@ -6,7 +6,6 @@ also hold `generic.safetensors`: the generic network for all classes of the data
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -22,7 +21,7 @@ from tina_framework.errors import CheckpointError, ConfigError, DataError, Unkno
 from tina_framework.generator.card import model_card
 from tina_framework.generator.components import make_spec, make_tokenizer
 from tina_framework.generator.config import FORMAT, FORMAT_VERSION, GeneratorConfig
-from tina_framework.generator.hub import commit_of, download
+from tina_framework.generator.hub import commit_of, download, split_revision, with_revision
 from tina_framework.plugin.discovery import registries
 from tina_framework.plugin.required import PLUGINS, plugin_hint, plugins_of
 from tina_framework.plugin.suggest import did_you_mean
@@ -41,6 +40,7 @@ from tina_framework.storage.folders import (
     read_config,
     writing_folder,
 )
+from tina_framework.storage.paths import user_path
 from tina_framework.targets.trunk import check_trunk_record, trunk_record
 
 __all__ = [
@@ -56,7 +56,6 @@ CARD = "README.md"
 TRUNK = "trunk"
 _FILES = frozenset({CONFIG, WEIGHTS, GENERIC, CARD, ".gitattributes"})
 _NEEDS = f"{CONFIG} with format '{FORMAT}' and {WEIGHTS}, as Generator.save_pretrained writes them"
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _PATTERNS = ["*.json", "*.safetensors", "*.md"]
 
 
@@ -85,30 +84,33 @@ def find_folder(name: str, revision: str | None = None, local_files_only: bool =
     """Return the local folder of a generator, downloading it if necessary.
 
     Args:
-        name: an existing folder, a bundled name or a Hub id ``owner/name``.
+        name: an existing folder, a bundled name or a Hub id, ``owner/name`` or ``owner/name@revision``.
         revision: branch, tag or commit of the Hub repository.
         local_files_only: do not ask the Hub; use what was downloaded before.
 
     Raises:
+        ConfigError: a revision is given for something that has none, or two different revisions are given.
         CheckpointError: the Hub repository is not a generator of this framework.
         DownloadError: the Hub repository could not be downloaded.
         UnknownNameError: `name` is none of the three.
     """
-    if name and Path(name).is_dir():
-        return Path(name)
-    if name in bundled_names():
-        return _pretrained() / name
-    if _HUB_ID.fullmatch(name):
+    is_folder = bool(name) and user_path(name).is_dir()
+    if is_folder or name in bundled_names():
+        with_revision(name, revision)  # neither has revisions
+        return user_path(name) if is_folder else _pretrained() / name
+    parts = split_revision(name, revision)
+    if parts is not None:
+        repo, wanted = parts
         # The configuration first: another kind of repository is refused before its weights are downloaded.
-        folder = download(name, [CONFIG], revision, local_files_only)
+        folder = download(repo, [CONFIG], wanted, local_files_only)
         read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
         # Pinned to the commit, so that configuration and weights belong together.
-        return download(name, _PATTERNS, commit_of(folder) or revision, local_files_only)
+        return download(repo, _PATTERNS, commit_of(folder) or wanted, local_files_only)
     known = bundled_names()
     suggestion = did_you_mean(name, known)
     raise UnknownNameError(
         f"Unknown generator '{name}'.{suggestion} Bundled: {', '.join(known) or 'none'}. "
-        "Otherwise give an existing folder or a Hub id 'owner/name'."
+        "Otherwise give an existing folder or a Hub id, 'owner/name' or 'owner/name@revision'."
     )
 
 

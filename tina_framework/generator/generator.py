@@ -24,7 +24,7 @@ from tina_framework.generator.components import make_encoder, make_spec, make_to
 from tina_framework.generator.compose import GeneratedNetworks, generate_networks
 from tina_framework.generator.config import GeneratorConfig
 from tina_framework.generator.folder import GeneratorParts, bundled_names, find_folder, read_folder, write_folder
-from tina_framework.generator.hub import upload
+from tina_framework.generator.hub import upload, with_revision
 from tina_framework.generator.options import ComposeMethod, OnProgress, SamplingOptions
 from tina_framework.interfaces.encoder import Encoder
 from tina_framework.interfaces.scheduler import NoiseScheduler
@@ -34,6 +34,7 @@ from tina_framework.prompts.encoded_task import EncodedTask
 from tina_framework.prompts.known_classes import KnownClasses
 from tina_framework.prompts.read import encode_prompts
 from tina_framework.prompts.warnings import prompt_warnings
+from tina_framework.storage.paths import user_path
 from tina_framework.targets.device import resolve_device
 
 __all__ = ["Generator", "GeneratorConfig", "bundled_names"]
@@ -91,7 +92,7 @@ class Generator:
         """Load a generator.
 
         Args:
-            name: an existing folder, a bundled name (``cifar100-cnn``) or a Hub id ``owner/name``.
+            name: an existing folder, a bundled name (``cifar100-cnn``) or a Hub id, ``owner/name`` or ``owner/name@revision``.
             revision: branch, tag or commit of the Hub repository.
             local_files_only: do not ask the Hub; use what was downloaded before.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
@@ -99,13 +100,15 @@ class Generator:
 
         Raises:
             UnknownNameError: no generator has that name.
+            ConfigError: a revision is given for something that has none, or two different revisions are given.
             DownloadError: the Hub repository could not be downloaded.
             CheckpointError: the folder is not a generator of this framework, is incomplete, or was altered.
         """
         parts = read_folder(find_folder(str(name), revision, local_files_only))
         generator = cls(parts.config, parts.denoiser, parts.normalizer, parts.condition_space, parts.generic)
         # The name goes into the records of classifiers, which must not show folders of this machine.
-        generator.name = str(name) if not Path(name).is_dir() else Path(name).resolve().name
+        is_folder = user_path(name).is_dir()
+        generator.name = user_path(name).resolve().name if is_folder else with_revision(str(name), revision)
         if encoder is not None:
             generator._encoder = make_encoder(encoder, generator.condition_space)
         return generator.to(device)

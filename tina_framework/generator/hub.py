@@ -5,9 +5,53 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tina_framework.errors import DownloadError
+from tina_framework.errors import ConfigError, DownloadError
+from tina_framework.storage.paths import user_path
 
-__all__ = ["commit_of", "download", "upload"]
+__all__ = ["commit_of", "download", "split_revision", "upload", "with_revision"]
+
+_HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([^\s@]+))?")
+
+
+def split_revision(name: str, revision: str | None = None) -> tuple[str, str | None] | None:
+    """Split ``owner/name@revision``.
+
+    Args:
+        name: ``owner/name`` or ``owner/name@revision``.
+        revision: branch, tag or commit that was given beside the name.
+
+    Returns:
+        The id without the revision, and the revision or None. None if `name` is no Hub id.
+
+    Raises:
+        ConfigError: the name and `revision` state different revisions.
+    """
+    found = _HUB_ID.fullmatch(name)
+    if found is None:
+        return None
+    repo, own = found.groups()
+    if own is not None and revision is not None and own != revision:
+        raise ConfigError(
+            f"'{name}' states the revision '{own}', but the revision '{revision}' is given too; give one."
+        )
+    return repo, revision if own is None else own
+
+
+def with_revision(name: str, revision: str | None) -> str:
+    """Return ``owner/name@revision``, or `name` if `revision` is None.
+
+    Raises:
+        ConfigError: `name` is a folder or no Hub id, or states another revision.
+    """
+    if revision is None:
+        return name
+    parts = split_revision(name, revision)
+    if parts is None or not revision.strip() or user_path(name).is_dir():
+        raise ConfigError(
+            f"The revision '{revision}' cannot be used with '{name}': only generators of the Hub (owner/name) have revisions. "
+            "Leave it out."
+        )
+    return f"{parts[0]}@{parts[1]}"
 
 
 def download(repo: str, patterns: list[str], revision: str | None, local_files_only: bool) -> Path:
