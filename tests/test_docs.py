@@ -99,9 +99,12 @@ def test_runnable_blocks_run(block: Block, tmp_path: Path) -> None:
 def command_tree() -> Any:
     from typer.main import get_command
 
-    from tina_framework.cli.app import build_app
+    from tina_framework.cli.app import COMMANDS, build_app
 
-    return get_command(build_app())
+    tree: Any = get_command(build_app())
+    for name in COMMANDS:  # each is imported when it is asked for
+        tree.get_command(None, name)
+    return tree
 
 
 def options_of(command: Any) -> set[str]:

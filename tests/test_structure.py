@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "errors": set(),
     "images": {"errors"},
     "storage": {"errors"},
+    "terminal": {"errors"},
     "interfaces": {"errors"},
     "plugin": {"errors", "interfaces"},
     "targets": {"errors", "images", "interfaces", "storage"},
@@ -34,9 +35,10 @@ MAY_IMPORT = {
     "classifier": {PUBLIC, "errors", "images", "interfaces", "plugin", "storage", "targets"},
     "generator": {"classifier", "denoiser", "errors", "interfaces", "plugin", "prompts", "storage", "targets"},
     "zoo": {"errors", "images", "interfaces", "plugin", "storage", "targets"},
-    "config": {"denoiser", "errors", "generator", "interfaces", "plugin"},
+    "config": {"denoiser", "errors", "generator", "interfaces", "plugin", "storage"},
     "training": {
-        "config", "denoiser", "errors", "generator", "interfaces", "plugin", "prompts", "storage", "targets", "zoo",
+        "config", "denoiser", "errors", "generator", "interfaces", "plugin", "prompts", "storage", "targets", "terminal",
+        "zoo",
     },
     "evaluation": {
         PUBLIC, "classifier", "denoiser", "errors", "generator", "interfaces", "plugin", "prompts", "storage", "targets",
@@ -46,8 +48,8 @@ MAY_IMPORT = {
     # The built-ins are a plugin like any other: they see what plugin authors see.
     "builtins": {PUBLIC, "errors", "images", "interfaces", "plugin.suggest", "storage"},
     "cli": {
-        PUBLIC, "classifier", "errors", "evaluation", "generator", "interfaces", "plugin", "prompts", "storage", "targets",
-        "testing", "training", "zoo",
+        PUBLIC, "classifier", "config", "errors", "evaluation", "generator", "interfaces", "plugin", "prompts", "storage",
+        "targets", "terminal", "testing", "training", "zoo",
     },
 }  # fmt: skip
 """Room -> what its modules may import at run time besides their own room: whole rooms, or a single module of one."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import typer
+from typer.main import get_command
 
 from tina_framework.cli import app as app_module
 from tina_framework.cli.__main__ import main
@@ -27,12 +28,17 @@ def raising(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A command ``boom`` that raises the error in the returned dictionary."""
     holder: dict[str, BaseException] = {}
 
-    def register(app: typer.Typer) -> None:
-        @app.command("boom")
+    def built_in(name: str) -> Any:
+        app = typer.Typer()
+
+        @app.command(name)
         def boom(names: list[str] | None = None) -> None:
             raise holder["error"]
 
-    monkeypatch.setattr(app_module, "_add_plugin_commands", register)
+        return get_command(app)
+
+    monkeypatch.setattr(app_module, "COMMANDS", ("boom",))
+    monkeypatch.setattr(app_module, "_built_in", built_in)
     return holder
 
 

@@ -6,6 +6,7 @@ import math
 import pytest
 
 from tina_framework.cli import output
+from tina_framework.terminal import console
 
 
 def test_json_is_plain_and_refuses_nan(capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,7 +49,7 @@ def test_progress_without_a_terminal_prints_lines_with_the_time_left(
 def test_progress_on_a_terminal_shows_count_and_note(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(output, "err_console", output.Console(stderr=True, force_terminal=True, width=120))
+    monkeypatch.setattr(console, "err_console", console.make_console(stderr=True, force_terminal=True, width=120))
     with output.progress_bar("Zoo", 4, done=1) as advance:
         advance(2, "loss [0.5]")
     err = capsys.readouterr().err

@@ -13,6 +13,8 @@ from tina_framework.evaluation.paths import without_folders
         ("arrays:/home/me/toys.npz", "arrays:toys.npz"),
         ("arrays:data/toys.npz", "arrays:data/toys.npz"),
         ("/home/me/zoo", "zoo"),
+        ("~/mine/zoo", "zoo"),
+        ("arrays:~/mine/toys.npz", "arrays:toys.npz"),
         ("../zoo", "../zoo"),
         ("ddpm:1000", "ddpm:1000"),
         ("clip-lite", "clip-lite"),

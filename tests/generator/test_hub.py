@@ -30,7 +30,7 @@ def test_hub_ids_are_downloaded_and_pinned(tiny_folder: Path, tmp_path: Path, mo
     hub = _Hub(Path(shutil.copytree(tiny_folder, tmp_path / COMMIT)))
     monkeypatch.setattr("huggingface_hub.snapshot_download", hub)
     loaded = Generator.from_pretrained("owner/name", revision="v1", local_files_only=True, device="cpu")
-    assert loaded.name == "owner/name"
+    assert loaded.name == "owner/name@v1"
     assert [call["revision"] for call in hub.calls] == ["v1", COMMIT]
     assert [call["allow_patterns"] for call in hub.calls] == [["config.json"], ["*.json", "*.safetensors", "*.md"]]
     assert all(call["repo"] == "owner/name" and call["local_files_only"] for call in hub.calls)

@@ -21,13 +21,14 @@ def _run(arguments: list[str]) -> int:
     try:
         # Imported here, so that an import that fails is reported in one line as well.
         import typer
+        from typer.main import get_command
 
         from tina_framework.cli.app import build_app
         from tina_framework.config.environment import unknown_variables
 
         for sentence in unknown_variables():
             print_error(f"Warning: {sentence}")
-        command = build_app()
+        command = get_command(build_app())
         # Not called through Typer's own `main`: its error boxes read `:bus:` as an emoji, break paths, and hide interrupts.
         try:
             with command.make_context("tina", arguments) as context:

@@ -39,8 +39,8 @@ COMMANDS = (
 log = logging.getLogger("tina_framework.plugins")
 
 
-def build_app() -> Any:
-    """Return the command ``tina`` (a Click group). No command, plugin or torch is imported."""
+def build_app() -> typer.Typer:
+    """Return the application. Its commands are imported when they are named, and no plugin is loaded."""
     app = typer.Typer(
         name="tina",
         cls=_Commands,
@@ -52,7 +52,7 @@ def build_app() -> Any:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_global_options)
-    return get_command(app)
+    return app
 
 
 class _Commands(TyperGroup):
@@ -66,7 +66,7 @@ class _Commands(TyperGroup):
             self.commands[cmd_name] = _built_in(cmd_name)
         elif cmd_name not in self.commands:
             # Perhaps a command of a plugin. The others are added because similar names are suggested from them.
-            self.commands |= {name: _built_in(name) for name in COMMANDS} | load_plugin_commands()
+            self.commands.update({name: _built_in(name) for name in COMMANDS} | load_plugin_commands())
         return self.commands.get(cmd_name)
 
 

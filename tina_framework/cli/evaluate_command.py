@@ -187,7 +187,7 @@ def evaluate(
             print_error(line)
         if "novelty" in summary:
             print_line(novelty_sentence(summary["novelty"]))
-        print_line("± is half of the 95 % interval over tasks; differences are paired, in percentage points.")
+        print_line("± is half of the 95 % interval over tasks. Differences are paired, in points.")
         print_line(f"Written to {out}: results.json, results.md, tasks.json.")
 
 

@@ -67,6 +67,6 @@ def evaluate_prompts(options: Mapping[str, Any], out: Path, *, json_: bool) -> N
     print_table(short_rows(result), ["prompts", "tasks", "accuracy %", "minus names", "of names"], title="Prompts")
     for warning in result["setup"]["warnings"]:
         print_error(f"Warning: {warning}")
-    print_line("± is half of the 95 % interval over tasks; differences are paired, in percentage points.")
+    print_line("± is half of the 95 % interval over tasks. Differences are paired, in points.")
     files = ", ".join(FILES)
     print_line(f"Written to {out}: {files}. They also hold class counts, order and familiarity.")

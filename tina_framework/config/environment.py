@@ -33,7 +33,9 @@ def unknown_variables() -> list[str]:
         # Names of settings may be written in lower case.
         if name.upper() in settings or name.startswith(tuple(own - {"TINA_FRAMEWORK_"})):
             continue
-        found = closest(name.upper(), VARIABLES | settings, cutoff=0.75)
-        advice = f" Did you mean {found[0]}?" if found else ""
+        # Compared without the prefix, which would make all names similar.
+        known = {other.removeprefix(_PREFIX) for other in VARIABLES | settings}
+        found = closest(name.upper().removeprefix(_PREFIX), known, cutoff=0.65)
+        advice = f" Did you mean {_PREFIX}{found[0]}?" if found else ""
         sentences.append(f"The environment variable {name} has no meaning here and is ignored.{advice}")
     return sentences

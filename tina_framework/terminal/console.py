@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import select
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -25,6 +26,7 @@ __all__ = [
     "err_console",
     "flush_output",
     "make_console",
+    "output_is_closed",
     "prepare_streams",
     "print_error",
     "print_json",
@@ -51,10 +53,7 @@ class _Console(Console):
     """A console that leaves a closed pipe to its caller. That of rich would end the program."""
 
     def on_broken_pipe(self) -> None:
-        if not self.stderr:
-            raise
-        # Messages and progress bars must not stop the work that they are about.
-        self.quiet = True
+        raise  # called while a BrokenPipeError is handled
 
 
 def make_console(*, stderr: bool = False, **settings: Any) -> Console:
@@ -147,6 +146,16 @@ def _writing_output() -> Iterator[None]:
         raise OutputClosedError("The reader of standard output has gone away.") from error
     except OSError as error:
         raise OutputError(f"Standard output cannot be written ({error.strerror or error}).") from error
+
+
+def output_is_closed() -> bool:
+    """Return whether the reader of standard output has gone away. Only known for pipes, and not on Windows."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), select.POLLOUT)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
+    except (AttributeError, OSError, ValueError):  # no such call, or no file, as in a test
+        return False
 
 
 def silence_output() -> None:

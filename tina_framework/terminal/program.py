@@ -19,6 +19,7 @@ from tina_framework.terminal.console import (
     OutputClosedError,
     OutputError,
     flush_output,
+    output_is_closed,
     prepare_streams,
     print_error,
     silence_output,
@@ -79,16 +80,12 @@ def _report(error: BaseException, debug: bool) -> int:
 
 
 def _cause_in_output(error: BaseException) -> BaseException:
-    """Return the error of standard output behind `error`, if there is one, else `error`.
+    """Return an error of standard output as such, and other errors unchanged.
 
-    Plugins print by themselves, so a closed pipe may come as a plain BrokenPipeError. So may one between processes. Standard
-    output keeps what it could not write, so a second attempt tells the two apart.
+    Plugins print by themselves, so a closed output may come as a plain BrokenPipeError. So may a closed pipe between processes.
     """
-    if isinstance(error, OSError) and error.filename is None:
-        try:
-            flush_output()
-        except (OutputError, OutputClosedError) as again:
-            return again
+    if isinstance(error, BrokenPipeError) and output_is_closed():
+        return OutputClosedError("The reader of standard output has gone away.")
     return error
 
 

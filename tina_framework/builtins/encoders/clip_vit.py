@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tina_framework.errors import CheckpointError, ConfigError, DownloadError, PromptError
+from tina_framework.errors import CheckpointError, ConfigError, DownloadError, PromptError, printable
 from tina_framework.interfaces.encoder import Vectors
 from tina_framework.storage.files import read_json
 from tina_framework.storage.paths import user_path
@@ -181,7 +181,7 @@ class CLIPEncoder:
         if self._local_files_only:
             raise DownloadError(self._unreachable("is not on this machine, and local_files_only forbids a download"))
         size = f" ({_SIZE}, once)" if self._model == _MODEL else ""
-        print(f"Downloading {self._model}{size} from the Hugging Face Hub ...", file=sys.stderr, flush=True)
+        print(printable(f"Downloading {self._model}{size} from the Hugging Face Hub ..."), file=sys.stderr, flush=True)
         try:
             folder = fetch(local=False)
         except Exception as error:  # The exceptions of the HTTP client have no common base class.

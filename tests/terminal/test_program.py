@@ -1,0 +1,133 @@
+"""How programs end: exit codes, signals, closed pipes and full disks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+from tina_framework.errors import DataError
+from tina_framework.terminal.console import print_line
+from tina_framework.terminal.program import run_program
+
+
+def test_the_code_of_the_body_is_returned_and_debug_is_taken_out() -> None:
+    seen: list[list[str]] = []
+
+    def body(arguments: list[str]) -> int:
+        seen.append(arguments)
+        return 3
+
+    assert run_program(body, ["a", "--debug", "--", "--debug"]) == 3
+    assert seen == [["a", "--", "--debug"]]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (DataError("It is\x1b[2J broken; mend it."), 1, "Error: It is\\x1b[2J broken; mend it.\n"),
+        (SystemExit(4), 4, ""),
+        (SystemExit(None), 0, ""),
+        (SystemExit("no more"), 1, "no more\n"),
+        (KeyboardInterrupt(), 130, "Interrupted.\n"),
+    ],
+)
+def test_errors_are_one_line(error: BaseException, code: int, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def body(arguments: list[str]) -> int:
+        print_line("before")
+        raise error
+
+    assert run_program(body, []) == code
+    assert capsys.readouterr() == ("before\n", line)
+
+
+def test_the_traceback_is_escaped_and_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    def body(arguments: list[str]) -> int:
+        raise DataError("\x1b[2J" + "x" * 5000)
+
+    assert run_program(body, ["--debug"]) == 1
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert "\x1b" not in err
+    assert "x" * 5000 in err
+
+
+def test_warnings_and_logs_are_sentences(capsys: pytest.CaptureFixture[str]) -> None:
+    def body(arguments: list[str]) -> int:
+        warnings.warn("odd \x1b[1mname", UserWarning, stacklevel=1)
+        logging.getLogger("tina_framework.plugins").warning("%s is slow", "it")
+        return 0
+
+    assert run_program(body, []) == 0
+    assert capsys.readouterr().err == "Warning: odd \\x1b[1mname\nWarning: it is slow\n"
+
+
+def test_sigterm_ends_in_order(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    def body(arguments: list[str]) -> int:
+        (tmp_path / "half").touch()
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise AssertionError
+        finally:
+            (tmp_path / "half").unlink()
+
+    assert run_program(body, []) == 143
+    assert capsys.readouterr().err == "Terminated.\n"
+    assert not (tmp_path / "half").exists()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+_PROGRAM = """
+import sys
+from tina_framework.terminal.console import print_line
+from tina_framework.terminal.program import run_program
+
+def body(arguments):
+    if arguments == ["plain"]:
+        for _ in range(100_000):
+            print("a line of a plugin")
+    for _ in range(100_000 if arguments == ["long"] else 1):
+        print_line("a line")
+    return 0
+
+sys.exit(run_program(body, sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("length", ["short", "long", "plain"])
+def test_a_closed_pipe_ends_without_a_word(length: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, length], stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("length", ["short", "long"])
+def test_a_full_disk_is_one_sentence(length: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", _PROGRAM, length], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "Error: Standard output cannot be written (No space left on device).\n",
+    )
+
+
+def test_a_closed_output_is_no_error() -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "{sys.executable}" -c "$0" >&-', _PROGRAM], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
