@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tina_framework.cli.output import print_json
+from tina_framework.cli.output import print_json, print_line
+from tina_framework.cli.path_parameters import path_argument
 from tina_framework.errors import CheckpointError, ConfigError
 
 __all__ = ["SETTINGS_FILES", "register", "renew_folder"]
@@ -22,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def rehash(
-    folder: Annotated[Path, typer.Argument(help="Folder of a generator, a classifier or a zoo.")],
+    folder: Annotated[Path, path_argument(help="Folder of a generator, a classifier or a zoo.")],
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Accept settings that you edited by hand.
@@ -35,9 +36,9 @@ def rehash(
     if json_:
         print_json({"folder": str(folder), "renewed": renewed})
     elif renewed:
-        typer.echo(f"Renewed the digest of {', '.join(renewed)} in '{folder}'.")
+        print_line(f"Renewed the digest of {', '.join(renewed)} in '{folder}'.")
     else:
-        typer.echo(f"The digests in '{folder}' are right already; nothing was changed.")
+        print_line(f"The digests in '{folder}' are right already; nothing was changed.")
 
 
 def renew_folder(folder: Path) -> list[str]:
