@@ -55,6 +55,29 @@ def test_a_folder_with_a_sub_folder_a_class(tina: Any) -> None:
     assert tuned.provenance["fine_tuning"][0]["settings"]["pull"] == 0
 
 
+def test_names_and_folders_that_hold_an_equals_sign(tina: Any, tiny_generator: Generator, tmp_path: Path) -> None:
+    tiny_generator(["y=x", "bee hive", "cat"]).save_pretrained("model")
+    (tmp_path / "pictures" / "ant").rename(tmp_path / "pictures" / "y=x")
+    words = ["y=x=pictures/y=x", "Bee_Hive=pictures/Bee_Hive", "cat=pictures/cat"]
+    code, out, err = tina("model", *words, "--out", "a", "--steps", "2")
+    assert code == 0, err
+    assert "y=x 2, bee hive 2, cat 2" in out
+    (tmp_path / "pictures").rename(tmp_path / "a=b")
+    code, out, err = tina("model", "a=b", "--out", "b", "--steps", "2")
+    assert code == 0, err
+    assert (tmp_path / "a" / "model.safetensors").read_bytes() == (tmp_path / "b" / "model.safetensors").read_bytes()
+
+
+def test_a_tilde_is_the_home_folder(tina: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for number, words in enumerate(
+        (["~/pictures"], ["ant=~/pictures/ant", "bee hive=~/pictures/Bee_Hive", "cat=~/pictures/cat"])
+    ):
+        code, _, err = tina("~/model", *words, f"--out=~/tuned{number}", "--steps", "2")
+        assert code == 0, err
+        assert (tmp_path / f"tuned{number}" / "config.json").is_file()
+
+
 def test_a_folder_for_each_class_gives_the_same(tina: Any) -> None:
     code, out, err = tina("model", "pictures", "--out", "a", "--steps", "2", "--json")
     assert code == 0, err

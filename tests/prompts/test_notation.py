@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tina_framework.errors import DataError, PromptError
 from tina_framework.prompts.class_prompt import ClassPrompt
-from tina_framework.prompts.notation import Notation, parse_notation, read_class
+from tina_framework.prompts.notation import Notation, after_known_name, parse_notation, read_class
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,37 @@ from tina_framework.prompts.notation import Notation, parse_notation, read_class
 )
 def test_examples(written: str, parsed: Notation) -> None:
     assert parse_notation(written) == parsed
+
+
+@pytest.mark.parametrize(
+    ("written", "parsed"),
+    [
+        ("y=x", Notation("", "y=x")),
+        ("Y=X", Notation("", "Y=X")),
+        ("y=x=a rising line", Notation("y=x", "a rising line")),
+        ("y=x=@lines", Notation("y=x", "", ("lines",))),
+        ("y=x=y=x+@lines", Notation("y=x", "y=x", ("lines",))),
+        ("y=x=z=words", Notation("y=x=z", "words")),
+        ("y=z", Notation("y", "z")),
+        ("bus=y=x", Notation("bus", "y=x")),
+        ("@y=x", Notation("", "", ("y=x",))),
+    ],
+)
+def test_known_names_that_hold_an_equals_sign_are_matched_first(written: str, parsed: Notation) -> None:
+    assert parse_notation(written, ("bus", "y", "y=x", "y=x=z")) == parsed
+
+
+def test_a_known_name_needs_something_after_it() -> None:
+    with pytest.raises(PromptError, match="has nothing after its '='"):
+        parse_notation("y=x=", ("y=x",))
+
+
+def test_the_longest_known_name_counts() -> None:
+    assert after_known_name("y=x=a", ("y", "y=x")) == ("y=x", "a")
+    assert after_known_name("Y=a=b", ("y", "y=x")) == ("y", "a=b")
+    assert after_known_name("z=a", ("y",)) is None
+    assert after_known_name("y", ("y",)) is None
+    assert after_known_name("=" * 1_000_000, ("y", "=")) == ("=", "=" * 999_998)
 
 
 @pytest.mark.parametrize(

@@ -97,14 +97,19 @@ def fine_tune(
 def _listed(words: Sequence[str], class_names: Sequence[str]) -> dict[str, list[Path]]:
     """Return class name -> picture files. Case, underscores and hyphens of folder names do not matter.
 
+    ``CLASS=FOLDER`` is split after the longest class name that fits, because names and folders may hold ``=``.
+
     Raises:
         DataError: a folder is missing, has no pictures, or its name is not a class.
     """
     from tina_framework.errors import ConfigError, DataError
     from tina_framework.interfaces.class_names import fold
+    from tina_framework.prompts.notation import after_known_name
+    from tina_framework.storage.paths import user_path
 
-    if len(words) == 1 and "=" not in words[0]:
-        root = Path(words[0])
+    split = {word: after_known_name(word, class_names) for word in words}
+    if len(words) == 1 and split[words[0]] is None and ("=" not in words[0] or user_path(words[0]).is_dir()):
+        root = user_path(words[0])
         if not root.is_dir():
             raise DataError(
                 f"'{root}' is not a folder; give a folder with a sub-folder for each class, or CLASS=FOLDER."
@@ -118,7 +123,7 @@ def _listed(words: Sequence[str], class_names: Sequence[str]) -> dict[str, list[
         wrong = [word for word in words if "=" not in word]
         if wrong:
             raise ConfigError(f"'{wrong[0]}' names no class; write CLASS=FOLDER for each class, or one folder for all.")
-        pairs = [(name, Path(path)) for name, _, path in (word.partition("=") for word in words)]
+        pairs = [(name, user_path(path)) for name, path in (split[word] or tuple(word.split("=", 1)) for word in words)]
     known = {fold(name): name for name in class_names}
     listed: dict[str, list[Path]] = {name: [] for name in class_names}
     for name, path in pairs:

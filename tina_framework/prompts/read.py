@@ -42,7 +42,7 @@ def read_tasks(
             - a string: one task as a sentence (see `tina_framework.prompts.sentence`);
             - a list of classes: one task. A class is a name, a picture or a `ClassPrompt`;
             - a list of lists of classes: several tasks.
-        known_names: the classes that the generator was trained on. They help to read a sentence.
+        known_names: the classes that the generator was trained on. They help to read a sentence, and names that hold ``=``.
         notation: read each class as the command line does (see `tina_framework.prompts.notation`). A list of one plain string
             may then be a sentence.
 
@@ -51,7 +51,7 @@ def read_tasks(
         DataError: a task file or a picture cannot be read.
     """
     if isinstance(prompts, Path):
-        return load_prompt_tasks(prompts), False
+        return load_prompt_tasks(prompts, known_names), False
     if isinstance(prompts, str):
         return [list(classes_of(prompts, known_names))], True
     if isinstance(prompts, bytes) or not isinstance(prompts, Iterable):
@@ -90,8 +90,8 @@ def encode_prompts(prompts: Any, known_classes: KnownClasses) -> EncodedPrompts:
 def _read_notation(written: Sequence[str], known_names: Collection[str]) -> list[Any]:
     # One class alone is no task, so a single plain argument may be a sentence.
     if len(written) == 1:
-        parsed = parse_notation(written[0])
+        parsed = parse_notation(written[0], known_names)
         is_plain = not parsed.label and not parsed.files
         if is_plain and (classes := parse_sentence(parsed.words, known_names)) is not None:
             return list(classes)
-    return [read_class(one) for one in written]
+    return [read_class(one, known_names=known_names) for one in written]

@@ -9,7 +9,7 @@ Paths are relative to the task file. Evaluation reads task files of plain names 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,14 @@ _KEYS = frozenset({"label", "texts", "images"})
 _FORM = '{"tasks": [{"classes": ["apple", "bus=bus+@pictures/bus"]}]}'
 
 
-def load_prompt_tasks(path: Path | str) -> list[list[str | ClassPrompt]]:
+def load_prompt_tasks(path: Path | str, known_names: Collection[str] = ()) -> list[list[str | ClassPrompt]]:
     """Return the tasks of a file, with their pictures.
 
     Equal entries give the same `ClassPrompt` object, so that pictures are read and encoded once.
+
+    Args:
+        path: the JSON file.
+        known_names: as in `tina_framework.prompts.notation.parse_notation`.
 
     Raises:
         DataError: the file is missing or malformed, or a picture cannot be read.
@@ -53,7 +57,7 @@ def load_prompt_tasks(path: Path | str) -> list[list[str | ClassPrompt]]:
         if len(entry["classes"]) < 2:
             raise DataError(f"{where}: a task needs at least two classes; got {_short(entry['classes'])}.")
         try:
-            classes = [_class(written, path.parent, read) for written in entry["classes"]]
+            classes = [_class(written, path.parent, read, known_names) for written in entry["classes"]]
             _check_labels(classes)
         except (DataError, PromptError) as error:
             raise type(error)(f"{where}: {error}") from error
@@ -71,12 +75,14 @@ def _check_labels(classes: Sequence[str | ClassPrompt]) -> None:
         seen.add(fold(label))
 
 
-def _class(written: Any, folder: Path, read: dict[str, str | ClassPrompt]) -> str | ClassPrompt:
+def _class(
+    written: Any, folder: Path, read: dict[str, str | ClassPrompt], known_names: Collection[str]
+) -> str | ClassPrompt:
     # Lists and dicts cannot be keys of a dict, but their text can.
     key = repr(written)
     if key not in read:
         if isinstance(written, str):
-            read[key] = read_class(written, folder)
+            read[key] = read_class(written, folder, known_names)
         elif isinstance(written, dict):
             read[key] = _from_object(written, folder)
         else:
