@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tina_framework.storage.digest import renew_digest
+
 NAMES = [
     f"{first} {second}"
     for first in ("red", "old", "tiny", "wild", "iron")
@@ -101,6 +103,7 @@ def altered() -> Callable[..., Path]:
             else:
                 config[key] = value
         (out / "config.json").write_text(json.dumps(config))
+        renew_digest(out / "config.json")
         return out
 
     return copy

@@ -12,14 +12,16 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tina_framework.errors import CheckpointError
+from tina_framework.storage.digest import renew_digest
+from tina_framework.storage.folders import hashes
 from tina_sentence_transformers.encoder import SentenceTransformersEncoder
 
 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"format": "tina-generator"}, "does not describe a projection"),
-        ({"format_version": 2}, "format version 2"),
+        ({"format": "tina-generator"}, "does not belong to a tina-sentence-projection folder"),
+        ({"format_version": 2}, "format_version 2"),
         ({"space": None}, "KeyError: 'space'"),
         ({"templates": ["no place", "{}"]}, "do not fit together"),
         ({"templates": ["{}"]}, "do not fit together"),
@@ -31,14 +33,14 @@ from tina_sentence_transformers.encoder import SentenceTransformersEncoder
 def test_a_wrong_configuration_is_refused(
     altered: Callable[..., Path], tmp_path: Path, projection_folder: Path, changes: dict[str, Any], says: str
 ) -> None:
-    with pytest.raises(CheckpointError, match=r"fit again|upgrade|make one") as caught:
+    with pytest.raises(CheckpointError, match=r"fit again|create it again|fit-projection") as caught:
         SentenceTransformersEncoder(altered(projection_folder, tmp_path / "out", **changes))
     assert says in str(caught.value)
 
 
 def test_a_folder_without_a_projection_is_refused(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(CheckpointError, match=r"exist|no folder"):
+        with pytest.raises(CheckpointError, match="has no config|no folder"):
             SentenceTransformersEncoder(folder)
 
 
@@ -46,8 +48,6 @@ def test_a_folder_without_a_projection_is_refused(tmp_path: Path) -> None:
 def test_damaged_weights_are_refused(
     altered: Callable[..., Path], tmp_path: Path, projection_folder: Path, damage: str
 ) -> None:
-    from tina_sentence_transformers import projection
-
     folder = altered(projection_folder, tmp_path / "out")
     path = folder / "projection.safetensors"
     tensors = load_file(path)
@@ -61,6 +61,7 @@ def test_damaged_weights_are_refused(
         wrong = {"shape": tensors["mean"][:, :-1].copy(), "nan": tensors["mean"] * np.nan}[damage]
         save_file(tensors | {"mean": wrong}, path)
         config = json.loads((folder / "config.json").read_text())
-        (folder / "config.json").write_text(json.dumps(config | {"sha256": projection._sha256(path)}))
+        (folder / "config.json").write_text(json.dumps(config | {"sha256": hashes(path)}))
+        renew_digest(folder / "config.json")
     with pytest.raises(CheckpointError):
         SentenceTransformersEncoder(folder).encode_text(["red cat"])

@@ -5,7 +5,6 @@ Shapes: T templates, L landmarks (1 if linear), F features, D width of the sente
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +15,9 @@ import numpy.typing as npt
 import torch
 
 from tina_framework.errors import CheckpointError
-from tina_framework.storage.files import check_tensors, read_json, read_safetensors, write_json, write_safetensors
+from tina_framework.storage.digest import HASHES, with_digest
+from tina_framework.storage.files import check_tensors, read_hashed, write_json, write_safetensors
+from tina_framework.storage.folders import CONFIG, check_hash, hashes, read_config, writing_folder
 from tina_sentence_transformers.ridge import Fit, signs
 
 __all__ = ["WEIGHTS", "Confidence", "Header", "Projection", "read_header", "read_projection", "write_projection"]
@@ -24,7 +25,7 @@ __all__ = ["WEIGHTS", "Confidence", "Header", "Projection", "read_header", "read
 FORMAT = "tina-sentence-projection"
 FORMAT_VERSION = 1
 WEIGHTS = "projection.safetensors"
-_CONFIG = "config.json"
+_NEEDS = f"{CONFIG} with format '{FORMAT}' and {WEIGHTS}, as `tina fit-projection` writes them"
 _HALF_MAX = 6e4
 # The similarity of a landmark's own text is 1 apart from rounding.
 _SAME = 0.9995
@@ -102,17 +103,21 @@ class Projection:
 
 
 def write_projection(folder: Path, header: Header, parts: Sequence[Projection]) -> None:
-    """Write both files atomically. The configuration is last, because it has the hash of the weights."""
+    """Write a new folder with both files, completely or not at all.
+
+    Raises:
+        ConfigError: the folder exists and is not empty, or it cannot be written.
+    """
     tensors = {
         "origin": np.stack([part.fit.origin_LD for part in parts]),
         "weight": np.stack([part.fit.weight_FE for part in parts]),
         "mean": np.stack([part.fit.mean_E for part in parts]),
         "known": np.stack([part.known_L for part in parts]),
     }
-    path = folder / WEIGHTS
-    write_safetensors(path, {name: _stored(name, array) for name, array in tensors.items()})
-    value = asdict(header) | {"format": FORMAT, "format_version": FORMAT_VERSION, "sha256": _sha256(path)}
-    write_json(folder / _CONFIG, {key: value[key] for key in ("format", "format_version", "sha256", *asdict(header))})
+    with writing_folder(folder, lambda path: False, "projection") as new:
+        write_safetensors(new / WEIGHTS, {name: _stored(name, array) for name, array in tensors.items()})
+        value = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(header), HASHES: hashes(new / WEIGHTS)}
+        write_json(new / CONFIG, with_digest(value, CONFIG))
 
 
 def _stored(name: str, array: Floats) -> torch.Tensor:
@@ -126,17 +131,10 @@ def read_header(folder: Path) -> Header:
     Raises:
         CheckpointError: the file is missing, has another format, or lacks an entry.
     """
-    path = folder / _CONFIG
+    path = folder / CONFIG
     if not folder.is_dir():
         raise CheckpointError(f"'{folder}' is no folder; make one with `tina fit-projection`.")
-    value = read_json(path)
-    if not isinstance(value, dict) or value.get("format") != FORMAT:
-        raise CheckpointError(f"'{path}' does not describe a projection; make one with `tina fit-projection`.")
-    if value.get("format_version") != FORMAT_VERSION:
-        raise CheckpointError(
-            f"'{path}' has format version {value.get('format_version')!r}, but this version reads {FORMAT_VERSION}; "
-            "upgrade tina-sentence-transformers or fit again."
-        )
+    value = read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
     try:
         header = Header(
             model=_text(value["model"]),
@@ -172,9 +170,8 @@ def read_projection(folder: Path, header: Header) -> list[Projection]:
         CheckpointError: the weights are missing, altered or damaged.
     """
     path = folder / WEIGHTS
-    tensors = read_safetensors(path)
-    if _sha256(path) != read_json(folder / _CONFIG).get("sha256"):
-        raise CheckpointError(f"'{path}' is not the file that config.json describes; restore it or fit again.")
+    tensors, sha256 = read_hashed(path)
+    check_hash(path, read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS), sha256)
     count, rows = len(header.templates), header.landmarks or 1
     shapes = {
         "origin": (count, rows, header.model_dim),
@@ -204,7 +201,3 @@ def _count(value: object) -> int:
     if not isinstance(value, int) or value <= 0:
         raise ValueError(f"{value!r} is not an integer above 0")
     return value
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
