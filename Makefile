@@ -13,13 +13,14 @@ WORKERS ?= 2
 DEMO := apple bear bicycle bus castle clock cloud forest mountain train
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-plugins lint prose format clean
+.PHONY: help demo test test-slow test-plugins attack lint prose format clean
 
 help:
 	@echo "make demo       install into $(VENV) and generate a classifier from ten class names"
 	@echo "make test       the tests without the slow ones"
 	@echo "make test-slow  the slow tests (set TINA_TEST_CIFAR100 to include those on real data)"
 	@echo "make test-plugins  the tests of the first-party plugins, all of them"
+	@echo "make attack     kill, mutate and disturb everything that is written (40 minutes; MINUTES=10 takes a sample)"
 	@echo "make lint       ruff, mypy and the import layers"
 	@echo "make prose      list sentences and lines of documents that are too long"
 	@echo "make format     let ruff rewrite the sources"
@@ -68,6 +69,9 @@ test-plugins: export OMP_NUM_THREADS := 1
 
 test-plugins: $(VENV)/.plugins-installed
 	@$(PLUGIN_PYTHON) -m pytest -n $(WORKERS) -m "slow or not slow" plugins
+
+attack: $(VENV)/.test-installed
+	@$(BIN)/python -m tests.attack $(if $(MINUTES),--minutes $(MINUTES))
 
 lint: $(VENV)/.dev-installed
 	$(BIN)/ruff check .

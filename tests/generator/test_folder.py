@@ -15,10 +15,12 @@ from safetensors.torch import load_file, save_file
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import CheckpointError, ConfigError, UnknownNameError
 from tina_framework.generator import folder as generator_folder
+from tina_framework.generator.folder import find_folder
 from tina_framework.generator.generator import Generator, GeneratorConfig, bundled_names
 from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.prompts.row_retrieval import RowRetrieval
 from tina_framework.storage.digest import renew_digest
+from tina_framework.storage.temporary import OLD, temporary_name
 
 NAMES = ["dog", "ant", "fox"]
 
@@ -126,7 +128,7 @@ def test_the_generated_card_tells_what_is_recorded(folder: Path) -> None:
         ({"max_classes": 1}, "max_classes=1 is not an integer of at least 2"),
         ({"max_classes": 11}, "built for 10 at most"),
         ({"num_inference_steps": 0}, "num_inference_steps=0"),
-        ({"class_names": "abc"}, "class_names is not a list"),
+        ({"class_names": "abc"}, "class_names is .*not a list"),
         ({"class_names": ["a", "b"]}, r"generic\.safetensors.*shape"),
         ({"metrics": []}, "is not a table"),
     ],
@@ -306,3 +308,9 @@ def test_an_altered_recall_is_refused(
     _edit(tmp_path / "recalling", condition={**values["condition"], "recall": recall})
     with pytest.raises(CheckpointError, match=sentence):
         Generator.from_pretrained(tmp_path / "recalling")
+
+
+def test_a_generator_that_a_killed_process_had_moved_aside_is_found(tiny_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_folder, temporary_name(tmp_path / "tiny", OLD))
+    assert find_folder(str(tmp_path / "tiny")) == tmp_path / "tiny"
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]

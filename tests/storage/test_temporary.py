@@ -86,3 +86,12 @@ def test_removing_what_is_gone_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     remove(tmp_path / "link")
     assert tmp_path.is_dir()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows tells leftovers by their age")
+def test_a_temporary_folder_of_a_temporary_folder_is_swept(tmp_path: Path) -> None:
+    inner = temporary_name(temporary_name(tmp_path / "a"))
+    inner.mkdir()
+    (tmp_path / f".{inner.name.removeprefix('..')}").mkdir()  # one dot, two numbers: a name of another program
+    sweep(tmp_path / "a")
+    assert names(tmp_path) == [f".{inner.name.removeprefix('..')}"]

@@ -28,7 +28,7 @@ from tina_framework.plugin.suggest import did_you_mean
 from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.prompts.row_retrieval import RowRetrieval
 from tina_framework.storage.digest import HASHES, with_digest
-from tina_framework.storage.exchange import read_consistently
+from tina_framework.storage.exchange import read_consistently, restore_missing
 from tina_framework.storage.files import check_tensors, read_hashed, write_json, write_safetensors
 from tina_framework.storage.folders import (
     CONFIG,
@@ -94,6 +94,8 @@ def find_folder(name: str, revision: str | None = None, local_files_only: bool =
         DownloadError: the Hub repository could not be downloaded.
         UnknownNameError: `name` is none of the three.
     """
+    if name:
+        restore_missing(user_path(name))
     is_folder = bool(name) and user_path(name).is_dir()
     if is_folder or name in bundled_names():
         with_revision(name, revision)  # neither has revisions

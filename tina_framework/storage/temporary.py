@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import time
@@ -119,14 +120,14 @@ def replaced_folders(path: Path) -> list[Path]:
 
 
 def _beside(path: Path, suffix: str) -> list[Path]:
-    start, length = f".{path.name}.", len(path.name) + len(suffix) + 2 + 12
+    # A temporary folder may be written with another one beside it, whose name has one more dot and one more number.
+    pattern = re.compile(rf"(\.+){re.escape(path.name)}((?:\.[0-9a-f]{{12}}{re.escape(suffix)})+)")
     try:
         with os.scandir(path.parent) as entries:
-            names = [e.name for e in entries if e.name.startswith(start) and e.name.endswith(suffix)]
+            found = [match for entry in entries if (match := pattern.fullmatch(entry.name))]
     except OSError:
         return []
-    # The length tells names of `temporary_name` from those of a longer path: `a` and `a.b`.
-    return [path.with_name(name) for name in names if len(name) == length]
+    return [path.with_name(match[0]) for match in found if len(match[1]) == match[2].count(suffix)]
 
 
 def _abandoned(path: Path) -> bool:
