@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, JpegImagePlugin
 
 from tina_framework.cli.__main__ import main
 from tina_framework.generator.generator import Generator
@@ -79,6 +80,26 @@ def test_unreadable_pictures_are_named_and_the_rest_is_answered(tina: Any) -> No
     rows = json.loads(out)["pictures"]
     assert "cannot be read" in rows[0]["error"]
     assert rows[1]["answers"]
+
+
+def test_any_failure_of_a_decoder_keeps_the_other_answers(tina: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo("pipe.png")
+    original = JpegImagePlugin.JpegImageFile.load
+
+    def broken(self: Any) -> Any:
+        if self.filename.endswith("b.jpg"):
+            raise RuntimeError("Failed to decode frame 0: BMFF parsing failed")
+        return original(self)
+
+    monkeypatch.setattr(JpegImagePlugin.JpegImageFile, "load", broken)
+    code, out, err = tina("model", "b.jpg", "a.png", "pipe.png", ".")
+    assert code == 1
+    assert out.splitlines()[1].startswith("a.png")
+    assert err.splitlines() == [
+        "Error: Picture 'b.jpg' cannot be read (Failed to decode frame 0: BMFF parsing failed); give a complete picture file.",
+        "Error: Picture 'pipe.png' cannot be read (it is a pipe, socket or device); give a regular file.",
+        "Error: Picture '.' cannot be read (it is a folder); give picture files.",
+    ]
 
 
 def test_none_of_these(tina: Any) -> None:

@@ -93,6 +93,33 @@ def test_a_folder_for_each_class_gives_the_same(tina: Any) -> None:
     assert Path("a/model.safetensors").read_bytes() == Path("c/model.safetensors").read_bytes()
 
 
+def test_the_same_files_and_folders_count_as_in_training(tina: Any) -> None:
+    code, out, err = tina("model", "pictures", "--out", "a", "--steps", "2")
+    assert code == 0, err
+    for folder in ("__MACOSX", "@eaDir", ".git", "$RECYCLE.BIN"):
+        Path("pictures", folder, "ant").mkdir(parents=True)
+    Path("pictures/ant/crop.png").mkdir()
+    for litter in ("Thumbs.db", "._0.png", "notes.pdf", "features.h5"):
+        Path("pictures/ant", litter).write_bytes(b"not a picture")
+    Path("pictures/cat/0.png").rename("pictures/cat/0.PNG")
+    code, out, err = tina("model", "pictures", "--out", "b", "--steps", "2")
+    assert code == 0, err
+    assert "ant 2, bee hive 2, cat 2" in out
+    assert Path("a/model.safetensors").read_bytes() == Path("b/model.safetensors").read_bytes()
+
+
+def test_folders_that_are_one_class_or_splits_are_named(tina: Any) -> None:
+    Path("pictures/Ant").mkdir()
+    code, _, err = tina("model", "pictures")
+    assert code == 1
+    assert "'Ant' and 'ant' in 'pictures' are the same class 'ant'" in err
+    Path("splits/Training/ant").mkdir(parents=True)
+    code, _, err = tina("model", "splits")
+    assert code == 1
+    assert "no class 'Training'" in err
+    assert "For one split, give 'splits/Training' itself" in err
+
+
 def test_enough_pictures_are_given_an_accuracy(tina: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tina_framework.cli.fine_tune_command._FEWEST", 6)
     monkeypatch.setattr("tina_framework.cli.fine_tune_command._FEWEST_A_CLASS", 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import struct
 import zlib
 from pathlib import Path
@@ -34,6 +36,22 @@ def test_files_and_pictures_may_be_mixed(picture_folder: Path) -> None:
     assert all(picture.mode == "RGB" for picture in found)
 
 
+def test_pictures_from_memory(picture_folder: Path) -> None:
+    content = (picture_folder / "a.png").read_bytes()
+    array = np.asarray(Image.open(picture_folder / "a.png").convert("RGB"))
+    for given in (
+        content,
+        io.BytesIO(content),
+        [content],
+        array,
+        array[None],
+        iter([array]),
+        picture_folder.glob("a.png"),
+    ):
+        [found] = read_pictures(given)
+        np.testing.assert_array_equal(np.asarray(found), array)
+
+
 def test_only_large_pictures_are_scaled_down(tmp_path: Path) -> None:
     wide = Image.new("RGB", (1792, 896), "red")
     wide.save(tmp_path / "wide.png")
@@ -47,8 +65,8 @@ def test_only_large_pictures_are_scaled_down(tmp_path: Path) -> None:
     [
         ([], "list of pictures of a class is empty"),
         ([3], "has the type int"),
-        (b"a.png", "got bytes"),
-        (7, "got int; give pictures"),
+        (7, "given as int; give paths"),
+        ({"a.png"}, "has no order"),
     ],
 )
 def test_other_values_are_refused(given: Any, sentence: str) -> None:
@@ -62,11 +80,13 @@ def test_too_many_pictures_are_refused_before_reading(tmp_path: Path, monkeypatc
 
     for number in range(pictures.MAX_PICTURES + 1):
         (tmp_path / f"{number}.png").touch()
-    monkeypatch.setattr(pictures, "read_picture", never)
+    monkeypatch.setattr(pictures, "as_picture", never)
     with pytest.raises(PromptError, match=r"has 1,001 pictures, but at most 1,000 are allowed for one class"):
         read_pictures(tmp_path)
-    with pytest.raises(PromptError, match=r"A class has 1,001 pictures, but at most 1,000 are allowed"):
+    with pytest.raises(PromptError, match=r"A class has more than 1,000 pictures, which is the limit"):
         read_pictures(sorted(tmp_path.iterdir()))
+    with pytest.raises(PromptError, match="more than 1,000 pictures"):
+        read_pictures(itertools.repeat("a.png"))
 
 
 def _huge_png(width: int, height: int) -> bytes:
@@ -98,6 +118,7 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PromptError, match=r"has no picture .*; add some or give another"):
         read_pictures(tmp_path)
     (tmp_path / "bus").mkdir()
+    (tmp_path / "@eaDir").mkdir()
     with pytest.raises(PromptError, match=r"; give one of its folders, such as '.*bus'"):
         read_pictures(tmp_path)
 

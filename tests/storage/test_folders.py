@@ -13,6 +13,7 @@ from tina_framework.storage.folders import (
     CONFIG,
     check_hash,
     check_target,
+    contents,
     hashes,
     holds_only,
     is_folder_of,
@@ -56,6 +57,10 @@ def test_only_a_folder_of_the_format_may_be_replaced(tmp_path: Path) -> None:
     assert is_folder_of(folder, "toy")
     assert not is_folder_of(tmp_path, "toy")
     assert holds_only(folder, "toy", frozenset({CONFIG}))
+    for litter in (".DS_Store", "Thumbs.db", "._config.json"):
+        (folder / litter).write_text("of a file manager")
+    assert holds_only(folder, "toy", frozenset({CONFIG}))
+    assert contents(folder) == [folder / CONFIG]
     (folder / "notes.txt").write_text("mine")
     assert not holds_only(folder, "toy", frozenset({CONFIG}))
 
@@ -83,6 +88,8 @@ def test_a_folder_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_what_holds_something_else_is_refused_before_the_work(tmp_path: Path) -> None:
     check_target(tmp_path / "new", lambda path: False, "toy")
     check_target(tmp_path, lambda path: False, "toy")  # empty
+    (tmp_path / ".DS_Store").touch()
+    check_target(tmp_path, lambda path: False, "toy")
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ConfigError, match="is not a toy folder"):
         check_target(tmp_path, lambda path: False, "toy")

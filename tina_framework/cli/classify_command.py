@@ -74,10 +74,13 @@ def classify(
 
 def _answers(model: GeneratedClassifier, image: Path, top_k: int, limit: float | None) -> dict[str, Any]:
     """Return the likeliest classes and, if the classifier may abstain, its answer (None: none of these) and score."""
-    [best] = model.predict_topk(image, k=top_k)
+    from tina_framework.images import pictures
+
+    pixels = pictures(image, model.preprocessing.size)  # Once, because reading takes longer than classifying.
+    [best] = model.predict_topk(pixels, k=top_k)
     row: dict[str, Any] = {"answers": [{"class": name, "probability": round(p, 6)} for name, p in best]}
     if limit is not None:
-        [answer], [score] = model.predict(image, abstain=limit), model.abstention_scores(image)
+        [answer], [score] = model.predict(pixels, abstain=limit), model.abstention_scores(pixels)
         row |= {"answer": answer, "score": round(float(score), 6), "threshold": limit}
     return row
 

@@ -103,6 +103,7 @@ def _listed(words: Sequence[str], class_names: Sequence[str]) -> dict[str, list[
         DataError: a folder is missing, has no pictures, or its name is not a class.
     """
     from tina_framework.errors import ConfigError, DataError
+    from tina_framework.images import class_folders, split_of
     from tina_framework.interfaces.class_names import fold
     from tina_framework.prompts.notation import after_known_name
     from tina_framework.storage.paths import user_path
@@ -114,7 +115,7 @@ def _listed(words: Sequence[str], class_names: Sequence[str]) -> dict[str, list[
             raise DataError(
                 f"'{root}' is not a folder; give a folder with a sub-folder for each class, or CLASS=FOLDER."
             )
-        pairs = [(p.name, p) for p in sorted(root.iterdir()) if p.is_dir() and not p.name.startswith(".")]
+        pairs = class_folders(root, key=fold)
         if not pairs:
             raise DataError(
                 f"'{root}' has no sub-folders; put the pictures of each class into a sub-folder with its name."
@@ -128,8 +129,9 @@ def _listed(words: Sequence[str], class_names: Sequence[str]) -> dict[str, list[
     listed: dict[str, list[Path]] = {name: [] for name in class_names}
     for name, path in pairs:
         if fold(name) not in known:
+            advice = f" For one split, give '{path}' itself." if split_of(name) else ""
             raise DataError(
-                f"The classifier has no class '{name}' (for '{path}'); its classes are {', '.join(class_names)}."
+                f"The classifier has no class '{name}' (for '{path}'); its classes are {', '.join(class_names)}.{advice}"
             )
         listed[known[fold(name)]] += _files(path)
     return listed
@@ -137,19 +139,17 @@ def _listed(words: Sequence[str], class_names: Sequence[str]) -> dict[str, list[
 
 def _files(path: Path) -> list[Path]:
     """Return the pictures in a folder in the order of their names, or the single file."""
-    from PIL import Image
-
     from tina_framework.errors import DataError
+    from tina_framework.images import picture_files
 
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
+    if path.is_dir():
+        found = picture_files(path)
+        if not found:
+            raise DataError(f"'{path}' has no pictures (files ending in .jpg, .png, ...); add some.")
+        return found
+    if not path.exists():
         raise DataError(f"'{path}' does not exist; give a folder of pictures.")
-    extensions = Image.registered_extensions()
-    found = [f for f in sorted(path.iterdir()) if f.suffix.lower() in extensions and not f.name.startswith(".")]
-    if not found:
-        raise DataError(f"'{path}' has no pictures (files ending in .jpg, .png, ...); add some.")
-    return found
+    return [path]
 
 
 def _accuracy(before: Sequence[bool], after: Sequence[bool]) -> dict[str, Any]:

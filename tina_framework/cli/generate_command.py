@@ -161,10 +161,11 @@ def _save(models: Sequence[GeneratedClassifier], out: Path, *, many: bool) -> li
 def _replaceable(path: Path) -> bool:
     """Whether a folder is a classifier, or holds only numbered classifiers as this command writes them."""
     from tina_framework.classifier.classifier import replaceable
+    from tina_framework.storage.folders import contents
 
     if replaceable(path):
         return True
-    return all(entry.name.isdecimal() and entry.is_dir() and replaceable(entry) for entry in path.iterdir())
+    return all(entry.name.isdecimal() and entry.is_dir() and replaceable(entry) for entry in contents(path))
 
 
 def _describe(generator: Generator, model: GeneratedClassifier, folder: Path) -> dict[str, Any]:

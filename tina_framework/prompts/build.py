@@ -14,18 +14,13 @@ Shapes: E width of the encoder's vectors.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tina_framework.errors import PromptError
 from tina_framework.prompts.class_prompt import ClassPrompt
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 __all__ = ["ClassPrompt", "images", "text", "vector"]
 
@@ -51,11 +46,12 @@ def text(*texts: str, label: str | None = None) -> ClassPrompt:
     return ClassPrompt(own, tuple(texts))
 
 
-def images(pictures: Image.Image | str | Path | Sequence[Image.Image | str | Path], label: str = "") -> ClassPrompt:
+def images(pictures: Any, label: str = "") -> ClassPrompt:
     """Show a class by one picture, or by several, whose vectors are averaged.
 
     Args:
-        pictures: PIL pictures, files, or a folder of files.
+        pictures: PIL pictures, files, the bytes of files, open files, uint8 arrays, or a folder of files: one, or a sequence or
+            iterator of several.
         label: what the classifier answers; default: "class 3" for the third class of a task.
 
     Raises:

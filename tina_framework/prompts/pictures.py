@@ -1,23 +1,21 @@
-"""Read the pictures of a class: files, folders and PIL images."""
+"""Read the pictures of a class: files, folders, PIL images and others."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import os
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from tina_framework.errors import DataError, PromptError
-from tina_framework.images import read_picture, to_rgb
+from tina_framework.images import as_picture, picture_files, separated
 
 __all__ = ["MAX_PICTURES", "read_pictures"]
 
 MAX_PICTURES = 1000
 """Most pictures of one class. All are held in memory, and their mean hardly changes after the first dozens."""
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
-"""Files that are taken from a folder. A file given by its own path may have any suffix."""
 
 _SHORT_SIDE = 448
 """Pixels of the shorter side; larger pictures are scaled down, so that a folder of photographs fits in memory.
@@ -32,23 +30,23 @@ def read_pictures(pictures: Any) -> tuple[Image.Image, ...]:
     The shorter side has 448 pixels at most.
 
     Args:
-        pictures: a PIL picture, file or folder, or a sequence of these.
+        pictures: one picture, a folder of pictures, or a sequence or iterator of these. A picture is of any kind that
+            `tina_framework.images.pictures` takes: a PIL picture, a file, the bytes of a file, ...
 
     Raises:
         PromptError: there is no picture, there are more than `MAX_PICTURES`, or an entry has another type.
         DataError: a file is missing, damaged or too large; or a picture has no pixels.
     """
-    if isinstance(pictures, bytes | bytearray):
-        raise PromptError("prompt.images got bytes; give pictures, files or a folder.")
-    if isinstance(pictures, str | Path | Image.Image):
-        pictures = [pictures]
-    if not isinstance(pictures, Sequence):
-        raise PromptError(f"prompt.images got {type(pictures).__name__}; give pictures, files or a folder.")
-    named: list[Image.Image | str | Path] = []
-    for one in pictures:
-        if not isinstance(one, str | Path | Image.Image):
+    try:
+        # One more than allowed is enough to know that there are too many, also of an endless iterator.
+        given = list(itertools.islice(separated(pictures), MAX_PICTURES + 1))
+    except DataError as error:
+        raise PromptError(f"prompt.images cannot use this: {error}") from error
+    named: list[Any] = []
+    for one in given:
+        if isinstance(one, int | float | None):
             raise PromptError(f"A picture has the type {type(one).__name__}; give PIL pictures, files or a folder.")
-        if not isinstance(one, Image.Image) and _is_folder(Path(one)):
+        if isinstance(one, str | os.PathLike) and _is_folder(Path(one)):
             named += _files_of(Path(one))
         else:
             named.append(one)
@@ -57,9 +55,9 @@ def read_pictures(pictures: Any) -> tuple[Image.Image, ...]:
     # Count before reading, because reading thousands of photographs takes minutes.
     if len(named) > MAX_PICTURES:
         raise PromptError(
-            f"A class has {len(named):,} pictures, but at most {MAX_PICTURES:,} are allowed; a few dozen good ones are enough."
+            f"A class has more than {MAX_PICTURES:,} pictures, which is the limit; a few dozen good ones are enough."
         )
-    return tuple(_scaled(_rgb(one) if isinstance(one, Image.Image) else read_picture(one)) for one in named)
+    return tuple(_scaled(as_picture(one)) for one in named)
 
 
 def _is_folder(path: Path) -> bool:
@@ -69,26 +67,15 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _rgb(picture: Image.Image) -> Image.Image:
-    if 0 in picture.size:
-        raise DataError(f"A picture has the size {picture.size}, so it has no pixels; give another one.")
-    try:
-        return to_rgb(picture)
-    except (OSError, ValueError) as error:  # PIL opens files lazily and reads the pixels only now.
-        raise DataError(
-            f"A picture cannot be read ({error}); check that its file is complete and not closed."
-        ) from error
-
-
 def _files_of(folder: Path) -> list[Path]:
     """Return the picture files of a folder, sorted by name."""
-    # Some systems put a hidden file beside each picture.
-    entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
-    files = [entry for entry in entries if entry.suffix.lower() in SUFFIXES]
+    files = picture_files(folder)
     if not files:
-        inside = next((entry for entry in entries if entry.is_dir()), None)
+        inside = next(
+            (entry for entry in sorted(folder.iterdir()) if entry.is_dir() and entry.name[0] not in ".@_"), None
+        )
         hint = "add some or give another folder" if inside is None else f"give one of its folders, such as '{inside}'"
-        raise PromptError(f"The folder '{folder}' has no picture ({', '.join(SUFFIXES[:3])}, ...); {hint}.")
+        raise PromptError(f"The folder '{folder}' has no picture (.png, .jpg, .webp, ...); {hint}.")
     if len(files) > MAX_PICTURES:
         raise PromptError(
             f"The folder '{folder}' has {len(files):,} pictures, but at most {MAX_PICTURES:,} are allowed for one class; a few "

@@ -12,6 +12,7 @@ from tina_framework.errors import CheckpointError, ConfigError, shorten
 from tina_framework.storage.digest import HASHES, check_digest
 from tina_framework.storage.exchange import put_in_place, restore_missing
 from tina_framework.storage.files import read_json
+from tina_framework.storage.litter import is_litter
 from tina_framework.storage.temporary import sweep, temporary_folder
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "check_hash",
     "check_sha256",
     "check_target",
+    "contents",
     "hashes",
     "holds_only",
     "is_folder_of",
@@ -128,8 +130,16 @@ def is_folder_of(path: Path, format_name: str) -> bool:
 
 
 def holds_only(path: Path, format_name: str, names: frozenset[str]) -> bool:
-    """Return whether `path` is a folder of that format with no files besides `names`, so that it may be replaced."""
-    return is_folder_of(path, format_name) and {entry.name for entry in path.iterdir()} <= names
+    """Return whether `path` is a folder of that format with no files besides `names`, so that it may be replaced.
+
+    Files that operating systems leave do not count. They are removed with the folder.
+    """
+    return is_folder_of(path, format_name) and {entry.name for entry in contents(path)} <= names
+
+
+def contents(path: Path) -> list[Path]:
+    """Return what is in a folder, without the files that operating systems leave."""
+    return [entry for entry in path.iterdir() if not is_litter(entry.name)]
 
 
 @contextmanager
@@ -171,7 +181,7 @@ def check_target(path: Path, may_replace: Callable[[Path], bool], what: str) -> 
         ConfigError: `path` is a file, or a non-empty folder that may not be replaced.
     """
     if path.is_dir():
-        if any(path.iterdir()) and not may_replace(path):
+        if contents(path) and not may_replace(path):
             raise ConfigError(
                 f"'{path}' exists and is not a {what} folder (or holds other files besides); nothing was changed. "
                 "Choose another place, or remove it first."

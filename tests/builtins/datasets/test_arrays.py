@@ -69,8 +69,12 @@ IMAGES = np.zeros((60, 4, 4, 3), np.uint8)
             "lacks test_images, class_names; expected train_images, .* It has: train_images",
         ),
         (
-            {"train_images": IMAGES[..., 0]},
-            r"'train_images' has shape \(60, 4, 4\) and type uint8; expected \(N, height, width, 3\)",
+            {"train_images": IMAGES[0]},
+            "4 'train_images' but 60 'train_labels'",
+        ),
+        (
+            {"train_images": IMAGES[..., :2]},
+            r"'train_images' has shape \(60, 4, 4, 2\) and type uint8; expected \(N, height, width, 3\)",
         ),
         ({"train_images": IMAGES.astype(np.float32)}, "type float32; expected"),
         ({"train_images": IMAGES.transpose(0, 3, 1, 2)}, r"has shape \(60, 3, 4, 4\)"),
@@ -83,8 +87,18 @@ IMAGES = np.zeros((60, 4, 4, 3), np.uint8)
         ({"test_labels": np.zeros(6)}, "'test_labels' has shape .* and type float64; expected .* integers"),
         ({"test_labels": np.zeros(0, int), "test_images": IMAGES[:0]}, "'test_labels' has shape"),
         ({"class_names": np.arange(3)}, "'class_names' has shape .* and type int64; expected .* strings"),
-        ({"class_names": np.asarray(["a", "b", "a"])}, "class 'a' twice"),
+        ({"class_names": np.asarray(["a", "b", "a"])}, "has the name 'a' twice"),
         ({"class_names": np.asarray(["a", None, "b"], dtype=object)}, "'class_names' cannot be read .*allow_pickle"),
+        ({"class_names": np.asarray(["a", "b\x1b[2J", "c"])}, r"has the control character '\\x1b'"),
+        ({"class_names": np.asarray(["caf\u00e9", "cafe\u0301", "c"])}, "has the name 'caf\u00e9' twice"),
+        ({"x_train": IMAGES, "extra": IMAGES}, "has unknown arrays: x_train, extra; expected train_images"),
+        ({"holdout_images": IMAGES}, "unknown arrays: holdout_images"),
+        ({"val_images": IMAGES}, "only one of 'validation_images' and 'validation_labels'"),
+        (
+            {"val_images": IMAGES[:3, :2], "val_labels": np.arange(3)},
+            "'validation_images' have another size than 'train_images'",
+        ),
+        ({"Train_Images": IMAGES}, "'train_images' and 'Train_Images' are both 'train_images'"),
         ({"fine_to_coarse": np.asarray([0, 1])}, r"'fine_to_coarse' has shape \(2,\); expected \(3,\)"),
         ({"fine_to_coarse": np.asarray([0, 1, 2])}, "'fine_to_coarse' has values 0 to 2; expected 0 to 1"),
     ],
@@ -93,6 +107,38 @@ def test_wrong_contents(tmp_path, changes, words):
     path = write(tmp_path, **changes)
     with pytest.raises(DataError, match=words):
         arrays(path)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (4, 4, 1)])
+def test_grey_images_and_columns_of_labels(tmp_path, shape):
+    grey = np.random.default_rng(0).integers(0, 256, (60, *shape), dtype=np.uint8)
+    column = np.repeat(np.arange(3, dtype=np.int16), 20)[:, None]
+    data = arrays(write(tmp_path, train_images=grey, train_labels=column))
+    whole = data.load("train")
+    assert whole.labels.shape == (54,)
+    for channel in range(3):
+        assert np.array_equal(whole.images[:18, ..., channel], grey[:18].reshape(18, 4, 4))
+
+
+@pytest.mark.parametrize(
+    "names", [("val_images", "val_labels"), ("Validation_Images", "VALID_labels"), ("dev_images",) * 2]
+)
+def test_validation_arrays_by_any_name(tmp_path, names):
+    given = {names[0]: IMAGES[:6] + 7, names[1].replace("images", "labels"): np.asarray([2, 2, 1, 1, 0, 0])}
+    data = arrays(write(tmp_path, **given))
+    assert data.load("validation").labels.tolist() == [2, 2, 1, 1, 0, 0]
+    assert (data.load("validation").images == 7).all()
+    assert len(data.load("train")) == 60
+
+
+def test_training_and_test_arrays_by_other_names(tmp_path):
+    raw = content()
+    np.savez(
+        tmp_path / "data.npz", **{name.replace("train", "Training").replace("test", "eval"): raw[name] for name in raw}
+    )
+    data = arrays(tmp_path / "data.npz")
+    assert np.array_equal(data.load("test").images, raw["test_images"])
+    assert len(data.load("train")) == 54
 
 
 def test_files_that_are_no_archives(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from tina_framework.builtins.datasets.image_folder import image_folder
 from tina_framework.errors import ConfigError, DataError
+from tina_framework.images import pictures
 from tina_framework.interfaces.dataset import Dataset
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -47,6 +49,31 @@ class TestSplitFolders:
         with pytest.raises(DataError, match="no split 'test'"):
             data.load("test")
 
+    def test_splits_by_synonym_and_case(self, tmp_path):
+        for split, number in (("Training", 3), ("val", 2), ("EVAL", 1)):
+            for i in range(number):
+                picture(tmp_path / split / "a" / f"{i}.png")
+                picture(tmp_path / split / "b" / f"{i}.png")
+        data = image_folder(tmp_path)
+        assert [len(data.load(split)) for split in ("train", "validation", "test")] == [6, 4, 2]
+
+    def test_a_folder_beside_the_splits(self, tmp_path):
+        for folder in ("train/a", "train/b", "holdout/a"):
+            picture(tmp_path / folder / "0.png")
+        with pytest.raises(DataError, match="holdout' lies beside folders of splits but is not a split"):
+            image_folder(tmp_path)
+
+    def test_composed_and_decomposed_names_are_one_class(self, tmp_path):
+        for folder in ("train/caf\u00e9", "train/b", "test/cafe\u0301", "test/b"):
+            picture(tmp_path / folder / "0.png")
+            picture(tmp_path / folder / "1.png")
+        data = image_folder(tmp_path)
+        assert data.class_names == ("b", "caf\u00e9")
+        assert data.load("test").labels.tolist() == [0, 0, 1, 1]
+        picture(tmp_path / "train" / "CAFE\u0301" / "0.png")
+        with pytest.raises(DataError, match="are the same class 'caf\u00e9'"):
+            image_folder(tmp_path)
+
     def test_an_extra_class(self, tmp_path):
         for folder in ("train/a", "train/b", "test/c"):
             picture(tmp_path / folder / "0.png")
@@ -80,8 +107,39 @@ class TestHashedNames:
         after = {tuple(image[0, 0]) for image in image_folder(folder, size=2).load("test").images}
         assert before < after
 
+    def test_odd_file_names(self, tmp_path):
+        for folder in ("a", "b"):
+            for i in range(4):
+                picture(tmp_path / folder / f"{i}.png")
+            picture(tmp_path / folder / "line\nbreak.png")
+            picture(tmp_path / folder / os.fsdecode(b"\xff.png"))
+        data = image_folder(tmp_path)
+        assert sum(len(data.load(split)) for split in ("train+validation", "test")) == 12
+
 
 class TestPictures:
+    def test_training_and_prediction_read_the_same_pixels(self, tmp_path):
+        ramp = np.linspace(0, 1, 48 * 40, dtype=np.float32).reshape(40, 48)
+        photo = np.random.default_rng(0).integers(0, 256, (700, 1100, 3), dtype=np.uint8)
+        given = {
+            "float.tif": Image.fromarray(ramp),
+            "deep.tif": Image.fromarray((ramp * 65535).astype(np.int32)),
+            "deep.png": Image.fromarray((ramp * 65535).astype(np.uint16)),
+            "photo.jpg": Image.fromarray(photo),
+            "palette.gif": Image.fromarray(photo[:90]).convert("P"),
+            "ink.tif": Image.fromarray(photo[:50]).convert("CMYK"),
+            "clear.png": Image.fromarray(photo[:50]).convert("RGBA"),
+            "wide.png": Image.fromarray(photo[:20]),
+        }
+        for name, image in given.items():
+            (tmp_path / "train" / "a").mkdir(parents=True, exist_ok=True)
+            image.save(tmp_path / "train" / "a" / name)
+        picture(tmp_path / "train" / "b" / "0.png")
+        loaded = image_folder(tmp_path, size=16).load("train").images
+        expected = pictures([tmp_path / "train" / "a" / name for name in sorted(given)], (16, 16))
+        # The last picture of the class is in the validation split.
+        np.testing.assert_array_equal(loaded[: len(given) - 1], expected[:-1])
+
     def load_one(self, tmp_path: Path, image: Image.Image, name: str = "0.png", size: int = 8, **options) -> np.ndarray:
         for folder in ("a", "b"):
             (tmp_path / "train" / folder).mkdir(parents=True)
@@ -114,13 +172,35 @@ class TestPictures:
         assert (loaded == 255).all()
 
     def test_16_bit_grey_is_scaled(self, tmp_path):
-        assert (self.load_one(tmp_path, Image.new("I;16", (8, 8), 128 * 256)) == 128).all()
+        assert (self.load_one(tmp_path, Image.new("I;16", (8, 8), 128 * 257)) == 128).all()
+
+    def test_the_centre_is_cropped(self, tmp_path):
+        image = Image.new("RGB", (24, 8), RED)
+        image.paste(BLUE, (8, 0, 16, 8))
+        assert (self.load_one(tmp_path, image) == BLUE).all()
+
+    def test_a_pipe_is_one_sentence(self, tmp_path):
+        for folder in ("a", "b"):
+            picture(tmp_path / "train" / folder / "0.png")
+        os.mkfifo(tmp_path / "train" / "a" / "1.png")
+        with pytest.raises(DataError, match=r"1\.png' cannot be read \(it is a pipe"):
+            image_folder(tmp_path).load("train")
+
+    def test_pictures_that_are_too_large(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 99)
+        with pytest.raises(DataError, match=r"2\.png' is too large"):
+            self.load_one(tmp_path, Image.new("RGB", (10, 10)), "2.png")
 
     def test_other_files_are_ignored(self, tmp_path):
         picture(tmp_path / "train" / "c" / "1.png")
         (tmp_path / "train" / "c" / "notes.txt").write_text("no picture")
         (tmp_path / "train" / "c" / ".hidden.png").write_text("no picture")
+        (tmp_path / "train" / "c" / "features.h5").write_bytes(b"no picture")
+        (tmp_path / "train" / "c" / "Thumbs.db").write_bytes(b"no picture")
+        (tmp_path / "train" / "c" / "crop.png").mkdir()
         (tmp_path / "train" / ".git").mkdir()
+        (tmp_path / "train" / "@eaDir").mkdir()
+        (tmp_path / "__MACOSX").mkdir()
         self.load_one(tmp_path, Image.new("RGB", (8, 8)))
         assert image_folder(tmp_path).class_names == ("a", "b", "c")
 

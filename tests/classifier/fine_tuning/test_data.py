@@ -72,6 +72,23 @@ def test_seeds_and_kinds_of_pictures(coloured: Coloured, classifier: GeneratedCl
     assert not torch.equal(weights(classifier.fine_tune(images, labels, settings=settings, seed=1)), expected)
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_gradients_may_be_switched_off(coloured: Coloured, classifier: GeneratedClassifier, mode: Any) -> None:
+    images, labels = coloured(2)
+    settings = FineTuneSettings(3, 0.05)
+    expected = weights(classifier.fine_tune(images, labels, settings=settings))
+    with mode():
+        before = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+        tuned = classifier.fine_tune(images, labels, settings=settings)
+        data = FineTuneData.prepare(classifier, images, labels, settings)
+        assert (torch.is_grad_enabled(), torch.is_inference_mode_enabled()) == before
+        copied = GeneratedClassifier.from_state(cnn_2layer, classifier.class_names, tuned.network.state_dict())
+    assert torch.equal(weights(tuned), expected)
+    assert len(data.cross_validate(2)[0]) == 6
+    for again in (tuned, copied):  # what was made in that mode can be trained on
+        assert again.fine_tune(images, labels, settings=settings).predict(images)
+
+
 def test_the_defaults_follow_the_number_of_pictures(coloured: Coloured, classifier: GeneratedClassifier) -> None:
     for count in (1, 20):
         assert FineTuneData.prepare(classifier, *coloured(count)).settings == FineTuneSettings.for_pictures(count)

@@ -21,10 +21,19 @@ NAMES = ("ant", "bee", "cat")
         np.array([2, 0, 1]),
         torch.tensor([2, 0, 1]),
         np.array(["cat", "ant", "bee"]),
+        np.array([[2], [0], [1]]),
+        torch.tensor([[2], [0], [1]]),
+        np.array([["cat"], ["ant"], ["bee"]]),
+        (name for name in ("cat", "ant", "bee")),
     ],
 )
 def test_names_and_numbers(labels: Any) -> None:
     assert class_indices(labels, NAMES, 3) == [2, 0, 1]
+
+
+def test_composed_and_decomposed_letters_are_the_same_name() -> None:
+    assert class_indices(["cafe\u0301", "tea"], ("caf\u00e9", "tea"), 2) == [0, 1]
+    assert class_indices(["caf\u00e9", "tea"], ("cafe\u0301", "tea"), 2) == [0, 1]
 
 
 @pytest.mark.parametrize("label", ["ant", 0, np.int64(0), torch.tensor(0)])
@@ -43,7 +52,7 @@ def test_one_label(label: Any) -> None:
         ([0, 1, -1], 3, "A label is -1"),
         ([0, 1, True], 3, "A label is True"),
         ([0, 1, 0.5], 3, "A label is 0.5"),
-        (np.zeros((3, 1), dtype=int), 3, r"A label is \[0\]"),
+        (np.zeros((3, 2), dtype=int), 3, r"A label is \[0, 0\]"),
         (["ant", "ant", "bee"], 3, "no picture of 'cat'; the classifier would forget"),
     ],
 )

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tina_framework.errors import DataError
+from tina_framework.interfaces.class_names import checked_names, normalize_name
 from tina_framework.interfaces.dataset import ImageSplit, LabelledImages
 
 __all__ = ["SPLITS", "DividedDataset", "TrainingImages", "divide", "readable"]
@@ -20,8 +21,8 @@ TrainingImages = tuple[LabelledImages, int]
 
 
 def readable(name: str) -> str:
-    """Return a class name in lower case with single spaces and without underscores."""
-    return " ".join(name.replace("_", " ").lower().split())
+    """Return a class name in lower case without underscores, normalised."""
+    return normalize_name(name.replace("_", " ").lower())
 
 
 def divide(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], num_classes: int) -> TrainingImages:
@@ -57,7 +58,7 @@ class DividedDataset:
         read_test: returns the test images; None for a data set without test images.
 
     Raises:
-        DataError: there are fewer than two classes, or two classes have the same name.
+        DataError: there are fewer than two classes, two classes have the same name, or a name cannot be one.
     """
 
     def __init__(
@@ -68,11 +69,9 @@ class DividedDataset:
         read_training: Callable[[], TrainingImages],
         read_test: Callable[[], LabelledImages] | None,
     ) -> None:
-        duplicates = sorted({n for n in class_names if class_names.count(n) > 1})
-        if duplicates:
-            raise DataError(f"Data set '{name}' has the class '{duplicates[0]}' twice; every class needs its own name.")
         if len(class_names) < 2:
             raise DataError(f"Data set '{name}' has {len(class_names)} classes; at least two are needed.")
+        class_names = checked_names(class_names, f"Data set '{name}'")
         self.name = name
         self.class_names = class_names
         self.superclasses = superclasses

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from tina_framework.builtins.datasets._divided import DividedDataset, TrainingImages, divide, readable
 from tina_framework.errors import ConfigError, DataError
+from tina_framework.images import class_folders, fit_picture, picture_files, read_picture, split_folders
 from tina_framework.interfaces.dataset import Dataset, LabelledImages
 from tina_framework.storage.paths import user_path
 
@@ -23,20 +24,22 @@ def image_folder(path: str | Path, *, size: int = 32) -> Dataset:
     """Pictures in class folders. The folder has one of two layouts.
 
     - ``FOLDER/train/CLASS/*``, optionally with ``FOLDER/validation/CLASS/*`` and ``FOLDER/test/CLASS/*``. Without a validation
-      folder, the last tenth of each class's training pictures, sorted by file name, is ``validation``.
+      folder, the last tenth of each class's training pictures, sorted by file name, is ``validation``. The folders may also
+      have the names in `tina_framework.images.folders.SPLIT_NAMES`, such as ``Training``, ``val`` and ``eval``.
     - ``FOLDER/CLASS/*``. A hash of class and file name puts 80 % into ``train``, 10 % into ``validation`` and 10 % into ``test``.
       So a new picture does not move others to another split.
 
-    Pictures may have any format, size and mode that Pillow reads. EXIF rotation is applied, transparency becomes white, grey
-    becomes RGB, and the picture is scaled to `size` x `size`. Hidden files and other file types are ignored. Pictures are read
-    on first use and stay in memory.
+    Pictures are read as in prediction (`tina_framework.images`): of any format and mode that Pillow reads, turned as EXIF says,
+    transparency on white, the centre square scaled to `size` x `size`. Hidden files, those of operating systems and other file
+    types are ignored. Pictures are read on first use and stay in memory.
 
     Args:
         path: the folder.
         size: height and width in pixels.
 
     Raises:
-        DataError: the folder is missing or has another layout; or (on `load`) a picture cannot be read.
+        DataError: the folder is missing or has another layout, two folders are one class, or a folder beside ``train`` is not a
+            split; or (on `load`) a picture cannot be read.
         ConfigError: `size` is not positive.
     """
     if size < 1:
@@ -44,54 +47,54 @@ def image_folder(path: str | Path, *, size: int = 32) -> Dataset:
     root = user_path(path)
     if not root.is_dir():
         raise DataError(f"'{root}' is not a folder; give a folder of class folders: image-folder:FOLDER.")
-    has_splits = _is_split(root / "train")
-    source = root / "train" if has_splits else root
-    folders = _subfolders(source)
-    class_names = tuple(readable(folder.name) for folder in folders)
-    if len(class_names) < 2:
+    splits = split_folders(root)
+    source = splits.get("train", root)
+    folders = _classes(source)
+    if len(folders) < 2:
         raise DataError(
-            f"'{source}' has {len(class_names)} class folders; expected at least two, as FOLDER/train/CLASS/* or FOLDER/CLASS/*."
+            f"'{source}' has {len(folders)} class folders; expected at least two, as FOLDER/train/CLASS/* or FOLDER/CLASS/*."
         )
-    if has_splits:
-        training, test = _with_split_folders(root, folders, class_names, size)
-    else:
-        training, test = _with_hashed_names(folders, size)
-    return DividedDataset(f"image-folder:{path}", class_names, None, training, test)
+    readers = _with_split_folders(splits, folders, size) if splits else _with_hashed_names(folders, size)
+    return DividedDataset(f"image-folder:{path}", tuple(folders), None, *readers)
+
+
+def _classes(folder: Path) -> dict[str, Path]:
+    """Return class name -> folder, sorted by name."""
+    return {readable(name): path for name, path in class_folders(folder, key=readable)}
 
 
 _Readers = tuple[Callable[[], TrainingImages], Callable[[], LabelledImages] | None]
 
 
-def _with_split_folders(root: Path, folders: Sequence[Path], class_names: Sequence[str], size: int) -> _Readers:
+def _with_split_folders(splits: Mapping[str, Path], folders: Mapping[str, Path], size: int) -> _Readers:
     """Return readers for FOLDER/train, FOLDER/validation and FOLDER/test."""
-    labels = {name: label for label, name in enumerate(class_names)}
-    parts: dict[str, list[tuple[Path, int]]] = {}
-    for split in ("validation", "test"):
-        for folder in _subfolders(root / split):
-            if readable(folder.name) not in labels:
-                raise DataError(f"'{folder}' is a class that '{root / 'train'}' lacks; add or remove it.")
-            parts.setdefault(split, []).append((folder, labels[readable(folder.name)]))
+    labels = {name: label for label, name in enumerate(folders)}
+    files: dict[str, _Files] = {"train": _pictures(folders.values())}
+    for split, place in splits.items():
+        if split == "train":
+            continue
+        files[split] = []
+        for name, folder in _classes(place).items():
+            if name not in labels:
+                raise DataError(f"'{folder}' is a class that '{splits['train']}' lacks; add or remove it.")
+            files[split] += [(file, labels[name]) for file in picture_files(folder)]
 
     def read_training() -> TrainingImages:
-        train = _read(_pictures(list(zip(folders, range(len(folders)), strict=True))), size)
-        if "validation" not in parts:
+        train = _read(files["train"], size)
+        if "validation" not in files:
             return divide(train.images, train.labels, len(folders))
-        validation = _read(_pictures(parts["validation"]), size)
+        validation = _read(files["validation"], size)
         images = np.concatenate([train.images, validation.images])
         return LabelledImages(images, np.concatenate([train.labels, validation.labels])), len(train)
 
-    return read_training, (lambda: _read(_pictures(parts["test"]), size)) if "test" in parts else None
+    return read_training, (lambda: _read(files["test"], size)) if "test" in files else None
 
 
-def _with_hashed_names(folders: Sequence[Path], size: int) -> _Readers:
+def _with_hashed_names(folders: Mapping[str, Path], size: int) -> _Readers:
     """Return readers for FOLDER/CLASS, split by a hash of the file names."""
 
     def part(split: str) -> _Files:
-        return [
-            (f, label)
-            for f, label in _pictures(list(zip(folders, range(len(folders)), strict=True)))
-            if _hashed(f) == split
-        ]
+        return [(file, label) for file, label in _pictures(folders.values()) if _hashed(file) == split]
 
     def read_training() -> TrainingImages:
         train = part("train")
@@ -101,50 +104,19 @@ def _with_hashed_names(folders: Sequence[Path], size: int) -> _Readers:
 
 
 def _hashed(file: Path) -> str:
-    tenth = int(hashlib.sha256(f"{file.parent.name}/{file.name}".encode()).hexdigest(), 16) % 10
+    # Composed letters, because systems write the same name in two forms. A name may also hold bytes that are not text.
+    name = unicodedata.normalize("NFC", f"{file.parent.name}/{file.name}").encode(errors="surrogateescape")
+    tenth = int(hashlib.sha256(name).hexdigest(), 16) % 10
     return {0: "test", 1: "validation"}.get(tenth, "train")
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(
-        (p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")), key=lambda p: readable(p.name)
-    )
-
-
-def _is_split(folder: Path) -> bool:
-    """Whether FOLDER/train contains class folders. A class that is called "train" contains pictures instead."""
-    return bool(_subfolders(folder)) and not _pictures([(folder, 0)])
-
-
-def _pictures(folders: Sequence[tuple[Path, int]]) -> _Files:
-    """Return the picture files of the folders with their labels, sorted by name."""
-    extensions = Image.registered_extensions()
-    return [
-        (file, label)
-        for folder, label in folders
-        for file in sorted(folder.iterdir())
-        if file.is_file() and file.suffix.lower() in extensions and not file.name.startswith(".")
-    ]
+def _pictures(folders: Iterable[Path]) -> _Files:
+    """Return the picture files of class folders with their labels, sorted by name."""
+    return [(file, label) for label, folder in enumerate(folders) for file in picture_files(folder)]
 
 
 def _read(files: _Files, size: int) -> LabelledImages:
     images = np.empty((len(files), size, size, 3), dtype=np.uint8)
     for i, (file, _) in enumerate(files):
-        images[i] = np.asarray(_picture(file, size))
+        images[i] = fit_picture(read_picture(file, (size, size)), (size, size))
     return LabelledImages(images, np.asarray([label for _, label in files], dtype=np.int64))
-
-
-def _picture(file: Path, size: int) -> Image.Image:
-    try:
-        with Image.open(file) as opened:
-            image = ImageOps.exif_transpose(opened)
-            if image.mode.startswith("I;16"):  # Pillow would clip 16-bit grey at 255.
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            if "A" in image.getbands() or "transparency" in image.info:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            return image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
-    except (OSError, ValueError, SyntaxError, NotImplementedError, Image.DecompressionBombError) as error:
-        raise DataError(f"The picture '{file}' cannot be read ({error}); repair or remove it.") from error

@@ -127,7 +127,7 @@ class CLIPLite:
         from tina_framework.builtins.encoders.clip_lite_image import SIZE, standardise
         from tina_framework.images import pictures
 
-        pixels = pictures(list(images), (SIZE, SIZE))
+        pixels = pictures(images, (SIZE, SIZE))
         shifts = [np.zeros((0, self.dim), dtype=np.float32)]
         with torch.inference_mode():
             for start in range(0, len(pixels), _BATCH):

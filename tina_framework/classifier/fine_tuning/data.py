@@ -65,10 +65,12 @@ class FineTuneData:
         indices = class_indices(labels, classifier.class_names, len(pixels))
         count = median_count(indices, len(classifier.class_names))
         chosen = FineTuneSettings.for_pictures(count) if settings is None else settings
-        inputs = _inputs(classifier, pixels)
-        # A mirrored picture has other features than the picture; they cannot be had by flipping the features.
         has_trunk = classifier.trunk is not None
-        mirrored = _inputs(classifier, pixels[:, :, ::-1]) if has_trunk and chosen.flip else None
+        # The caller may be in inference mode, but tensors made in that mode can never be trained on.
+        with torch.inference_mode(False):
+            inputs = _inputs(classifier, pixels)
+            # A mirrored picture has other features than the picture; they cannot be had by flipping the features.
+            mirrored = _inputs(classifier, pixels[:, :, ::-1]) if has_trunk and chosen.flip else None
         return cls(classifier, inputs, mirrored, indices, chosen, seed)
 
     def with_changes(self, **changes: Any) -> FineTuneData:
@@ -104,20 +106,22 @@ class FineTuneData:
 
     def train(self, rows: Sequence[int] | None = None, on_progress: OnProgress = lambda done, total: None) -> nn.Module:
         """Return a copy of the classifier's network, fine-tuned on the pictures `rows` (None: all)."""
-        at = torch.tensor(range(len(self.labels)) if rows is None else list(rows), device=self.inputs.device)
-        network = copy.deepcopy(self.classifier.network).requires_grad_(True)
-        fit(
-            network,
-            self.inputs[at],
-            torch.tensor(self.labels, device=self.inputs.device)[at],
-            self.classifier.class_tensors,
-            self.network_settings,
-            seed=self.seed,
-            pictures=self.classifier.trunk is None,
-            mirrored=None if self.mirrored is None else self.mirrored[at],
-            on_progress=on_progress,
-        )
-        return network.eval()
+        # Training needs gradients, also if the caller has switched them off.
+        with torch.inference_mode(False), torch.enable_grad():
+            at = torch.tensor(range(len(self.labels)) if rows is None else list(rows), device=self.inputs.device)
+            network = copy.deepcopy(self.classifier.network).requires_grad_(True)
+            fit(
+                network,
+                self.inputs[at],
+                torch.tensor(self.labels, device=self.inputs.device)[at],
+                self.classifier.class_tensors,
+                self.network_settings,
+                seed=self.seed,
+                pictures=self.classifier.trunk is None,
+                mirrored=None if self.mirrored is None else self.mirrored[at],
+                on_progress=on_progress,
+            )
+            return network.eval()
 
     def folds(self, number: int) -> list[list[int]]:
         """Return the row numbers divided into stratified folds, in an order drawn from the seed."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tina_framework.errors import DataError
+from tina_framework.interfaces.class_names import normalize_name
 from tina_framework.plugin.suggest import closest
 
 __all__ = ["class_indices", "median_count"]
@@ -15,7 +16,8 @@ def class_indices(labels: Any, class_names: Sequence[str], num_pictures: int) ->
     """Return N class indices.
 
     Args:
-        labels: one label, or a sequence, array or tensor of N labels: class names, or indices into `class_names`.
+        labels: one label, or a sequence or iterator of N labels, or an array or tensor of the shape (N,) or (N, 1): class names,
+            or indices into `class_names`.
         class_names: K names.
         num_pictures: N.
 
@@ -23,6 +25,10 @@ def class_indices(labels: Any, class_names: Sequence[str], num_pictures: int) ->
         DataError: there are no pictures, the numbers of labels and pictures differ, a label is not a class, or a class has no
             picture.
     """
+    if isinstance(labels, Iterator):
+        labels = list(labels)
+    elif getattr(labels, "ndim", 0) == 2 and labels.shape[1] == 1:  # a column, as tables and many data sets have it
+        labels = labels[:, 0]
     # A string, and a NumPy or torch scalar: one label.
     if isinstance(labels, str) or not hasattr(labels, "__len__") or getattr(labels, "ndim", 1) == 0:
         labels = [labels]
@@ -46,8 +52,10 @@ def _index(label: Any, class_names: Sequence[str]) -> int:
     if hasattr(label, "item"):  # a scalar of NumPy or torch
         label = label.item()
     if isinstance(label, str):
-        if label in class_names:
-            return list(class_names).index(label)
+        # Letters with accents have two forms, which are the same name.
+        normalized = [normalize_name(name) for name in class_names]
+        if (wanted := normalize_name(label)) in normalized:
+            return normalized.index(wanted)
         close = closest(label, class_names)
         hint = f"did you mean '{close[0]}'?" if close else f"its classes are {', '.join(class_names[:12])}."
         raise DataError(f"The classifier has no class '{label}'; {hint}")

@@ -1,0 +1,64 @@
+"""Standardise pixels: what the input of a network looks like.
+
+Shapes: N pictures, H height, W width, C channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tina_framework.errors import DataError
+
+if TYPE_CHECKING:
+    from tina_framework.interfaces.architecture import TargetArchitecture
+
+__all__ = ["Preprocessing"]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What the input of a network looks like. Call it to turn pixels into that input.
+
+    Attributes:
+        input_shape: (C, H, W).
+        mean: of each channel, for pixels in [0, 1].
+        std: of each channel.
+    """
+
+    input_shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def of(cls, architecture: TargetArchitecture) -> Preprocessing:
+        """Return the preprocessing of an architecture."""
+        return cls(architecture.input_shape, architecture.mean, architecture.std)
+
+    def __call__(self, pixels: npt.NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
+        """Return the pictures (N, H, W, 3) uint8 as (N, C, H, W) float32, standardised, on `device`.
+
+        Raises:
+            DataError: the pictures have another size than the network takes.
+        """
+        channels, height, width = self.input_shape
+        if pixels.ndim != 4 or pixels.shape[1:3] != (height, width):
+            raise DataError(f"Pictures have the shape {pixels.shape}; this network takes (N, {height}, {width}, 3).")
+        # In place from here on: whole data sets pass through, and each copy of them costs hundreds of megabytes.
+        tensor = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(0, 3, 1, 2).float().div_(255.0)
+        tensor = tensor.contiguous()
+        if channels == 1:
+            # ITU-R BT.601 luma, which PIL's mode "L" uses too.
+            tensor = (tensor * tensor.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+        mean, std = (tensor.new_tensor(values).view(1, -1, 1, 1) for values in (self.mean, self.std))
+        return tensor.sub_(mean).div_(std)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(W, H): the order in which PIL gives sizes."""
+        return self.input_shape[2], self.input_shape[1]
