@@ -107,7 +107,9 @@ def test_two_folders_of_one_class(tmp_path: Path) -> None:
         class_folders(tmp_path, key=str.lower)
 
 
-@pytest.mark.parametrize("name", ["a\x1b[31mred", "a\x07b", "\x7f", "\u202eabc", "\u200b", "a" * 201, os.fsdecode(b"\xff")])
+@pytest.mark.parametrize(
+    "name", ["a\x1b[31mred", "a\x07b", "\x7f", "\u202eabc", "\u200b", "a" * 201, os.fsdecode(b"\xff")]
+)
 def test_names_that_no_class_may_have(tmp_path: Path, name: str) -> None:
     make(tmp_path, f"{name}/")
     with pytest.raises(DataError, match="cannot name a class") as caught:

@@ -81,7 +81,7 @@ class TestDividedDataset:
             self.make(names=("a", "b", "c")).load("train")
         with pytest.raises(DataError, match="no test images"):
             self.make(test=0).load("test")
-        with pytest.raises(DataError, match="class 'a' twice"):
+        with pytest.raises(DataError, match="has the name 'a' twice"):
             self.make(names=("a", "a"))
         with pytest.raises(DataError, match="has 1 classes"):
             self.make(names=("a",))
