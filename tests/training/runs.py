@@ -31,6 +31,13 @@ def weights(config: TrainingConfig, step: int) -> dict[str, torch.Tensor]:
     }
 
 
+def start(config: TrainingConfig) -> int:
+    """The step at which a run starts."""
+    trainer = Trainer(config)
+    trainer.close()
+    return trainer.stepper.step
+
+
 def stop_after(trainer: Trainer, step: int) -> None:
     """As if a signal came in the middle of that step."""
     train_step = trainer.stepper.train_step

@@ -1,19 +1,20 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from tina_framework.errors import CheckpointError, TrainingError
-from tina_framework.storage.files import write_safetensors
+from tina_framework.storage.digest import renew_digest
+from tina_framework.storage.files import read_json, write_safetensors
 from tina_framework.training import checkpoint
 
 
 def save(root: Path, step: int) -> Path:
-    partial = checkpoint.start_writing(root, step)
-    write_safetensors(partial / "rng-00000.safetensors", checkpoint.rng_tensors())
-    return checkpoint.finish(partial, {"model": {"w": torch.full((3,), float(step))}}, {"step": step})
+    tensors = {"model": {"w": torch.full((3,), float(step))}}
+    return checkpoint.write(root, step, tensors, {"step": step}, [checkpoint.rng_tensors()])
 
 
 def names(root: Path) -> list[str]:
@@ -43,13 +44,26 @@ def test_the_newest_usable_one_is_found_and_the_damage_told(tmp_path: Path) -> N
     assert "model.safetensors was changed" in skipped[1]
 
 
+def edit(folder: Path, key: str, value: object, *, sign: bool = True) -> None:
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(read_json(path) | {key: value}))
+    if sign:
+        renew_digest(path)
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
         (lambda f: (f / "state.json").unlink(), "state.json is missing"),
         (lambda f: (f / "state.json").write_text("{}"), "bytes instead of"),
-        (lambda f: (f / "manifest.json").write_text("[]"), "manifest.json is damaged"),
+        (lambda f: (f / "manifest.json").write_text("[]"), "does not describe a training checkpoint"),
         (lambda f: (f / "manifest.json").write_text("{"), "manifest.json is damaged"),
+        (lambda f: edit(f, "files", {}, sign=False), "manifest.json is damaged or was changed"),
+        (lambda f: edit(f, "version", 2), "it has version 2, and this program reads 1"),
+        (lambda f: edit(f, "format", "zip"), "does not describe a training checkpoint"),
+        (lambda f: edit(f, "files", []), "lists no files"),
+        (lambda f: edit(f, "files", {"../x": {"size": 1, "sha256": ""}}), "lists no files"),
+        (lambda f: edit(f, "files", {"x": {"size": "1", "sha256": ""}}), "lists no files"),
     ],
 )
 def test_damage_is_described(tmp_path: Path, damage: object, reason: str) -> None:
@@ -58,50 +72,47 @@ def test_damage_is_described(tmp_path: Path, damage: object, reason: str) -> Non
     assert reason in str(checkpoint.problem_with(folder))
 
 
-@pytest.mark.parametrize("broken", ["write_safetensors", "write_json"])
+@pytest.mark.parametrize("broken", ["write_safetensors", "write_json", "put_in_place"])
 def test_stopped_in_mid_write_the_old_one_remains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     save(tmp_path, 1)
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    partial = checkpoint.start_writing(tmp_path, 2)
-    write_safetensors(partial / "rng-00000.safetensors", checkpoint.rng_tensors())
     monkeypatch.setattr(checkpoint, broken, killed)
     with pytest.raises(KeyboardInterrupt):
-        checkpoint.finish(partial, {"model": {"w": torch.zeros(3)}}, {})
+        save(tmp_path, 1)
+    assert names(tmp_path) == ["step-00000001"]
     assert checkpoint.find_latest(tmp_path) == (tmp_path / "step-00000001", [])
-    monkeypatch.undo()
-    save(tmp_path, 3)
-    assert names(tmp_path) == ["step-00000001", "step-00000003"]
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_killed_runs_left_is_removed(tmp_path: Path) -> None:
+    save(tmp_path, 1)
+    save(tmp_path, 2).rename(tmp_path / ".step-00000002.0123456789ab.old")
+    (tmp_path / ".step-00000003.0123456789ab.partial").mkdir()
+    (tmp_path / ".step-00000003.0123456789ab.partial" / "model.safetensors").write_bytes(b"half")
+    checkpoint.clean(tmp_path)
+    assert names(tmp_path) == ["step-00000001", "step-00000002"]
+    assert checkpoint.find_latest(tmp_path) == (tmp_path / "step-00000002", [])
+    checkpoint.clean(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("broken", ["write_safetensors", "put_in_place"])
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
     save(tmp_path, 1)
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    def full(path: Path, *_: object) -> None:
+        raise OSError(28, "No space left on device", str(path))
 
-    partial = checkpoint.start_writing(tmp_path, 2)
-    monkeypatch.setattr(checkpoint, "write_safetensors", full)
-    with pytest.raises(TrainingError, match="No space left on device"):
-        checkpoint.finish(partial, {"model": {}}, {})
+    monkeypatch.setattr(checkpoint, broken, full)
+    with pytest.raises(
+        TrainingError, match=r"step-00000002' could not be written \(No space left on device\)"
+    ) as caught:
+        save(tmp_path, 2)
+    assert "partial" not in str(caught.value)
     assert names(tmp_path) == ["step-00000001"]
-
-
-def test_a_disk_that_refuses_tensors_is_one_sentence_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """safetensors reports a failed write by an error of its own."""
-    import safetensors.torch
-
-    def refused(*_: object, **__: object) -> None:
-        raise safetensors.SafetensorError("I/O error: No space left on device (os error 28)")
-
-    partial = checkpoint.start_writing(tmp_path, 2)
-    monkeypatch.setattr(safetensors.torch, "save_file", refused)
-    for write in (lambda: checkpoint.write_rng(partial, 0), lambda: checkpoint.finish(partial, {"model": {}}, {})):
-        with pytest.raises(TrainingError, match="No space left on device"):
-            write()
-        assert list(tmp_path.iterdir()) == []
 
 
 def test_saving_a_step_again_replaces_it(tmp_path: Path) -> None:
@@ -117,17 +128,35 @@ def test_prune_keeps_the_newest_and_drops_what_lies_ahead(tmp_path: Path) -> Non
     assert names(tmp_path) == ["step-00000002", "step-00000003"]
 
 
+def test_a_checkpoint_that_is_being_removed_is_never_half_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    save(tmp_path, 3)
+    monkeypatch.setattr(checkpoint, "remove", lambda path: None)  # killed before
+    checkpoint.prune(tmp_path, 3, keep=2)
+    assert [path.name for path in checkpoint.list_checkpoints(tmp_path)] == ["step-00000002", "step-00000003"]
+    checkpoint.clean(tmp_path)
+    assert names(tmp_path) == ["step-00000002", "step-00000003"]
+
+
 def test_random_states_go_on_where_they_were(tmp_path: Path) -> None:
     folder = save(tmp_path, 1)
     expected = torch.rand(3)
     torch.manual_seed(99)
-    checkpoint.set_rng(checkpoint.read_rng(folder, 0))
+    checkpoint.set_rng(checkpoint.read_tensors(folder, "rng-00000", checkpoint.read_manifest(folder)))
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_a_missing_random_state_is_an_error(tmp_path: Path) -> None:
-    folder = save(tmp_path, 1)
-    with pytest.raises(CheckpointError, match="no random state for process 1"):
-        checkpoint.read_rng(folder, 1)
+def test_a_random_state_needs_all_generators() -> None:
     with pytest.raises(CheckpointError, match="lacks a generator"):
         checkpoint.set_rng({})
+
+
+def test_tensors_that_changed_since_they_were_checked_are_refused(tmp_path: Path) -> None:
+    folder = save(tmp_path, 1)
+    files = checkpoint.read_manifest(folder)
+    write_safetensors(folder / "model.safetensors", {"w": torch.zeros(3)})
+    with pytest.raises(CheckpointError, match="was changed after it was written"):
+        checkpoint.read_tensors(folder, "model", files)

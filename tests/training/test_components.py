@@ -97,6 +97,7 @@ def test_a_zoo_of_other_data_is_refused(make_config: Make, world: Path, tmp_path
     def change(folder: Path) -> None:
         text = (folder / "zoo.json").read_text().replace('"lion"', '"unicorn"')
         (folder / "zoo.json").write_text(text)
+        renew_digest(folder / "zoo.json")
 
     with pytest.raises(DataError, match="'unicorn'"):
         build_components(make_config(zoo=changed_zoo(world, tmp_path, change)), CPU)

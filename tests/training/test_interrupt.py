@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from types import SimpleNamespace
 
 import pytest
 
+from tina_framework.training import interrupt
 from tina_framework.training.interrupt import StopRequest
 
-ALONE = SimpleNamespace(num_processes=1)
+ALONE = SimpleNamespace(num_processes=1, is_main_process=True)
 
 
 def test_without_signal_and_limit_a_run_continues() -> None:
@@ -26,23 +29,50 @@ def test_a_time_limit_stops() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_stops_and_the_second_interrupts(number: signal.Signals) -> None:
+def test_the_first_signal_stops_and_the_second_ends_the_process(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(interrupt, "_end_at_once", ended.append)
     before = signal.getsignal(number)
     stop = StopRequest(ALONE, None)
     with stop.listening():
         os.kill(os.getpid(), number)
         assert stop.agreed()
-        assert stop.reason == f"{number.name} received"
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), number)
+        assert (stop.reason, stop.exit_code) == (f"{number.name} received", 128 + number)
+        assert f"{number.name}: the run stops after this step and saves." in capfd.readouterr().err
+        os.kill(os.getpid(), number)
+        assert ended == []  # a launcher passed on the same request
+        monkeypatch.setattr(interrupt, "_SAME_REQUEST_SECONDS", 0.0)
+        os.kill(os.getpid(), number)
+        assert ended == [number]
     assert signal.getsignal(number) is before
 
 
+def test_the_second_signal_ends_even_what_catches_exceptions() -> None:
+    code = """if True:
+        import os, signal, types
+        from tina_framework.training import interrupt
+        interrupt._SAME_REQUEST_SECONDS = 0.0
+        alone = types.SimpleNamespace(num_processes=1, is_main_process=True)
+        with interrupt.StopRequest(alone, None).listening():
+            os.kill(os.getpid(), signal.SIGINT)
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+            except BaseException:
+                print("caught")
+        print("went on")
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (-signal.SIGINT, "")
+
+
 def test_processes_stop_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tina_framework.training.interrupt.gather_object", lambda own: [*own, "SIGTERM received"])
+    request = ("SIGTERM received", int(signal.SIGTERM))
+    monkeypatch.setattr("tina_framework.training.interrupt.gather_object", lambda own: [*own, request])
     stop = StopRequest(SimpleNamespace(num_processes=2), None)
     assert stop.agreed()
-    assert stop.reason == "SIGTERM received"
+    assert (stop.reason, stop.exit_code) == ("SIGTERM received", 143)
 
 
 def test_other_threads_leave_the_handlers_alone() -> None:

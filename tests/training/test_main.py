@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +45,35 @@ def test_help_and_mistakes(settings: dict[str, Any], capsys: pytest.CaptureFixtu
     assert "'nowhere' is not a zoo" in capsys.readouterr().err
 
 
-def test_what_nobody_thought_of_is_one_sentence(
+def test_an_output_folder_that_cannot_be_is_one_sentence(
     settings: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")
-    assert main(words(settings, output_dir=tmp_path / "file" / "run")) == 1
-    out, err = capsys.readouterr()
-    assert (out, err.count("\n"), err[:7]) == ("", 1, "Error: ")
-    assert main([*words(settings, output_dir=tmp_path / "file" / "run"), "--debug"]) == 1
+    for output in (tmp_path / "file", tmp_path / "file" / "run", "/dev/null"):
+        assert main(words(settings, output_dir=output)) == 2
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n"), err[:7]) == ("", 1, "Error: ")
+        assert f"'{output}'" in err
+    assert main([*words(settings, output_dir=tmp_path / "file" / "run"), "--debug"]) == 2
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_in_order_and_says_how_to_go_on(
+    settings: dict[str, Any], tmp_path: Path, number: int, code: int
+) -> None:
+    command = [sys.executable, "-m", "tina_framework.training", *words(settings, max_steps=100_000)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    log = tmp_path / "run" / "log.jsonl"
+    deadline = time.monotonic() + 120
+    while not (log.is_file() and log.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == code
+    assert "--resume_from_checkpoint latest" in err
+    assert out.startswith("Generator after ")
+    assert (tmp_path / "run" / "generator" / "config.json").is_file()
 
 
 def launch(processes: int, arguments: list[str]) -> None:

@@ -16,6 +16,7 @@ from tina_framework.training import resume
 from tina_framework.training.components import build_components
 from tina_framework.training.export import make_generator
 from tina_framework.training.objectives import TaskObjective
+from tina_framework.training.run_state import RunState
 
 Make = Callable[..., TrainingConfig]
 CPU = torch.device("cpu")
@@ -56,12 +57,12 @@ def test_what_needs_noise_is_refused(make_config: Make, changes: dict[str, objec
 def test_a_checkpoint_from_before_the_setting_can_be_resumed(make_config: Make) -> None:
     config = make_config(denoise_weight=0)
     saved = {name: value for name, value in config.to_json().items() if name != "regression"}
-    state = {"config": saved, "processes": 1, "fingerprints": {}}
+    state = RunState(1, 1, 0.0, 1, saved, {})
 
     def trainer(config: TrainingConfig) -> Any:
         components = SimpleNamespace(fingerprints={})
         return SimpleNamespace(config=config, accelerator=SimpleNamespace(num_processes=1), components=components)
 
-    resume._check_same(trainer(config), Path("checkpoint"), state)
+    resume.check_same(trainer(config), Path("checkpoint"), state)
     with pytest.raises(CheckpointError, match=r"regression=False \(now True\)"):
-        resume._check_same(trainer(make_config(denoise_weight=0, regression="true")), Path("checkpoint"), state)
+        resume.check_same(trainer(make_config(denoise_weight=0, regression="true")), Path("checkpoint"), state)

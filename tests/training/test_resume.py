@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 import torch
 
-from tests.training.runs import Make, log, stop_after, weights
+from tests.training.runs import Make, log, start, stop_after, weights
+from tina_framework.config.training import TrainingConfig
 from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.generator.generator import Generator
+from tina_framework.storage.digest import renew_digest
 from tina_framework.storage.files import read_json
 from tina_framework.training import resume
 from tina_framework.training.loop import Trainer
+from tina_framework.training.run_state import RunState
 
 
 @pytest.mark.parametrize(
@@ -47,6 +50,85 @@ def test_stopped_and_resumed_is_bit_identical(make_config: Make, tmp_path: Path,
     assert [[row[f] for f in figures] for row in log(whole)] == [[row[f] for f in figures] for row in log(parts)]
 
 
+def lines(config: TrainingConfig) -> list[dict[str, Any]]:
+    """The log without times."""
+    times = ("seconds", "eta_seconds", "images_per_second")
+    rows = map(json.loads, (config.output_dir / "log.jsonl").read_text().splitlines())
+    return [{name: value for name, value in row.items() if name not in times} for row in rows]
+
+
+@pytest.mark.parametrize("stop", [1, 2, 5, 7])
+def test_the_log_and_the_best_of_a_resumed_run_are_those_of_a_whole_run(
+    make_config: Make, tmp_path: Path, stop: int
+) -> None:
+    changes = {"logging_steps": 3, "validation_steps": 4, "num_validation_tasks": 4, "checkpointing_steps": 5}
+    whole = make_config(output_dir=tmp_path / "whole", **changes)
+    Trainer(whole).train()
+    parts = make_config(output_dir=tmp_path / "parts", **changes)
+    trainer = Trainer(parts)
+    stop_after(trainer, stop)
+    assert trainer.train().exit_code == 143
+    again = {**changes, "output_dir": tmp_path / "parts", "resume_from_checkpoint": "latest"}
+    Trainer(make_config(**again)).train()
+    assert [row["step"] for row in lines(whole)] == [0, 3, 4, 6, 8, 8]
+    assert lines(parts) == lines(whole)
+    for name in ("best", "generator"):
+        one, two = ((config.output_dir / name / "model.safetensors").read_bytes() for config in (whole, parts))
+        assert one == two
+    Trainer(make_config(**again)).train()  # a finished run
+    assert lines(parts) == lines(whole)
+    assert Generator.from_pretrained(tmp_path / "parts" / "generator", device="cpu").config.training["validation"]
+
+
+def test_a_run_killed_anywhere_between_checkpoints_has_the_same_log(make_config: Make, tmp_path: Path) -> None:
+    changes = {"logging_steps": 3, "validation_steps": 2, "num_validation_tasks": 2, "checkpointing_steps": 4}
+    whole = make_config(output_dir=tmp_path / "whole", **changes)
+    Trainer(whole).train()
+    parts = make_config(output_dir=tmp_path / "parts", **changes)
+    trainer = Trainer(parts)
+    step = trainer.stepper.train_step
+
+    def killed() -> Any:
+        if trainer.stepper.step == 7:
+            raise KeyboardInterrupt
+        return step()
+
+    trainer.stepper.train_step = killed  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    assert lines(parts)[-1]["step"] == 6
+    Trainer(make_config(output_dir=tmp_path / "parts", resume_from_checkpoint="latest", **changes)).train()
+    assert lines(parts) == lines(whole)
+
+
+def test_a_finished_run_can_be_lengthened_at_a_constant_learning_rate(make_config: Make, tmp_path: Path) -> None:
+    constant = {"lr_scheduler_type": "constant_with_warmup"}
+    whole = make_config(output_dir=tmp_path / "whole", **constant)
+    Trainer(whole).train()
+    Trainer(make_config(output_dir=tmp_path / "parts", max_steps=5, **constant)).train()
+    longer = make_config(output_dir=tmp_path / "parts", resume_from_checkpoint="latest", **constant)
+    assert Trainer(longer).train().finished
+    one, two = weights(whole, 8), weights(longer, 8)
+    assert [name for name in one if not torch.equal(one[name], two[name])] == []
+    with pytest.raises(CheckpointError, match=r"max_steps=8 \(now 7\)"):
+        start(make_config(output_dir=tmp_path / "parts", resume_from_checkpoint="latest", max_steps=7, **constant))
+
+
+def test_lengthening_a_run_whose_learning_rate_falls_names_init_from(make_config: Make, tmp_path: Path) -> None:
+    Trainer(make_config(max_steps=1)).train()
+    with pytest.raises(
+        CheckpointError, match=r"max_steps=1 \(now 2\)\. .*--init_from '.*/run/generator' --output_dir '.*/run-l"
+    ):
+        start(make_config(max_steps=2, resume_from_checkpoint="latest"))
+    constant = {"max_steps": 2, "lr_scheduler_type": "constant_with_warmup"}
+    with pytest.raises(
+        CheckpointError, match=r"lr_scheduler_type='cosine' \(now .*max_steps=1 \(now 2\)\. .*--init_from"
+    ):
+        start(make_config(resume_from_checkpoint="latest", **constant))
+    generator = tmp_path / "run" / "generator"
+    assert Trainer(make_config(**constant, init_from=generator, output_dir=tmp_path / "longer")).train().finished
+
+
 def test_a_run_from_a_generator_resumes_only_from_the_same(make_config: Make, tmp_path: Path) -> None:
     first, second = (
         make_config(max_steps=1, output_dir=tmp_path / "a"),
@@ -60,7 +142,7 @@ def test_a_run_from_a_generator_resumes_only_from_the_same(make_config: Make, tm
     assert recorded["start"]["step"] == 1
     again = {**run, "resume_from_checkpoint": "latest"}
     moved = shutil.copytree(starts[0], tmp_path / "moved")
-    assert Trainer(make_config(**again, init_from=moved)).stepper.step == 2
+    assert start(make_config(**again, init_from=moved)) == 2
     for other in ({"init_from": starts[1]}, {}):
         with pytest.raises(CheckpointError, match=r"the generator of init_from has changed\."):
             Trainer(make_config(**again, **other))
@@ -71,8 +153,7 @@ def test_a_damaged_checkpoint_is_skipped_and_named(make_config: Make, capsys: py
     Trainer(config).train()
     newest = config.output_dir / "checkpoints" / "step-00000008"
     (newest / "model.safetensors").write_bytes(b"short")
-    trainer = Trainer(make_config(checkpointing_steps=4, resume_from_checkpoint="latest"))
-    assert trainer.stepper.step == 4
+    assert start(make_config(checkpointing_steps=4, resume_from_checkpoint="latest")) == 4
     assert f"'{newest}' is skipped: model.safetensors has 5 bytes" in capsys.readouterr().err
     with pytest.raises(CheckpointError, match=r"cannot resume from .*: model.safetensors has 5 bytes"):
         Trainer(make_config(resume_from_checkpoint=newest))
@@ -95,7 +176,7 @@ def test_resuming_with_other_settings_or_data_is_refused(make_config: Make, worl
         Trainer(make_config(encoders=f"embedding-table:{tmp_path / 'other.npz'}", **changes))
     np.savez(tmp_path / "same.npz", **dict(np.load(world / "table.npz")))
     moved = make_config(encoders=f"embedding-table:{tmp_path / 'same.npz'}", logging_steps=7, **changes)
-    assert Trainer(moved).stepper.step == 2
+    assert start(moved) == 2
 
 
 def test_a_missing_random_state_is_refused(make_config: Make) -> None:
@@ -105,6 +186,7 @@ def test_a_missing_random_state_is_refused(make_config: Make) -> None:
     manifest = read_json(folder / "manifest.json")
     del manifest["files"]["rng-00000.safetensors"]
     (folder / "manifest.json").write_text(json.dumps(manifest))
+    renew_digest(folder / "manifest.json")
     (folder / "rng-00000.safetensors").unlink()
     with pytest.raises(CheckpointError, match="no random state for process 0"):
         Trainer(make_config(max_steps=1, resume_from_checkpoint="latest"))
@@ -122,28 +204,28 @@ def test_a_folder_with_a_run_is_not_overwritten_unasked(make_config: Make) -> No
 
 
 def test_latest_without_checkpoint_starts_a_new_run(make_config: Make, capsys: pytest.CaptureFixture[str]) -> None:
-    assert Trainer(make_config(resume_from_checkpoint="latest")).stepper.step == 0
+    assert start(make_config(resume_from_checkpoint="latest")) == 0
     assert "training starts at step 0" in capsys.readouterr().err
 
 
 def test_a_run_of_diffusion_cannot_go_on_as_flow(make_config: Make, tmp_path: Any) -> None:
-    state = {"config": make_config().to_json(), "processes": 1, "fingerprints": {}}
+    state = RunState(1, 1, 0.0, 1, make_config().to_json(), {})
     trainer = SimpleNamespace(
         config=make_config(scheduler="flow-match-euler"),
         accelerator=SimpleNamespace(num_processes=1),
         components=SimpleNamespace(fingerprints={}),
     )
     with pytest.raises(CheckpointError, match=r"scheduler='ddim' \(now 'flow-match-euler'\)"):
-        resume._check_same(trainer, tmp_path, state)  # type: ignore[arg-type]
+        resume.check_same(trainer, tmp_path, state)  # type: ignore[arg-type]
 
 
 def test_settings_of_another_version_are_named(make_config: Make, tmp_path: Any) -> None:
-    state = {"config": make_config().to_json() | {"recall": False}, "processes": 1, "fingerprints": {}}
+    state = RunState(1, 1, 0.0, 1, make_config().to_json() | {"recall": False}, {})
     trainer = SimpleNamespace(config=make_config())
     with pytest.raises(
         CheckpointError, match=r"by another version, with settings that this one lacks: recall\. Resume with"
     ):
-        resume._check_same(trainer, tmp_path, state)  # type: ignore[arg-type]
+        resume.check_same(trainer, tmp_path, state)  # type: ignore[arg-type]
 
 
 def test_another_sampler_of_the_same_noise_process_may_go_on() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tina_framework.errors import TrainingError
 from tina_framework.training.run_log import LOG, RunLog
 
 
@@ -37,6 +38,7 @@ def test_a_resumed_run_drops_what_it_will_write_again(tmp_path: Path) -> None:
     with (tmp_path / LOG).open("a") as handle:
         handle.write('{"kind": "tr')  # killed in mid-line
     again, _ = loger(tmp_path)
+    again.lines = 2  # as the checkpoint of step 2 says
     again.start(2)
     again.write("train", 3, {"new": 1})
     assert rows(tmp_path) == [
@@ -44,8 +46,29 @@ def test_a_resumed_run_drops_what_it_will_write_again(tmp_path: Path) -> None:
         {"kind": "train", "step": 2},
         {"kind": "train", "step": 3, "new": 1},
     ]
+    assert again.lines == 3
+    again.lines = 0
     again.start(0)
     assert rows(tmp_path) == []
+
+
+def test_lines_after_the_checkpoint_are_dropped_even_of_its_step(tmp_path: Path) -> None:
+    first, _ = loger(tmp_path)
+    first.start(0)
+    first.write("train", 1, {})
+    first.sync()
+    first.write("validation", 1, {})
+    again, _ = loger(tmp_path)
+    again.lines = 1
+    again.start(1)
+    assert rows(tmp_path) == [{"kind": "train", "step": 1}]
+
+
+def test_a_log_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    log, _ = loger(tmp_path)
+    (tmp_path / LOG).mkdir()
+    with pytest.raises(TrainingError, match=r"log\.jsonl' cannot be written \(.*directory.*\)\. The checkpoints are"):
+        log.write("train", 1, {})
 
 
 def test_other_processes_are_silent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,8 @@
 """The program ``accelerate launch -m tina_framework.training --config FILE [--field value]``.
 
 Without the launcher it trains on one process. ``--debug`` prints the traceback of an error. Exit codes: 0 finished or
-stopped in order, 1 failed, 2 wrong settings; for the others see `tina_framework.terminal.program`.
+stopped by `max_seconds`, 1 failed, 2 wrong settings, 130 stopped by Ctrl-C, 143 stopped by SIGTERM; for the others see
+`tina_framework.terminal.program`.
 """
 
 from __future__ import annotations
@@ -47,6 +48,9 @@ def train(arguments: Sequence[str], program: str) -> None:
         print_line(f"Generator after {outcome.step} steps: {outcome.generator}")
         if trainer.best is not None and (config.output_dir / "best").is_dir():
             print_line(f"Best by validation (step {trainer.best['step']}): {config.output_dir / 'best'}")
+    # A script that goes on after a success must not go on with a run that was stopped.
+    if outcome.exit_code:
+        raise SystemExit(outcome.exit_code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,7 +1,8 @@
 """Checkpoint folders. A checkpoint is written completely or not at all, and it is verified before it is used.
 
 A checkpoint folder holds model.safetensors, ema.safetensors, optimizer.safetensors, one rng-00000.safetensors for each
-process, and state.json. The last file written is manifest.json, with the size and the SHA-256 hash of all others.
+process, and state.json. The last file written is manifest.json, with the size and the SHA-256 hash of all others, and a
+digest of its own.
 """
 
 from __future__ import annotations
@@ -9,33 +10,44 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tina_framework.errors import CheckpointError, TrainingError
-from tina_framework.storage.files import read_json, read_safetensors, write_json, write_safetensors
+from tina_framework.errors import CheckpointError, TrainingError, shorten
+from tina_framework.storage.digest import check_digest, with_digest
+from tina_framework.storage.exchange import put_in_place, restore_missing
+from tina_framework.storage.files import read_hashed, read_json, write_json, write_safetensors
+from tina_framework.storage.temporary import remove, sweep, temporary_folder, temporary_name
 
 __all__ = [
+    "FORMAT",
     "MANIFEST",
+    "STATE",
+    "VERSION",
     "checkpoint_name",
+    "clean",
     "find_latest",
-    "finish",
     "list_checkpoints",
     "problem_with",
     "prune",
-    "read_rng",
+    "read_manifest",
+    "read_tensors",
+    "rng_name",
     "rng_tensors",
     "set_rng",
-    "write_rng",
+    "write",
 ]
 
 MANIFEST = "manifest.json"
+STATE = "state.json"
+FORMAT = "tina-training-checkpoint"
+VERSION = 1
 _NAME = re.compile(r"step-\d{8}")
+_TEMPORARY = re.compile(r"\.(step-\d{8})\.[0-9a-f]{12}\.(partial|old)")
 
 
 def checkpoint_name(step: int) -> str:
@@ -48,22 +60,53 @@ def list_checkpoints(root: Path) -> list[Path]:
     return sorted(path for path in root.glob("step-*") if _NAME.fullmatch(path.name) and path.is_dir())
 
 
+def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the table of a checkpoint's files: name -> size and SHA-256.
+
+    Raises:
+        CheckpointError: the manifest is missing or was altered, or it is of another format or version.
+    """
+    path = folder / MANIFEST
+    values = read_json(path)
+    if not isinstance(values, Mapping) or values.get("format") != FORMAT:
+        raise CheckpointError(f"{MANIFEST} does not describe a training checkpoint")
+    if values.get("version") != VERSION:
+        raise CheckpointError(f"it has version {shorten(values.get('version'))}, and this program reads {VERSION}")
+    check_digest(values, path)
+    files = values.get("files")
+    if not isinstance(files, Mapping) or not all(_is_entry(name, entry) for name, entry in files.items()):
+        raise CheckpointError(f"{MANIFEST} lists no files with size and hash")
+    return dict(files)
+
+
+def _is_entry(name: str, entry: Any) -> bool:
+    if not isinstance(entry, Mapping) or Path(name).name != name:
+        return False
+    size = entry.get("size")
+    return isinstance(size, int) and not isinstance(size, bool) and isinstance(entry.get("sha256"), str)
+
+
 def problem_with(folder: Path) -> str | None:
     """Return why a checkpoint cannot be used, or None if it is complete and unchanged."""
     if not (folder / MANIFEST).is_file():
         return f"it has no {MANIFEST}, so it was never finished"
     try:
-        files = read_json(folder / MANIFEST)["files"]
+        files = read_manifest(folder)
+    except CheckpointError as error:
+        # Messages of the storage name the file first; here the checkpoint is the subject.
+        text = str(error)
+        return text if text.startswith(("it ", MANIFEST)) else f"{MANIFEST} is damaged or was changed"
+    try:
         for name, expected in files.items():
-            path = folder / Path(name).name
+            path = folder / name
             if not path.is_file():
                 return f"{name} is missing"
             if path.stat().st_size != expected["size"]:
                 return f"{name} has {path.stat().st_size} bytes instead of {expected['size']}"
             if _sha256(path) != expected["sha256"]:
                 return f"{name} was changed"
-    except (CheckpointError, KeyError, TypeError, AttributeError):
-        return f"{MANIFEST} is damaged"
+    except OSError as error:
+        return f"{Path(str(error.filename)).name} cannot be read ({error.strerror})"
     return None
 
 
@@ -78,95 +121,96 @@ def find_latest(root: Path) -> tuple[Path | None, list[str]]:
     return None, skipped
 
 
-def start_writing(root: Path, step: int) -> Path:
-    """Create an empty folder for the checkpoint of `step`, and remove what earlier attempts left."""
-    root.mkdir(parents=True, exist_ok=True)
-    for old in [*root.glob(".step-*.partial"), *root.glob(".step-*.old")]:
-        shutil.rmtree(old)
-    folder = partial_folder(root, step)
-    folder.mkdir()
-    return folder
-
-
-def partial_folder(root: Path, step: int) -> Path:
-    """Return the folder in which the checkpoint of `step` is written before it gets its final name."""
-    return root / f".{checkpoint_name(step)}.partial"
-
-
-def write_rng(partial: Path, process: int) -> None:
-    """Add this process's random state to a checkpoint that is being written.
-
-    Raises:
-        TrainingError: writing failed, for example on a full disk; earlier checkpoints are unchanged.
-    """
-    try:
-        write_safetensors(partial / f"{rng_name(process)}.safetensors", rng_tensors())
-    except OSError as error:
-        raise _not_written(partial, error) from error
-
-
-def _final(partial: Path) -> Path:
-    return partial.with_name(partial.name.removeprefix(".").removesuffix(".partial"))
-
-
-def _not_written(partial: Path, error: OSError) -> TrainingError:
-    """Remove the unfinished checkpoint, and return the error to raise."""
-    shutil.rmtree(partial, ignore_errors=True)
-    return TrainingError(
-        f"The checkpoint '{_final(partial)}' could not be written ({error}). Earlier checkpoints are unchanged. Free some "
-        "disk space and resume."
-    )
-
-
-def finish(partial: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> Path:
-    """Write the remaining files and the manifest, and rename the folder to its final name.
+def read_tensors(folder: Path, name: str, files: Mapping[str, Mapping[str, Any]]) -> dict[str, Tensor]:
+    """Read a file of tensors. Its hash is taken of the bytes that are read.
 
     Args:
-        partial: the folder of `start_writing`, to which each process has added its random state.
+        folder: the checkpoint.
+        name: the file's name without suffix.
+        files: what `read_manifest` returned.
+
+    Raises:
+        CheckpointError: the file is missing or was altered.
+    """
+    path = folder / f"{name}.safetensors"
+    tensors, sha256 = read_hashed(path)
+    if sha256 != files.get(path.name, {}).get("sha256"):
+        raise CheckpointError(f"'{path}' was changed after it was written. Resume from another checkpoint.")
+    return tensors
+
+
+def write(
+    root: Path,
+    step: int,
+    tensors: Mapping[str, Mapping[str, Tensor]],
+    state: Mapping[str, Any],
+    random_states: Sequence[Mapping[str, Tensor]],
+) -> Path:
+    """Write the checkpoint of a step. One of the same step is replaced.
+
+    Args:
+        root: the folder of all checkpoints.
+        step: number of optimizer steps.
         tensors: file name without suffix -> its tensors.
         state: JSON values for state.json.
+        random_states: `rng_tensors` of every process.
 
     Returns:
-        The final folder.
+        The checkpoint's folder.
 
     Raises:
         TrainingError: writing failed, for example on a full disk; earlier checkpoints are unchanged.
     """
-    final = _final(partial)
+    final = root / checkpoint_name(step)
+    contents = {**tensors, **{rng_name(process): values for process, values in enumerate(random_states)}}
     try:
-        for name, values in tensors.items():
-            write_safetensors(partial / f"{name}.safetensors", values)
-        write_json(partial / "state.json", state)
-        files = {
-            path.name: {"size": path.stat().st_size, "sha256": _sha256(path)} for path in sorted(partial.iterdir())
-        }
-        write_json(partial / MANIFEST, {"format": "tina-training-checkpoint", "version": 1, "files": files})
-        _sync_folder(partial)
-        # The folder exists if it is damaged, or if training went back to an earlier checkpoint. A folder with files cannot
-        # be replaced in one operation, so the old one is moved aside first. A crash in between loses only this one.
-        if final.exists():
-            replaced = partial.with_name(f".{final.name}.old")
-            shutil.rmtree(replaced, ignore_errors=True)
-            final.rename(replaced)
-            partial.rename(final)
-            shutil.rmtree(replaced)
-        else:
-            partial.rename(final)
-        _sync_folder(final.parent)
+        root.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(final) as partial:
+            for name, values in contents.items():
+                write_safetensors(partial / f"{name}.safetensors", values)
+            write_json(partial / STATE, state)
+            files = {
+                path.name: {"size": path.stat().st_size, "sha256": _sha256(path)} for path in sorted(partial.iterdir())
+            }
+            write_json(
+                partial / MANIFEST, with_digest({"format": FORMAT, "version": VERSION, "files": files}, MANIFEST)
+            )
+            _sync_folder(partial)
+            put_in_place(partial, final)
+        _sync_folder(root)
     except OSError as error:
-        raise _not_written(partial, error) from error
+        raise TrainingError(
+            f"The checkpoint '{final}' could not be written ({error.strerror or error}). Earlier checkpoints are unchanged. "
+            "Free some disk space and resume."
+        ) from error
     return final
 
 
+def clean(root: Path) -> None:
+    """Remove what killed runs left beside the checkpoints. Call this while no other process writes there."""
+    if not root.is_dir():
+        return
+    names = {found[1] for path in root.iterdir() if (found := _TEMPORARY.fullmatch(path.name))}
+    for name in names:
+        restore_missing(root / name)
+        sweep(root / name)
+
+
 def prune(root: Path, step: int, keep: int) -> None:
-    """Remove all checkpoints but the newest `keep` up to `step`, which was just written.
+    """Remove all checkpoints but the newest `keep` up to `step`, which is the newest usable one.
 
     Checkpoints of later steps are removed, too: they are damaged, or the user resumed from an earlier one.
     """
     present = list_checkpoints(root)
     current = [folder for folder in present if folder.name <= checkpoint_name(step)]
     for folder in set(present) - set(current[-keep:]):
-        shutil.rmtree(folder)
+        # Renamed first: if this process is killed, the next one must not find half a checkpoint.
+        gone = temporary_name(folder)
+        try:
+            folder.rename(gone)
+        except OSError:
+            continue  # it does no harm, and the next run tries again
+        remove(gone)
 
 
 def rng_tensors() -> dict[str, Tensor]:
@@ -180,20 +224,6 @@ def rng_tensors() -> dict[str, Tensor]:
 def rng_name(process: int) -> str:
     """Return the name, without suffix, of the file with a process's random state."""
     return f"rng-{process:05d}"
-
-
-def read_rng(folder: Path, process: int) -> dict[str, Tensor]:
-    """Read the random state of a process.
-
-    Raises:
-        CheckpointError: the file is missing.
-    """
-    path = folder / f"{rng_name(process)}.safetensors"
-    if not path.is_file():
-        raise CheckpointError(
-            f"Checkpoint '{folder}' has no random state for process {process}. Resume with as many processes as wrote it."
-        )
-    return read_safetensors(path)
 
 
 def set_rng(tensors: Mapping[str, Tensor]) -> None:

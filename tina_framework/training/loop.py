@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
-import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator  # type: ignore[import-untyped]
 from accelerate.utils import gather_object  # type: ignore[import-untyped]
 
 from tina_framework.config.training import TrainingConfig
-from tina_framework.errors import ConfigError, DependencyError
-from tina_framework.generator.config import FORMAT
-from tina_framework.storage.files import write_json
-from tina_framework.storage.folders import is_folder_of
 from tina_framework.training import checkpoint, resume
 from tina_framework.training.components import build_components
 from tina_framework.training.export import git_commit, make_generator, recipe
 from tina_framework.training.interrupt import StopRequest
 from tina_framework.training.optimizer import learning_rate
+from tina_framework.training.processes import connect, connected, on_main
+from tina_framework.training.run_folder import BEST, CHECKPOINTS, FINISHED, describe, forget_run, hold
 from tina_framework.training.run_log import RunLog
+from tina_framework.training.run_state import LogWindow
 from tina_framework.training.step import Stepper, check_batches
 from tina_framework.training.validation import ValidationResult, Validator
 
@@ -41,16 +38,18 @@ class Outcome:
         finished: whether all `max_steps` steps were done.
         generator: folder of the exported generator.
         validation: its validation figures, or None without validation.
+        exit_code: 0, or 128 and the number of the signal that stopped the run.
     """
 
     step: int
     finished: bool
     generator: Path
     validation: ValidationResult | None
+    exit_code: int = 0
 
 
 class Trainer:
-    """A training run, in one of its processes.
+    """A training run, in one of its processes. It holds the lock of the output folder until `train` or `close` ends.
 
     Args:
         config: the training settings.
@@ -60,6 +59,8 @@ class Trainer:
         components: everything else that the run consists of.
         seconds: time spent in steps, including the steps before a resume.
         best: step and accuracy of the best validation, None before the first one.
+        validated: step and figures of the last validation, -1 and None before the first one.
+        window: the steps since the last line of the log.
         saved_at: step of the newest checkpoint in the output folder, None if there is none.
 
     Raises:
@@ -69,47 +70,52 @@ class Trainer:
     def __init__(self, config: TrainingConfig) -> None:
         git_commit()  # cached now, because the source tree may change while the run lasts
         self.config = config
-        self.root = config.output_dir / "checkpoints"
-        self.accelerator = _make_accelerator(config)
+        self.root = config.output_dir / CHECKPOINTS
+        self.log = RunLog(config.output_dir, config.max_steps, os.environ.get("RANK", "0") == "0", self._track)
+        self.accelerator = connect(config, self.log.notify)
         self.stop = StopRequest(self.accelerator, config.max_seconds)
         check_batches(config, self.accelerator.num_processes)
-        self.is_main = bool(self.accelerator.is_main_process)
-        self.log = RunLog(config.output_dir, config.max_steps, self.is_main, self._track)
+        self.is_main = self.log.active = bool(self.accelerator.is_main_process)
         if self.accelerator.num_processes == 1 and "MASTER_PORT" in os.environ and "WORLD_SIZE" not in os.environ:
             self.log.notify(
                 "Several processes were requested, but only one was started, because `accelerate launch` needs MPI to start "
                 "several on a CPU. Use `accelerate launch --multi_gpu --num_processes N`, which also works on CPUs, or torchrun."
             )
-        source = resume.find_checkpoint(config, self.log.notify)
-        self.components = build_components(config, self.accelerator.device)
-        self.stepper = Stepper(
-            config,
-            self.accelerator,
-            self.components.denoiser.to(self.accelerator.device),
-            self.components.objectives,
-            self.components.context,
-        )
         self.seconds = 0.0
         self.best: dict[str, Any] | None = None
-        self._validator: Validator | None = None
+        self.validated: tuple[int, ValidationResult | None] = (-1, None)
+        self.window = LogWindow()
         self.saved_at: int | None = None
-        # Only dropout uses the global random state; all other draws have generators of their own (`randomness`).
-        torch.manual_seed(config.seed * 1000 + self.accelerator.process_index)
-        if source is not None:
-            resume.restore(self, source)
-            self.log.notify(f"Resumed from '{source}' at step {self.stepper.step}.")
+        self._validator: Validator | None = None
+        with contextlib.ExitStack() as stack, connected(self.accelerator):
+            on_main(self.accelerator, lambda: stack.enter_context(hold(config)))
+            self._source = resume.find_checkpoint(config, self.log.notify)
+            self.components = build_components(config, self.accelerator.device)
+            self.stepper = Stepper(
+                config,
+                self.accelerator,
+                self.components.denoiser.to(self.accelerator.device),
+                self.components.objectives,
+                self.components.context,
+            )
+            # Only dropout uses the global random state; all other draws have generators of their own (`randomness`).
+            torch.manual_seed(config.seed * 1000 + self.accelerator.process_index)
+            if self._source is not None:
+                resume.restore(self, self._source)
+                self.log.notify(f"Resumed from '{self._source}' at step {self.stepper.step}.")
+            self._held = stack.pop_all()  # `close` releases the folder
+
+    def close(self) -> None:
+        """Let other processes use the output folder. `train` calls this at its end."""
+        self._held.close()
 
     def train(self) -> Outcome:
         """Train until all steps are done, `max_seconds` have passed or a signal arrives; then save and export.
 
         Raises:
-            TrainingError: a loss is not finite, or the disk is full; the last checkpoint stays.
+            TrainingError: a loss is not finite, the disk is full, or another process was lost; the last checkpoint stays.
         """
         config, stepper = self.config, self.stepper
-        if self.is_main:
-            self._prepare_folder()
-        self.accelerator.wait_for_everyone()
-        self.log.start(stepper.step)
         if config.report_to:
             self.accelerator.init_trackers(config.run_name, {k: str(v) for k, v in recipe(config).items()})
         if "validation" in config.train_split and config.num_validation_tasks:
@@ -118,75 +124,101 @@ class Trainer:
                 "therefore too good, and only show whether training works."
             )
         try:
-            with self.stop.listening():
-                validation = self._steps()
-            if self.saved_at != stepper.step:
-                self._save()
-            folder = config.output_dir / "generator"
-            self._export(folder, validation)
+            # Saving and exporting are inside, so that a second signal ends them, too.
+            with connected(self.accelerator), self.stop.listening():
+                on_main(self.accelerator, self._prepare_folder)
+                self.log.start(stepper.step)
+                self._steps()
+                if self.saved_at != stepper.step:
+                    self._save()
+                finished = stepper.step >= config.max_steps
+                validation = self._last_validation()
+                folder = config.output_dir / FINISHED
+                self._export(folder, validation)
+                on_main(
+                    self.accelerator,
+                    lambda: checkpoint.prune(self.root, stepper.step, config.checkpoints_total_limit),
+                )
         finally:
             self.log.close()
+            self.close()
             self.accelerator.end_training()
-        finished = stepper.step >= config.max_steps
         if not finished:
             self.log.notify(
                 f"Stopped at step {stepper.step} of {config.max_steps} ({self.stop.reason}). To continue, use the same "
                 "settings and --resume_from_checkpoint latest."
             )
-        return Outcome(stepper.step, finished, folder, validation)
+        return Outcome(stepper.step, finished, folder, validation, self.stop.exit_code if not finished else 0)
 
-    def _steps(self) -> ValidationResult | None:
-        """Do all steps, with a validation at the start and at the end, and return the last validation."""
+    def _steps(self) -> None:
+        """Do all steps, with a validation at the start and at the end.
+
+        A run that has to stop earlier does no validation that a whole run does not do, so that it resumes exactly.
+        """
         config, stepper = self.config, self.stepper
-        validation = self._validate() if stepper.step == 0 or stepper.step >= config.max_steps else None
-        validated = stepper.step
+        if stepper.step == 0 and self.validated[0] != 0:
+            self._validate()
         start, first = time.perf_counter(), stepper.step
-        window: list[dict[str, float]] = []
-        window_seconds = 0.0
         while stepper.step < config.max_steps:
             before = time.perf_counter()
             losses, norm = stepper.train_step()
-            window.append(losses)
-            window_seconds += time.perf_counter() - before
-            self.seconds += time.perf_counter() - before
+            seconds = time.perf_counter() - before
+            self.window.add(losses, seconds)
+            self.seconds += seconds
             step = stepper.step
             eta = (time.perf_counter() - start) / (step - first) * (config.max_steps - step)
             if step % config.logging_steps == 0 or step == config.max_steps:
-                self._log(window, norm, window_seconds, eta)
-                window, window_seconds = [], 0.0
+                self._log(norm, eta)
             if config.validation_steps and step % config.validation_steps == 0:
-                validation, validated = self._validate(), step
+                self._validate()
             if config.checkpointing_steps and step % config.checkpointing_steps == 0:
                 self._save()
-            self.log.advance(step, _note(losses, validation), eta)
-            if self.stop.agreed():
-                break
-        if validated != stepper.step:
-            validation = self._validate()
-        return validation
+            self.log.advance(step, _note(losses, self.validated[1]), eta)
+            if step < config.max_steps and self.stop.agreed():
+                return
+        if self.validated[0] != stepper.step:
+            self._validate()
 
-    def _validate(self) -> ValidationResult | None:
-        """Validate the averaged weights, and export them if they are the best so far."""
+    def _last_validation(self) -> ValidationResult | None:
+        """Return the figures of the present weights, for the exported generator; None if they were not measured.
+
+        After `max_seconds` they are measured now. They do not count for `best` and the log, which follow a whole run.
+        """
+        step, result = self.validated
+        if step == self.stepper.step or self.stop.signal:
+            return result if step == self.stepper.step else None
+        return self._measure()
+
+    def _measure(self) -> ValidationResult | None:
+        """Measure the averaged weights on the validation tasks."""
         if self.config.num_validation_tasks == 0:
             return None
-        started, step = time.perf_counter(), self.stepper.step
         # Made late, because a run without validation should not load validation images.
         if self._validator is None:
             self._validator = Validator(self.components, self.accelerator.process_index, self.accelerator.num_processes)
         rows = self._validator.measure(make_generator(self.components, self.stepper.ema.module))
         result = self._validator.summarize(gather_object(rows))
-        self.log.write("validation", step, {**result.to_json(), "seconds": time.perf_counter() - started})
         self.log.notify(
-            f"step {step}: validation accuracy {100 * result.accuracy:.2f} %, selection {100 * result.selection:.2f} %, "
-            f"difference {100 * result.difference:+.2f} ± {100 * result.standard_error:.2f} points ({result.num_tasks} tasks)"
+            f"step {self.stepper.step}: validation accuracy {100 * result.accuracy:.2f} %, selection "
+            f"{100 * result.selection:.2f} %, difference {100 * result.difference:+.2f} ± "
+            f"{100 * result.standard_error:.2f} points ({result.num_tasks} tasks)"
         )
-        if self.best is None or result.accuracy > self.best["accuracy"]:
-            self.best = {"step": step, "accuracy": result.accuracy}
-            self._export(self.config.output_dir / "best", result)
         return result
 
+    def _validate(self) -> None:
+        """Validate the averaged weights, and export them if they are the best so far."""
+        started, step = time.perf_counter(), self.stepper.step
+        result = self._measure()
+        if result is None:
+            return
+        self.log.write("validation", step, {**result.to_json(), "seconds": time.perf_counter() - started})
+        self.validated = step, result
+        if self.best is None or result.accuracy > self.best["accuracy"]:
+            self.best = {"step": step, "accuracy": result.accuracy}
+            self._export(self.config.output_dir / BEST, result)
+
     def _export(self, folder: Path, validation: ValidationResult | None) -> None:
-        if self.is_main:
+        def save() -> None:
             make_generator(
                 self.components,
                 self.stepper.ema.module,
@@ -194,78 +226,52 @@ class Trainer:
                 seconds=self.seconds,
                 validation=validation,
             ).save_pretrained(folder)
-        self.accelerator.wait_for_everyone()
+
+        on_main(self.accelerator, save)
 
     def _save(self) -> None:
-        """Write a checkpoint, to which each process adds its own random state."""
+        """Write a checkpoint, with the random state of every process."""
         step = self.stepper.step
-        if self.is_main:
-            checkpoint.start_writing(self.root, step)
-        self.accelerator.wait_for_everyone()
-        partial = checkpoint.partial_folder(self.root, step)
-        checkpoint.write_rng(partial, self.accelerator.process_index)
-        self.accelerator.wait_for_everyone()
-        if self.is_main:
-            checkpoint.finish(partial, *resume.contents(self))
+        random_states = gather_object([checkpoint.rng_tensors()])
+
+        def save() -> None:
+            self.log.sync()
+            tensors, state = resume.contents(self)
+            checkpoint.write(self.root, step, tensors, state.to_json(), random_states)
             checkpoint.prune(self.root, step, self.config.checkpoints_total_limit)
-        self.accelerator.wait_for_everyone()
+
+        on_main(self.accelerator, save)
         self.saved_at = step
 
     def _prepare_folder(self) -> None:
-        """Create the output folder, and on a new start remove what an earlier run left there.
+        """Mark the output folder as that of this run, and on a new start remove what an earlier run left there.
 
         The user either set `overwrite_output_dir`, or the earlier run never wrote a checkpoint.
         """
-        output = self.config.output_dir
-        if self.stepper.step == 0:
-            shutil.rmtree(self.root, ignore_errors=True)
-            for folder in (output / "best", output / "generator"):
-                if is_folder_of(folder, FORMAT):
-                    shutil.rmtree(folder)
-        output.mkdir(parents=True, exist_ok=True)
-        write_json(output / "config.json", {"config": recipe(self.config), "sha256": self.config.sha256()})
+        if self._source is None or not resume.is_own(self.config, self._source):
+            forget_run(self.config.output_dir)
+        describe(self.config)
 
-    def _log(self, window: Sequence[dict[str, float]], norm: float, seconds: float, eta: float) -> None:
+    def _log(self, norm: float, eta: float) -> None:
+        """Write a line for the steps since the last one."""
         config, objectives = self.config, self.stepper.objectives
-        means = {name: sum(row[name] for row in window) / len(window) for name in window[0]}
+        means, seconds = self.window.means(), self.window.seconds
         images = config.task_batch_size * config.images_per_task if config.task_weight > 0 else 0
         figures = {
             "loss": sum(o.weight * means[o.name] for o in objectives),
             **{f"{name}_loss": mean for name, mean in means.items()},
             "learning_rate": learning_rate(config, self.stepper.step - 1),
             "grad_norm": norm if math.isfinite(norm) else None,
-            "images_per_second": images * len(window) / seconds,
+            "images_per_second": images * self.window.steps / seconds,
             "seconds": self.seconds,
             "eta_seconds": eta,
         }
         self.log.write("train", self.stepper.step, figures)
+        self.window = LogWindow()
 
     def _track(self, figures: dict[str, float], step: int) -> None:
         if self.config.report_to:
             self.accelerator.log(figures, step=step)
-
-
-def _make_accelerator(config: TrainingConfig) -> Any:
-    """Return Accelerate's object; its errors about settings become ConfigErrors."""
-    try:
-        accelerator = Accelerator(
-            # Accelerate connects several CPU processes only if it is told to use the CPU.
-            cpu=not torch.accelerator.is_available(),
-            mixed_precision=config.mixed_precision,
-            log_with=list(config.report_to) or None,
-            project_dir=str(config.output_dir),
-        )
-    except (ValueError, RuntimeError, NotImplementedError) as error:
-        raise ConfigError(
-            f"mixed_precision={config.mixed_precision} with report_to={list(config.report_to)} is not possible on this machine: {error}"
-        ) from error
-    ready = {str(getattr(tracker, "value", tracker)) for tracker in accelerator.log_with}
-    missing = [name for name in config.report_to if name not in ready and name != "all"]
-    if missing:
-        raise DependencyError(
-            f"report_to names '{missing[0]}', whose package is not installed. Install the package, or remove the name."
-        )
-    return accelerator
 
 
 def _note(losses: dict[str, float], validation: ValidationResult | None) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tina_framework.config.training import TrainingConfig
 from tina_framework.errors import CheckpointError
 
-__all__ = ["decays", "learning_rate", "load_optimizer", "make_optimizer", "optimizer_tensors"]
+__all__ = ["decays", "follows_max_steps", "learning_rate", "load_optimizer", "make_optimizer", "optimizer_tensors"]
 
 
 def decays(name: str, parameter: Tensor) -> bool:
@@ -66,6 +66,11 @@ def learning_rate(config: TrainingConfig, step: int) -> float:
     if config.lr_scheduler_type == "linear":
         return config.learning_rate * (1.0 - progress)
     return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def follows_max_steps(config: TrainingConfig) -> bool:
+    """Return whether the learning rate depends on `max_steps`, so that a longer run has other steps from the start."""
+    return config.lr_scheduler_type != "constant_with_warmup"
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Tensor]:

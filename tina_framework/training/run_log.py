@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import sys
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tina_framework.errors import printable
+from tina_framework.errors import TrainingError, printable
 from tina_framework.storage.files import replacing
 from tina_framework.terminal import console
 
@@ -29,10 +30,14 @@ class RunLog:
         total: total number of steps.
         active: whether this is the main process.
         track: called with (figures, step) for experiment trackers.
+
+    Attributes:
+        lines: number of lines that the log has, or that a resumed run keeps.
     """
 
     def __init__(self, folder: Path, total: int, active: bool, track: Callable[[dict[str, float], int], None]) -> None:
         self.path = folder / LOG
+        self.lines = 0
         self.total = total
         self.active = active
         self._track = track
@@ -40,18 +45,22 @@ class RunLog:
         self._last_line = 0.0
 
     def start(self, step: int) -> None:
-        """Start at `step` and remove later lines of the log.
+        """Start at `step` and keep the first `lines` lines of the log.
 
         A run that resumes from a checkpoint repeats the steps after it, and would write their lines a second time.
+
+        Raises:
+            TrainingError: the log cannot be written.
         """
         if not self.active:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        if self.path.is_file():
-            lines = self.path.read_text(encoding="utf-8").splitlines()
-            kept = [line for line in lines if step > 0 and _step_of(line) <= step]
+        with self._writing():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            text = self.path.read_text(encoding="utf-8", errors="replace") if self.path.is_file() else ""
+            kept = [line for line in text.split("\n")[: self.lines] if 0 <= _step_of(line) <= step]
+            self.lines = len(kept)
             with replacing(self.path) as temporary:
-                temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+                temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8", newline="\n")
         if console.err_console.is_terminal:
             columns = (
                 TextColumn("{task.description}", markup=False),
@@ -73,15 +82,35 @@ class RunLog:
             kind: ``train`` or ``validation``.
             step: number of steps so far.
             figures: JSON values.
+
+        Raises:
+            TrainingError: the log cannot be written.
         """
         if not self.active:
             return
         line = {"kind": kind, "step": step, **figures}
-        with self.path.open("a", encoding="utf-8") as handle:
+        with self._writing(), self.path.open("a", encoding="utf-8", newline="\n") as handle:
             handle.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self.lines += 1
         prefix = "" if kind == "train" else f"{kind}/"
         plain = {f"{prefix}{k}": float(v) for k, v in figures.items() if isinstance(v, int | float)}
         self._track(plain, step)
+
+    def sync(self) -> None:
+        """Write the log to disk, so that no checkpoint counts lines which a power failure takes away."""
+        if self.active and self.path.is_file():
+            with self._writing(), self.path.open("rb+") as handle:
+                os.fsync(handle.fileno())
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise TrainingError(
+                f"'{self.path}' cannot be written ({error.strerror or error}). The checkpoints are unchanged. Free some disk space, "
+                "or make the file writable, and resume."
+            ) from error
 
     def advance(self, step: int, note: str, eta: float) -> None:
         """Show that `step` steps are done.
@@ -115,7 +144,7 @@ def _step_of(line: str) -> int:
     try:
         return int(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
-        return sys.maxsize  # a line that a killed run did not finish: drop it
+        return -1  # a line that a killed run did not finish: drop it
 
 
 def _duration(seconds: float) -> str:

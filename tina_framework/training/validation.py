@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -61,6 +62,12 @@ class ValidationResult:
             "num_tasks": self.num_tasks,
             "by_count": {str(count): figures for count, figures in self.by_count.items()},
         }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> ValidationResult:
+        """Return the figures that `to_json` described. Other keys are ignored."""
+        figures = {entry.name: values[entry.name] for entry in fields(cls)}
+        return cls(**{**figures, "by_count": {int(count): row for count, row in values["by_count"].items()}})
 
 
 class Validator:
