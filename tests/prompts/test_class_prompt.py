@@ -27,7 +27,7 @@ def test_addition_keeps_everything_and_the_first_label() -> None:
 
 def test_strings_and_pictures_become_prompts() -> None:
     assert as_prompt(" ant ", 0).label == "ant"
-    assert as_prompt(" ant ", 0).texts == (" ant ",)
+    assert as_prompt(" ant ", 0).texts == ("ant",)
     shown = as_prompt(Image.new("L", (4, 4)), 2)
     assert (shown.label, shown.kinds, shown.images[0].mode) == ("class 3", ("images",), "RGB")
     assert as_prompt(ClassPrompt("", images=(RED,)), 0).label == "class 1"

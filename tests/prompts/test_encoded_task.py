@@ -78,7 +78,7 @@ def test_fold(spelling: str, key: str) -> None:
     [
         ([], "No class was named"),
         (["ant"], r"Only one class was named \('ant'\)"),
-        (["ant", "  "], "number 2 is '  ', which is empty"),
+        (["ant", "  "], "number 2 is '', which is empty"),
         (["ant", "_-"], "number 2 is '_-', which is empty"),
         (["ant", "bee", "ant"], "'ant' occurs twice"),
         (["pine tree", "Pine-Tree"], "'pine tree' and 'Pine-Tree' are the same class"),
@@ -258,6 +258,14 @@ def test_empty_prompts_and_control_characters_are_refused(classes: list[Any], se
         encode_task(classes, CountingEncoder())
 
 
-def test_other_scripts_and_line_breaks_are_allowed() -> None:
+def test_other_scripts_are_allowed_and_line_breaks_become_spaces() -> None:
     names = ("\u05d3\u05d5\u05d1", "\u0646\u0645\u06cc\u200c\u062f\u0627\u0646\u0645", "a large\ngrey animal")
-    assert encode_task(names, CountingEncoder()).class_names == names
+    assert encode_task(names, CountingEncoder()).class_names == (*names[:2], "a large grey animal")
+
+
+def test_names_that_look_the_same_are_one_class() -> None:
+    for first, second in (("caf\u00e9", "cafe\u0301"), ("ant", "a\u200bnt"), ("pine tree", "pine\u00a0tree")):
+        with pytest.raises(PromptError, match="occurs twice"):
+            encode_task([first, second], CountingEncoder())
+    known = encode_tasks([["cafe\u0301", "ant"]], CountingEncoder(), known_names=["caf\u00e9"])
+    assert known[0].keys == ("caf\u00e9", "ant")

@@ -93,7 +93,8 @@ def generate(
     from tina_framework.prompts.warnings import prompt_warnings
 
     generator = Generator.from_pretrained(model, device=device, encoder=encoder)
-    prompts_of_tasks, _ = read_tasks(prompts, generator.config.class_names, notation=True)
+    most = None if compose or merge else generator.config.max_classes
+    prompts_of_tasks, _ = read_tasks(prompts, generator.config.class_names, notation=True, most=most)
     start = time.perf_counter()
     encoded = encode_tasks(prompts_of_tasks, generator.encoder, known_classes=generator.known_classes())
     settings = {

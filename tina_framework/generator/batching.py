@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tina_framework.denoiser.normalizer import Normalizer
 from tina_framework.denoiser.transformer import Denoiser, EncodedClasses
-from tina_framework.errors import ConfigError, PromptError, TinaError
+from tina_framework.errors import ConfigError, TinaError
 from tina_framework.generator.config import GeneratorConfig
 from tina_framework.generator.options import SamplingOptions
 from tina_framework.generator.sampling import sample_tokens, task_draws
@@ -22,6 +22,7 @@ from tina_framework.interfaces.scheduler import NoiseScheduler
 from tina_framework.interfaces.tokenizer import TokenLayout
 from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.prompts.encoded_task import EncodedTask
+from tina_framework.prompts.limits import check_class_count
 
 __all__ = ["ParameterSampler"]
 
@@ -89,15 +90,8 @@ class ParameterSampler:
             )
 
     def _check_class_counts(self, tasks: Sequence[EncodedTask]) -> None:
-        least, most = self.config.min_classes, self.config.max_classes
         for task in tasks:
-            if not least <= len(task) <= most:
-                advice = "add some"
-                if len(task) > most:
-                    advice = "leave some out, or compose several networks (compose=True, tina generate --compose)"
-                raise PromptError(
-                    f"{len(task)} classes were named, but this generator makes classifiers for {least} to {most}; {advice}."
-                )
+            check_class_count(len(task), self.config.max_classes, self.config.min_classes)
 
     def _sample_batch(
         self,

@@ -231,7 +231,8 @@ class Generator:
             on_progress=on_progress,
         )
         reader = self.encoder if encoder is None else make_encoder(encoder, self.condition_space)
-        tasks, is_single, were_encoded = encode_prompts(prompts, self.known_classes(reader, template))
+        most = self.config.max_classes if options.compose_method is None else None
+        tasks, is_single, were_encoded = encode_prompts(prompts, self.known_classes(reader, template), most)
         # A caller who encodes prompts can look at the encoder's confidence there.
         if not were_encoded:
             for sentence in prompt_warnings(tasks, reader):

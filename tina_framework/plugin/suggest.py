@@ -7,6 +7,12 @@ from collections.abc import Iterable
 
 __all__ = ["closest", "did_you_mean"]
 
+_LONGEST = 100
+"""Most characters of a name that is compared. The time grows with the square of the length."""
+
+_MOST_KNOWN = 5000
+"""Most names to compare with. Comparing with all names of a large table would take seconds."""
+
 
 def did_you_mean(name: str, known: Iterable[str], *, fold_case: bool = False) -> str:
     """Return ``" Did you mean 'x'?"``, to be appended to a sentence, or an empty string if no known name is close.
@@ -21,7 +27,7 @@ def did_you_mean(name: str, known: Iterable[str], *, fold_case: bool = False) ->
 
 
 def closest(name: str, known: Iterable[str], *, count: int = 1, cutoff: float = 0.6) -> list[str]:
-    """Return up to `count` known names that resemble `name`, the most similar first.
+    """Return up to `count` known names that resemble `name`, the most similar first; none for a very long name.
 
     Args:
         name: what the user wrote.
@@ -29,4 +35,10 @@ def closest(name: str, known: Iterable[str], *, count: int = 1, cutoff: float = 
         count: how many to return at most.
         cutoff: smallest similarity, from 0 (anything) to 1 (equal); the ratio of `difflib.SequenceMatcher`.
     """
-    return difflib.get_close_matches(name, list(known), n=count, cutoff=cutoff)
+    if len(name) > _LONGEST:
+        return []
+    # Lengths bound the similarity, so they exclude most names without comparing letters.
+    near = [one for one in known if 2 * min(len(name), len(one)) >= cutoff * (len(name) + len(one))]
+    if len(near) > _MOST_KNOWN:
+        near = [one for one in near if one[:1] == name[:1]][:_MOST_KNOWN]
+    return difflib.get_close_matches(name, near, n=count, cutoff=cutoff)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tina_framework.errors import PromptError
+from tina_framework.errors import PromptError, shorten
 from tina_framework.prompts.class_prompt import ClassPrompt
 
 __all__ = ["ClassPrompt", "images", "text", "vector"]
@@ -39,7 +39,7 @@ def text(*texts: str, label: str | None = None) -> ClassPrompt:
         raise PromptError("prompt.text got no text; give a name or a description.")
     for one in texts:
         if not isinstance(one, str) or not one.strip():
-            raise PromptError(f"prompt.text got {one!r}; give a name or a description.")
+            raise PromptError(f"prompt.text got {shorten(one)}; give a name or a description.")
     own = _label(texts[0] if label is None else label)
     if not own:
         raise PromptError("prompt.text got an empty label; give the answer of the classifier, or leave the label out.")
@@ -92,5 +92,5 @@ def vector(values: Any, label: str) -> ClassPrompt:
 
 def _label(label: Any) -> str:
     if not isinstance(label, str):
-        raise PromptError(f"A label is {label!r}; give a string, which the classifier answers.")
+        raise PromptError(f"A label is {shorten(label)}; give a string, which the classifier answers.")
     return label.strip()

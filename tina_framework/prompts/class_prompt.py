@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tina_framework.errors import PromptError
+from tina_framework.errors import PromptError, shorten
+from tina_framework.interfaces.class_names import LONGEST_TEXT, normalize_name
+from tina_framework.prompts.limits import MOST_TEXTS
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -26,19 +28,30 @@ __all__ = ["ClassPrompt", "as_prompt"]
 class ClassPrompt:
     """What is given for one class. Use the functions of `tina_framework.prompts.build` to make it.
 
-    ``a + b`` combines two prompts of the same class.
+    ``a + b`` combines two prompts of the same class. Label and texts are normalised (see `tina_framework.interfaces.class_names`).
 
     Attributes:
         label: what the classifier answers for this class.
         texts: names and descriptions.
         images: RGB pictures.
         vectors: vectors (E,) of the encoder's space.
+
+    Raises:
+        PromptError: the label or a text is not a string, or there are more than `MOST_TEXTS` texts.
     """
 
     label: str
     texts: tuple[str, ...] = ()
     images: tuple[Image.Image, ...] = ()
     vectors: tuple[npt.NDArray[np.float32], ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.texts) > MOST_TEXTS:
+            raise PromptError(
+                f"A class has {len(self.texts):,} names and descriptions, but at most {MOST_TEXTS} are allowed; leave some out."
+            )
+        object.__setattr__(self, "label", _normalized(self.label))
+        object.__setattr__(self, "texts", tuple(_normalized(text) for text in self.texts))
 
     def __add__(self, other: ClassPrompt) -> ClassPrompt:
         """Combine two prompts of one class. The first label counts, or the second if the first is empty."""
@@ -74,6 +87,13 @@ class ClassPrompt:
         return found
 
 
+def _normalized(text: Any) -> str:
+    if not isinstance(text, str):
+        raise PromptError(f"A class has {shorten(text)} for a label or text; give a string.")
+    # A longer text is refused when its task is checked, and normalising it could take seconds.
+    return normalize_name(text) if len(text) <= LONGEST_TEXT else text
+
+
 def as_prompt(value: Any, position: int) -> ClassPrompt:
     """Return one entry of a task as a prompt.
 
@@ -87,7 +107,7 @@ def as_prompt(value: Any, position: int) -> ClassPrompt:
     if isinstance(value, ClassPrompt):
         return value if value.label else ClassPrompt(f"class {position + 1}", value.texts, value.images, value.vectors)
     if isinstance(value, str):
-        return ClassPrompt(value.strip(), (value,))
+        return ClassPrompt(value, (value,))
     from PIL import Image
 
     if isinstance(value, Image.Image):
@@ -97,15 +117,16 @@ def as_prompt(value: Any, position: int) -> ClassPrompt:
     # A path is neither read nor taken for a name, because a mistake would give a classifier of the wrong class.
     if isinstance(value, Path):
         raise PromptError(
-            f"'{value}' is a path, which may mean a name or a picture; write str(path) for a name or prompt.images(['{value}'])."
+            f"{shorten(str(value))} is a path, which may mean a name or a picture; write str(path) for a name, or "
+            f"prompt.images([{shorten(str(value))}])."
         )
     if isinstance(value, np.ndarray):
         raise PromptError("A class is given as an array without a label; write prompt.vector(array, label=...).")
     if isinstance(value, Sequence):
         raise PromptError(
-            f"{value!r} is not a class name. For several pictures of one class write prompt.images([...]); in a list of tasks, "
+            f"{shorten(value)} is not a class name. For several pictures of one class write prompt.images([...]); in a list of tasks, "
             "every task is a list."
         )
     raise PromptError(
-        f"{value!r} is not a class name; give a string, a PIL picture, or a prompt from tina_framework.prompts.build."
+        f"{shorten(value)} is not a class name; give a string, a PIL picture, or a prompt from tina_framework.prompts.build."
     )

@@ -5,7 +5,6 @@ Shapes: K classes, N texts or pictures, E width of the encoder's vectors.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,13 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tina_framework.errors import PromptError
-from tina_framework.interfaces.class_names import fold
+from tina_framework.errors import PromptError, shorten
+from tina_framework.interfaces.class_names import LONGEST_TEXT, fold, name_fault
 from tina_framework.interfaces.encoder import Encoder, StatesConfidence
 from tina_framework.prompts.class_prompt import ClassPrompt, as_prompt
 from tina_framework.prompts.encoding import encode_pictures, encode_texts, unit_rows
 from tina_framework.prompts.known_classes import KnownClasses
 from tina_framework.prompts.known_names import KnownNames, match_known_names
+from tina_framework.prompts.limits import check_class_count
 
 __all__ = ["EncodedTask", "encode_task", "encode_tasks"]
 
@@ -34,7 +34,7 @@ class EncodedTask:
     """A task with the vectors of its classes.
 
     Attributes:
-        class_names: K names in the user's spelling, which are the classifier's answers.
+        class_names: K names in the user's spelling, but normalised, which are the classifier's answers.
         keys: K folded names. The generator sorts the classes by them and derives the noise from them.
         vectors: (K, E) float32, the input of `ConditionSpace`.
         confidence: (K,) the encoder's own estimate of how good each vector is. It is NaN for a class without words, and None
@@ -71,8 +71,9 @@ def encode_task(
         known_classes: classes of the generator, onto which prompts are projected; default: vectors are not changed.
 
     Raises:
-        PromptError: there are fewer than two classes; a name is empty; two names differ only in case, spaces, hyphens or
-            underscores; or the encoder cannot encode a class.
+        PromptError: there are fewer than two classes, or more than `MOST_CLASSES`; a name is empty, too long or has control
+            characters; two names differ only in case, spaces, hyphens, underscores or invisible characters; or the encoder
+            cannot encode a class.
     """
     return encode_tasks([names], encoder, template, known_classes)[0]
 
@@ -151,7 +152,7 @@ class _Vectors:
         for vector in prompt.vectors:
             if vector.shape != (self.dim,):
                 raise PromptError(
-                    f"The vector for '{prompt.label}' has {len(vector)} numbers, but those of encoder '{self.encoder_name}' "
+                    f"The vector for {shorten(prompt.label)} has {len(vector)} numbers, but those of encoder '{self.encoder_name}' "
                     f"have {self.dim}; use vectors of its space."
                 )
         given = {
@@ -228,7 +229,8 @@ def _refuse_same(prompts: Sequence[ClassPrompt], vectors: Sequence[Rows], read_a
         other = first.setdefault((vector.tobytes(), words), prompt.label)
         if other != prompt.label:
             raise PromptError(
-                f"'{other}' and '{prompt.label}' have the same prompt, so the classifier could not tell them apart; change one of them."
+                f"{shorten(other)} and {shorten(prompt.label)} have the same prompt, so the classifier could not tell them apart; "
+                "change one of them."
             )
 
 
@@ -240,7 +242,7 @@ def _to_encode(text: str, read_as: Mapping[str, str]) -> str:
 
 def _is_plain(prompt: ClassPrompt) -> bool:
     """Whether a prompt consists of its name only."""
-    return len(prompt.texts) == 1 and prompt.texts[0].strip() == prompt.label and prompt.kinds == ("text",)
+    return len(prompt.texts) == 1 and prompt.texts[0] == prompt.label and prompt.kinds == ("text",)
 
 
 def _mean(rows: list[Rows]) -> Rows:
@@ -251,43 +253,46 @@ def _mean(rows: list[Rows]) -> Rows:
     return mean
 
 
-def _check_class(prompt: ClassPrompt, key: str, position: int) -> None:
-    if not key:
-        raise PromptError(
-            f"Class name number {position + 1} is {(prompt.label or prompt.texts[0])!r}, which is empty; give a word or remove it."
-        )
+def _check_class(prompt: ClassPrompt, position: int) -> None:
+    where = f"Class name number {position + 1}"
+    if len(prompt.label) <= LONGEST_TEXT and not fold(prompt.label):
+        raise PromptError(f"{where} is {shorten(prompt.label)}, which is empty; give a word or remove it.")
     if not prompt.kinds:
-        raise PromptError(f"The prompt of class '{prompt.label}' is empty; give words, pictures or a vector.")
-    for text in (prompt.label, *prompt.texts):
-        # Terminals execute some control characters, and lone surrogates cannot be written to a file.
-        if bad := next((c for c in text if unicodedata.category(c) in ("Cc", "Cs") and not c.isspace()), ""):
-            raise PromptError(f"Class name number {position + 1} has the control character {bad!r}; remove it.")
+        raise PromptError(f"The prompt of class {shorten(prompt.label)} is empty; give words, pictures or a vector.")
+    for text in prompt.texts:
+        if fault := name_fault(text, LONGEST_TEXT):
+            raise PromptError(f"A text of class number {position + 1} {fault}; change it.")
+    if fault := name_fault(prompt.label):
+        is_description = prompt.label in prompt.texts
+        advice = "give it a short label (LABEL=DESCRIPTION, prompt.text)" if is_description else "change it"
+        raise PromptError(f"{where} {fault}; {advice}.")
 
 
 def _check(classes: Sequence[Any], known: KnownNames) -> tuple[tuple[ClassPrompt, ...], tuple[str, ...]]:
-    """Check the classes of a task. Return the prompts with stripped labels, and one key for each.
+    """Check the classes of a task. Return the prompts, and one key for each.
 
     The key is the folded label. If a plain name means a known name, the key is that of the known name.
     """
     if isinstance(classes, str):
-        raise PromptError(f"The task is the single string {classes!r}; give a list of class names.")
+        raise PromptError(f"The task is the single string {shorten(classes)}; give a list of class names.")
+    check_class_count(len(classes))
     prompts = tuple(as_prompt(value, position) for position, value in enumerate(classes))
     if len(prompts) < MIN_CLASSES:
-        got = "No class was named" if not prompts else f"Only one class was named ({prompts[0].label!r})"
+        got = "No class was named" if not prompts else f"Only one class was named ({shorten(prompts[0].label)})"
         raise PromptError(f"{got}; a classifier needs at least {MIN_CLASSES} classes.")
+    for position, prompt in enumerate(prompts):
+        _check_class(prompt, position)
     meanings = [known.find(prompt.label) if _is_plain(prompt) else None for prompt in prompts]
     keys = tuple(fold(meaning or prompt.label) for prompt, meaning in zip(prompts, meanings, strict=True))
-    for position, (prompt, key) in enumerate(zip(prompts, keys, strict=True)):
-        _check_class(prompt, key, position)
     first: dict[str, int] = {}
     for position, (prompt, key) in enumerate(zip(prompts, keys, strict=True)):
         if (before := first.setdefault(key, position)) == position:
             continue
         other, meaning = prompts[before], meanings[before] or meanings[position]
-        both = f"'{other.label}' and '{prompt.label}' are the same class"
+        both = f"{shorten(other.label)} and {shorten(prompt.label)} are the same class"
         if other.label == prompt.label:
-            both = f"'{prompt.label}' occurs twice"
+            both = f"{shorten(prompt.label)} occurs twice"
         elif meaning is not None:
-            both += f" (the known class '{meaning}')"
+            both += f" (the known class {shorten(meaning)})"
         raise PromptError(f"{both}; every class may occur once.")
     return prompts, keys

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tina_framework.errors import PromptError
+from tina_framework.errors import PromptError, shorten
 from tina_framework.interfaces.encoder import Encoder, ImageEncoder
 from tina_framework.prompts.class_prompt import ClassPrompt
 
@@ -59,7 +59,7 @@ def encode_pictures(prompts: Sequence[ClassPrompt], encoder: Encoder) -> dict[in
     if shown and not isinstance(encoder, ImageEncoder):
         label = next(iter(shown.values())).label
         raise PromptError(
-            f"The class '{label}' has pictures, but encoder '{encoder.name}' reads text only; use an encoder with an image "
+            f"The class {shorten(label)} has pictures, but encoder '{encoder.name}' reads text only; use an encoder with an image "
             "tower (clip-lite, clip-vit-b-32), or give a name."
         )
     found = {id(prompt): np.zeros((0, encoder.dim), dtype=np.float32) for prompt in prompts}

@@ -28,6 +28,9 @@ _MIN_RATIO = 0.8
 _MIN_LEAD = 0.05
 """Names whose similarity is this close to the best one make a typing mistake ambiguous."""
 
+_MAX_LETTERS = 50
+"""Longer texts are descriptions. Comparing them letter by letter would take long."""
+
 _LONG_WORD = 10
 """Letters from which a word may have several typing mistakes. Shorter ones are mostly other words, such as tricycle."""
 
@@ -91,7 +94,7 @@ class KnownNames:
 
         Call it only for words that do not exist. The encoder can tell (`KnowsWords`).
         """
-        if not self._folded or len(name) < _MIN_LETTERS:
+        if not self._folded or not _MIN_LETTERS <= len(name) <= _MAX_LETTERS:
             return None
         word = _joined(name)
         # Compare lengths first: they exclude most names, and comparing a long description with all names takes seconds.

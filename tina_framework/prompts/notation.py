@@ -22,15 +22,16 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from tina_framework.errors import DataError, PromptError
+from tina_framework.errors import DataError, PromptError, shorten
 from tina_framework.interfaces.class_names import fold
 from tina_framework.prompts.class_prompt import ClassPrompt
 from tina_framework.storage.paths import user_path
 
 __all__ = ["Notation", "after_known_name", "parse_notation", "read_class"]
 
-_NEXT_PICTURE = re.compile(r"\s*[+,]\s*@")
-_END_OF_LABEL = re.compile(r"(?<!\s)=(?!\s+\S)|\s*=\s*(?=@)|^=")
+# A run of spaces is tried once, from its start: trying it from each space would take minutes for a long run.
+_NEXT_PICTURE = re.compile(r"(?<!\s)\s*[+,]\s*@")
+_END_OF_LABEL = re.compile(r"(?<!\s)=(?!\s+\S)|(?<!\s)\s*=\s*(?=@)|^=")
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def parse_notation(written: str, known_names: Collection[str] = ()) -> Notation:
         label, rest = written[: end.start()].strip(), written[end.end() :]
     if rest != written and not rest.strip():
         raise PromptError(
-            f"'{written}' has nothing after its '='; write LABEL=WORDS, LABEL=@PICTURE, or the name alone."
+            f"{shorten(written)} has nothing after its '='; write LABEL=WORDS, LABEL=@PICTURE, or the name alone."
         )
     if rest.lstrip().startswith("@"):
         words, pictures = "", rest.lstrip()[1:]
@@ -97,7 +98,7 @@ def parse_notation(written: str, known_names: Collection[str] = ()) -> Notation:
         return Notation(label, rest)
     files = tuple(file.strip() for file in _NEXT_PICTURE.split(pictures))
     if not all(files):
-        raise PromptError(f"'{written}' has an '@' without a path; write @FILE or @FOLDER.")
+        raise PromptError(f"{shorten(written)} has an '@' without a path; write @FILE or @FOLDER.")
     return Notation(label, words.strip(), files)
 
 
@@ -121,7 +122,9 @@ def read_class(written: str, folder: Path | None = None, known_names: Collection
     paths = [_existing(file, written, folder) for file in parsed.files]
     label = parsed.label or parsed.words
     if not label and len(paths) > 1:
-        raise PromptError(f"'{written}' has several pictures but no label; write LABEL={written}.")
+        raise PromptError(
+            f"{shorten(written)} has several pictures but no label; write LABEL={shorten(written)[1:-1]}."
+        )
     if not label:
         whole = paths[0].resolve()
         label = whole.name if whole.is_dir() else whole.stem
@@ -135,10 +138,12 @@ def _existing(file: str, written: str, folder: Path | None) -> Path:
         if path.exists():
             return path
     except OSError as error:
-        raise DataError(f"Picture '{path}' cannot be read ({error.strerror}); check the path.") from error
+        raise DataError(
+            f"Picture {shorten(str(path), 200)} cannot be read ({error.strerror}); check the path."
+        ) from error
     hint = "check the path"
     if "+" in file:
         hint = "check the path, and write words before the pictures (bus=bus+@FOLDER)"
     elif "," in file:
         hint = "check the path, and write @ before every file (cat=@a.png,@b.png)"
-    raise DataError(f"Picture '{path}' of the class '{written}' does not exist; {hint}.")
+    raise DataError(f"Picture {shorten(str(path), 200)} of the class {shorten(written)} does not exist; {hint}.")

@@ -10,8 +10,10 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from tina_framework.errors import PromptError
+from tina_framework.errors import PromptError, shorten
+from tina_framework.interfaces.class_names import LONGEST_TEXT, name_fault, normalize_name
 from tina_framework.prompts.known_names import KnownNames, has_synonyms
+from tina_framework.prompts.limits import check_class_count
 from tina_framework.prompts.plurals import singular, singulars
 
 __all__ = ["EXAMPLE", "classes_of", "parse_sentence"]
@@ -56,6 +58,7 @@ _FIRM = frozenset({"from", "versus"})
 _JOINING = re.compile(
     r"\b(?:with|without|of|that|which|who|in|on|at|by|for|from|to|having|made|like|and|or|than)\b", re.IGNORECASE
 )
+_MARK = re.compile("\0\\d+q?\0")
 _QUOTED = re.compile(r'["“]([^"“”]+)["”]')
 _REST = frozenset(
     {
@@ -100,28 +103,37 @@ def parse_sentence(sentence: str, known: Collection[str] = ()) -> tuple[str, ...
         known: names of known classes. They help to find names of several words, and the singular that is meant.
 
     Raises:
-        PromptError: the sentence can be read in more than one way, or names fewer than two classes.
+        PromptError: the sentence can be read in more than one way, names fewer than two classes or too many, has control
+            characters, or is too long.
     """
+    plain = normalize_name(sentence) if len(sentence) <= LONGEST_TEXT else sentence
+    fault = name_fault(plain, LONGEST_TEXT)
+    if fault and plain:
+        raise PromptError(f"The prompt {fault}; write a shorter, plain sentence, such as '{EXAMPLE}'.")
+    sentence = shorten(plain, 160)
     names = KnownNames(known)
-    body, has_verb = _opened(" ".join(sentence.split()).rstrip(" .!?"))
+    body, has_verb = _opened(plain.rstrip(" .!?"))
     if body in names:
         return None
     items = _items(body, has_verb, [name for name in known if _JOINING.search(name) or "," in name])
     if not has_verb and (len(items) < 2 or not any(item.text for item in items)):
         return None
+    check_class_count(len(items))
     reading = tuple(_class_name(item, names) for item in items)
     if len(items) < 2:
-        raise PromptError(f"'{sentence}' names one class ({reading[0]}); name at least two, as in '{EXAMPLE}'.")
+        raise PromptError(
+            f"{sentence} names one class ({shorten(reading[0])[1:-1]}); name at least two, as in '{EXAMPLE}'."
+        )
     for item in items:
         if item.text.lower() in _REST:
             raise PromptError(
-                f"'{sentence}' has '{item.text}' as a class, which names nothing that can be shown; name the other classes."
+                f"{sentence} has '{item.text}' as a class, which names nothing that can be shown; name the other classes."
             )
     if not all(item.text for item in items):
-        raise PromptError(f"'{sentence}' lacks a class between two separators; add a name there, as in '{EXAMPLE}'.")
+        raise PromptError(f"{sentence} lacks a class between two separators; add a name there, as in '{EXAMPLE}'.")
     if _is_ambiguous(items, names):
         raise PromptError(
-            f"'{sentence}' can be read in more than one way, such as {' | '.join(reading)}; give separate names."
+            f"{sentence} can be read in more than one way, such as {shorten(' | '.join(reading), 160)[1:-1]}; give separate names."
         )
     return reading
 
@@ -135,7 +147,7 @@ def classes_of(sentence: str, known: Collection[str] = ()) -> tuple[str, ...]:
     classes = parse_sentence(sentence, known)
     if classes is None:
         raise PromptError(
-            f"The prompt {sentence!r} is no sentence about classes; write one, such as '{EXAMPLE}', or give a list of class "
+            f"The prompt {shorten(sentence)} is no sentence about classes; write one, such as '{EXAMPLE}', or give a list of class "
             "names."
         )
     return classes
@@ -193,8 +205,7 @@ def _item(part: str, kept: dict[str, str], before: str, after: str) -> _Item:
     article = _ARTICLE.match(text)
     text = text if article is None else text[article.end() :]
     quoted = text in kept and text.endswith("q\0")
-    for mark, name in kept.items():
-        text = text.replace(mark, name)
+    text = _MARK.sub(lambda mark: kept[mark[0]], text)
     return _Item(text, "" if article is None else article[1].lower(), before, after, quoted)
 
 

@@ -13,20 +13,25 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from tina_framework.errors import CheckpointError, DataError, PromptError
+from tina_framework.errors import CheckpointError, DataError, PromptError, shorten
 from tina_framework.interfaces.class_names import fold
 from tina_framework.prompts.class_prompt import ClassPrompt, as_prompt
+from tina_framework.prompts.limits import MOST_TASKS, check_class_count, check_task_count
 from tina_framework.prompts.notation import read_class
 from tina_framework.storage.files import read_json
 from tina_framework.storage.paths import user_path
+from tina_framework.storage.text import LARGEST_TASK_FILE
 
 __all__ = ["load_prompt_tasks"]
 
 _KEYS = frozenset({"label", "texts", "images"})
+_MOST_OBJECTS = 20 * MOST_TASKS
 _FORM = '{"tasks": [{"classes": ["apple", "bus=bus+@pictures/bus"]}]}'
 
 
-def load_prompt_tasks(path: Path | str, known_names: Collection[str] = ()) -> list[list[str | ClassPrompt]]:
+def load_prompt_tasks(
+    path: Path | str, known_names: Collection[str] = (), most: int | None = None
+) -> list[list[str | ClassPrompt]]:
     """Return the tasks of a file, with their pictures.
 
     Equal entries give the same `ClassPrompt` object, so that pictures are read and encoded once.
@@ -34,29 +39,33 @@ def load_prompt_tasks(path: Path | str, known_names: Collection[str] = ()) -> li
     Args:
         path: the JSON file.
         known_names: as in `tina_framework.prompts.notation.parse_notation`.
+        most: the most classes of a task; None: `tina_framework.prompts.limits.MOST_CLASSES`.
 
     Raises:
-        DataError: the file is missing or malformed, or a picture cannot be read.
-        PromptError: a class cannot be read, or occurs twice in a task; or a folder has no picture or too many.
+        DataError: the file is missing, too large or malformed, or a picture cannot be read.
+        PromptError: there are too many tasks or classes; a class cannot be read, or occurs twice in a task; or a folder has no
+            picture or too many.
     """
     path = user_path(path)
     try:
-        value = read_json(path)
+        value = read_json(path, LARGEST_TASK_FILE, _MOST_OBJECTS)
     except CheckpointError as error:
         raise DataError(f"Task file {error}") from error
     if not isinstance(value, dict) or not isinstance(value.get("tasks"), list):
         raise DataError(f"Task file '{path}' has no list under the key 'tasks'; expected {_FORM}.")
     if not value["tasks"]:
         raise DataError(f"Task file '{path}' has no task; add at least one.")
+    check_task_count(len(value["tasks"]))
     read: dict[str, str | ClassPrompt] = {}
     tasks = []
     for number, entry in enumerate(value["tasks"]):
         where = f"Task file '{path}', task {number}"
         if not isinstance(entry, dict) or not isinstance(entry.get("classes"), list):
-            raise DataError(f"{where}: expected an object with a list under the key 'classes', got {_short(entry)}.")
+            raise DataError(f"{where}: expected an object with a list under the key 'classes', got {shorten(entry)}.")
         if len(entry["classes"]) < 2:
-            raise DataError(f"{where}: a task needs at least two classes; got {_short(entry['classes'])}.")
+            raise DataError(f"{where}: a task needs at least two classes; got {shorten(entry['classes'])}.")
         try:
+            check_class_count(len(entry["classes"]), most)
             classes = [_class(written, path.parent, read, known_names) for written in entry["classes"]]
             _check_labels(classes)
         except (DataError, PromptError) as error:
@@ -71,7 +80,7 @@ def _check_labels(classes: Sequence[str | ClassPrompt]) -> None:
     for position, value in enumerate(classes):
         label = as_prompt(value, position).label
         if fold(label) in seen:
-            raise PromptError(f"the class '{label}' occurs twice; every class may occur once.")
+            raise PromptError(f"the class {shorten(label)} occurs twice; every class may occur once.")
         seen.add(fold(label))
 
 
@@ -86,18 +95,22 @@ def _class(
         elif isinstance(written, dict):
             read[key] = _from_object(written, folder)
         else:
-            raise DataError(f"the class {key} is neither a string nor an object with a label; write one of these.")
+            raise DataError(
+                f"the class {shorten(written)} is neither a string nor an object with a label; write one of these."
+            )
     return read[key]
 
 
 def _from_object(written: dict[str, Any], folder: Path) -> ClassPrompt:
     unknown = sorted(set(written) - _KEYS)
     if unknown:
-        raise DataError(f"the class {_short(written)} has the unknown key '{unknown[0]}'; use label, texts and images.")
+        raise DataError(
+            f"the class {shorten(written)} has the unknown key {shorten(unknown[0])}; use label, texts and images."
+        )
     label = written.get("label")
     if not isinstance(label, str) or not label.strip():
         raise DataError(
-            f"the class {_short(written)} has no label, or one that is not a string; add the answer of the classifier."
+            f"the class {shorten(written)} has no label, or one that is not a string; add the answer of the classifier."
         )
     texts, images = (_strings(written, key) for key in ("texts", "images"))
     if not texts and not images:
@@ -116,11 +129,6 @@ def _strings(written: dict[str, Any], key: str) -> list[str]:
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list) or not all(isinstance(text, str) and text.strip() for text in values):
         raise DataError(
-            f"the class {_short(written)} has {key} {_short(value)}; expected a list of strings that are not empty."
+            f"the class {shorten(written)} has {key} {shorten(value)}; expected a list of strings that are not empty."
         )
     return values
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Sequence
 
+from tina_framework.errors import shorten
 from tina_framework.interfaces.encoder import Encoder, KnowsWords
 from tina_framework.prompts.encoded_task import EncodedTask
 from tina_framework.prompts.familiarity import WARN_BELOW
 from tina_framework.prompts.known_names import KnownNames
 
 __all__ = ["prompt_warnings"]
+
+_SHOWN = 5
+"""Most unknown words that a warning names."""
 
 _MIN_CONFIDENCE = 0.5
 """Texts of lower confidence get a warning, unless the encoder has its own limit `warn_below`."""
@@ -51,10 +55,11 @@ def _confidence_warning(name: str, confidence: float, texts: Sequence[str], enco
     unknown = encoder.unknown_words(texts) if isinstance(encoder, KnowsWords) else []
     details = f"confidence {confidence:.2f} of 1"
     if unknown:
-        details += f"; it does not know {', '.join(repr(word) for word in unknown)}"
+        more = f" and {len(unknown) - _SHOWN} other words" if len(unknown) > _SHOWN else ""
+        details += f"; it does not know {', '.join(shorten(word, 40) for word in unknown[:_SHOWN])}{more}"
     # The encoder reads the words of a description and not its label.
-    is_name = [text.strip() for text in texts] == [name]
-    subject = f"'{name}' means" if is_name else f"the words for '{name}' mean"
+    is_name = list(texts) == [name]
+    subject = f"{shorten(name)} means" if is_name else f"the words for {shorten(name)} mean"
     return (
         f"{encoder.name} is unsure what {subject} ({details}), so the classifier may miss this class. Use another word, or "
         "another encoder."
@@ -65,7 +70,7 @@ def _misspelt_warnings(tasks: Sequence[EncodedTask]) -> list[str]:
     """Return one sentence for each text that was read as a misspelt name. Synonyms and plurals need no warning."""
     read_as = {text: name for task in tasks for text, name in task.read_as.items()}
     return [
-        f"'{text}' was read as '{name}'. If it is something else, use other words or pictures."
+        f"{shorten(text)} was read as {shorten(name)}. If it is something else, use other words or pictures."
         for text, name in read_as.items()
         if KnownNames([name]).find(text) is None
     ]
@@ -79,8 +84,8 @@ def _familiarity_warnings(tasks: Sequence[EncodedTask], skipped: Container[str])
             rows = zip(task.class_names, task.familiarity.tolist(), task.nearest, strict=True)
             unfamiliar |= {name: (value, nearest) for name, value, nearest in rows if value < WARN_BELOW}
     return [
-        f"'{name}' resembles no class that the generator was trained on (familiarity {value:.2f} of 1, nearest: '{nearest}'), so "
-        "the classifier may miss it. Use other words or more pictures, or train a generator on it."
+        f"{shorten(name)} resembles no class that the generator was trained on (familiarity {value:.2f} of 1, nearest: "
+        f"{shorten(nearest)}), so the classifier may miss it. Use other words or more pictures, or train a generator on it."
         for name, (value, nearest) in unfamiliar.items()
         if name not in skipped
     ]

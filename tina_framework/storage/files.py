@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tina_framework.errors import CheckpointError, shorten
 from tina_framework.storage.temporary import sweep, temporary_file
-from tina_framework.storage.text import is_lfs_pointer, read_bytes, read_text
+from tina_framework.storage.text import LARGEST_TEXT, is_lfs_pointer, read_bytes, read_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,14 +82,22 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, limit: int = LARGEST_TEXT, most_objects: int | None = None) -> Any:
     """Read a JSON file.
 
+    Args:
+        path: the file.
+        limit: the greatest number of bytes to accept.
+        most_objects: the greatest number of ``{`` to accept; None: any. Many small objects take long to read.
+
     Raises:
-        CheckpointError: the file is missing, unreadable or not JSON, or an object in it has a key twice.
+        CheckpointError: the file is missing, unreadable, too large or not JSON, or an object in it has a key twice.
     """
     try:
-        return parse_json(read_text(path))
+        text = read_text(path, limit)
+        if most_objects is not None and text.count("{") > most_objects:
+            raise ValueError(f"it has more than {most_objects:,} objects")
+        return parse_json(text)
     except FileNotFoundError:
         raise _missing(path) from None
     # ValueError: not UTF-8, not JSON, or an integer with thousands of digits.

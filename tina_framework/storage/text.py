@@ -7,10 +7,25 @@ import os
 import stat
 from pathlib import Path
 
-__all__ = ["LARGEST_TEXT", "NotRegularError", "TooLargeError", "is_lfs_pointer", "read_bytes", "read_text"]
+__all__ = [
+    "LARGEST_SETTINGS",
+    "LARGEST_TASK_FILE",
+    "LARGEST_TEXT",
+    "NotRegularError",
+    "TooLargeError",
+    "is_lfs_pointer",
+    "read_bytes",
+    "read_text",
+]
 
 LARGEST_TEXT = 256 * 2**20
 """Default limit for text files in bytes. The largest one that this package writes, the index of a zoo, needs 300 bytes a model."""
+
+LARGEST_TASK_FILE = 16 * 2**20
+"""Limit for the task files that users write, in bytes."""
+
+LARGEST_SETTINGS = 2**20
+"""Limit for the settings files that users write, in bytes."""
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 

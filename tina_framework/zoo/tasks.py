@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from tina_framework.errors import CheckpointError, DataError, shorten
+from tina_framework.interfaces.class_names import fold, name_fault, normalize_name
 from tina_framework.plugin.suggest import closest
 from tina_framework.storage.files import read_json, write_json
 from tina_framework.storage.paths import user_path
+from tina_framework.storage.text import LARGEST_TASK_FILE
 from tina_framework.zoo.reservation import partition_of
 
 __all__ = [
@@ -26,6 +28,12 @@ __all__ = [
     "load_tasks",
     "save_tasks",
 ]
+
+MOST_CLASSES = 10_000
+"""Most classes of a task."""
+
+_MOST_OBJECTS = 200_000
+"""Most objects in a task file, so about as many tasks."""
 
 GENERATOR = "tina tasks"
 """The value of ``generator`` in the task files that this package writes."""
@@ -47,7 +55,8 @@ class Task:
     """The classes to tell apart. Label i of the task is `classes[i]`.
 
     Raises:
-        DataError: there are fewer than two classes, or a name is empty or repeated.
+        DataError: there are fewer than two classes or more than `MOST_CLASSES`; or a name is empty, too long, not printable or
+            repeated.
     """
 
     classes: tuple[str, ...]
@@ -55,14 +64,22 @@ class Task:
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
-            raise DataError(f"A task needs at least two classes; got {len(self.classes)}: {list(self.classes)}.")
+            raise DataError(
+                f"A task needs at least two classes; got {len(self.classes)}: {shorten(list(self.classes))}."
+            )
+        if len(self.classes) > MOST_CLASSES:
+            raise DataError(f"A task has {len(self.classes):,} classes, but at most {MOST_CLASSES:,} are allowed.")
+        names = tuple(normalize_name(name) for name in self.classes)
         seen: set[str] = set()
-        for name in self.classes:
-            if not name.strip():
-                raise DataError(f"A task has an empty class name: {list(self.classes)}. Give every class a name.")
-            if name.lower() in seen:
-                raise DataError(f"A task names '{name}' twice: {list(self.classes)}. Remove one of the two.")
-            seen.add(name.lower())
+        for name in names:
+            if fault := name_fault(name):
+                raise DataError(
+                    f"A class name {fault}: {shorten(list(names))}. Give every class a short, printable name."
+                )
+            if fold(name) in seen:
+                raise DataError(f"A task names {shorten(name)} twice: {shorten(list(names))}. Remove one of the two.")
+            seen.add(fold(name))
+        object.__setattr__(self, "classes", names)
 
     @property
     def class_set(self) -> frozenset[str]:
@@ -105,7 +122,7 @@ def load_task_file(path: Path | str, *, class_names: Collection[str] | None = No
         DataError: the file is missing or malformed, or names an unknown class.
     """
     try:
-        value = read_json(user_path(path))
+        value = read_json(user_path(path), LARGEST_TASK_FILE, _MOST_OBJECTS)
     except CheckpointError as error:
         raise DataError(f"Task file {error}") from error
     if not isinstance(value, dict) or not isinstance(value.get("tasks"), list):
@@ -139,5 +156,5 @@ def _parse(entry: Any, where: str, known: frozenset[str] | None) -> Task:
         if known is not None and name not in known:
             close = closest(name.lower().replace("_", " "), sorted(known))
             hint = f"did you mean '{close[0]}'?" if close else f"known are {shorten(sorted(known))}."
-            raise DataError(f"{where}: the data set has no class '{name}'; {hint}")
+            raise DataError(f"{where}: the data set has no class {shorten(name)}; {hint}")
     return task
