@@ -25,7 +25,6 @@ from tina_framework.storage.folders import (
     CONFIG,
     WEIGHTS,
     check_hash,
-    hashes,
     holds_only,
     read_config,
     writing_folder,
@@ -103,8 +102,8 @@ def write_folder(folder: Path, config: ClassifierConfig, state: Mapping[str, Ten
     """
     check_tensors(state, {name: tuple(tensor.shape) for name, tensor in state.items()}, "The classifier to be saved")
     with writing_folder(folder, replaceable, "classifier") as new:
-        write_safetensors(new / WEIGHTS, state, {"format": "pt"})
-        values = config.to_dict() | {HASHES: hashes(new / WEIGHTS)}
+        sha256 = write_safetensors(new / WEIGHTS, state, {"format": "pt"})
+        values = config.to_dict() | {HASHES: {WEIGHTS: sha256}}
         write_json(new / CONFIG, with_digest(values, CONFIG))
 
 

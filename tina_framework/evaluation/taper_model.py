@@ -25,7 +25,6 @@ from tina_framework.storage.folders import (
     CONFIG,
     WEIGHTS,
     check_hash,
-    hashes,
     holds_only,
     read_config,
     writing_folder,
@@ -149,8 +148,8 @@ class TaperModel(nn.Module):
         values = {**asdict(self.config), "condition": {"space": self.space.space, "scale": self.space.scale}}
         names = frozenset({CONFIG, WEIGHTS})
         with writing_folder(folder, lambda path: holds_only(path, FORMAT, names), "TAPER") as place:
-            write_safetensors(place / WEIGHTS, {**self.state_dict(), _MEAN: self.space.mean})
-            head = {"format": FORMAT, "format_version": FORMAT_VERSION, **values, HASHES: hashes(place / WEIGHTS)}
+            sha256 = write_safetensors(place / WEIGHTS, {**self.state_dict(), _MEAN: self.space.mean})
+            head = {"format": FORMAT, "format_version": FORMAT_VERSION, **values, HASHES: {WEIGHTS: sha256}}
             write_json(place / CONFIG, with_digest(head, CONFIG))
 
     @classmethod

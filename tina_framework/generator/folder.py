@@ -34,7 +34,6 @@ from tina_framework.storage.folders import (
     CONFIG,
     WEIGHTS,
     check_hash,
-    hashes,
     holds_only,
     is_folder_of,
     read_config,
@@ -229,9 +228,9 @@ def write_folder(folder: Path, parts: GeneratorParts, card: str | None = None) -
     tensors |= {f"condition.{name}": tensor for name, tensor in parts.condition_space.state_dict().items()}
     check_tensors(tensors, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, "The generator to be saved")
     with writing_folder(folder, lambda path: holds_only(path, FORMAT, _FILES), "generator") as new:
-        write_safetensors(new / WEIGHTS, tensors, {"format": "pt"})
+        sha256 = {WEIGHTS: write_safetensors(new / WEIGHTS, tensors, {"format": "pt"})}
         if parts.generic is not None:
-            write_safetensors(new / GENERIC, parts.generic, {"format": "pt"})
+            sha256[GENERIC] = write_safetensors(new / GENERIC, parts.generic, {"format": "pt"})
         trunk = trunk_record(make_spec(parts.config).architecture)
         values = parts.config.to_dict() | ({} if trunk is None else {TRUNK: trunk})
         values |= plugins_of(
@@ -240,6 +239,6 @@ def write_folder(folder: Path, parts: GeneratorParts, card: str | None = None) -
             schedulers=parts.config.scheduler["name"],
             encoders=parts.config.default_encoder.partition(":")[0],
         )
-        values |= {HASHES: hashes(*sorted(new.glob("*.safetensors")))}
+        values |= {HASHES: sha256}
         write_json(new / CONFIG, with_digest(values, CONFIG))
         (new / CARD).write_text(card if card is not None else model_card(parts.config), encoding="utf-8")

@@ -17,7 +17,7 @@ import torch
 from tina_framework.errors import CheckpointError
 from tina_framework.storage.digest import HASHES, with_digest
 from tina_framework.storage.files import check_tensors, read_hashed, write_json, write_safetensors
-from tina_framework.storage.folders import CONFIG, check_hash, hashes, read_config, writing_folder
+from tina_framework.storage.folders import CONFIG, check_hash, read_config, writing_folder
 from tina_sentence_transformers.ridge import Fit, signs
 
 __all__ = ["WEIGHTS", "Confidence", "Header", "Projection", "read_header", "read_projection", "write_projection"]
@@ -115,8 +115,8 @@ def write_projection(folder: Path, header: Header, parts: Sequence[Projection]) 
         "known": np.stack([part.known_L for part in parts]),
     }
     with writing_folder(folder, lambda path: False, "projection") as new:
-        write_safetensors(new / WEIGHTS, {name: _stored(name, array) for name, array in tensors.items()})
-        value = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(header), HASHES: hashes(new / WEIGHTS)}
+        sha256 = write_safetensors(new / WEIGHTS, {name: _stored(name, array) for name, array in tensors.items()})
+        value = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(header), HASHES: {WEIGHTS: sha256}}
         write_json(new / CONFIG, with_digest(value, CONFIG))
 
 
