@@ -25,6 +25,7 @@ __all__ = [
     "UnknownNameError",
     "explain",
     "printable",
+    "reason_of",
     "shorten",
 ]
 
@@ -108,6 +109,21 @@ class Terminated(KeyboardInterrupt):
     def exit_code(self) -> int:
         """As the shell reports it: 128 and the number of the signal."""
         return 128 + int(self.args[0] if self.args else signal.SIGTERM)
+
+
+def reason_of(error: BaseException, longest: int = 500) -> str:
+    """Return an error that code of somebody else raised as one line of a message: ``ValueError: no such file``.
+
+    Control characters are escaped, and long messages cut.
+    """
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # an error class may fail at this as well
+        text = "its message cannot be read"
+    if not isinstance(error, TinaError | ImportError):
+        text = f"{type(error).__name__}: {text or 'no reason given'}"
+    plain = printable(text.removesuffix("."))
+    return plain if len(plain) <= longest else plain[: longest - 3] + "..."
 
 
 class TinaError(Exception):

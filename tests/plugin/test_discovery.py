@@ -49,7 +49,7 @@ def test_a_plugin_is_found_recorded_and_used(install: Install) -> None:
     assert (record.name, record.version, record.status) == ("other", "2.1", "ok")
     assert record.provides == {"datasets": ["mine"]}
     assert record.seconds > 0
-    assert registries().datasets.create("mine", obj=[1]) == "[1]"
+    assert registries().datasets.create_unchecked("mine", obj=[1]) == "[1]"
     assert {"name": "mine", "distribution": "fake-good", "target": "json:dumps"} in registries().datasets.describe()
 
 
@@ -190,7 +190,7 @@ def test_decorators_work_before_and_after_discovery() -> None:
     def make(file: str) -> str:
         return file
 
-    assert registries().encoders.create("mine:x") == "x"
+    assert registries().encoders.create_unchecked("mine:x") == "x"
     assert registries().encoders.entry("mine").distribution is None
     assert "clip-lite" in registries().encoders.names()
     with pytest.raises(PluginError, match=r"by 'tina-framework' and by this program"):
@@ -206,7 +206,7 @@ def test_a_plugin_file_registers_once_and_fails_whole(tmp_path: Path) -> None:
     )
     record = load_plugin_file(good)
     assert load_plugin_file(str(good)) is record
-    assert registries().datasets.create("mine:a").file == "a"
+    assert registries().datasets.create_unchecked("mine:a").file == "a"
     assert record in plugin_records()
     assert record.provides == {"datasets": ["mine"]}
 

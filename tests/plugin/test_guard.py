@@ -40,7 +40,7 @@ ENDS = {
     "posix": ("from os import _exit as leave\nleave(0)", "it calls os._exit"),
     "behind except Exception": ("import os\ntry:\n    os._exit(0)\nexcept Exception:\n    pass", "it calls os._exit"),
     "os.execvp": ("import os\nos.execvp('true', ['true'])", "it calls os.execv"),
-    "sys.exit": ("import sys\nsys.exit()", "it ends the program (SystemExit: )"),
+    "sys.exit": ("import sys\nsys.exit()", "it ends the program (SystemExit: without a code)"),
     "exit code 0": ("raise SystemExit(0)", "it ends the program (SystemExit: 0)"),
     "an error of its own": ("class Odd(BaseException): pass\nraise Odd('no')", "Odd: no"),
     "GeneratorExit": ("raise GeneratorExit", "GeneratorExit: no reason given"),

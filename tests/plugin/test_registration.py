@@ -23,7 +23,7 @@ def test_a_decorator_registers_and_returns_its_target(kind: str) -> None:
 
     decorate: Callable[[object], object] = getattr(tina, f"register_{kind}")("mine-too")
     assert decorate(make) is make
-    assert getattr(registries(), f"{kind}s").create("mine-too") == "default"
+    assert getattr(registries(), f"{kind}s").create_unchecked("mine-too") == "default"
     assert getattr(tina, f"list_{kind}s")("mine-*") == ["mine-too"]
 
 

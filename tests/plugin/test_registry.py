@@ -113,9 +113,12 @@ def test_calls_that_cannot_work(registry: Registry, spec: str, config: dict[str,
     assert str(caught.value) == message
 
 
-def test_an_error_inside_the_target_is_its_own(registry: Registry) -> None:
-    with pytest.raises(TypeError, match="from inside"):
+def test_an_error_inside_the_target_names_it(registry: Registry) -> None:
+    with pytest.raises(
+        PluginError, match=r"Encoder 'failing' of this program cannot be made: TypeError: from inside\."
+    ) as caught:
         registry.create("failing:x")
+    assert isinstance(caught.value.__cause__, TypeError)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +131,11 @@ def test_an_error_inside_the_target_is_its_own(registry: Registry) -> None:
             DependencyError,
             "of 'tina-b' needs the module 'missing_dependency', which is not installed; install it: pip install missing-dependency.",
         ),
-        ("broken_module:thing", PluginError, "cannot be imported from 'broken_module:thing' (deliberate)"),
+        (
+            "broken_module:thing",
+            PluginError,
+            "cannot be imported from 'broken_module:thing' (RuntimeError: deliberate)",
+        ),
     ],
 )
 def test_targets_that_cannot_be_imported(

@@ -56,6 +56,11 @@ class TargetArchitecture:
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
     trunk: FrozenTrunk | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("input_shape", "mean", "std"):
+            if isinstance(value := getattr(self, name), list):  # as from JSON; tuples can be compared and hashed
+                object.__setattr__(self, name, tuple(value))
+
     @property
     def network_input(self) -> tuple[int, ...]:
         """Return the input shape of the generated network without the batch axis: of a picture, or of the trunk's features."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from tina_framework.errors import DataError
+from tina_framework.errors import DataError, reason_of, shorten
 from tina_framework.interfaces.class_names import checked_names
 
 __all__ = ["ArrayDataset", "Dataset", "ImageSplit", "LabelledImages"]
@@ -21,27 +21,85 @@ ImageSplit = str
 class LabelledImages:
     """Images and labels of one split.
 
+    What stands for the same pictures and labels is converted: grey images (N, H, W) or (N, H, W, 1), other integer types with
+    values from 0 to 255, and labels (N, 1) or in a list.
+
     Attributes:
         images: (N, H, W, 3) uint8 RGB.
         labels: (N,) int64, indices into the data set's `class_names`.
+
+    Raises:
+        DataError: the arrays have other shapes, types or values.
     """
 
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.shape[-1] != 3 or self.images.dtype != np.uint8:
+        images, labels = _as_images(self.images), _as_labels(self.labels)
+        if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
             raise DataError(
-                f"Images have shape {self.images.shape} and type {self.images.dtype}; "
-                "expected (N, height, width, 3) of type uint8."
+                f"Images have shape {images.shape} and type {images.dtype}; "
+                f"expected (N, height, width, 3) of type uint8.{_advice(images)}"
             )
-        if self.labels.shape != self.images.shape[:1]:
-            raise DataError(
-                f"{len(self.images)} images but labels of shape {self.labels.shape}; expected one label each."
-            )
+        if labels.shape != images.shape[:1]:
+            raise DataError(f"{len(images)} images but labels of shape {labels.shape}; expected one label each.")
+        object.__setattr__(self, "images", images)
+        object.__setattr__(self, "labels", labels)
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+def _array(given: Any, what: str) -> npt.NDArray[Any]:
+    if hasattr(given, "detach"):  # a tensor of torch
+        given = given.detach().cpu().numpy()
+    try:
+        array = np.asarray(given)
+    except Exception as error:  # a ragged list, or an object whose conversion fails
+        raise DataError(f"{what} are {shorten(given)}, not an array ({reason_of(error)}).") from error
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{what} are {shorten(given)}, not an array of numbers.")
+    return array
+
+
+def _as_images(given: Any) -> npt.NDArray[np.uint8]:
+    images = _array(given, "Images")
+    if images.dtype != np.uint8 and images.dtype.kind in "iu":
+        if images.size and not (images.min() >= 0 and images.max() <= 255):
+            raise DataError(
+                f"Images have values from {images.min()} to {images.max()}; expected 0 to 255, as in pictures of type uint8."
+            )
+        images = images.astype(np.uint8)
+    if images.ndim == 3 and images.shape[-1] > 4:
+        images = images[..., None]
+    if images.ndim == 4 and images.shape[-1] == 1:
+        images = np.repeat(images, 3, axis=3)
+    return images
+
+
+def _as_labels(given: Any) -> npt.NDArray[np.int64]:
+    labels = _array(given, "Labels")
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.dtype.kind not in "iu" and labels.size:
+        if labels.dtype.kind == "f" and labels.ndim == 2:
+            raise DataError(
+                f"Labels have shape {labels.shape} and type {labels.dtype}; give numbers: labels.argmax(axis=1)."
+            )
+        if labels.dtype.kind == "b" or not (np.isfinite(labels).all() and (labels == np.floor(labels)).all()):
+            raise DataError(
+                f"Labels are of type {labels.dtype}; expected (N,) whole numbers, the numbers of the classes."
+            )
+    return labels.astype(np.int64, copy=False)
+
+
+def _advice(images: npt.NDArray[Any]) -> str:
+    if images.ndim == 4 and images.shape[1] in (1, 3) and images.shape[-1] not in (1, 3):
+        return " Put the channels last: images.transpose(0, 2, 3, 1)."
+    if images.dtype.kind == "f":
+        return " Convert numbers from 0 to 1 with (images * 255).round().astype('uint8')."
+    return ""
 
 
 @runtime_checkable

@@ -12,8 +12,9 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from tina_framework.errors import PluginError
+from tina_framework.errors import PluginError, TinaError, reason_of
 from tina_framework.interfaces.architecture import TargetArchitecture
 
 __all__ = ["ParameterInfo", "ParameterSpec"]
@@ -34,22 +35,71 @@ class ParameterInfo:
 
 
 def _shapes(architecture: TargetArchitecture, num_classes: int) -> dict[str, tuple[int, ...]]:
-    with torch.device("meta"):
-        module = architecture.build(num_classes)
-    if not isinstance(module, nn.Module):
+    what = f"Architecture '{architecture.name}'"
+    try:
+        with torch.device("meta"):
+            module = architecture.build(num_classes)
+    except TinaError:
+        raise
+    except Exception as error:  # code of a plugin may raise anything
         raise PluginError(
-            f"Architecture '{architecture.name}' built a {type(module).__name__}; build() must return a torch.nn.Module."
-        )
+            f"{what} cannot be built for {num_classes} classes on the meta device, where shapes are read ({reason_of(error)}). "
+            "Let build(K) work for every K, and let it make layers without moving them or reading their values."
+        ) from error
+    if not isinstance(module, nn.Module):
+        raise PluginError(f"{what} built {_kind_of(module)}; build() must return a torch.nn.Module.")
+    _check_parameters(what, module)
     buffers = [name for name, _ in module.named_buffers()]
     if buffers:
         raise PluginError(
-            f"Architecture '{architecture.name}' has buffers ({', '.join(buffers[:3])}), such as batch-norm statistics. "
+            f"{what} has buffers ({', '.join(buffers[:3])}), such as batch-norm statistics. "
             "Only parameters are generated: use GroupNorm or no normalisation."
         )
-    shapes = {name: tuple(p.shape) for name, p in module.named_parameters()}
-    if len(shapes) != len(dict(module.named_parameters(remove_duplicate=False))):
-        raise PluginError(f"Architecture '{architecture.name}' has tied weights; give every use its own parameter.")
-    return shapes
+    return {name: tuple(p.shape) for name, p in module.named_parameters()}
+
+
+def _check_parameters(what: str, module: nn.Module) -> None:
+    """Refuse parameters that cannot be generated: their number, type or place is not fixed, or two of them are one."""
+    uses: dict[object, str] = {}
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        its = f"{what}: its parameter '{name}'"
+        # Also asked of buffers: a lazy layer has both until it has seen a first input.
+        if is_lazy(parameter):
+            raise PluginError(
+                f"{its} belongs to a lazy layer, whose shape is not known before the first input. "
+                "Give the layer its input width: nn.Linear(64, K) instead of nn.LazyLinear(K)."
+            )
+        if parameter.dtype != torch.float32:
+            advice = (
+                "Drop .half(), .double() and dtype=; " if parameter.dtype.is_floating_point else "Make it a constant; "
+            )
+            raise PluginError(
+                f"{its} is {parameter.dtype}. {advice}generated parameters are float32.".replace("torch.", "")
+            )
+        if parameter.device.type not in ("meta", "cpu"):
+            raise PluginError(
+                f"{its} is put on the device '{parameter.device}'. Leave .to(), .cuda() and device= out of build(): the "
+                "framework moves networks to the device that the user chose."
+            )
+        if parameter.layout is not torch.strided:
+            raise PluginError(f"{its} is sparse ({parameter.layout}). Make it an ordinary dense parameter.")
+        if not parameter.requires_grad:
+            raise PluginError(
+                f"{its} is frozen (requires_grad=False), but every parameter is trained and generated. Train it, or "
+                "put the frozen part into a FrozenTrunk."
+            )
+        # Two views of one memory would be one parameter in training, but two in what is generated.
+        place = parameter.untyped_storage()._cdata, parameter.storage_offset()
+        if place in uses and parameter.numel():
+            raise PluginError(
+                f"{what} has tied weights: '{uses[place]}' and '{name}' are one tensor. Give every use its own parameter."
+            )
+        uses[place] = name
+
+
+def _kind_of(thing: object) -> str:
+    """Return what a thing is, for messages: ``a dict``, ``the class Linear``."""
+    return f"the class {thing.__name__}" if isinstance(thing, type) else f"a {type(thing).__name__}"
 
 
 class ParameterSpec:
@@ -58,7 +108,8 @@ class ParameterSpec:
     The class axis of a tensor is the axis whose length is the class count. Building the network at two counts shows it.
 
     Raises:
-        PluginError: the architecture cannot be generated (buffers, tied weights, no class axis, two of them).
+        PluginError: the architecture cannot be generated: it has buffers, tied weights, lazy layers, parameters that are not
+            float32 or are frozen, no class axis or two of them.
     """
 
     def __init__(self, architecture: TargetArchitecture) -> None:
@@ -80,9 +131,8 @@ class ParameterSpec:
                 )
             self.class_axes[name] = grows[0] if grows else None
         if all(axis is None for axis in self.class_axes.values()):
-            raise PluginError(
-                f"Architecture '{architecture.name}' has no parameter that grows with the class count; build(K) must return K logits."
-            )
+            has = "no parameter" if not few else "no parameter that grows with the class count"
+            raise PluginError(f"Architecture '{architecture.name}' has {has}; build(K) must return K logits.")
 
     @lru_cache(maxsize=64)  # noqa: B019 - specs live as long as the program
     def parameters(self, num_classes: int) -> tuple[ParameterInfo, ...]:

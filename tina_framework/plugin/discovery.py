@@ -30,10 +30,11 @@ from typing import Any
 import pluggy
 
 from tina_framework.errors import ConfigError, PluginError
+from tina_framework.plugin.admission import admit
 from tina_framework.plugin.api_version import check_api
 from tina_framework.plugin.entry_points import DISTRIBUTION, find_plugins, normal_name
-from tina_framework.plugin.guard import guarded, seconds_to_load
-from tina_framework.plugin.hookspecs import GROUP, HookSpecs, PluginRecord, Registrar, Registries, reason_of
+from tina_framework.plugin.guard import guarded, seconds_to_load, why_stopped
+from tina_framework.plugin.hookspecs import GROUP, HookSpecs, PluginRecord, Registrar, Registries
 from tina_framework.plugin.load_report import noted_in
 
 __all__ = [
@@ -53,7 +54,7 @@ class _Host:
     """Everything that is loaded: the registries, the plugin manager, and one record per plugin."""
 
     def __init__(self) -> None:
-        self.registries = Registries.empty(self._hint)
+        self.registries = Registries.empty(self._hint, admit)
         self.records: list[PluginRecord] = []
         self.loading: PluginRecord | None = None
         self._manager = pluggy.PluginManager(GROUP)
@@ -155,7 +156,7 @@ def _run_hook(record: PluginRecord, hook: pluggy.HookCaller, **arguments: Any) -
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise PluginError(reason_of(error)) from error
+        raise PluginError(why_stopped(error)) from error
 
 
 def _names(variable: str) -> set[str]:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NoReturn
 
-from tina_framework.errors import ConfigError
+from tina_framework.errors import ConfigError, reason_of
 
-__all__ = ["TIMEOUT", "PluginStopped", "guarded", "own_output", "seconds_to_load"]
+__all__ = ["TIMEOUT", "PluginStopped", "guarded", "own_output", "seconds_to_load", "why_stopped"]
 
 TIMEOUT = "TINA_PLUGIN_TIMEOUT"
 """Environment variable: how many seconds a plugin may take to load; 0 for no limit."""
@@ -172,6 +172,13 @@ def seconds_to_load() -> float | None:
     if not 0 <= seconds < threading.TIMEOUT_MAX / 2:
         raise ConfigError(f"{TIMEOUT} is {text!r}; it must be a number of seconds, 0 for no limit.")
     return seconds or None
+
+
+def why_stopped(error: BaseException) -> str:
+    """Return what code of a plugin raised, as the end of a sentence."""
+    if isinstance(error, SystemExit):
+        return f"it ends the program ({reason_of(error).replace('no reason given', 'without a code')})"
+    return str(error) if isinstance(error, PluginStopped) else reason_of(error)
 
 
 def _end(message: str) -> NoReturn:

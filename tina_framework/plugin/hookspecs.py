@@ -15,17 +15,16 @@ An entry point in the group ``tina_framework`` names the module, so that it is f
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import pluggy
 
-from tina_framework.errors import PluginError
 from tina_framework.plugin.api_version import import_advice
-from tina_framework.plugin.guard import PluginStopped
+from tina_framework.plugin.guard import why_stopped
 from tina_framework.plugin.missing_dependency import advice
-from tina_framework.plugin.registry import Registry
+from tina_framework.plugin.registry import Admit, Hint, Registry
 
 __all__ = [
     "GROUP",
@@ -36,11 +35,9 @@ __all__ = [
     "Registries",
     "hookimpl",
     "hookspec",
-    "reason_of",
 ]
 
 GROUP = "tina_framework"
-_LONGEST_REASON = 1000
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
 
@@ -72,9 +69,9 @@ class Registries:
     datasets: Registry
 
     @classmethod
-    def empty(cls, hint: Callable[[str, str], str] | None = None) -> Registries:
-        """Return empty registries. `hint`: see `Registry`."""
-        return cls(**{f.name: Registry(f.name.removesuffix("s"), hint=hint) for f in fields(cls)})
+    def empty(cls, hint: Hint | None = None, admit: Admit | None = None) -> Registries:
+        """Return empty registries. `hint` and `admit`: see `Registry`."""
+        return cls(**{f.name: Registry(f.name.removesuffix("s"), hint=hint, admit=admit) for f in fields(cls)})
 
     def __iter__(self) -> Iterator[tuple[str, Registry]]:
         """Iterate over pairs such as (``encoders``, registry)."""
@@ -154,21 +151,7 @@ class PluginRecord:
         if advised is not None:  # it was written for another plugin API
             self.error = advised
             return
-        self.error = reason_of(error)
+        self.error = why_stopped(error)
         if isinstance(error, ModuleNotFoundError) and error.name:
             own = re.split("[.:]", self.target)[0] == error.name.partition(".")[0]
             self.error += "; reinstall it" if own else f"; {advice(error.name, self.distribution)}"
-
-
-def reason_of(error: BaseException) -> str:
-    """Return an error of a plugin as the end of a sentence: one line, without control characters, of moderate length."""
-    try:
-        text = " ".join(str(error).split())
-    except Exception:  # an error class of a plugin may fail at this as well
-        text = "its message cannot be read"
-    if isinstance(error, SystemExit):
-        text = f"it ends the program (SystemExit: {text})"
-    elif not isinstance(error, (PluginError, ImportError, PluginStopped)):
-        text = f"{type(error).__name__}: {text or 'no reason given'}"
-    plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text.removesuffix("."))
-    return plain if len(plain) <= _LONGEST_REASON else plain[: _LONGEST_REASON - 3] + "..."

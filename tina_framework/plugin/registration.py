@@ -79,15 +79,17 @@ def register_architecture(
         trunk: a frozen network in front of the module; the module takes its features.
 
     Raises:
-        PluginError: the network cannot be generated (buffers, tied weights, no class axis), or the name is taken.
+        PluginError: the network cannot be generated (buffers, tied weights, no class axis) or does not return logits, or the
+            name is taken.
     """
 
     def add(build: Callable[[int], nn.Module]) -> TargetArchitecture:
         from tina_framework.interfaces.architecture import TargetArchitecture
         from tina_framework.interfaces.spec import ParameterSpec
+        from tina_framework.interfaces.trial import try_network
 
         architecture = TargetArchitecture(name, build, input_shape, mean, std, trunk)
-        ParameterSpec(architecture)  # raises if the network cannot be generated
+        try_network(ParameterSpec(architecture))  # raises if the network cannot be generated
         register("architectures", name, architecture)
         return architecture
 

@@ -5,24 +5,36 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tina_framework.errors import ConfigError, DependencyError, PluginError, TinaError, UnknownNameError
+from tina_framework.errors import ConfigError, DependencyError, PluginError, TinaError, UnknownNameError, shorten
 from tina_framework.plugin.api_version import import_advice
+from tina_framework.plugin.guard import guarded, seconds_to_load, why_stopped
 from tina_framework.plugin.missing_dependency import advice
 from tina_framework.plugin.suggest import did_you_mean
 
-__all__ = ["Entry", "Registry"]
+__all__ = ["Entry", "Registry", "listed"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _LAZY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_STOPPING = (KeyboardInterrupt, MemoryError)
+"""What is not the fault of a plugin."""
 _TEXTUAL = re.compile(r"\b(str|Path|PathLike|Any|object)\b")
 
 Hint = Callable[[str, str], str]
 """(kind, name) -> a sentence about plugins that may have provided the name, or an empty string."""
+
+
+Admit = Callable[[str, str, Any], Any]
+"""(kind, what it is called in messages, the object) -> the object to use; see `tina_framework.plugin.admission.admit`."""
+
+_BUILT_IN = "tina-framework"
+_LONGEST_NAME = 100
+_MOST_NAMES = 30
+"""Names that a message lists."""
 
 
 def article(kind: str) -> str:
@@ -50,11 +62,14 @@ class Registry:
     Args:
         kind: what is registered here, in the singular: ``encoder``.
         hint: called for an unknown name; returns another sentence for the message.
+        admit: checks, and perhaps wraps, what was made of an entry that is not built in.
     """
 
-    def __init__(self, kind: str, *, hint: Hint | None = None) -> None:
+    def __init__(self, kind: str, *, hint: Hint | None = None, admit: Admit | None = None) -> None:
         self.kind = kind
         self._hint = hint
+        self._admit = admit
+        self._admitted: dict[str, Any] = {}
         self._entries: dict[str, Entry] = {}
 
     def add(self, name: str, target: Any, *, distribution: str | None = None) -> None:
@@ -63,14 +78,14 @@ class Registry:
         Raises:
             PluginError: the name or target is malformed, or the name is taken. The registry is unchanged then.
         """
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
             raise PluginError(
-                f"{name!r} cannot name {article(self.kind)}: use lower-case letters, digits, '-', '_' and '.', "
-                "beginning with a letter or digit."
+                f"{shorten(name)} cannot name {article(self.kind)}: use lower-case letters, digits, '-', '_' and '.', "
+                f"beginning with a letter or digit, at most {_LONGEST_NAME} characters."
             )
         if target is None or (isinstance(target, str) and not _LAZY.fullmatch(target)):
             raise PluginError(
-                f"{self.kind.capitalize()} '{name}' has the target {target!r}; give an object or a string 'package.module:attribute'."
+                f"{self.kind.capitalize()} '{name}' has the target {shorten(target)}; give an object or a string 'package.module:attribute'."
             )
         entry = Entry(name, target, distribution)
         taken = self._entries.get(name)
@@ -120,21 +135,44 @@ class Registry:
         """
         if name in self._entries:
             return self._entries[name]
-        parts = [f"Unknown {self.kind} '{name}'.{did_you_mean(name, self.names(), fold_case=True)}"]
-        parts.append(f"Known: {', '.join(self.names()) or 'none'}.")
+        parts = [f"Unknown {self.kind} {shorten(name)}.{did_you_mean(name, self.names(), fold_case=True)}"]
+        parts.append(f"Known: {listed(self.names())}.")
         if self._hint is not None:
             parts.append(self._hint(self.kind, name))
         raise UnknownNameError(" ".join(part for part in parts if part))
 
     def create(self, spec: str, **config: Any) -> Any:
-        """Make the object that `spec` names.
+        """Make the object that `spec` names, and check that it keeps the contract of its kind.
 
         Args:
             spec: ``name`` or ``name:ARGUMENT``; the argument becomes the target's first positional argument.
             config: keyword arguments of the target.
 
         Returns:
-            ``target(ARGUMENT, **config)``, or the target itself if it cannot be called.
+            ``target(ARGUMENT, **config)``, or the target itself if it cannot be called. An object of a plugin may be wrapped in
+            one that checks what it returns.
+
+        Raises:
+            TinaError: as from `create_unchecked`.
+            PluginError: the object breaks the contract.
+        """
+        made = self.create_unchecked(spec, **config)
+        entry = self.entry(spec.partition(":")[0])
+        if self._admit is None or entry.distribution == _BUILT_IN:
+            return made
+        # A finished object, such as an architecture, is the same each time. Running it once is enough.
+        known = self._admitted.get(entry.name)
+        if known is not None and known[0] is made:
+            return known[1]
+        admitted = self._admit(self.kind, self._what(entry), made)
+        if made is entry.target or isinstance(entry.target, str):
+            self._admitted[entry.name] = made, admitted
+        return admitted
+
+    def create_unchecked(self, spec: str, **config: Any) -> Any:
+        """Make the object that `spec` names as the plugin made it, e.g. to examine it.
+
+        Arguments and result are those of `create`.
 
         Raises:
             UnknownNameError: there is no such name.
@@ -151,29 +189,58 @@ class Registry:
         arguments = (argument,) if colon else ()
         self._check_call(entry, target, arguments, config)
         try:
-            return target(*arguments, **config)
+            with self._guard(entry, None):
+                return target(*arguments, **config)
+        except TinaError:
+            raise
         except ImportError as error:  # a target may import an optional module when it is called
             advised = import_advice(error)
-            if advised is not None and entry.distribution != "tina-framework":
+            if advised is not None and entry.distribution != _BUILT_IN:
                 raise PluginError(
                     f"{self.kind.capitalize()} '{entry.name}' of {entry.owner} cannot be made: {advised}."
                 ) from error
             if not isinstance(error, ModuleNotFoundError):
-                raise
+                raise self._failed(entry, error) from error
             missing = error.name or str(error)
             raise DependencyError(
                 f"{self.kind.capitalize()} '{entry.name}' of {entry.owner} needs the module '{missing}', which is not installed; "
                 f"{advice(missing, entry.distribution)}."
             ) from error
+        except _STOPPING:
+            raise
+        except BaseException as error:  # code of a plugin may raise anything
+            if entry.distribution == _BUILT_IN:
+                raise
+            raise self._failed(entry, error) from error
+
+    def _failed(self, entry: Entry, error: BaseException) -> PluginError:
+        """Return the error for a target that raised something while an object was made."""
+        return PluginError(f"{self._what(entry)} cannot be made: {why_stopped(error)}.")
+
+    def _what(self, entry: Entry) -> str:
+        return f"{self.kind.capitalize()} '{entry.name}' of {entry.owner}"
+
+    @contextmanager
+    def _guard(self, entry: Entry, seconds: float | None) -> Iterator[None]:
+        """Keep code of a package from ending the program and from writing into its output."""
+        if entry.distribution in (None, _BUILT_IN):
+            yield
+            return
+        with guarded(
+            f"Plugin '{entry.distribution}'", f"TINA_DISABLE_PLUGINS={entry.distribution} leaves it out", seconds
+        ):
+            yield
 
     def _resolve(self, entry: Entry) -> Any:
         """Return the target, imported if it is a string."""
         if not isinstance(entry.target, str):
             return entry.target
         module_name, _, path = entry.target.partition(":")
-        what = f"{self.kind.capitalize()} '{entry.name}' of {entry.owner}"
+        what = self._what(entry)
+        limit = seconds_to_load()
         try:
-            target = importlib.import_module(module_name)
+            with self._guard(entry, limit):
+                target = importlib.import_module(module_name)
             for attribute in path.split("."):
                 target = getattr(target, attribute)
         except ImportError as error:
@@ -192,11 +259,11 @@ class Registry:
             raise DependencyError(
                 f"{what} needs the module '{missing}', which is not installed; {advice(missing, entry.distribution)}."
             ) from error
-        except TinaError:
+        except (TinaError, *_STOPPING):
             raise
-        except Exception as error:
+        except BaseException as error:  # code of a plugin may raise anything
             raise PluginError(
-                f"{what} cannot be imported from '{entry.target}' ({error}); check its installation."
+                f"{what} cannot be imported from '{entry.target}' ({why_stopped(error)}); check its installation."
             ) from error
         return target
 
@@ -244,6 +311,12 @@ class Registry:
             ) from error
 
 
+def listed(names: Sequence[str]) -> str:
+    """Return names for a message: all of them, or the first and how many more there are."""
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "") or "none"
+
+
 def _argument_parameter(parameters: list[inspect.Parameter]) -> inspect.Parameter | None:
     """Return the parameter that takes ARGUMENT of ``name:ARGUMENT``: the first positional one, if it accepts text."""
     if not parameters or parameters[0].kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD):
@@ -259,5 +332,7 @@ def _argument_parameter(parameters: list[inspect.Parameter]) -> inspect.Paramete
 
 def _where(target: Any) -> str:
     """Return ``module:attribute`` of an object, or of its class."""
-    owner = target if hasattr(target, "__qualname__") else type(target)
-    return f"{owner.__module__}:{owner.__qualname__}"
+    found = [getattr(target, name, None) for name in ("__module__", "__qualname__")]
+    if not all(isinstance(part, str) and part.isprintable() for part in found):
+        found = [type(target).__module__, type(target).__qualname__]
+    return ":".join(map(str, found))
