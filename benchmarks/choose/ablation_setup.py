@@ -61,7 +61,7 @@ def build_zoo(folder: Path, changes: dict[str, Any], given: argparse.Namespace, 
     from tina_framework.plugin.discovery import registries
     from tina_framework.storage.files import write_safetensors
     from tina_framework.zoo import build_process, builder
-    from tina_framework.zoo.store import Zoo
+    from tina_framework.zoo.store import Zoo, read_manifest, write_manifest
 
     torch.set_num_threads(1)
     bundled = Zoo.open(given.zoo)
@@ -80,7 +80,9 @@ def build_zoo(folder: Path, changes: dict[str, Any], given: argparse.Namespace, 
             shutil.rmtree(source, ignore_errors=True)
             shutil.copytree(given.zoo, source.with_suffix(".partial"), dirs_exist_ok=True)
             generic = ten_way(bundled, spec, dataset, given.encoders, steps)
-            write_safetensors(source.with_suffix(".partial") / "generic.safetensors", generic)
+            partial = source.with_suffix(".partial")
+            write_safetensors(partial / "generic.safetensors", generic, digest=True)
+            write_manifest(partial, read_manifest(partial).values)
             source.with_suffix(".partial").rename(source)
 
     def progress(stage: str, done: int, total: int) -> None:

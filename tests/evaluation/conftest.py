@@ -18,10 +18,9 @@ from tina_framework.evaluation.suite.prompt_measurer import SuiteRequest
 from tina_framework.interfaces.dataset import ArrayDataset, LabelledImages
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
-from tina_framework.storage.digest import renew_digest
-from tina_framework.storage.files import write_json, write_safetensors
+from tina_framework.storage.files import write_safetensors
 from tina_framework.zoo.reservation import partition_of
-from tina_framework.zoo.store import Zoo, ZooEntry, write_index, write_shard
+from tina_framework.zoo.store import Zoo, ZooEntry, write_index, write_manifest, write_shard
 from tina_framework.zoo.tasks import Task
 from tina_framework.zoo.zoo_config import ZooConfig
 
@@ -82,8 +81,7 @@ def zoo_folder(tmp_path_factory: pytest.TempPathFactory, spec: ParameterSpec) ->
     generic = {name: 0.3 * torch.randn(shape, generator=draws) for name, shape in shapes.items()}
     write_safetensors(folder / "generic.safetensors", generic)
     manifest = {"format": "tina-zoo", "version": 1, "config": config.to_json(), "class_names": list(CLASSES)}
-    write_json(folder / "zoo.json", {**manifest, "figures": {}})
-    renew_digest(folder / "zoo.json")
+    write_manifest(folder, {**manifest, "figures": {}})
     models = [
         (ZooEntry(i, classes, 0, 0.5, 0.4), 0.3 * torch.randn(spec.num_parameters(3), generator=draws))
         for i, classes in enumerate(ZOO_TASKS)

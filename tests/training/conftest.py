@@ -13,9 +13,8 @@ import torch
 from tina_framework.config.training import TrainingConfig, load_training_config
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
-from tina_framework.storage.digest import renew_digest
-from tina_framework.storage.files import write_json, write_safetensors
-from tina_framework.zoo.store import FORMAT, ZooEntry, write_index, write_shard
+from tina_framework.storage.files import write_safetensors
+from tina_framework.zoo.store import FORMAT, ZooEntry, write_index, write_manifest, write_shard
 from tina_framework.zoo.task_sampler import TaskSampler
 from tina_framework.zoo.zoo_config import ZooConfig
 
@@ -68,12 +67,11 @@ def _write_zoo(root: Path) -> None:
         rows = torch.tensor([CLASSES.index(name) for name in task.classes])
         flat = spec.flatten(spec.select_classes(state, rows), len(rows))
         flat = flat + 0.02 * torch.randn(flat.shape, generator=torch.Generator().manual_seed(i))
-        models.append((ZooEntry(i, task.classes, i, 0.5, 0.5), flat))
+        models.append((ZooEntry(i, task.classes, 0, 0.5, 0.5), flat))
     folder = root / "zoo"
     manifest = {"format": FORMAT, "version": 1, "config": config.to_json(), "class_names": list(CLASSES)}
-    write_json(folder / "zoo.json", manifest)
-    renew_digest(folder / "zoo.json")
     write_safetensors(folder / "generic.safetensors", state)
+    write_manifest(folder, manifest)
     write_shard(folder, 0, models)
     write_index(folder, config)
 

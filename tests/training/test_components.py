@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,14 @@ from tina_framework.storage.digest import renew_digest
 from tina_framework.storage.files import read_json, read_safetensors, write_json, write_safetensors
 from tina_framework.training.components import build_components
 from tina_framework.training.loop import Trainer
+from tina_framework.zoo.store import read_manifest, read_shard, write_index, write_manifest, write_shard
 
 Make = Callable[..., TrainingConfig]
 CPU = torch.device("cpu")
 
 
 def without(*names: str) -> Callable[[Path], None]:
-    """Makes a zoo look as if it had been built without these classes (its p-Models stay, and are not to be used)."""
+    """Makes a zoo look as if it had been built without these classes."""
 
     def change(folder: Path) -> None:
         manifest, state = read_json(folder / "zoo.json"), read_safetensors(folder / "generic.safetensors")
@@ -29,8 +31,13 @@ def without(*names: str) -> Callable[[Path], None]:
         for name in ("fc.weight", "fc.bias"):
             state[name] = state[name][kept]
         write_safetensors(folder / "generic.safetensors", state)
-        write_json(folder / "zoo.json", manifest | {"class_names": [manifest["class_names"][i] for i in kept]})
-        renew_digest(folder / "zoo.json")
+        models = read_shard(folder, read_manifest(folder).config, 0)
+        models = [(entry, flat) for entry, flat in models if not {*names} & {*entry.classes}]
+        models = [(replace(entry, id=i), flat) for i, (entry, flat) in enumerate(models)]
+        manifest["config"]["num_models"] = len(models)
+        write_manifest(folder, manifest | {"class_names": [manifest["class_names"][i] for i in kept]})
+        write_shard(folder, 0, models)
+        write_index(folder, read_manifest(folder).config)
 
     return change
 
@@ -69,11 +76,12 @@ def test_a_model_of_a_reserved_set_is_a_leak(make_config: Make, world: Path, tmp
     reserved = TaskSampler(make_classes(world), partition="test", class_counts={4: 1.0}).task(0).classes
 
     def change(folder: Path) -> None:
-        index = read_json(folder / "index.json")
-        entry = next(e for e in index["models"] if len(e["classes"]) == 4)
-        entry["classes"] = list(reserved)
-        write_json(folder / "index.json", index)
-        renew_digest(folder / "index.json")
+        config = read_manifest(folder).config
+        models = read_shard(folder, config, 0)
+        entry, flat = next(model for model in models if len(model[0].classes) == 4)
+        models[entry.id] = (replace(entry, classes=reserved), flat)
+        write_shard(folder, 0, models)
+        write_index(folder, config)
 
     with pytest.raises(LeakageError, match="reserved for test"):
         build_components(make_config(zoo=changed_zoo(world, tmp_path, change)), CPU)
@@ -95,9 +103,14 @@ def test_a_zoo_without_models_serves_the_task_objective_alone(make_config: Make,
 
 def test_a_zoo_of_other_data_is_refused(make_config: Make, world: Path, tmp_path: Path) -> None:
     def change(folder: Path) -> None:
-        text = (folder / "zoo.json").read_text().replace('"lion"', '"unicorn"')
-        (folder / "zoo.json").write_text(text)
-        renew_digest(folder / "zoo.json")
+        def renamed(names: Sequence[str]) -> tuple[str, ...]:
+            return tuple("unicorn" if name == "lion" else name for name in names)
+
+        manifest = read_manifest(folder)
+        models = read_shard(folder, manifest.config, 0)
+        write_manifest(folder, manifest.values | {"class_names": renamed(manifest.class_names)})
+        write_shard(folder, 0, [(replace(entry, classes=renamed(entry.classes)), flat) for entry, flat in models])
+        write_index(folder, manifest.config)
 
     with pytest.raises(DataError, match="'unicorn'"):
         build_components(make_config(zoo=changed_zoo(world, tmp_path, change)), CPU)

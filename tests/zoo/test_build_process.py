@@ -5,21 +5,20 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tina_framework.zoo import build_process
-from tina_framework.zoo.build_process import ProcessSetup
+from tina_framework.zoo.build_process import ProcessSetup, prepare
 from tina_framework.zoo.store import Zoo, read_model
 from tina_framework.zoo.tasks import Task
 
 
-def test_a_prepared_process_trains_and_stores_one_model(tmp_path, monkeypatch, zoo_folder):
-    (tmp_path / "generic.safetensors").write_bytes((zoo_folder / "generic.safetensors").read_bytes())
+def test_a_prepared_process_trains_and_stores_one_model(tmp_path, zoo_folder):
+    for name in ("generic.safetensors", "zoo.json"):
+        (tmp_path / name).write_bytes((zoo_folder / name).read_bytes())
     zoo = Zoo.open(zoo_folder)
-    monkeypatch.setattr(build_process, "_train_one", None)
     threads = torch.get_num_threads()
     try:
-        build_process.start(ProcessSetup("cnn-2layer", "shapes:12"), tmp_path, zoo.config)
+        train_one = prepare(ProcessSetup("cnn-2layer", "shapes:12"), tmp_path, zoo.config)
         task = Task(zoo.entries[1].classes)
-        assert build_process.train_one((7, zoo.entries[1].seed, task)) == 7
+        assert train_one((7, zoo.entries[1].seed, task)) == 7
     finally:
         torch.set_num_threads(threads)
     entry, flat = read_model(tmp_path, 7)

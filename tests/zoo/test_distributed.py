@@ -99,4 +99,5 @@ def test_two_launched_processes_share_a_zoo(tmp_path: Path) -> None:
     assert two.config == one.config
     assert all(torch.equal(two.generic[name], one.generic[name]) for name in one.generic)
     assert all(torch.equal(two.flat(entry.id), one.flat(entry.id)) for entry in one.entries)
-    assert not list((tmp_path / "two" / "zoo" / "models").iterdir())
+    names = {path.name for path in (tmp_path / "two" / "zoo").iterdir()}
+    assert names - {".lock-1"} == {".lock", "zoo.json", "generic.safetensors", "index.json", "shards"}

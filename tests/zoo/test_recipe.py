@@ -31,8 +31,8 @@ def test_three_mistakes_are_named_at_once(tmp_path):
         load_recipe(path, {})
     text = str(caught.value)
     assert "did you mean 'num_models'" in text
-    assert "'seed' is 'one', expected int" in text
-    assert "'model.lr' is True, expected float" in text
+    assert "'seed' is 'one', expected a whole number" in text
+    assert "'model.lr' is True, expected a number" in text
 
 
 def test_values_out_of_range_are_mistakes_too(tmp_path):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tina_framework.cli.output import Advance, print_json, print_line, print_table, progress_bar
+from tina_framework.cli.output import Advance, print_error, print_json, print_line, print_table, progress_bar
 from tina_framework.cli.path_parameters import path_argument, path_option
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tina_framework.interfaces.spec import ParameterSpec
 
 __all__ = ["register"]
+
+MOST_TASKS = 1_000_000
 
 _LABELS = {
     "features": "Features of the frozen trunk",
@@ -54,9 +56,42 @@ def build(
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Number of CPU processes.")] = 2,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda or auto.")] = "auto",
+    wait: Annotated[
+        float, typer.Option("--wait", min=0, help="Seconds to wait if another build uses the folder.")
+    ] = 0.0,
+    partner_timeout: Annotated[
+        float,
+        typer.Option(
+            "--partner-timeout",
+            min=0,
+            help="Seconds without a sign of work after which a process of the same launch counts as lost.",
+        ),
+    ] = 1800.0,
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Build a zoo: train a generic model and, from its weights, p-Models for many sets of classes."""
+    from tina_framework.cli.interrupt import clean_stop
+
+    with clean_stop("Everything finished is kept; run the same command again to continue."):
+        _build(
+            out, dataset, config, architecture, num_models, seed, generic, workers, device, wait, partner_timeout, json_
+        )
+
+
+def _build(
+    out: Path,
+    dataset: str,
+    config: Path | None,
+    architecture: str | None,
+    num_models: int | None,
+    seed: int | None,
+    generic: Path | None,
+    workers: int,
+    device: str,
+    wait: float,
+    partner_timeout: float,
+    json_: bool,
+) -> None:
     from tina_framework.zoo.recipe import load_recipe
 
     overrides = {
@@ -86,6 +121,9 @@ def build(
             workers=workers,
             generic_from=generic,
             progress=_Bars(stack),
+            wait=wait,
+            partner_timeout=partner_timeout,
+            notify=print_error,
         )
     if int(os.environ.get("RANK", "0")) != 0:
         return  # only the first of several launched processes prints
@@ -114,6 +152,7 @@ def info(
     from tina_framework.zoo.store import Zoo
 
     zoo = Zoo.open(folder)
+    zoo.verify()
     value: dict[str, Any] = describe(zoo)
     if dataset is not None and (test or signal):
         spec, data = _spec_and_data(zoo.architecture, dataset)
@@ -154,15 +193,16 @@ def tasks(
     ] = None,
     classes: Annotated[list[int] | None, typer.Option("--classes", help="Classes per task. Repeatable.")] = None,
     num_tasks: Annotated[
-        int, typer.Option("--num-tasks", min=1, help="Number of tasks of each split and class count.")
+        int, typer.Option("--num-tasks", min=1, max=MOST_TASKS, help="Number of tasks of each split and class count.")
     ] = 100,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the draw.")] = 0,
 ) -> None:
     """Draw a task file for 'tina evaluate'."""
     from tina_framework.errors import ConfigError
     from tina_framework.zoo.splits import sample_split_tasks
-    from tina_framework.zoo.tasks import Task, save_tasks
+    from tina_framework.zoo.tasks import Task, check_task_target, save_tasks
 
+    check_task_target(out)
     opened = None
     if zoo is not None:
         from tina_framework.zoo.store import Zoo

@@ -245,7 +245,7 @@ def _parse(path: Path, data: bytes) -> dict[str, Tensor]:
             f"'{path}' is a Git LFS pointer instead of the weights; run `git lfs pull` in its repository."
         )
     try:
-        return load(data)
+        return dict(sorted(load(data).items()))  # `load` gives them in random order, which fingerprints would show
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(f"'{path}' is truncated or altered ({error}); restore or rebuild it.") from error
 

@@ -27,6 +27,7 @@ __all__ = [
     "remove",
     "replaced_folders",
     "sweep",
+    "sweep_folder",
     "temporary_file",
     "temporary_folder",
     "temporary_name",
@@ -37,6 +38,8 @@ PARTIAL = ".partial"
 
 OLD = ".old"
 """Suffix of a folder that is moved aside while another one takes its place."""
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.partial", re.DOTALL)
 
 _STALE_SECONDS = 24 * 3600.0
 """Age at which a temporary file counts as a leftover on systems without `flock`."""
@@ -112,6 +115,18 @@ def sweep(path: Path) -> None:
     if path.exists():
         for old in replaced_folders(path):
             remove(old)
+
+
+def sweep_folder(folder: Path) -> None:
+    """Remove what killed writers left in a folder, whatever they wrote. Temporary files of living writers stay."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [folder / entry.name for entry in entries if _TEMPORARY.fullmatch(entry.name)]
+    except OSError:
+        return
+    for path in found:
+        if _abandoned(path):
+            remove(path)
 
 
 def replaced_folders(path: Path) -> list[Path]:

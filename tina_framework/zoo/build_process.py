@@ -1,14 +1,27 @@
-"""Training p-Models in the CPU processes of the zoo builder."""
+"""Training p-Models in the CPU processes of the zoo builder: what runs inside such a process."""
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 
+from tina_framework.errors import TinaError, TrainingError
 from tina_framework.zoo.tasks import Task
 from tina_framework.zoo.zoo_config import ZooConfig
 
-__all__ = ["ProcessSetup", "start", "train_one"]
+__all__ = ["Item", "ProcessSetup", "prepare", "run"]
+
+Item = tuple[int, int, Task]
+"""Id, seed and task of a p-Model."""
 
 
 @dataclass(frozen=True)
@@ -26,22 +39,73 @@ class ProcessSetup:
     plugin_files: tuple[str, ...] = field(default=())
 
 
-# Set by `start`. A spawned process cannot be sent the images with every task, so it keeps them here.
-_train_one = None
+def run(connection: Connection, setup: ProcessSetup, folder: Path, config: ZooConfig) -> None:
+    """Train the models that the builder names, one after the other, until it closes the connection.
+
+    The process sends ``("ready", None)``, then ``("done", id)`` for every model, or ``("failed", error)`` and ends.
+    """
+    _attend_to_parent()
+    try:
+        train_one = prepare(setup, folder, config)
+        connection.send(("ready", None))
+        while True:
+            connection.send(("done", train_one(connection.recv())))
+    except (EOFError, BrokenPipeError):
+        return  # the builder has ended
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            connection.send(("failed", _portable(error)))
 
 
-def start(setup: ProcessSetup, folder: Path, config: ZooConfig) -> None:
-    """Prepare the process once: use one thread, load the images, read the generic model."""
-    global _train_one
+def _attend_to_parent() -> None:
+    """End with the builder, however it ends. Leave signals of the terminal, and standard output, to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):  # the builder blocked them while it started this process
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def follow() -> None:
+            parent.join()
+            os._exit(1)  # files are written atomically, so nothing is lost
+
+        threading.Thread(target=follow, daemon=True).start()
+    # What plugins print must not get into the output of `--json`.
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(sys.stderr.fileno(), 1)
+
+
+def _portable(error: BaseException) -> BaseException:
+    """Return the error in a form that reaches the builder."""
+    text = str(error)
+    if isinstance(error, MemoryError) or "not enough memory" in text or "can't allocate memory" in text:
+        return TrainingError(
+            "The memory is full in a worker process. Everything finished is kept: run the same command again with fewer "
+            "--workers."
+        )
+    try:
+        copy = pickle.loads(pickle.dumps(error))
+        if isinstance(copy, Exception) and str(copy) == text:
+            return error
+    except Exception:  # an error of a plugin may be of any kind
+        pass
+    return TinaError(f"A worker process failed: {type(error).__name__}: {' '.join(text.split()) or 'no reason given'}.")
+
+
+def prepare(setup: ProcessSetup, folder: Path, config: ZooConfig) -> Callable[[Item], int]:
+    """Prepare the process: use one thread, load the images, read the generic model.
+
+    Returns:
+        A function that trains and stores one p-Model, and returns its id.
+    """
     import torch
 
     from tina_framework.interfaces.spec import ParameterSpec
     from tina_framework.plugin.discovery import load_plugin_file, registries
-    from tina_framework.storage.files import read_safetensors
     from tina_framework.targets.sgd import SGDRecipe
     from tina_framework.zoo.image_bank import ImageBank
     from tina_framework.zoo.p_models import train_models
-    from tina_framework.zoo.store import write_model
+    from tina_framework.zoo.store import read_generic_tensors, read_manifest, write_model
     from tina_framework.zoo.subset import without_classes
 
     # Networks this small do not gain from threads: two processes of one thread are faster than one of two.
@@ -52,18 +116,12 @@ def start(setup: ProcessSetup, folder: Path, config: ZooConfig) -> None:
     dataset = without_classes(registries().datasets.create(setup.dataset), config.held_out_classes)
     train = ImageBank(dataset, config.train_split, spec)
     validation = ImageBank(dataset, "validation", spec)
-    generic = read_safetensors(folder / "generic.safetensors")
+    generic = read_generic_tensors(folder, read_manifest(folder))
     recipe = SGDRecipe(**config.model)
 
-    def train_one(item: tuple[int, int, Task]) -> int:
+    def train_one(item: Item) -> int:
         ((entry, flat),) = train_models(spec, generic, [item], train, validation, recipe)
         write_model(folder, entry, flat)
         return entry.id
 
-    _train_one = train_one
-
-
-def train_one(item: tuple[int, int, Task]) -> int:
-    """Train and store the p-Model (id, seed, task); return its id."""
-    assert _train_one is not None, "start() prepares the process"
-    return _train_one(item)
+    return train_one

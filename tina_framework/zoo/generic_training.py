@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tina_framework.errors import CheckpointError
 from tina_framework.interfaces.spec import ParameterSpec
-from tina_framework.storage.files import read_metadata, read_safetensors, write_safetensors
+from tina_framework.storage.files import read_digested, write_safetensors
 from tina_framework.targets.sgd import FitState, SGDRecipe, fit
 from tina_framework.zoo.image_bank import ImageBank
 
@@ -49,9 +49,8 @@ def train_generic(
         now = state()
         tensors = {f"parameters.{n}": t for n, t in now.parameters.items()}
         tensors |= {f"momenta.{n}": t for n, t in now.momenta.items()} | {f"sums.{n}": t for n, t in now.sums.items()}
-        write_safetensors(
-            partial, tensors, {"epoch": str(now.epoch), "averaged": str(now.averaged), "identity": identity}
-        )
+        metadata = {"epoch": str(now.epoch), "averaged": str(now.averaged), "identity": identity}
+        write_safetensors(partial, tensors, metadata, digest=True)
         if on_epoch is not None:
             on_epoch(epoch, loss)
 
@@ -64,7 +63,7 @@ def _resume(partial: Path, identity: str) -> FitState | None:
     if not partial.is_file():
         return None
     try:
-        metadata, tensors = read_metadata(partial), read_safetensors(partial)
+        tensors, metadata = read_digested(partial)
     except CheckpointError:
         return None  # a damaged state costs a new start, not an error
 

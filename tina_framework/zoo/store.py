@@ -1,44 +1,59 @@
 """The zoo on disk: a generic model, p-Models in safetensors shards, and an index.
 
-zoo.json               format, settings, class names, figures of the generic model
+zoo.json               format, settings, class names, figures and SHA-256 of the generic model
 generic.safetensors    the generic model, under the architecture's own parameter names
 shards/shard-00000.safetensors, ...   flat parameter vectors (N,) under the model's id, entries in the header
-index.json             classes, seed, accuracies and shard of every model
+index.json             classes, seed and accuracies of every model; file, SHA-256 and ids of every shard
 models/                finished models of unfinished shards (while a zoo is being built)
+
+Every safetensors file has the SHA-256 of its contents in its header. Every JSON file has its own; see `storage.digest`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from tina_framework.errors import CheckpointError
-from tina_framework.interfaces.class_names import checked_names
+from tina_framework.errors import CheckpointError, shorten
+from tina_framework.interfaces.class_names import checked_names, normalize_name
 from tina_framework.interfaces.spec import ParameterSpec
-from tina_framework.storage.digest import with_digest
-from tina_framework.storage.files import (
-    check_tensors,
-    read_json,
-    read_metadata,
-    read_safetensors,
-    write_json,
-    write_safetensors,
-)
+from tina_framework.storage.digest import HASHES, with_digest
+from tina_framework.storage.files import check_tensors, read_digested, read_hashed, write_json, write_safetensors
 from tina_framework.storage.folders import check_sha256, hashes, read_config
 from tina_framework.storage.paths import user_path
 from tina_framework.targets.trunk import check_trunk_record
 from tina_framework.zoo.zoo_config import ZooConfig
 
-__all__ = ["FORMAT", "Zoo", "ZooEntry", "read_manifest", "read_model", "write_index", "write_model", "write_shard"]
+__all__ = [
+    "FORMAT",
+    "GENERIC",
+    "INDEX",
+    "MANIFEST",
+    "Manifest",
+    "Zoo",
+    "ZooEntry",
+    "read_generic_tensors",
+    "read_manifest",
+    "read_model",
+    "read_shard",
+    "write_index",
+    "write_manifest",
+    "write_model",
+    "write_shard",
+]
 
 FORMAT = "tina-zoo"
 VERSION = 1
+MANIFEST = "zoo.json"
+INDEX = "index.json"
+GENERIC = "generic.safetensors"
+
+_NEEDS = "zoo.json, generic.safetensors, index.json and shards/"
 
 
 @dataclass(frozen=True)
@@ -52,8 +67,23 @@ class ZooEntry:
     selection_accuracy: float
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> ZooEntry:
-        return cls(**{**value, "classes": tuple(value["classes"])})
+    def from_json(cls, value: Any) -> ZooEntry:
+        """Read what `dataclasses.asdict` gave.
+
+        Raises:
+            ValueError: a key is missing or unknown, or a value is of a wrong type.
+        """
+        if not isinstance(value, dict) or value.keys() != cls.__dataclass_fields__.keys():
+            raise ValueError(f"{shorten(value)} does not describe a p-Model")
+        classes = value["classes"]
+        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+            raise ValueError(f"its classes are {shorten(classes)}")
+        if any(type(value[name]) is not int for name in ("id", "seed")):
+            raise ValueError(f"its id and seed are {shorten((value['id'], value['seed']))}")
+        accuracies = (value["validation_accuracy"], value["selection_accuracy"])
+        if not all(type(a) in (int, float) and 0 <= a <= 1 for a in accuracies):
+            raise ValueError(f"its accuracies are {shorten(accuracies)}")
+        return cls(**{**value, "classes": tuple(normalize_name(name) for name in classes)})
 
 
 def model_path(folder: Path, model_id: int) -> Path:
@@ -66,91 +96,199 @@ def shard_path(folder: Path, shard: int) -> Path:
 
 def write_model(folder: Path, entry: ZooEntry, flat_N: Tensor) -> None:
     """Store a finished p-Model, atomically. `write_shard` later moves it into its shard."""
-    write_safetensors(model_path(folder, entry.id), {"flat": flat_N}, {"entry": json.dumps(asdict(entry))})
+    metadata = {"entry": json.dumps(asdict(entry))}
+    write_safetensors(model_path(folder, entry.id), {"flat": flat_N}, metadata, digest=True)
 
 
 def read_model(folder: Path, model_id: int) -> tuple[ZooEntry, Tensor] | None:
-    """Read a finished p-Model of an unfinished shard. None if it is missing or damaged; it is then trained again."""
-    path = model_path(folder, model_id)
+    """Read a finished p-Model of an unfinished shard. None if it is missing or altered; it is then trained again."""
     try:
-        entry = ZooEntry.from_json(json.loads(read_metadata(path)["entry"]))
-        return entry, read_safetensors(path)["flat"]
-    except (CheckpointError, KeyError, ValueError, TypeError):
+        tensors, metadata = read_digested(model_path(folder, model_id))
+        entry = ZooEntry.from_json(json.loads(metadata["entry"]))
+        return (entry, tensors["flat"]) if entry.id == model_id else None
+    except (CheckpointError, KeyError, ValueError, RecursionError):
         return None
 
 
-def write_shard(folder: Path, shard: int, models: list[tuple[ZooEntry, Tensor]]) -> None:
+def write_shard(folder: Path, shard: int, models: Sequence[tuple[ZooEntry, Tensor]]) -> None:
     """Write a complete shard and remove the single files that it replaces."""
     tensors = {f"{entry.id:06d}": flat for entry, flat in models}
-    metadata = {"entries": json.dumps([asdict(entry) for entry, _ in models]), "digest": _digest(tensors)}
-    write_safetensors(shard_path(folder, shard), tensors, metadata)
+    metadata = {"entries": json.dumps([asdict(entry) for entry, _ in models])}
+    write_safetensors(shard_path(folder, shard), tensors, metadata, digest=True)
     for entry, _ in models:
         model_path(folder, entry.id).unlink(missing_ok=True)
 
 
-def shard_entries(folder: Path, shard: int) -> list[ZooEntry] | None:
-    """Return the entries of a finished shard; None if it is missing or damaged."""
-    path = shard_path(folder, shard)
-    try:
-        metadata = read_metadata(path)
-        found = _digest(read_safetensors(path))  # read in any case, so that a damaged file is noticed
-        if metadata.get("digest", "") not in ("", found):  # zoos of early versions have no digest
-            return None
-        return [ZooEntry.from_json(e) for e in json.loads(metadata["entries"])]
-    except (CheckpointError, KeyError, ValueError, TypeError):
-        return None
+def read_shard(folder: Path, config: ZooConfig, shard: int) -> list[tuple[ZooEntry, Tensor]]:
+    """Read all models of a shard, and compare them with its number and with the settings of the zoo.
 
-
-def _digest(tensors: dict[str, Tensor]) -> str:
-    """Return a hash of a shard's tensors.
-
-    It is kept in the shard's header, so that damage shows even without the index.
+    Raises:
+        CheckpointError: the file is missing or altered, or it is another shard, or it lacks models.
     """
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    path = shard_path(folder, shard)
+    tensors, metadata = read_digested(path)
+    entries = _entries(path, metadata)
+    _check_shard(path, config, shard, entries, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    return [(entry, tensors[f"{entry.id:06d}"]) for entry in entries]
+
+
+def _entries(path: Path, metadata: Mapping[str, str]) -> list[ZooEntry]:
+    try:
+        values = json.loads(metadata["entries"])
+        if not isinstance(values, list):
+            raise ValueError("its entries are not a list")
+        return [ZooEntry.from_json(value) for value in values]
+    except (KeyError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"'{path}' has no list of its p-Models in its header ({error}). {_AGAIN}") from error
+
+
+_AGAIN = "Remove it, and run the same `tina zoo build` again, which rebuilds it."
+
+
+def _check_shard(
+    path: Path, config: ZooConfig, shard: int, entries: Sequence[ZooEntry], shapes: Mapping[str, tuple[int, ...]]
+) -> None:
+    expected = list(config.shard_ids(shard))
+    found = [entry.id for entry in entries]
+    if found != expected or shapes.keys() != {f"{i:06d}" for i in expected}:
+        raise CheckpointError(
+            f"'{path}' holds the p-Models {_numbers(found)} instead of {_numbers(expected)}; it belongs to another place "
+            f"or is incomplete. {_AGAIN}"
+        )
+    for entry in entries:
+        if entry.seed != config.model_seed(entry.id) or len(entry.classes) not in config.class_counts:
+            raise CheckpointError(
+                f"'{path}' belongs to another zoo: p-Model {entry.id} has seed {entry.seed} and {len(entry.classes)} "
+                f"classes, which do not follow from zoo.json. {_AGAIN}"
+            )
+        if len(shapes[f"{entry.id:06d}"]) != 1:
+            raise CheckpointError(f"'{path}': p-Model {entry.id} is not a vector. {_AGAIN}")
+
+
+def _numbers(ids: Sequence[int]) -> str:
+    if len(ids) > 3:
+        return f"{ids[0]}, {ids[1]}, ..., {ids[-1]} ({len(ids)} in all)"
+    return ", ".join(map(str, ids)) or "(none)"
 
 
 def write_index(folder: Path, config: ZooConfig) -> int:
-    """Write ``index.json`` over all finished shards and return how many models it lists."""
+    """Write ``index.json`` over all shards, and return how many models it lists.
+
+    Raises:
+        CheckpointError: a shard is missing, altered or short.
+    """
     shards, models = [], []
     for shard in range(config.num_shards):
-        entries = shard_entries(folder, shard)
-        if entries is None:
-            continue
+        entries = [entry for entry, _ in read_shard(folder, config, shard)]
         path = shard_path(folder, shard)
         shards.append(
             {"file": f"shards/{path.name}", "sha256": hashes(path)[path.name], "ids": [e.id for e in entries]}
         )
         models += [asdict(e) for e in entries]
     index = {"format": f"{FORMAT}-index", "version": VERSION, "shards": shards, "models": models}
-    write_json(folder / "index.json", with_digest(index, "index.json"))
+    write_json(folder / INDEX, with_digest(index, INDEX))
     return len(models)
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read ``zoo.json`` and check its format and version.
+@dataclass(frozen=True)
+class Manifest:
+    """The contents of ``zoo.json``.
+
+    Attributes:
+        config: the settings of the zoo.
+        class_names: the classes of the data set, in the order of their labels.
+        figures: what was measured of the generic model, free JSON.
+        trunk: the record of the frozen trunk, or None.
+        values: all of it, as read.
+    """
+
+    config: ZooConfig
+    class_names: tuple[str, ...]
+    figures: dict[str, Any]
+    trunk: Any
+    values: dict[str, Any]
+
+
+def write_manifest(folder: Path, values: Mapping[str, Any]) -> None:
+    """Write ``zoo.json``, with the SHA-256 of the generic model that is in the folder already."""
+    table = hashes(folder / GENERIC)
+    write_json(folder / MANIFEST, with_digest({**values, HASHES: table}, MANIFEST))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read ``zoo.json`` and check its format, version, digest and contents.
 
     Raises:
         CheckpointError: the file is missing, damaged, or of another format or version.
     """
-    needs = "zoo.json, generic.safetensors, index.json and shards/"
-    return read_config(folder, FORMAT, VERSION, needs, file="zoo.json", version_key="version")
+    path = folder / MANIFEST
+    values = _read_config(folder, FORMAT, MANIFEST)
+    lacking = [key for key in ("config", "class_names") if key not in values]
+    if lacking:
+        raise CheckpointError(f"'{path}' lacks {' and '.join(lacking)}; restore or rebuild the zoo.")
+    names = checked_names(values["class_names"], f"'{path}': class_names", CheckpointError)
+    figures = values.get("figures", {})
+    if not isinstance(figures, dict):
+        raise CheckpointError(f"'{path}': figures is {shorten(figures)}, not an object; restore or rebuild the zoo.")
+    return Manifest(ZooConfig.from_json(values["config"]), names, figures, values.get("trunk"), values)
 
 
-def _check_index(folder: Path, index: Any) -> None:
+def _read_config(folder: Path, format_name: str, file: str) -> dict[str, Any]:
     try:
-        listed = [i for shard in index["shards"] for i in shard["ids"] if shard["file"] and shard["sha256"]]
-        described = [ZooEntry.from_json(entry).id for entry in index["models"]]
-    except (KeyError, TypeError, AttributeError):
-        listed, described = [], [0]
-    if sorted(listed) != sorted(described):
+        return read_config(folder, format_name, VERSION, _NEEDS, file=file, version_key="version")
+    except RecursionError:
+        raise CheckpointError(f"'{folder / file}' is nested too deeply; restore or rebuild the zoo.") from None
+
+
+def _read_index(folder: Path, manifest: Manifest) -> tuple[list[ZooEntry], list[str]]:
+    """Return the entries of all models by id, and the SHA-256 of every shard."""
+    config, path = manifest.config, folder / INDEX
+    if not path.is_file():
+        if config.num_models:
+            raise CheckpointError(
+                f"The zoo '{folder}' is not finished; run the same `tina zoo build` again to continue."
+            )
+        return [], []
+    index = _read_config(folder, f"{FORMAT}-index", INDEX)
+    try:
+        entries = [ZooEntry.from_json(value) for value in index["models"]]
+        digests = [
+            _listed(shard, f"shards/{shard_path(folder, n).name}", list(config.shard_ids(n)))
+            for n, shard in enumerate(index["shards"])
+        ]
+        if [entry.id for entry in entries] != list(range(config.num_models)):
+            raise ValueError(f"it lists {len(entries)} p-Models instead of 0 to {config.num_models - 1}")
+        if len(digests) != config.num_shards:
+            raise ValueError(f"it lists {len(digests)} shards of {config.num_shards}")
+        unknown = {name for entry in entries for name in entry.classes} - set(manifest.class_names)
+        if unknown:
+            raise ValueError(f"the class {shorten(min(unknown))} is not one of the zoo's")
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise CheckpointError(
-            f"'{folder / 'index.json'}' is damaged; "
-            "remove it and run the same `tina zoo build` again, which rewrites it."
-        )
+            f"'{path}' is damaged ({reason}); remove it and run the same `tina zoo build` again, which rewrites it."
+        ) from error
+    return entries, digests
+
+
+def _listed(shard: Any, file: str, ids: list[int]) -> str:
+    if not isinstance(shard, dict) or shard.get("file") != file or shard.get("ids") != ids:
+        raise ValueError(f"the entry of {file} has another file or other ids")
+    if not isinstance(shard.get("sha256"), str):
+        raise ValueError(f"the entry of {file} has no sha256")
+    return str(shard["sha256"])
+
+
+def _header(path: Path) -> tuple[dict[str, str], dict[str, tuple[int, ...]]]:
+    """Return the metadata of a safetensors file, and the shapes of its tensors, without reading the tensors."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            return dict(file.metadata() or {}), shapes
+    except (OSError, SafetensorError, ValueError) as error:
+        raise CheckpointError(f"'{path}' is truncated or altered ({error}). {_AGAIN}") from error
 
 
 class Zoo:
@@ -167,51 +305,59 @@ class Zoo:
     """
 
     def __init__(
-        self, folder: Path, manifest: dict[str, Any], index: dict[str, Any], generic: dict[str, Tensor]
+        self,
+        folder: Path,
+        manifest: Manifest,
+        entries: list[ZooEntry],
+        digests: list[str],
+        sizes: dict[int, int],
+        generic: dict[str, Tensor],
     ) -> None:
         self.folder = folder
-        self.config = ZooConfig.from_json(manifest["config"])
-        self.class_names = checked_names(
-            manifest["class_names"], f"'{folder / 'zoo.json'}': class_names", CheckpointError
-        )
-        self.figures: dict[str, Any] = manifest.get("figures", {})
-        self._trunk = manifest.get("trunk")
+        self.config = manifest.config
+        self.class_names = manifest.class_names
+        self.figures = manifest.figures
+        self.manifest = manifest
         self.architecture = self.config.architecture
         self.generic = generic
-        self.entries = [ZooEntry.from_json(entry) for entry in index["models"]]
-        self._shards: list[dict[str, Any]] = index["shards"]
-        self._shard_of = {i: n for n, shard in enumerate(self._shards) for i in shard["ids"]}
+        self.entries = entries
+        self._digests = digests
+        self._sizes = sizes
         self._loaded: dict[int, dict[str, Tensor]] = {}
 
     @classmethod
     def open(cls, folder: Path | str) -> Zoo:
         """Open a zoo and check that it is complete.
 
+        The weights of p-Models are compared with their SHA-256 when they are read; see `flat`.
+
         Raises:
-            CheckpointError: the folder is no zoo, is not finished, or lacks a shard.
+            CheckpointError: the folder is no zoo, is not finished, or was altered; or a shard is missing, incomplete,
+                or in the place of another one.
         """
         folder = user_path(folder)
-        if not (folder / "zoo.json").is_file():
+        if not (folder / MANIFEST).is_file():
             raise CheckpointError(f"'{folder}' is not a zoo: it has no zoo.json. Build one with `tina zoo build`.")
         manifest = read_manifest(folder)
-        lacking = [key for key in ("config", "class_names") if key not in manifest]
-        if lacking:
-            raise CheckpointError(f"'{folder / 'zoo.json'}' lacks {' and '.join(lacking)}; restore or rebuild the zoo.")
-        index: dict[str, Any] = {"shards": [], "models": []}
-        if (folder / "index.json").is_file():
-            index = read_json(folder / "index.json")
-        elif manifest["config"]["num_models"]:
-            raise CheckpointError(
-                f"The zoo '{folder}' is not finished; run the same `tina zoo build` again to continue."
-            )
-        _check_index(folder, index)
-        for shard in index["shards"]:
-            if not (folder / shard["file"]).is_file():
+        entries, digests = _read_index(folder, manifest)
+        sizes: dict[int, int] = {}
+        for shard in range(len(digests)):
+            path, ids = shard_path(folder, shard), manifest.config.shard_ids(shard)
+            if not path.is_file():
                 raise CheckpointError(
-                    f"The zoo '{folder}' lacks {shard['file']} ({len(shard['ids'])} models); "
+                    f"The zoo '{folder}' lacks shards/{path.name} ({len(ids)} models); "
                     "restore it, or run the same `tina zoo build` again, which trains the missing models."
                 )
-        return cls(folder, manifest, index, read_safetensors(folder / "generic.safetensors"))
+            metadata, shapes = _header(path)
+            found = _entries(path, metadata)
+            _check_shard(path, manifest.config, shard, found, shapes)
+            if found != entries[ids.start : ids.stop]:
+                raise CheckpointError(
+                    f"'{path}' holds other p-Models than index.json lists. Restore it; or remove index.json, and run the "
+                    "same `tina zoo build` again."
+                )
+            sizes |= {i: shapes[f"{i:06d}"][0] for i in ids}
+        return cls(folder, manifest, entries, digests, sizes, read_generic_tensors(folder, manifest))
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -222,9 +368,16 @@ class Zoo:
         Raises:
             CheckpointError: names, shapes or values do not fit the architecture, or the frozen trunk is another one.
         """
-        check_trunk_record(self._trunk, spec.architecture, f"Zoo '{self.folder}'")
+        check_trunk_record(self.manifest.trunk, spec.architecture, f"Zoo '{self.folder}'")
         shapes = {info.name: info.shape for info in spec.parameters(len(self.class_names))}
         check_tensors(self.generic, shapes, f"The generic model of zoo '{self.folder}'")
+        for entry in self.entries:
+            expected = spec.num_parameters(len(entry.classes))
+            if self._sizes[entry.id] != expected:
+                raise CheckpointError(
+                    f"p-Model {entry.id} of zoo '{self.folder}' has {self._sizes[entry.id]} parameters, but "
+                    f"'{self.architecture}' has {expected} for {len(entry.classes)} classes; rebuild the zoo."
+                )
 
     def flat(self, model_id: int) -> Tensor:
         """Return the float32 parameters (N,) of a p-Model.
@@ -233,15 +386,44 @@ class Zoo:
             CheckpointError: its shard is damaged.
             KeyError: there is no such model.
         """
-        number = self._shard_of[model_id]
+        if model_id not in self._sizes:
+            raise KeyError(model_id)
+        number = model_id // self.config.shard_size
         if number not in self._loaded:
-            shard = self._shards[number]
-            path = self.folder / shard["file"]
-            check_sha256(path, shard["sha256"], "index.json")
-            self._loaded[number] = read_safetensors(path)
+            self._loaded[number] = self._read_shard(number)
         return self._loaded[number][f"{model_id:06d}"].float()  # exported zoos hold half precision
+
+    def verify(self) -> None:
+        """Compare all weights with their SHA-256. `flat` does it for those that it reads.
+
+        Raises:
+            CheckpointError: a shard is damaged.
+        """
+        for number in range(len(self._digests)):
+            self._read_shard(number)
+
+    def _read_shard(self, number: int) -> dict[str, Tensor]:
+        path = shard_path(self.folder, number)
+        tensors, found = read_hashed(path)
+        check_sha256(path, self._digests[number], INDEX, found)
+        return tensors
 
     def states(self, spec: ParameterSpec) -> Iterator[dict[str, Tensor]]:
         """Yield the p-Models as state dicts, by id."""
         for entry in self.entries:
             yield spec.unflatten(self.flat(entry.id), len(entry.classes))
+
+
+def read_generic_tensors(folder: Path, manifest: Manifest) -> dict[str, Tensor]:
+    """Read the generic model of a zoo.
+
+    Raises:
+        CheckpointError: it is missing, or it is not the one that ``zoo.json`` records.
+    """
+    path = folder / GENERIC
+    recorded = manifest.values[HASHES].get(GENERIC)
+    if not isinstance(recorded, str):
+        raise CheckpointError(f"'{folder / MANIFEST}' records no SHA-256 of {GENERIC}; restore or rebuild the zoo.")
+    tensors, found = read_hashed(path)
+    check_sha256(path, recorded, MANIFEST, found)
+    return tensors

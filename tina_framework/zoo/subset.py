@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from tina_framework.errors import ConfigError
+from tina_framework.errors import ConfigError, shorten
 from tina_framework.interfaces.dataset import Dataset, ImageSplit, LabelledImages
 
 __all__ = ["SubsetDataset", "without_classes"]
@@ -41,7 +41,9 @@ def without_classes(dataset: Dataset, held_out: Collection[str]) -> Dataset:
         return dataset
     unknown = sorted(set(held_out) - set(dataset.class_names))
     if unknown:
-        raise ConfigError(f"held_out_classes names '{unknown[0]}', which data set '{dataset.name}' lacks; correct it.")
+        raise ConfigError(
+            f"held_out_classes names {shorten(unknown[0])}, which data set '{dataset.name}' lacks; correct it."
+        )
     kept = [i for i, name in enumerate(dataset.class_names) if name not in held_out]
     if len(kept) < 2:
         raise ConfigError(f"held_out_classes leaves {len(kept)} classes of '{dataset.name}'; leave at least two.")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tina_framework.errors import CheckpointError, DataError, shorten
+from tina_framework.errors import CheckpointError, ConfigError, DataError, shorten
 from tina_framework.interfaces.class_names import fold, name_fault, normalize_name
 from tina_framework.plugin.suggest import closest
 from tina_framework.storage.files import read_json, write_json
@@ -24,6 +24,7 @@ __all__ = [
     "SPLITS",
     "Task",
     "TaskFile",
+    "check_task_target",
     "load_task_file",
     "load_tasks",
     "save_tasks",
@@ -104,6 +105,24 @@ def save_tasks(path: Path | str, tasks: Sequence[Task]) -> None:
         {"classes": list(task.classes)} | ({} if task.split is None else {"split": task.split}) for task in tasks
     ]
     write_json(user_path(path), {"generator": GENERATOR, "tasks": entries})
+=======
+
+
+def check_task_target(path: Path | str) -> None:
+    """Check that a task file may be written: nothing is there, or a task file is replaced.
+
+    Raises:
+        ConfigError: something else is there, such as the settings of a zoo.
+    """
+    path = user_path(path)
+    if not path.exists() and not path.is_symlink():
+        return
+    try:
+        value = read_json(path)
+    except CheckpointError:
+        value = None
+    if not isinstance(value, dict) or not isinstance(value.get("tasks"), list):
+        raise ConfigError(f"'{path}' exists and is not a task file; nothing was changed. Choose another name.")
 
 
 def load_tasks(path: Path | str, *, class_names: Collection[str] | None = None) -> list[Task]:

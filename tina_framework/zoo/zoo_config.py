@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.errors import CheckpointError, ConfigError, shorten
+from tina_framework.plugin.suggest import closest
 
-__all__ = ["GENERIC_RECIPE", "MODEL_RECIPE", "ZooConfig"]
+__all__ = ["GENERIC_RECIPE", "MODEL_RECIPE", "MOST_MODELS", "ZooConfig", "mistakes", "mistakes_in_words"]
+
+MOST_MODELS = 1_000_000
+"""Largest number of p-Models in a zoo. Each of them is a task that is drawn, and a network that is trained."""
+
+_MOST_CLASSES = 100_000
+_LARGEST = 1e6
+"""Upper bound of epochs, learning rates and weights. No useful value is near it."""
 
 GENERIC_RECIPE: dict[str, Any] = {"epochs": 60, "batch_size": 128, "lr": 0.1, "weight_decay": 1e-4}
 """The learning rate falls to zero along a cosine. A generic model that is not trained to the end would make everything
@@ -52,13 +61,20 @@ class ZooConfig:
     shard_size: int = 64
 
     def __post_init__(self) -> None:
-        if self.num_models < 0 or self.shard_size < 1:
-            raise ConfigError(
-                f"A zoo of {self.num_models} models in shards of {self.shard_size} cannot be built; "
-                "give num_models of at least 0 and shard_size of at least 1."
-            )
-        if self.train_split not in ("train", "train+validation"):
-            raise ConfigError(f"train_split is '{self.train_split}'; choose 'train' or 'train+validation'.")
+        for f in fields(self):  # scalars of NumPy become plain numbers, because JSON and the seeds need those
+            object.__setattr__(self, f.name, _plain(getattr(self, f.name)))
+        found = mistakes(self.to_json()) or self._seed_mistakes()
+        if found:
+            raise ConfigError(f"A zoo with these settings cannot be built: {mistakes_in_words(found)}.")
+
+    def _seed_mistakes(self) -> list[str]:
+        # Torch takes seeds of 64 bits. The seed of an epoch is that of the model times 1,000,003; see `epoch_draws`.
+        limit = 2**63 // 1_000_003 - int(_LARGEST)
+        if not self.shared_order:
+            limit = limit // 1_000_003 - 2
+        if abs(self.seed) <= limit:
+            return []
+        return [f"'seed' is {_short(self.seed)}, expected a whole number from {-limit} to {limit}"]
 
     @property
     def num_shards(self) -> int:
@@ -75,27 +91,159 @@ class ZooConfig:
 
     def to_json(self) -> dict[str, Any]:
         value = asdict(self)
-        value["class_counts"] = {str(count): weight for count, weight in self.class_counts.items()}
+        if isinstance(self.class_counts, Mapping):
+            value["class_counts"] = {str(count): weight for count, weight in self.class_counts.items()}
         return value
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> ZooConfig:
+    def from_json(cls, value: Any) -> ZooConfig:
         """Read what `to_json` wrote.
 
         Raises:
-            CheckpointError: a key is missing or unknown.
+            CheckpointError: a key is missing or unknown, or a value is of a wrong type or out of range.
         """
         names = {f.name for f in fields(cls)}
+        if not isinstance(value, Mapping):
+            raise CheckpointError(f"The zoo's settings are {_short(value)}, not an object; rebuild the zoo.")
         if set(value) != names:
-            odd = sorted(set(value) ^ names)
-            raise CheckpointError(
-                f"The zoo's settings have missing or unknown keys: {', '.join(odd)}; rebuild the zoo."
-            )
+            odd = _short(", ".join(sorted(set(value) ^ names)))[1:-1]
+            raise CheckpointError(f"The zoo's settings have missing or unknown keys: {odd}; rebuild the zoo.")
+        found = mistakes(value)
+        if found:
+            raise CheckpointError(f"The zoo's settings are damaged: {mistakes_in_words(found)}. Restore or rebuild it.")
         counts = {int(count): float(weight) for count, weight in value["class_counts"].items()}
-        return cls(**{**value, "class_counts": counts})
+        try:
+            return cls(**{**value, "class_counts": counts})
+        except ConfigError as error:
+            raise CheckpointError(f"{error} Restore or rebuild the zoo.") from None
 
     def differences(self, other: ZooConfig) -> list[str]:
         """Return the names of the settings in which two zoos differ. How they are cut into shards does not count."""
         return [
             f.name for f in fields(self) if f.name != "shard_size" and getattr(self, f.name) != getattr(other, f.name)
         ]
+
+
+def _plain(value: Any) -> Any:
+    if getattr(value, "ndim", None) == 0:
+        return value.item()
+    if isinstance(value, Mapping):
+        return {_plain(name): _plain(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value
+
+
+def _between(low: float, high: float) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: low <= value <= high, f"{low:,.12g} to {high:,.12g}"
+
+
+_NUMBERS = {
+    "num_models": _between(0, MOST_MODELS),
+    "shard_size": _between(1, MOST_MODELS),
+}
+
+_RECIPE: dict[str, tuple[type, Callable[[Any], bool], str]] = {
+    "epochs": (float, lambda value: 0 < value <= _LARGEST, "a number above 0, up to 1,000,000"),
+    "batch_size": (int, lambda value: 1 <= value <= _LARGEST, "1 to 1,000,000"),
+    "lr": (float, lambda value: 0 < value <= _LARGEST, "a number above 0, up to 1,000,000"),
+    "momentum": (float, lambda value: 0 <= value < 1, "0 or more and less than 1"),
+    "weight_decay": (float, lambda value: 0 <= value <= _LARGEST, "a number from 0 to 1,000,000"),
+    "nesterov": (bool, lambda value: True, ""),
+    "warmup_epochs": (float, lambda value: 0 <= value <= _LARGEST, "a number from 0 to 1,000,000"),
+    "flip": (bool, lambda value: True, ""),
+    "average_last": (float, lambda value: 0 <= value <= 1, "a share from 0 to 1"),
+    "precision": (str, lambda value: value in ("auto", "fp32", "bf16"), "auto, fp32 or bf16"),
+}
+"""Field of a recipe -> type, check, and the check in words."""
+
+_TYPES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def mistakes(values: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with settings, as JSON or TOML has them: one phrase for each mistake.
+
+    Whether a class count fits the data set shows only when tasks are drawn.
+    """
+    known = {f.name: f for f in fields(ZooConfig)}
+    found = []
+    for name, value in values.items():
+        if name not in known:
+            found.append(_unknown(name, list(known)))
+        elif name == "held_out_classes":
+            if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+                found.append(f"'{name}' is {_short(value)}, expected a list of class names")
+        elif name in ("schemes", "class_counts", "generic", "model"):
+            if not isinstance(value, Mapping):
+                found.append(f"'{name}' is {_short(value)}, expected a table")
+            elif name in ("generic", "model"):
+                found += _recipe_mistakes(name, value)
+            else:
+                found += _weight_mistakes(name, value)
+        else:
+            kind = {"int": int, "bool": bool, "str": str}[str(known[name].type)]
+            if not _is(value, kind):
+                found.append(f"'{name}' is {_short(value)}, expected {_TYPES[kind]}")
+            elif name in _NUMBERS and not _NUMBERS[name][0](value):
+                found.append(f"'{name}' is {_short(value)}, expected {_NUMBERS[name][1]}")
+            elif name == "train_split" and value not in ("train", "train+validation"):
+                found.append(f"'{name}' is {_short(value)}, expected 'train' or 'train+validation'")
+    return found
+
+
+def mistakes_in_words(found: list[str], most: int = 10) -> str:
+    """Join mistakes to a sentence without its full stop."""
+    rest = [f"and {len(found) - most} more"] if len(found) > most else []
+    return "; ".join(found[:most] + rest)
+
+
+def _weight_mistakes(table: str, values: Mapping[Any, Any]) -> list[str]:
+    found = []
+    for name, weight in values.items():
+        where = _short(f"{table}.{name}")[1:-1]
+        if not _is(weight, float) or not 0 <= weight <= _LARGEST:
+            found.append(f"'{where}' is {_short(weight)}, expected a number from 0 to 1,000,000")
+        if table == "class_counts" and not (_digits(name) and 2 <= int(name) <= _MOST_CLASSES):
+            found.append(f"class_counts has {_short(name)}, expected a whole number from 2 to {_MOST_CLASSES:,}")
+    return found
+
+
+def _digits(name: Any) -> bool:
+    text = str(name)
+    return len(text) <= 9 and text.isascii() and text.isdigit()  # longer numbers would take long to read
+
+
+def _recipe_mistakes(table: str, values: Mapping[str, Any]) -> list[str]:
+    found = []
+    for name, value in values.items():
+        if name not in _RECIPE:
+            found.append(_unknown(f"{table}.{name}", [f"{table}.{key}" for key in _RECIPE]))
+            continue
+        kind, fits, words = _RECIPE[name]
+        if not _is(value, kind):
+            found.append(f"'{table}.{name}' is {_short(value)}, expected {_TYPES[kind]}")
+        elif not fits(value):
+            found.append(f"'{table}.{name}' is {_short(value)}, expected {words}")
+    return found
+
+
+def _is(value: Any, kind: type) -> bool:
+    if kind is float:
+        # An integer may have any number of digits, so it is not converted.
+        return (isinstance(value, int) and not isinstance(value, bool)) or (
+            isinstance(value, float) and math.isfinite(value)
+        )
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _unknown(name: Any, known: list[str]) -> str:
+    text = _short(str(name))
+    close = closest(str(name)[:80], known)
+    return f"unknown field {text}" + (f" (did you mean '{close[0]}'?)" if close else "")
+
+
+def _short(value: Any) -> str:
+    try:
+        return shorten(value)
+    except ValueError:  # Python writes no integers with thousands of digits
+        return "a number with thousands of digits"

@@ -1,0 +1,66 @@
+"""The folder that a zoo is built in: what may be there already, and what killed builds leave."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+
+from tina_framework.errors import ConfigError, shorten
+from tina_framework.storage.temporary import sweep_folder
+from tina_framework.zoo.store import GENERIC, INDEX, MANIFEST
+
+__all__ = ["PARTIAL_GENERIC", "check_place", "clean", "remove_empty_models"]
+
+PARTIAL_GENERIC = "generic.partial.safetensors"
+"""The state of a generic model that is not finished."""
+
+_FILES = re.compile(rf"{re.escape(GENERIC)}|{re.escape(PARTIAL_GENERIC)}|{re.escape(INDEX)}")
+_INSIDE = {"models": re.compile(r"\d{6,}\.safetensors"), "shards": re.compile(r"shard-\d{5,}\.safetensors")}
+_LITTER = {"Thumbs.db", "desktop.ini", "__MACOSX", "@eaDir", "lost+found"}
+"""What systems put into folders by themselves. Hidden files count as litter, too."""
+
+
+def check_place(folder: Path) -> None:
+    """Check that a zoo may be built in a folder: it is new or empty, or it holds a zoo. Nothing is changed.
+
+    Raises:
+        ConfigError: it is a file, or it holds something else.
+    """
+    if not folder.is_dir():
+        if folder.exists() or folder.is_symlink():
+            raise ConfigError(f"'{folder}' is not a folder; choose another place for the zoo.")
+        return
+    if (folder / MANIFEST).is_file():
+        return
+    for path in sorted(folder.iterdir()):
+        if not _may_be_there(path):
+            raise ConfigError(
+                f"'{folder}' holds {shorten(path.name)} but no zoo.json, so it is not a zoo; nothing was changed. "
+                "Choose a new or empty folder for the zoo."
+            )
+
+
+def _may_be_there(path: Path) -> bool:
+    if path.name in _LITTER:
+        return True
+    if path.is_dir():
+        inside = _INSIDE.get(path.name)
+        return inside is not None and all(
+            inside.fullmatch(entry.name) or entry.name.startswith(".") for entry in path.iterdir()
+        )
+    return path.name.startswith(".") or _FILES.fullmatch(path.name) is not None
+
+
+def clean(folder: Path) -> None:
+    """Remove what killed builds left. Call this only while the lock of the folder is held."""
+    for place in (folder, folder / "models", folder / "shards"):
+        sweep_folder(place)
+    if (folder / MANIFEST).is_file():
+        (folder / PARTIAL_GENERIC).unlink(missing_ok=True)
+
+
+def remove_empty_models(folder: Path) -> None:
+    """Remove the folder of unfinished models if it is empty."""
+    with contextlib.suppress(OSError):
+        (folder / "models").rmdir()
