@@ -68,7 +68,8 @@ class Launch:
         return cls(rank, world, " ".join([f"{name}={os.environ.get(name, '')}" for name in names] + [f"of {world}"]))
 
     def name(self, rank: int) -> str:
-        return f"process {rank} of {self.world} (RANK={rank})"
+        """Return words for a process of this launch, to begin a sentence."""
+        return f"Process {rank} (RANK={rank} of {self.world} processes)"
 
 
 class Partners:
@@ -94,7 +95,7 @@ class Partners:
         """
         if self._launch.rank and _read(self._folder)[1] != self._token:
             raise ConfigError(
-                f"{self._launch.name(0).capitalize()} has ended, and another build uses '{self._folder}'. "
+                f"{self._launch.name(0)} has ended, and another build uses '{self._folder}'. "
                 "This process stops; everything finished is kept."
             )
 
@@ -120,13 +121,13 @@ def _wait(
             sign, last = found, now
         if now - last >= timeout:
             raise TrainingError(
-                f"{launch.name(rank).capitalize()} showed no sign of work for {timeout:g} s, and '{file}' is missing. "
+                f"{launch.name(rank)} showed no sign of work for {timeout:g} s, and '{file}' is missing. "
                 "Everything finished is kept: start all processes again with the same command to continue."
             )
         if not told and now - begin >= _NOTICE_SECONDS:
             told = True
             notify(
-                f"Waiting for {launch.name(rank)}, which has to write '{file}' (up to {timeout:g} s without a sign of it)."
+                f"{launch.name(rank)} has not written '{file}' yet. Waiting for it, up to {timeout:g} s without a sign of work."
             )
 
 
@@ -161,7 +162,7 @@ def sharing(folder: Path, launch: Launch, *, wait: float, timeout: float, notify
         return
     token = _join(folder, launch, timeout, notify)
     name = _own_lock(launch.rank)
-    use = f"builds a zoo as {launch.name(launch.rank)}"
+    use = f"builds a zoo with RANK={launch.rank}"
     with folder_lock(folder, use, timeout=wait, notify=notify, name=name), _touching(folder / name, True):
         yield Partners(folder, launch, token, timeout, notify)
 

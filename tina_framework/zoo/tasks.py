@@ -105,7 +105,6 @@ def save_tasks(path: Path | str, tasks: Sequence[Task]) -> None:
         {"classes": list(task.classes)} | ({} if task.split is None else {"split": task.split}) for task in tasks
     ]
     write_json(user_path(path), {"generator": GENERATOR, "tasks": entries})
-=======
 
 
 def check_task_target(path: Path | str) -> None:

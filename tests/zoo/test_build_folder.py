@@ -1,0 +1,48 @@
+"""Where a zoo may be built, and what is cleared away."""
+
+from __future__ import annotations
+
+import pytest
+
+from tina_framework.errors import ConfigError
+from tina_framework.zoo.build_folder import check_place, clean, remove_empty_models
+
+
+@pytest.mark.parametrize(
+    "name", [".DS_Store", "Thumbs.db", "._x", "generic.partial.safetensors", "generic.safetensors"]
+)
+def test_litter_and_the_beginning_of_a_zoo_are_no_obstacle(tmp_path, name):
+    (tmp_path / name).touch()
+    check_place(tmp_path)
+    check_place(tmp_path / "new")
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "log.jsonl", "model.safetensors", "notes.txt", "checkpoints/x", "models/x"]
+)
+def test_other_folders_are_refused(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    with pytest.raises(ConfigError, match=r"no zoo\.json, so it is not a zoo; nothing was changed"):
+        check_place(tmp_path)
+
+
+def test_files_are_refused(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("file", "link"):
+        with pytest.raises(ConfigError, match="is not a folder"):
+            check_place(tmp_path / name)
+
+
+def test_leftovers_are_removed_and_nothing_else(tmp_path):
+    for folder in ("models", "shards"):
+        (tmp_path / folder).mkdir()
+    leftovers = [".generic.safetensors.0123456789ab.partial", "models/.000001.safetensors.0123456789ab.partial"]
+    kept = ["zoo.json", ".hidden.partial", "notes.partial", "shards/shard-00000.safetensors"]
+    for name in [*leftovers, *kept, "generic.partial.safetensors"]:
+        (tmp_path / name).touch()
+    clean(tmp_path)
+    remove_empty_models(tmp_path)
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")} == {*kept, "shards"}
