@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "denoiser": {"errors", "interfaces", "plugin", "storage"},
     "prompts": {"errors", "images", "interfaces", "storage"},
     "classifier": {PUBLIC, "errors", "images", "interfaces", "plugin", "storage", "targets"},
-    "generator": {"classifier", "denoiser", "errors", "interfaces", "plugin", "prompts", "storage", "targets"},
+    "generator": {"classifier", "denoiser", "errors", "images", "interfaces", "plugin", "prompts", "storage", "targets"},
     "zoo": {"errors", "images", "interfaces", "plugin", "storage", "targets"},
     "config": {"denoiser", "errors", "generator", "interfaces", "plugin", "storage"},
     "training": {

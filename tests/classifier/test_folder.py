@@ -17,6 +17,7 @@ from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.storage.digest import renew_digest
 
 NAMES = ("ant", "bee", "cat")
+LOOK = {"input_shape": [3, 32, 32], "mean": [0, 0, 0], "std": [1, 1, 1], "fit": "crop-centre"}
 
 
 def test_folder_round_trip(classifier: GeneratedClassifier, folder: Path, pixels: np.ndarray) -> None:
@@ -26,6 +27,7 @@ def test_folder_round_trip(classifier: GeneratedClassifier, folder: Path, pixels
     assert loaded.provenance["seed"] == 5
     assert loaded.provenance["package_version"]
     assert loaded.preprocessing == classifier.preprocessing
+    assert json.loads((folder / "config.json").read_text())["preprocessing"]["fit"] == "crop-centre"
     assert not loaded.training
     assert {path.name for path in folder.iterdir()} == {"config.json", "model.safetensors"}
     assert (folder / "model.safetensors").stat().st_mode & 0o044
@@ -70,8 +72,14 @@ def _edit(folder: Path, **changes: object) -> None:
         ({"abstention": {"threshold": 1}}, "needs exactly score, threshold"),
         ({"abstention": 3}, "needs exactly score, threshold"),
         ({"preprocessing": {}}, "expected input_shape"),
-        ({"preprocessing": {"input_shape": [3, 32, 32], "mean": [0, 0, 0], "std": [1, 0, 1]}}, "expected input_shape"),
-        ({"preprocessing": {"input_shape": [3, 64, 64], "mean": [0, 0, 0], "std": [1, 1, 1]}}, "input_shape is"),
+        ({"preprocessing": {**LOOK, "std": [1, 0, 1]}}, "expected input_shape"),
+        ({"preprocessing": {**LOOK, "more": 1}}, "expected input_shape"),
+        ({"preprocessing": {key: LOOK[key] for key in ("input_shape", "mean", "std")}}, "and fit 'crop-centre'"),
+        ({"preprocessing": {**LOOK, "input_shape": [3, 64, 64]}}, "input_shape is"),
+        (
+            {"preprocessing": {**LOOK, "fit": "stretch"}},
+            "fit of pictures is 'stretch', but this program knows only 'crop-centre'",
+        ),
     ],
 )
 def test_altered_configs_are_refused(folder: Path, changes: dict[str, object], sentence: str) -> None:

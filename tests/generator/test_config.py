@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tina_framework.errors import ConfigError
+from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.generator.config import GeneratorConfig
 from tina_framework.generator.generator import Generator
 
@@ -26,6 +26,11 @@ def test_impossible_configs_are_refused(tiny_generator: Generator) -> None:
         ({"architecture": ""}, "architecture='' is not a name"),
         ({"training": {"loss": float("nan")}}, "cannot be written as JSON"),
         ({"metrics": {"a": object()}}, "cannot be written as JSON"),
+        (
+            {"preprocessing": {"fit": "stretch"}},
+            "preprocessing is .*'stretch'.*, but this program knows only .*'crop-centre'",
+        ),
+        ({"preprocessing": {}}, "this program knows only"),
         ({"class_names": ()}, "class_names is .*, not a list of names"),
     ]:
         with pytest.raises(ConfigError, match=sentence):
@@ -35,6 +40,9 @@ def test_impossible_configs_are_refused(tiny_generator: Generator) -> None:
 def test_json_and_back(tiny_generator: Generator) -> None:
     values = json.loads(json.dumps(tiny_generator.config.to_dict()))
     assert GeneratorConfig.from_dict(values).to_dict() == values
+    assert values["preprocessing"] == {"fit": "crop-centre"}
+    with pytest.raises(CheckpointError, match="lacks preprocessing"):
+        GeneratorConfig.from_dict({key: value for key, value in values.items() if key != "preprocessing"})
     # Defaults are left out, so that older versions can read the folder.
     assert not {"initial_noise", "abstention", "familiarity"} & values.keys()
     regressor = dataclasses.replace(tiny_generator.config, num_inference_steps=1, initial_noise=False)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from tina_framework.errors import DataError
-from tina_framework.images import Preprocessing
+from tina_framework.errors import ConfigError, DataError
+from tina_framework.images import FIT, Preprocessing
 from tina_framework.interfaces.architecture import TargetArchitecture
 
 
@@ -33,3 +33,9 @@ def test_one_channel_is_luma() -> None:
 def test_pictures_of_another_size_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError, match=r"takes \(N, 8, 8, 3\)"):
         Preprocessing((3, 8, 8), (0.5,) * 3, (0.5,) * 3)(np.zeros(shape, np.uint8))
+
+
+def test_an_unknown_fit_is_refused() -> None:
+    assert Preprocessing((3, 8, 8), (0.5,) * 3, (0.5,) * 3).fit == FIT == "crop-centre"
+    with pytest.raises(ConfigError, match="'stretch', but this program knows only 'crop-centre'"):
+        Preprocessing((3, 8, 8), (0.5,) * 3, (0.5,) * 3, "stretch")

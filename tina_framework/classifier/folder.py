@@ -11,8 +11,8 @@ import numpy as np
 from torch import Tensor
 
 from tina_framework.classifier.abstention import read_threshold, write_threshold
-from tina_framework.errors import CheckpointError, ConfigError, PluginError
-from tina_framework.images import Preprocessing
+from tina_framework.errors import CheckpointError, ConfigError, PluginError, shorten
+from tina_framework.images import FIT, Preprocessing
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.class_names import checked_names
 from tina_framework.interfaces.spec import ParameterSpec
@@ -84,6 +84,7 @@ class ClassifierConfig:
                 "input_shape": list(self.preprocessing.input_shape),
                 "mean": list(self.preprocessing.mean),
                 "std": list(self.preprocessing.std),
+                "fit": self.preprocessing.fit,
             },
             "provenance": {"package_version": __version__, **self.provenance},
             **({} if threshold is None else {_ABSTENTION: write_threshold(threshold)}),
@@ -187,12 +188,20 @@ def _preprocessing(values: Any, source: str) -> Preprocessing:
         shape = tuple(int(length) for length in values["input_shape"])
         mean, std = (tuple(float(number) for number in values[key]) for key in ("mean", "std"))
         fine = (
-            len(shape) == 3 and len(mean) == len(std) == shape[0] and np.isfinite([*mean, *std]).all() and min(std) > 0
+            len(shape) == 3
+            and len(mean) == len(std) == shape[0]
+            and np.isfinite([*mean, *std]).all()
+            and min(std) > 0
+            and values.keys() == {"input_shape", "mean", "std", "fit"}
         )
-    except (TypeError, KeyError, ValueError):
+    except (TypeError, KeyError, ValueError, AttributeError, OverflowError):
         fine = False
     if not fine:
         raise CheckpointError(
-            f"{source}: preprocessing is {values!r}; expected input_shape [C, H, W], and mean and std of C numbers each."
+            f"{source}: preprocessing is {shorten(values)}; expected input_shape [C, H, W], mean and std of C numbers each, and "
+            f"fit '{FIT}'."
         )
-    return Preprocessing((shape[0], shape[1], shape[2]), mean, std)
+    try:
+        return Preprocessing((shape[0], shape[1], shape[2]), mean, std, values["fit"])
+    except ConfigError as error:
+        raise CheckpointError(f"{source}: {error}") from error

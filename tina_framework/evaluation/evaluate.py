@@ -234,7 +234,8 @@ def config_sha256(folder: Path) -> str:
     Metrics, abstention thresholds and familiarities are left out. They do not change the networks for known names, so
     recording them does not change the generator's identity.
     """
-    left = ("metrics", "abstention", "familiarity")
+    # The preprocessing has a single value so far, and published figures are older than its key.
+    left = ("metrics", "abstention", "familiarity", "preprocessing")
     values = {key: value for key, value in read_json(folder / CONFIG).items() if key not in left}
     # The digest of the settings covers the keys that are left out, too.
     values[HASHES] = {file: sha256 for file, sha256 in values.get(HASHES, {}).items() if file != CONFIG}

@@ -10,7 +10,8 @@ from typing import Any
 
 from tina_framework.classifier.abstention import AbstentionThresholds
 from tina_framework.denoiser.presets import DenoiserConfig
-from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.errors import CheckpointError, ConfigError, shorten
+from tina_framework.images import FIT
 from tina_framework.interfaces.class_names import checked_names
 from tina_framework.prompts.familiarity import Familiarity
 
@@ -42,6 +43,8 @@ class GeneratorConfig:
         num_inference_steps: default number of denoising steps.
         min_classes: smallest class count of a task.
         initial_noise: whether sampling starts from noise; False: a plain regressor, which takes one step from zeros.
+        preprocessing: ``{"fit": ...}``: how the training pictures were brought to the size of the architecture. Generated
+            classifiers do the same; see `tina_framework.images.fit_picture`.
         training: how it was trained: recipe, its hash, commit, data and validation figures, as any JSON values.
         metrics: accuracy of generated models: encoder -> split -> class count -> fraction of 1.
         abstention: thresholds below which generated models may abstain; None: not calibrated.
@@ -63,6 +66,7 @@ class GeneratorConfig:
     num_inference_steps: int = 20
     min_classes: int = 2
     initial_noise: bool = True
+    preprocessing: Mapping[str, Any] = field(default_factory=lambda: {"fit": FIT})
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     abstention: AbstentionThresholds | None = None
@@ -102,6 +106,11 @@ class GeneratorConfig:
                 f"max_classes={self.max_classes}, but the denoiser was built for {self.denoiser.max_classes} at most."
             )
         self._check_condition()
+        if self.preprocessing != {"fit": FIT}:
+            raise ConfigError(
+                f"Generator setting preprocessing is {shorten(self.preprocessing)}, but this program knows only "
+                f"{{'fit': '{FIT}'}}."
+            )
         for name in ("training", "metrics"):
             _check_json(name, getattr(self, name))
         if self.abstention is not None and not isinstance(self.abstention, AbstentionThresholds):
@@ -175,7 +184,8 @@ class GeneratorConfig:
         required = {
             f.name for f in fields if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         }
-        missing = sorted(required - given.keys())
+        # Always written, so that a folder without it is one whose pictures may have been fitted in another way.
+        missing = sorted((required | {"preprocessing"}) - given.keys())
         if unknown or missing:
             parts = [
                 f"has unknown {', '.join(unknown)}" if unknown else "",

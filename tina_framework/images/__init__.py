@@ -1,12 +1,13 @@
 """Read pictures of any kind, find them in folders, bring them to the size that a network takes, and standardise them."""
 
 from tina_framework.images.collect import as_picture, pictures, separated
-from tina_framework.images.fit import fit_picture
+from tina_framework.images.fit import FIT, fit_picture
 from tina_framework.images.folders import class_folders, picture_files, split_folders, split_of
 from tina_framework.images.preprocessing import Preprocessing
 from tina_framework.images.reader import read_picture, to_rgb
 
 __all__ = [
+    "FIT",
     "Preprocessing",
     "as_picture",
     "class_folders",

@@ -9,7 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-__all__ = ["fit_picture"]
+__all__ = ["FIT", "fit_picture"]
+
+FIT = "crop-centre"
+"""The name of what `fit_picture` does. Saved folders record it, so that another fit would not be mistaken for this one."""
 
 
 def fit_picture(picture: Image.Image, size: tuple[int, int]) -> npt.NDArray[np.uint8]:

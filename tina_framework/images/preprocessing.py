@@ -13,7 +13,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tina_framework.errors import DataError
+from tina_framework.errors import ConfigError, DataError, shorten
+from tina_framework.images.fit import FIT
 
 if TYPE_CHECKING:
     from tina_framework.interfaces.architecture import TargetArchitecture
@@ -29,11 +30,20 @@ class Preprocessing:
         input_shape: (C, H, W).
         mean: of each channel, for pixels in [0, 1].
         std: of each channel.
+        fit: how pictures of another size are brought to this one; see `fit_picture`.
+
+    Raises:
+        ConfigError: the fit is unknown.
     """
 
     input_shape: tuple[int, int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    fit: str = FIT
+
+    def __post_init__(self) -> None:
+        if self.fit != FIT:
+            raise ConfigError(f"The fit of pictures is {shorten(self.fit)}, but this program knows only '{FIT}'.")
 
     @classmethod
     def of(cls, architecture: TargetArchitecture) -> Preprocessing:
