@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tina_framework.errors import CheckpointError
 from tina_framework.storage.files import (
@@ -207,3 +207,22 @@ def test_the_hash_is_that_of_the_bytes_that_were_read(tmp_path: Path) -> None:
     assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     path.write_bytes(b"")
     assert torch.equal(tensors["b"], TENSORS["b"])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.int16, torch.int8, torch.uint8, torch.bool])
+def test_files_are_those_of_safetensors(tmp_path: Path, dtype: torch.dtype) -> None:
+    tensors = {
+        "b": torch.tensor([0.0, 1.0, 3.0]).to(dtype),
+        "scalar": torch.tensor(2.0),
+        "empty": torch.zeros(0, 4, dtype=torch.float16),
+        "a": torch.arange(6).reshape(2, 3).t(),
+    }
+    write_safetensors(tmp_path / "ours", tensors, {"format": "pt"})
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, tmp_path / "theirs", {"format": "pt"})
+    assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
+
+
+def test_a_type_that_the_format_lacks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="complex128"):
+        write_safetensors(tmp_path / "file", {"a": torch.zeros(1, dtype=torch.complex128)})
+    assert list(tmp_path.iterdir()) == []

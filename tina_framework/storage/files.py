@@ -36,6 +36,20 @@ DIGEST = "sha256"
 
 _METADATA = "__metadata__"
 
+_DTYPES = {
+    "torch.int64": "I64",
+    "torch.float64": "F64",
+    "torch.float32": "F32",
+    "torch.int32": "I32",
+    "torch.bfloat16": "BF16",
+    "torch.float16": "F16",
+    "torch.int16": "I16",
+    "torch.int8": "I8",
+    "torch.uint8": "U8",
+    "torch.bool": "BOOL",
+}
+"""Type of a tensor -> its name in safetensors files, in the order in which that library writes them."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -132,6 +146,9 @@ def write_safetensors(
 ) -> str:
     """Write tensors atomically. Equal contents give equal files, byte for byte.
 
+    The file is written here, because safetensors orders the texts of the header at random, and copies all tensors twice.
+    It is read with safetensors.
+
     Args:
         path: the file.
         tensors: name -> tensor, on any device.
@@ -143,26 +160,41 @@ def write_safetensors(
 
     Raises:
         OSError: the file cannot be written.
+        TypeError: a tensor has a type that these files do not hold.
     """
-    from safetensors.torch import save
+    import torch
 
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    if len({tensor.untyped_storage().data_ptr() for tensor in plain.values()}) < len(plain):
-        plain = {name: tensor.clone() for name, tensor in plain.items()}  # the format has no shared memory
-    data = memoryview(save(plain))
-    header, body = _split(data)
+    odd = sorted({str(tensor.dtype) for tensor in tensors.values()} - _DTYPES.keys())
+    if odd:
+        raise TypeError(f"'{path}' cannot hold tensors of type {odd[0]}; convert them first.")
+
+    ordered = _in_file_order(tensors)
+    bodies = [tensor.flatten().view(torch.uint8).numpy() for _, tensor in ordered]
+    header: dict[str, Any] = {}
+    start = 0
+    for (name, tensor), body in zip(ordered, bodies, strict=True):
+        end = start + len(body)
+        header[name] = {"dtype": _DTYPES[str(tensor.dtype)], "shape": list(tensor.shape), "data_offsets": [start, end]}
+        start = end
     texts = dict(metadata or {})
     if digest:
-        texts[DIGEST] = _digest({**header, _METADATA: texts}, body)
-    # safetensors writes the texts in random order. The start of the tensors is aligned to 8 bytes, as it does.
+        texts[DIGEST] = _digest({**header, _METADATA: texts}, *bodies)
     head = _compact({_METADATA: dict(sorted(texts.items())), **header} if texts else header)
-    head += b" " * (-len(head) % 8)
+    head += b" " * (-len(head) % 8)  # the tensors begin at a multiple of 8 bytes
+    parts: list[Any] = [len(head).to_bytes(8, "little"), head, *bodies]
     whole = hashlib.sha256()
     with replacing(path) as temporary, temporary.open("r+b") as file:
-        for part in (len(head).to_bytes(8, "little"), head, body):
+        for part in parts:
             file.write(part)
             whole.update(part)
     return whole.hexdigest()
+
+
+def _in_file_order(tensors: Mapping[str, Tensor]) -> list[tuple[str, Tensor]]:
+    """Return contiguous tensors on the CPU, in the order in which safetensors writes them: by type, then by name."""
+    plain = [(name, tensor.detach().cpu().contiguous()) for name, tensor in tensors.items()]
+    rank = {dtype: number for number, dtype in enumerate(_DTYPES)}
+    return sorted(plain, key=lambda item: (rank[str(item[1].dtype)], item[0]))
 
 
 def _split(data: memoryview) -> tuple[dict[str, Any], memoryview]:
@@ -180,12 +212,13 @@ def _compact(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _digest(header: Mapping[str, Any], body: memoryview) -> str:
+def _digest(header: Mapping[str, Any], *body: Any) -> str:
     """Return the SHA-256 of a file's contents: its header without the digest itself, and its tensors."""
     texts = {name: text for name, text in header.get(_METADATA, {}).items() if name != DIGEST}
     rest = {**header, _METADATA: texts}
     digest = hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode())
-    digest.update(body)
+    for part in body:
+        digest.update(part)
     return digest.hexdigest()
 
 

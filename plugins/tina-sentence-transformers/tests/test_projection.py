@@ -40,7 +40,7 @@ def test_a_wrong_configuration_is_refused(
 
 def test_a_folder_without_a_projection_is_refused(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(CheckpointError, match="has no config|no folder"):
+        with pytest.raises(CheckpointError, match=r"has no config|no folder"):
             SentenceTransformersEncoder(folder)
 
 
