@@ -73,8 +73,11 @@ _TEMPORARY = re.compile(r"^\.(.+)\.[^.]+\.(?:partial|old)$")
 
 
 def shorten(value: object, longest: int = 80) -> str:
-    """Return the `repr` of a value for a message, cut to `longest` characters. Control characters are escaped."""
-    text = repr(value)
+    """Return the `repr` of a value for a message, on one line, cut to `longest` characters. Control characters are escaped."""
+    try:
+        text = printable(" ".join(line.strip() for line in repr(value).splitlines()))
+    except Exception:  # an object of a plugin may fail at this
+        text = f"a {type(value).__name__}"
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 

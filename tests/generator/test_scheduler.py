@@ -20,6 +20,8 @@ from tina_framework.plugin.discovery import registries
 
 NAMES = ["dog", "ant", "fox", "bee"]
 
+METHODS = ("set_timesteps", "scale_model_input", "add_noise", "step")
+
 
 @pytest.mark.parametrize("name", ["ddpm", "ddim"])
 def test_a_named_scheduler_gets_the_trained_noise_process(tiny_generator: Generator, name: str) -> None:
@@ -84,13 +86,13 @@ def test_registered_schedulers_by_noise_process(monkeypatch: pytest.MonkeyPatch)
     schedulers = registries().schedulers
     monkeypatch.setattr(schedulers, "_entries", dict(schedulers._entries))
     schedulers.add("needs-something", "no_such_package:Thing")
-    schedulers.add("says-nothing", lambda: SimpleNamespace(config={}))
+    schedulers.add("says-nothing", lambda: SimpleNamespace(config={}, **dict.fromkeys(METHODS, print)))
     diffusion, flow = schedulers_of("diffusion"), schedulers_of("flow")
     assert {"ddim", "ddpm"} <= set(diffusion)
     assert "flow-match-euler" in flow
     assert not {"needs-something", "says-nothing"} & {*diffusion, *flow}
     assert noise_process_named("ddim") == "diffusion"
-    with pytest.raises(ConfigError, match="has noise_process=None"):
+    with pytest.raises(ConfigError, match=r"'says-nothing' of this program: .* has noise_process=None"):
         noise_process_named("says-nothing")
 
 

@@ -218,12 +218,52 @@ def test_a_plugin_file_registers_once_and_fails_whole(tmp_path: Path) -> None:
     assert not [name for name in sys.modules if name.startswith("tina_plugin_file_") and "bad" in name]
 
 
-@pytest.mark.parametrize("name", ["missing.py", "folder.py", "text.txt"])
+@pytest.mark.parametrize(
+    "name", ["missing.py", "folder.py", "text.txt", "pipe.py", "circle.py", "a\0b.py", "a" * 999 + ".py"]
+)
 def test_a_plugin_file_must_be_a_python_file(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder.py").mkdir()
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "circle.py").symlink_to(tmp_path / "circle.py")
     (tmp_path / "text.txt").write_text("")
     with pytest.raises(ConfigError, match="is not a Python file"):
         load_plugin_file(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("contents", "sentence"),
+    [
+        (b"x = 'caf\xe9'\n", "it is not UTF-8; save it as UTF-8"),
+        (b"def (\n", r"SyntaxError: invalid syntax \(fake_bad.py, line 1\)"),
+        (b"x = 1\0\n", "SyntaxError: source code .*null bytes"),
+        (b"# -*- coding: nonsense -*-\n", "SyntaxError: unknown encoding"),
+        (b"raise SystemExit\n", r"it ends the program \(SystemExit: without a code\)"),
+        (b"import tina_framework as t\nt.register_dataset('\\x1b[2J')(len)\n", r"'\\x1b\[2J' cannot name a dataset"),
+        (
+            b"import tina_framework as t\nt.register_dataset('a' * 101)(len)\n",
+            "'a+\\.\\.\\. cannot name a dataset: .*at most 100 characters",
+        ),
+        (b"import tina_framework as t\nt.register_dataset(7)(len)\n", "7 cannot name a dataset"),
+        (
+            b"import tina_framework as t\nfor i in range(10**5): t.register_dataset(f'n{i}')(len)\n",
+            "it registers more than 10,000 datasets; register one name that takes an argument",
+        ),
+    ],
+)
+def test_a_bad_plugin_file_is_named_in_the_sentence(tmp_path: Path, contents: bytes, sentence: str) -> None:
+    (tmp_path / "fake_bad.py").write_bytes(contents)
+    before = registries().datasets.names()
+    with pytest.raises(PluginError, match=f"Plugin 'fake_bad.py' failed to load: {sentence}") as caught:
+        load_plugin_file(tmp_path / "fake_bad.py")
+    assert str(caught.value).isprintable()
+    assert registries().datasets.names() == before
+
+
+def test_a_plugin_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "fake_marked.py").write_bytes(
+        b"\xef\xbb\xbfimport tina_framework as t\nt.register_dataset('marked')(len)\n"
+    )
+    assert load_plugin_file(tmp_path / "fake_marked.py").provides == {"datasets": ["marked"]}
 
 
 def test_two_plugin_files_of_one_name_are_two_plugins(tmp_path: Path) -> None:

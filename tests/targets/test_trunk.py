@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +164,35 @@ def test_features_of_another_shape_are_refused() -> None:
         trunk_features(wrong, torch.zeros(2, 3, 8, 8))
 
 
+class Loose(nn.Module):
+    """Returns something else than features."""
+
+    def __init__(self, output: object) -> None:
+        super().__init__()
+        self.output = output
+
+    def forward(self, pictures: Tensor) -> object:
+        if isinstance(self.output, Exception):
+            raise self.output
+        return self.output
+
+
+@pytest.mark.parametrize(
+    ("build", "sentence"),
+    [
+        (lambda: Loose({"features": 1}), r"Trunk 'odd' returns a dict; return one tensor \(N, 6\)"),
+        (lambda: Loose(torch.full((2, 6), float("nan"))), "Trunk 'odd' gives features that are not finite"),
+        (lambda: Loose(RuntimeError("no size")), r"Trunk 'odd' fails on pictures of shape .*RuntimeError: no size"),
+        (lambda: nn.LazyLinear(6), "Trunk 'odd' has a lazy layer"),
+        (lambda: 1 / 0, r"Trunk 'odd' cannot be built \(ZeroDivisionError: division by zero\)"),
+    ],
+)
+def test_a_trunk_of_another_kind_is_refused(build: Callable[[], nn.Module], sentence: str) -> None:
+    odd = TargetArchitecture("odd", head, (3, 8, 8), trunk=FrozenTrunk("odd", build, (6,)))
+    with pytest.raises(PluginError, match=sentence):
+        trunk_features(odd, torch.zeros(2, 3, 8, 8))
+
+
 def classifier() -> GeneratedClassifier:
     torch.manual_seed(0)
     return GeneratedClassifier.from_state(HALVES, ["a", "b", "c"], head(3).state_dict())
@@ -201,7 +231,9 @@ def test_a_head_is_refused_behind_another_trunk(tmp_path: Path, registered: dict
     registered["now"] = OTHER
     with pytest.raises(CheckpointError, match=r"was made for trunk 'halves' \(.*\), but the installed architecture"):
         GeneratedClassifier.from_pretrained(tmp_path / "c")
-    registered["now"] = TargetArchitecture("halves-head", head, (3, 8, 8))
+    registered["now"] = TargetArchitecture(
+        "halves-head", lambda k: nn.Sequential(nn.Flatten(), nn.Linear(192, k)), (3, 8, 8)
+    )
     with pytest.raises(CheckpointError, match=r"but the installed architecture 'halves-head' has no trunk; install"):
         GeneratedClassifier.from_pretrained(tmp_path / "c")
 

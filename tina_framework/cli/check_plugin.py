@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tina_framework.errors import ConfigError, PluginError, TinaError
+from tina_framework.plugin.registry import listed
 
 if TYPE_CHECKING:
     from tina_framework.plugin.hookspecs import PluginRecord
@@ -102,7 +103,7 @@ def check_records(records: Sequence[PluginRecord], specs: Mapping[str, str]) -> 
     unknown = sorted(specs.keys() - {name for _, name in provided})
     if unknown:
         raise ConfigError(f"--with names '{unknown[0]}', which the plugin does not provide; it provides "
-                          f"{', '.join(name for _, name in provided)}.")  # fmt: skip
+                          f"{listed([name for _, name in provided])}.")  # fmt: skip
     return [_verdict(kind, name, specs.get(name, name)) for kind, name in provided]
 
 

@@ -24,6 +24,7 @@ def list_names(
     from tina_framework.cli.output import print_error, print_json, print_table
     from tina_framework.errors import ConfigError
     from tina_framework.plugin.discovery import registries
+    from tina_framework.plugin.registry import listed
 
     kinds = dict(registries())
     wanted = kind if kind in kinds else f"{kind}s"
@@ -35,7 +36,7 @@ def list_names(
         print_json(rows)
         return
     if not rows:
-        known = ", ".join(row["name"] for row in described)
+        known = listed([row["name"] for row in described])
         print_error(f"No {wanted.removesuffix('s')} matches '{pattern}'. Known: {known}.")
         return
     print_table(

@@ -29,7 +29,8 @@ def list_plugins(
     """List installed plugins with their version, health, import time and the names they provide.
 
     Environment variables: TINA_DISABLE_PLUGINS (comma-separated names) disables plugins. TINA_ALLOW_PLUGINS disables all
-    others. TINA_STRICT_PLUGINS=1 turns a broken plugin into an error.
+    others. TINA_STRICT_PLUGINS=1 turns a broken plugin into an error. TINA_PLUGIN_TIMEOUT is how many seconds a plugin may
+    take to load (60).
     """
     from tina_framework.cli.output import print_json, print_line, print_table
 
@@ -169,7 +170,9 @@ def _records() -> list[PluginRecord]:
 
 
 def _provides(record: PluginRecord) -> list[str]:
-    return [f"{kind}: {', '.join(names)}" for kind, names in record.provides.items()]
+    from tina_framework.plugin.registry import listed
+
+    return [f"{kind}: {listed(names)}" for kind, names in record.provides.items()]
 
 
 def _find(name: str) -> list[PluginRecord]:
@@ -180,6 +183,7 @@ def _find(name: str) -> list[PluginRecord]:
     """
     from tina_framework.errors import UnknownNameError
     from tina_framework.plugin.entry_points import normal_name
+    from tina_framework.plugin.registry import listed
     from tina_framework.plugin.suggest import did_you_mean
 
     records = _records()
@@ -188,7 +192,7 @@ def _find(name: str) -> list[PluginRecord]:
         known = sorted({r.name for r in records} | {r.distribution for r in records})
         suggestion = did_you_mean(name, known)
         raise UnknownNameError(
-            f"No plugin '{name}' is installed.{suggestion} Installed: {', '.join(known)}. Plugins are found by their entry "
+            f"No plugin '{name}' is installed.{suggestion} Installed: {listed(known)}. Plugins are found by their entry "
             "point in the group 'tina_framework'."
         )
     return found
@@ -206,7 +210,8 @@ def _described(record: PluginRecord) -> dict[str, Any]:
         summary = None
     entries = {}
     for kind, registry in registries():
-        rows = [row for row in registry.describe() if row["name"] in record.provides.get(kind, [])]
+        own = set(record.provides.get(kind, []))
+        rows = [row for row in registry.describe() if row["name"] in own]
         if rows and record.status == "ok":
             entries[kind] = [{"name": row["name"], "target": row["target"]} for row in rows]
     return {**asdict(record), "summary": summary, "entries": entries}

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tina_framework.denoiser.preconditioning import model_input
 from tina_framework.denoiser.transformer import Denoiser, EncodedClasses
-from tina_framework.interfaces.scheduler import NoiseScheduler
+from tina_framework.interfaces.scheduler import NoiseScheduler, chosen_timesteps, next_sample
 from tina_framework.interfaces.tokenizer import TokenLayout
 
 __all__ = ["sample_tokens", "task_draws"]
@@ -65,7 +65,7 @@ def sample_tokens(
     # Schedulers keep state between steps, and the caller may use the same object elsewhere.
     scheduler = copy.deepcopy(scheduler)
     device = encoded.hidden_BKH.device
-    scheduler.set_timesteps(num_inference_steps)
+    timesteps = chosen_timesteps(scheduler, num_inference_steps)
     alphas_cumprod_T = torch.as_tensor(scheduler.alphas_cumprod, device=device)
     prediction_type = dict(scheduler.config)["prediction_type"]
     shape = (layout.num_tokens, layout.token_width)
@@ -74,10 +74,10 @@ def sample_tokens(
     class_mask = torch.ones(encoded.hidden_BKH.shape[:2], dtype=torch.bool, device=device)
     # Deterministic schedulers take no generator.
     extra = {"generator": draws} if "generator" in inspect.signature(scheduler.step).parameters else {}
-    for t in scheduler.timesteps:
+    for t in timesteps:
         scaled = scheduler.scale_model_input(tokens_BPD, t)
         t_B = t.to(device).expand(len(draws))
         inputs_BPD = model_input(scaled, t_B, alphas_cumprod_T, prediction_type)
         predicted = denoiser.denoise(inputs_BPD, t_B, encoded, layout, class_mask)
-        tokens_BPD = scheduler.step(predicted, t, tokens_BPD, **extra).prev_sample
+        tokens_BPD = next_sample(scheduler, predicted, t, tokens_BPD, **extra)
     return tokens_BPD

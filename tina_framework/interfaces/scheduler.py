@@ -10,12 +10,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tina_framework.errors import ConfigError
+from tina_framework.errors import ConfigError, PluginError, TinaError, reason_of, shorten
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PROCESS_NAMES", "NoiseScheduler", "SchedulerOutput", "StepOutput", "noise_process_of"]
+__all__ = [
+    "PROCESS_NAMES",
+    "NoiseScheduler",
+    "SchedulerOutput",
+    "StepOutput",
+    "chosen_timesteps",
+    "next_sample",
+    "noise_process_of",
+]
 
 PROCESS_NAMES = ("diffusion", "flow")
 """What `NoiseScheduler.noise_process` may be."""
@@ -77,6 +85,56 @@ class NoiseScheduler(Protocol):
         ...
 
 
+def chosen_timesteps(scheduler: NoiseScheduler, num_inference_steps: int) -> torch.Tensor:
+    """Let a scheduler choose its timesteps (S,), and return them.
+
+    Raises:
+        PluginError: it fails, or its `timesteps` is not a tensor of at least one timestep.
+    """
+    name = type(scheduler).__name__
+    try:
+        scheduler.set_timesteps(num_inference_steps)
+    except (TinaError, MemoryError):
+        raise
+    except Exception as error:  # code of a plugin may raise anything
+        raise PluginError(
+            f"{name} cannot choose {num_inference_steps} of its timesteps ({reason_of(error)}); use another scheduler, or mend it."
+        ) from error
+    timesteps = scheduler.timesteps
+    if getattr(timesteps, "ndim", None) != 1 or not hasattr(timesteps, "device") or not len(timesteps):
+        raise PluginError(
+            f"{name}.timesteps is {shorten(timesteps)} after set_timesteps({num_inference_steps}); it must be a tensor (S,)."
+        )
+    return timesteps
+
+
+def next_sample(
+    scheduler: NoiseScheduler, model_output: torch.Tensor, timestep: torch.Tensor, sample: torch.Tensor, **extra: Any
+) -> torch.Tensor:
+    """Return the sample at the next timestep, from `NoiseScheduler.step`.
+
+    Raises:
+        PluginError: the step fails, or returns something without a `prev_sample` of the sample's shape.
+    """
+    name = type(scheduler).__name__
+    try:
+        output = scheduler.step(model_output, timestep, sample, **extra)
+    except (TinaError, MemoryError):
+        raise
+    except Exception as error:  # code of a plugin may raise anything
+        raise PluginError(
+            f"{name}.step failed at timestep {timestep} ({reason_of(error)}); use another scheduler, or mend it."
+        ) from error
+    following: Any = getattr(output, "prev_sample", None)
+    if not hasattr(following, "shape") or following.shape != sample.shape:
+        raise PluginError(
+            f"{name}.step returned {shorten(output)}; return an object with prev_sample of the shape {tuple(sample.shape)}, "
+            "such as a StepOutput."
+        )
+    result: torch.Tensor = following
+    return result
+
+
 def noise_process_of(scheduler: Any) -> str:
     """Return the noise process that a scheduler samples: ``diffusion`` or ``flow``.
 
@@ -88,7 +146,12 @@ def noise_process_of(scheduler: Any) -> str:
     """
     stated = getattr(scheduler, "noise_process", None)
     if stated is None:
-        stated = _from_settings(dict(getattr(scheduler, "config", {})))
+        config = getattr(scheduler, "config", {})
+        if not hasattr(config, "keys"):
+            raise ConfigError(
+                f"{type(scheduler).__name__} has config={shorten(config)}; it must be a dict of its settings."
+            )
+        stated = _from_settings(dict(config))
     if stated not in PROCESS_NAMES:
         raise ConfigError(
             f"{type(scheduler).__name__} has noise_process={stated!r}, so it is unknown what it samples; "

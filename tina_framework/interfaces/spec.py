@@ -39,7 +39,7 @@ def _shapes(architecture: TargetArchitecture, num_classes: int) -> dict[str, tup
     try:
         with torch.device("meta"):
             module = architecture.build(num_classes)
-    except TinaError:
+    except (TinaError, MemoryError):
         raise
     except Exception as error:  # code of a plugin may raise anything
         raise PluginError(

@@ -45,7 +45,7 @@ def try_network(spec: ParameterSpec) -> None:
         torch.manual_seed(0)
         try:
             module = spec.architecture.build(_CLASSES)
-        except TinaError:
+        except (TinaError, MemoryError):
             raise
         except Exception as error:  # code of a plugin may raise anything
             raise PluginError(
@@ -85,7 +85,7 @@ def _run(what: str, run: Any, pictures: Tensor, fix: str) -> Any:
     """Call the network, and say what failed."""
     try:
         return run(pictures)
-    except TinaError:
+    except (TinaError, MemoryError):
         raise
     except Exception as error:
         raise PluginError(

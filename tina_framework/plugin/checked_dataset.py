@@ -53,6 +53,8 @@ class CheckedDataset:
                     data = LabelledImages(images, labels)
         except TinaError as error:
             raise type(error)(f"{self._what}, split '{split}': {error}") from error
+        except MemoryError:
+            raise
         except Exception as error:  # code of a plugin may raise anything
             raise PluginError(f"{self._what} cannot load the split '{split}': {reason_of(error)}.") from error
         last = len(self.class_names) - 1

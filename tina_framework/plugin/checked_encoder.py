@@ -73,7 +73,7 @@ class _Checked:
     def _call(self, method: str, given: Sequence[Any], **more: Any) -> Any:
         try:
             return getattr(self._made, method)(given, **more)
-        except TinaError:
+        except (TinaError, MemoryError):
             raise
         except Exception as error:  # code of a plugin may raise anything
             raise PluginError(f"{self._what} failed in {method}: {reason_of(error)}.") from error

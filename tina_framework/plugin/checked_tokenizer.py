@@ -54,7 +54,7 @@ class CheckedTokenizer:
         what = f"{self._what}: layout() for {num_classes} classes"
         try:
             layout = self._made.layout(spec, num_classes, max_classes)
-        except TinaError:
+        except (TinaError, MemoryError):
             raise
         except Exception as error:  # code of a plugin may raise anything
             raise PluginError(f"{what} failed: {reason_of(error)}.") from error

@@ -29,7 +29,7 @@ from typing import Any
 
 import pluggy
 
-from tina_framework.errors import ConfigError, PluginError
+from tina_framework.errors import ConfigError, PluginError, shorten
 from tina_framework.plugin.admission import admit
 from tina_framework.plugin.api_version import check_api
 from tina_framework.plugin.entry_points import DISTRIBUTION, find_plugins, normal_name
@@ -253,9 +253,15 @@ def load_plugin_file(path: str | Path) -> PluginRecord:
         ConfigError: there is no such Python file.
         PluginError: the file fails; nothing that it registered is kept.
     """
-    file = Path(path).resolve()
-    if file.suffix != ".py" or not file.is_file():
-        raise ConfigError(f"'{path}' is not a Python file; give --plugin the path of an existing .py file.")
+    try:
+        file = Path(path).resolve()
+        good = file.suffix == ".py" and file.is_file()  # no folder, named pipe or device
+    except (OSError, ValueError, RuntimeError):  # links in a circle, or a name that no file can have
+        good = False
+    if not good:
+        raise ConfigError(
+            f"{shorten(str(path), 300)} is not a Python file; give --plugin the path of an existing .py file."
+        )
     host = _loaded()
     for known in host.records:
         if known.target == str(file):
@@ -275,7 +281,9 @@ def _run_file(file: Path, module_name: str) -> Any:
     sys.modules[module_name] = module  # dataclasses and typing look up the module of a class there
     try:
         spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[module_name]
+    except BaseException as error:
+        sys.modules.pop(module_name, None)
+        if isinstance(error, SyntaxError) and "codec can't decode" in str(error):
+            raise PluginError("it is not UTF-8; save it as UTF-8") from error
         raise
     return module

@@ -21,6 +21,7 @@ from typing import Any
 
 import pluggy
 
+from tina_framework.errors import PluginError
 from tina_framework.plugin.api_version import import_advice
 from tina_framework.plugin.guard import why_stopped
 from tina_framework.plugin.missing_dependency import advice
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 GROUP = "tina_framework"
+_MOST_NAMES = 10_000
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
 
@@ -85,7 +87,11 @@ class KindRegistrar:
         self._kind, self._registry, self._record = kind, registry, record
 
     def add(self, name: str, target: Any) -> None:
-        """See `tina_framework.plugin.registry.Registry.add`."""
+        """See `tina_framework.plugin.registry.Registry.add`. A plugin may add 10,000 names of one kind."""
+        if self._record and len(self._record.provides.get(self._kind, [])) >= _MOST_NAMES:
+            raise PluginError(
+                f"it registers more than {_MOST_NAMES:,} {self._kind}; register one name that takes an argument, NAME:ARGUMENT"
+            )
         self._registry.add(name, target, distribution=self._record.distribution if self._record else None)
         if self._record:
             self._record.provides.setdefault(self._kind, []).append(name)

@@ -282,7 +282,7 @@ class Registry:
         """Refuse a call that does not fit the signature. So a TypeError of the call itself must come from inside the target."""
         try:
             signature = inspect.signature(target)
-        except (TypeError, ValueError):  # some objects written in C have no signature
+        except Exception:  # some objects written in C have no signature, and an object of a plugin may raise anything
             return
         what = f"{self.kind.capitalize()} '{entry.name}'"
         parameters = list(signature.parameters.values())

@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from tina_framework.errors import CheckpointError, PluginError
+from tina_framework.errors import CheckpointError, PluginError, TinaError, reason_of
 from tina_framework.images import Preprocessing, pictures
 from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
 from tina_framework.storage.files import read_digested, write_safetensors
@@ -37,11 +38,20 @@ def load_trunk(trunk: FrozenTrunk, device: torch.device) -> nn.Module:
     """
     # The module is shared. If the first prediction built it in inference mode, its tensors could not be used outside of that
     # mode. The random state belongs to the caller and is restored.
-    with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
-        module = trunk.build()
+    try:
+        with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
+            module = trunk.build()
+    except (TinaError, OSError, ImportError, MemoryError):  # no file, no network, no package: their messages are clear
+        raise
+    except Exception as error:  # code of a plugin may raise anything
+        raise PluginError(f"Trunk '{trunk.name}' cannot be built ({reason_of(error)}).") from error
     if not isinstance(module, nn.Module):
         raise PluginError(
             f"Trunk '{trunk.name}' built a {type(module).__name__}; its build() must return a torch.nn.Module."
+        )
+    if any(is_lazy(tensor) for tensor in (*module.parameters(), *module.buffers())):
+        raise PluginError(
+            f"Trunk '{trunk.name}' has a lazy layer, which has no weights yet; give every layer its input width."
         )
     return module.to(device).eval().requires_grad_(False)
 
@@ -99,7 +109,20 @@ def trunk_features(architecture: TargetArchitecture, prepared: Tensor) -> Tensor
     """
     if architecture.trunk is None:
         return prepared
-    features: Tensor = load_trunk(architecture.trunk, prepared.device)(prepared).float()
+    what = f"Trunk '{architecture.trunk.name}'"
+    try:
+        features = load_trunk(architecture.trunk, prepared.device)(prepared)
+    except (TinaError, OSError, ImportError, MemoryError):
+        raise
+    except Exception as error:
+        raise PluginError(f"{what} fails on pictures of shape {tuple(prepared.shape)} ({reason_of(error)}).") from error
+    if not isinstance(features, Tensor):
+        raise PluginError(
+            f"{what} returns a {type(features).__name__}; return one tensor (N, {', '.join(map(str, architecture.network_input))})."
+        )
+    features = features.float()
+    if not bool(features.isfinite().all()):
+        raise PluginError(f"{what} gives features that are not finite; check its weights and its precision.")
     expected = (len(prepared), *architecture.network_input)
     if tuple(features.shape) != expected:
         raise PluginError(
