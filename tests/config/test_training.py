@@ -5,7 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
+import pytest
+
 from tina_framework.config.training import SECTIONS, TrainingConfig, load_training_config
+from tina_framework.errors import ConfigError
 
 REQUIRED = {"output_dir": "out", "dataset": "shapes", "zoo": "zoo", "encoders": "clip-lite"}
 
@@ -35,3 +39,30 @@ def test_every_field_has_a_help_text() -> None:
 def test_no_torch_is_imported() -> None:
     code = "import sys, tina_framework.config.training, tina_framework.training.arguments; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_classes", 10**7),
+        ("hidden_size", 10**7),
+        ("num_decoder_layers", 10**6),
+        ("num_attention_heads", 10**6),
+        ("num_train_timesteps", 10**9),
+        ("task_batch_size", 10**9),
+        ("pool_moments", 10**6),
+        ("max_steps", 10**12),
+        ("seed", 2**70),
+        ("seed", True),
+        ("seed", -1),
+        ("seed", 1.5),
+    ],
+)
+def test_values_without_bounds_are_mistakes(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=rf"^1 setting is wrong:\n  - {name} = {value} \(flag --{name}\): expected"):
+        load_training_config({**REQUIRED, name: value})
+
+
+def test_settings_may_be_scalars_of_numpy() -> None:
+    config = load_training_config({**REQUIRED, "seed": np.int64(3), "learning_rate": np.float32(0.5)})
+    assert (config.to_json()["seed"], config.to_json()["learning_rate"]) == (3, 0.5)

@@ -125,7 +125,7 @@ def test_the_generated_card_tells_what_is_recorded(folder: Path) -> None:
         ({"condition": {"space": "s"}}, "needs exactly space, scale and templates"),
         ({"denoiser": {}}, "denoiser's configuration lacks"),
         ({"denoiser": 5}, "not a table of settings"),
-        ({"max_classes": 1}, "max_classes=1 is not an integer of at least 2"),
+        ({"max_classes": 1}, "max_classes=1 is not an integer from 2 to 10,000"),
         ({"max_classes": 11}, "built for 10 at most"),
         ({"num_inference_steps": 0}, "num_inference_steps=0"),
         ({"class_names": "abc"}, "class_names is .*not a list"),

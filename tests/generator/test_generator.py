@@ -126,7 +126,7 @@ def test_conditions_go_in_directly(tiny_generator: Generator) -> None:
         ({"num_inference_steps": 1001}, "only 1000 timesteps"),
         ({"num_samples": 0}, "num_samples is 0"),
         ({"batch_size": 0}, "batch_size is 0"),
-        ({"num_inference_steps": 2.5}, "must be an integer"),
+        ({"num_inference_steps": 2.5}, "must be a whole number"),
     ],
 )
 def test_impossible_settings_are_refused(tiny_generator: Generator, settings: dict[str, Any], sentence: str) -> None:

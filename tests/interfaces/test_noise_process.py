@@ -73,6 +73,11 @@ def test_the_velocity_of_flow_is_the_same_everywhere() -> None:
         (DiffusionProcess, {"beta_schedule": "cosine"}, "beta_schedule is 'cosine'; it must be one of linear"),
         (DiffusionProcess, {"prediction_type": "flow_prediction"}, "must be one of sample, epsilon, v_prediction"),
         (DiffusionProcess, {"num_train_timesteps": 0}, "num_train_timesteps is 0"),
+        (
+            DiffusionProcess,
+            {"num_train_timesteps": 10**9},
+            "num_train_timesteps is 1000000000; it must be an integer from",
+        ),
         (FlowProcess, {"shift": 0}, "shift is 0; it must be a number above 0"),
         (FlowProcess, {"prediction_type": "epsilon"}, "must be one of flow_prediction, sample"),
     ],

@@ -10,7 +10,14 @@ from tina_framework.plugin.suggest import closest
 __all__ = ["VARIABLES", "unknown_variables"]
 
 VARIABLES = frozenset(
-    {"TINA_ALLOW_PLUGINS", "TINA_CACHE", "TINA_DISABLE_PLUGINS", "TINA_PLUGIN_TIMEOUT", "TINA_STRICT_PLUGINS"}
+    {
+        "TINA_ALLOW_PLUGINS",
+        "TINA_CACHE",
+        "TINA_DISABLE_PLUGINS",
+        "TINA_PLUGIN_TIMEOUT",
+        "TINA_PROCESS_TIMEOUT",
+        "TINA_STRICT_PLUGINS",
+    }
 )
 """Environment variables of this package, besides the settings of training. ``TINA_TEST_...`` belongs to its tests."""
 

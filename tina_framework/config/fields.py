@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.types import JsonValue
 from pydantic_settings import NoDecode
 
 from tina_framework.config.sources import Settings, from_text, none_from_text
+from tina_framework.interfaces.whole_numbers import plain_number
 from tina_framework.storage.paths import user_path
 
 __all__ = [
+    "LARGEST",
     "MAY_CHANGE",
     "Count",
     "CountOrNone",
@@ -20,9 +22,11 @@ __all__ = [
     "FractionBelowOne",
     "NotNegative",
     "NotNegativeCount",
+    "Number",
     "OrNone",
     "Positive",
     "Section",
+    "Steps",
     "TextList",
     "UserPath",
     "UserPathText",
@@ -41,13 +45,30 @@ UserPathText = AfterValidator(lambda text: str(user_path(text)) if text and text
 OrNone = BeforeValidator(none_from_text)
 """Lets the text ``none`` mean None: TOML and shells have no null."""
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-FractionBelowOne = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-NotNegativeCount = Annotated[int, Field(ge=0)]
+
+def _number(value: Any) -> Any:
+    """Take scalars of NumPy and torch. Refuse truth values, which pydantic would take as 0 and 1."""
+    value = plain_number(value)
+    if isinstance(value, bool):
+        raise ValueError("expected a number")
+    return value
+
+
+Number = BeforeValidator(_number)
+"""Lets a number also be a scalar of NumPy or torch, and refuses truth values."""
+
+LARGEST = 1_000_000
+"""Upper bound of counts of things that a step handles. No useful value is near it, and a larger one would fill the memory."""
+
+Fraction = Annotated[float, Number, Field(ge=0, le=1)]
+FractionBelowOne = Annotated[float, Number, Field(ge=0, lt=1)]
+Positive = Annotated[float, Number, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Number, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Number, Field(ge=1, le=LARGEST)]
+NotNegativeCount = Annotated[int, Number, Field(ge=0, le=LARGEST)]
 CountOrNone = Annotated[Count | None, OrNone]
+Steps = Annotated[int, Number, Field(ge=1, le=10**9)]
+"""A number of optimizer steps."""
 
 MAY_CHANGE: dict[str, JsonValue] = {"may_change_on_resume": True}
 """Pass it as `json_schema_extra` of a field that does not influence what later training steps compute."""

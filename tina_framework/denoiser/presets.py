@@ -8,13 +8,37 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from tina_framework.errors import ConfigError, UnknownNameError
+from tina_framework.errors import ConfigError, UnknownNameError, shorten
 from tina_framework.plugin.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from tina_framework.interfaces.tokenizer import TokenLayout
 
 __all__ = ["PRESETS", "DenoiserConfig", "build_config", "count_parameters", "preset"]
+
+
+MOST_CLASSES = 10_000
+"""The largest class count. The tokens of 10,000 classes alone take about 100 MB, and attention takes the square of that many."""
+
+LARGEST = 1_000_000
+"""Upper bound of widths and counts without one of their own."""
+
+MOST_PARAMETERS = 10**11
+"""The largest denoiser. Its weights take 400 GB."""
+
+MOST: Mapping[str, int] = MappingProxyType(
+    {
+        "max_classes": MOST_CLASSES,
+        "hidden_size": 65_536,
+        "num_encoder_layers": 512,
+        "num_decoder_layers": 512,
+        "num_attention_heads": 1024,
+        "mlp_ratio": 64,
+        "pool_rank": 10_000,
+        "pool_moments": 1_000,
+    }
+)
+"""Setting -> its largest value. A settings file of a few bytes must not take hours or all memory."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +106,9 @@ class DenoiserConfig:
         least = {"num_encoder_layers": 0, "class_group": -1, "pool_rank": 0, "pool_moments": 0}
         for field in dataclasses.fields(self):
             if field.type == "int":
-                _check_integer(field.name, getattr(self, field.name), least.get(field.name, 1))
+                _check_integer(
+                    field.name, getattr(self, field.name), least.get(field.name, 1), MOST.get(field.name, LARGEST)
+                )
             elif field.type == "bool" and not isinstance(getattr(self, field.name), bool):
                 raise ConfigError(f"Denoiser setting {field.name}={getattr(self, field.name)!r} is not true or false.")
         if not isinstance(self.dropout, int | float) or not 0.0 <= self.dropout < 1.0:
@@ -124,6 +150,11 @@ class DenoiserConfig:
                 f"pool_moments={self.pool_moments} is more than pool_rank={self.pool_rank}; "
                 "lower pool_moments or raise pool_rank."
             )
+        if (count := count_parameters(self)) > MOST_PARAMETERS:
+            raise ConfigError(
+                f"These sizes make a denoiser of {count:,} parameters, and {MOST_PARAMETERS:,} are possible. Lower hidden_size, "
+                "num_decoder_layers or pool_moments."
+            )
 
     @property
     def input_dim(self) -> int:
@@ -154,9 +185,9 @@ class DenoiserConfig:
         return cls(**values)
 
 
-def _check_integer(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"Denoiser setting {name}={value!r} is not an integer of at least {least}.")
+def _check_integer(name: str, value: object, least: int, most: int = LARGEST) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ConfigError(f"Denoiser setting {name}={shorten(value)} is not an integer from {least} to {most:,}.")
 
 
 def _sizes(hidden: int, heads: int, encoder: int, decoder: int, pool: tuple[int, int] = (0, 0)) -> Mapping[str, Any]:

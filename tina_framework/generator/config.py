@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tina_framework.classifier.abstention import AbstentionThresholds
-from tina_framework.denoiser.presets import DenoiserConfig
+from tina_framework.denoiser.presets import MOST_CLASSES, DenoiserConfig
 from tina_framework.errors import CheckpointError, ConfigError, shorten
 from tina_framework.images import FIT
 from tina_framework.interfaces.class_names import checked_names
+from tina_framework.interfaces.whole_numbers import MOST_TIMESTEPS
 from tina_framework.prompts.familiarity import Familiarity
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "GeneratorConfig"]
@@ -80,9 +81,11 @@ class GeneratorConfig:
                 raise ConfigError(f"Generator setting {name}={getattr(self, name)!r} is not a name.")
         for name in _COUNTS:
             value = getattr(self, name)
-            least = 1 if name == "num_inference_steps" else 2
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ConfigError(f"Generator setting {name}={value!r} is not an integer of at least {least}.")
+            least, most = (1, MOST_TIMESTEPS) if name == "num_inference_steps" else (2, MOST_CLASSES)
+            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+                raise ConfigError(
+                    f"Generator setting {name}={shorten(value)} is not an integer from {least} to {most:,}."
+                )
         if not isinstance(self.initial_noise, bool):
             raise ConfigError(f"Generator setting initial_noise={self.initial_noise!r} is not true or false.")
         if not self.initial_noise and self.num_inference_steps != 1:

@@ -201,7 +201,7 @@ class Generator:
             encoder: another encoder of the same space: a spec or an object.
             template: index of the encoder's prompt template.
             num_inference_steps: denoising steps; None: the generator's default.
-            seed: any integer.
+            seed: a whole number from 0 to 2^63 - 1.
             num_samples: models for each task; above 1, each task gives a list of them.
             scheduler: another scheduler for the same noise process: a registry name or a (diffusers) object.
             batch_size: networks sampled at once.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral
 from typing import TYPE_CHECKING, Literal
 
 from tina_framework.errors import ConfigError
 from tina_framework.interfaces.scheduler import NoiseScheduler
+from tina_framework.interfaces.whole_numbers import check_seed, whole_number
 
 if TYPE_CHECKING:
     from tina_framework.generator.config import GeneratorConfig
@@ -22,13 +22,17 @@ ComposeMethod = Literal["ensemble", "merge"]
 """How several networks become one classifier: see `SamplingOptions.compose`."""
 
 
+_MOST = 1_000_000
+"""Upper bound of steps, samples and batches. No useful value is near it."""
+
+
 @dataclass(frozen=True)
 class SamplingOptions:
     """How the networks of a list of tasks are sampled.
 
     Attributes:
         num_inference_steps: denoising steps; None: the generator's default.
-        seed: any integer.
+        seed: a whole number from 0 to 2^63 - 1, also as a scalar of NumPy or torch.
         num_samples: networks for each task.
         scheduler: a scheduler for the same noise process, by registry name or as a (diffusers) object; None: the generator's own.
         batch_size: networks sampled at once.
@@ -54,10 +58,8 @@ class SamplingOptions:
             value = getattr(self, name)
             if name == "num_inference_steps" and value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"{name} is {value!r}; it must be an integer of at least 1.")
-        if not isinstance(self.seed, Integral):
-            raise ConfigError(f"The seed is {self.seed!r}; it must be an integer.")
+            object.__setattr__(self, name, whole_number(value, name, 1, _MOST))
+        object.__setattr__(self, "seed", check_seed(self.seed))
         # Types first: 1 == True, and an array of one text equals the text, but neither is a way to compose.
         known = isinstance(self.compose, str) and self.compose in ("ensemble", "merge")
         if not isinstance(self.compose, bool) and not known:

@@ -29,7 +29,7 @@ def task_draws(seed: int, sample: int, sorted_keys: Sequence[str]) -> torch.Gene
     numbers are the same for every device.
 
     Args:
-        seed: any integer.
+        seed: a whole number; see `SamplingOptions`.
         sample: which of a task's samples, from 0.
         sorted_keys: the keys of the task's classes, sorted.
     """

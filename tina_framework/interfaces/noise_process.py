@@ -17,8 +17,9 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from tina_framework.errors import ConfigError, PluginError
+from tina_framework.errors import ConfigError, PluginError, shorten
 from tina_framework.interfaces.scheduler import noise_process_of
+from tina_framework.interfaces.whole_numbers import MOST_TIMESTEPS
 
 __all__ = [
     "BETA_SCHEDULES",
@@ -313,8 +314,10 @@ def one_of(name: str, value: object, allowed: Sequence[str]) -> None:
 
 def check_total(total: object) -> None:
     """Raise ConfigError unless `total` can be `num_train_timesteps`."""
-    if isinstance(total, bool) or not isinstance(total, int) or total < 1:
-        raise ConfigError(f"num_train_timesteps is {total!r}; it must be an integer of at least 1.")
+    if isinstance(total, bool) or not isinstance(total, int) or not 1 <= total <= MOST_TIMESTEPS:
+        raise ConfigError(
+            f"num_train_timesteps is {shorten(total)}; it must be an integer from 1 to {MOST_TIMESTEPS:,}."
+        )
 
 
 def _within(timestep: Any, total: int) -> int:

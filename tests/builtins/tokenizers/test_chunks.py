@@ -82,3 +82,16 @@ def test_config_rebuilds_and_bad_sizes_are_refused(tokenizer):
     assert tokenizer(**tokenizer(chunk_size=100).config).chunk_size == 100
     with pytest.raises(ConfigError, match="chunk_size is 0"):
         tokenizer(chunk_size=0)
+
+
+def test_layouts_that_would_fill_the_memory_are_refused():
+    with pytest.raises(ConfigError, match=r"tokens of width [\d,]+ hold [\d,]+ elements, and 67,108,864 are possible"):
+        ClassRowTokenizer().layout(SPECS["cnn-2layer"], 200_000, 200_000)
+    for tokenizer in (ChunkTokenizer, ClassRowTokenizer):
+        with pytest.raises(
+            ConfigError, match=r"chunk_size=1 cuts [\d,]+ parameters into [\d,]+ chunks, and 1,000,000 are"
+        ):
+            tokenizer(chunk_size=1).layout(SPECS["cnn-2layer"], 50_000, 50_000)
+        for size in (0, 2.5, True, 10**9):
+            with pytest.raises(ConfigError, match=r"chunk_size is .*; it must be a whole number from 1 to 1,000,000"):
+                tokenizer(chunk_size=size)

@@ -18,7 +18,7 @@ from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
 from tina_framework.classifier.classifier import GeneratedClassifier
 from tina_framework.classifier.fine_tuning.data import FineTuneData
 from tina_framework.classifier.fine_tuning.settings import FineTuneSettings
-from tina_framework.errors import DataError
+from tina_framework.errors import ConfigError, DataError
 from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
 
 Coloured = Callable[..., tuple[np.ndarray, list[str]]]
@@ -43,6 +43,11 @@ def test_fine_tuning_returns_a_better_classifier_and_keeps_the_old_one(
     [record] = tuned.provenance["fine_tuning"]
     assert record["pictures"] == {"red": 4, "green": 4, "blue": 4}
     assert record["seed"] == 7
+    numpy_seed: Any = np.int64(7)
+    again = classifier.fine_tune(images, labels, settings=FAST, seed=numpy_seed)
+    assert type(again.provenance["fine_tuning"][0]["seed"]) is int
+    with pytest.raises(ConfigError, match=r"The seed is 1\.5"):
+        classifier.fine_tune(images, labels, settings=FAST, seed=1.5)  # type: ignore[arg-type]
     assert record["settings"]["steps"] == 40
     assert not tuned.training
     tuned.save_pretrained(tmp_path / "tuned")

@@ -11,8 +11,17 @@ from torch import Tensor
 from tina_framework.errors import ConfigError
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.interfaces.tokenizer import TokenLayout
+from tina_framework.interfaces.whole_numbers import whole_number
 
 __all__ = ["ChunkSized", "Token", "assemble", "offsets"]
+
+
+_MOST_ELEMENTS = 2**26
+"""The most elements of a layout, with padding: its two tables of indices take 1 GB then."""
+
+
+_MOST_TOKENS = 1_000_000
+"""The most tokens of a layout. Each is a tensor of its own while the layout is made."""
 
 
 class ChunkSized:
@@ -22,13 +31,24 @@ class ChunkSized:
         chunk_size: the most elements in a token; 576 in the paper (arXiv 2405.14132).
 
     Raises:
-        ConfigError: `chunk_size` is below 1.
+        ConfigError: `chunk_size` is not a whole number from 1 to a million.
     """
 
     def __init__(self, chunk_size: int = 576) -> None:
-        if chunk_size < 1:
-            raise ConfigError(f"chunk_size is {chunk_size}; it must be at least 1.")
-        self.chunk_size = chunk_size
+        self.chunk_size = whole_number(chunk_size, "chunk_size", 1, 1_000_000)
+
+    def check_number(self, spec: ParameterSpec, num_classes: int) -> None:
+        """Refuse a chunk size that cuts a large network into too many tokens.
+
+        Raises:
+            ConfigError: there would be more than a million chunks.
+        """
+        chunks = sum(-(-info.numel // self.chunk_size) for info in spec.parameters(num_classes))
+        if chunks > _MOST_TOKENS:
+            raise ConfigError(
+                f"chunk_size={self.chunk_size} cuts {spec.num_parameters(num_classes):,} parameters into {chunks:,} chunks, and "
+                f"{_MOST_TOKENS:,} are possible. Choose a larger chunk_size, or a smaller max_classes."
+            )
 
     @property
     def config(self) -> dict[str, Any]:
@@ -75,6 +95,11 @@ def assemble(
 
     Tokens are padded to the widest group with index -1. The class of each element comes from `spec.flat_class`.
     """
+    if (elements := len(tokens) * max(group_widths)) > _MOST_ELEMENTS:
+        raise ConfigError(
+            f"{len(tokens):,} tokens of width {max(group_widths):,} hold {elements:,} elements, and {_MOST_ELEMENTS:,} are "
+            "possible. Lower max_classes, or choose another chunk_size."
+        )
     source = torch.full((len(tokens), max(group_widths)), -1, dtype=torch.int64)
     for row, token in enumerate(tokens):
         source[row, : token.indices.numel()] = token.indices

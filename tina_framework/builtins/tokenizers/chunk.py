@@ -30,6 +30,7 @@ class ChunkTokenizer(ChunkSized):
     name = "chunk"
 
     def layout(self, spec: ParameterSpec, num_classes: int, max_classes: int) -> TokenLayout:
+        self.check_number(spec, num_classes)
         starts = offsets(spec, num_classes)
         tokens: list[Token] = []
         widths: list[int] = []

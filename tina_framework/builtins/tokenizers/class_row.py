@@ -28,6 +28,7 @@ class ClassRowTokenizer(ChunkSized):
     name = "class-row"
 
     def layout(self, spec: ParameterSpec, num_classes: int, max_classes: int) -> TokenLayout:
+        self.check_number(spec, num_classes)
         starts = offsets(spec, num_classes)
         tokens: list[Token] = []
         widths: list[int] = []
@@ -41,6 +42,8 @@ class ClassRowTokenizer(ChunkSized):
             widths.append(min(self.chunk_size, info.numel))
             sizes.append(len(chunks))
         flat_class = spec.flat_class(num_classes)
-        rows = [torch.nonzero(flat_class == k).squeeze(1) for k in range(num_classes)]
+        # Sorted stably, so that the elements of each class keep their order. Shared ones, of class -1, come first.
+        order = torch.argsort(flat_class, stable=True)
+        rows = order[int((flat_class < 0).sum()) :].view(num_classes, -1)
         tokens += [Token(row, group=len(widths), position=0, token_class=k) for k, row in enumerate(rows)]
-        return assemble(spec, num_classes, tokens, (*widths, rows[0].numel()), (*sizes, 1), equivariant=True)
+        return assemble(spec, num_classes, tokens, (*widths, rows.shape[1]), (*sizes, 1), equivariant=True)

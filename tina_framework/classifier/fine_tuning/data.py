@@ -19,6 +19,7 @@ from tina_framework.classifier.fine_tuning.labels import class_indices, median_c
 from tina_framework.classifier.fine_tuning.loop import fit
 from tina_framework.classifier.fine_tuning.settings import FineTuneSettings
 from tina_framework.images import pictures
+from tina_framework.interfaces.whole_numbers import check_seed
 
 if TYPE_CHECKING:
     from tina_framework.classifier.classifier import GeneratedClassifier
@@ -71,7 +72,7 @@ class FineTuneData:
             inputs = _inputs(classifier, pixels)
             # A mirrored picture has other features than the picture; they cannot be had by flipping the features.
             mirrored = _inputs(classifier, pixels[:, :, ::-1]) if has_trunk and chosen.flip else None
-        return cls(classifier, inputs, mirrored, indices, chosen, seed)
+        return cls(classifier, inputs, mirrored, indices, chosen, check_seed(seed))
 
     def with_changes(self, **changes: Any) -> FineTuneData:
         """Return a copy with other settings. A change to None keeps the present value.

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from tina_framework.errors import ConfigError
+from tina_framework.errors import ConfigError, shorten
+from tina_framework.interfaces.whole_numbers import plain_number, whole_number
 
 __all__ = ["FineTuneSettings"]
 
@@ -38,13 +39,12 @@ class FineTuneSettings:
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("batch_size", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ConfigError(f"{name} is {value!r}; it must be a whole number of at least {least}.")
+            object.__setattr__(self, name, whole_number(getattr(self, name), name, least, 1_000_000))
         for name in ("lr", "shared", "pull", "shift"):
-            value = getattr(self, name)
+            value = plain_number(getattr(self, name))
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-                raise ConfigError(f"{name} is {value!r}; it must be a number of at least 0.")
+                raise ConfigError(f"{name} is {shorten(value)}; it must be a number of at least 0.")
+            object.__setattr__(self, name, value)
         if not 0 < self.lr <= 1 or self.shift > 0.5:
             raise ConfigError(
                 f"lr is {self.lr} and shift is {self.shift}; lr must be above 0 and at most 1, and shift at most 0.5."

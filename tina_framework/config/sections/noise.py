@@ -6,7 +6,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from tina_framework.config.fields import MAY_CHANGE, Count, Positive, Section
+from tina_framework.config.fields import MAY_CHANGE, Count, Number, Positive, Section
+from tina_framework.interfaces.whole_numbers import MOST_TIMESTEPS
 
 __all__ = ["NoiseSettings"]
 
@@ -31,7 +32,9 @@ class NoiseSettings(Section):
         description="What the denoiser predicts: the clean tokens (sample), the noise (epsilon), the velocity "
         "(v_prediction), or noise - clean tokens (flow_prediction, for rectified flow).",
     )
-    num_train_timesteps: Annotated[int, Field(ge=2)] = Field(1000, description="Timesteps of the forward process.")
+    num_train_timesteps: Annotated[int, Number, Field(ge=2, le=MOST_TIMESTEPS)] = Field(
+        1000, description="Timesteps of the forward process."
+    )
     beta_start: Annotated[float, Field(gt=0, lt=1)] = Field(
         1e-4, description="Noise variance of the first timestep (diffusion only)."
     )

@@ -9,7 +9,7 @@ from pydantic import Field
 from tina_framework.config.fields import (
     FractionBelowOne,
     NotNegative,
-    NotNegativeCount,
+    Number,
     OrNone,
     Positive,
     Section,
@@ -23,8 +23,10 @@ class OptimizerSettings(Section):
 
     title: ClassVar[str] = "Optimizer"
 
-    max_steps: NotNegativeCount = Field(9000, description="Total number of optimizer steps.")
-    seed: NotNegativeCount = Field(
+    max_steps: Annotated[int, Number, Field(ge=0, le=10**9)] = Field(
+        9000, description="Total number of optimizer steps."
+    )
+    seed: Annotated[int, Number, Field(ge=0, le=10**15)] = Field(
         0, description="Seed of all random draws; results do not depend on the number of processes."
     )
     optim: Literal["adamw", "adafactor"] = Field(
@@ -34,7 +36,9 @@ class OptimizerSettings(Section):
     lr_scheduler_type: Literal["cosine", "linear", "constant_with_warmup"] = Field(
         "cosine", description="Learning rate schedule after the warm-up; cosine and linear end at zero."
     )
-    lr_warmup_steps: NotNegativeCount = Field(200, description="Steps of linear warm-up of the learning rate.")
+    lr_warmup_steps: Annotated[int, Number, Field(ge=0, le=10**9)] = Field(
+        200, description="Steps of linear warm-up of the learning rate."
+    )
     adam_beta1: FractionBelowOne = Field(0.9, description="beta1 of AdamW.")
     adam_beta2: FractionBelowOne = Field(0.999, description="beta2 of AdamW.")
     adam_epsilon: Positive = Field(1e-8, description="epsilon of AdamW.")

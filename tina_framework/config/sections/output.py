@@ -7,12 +7,13 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from tina_framework.config.fields import (
+    LARGEST,
     MAY_CHANGE,
-    Count,
-    CountOrNone,
+    Number,
     OrNone,
     Positive,
     Section,
+    Steps,
     TextList,
     UserPath,
     UserPathText,
@@ -43,12 +44,12 @@ class OutputSettings(Section):
         description="Checkpoint to resume from: latest, or the folder of a checkpoint.",
         json_schema_extra=MAY_CHANGE,
     )
-    checkpointing_steps: CountOrNone = Field(
+    checkpointing_steps: Annotated[Steps | None, OrNone] = Field(
         500,
         description="Steps between checkpoints; none writes one at the end only.",
         json_schema_extra=MAY_CHANGE,
     )
-    checkpoints_total_limit: Annotated[int, Field(ge=2)] = Field(
+    checkpoints_total_limit: Annotated[int, Number, Field(ge=2, le=LARGEST)] = Field(
         2, description="Number of checkpoints to keep, at least 2.", json_schema_extra=MAY_CHANGE
     )
     max_seconds: Annotated[Positive | None, OrNone] = Field(
@@ -56,7 +57,7 @@ class OutputSettings(Section):
         description="Time limit in seconds: the run then stops, writes a checkpoint and exports.",
         json_schema_extra=MAY_CHANGE,
     )
-    logging_steps: Count = Field(10, description="Steps between lines of the log.", json_schema_extra=MAY_CHANGE)
+    logging_steps: Steps = Field(10, description="Steps between lines of the log.", json_schema_extra=MAY_CHANGE)
     report_to: TextList = Field(
         [],
         description="Experiment trackers of Accelerate, for example tensorboard or wandb.",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from tina_framework.config.fields import MAY_CHANGE, CountOrNone, NotNegativeCount, Section
+from tina_framework.config.fields import MAY_CHANGE, NotNegativeCount, OrNone, Section, Steps
 
 __all__ = ["ValidationSettings"]
 
@@ -16,7 +16,7 @@ class ValidationSettings(Section):
 
     title: ClassVar[str] = "Validation"
 
-    validation_steps: CountOrNone = Field(
+    validation_steps: Annotated[Steps | None, OrNone] = Field(
         500,
         description="Steps between validations; none validates at the start and at the end only.",
         json_schema_extra=MAY_CHANGE,
