@@ -102,6 +102,16 @@ def test_any_failure_of_a_decoder_keeps_the_other_answers(tina: Any, monkeypatch
     ]
 
 
+def test_a_picture_that_is_too_large_is_one_sentence(tina: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)  # the pictures have 3,500
+    code, out, err = tina("model", "a.png")
+    assert code == 1
+    assert not out
+    assert [line.split(" (")[0] for line in err.splitlines()] == [
+        "Error: Picture 'a.png' is too large to be opened safely"
+    ]
+
+
 def test_none_of_these(tina: Any) -> None:
     code, out, err = tina("model", "a.png", "b.jpg", "--abstain", "--threshold", "1e9")
     assert code == 0, err

@@ -330,3 +330,32 @@ def test_a_picture_that_pillow_reads_late_is_checked(tmp_path: Path) -> None:
         to_rgb(lazy)
     with pytest.raises(DataError, match="no pixels"):
         to_rgb(Image.new("RGB", (0, 5)))
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+def test_a_picture_is_turned_only_once(tmp_path: Path, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(colours(8, 16)).save(tmp_path / f"a.{suffix}", exif=exif)
+    once = read_picture(tmp_path / f"a.{suffix}")
+    assert once.size == to_rgb(once).size == to_rgb(to_rgb(once)).size == (8, 16)
+
+
+def test_large_pictures_are_converted_in_strips() -> None:
+    values = np.random.default_rng(0).integers(0, 256, (700, 5, 4), dtype=np.uint8)
+    image = Image.fromarray(values)
+    expected = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    np.testing.assert_array_equal(np.asarray(to_rgb(image)), np.asarray(expected))
+    palette = image.convert("RGB").convert("P")
+    palette.info["transparency"] = bytes(range(256))
+    whole = palette.convert("RGBA")
+    expected = Image.alpha_composite(Image.new("RGBA", image.size, "white"), whole).convert("RGB")
+    np.testing.assert_array_equal(np.asarray(to_rgb(palette)), np.asarray(expected))
+    deep = Image.fromarray(values[..., 0].astype(np.uint16) * 257)
+    np.testing.assert_array_equal(np.asarray(to_rgb(deep))[..., 2], values[..., 0])
+
+
+def test_a_message_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a\nb\r.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"a\\nb\\r\.png' cannot be read"):
+        read_picture(tmp_path / "a\nb\r.png")

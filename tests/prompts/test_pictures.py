@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tina_framework.errors import DataError, PromptError
+from tina_framework.images import pictures as image_pixels
 from tina_framework.prompts import pictures
 from tina_framework.prompts.pictures import read_pictures
 
@@ -133,3 +134,13 @@ def test_pictures_without_pixels_are_refused(tmp_path: Path) -> None:
         read_pictures(lazy)
     with pytest.raises(DataError, match="File name too long"):
         read_pictures("x" * 5000)
+
+
+def test_a_photo_that_lies_on_its_side_is_encoded_upright(tmp_path: Path) -> None:
+    upright = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "a.png", exif=exif)
+    read = read_pictures(tmp_path / "a.png")
+    # Encoders prepare the pictures once more.
+    np.testing.assert_array_equal(image_pixels(read, (32, 32))[0], np.asarray(upright))

@@ -38,7 +38,7 @@ _TURNS = {
 """EXIF orientation -> how to turn the picture upright."""
 
 _ROWS = 256
-"""Rows of deep grey that are scaled at a time. Each pixel needs 16 bytes meanwhile."""
+"""Rows that are converted at a time where that needs much memory for each pixel."""
 
 
 def is_picture_file(value: Any) -> bool:
@@ -87,9 +87,14 @@ def _subject(source: PictureFile) -> str:
     if isinstance(source, bytes | bytearray | memoryview):
         return f"A picture of {memoryview(source).nbytes:,} bytes"
     if isinstance(source, str | os.PathLike):
-        return f"Picture '{os.fsdecode(source)}'"
+        return _named(os.fsdecode(source))
     name = getattr(source, "name", None)
-    return f"Picture '{name}'" if isinstance(name, str) else f"A picture from a {type(source).__name__}"
+    return _named(name) if isinstance(name, str) else f"A picture from a {type(source).__name__}"
+
+
+def _named(path: str) -> str:
+    # A message is one line, whatever a file is called.
+    return "Picture '{}'".format(path.replace("\n", "\\n").replace("\r", "\\r"))
 
 
 def _readable(source: PictureFile, subject: str) -> Path | IO[bytes]:
@@ -176,13 +181,14 @@ def _rgb(picture: Image.Image) -> Image.Image:
     picture.load()
     picture = _upright(picture)
     if picture.mode.startswith("I") or picture.mode == "F":
-        return _from_deep_grey(picture)
-    if picture.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in picture.info:
-        layer = picture.convert("RGBA")
-        canvas = Image.new("RGBA", layer.size, (255, 255, 255, 255))
-        canvas.alpha_composite(layer)
-        return canvas.convert("RGB")
-    return picture.convert("RGB")
+        result = _from_deep_grey(picture)
+    elif picture.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in picture.info:
+        result = _on_white(picture)
+    else:
+        result = picture.convert("RGB")
+    # The copy has EXIF, too. Whoever reads the result again would turn it again.
+    result.info.clear()
+    return result
 
 
 def _upright(picture: Image.Image) -> Image.Image:
@@ -194,7 +200,20 @@ def _upright(picture: Image.Image) -> Image.Image:
     return picture if method is None else picture.transpose(method)
 
 
+def _on_white(picture: Image.Image) -> Image.Image:
+    """Put a picture with transparent parts on white, in strips: each pixel needs 12 bytes meanwhile."""
+    width, height = picture.size
+    result = Image.new("RGB", picture.size)
+    for top in range(0, height, _ROWS):
+        layer = picture.crop((0, top, width, min(top + _ROWS, height))).convert("RGBA")
+        canvas = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+        canvas.alpha_composite(layer)
+        result.paste(canvas.convert("RGB"), (0, top))
+    return result
+
+
 def _from_deep_grey(picture: Image.Image) -> Image.Image:
+    """Scale grey to 8 bits, in strips: each pixel needs 16 bytes meanwhile."""
     values = np.asarray(picture)
     top = 65535.0 if picture.mode != "F" else 255.0 if (values > 1.0).any() else 1.0
     grey = np.empty(values.shape, dtype=np.uint8)

@@ -106,6 +106,8 @@ def _warnings_in_one_line() -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.showwarning = show
+        # Pillow warns before the picture is refused for its size, with an error that says more.
+        warnings.filterwarnings("ignore", message="Image size .* could be decompression bomb")
         yield
 
 
