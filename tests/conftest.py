@@ -97,6 +97,7 @@ class ToyEncoder:
     """Every text its own fixed random vector, so that nothing has to be trained or downloaded."""
 
     name, dim, space, templates = "toy", 24, "toy-space", ("{}", "a {}")
+    self_contained = True
 
     def encode_text(self, texts: Sequence[str], template: int = 0) -> npt.NDArray[np.float32]:
         import numpy as np

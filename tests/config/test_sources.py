@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tina_framework.config.training import load_training_config
+from tina_framework.config.training import TrainingConfig, load_training_config
 from tina_framework.errors import ConfigError
 
 REQUIRED = {"output_dir": "out", "dataset": "shapes", "zoo": "zoo", "encoders": "clip-lite"}
@@ -109,4 +111,34 @@ def test_unreadable_files(tmp_path: Path, text: str | None, message: str) -> Non
     if text is not None:
         write(file, text)
     with pytest.raises(ConfigError, match=message):
+        load_training_config(REQUIRED, file)
+
+
+ODD_VALUES: list[Any] = [
+    *(10**400, -(10**400), math.inf, math.nan, 1e308, -1, 2**63, True, None, "", "x" * 10**5, "\0", "\ud800", "["),
+    *("[" * 10**5, "9" * 10**4, [], [[]], [None], [10**400], {}, {"a": 10**400}, {"a": []}, {10**400: 1}, b"x"),
+    *("1e999", "a:1e999", "[1e999]", [{}], ["x" * 10**5], "a," * 10**5),
+]
+
+
+@pytest.mark.parametrize("field", TrainingConfig.model_fields)
+def test_odd_values_are_accepted_or_refused_with_a_sentence(field: str) -> None:
+    for value in ODD_VALUES:
+        try:
+            load_training_config({**REQUIRED, field: value})
+        except ConfigError as error:
+            found = str(error)
+        else:
+            found = ""
+        assert len(found) < 1000
+
+
+def test_many_mistakes_are_cut(tmp_path: Path) -> None:
+    file = write(tmp_path / "c.toml", "\n".join(f"setting_{k} = 1" for k in range(900)))
+    with pytest.raises(ConfigError) as caught:
+        load_training_config(REQUIRED, file)
+    assert str(caught.value).startswith("900 settings are wrong:")
+    assert str(caught.value).endswith("and 880 more.")
+    write(file, "\n".join(f"s{k} = 1" for k in range(60_000)))
+    with pytest.raises(ConfigError, match="has 60,000 settings, but there are"):
         load_training_config(REQUIRED, file)

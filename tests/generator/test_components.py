@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from tests.generator.comparison import assert_differ
 from tina_framework.errors import ConfigError, PluginError, UnknownNameError
-from tina_framework.generator.components import make_encoder, make_spec
-from tina_framework.generator.generator import Generator
+from tina_framework.generator.components import make_encoder, make_recorded_encoder, make_spec
+from tina_framework.generator.generator import Generator, bundled_names
 from tina_framework.plugin.discovery import registries
 
 NAMES = ["dog", "ant", "fox", "bee"]
@@ -52,3 +55,35 @@ def test_an_encoder_is_made_from_its_name_or_taken(tiny_generator: Generator) ->
     assert make_encoder(tiny_generator.encoder, space) is tiny_generator.encoder
     with pytest.raises(ConfigError, match="The encoder is 5; give the name of one"):
         make_encoder(5, space)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("spec", ["clip-vit-b-32", "embedding-table:/etc/passwd", "clip-lite:/tmp", "toy:x"])
+def test_a_folder_cannot_choose_an_encoder_that_uses_network_or_files(
+    tiny_generator: Generator, spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = dataclasses.replace(tiny_generator.config, default_encoder=spec)
+    parts = (tiny_generator.denoiser, tiny_generator.normalizer, tiny_generator.condition_space)
+    Generator(config, *parts).save_pretrained(tmp_path / "generator")
+    loaded = Generator.from_pretrained(tmp_path / "generator", device="cpu")
+    with monkeypatch.context() as patched:
+        patched.setattr(registries().encoders, "create", lambda spec: pytest.fail(f"{spec} was made"))
+        with pytest.raises(ConfigError, match=f"^Generator 'generator' .* --encoder {spec} or encoder='{spec}'"):
+            loaded(NAMES)
+    assert loaded(NAMES, encoder="toy").provenance["encoder"] == "toy"
+
+
+def test_a_generator_in_memory_uses_its_own_encoder(tiny_generator: Generator) -> None:
+    class Undeclared(registries().encoders.target("toy")):  # type: ignore[misc]
+        name, self_contained = "undeclared", False
+
+    registries().encoders.add("undeclared", Undeclared)
+    config = dataclasses.replace(tiny_generator.config, default_encoder="undeclared")
+    made = Generator(config, tiny_generator.denoiser, tiny_generator.normalizer, tiny_generator.condition_space)
+    assert made.encoder.name == "undeclared"
+    with pytest.raises(ConfigError, match="may download data"):
+        make_recorded_encoder("undeclared", made.condition_space, "mine")
+
+
+def test_bundled_generators_choose_encoders_of_the_package() -> None:
+    for name in bundled_names():
+        assert Generator.from_pretrained(name, device="cpu").encoder.name == "clip-lite"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tina_framework.builtins.encoders.clip_lite import CLIPLite, clip_lite_80
+from tina_framework.builtins.encoders.clip_lite import CLIPLite, CLIPLite80
 from tina_framework.builtins.encoders.clip_vit import CLIPEncoder
 from tina_framework.builtins.encoders.embedding_table import EmbeddingTable
 from tina_framework.testing import EncoderTests
@@ -33,7 +33,7 @@ class TestCLIPLite(EncoderTests):
 
 @pytest.fixture(scope="module")
 def lite_80() -> CLIPLite:
-    return clip_lite_80()
+    return CLIPLite80()
 
 
 class TestCLIPLite80(EncoderTests):

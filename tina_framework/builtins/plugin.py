@@ -24,7 +24,7 @@ def tina_register(registry: Registrar) -> None:
     registry.encoders.add("clip-vit-b-32", f"{_HERE}.encoders.clip_vit:CLIPEncoder")
     registry.encoders.add("embedding-table", f"{_HERE}.encoders.embedding_table:EmbeddingTable")
     registry.encoders.add("clip-lite", f"{_HERE}.encoders.clip_lite:CLIPLite")
-    registry.encoders.add("clip-lite-80", f"{_HERE}.encoders.clip_lite:clip_lite_80")
+    registry.encoders.add("clip-lite-80", f"{_HERE}.encoders.clip_lite:CLIPLite80")
 
     registry.architectures.add("cnn-2layer", f"{_HERE}.architectures.cnn_2layer:cnn_2layer")
 

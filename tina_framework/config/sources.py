@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_origin
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, TomlConfigSettingsSource
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
 
 from tina_framework.errors import ConfigError
 from tina_framework.plugin.suggest import closest, did_you_mean
 from tina_framework.storage.paths import user_path
+from tina_framework.storage.toml import read_toml
 
 __all__ = ["Settings", "from_text", "load_settings", "none_from_text", "weights_from_text"]
 
@@ -43,20 +43,38 @@ class Settings(BaseSettings):
         return []
 
 
+_MOST_SETTINGS = 1000
+"""Most settings of a file. Every wrong one is compared with all that exist."""
+
+_MOST_ENTRIES = 1000
+"""Most entries of a list or table."""
+
+_MOST_SHOWN = 20
+"""Most mistakes that a message lists."""
+
 S = TypeVar("S", bound=Settings)
 
 
 def from_text(value: Any) -> Any:
     """Parse a list that was given as text: JSON, or ``a,b,c``, which is easier to type in a shell."""
     if not isinstance(value, str):
-        return value
+        return _bounded(value)
     text = value.strip()
     if text.startswith(("[", "{")):
         try:
-            return json.loads(text)
-        except json.JSONDecodeError as error:
+            return _bounded(json.loads(text))
+        except RecursionError:
+            raise ValueError("expected JSON, but it is nested too deeply") from None
+        except ValueError as error:  # also for a number with thousands of digits
             raise ValueError(f"expected JSON, but {error}") from None
-    return [part.strip() for part in text.split(",") if part.strip()]
+    return _bounded([part.strip() for part in text.split(",") if part.strip()])
+
+
+def _bounded(value: Any) -> Any:
+    """Return a list or table unchanged, but refuse a very long one, because each entry is checked by itself."""
+    if isinstance(value, list | tuple | dict) and len(value) > _MOST_ENTRIES:
+        raise ValueError(f"expected at most {_MOST_ENTRIES:,} entries, but there are {len(value):,}")
+    return value
 
 
 def weights_from_text(value: Any) -> Any:
@@ -89,7 +107,7 @@ def load_settings(kind: type[S], flags: Mapping[str, Any] | None = None, file: P
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     prefix = str(kind.model_config.get("env_prefix", ""))
-    for name, value in _read_toml(kind, file).items():
+    for name, value in _read_file(kind, file).items():
         values[name], origins[name] = value, f"file {file}"
     for name, value in _read_environment(kind, prefix).items():
         values[name], origins[name] = value, f"environment {prefix}{name.upper()}"
@@ -133,18 +151,16 @@ def _without(kind: type[S], values: Mapping[str, Any], mistakes: Sequence[ErrorD
         return None
 
 
-def _read_toml(kind: type[Settings], file: Path | str | None) -> dict[str, Any]:
+def _read_file(kind: type[Settings], file: Path | str | None) -> dict[str, Any]:
     if file is None:
         return {}
     path = user_path(file)
-    if not path.is_file():
-        raise ConfigError(f"The configuration file '{path}' does not exist. Check the path.")
-    try:
-        return dict(TomlConfigSettingsSource(kind, path)())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The configuration file '{path}' is not valid TOML: {error}. Correct the file.") from None
-    except OSError as error:
-        raise ConfigError(f"The configuration file '{path}' cannot be read ({error.strerror}).") from None
+    values = read_toml(path, "configuration file")
+    if len(values) > _MOST_SETTINGS:
+        raise ConfigError(
+            f"The configuration file '{path}' has {len(values):,} settings, but there are {len(kind.model_fields)}. Check the file."
+        )
+    return values
 
 
 def _read_environment(kind: type[Settings], prefix: str) -> dict[str, Any]:
@@ -175,21 +191,23 @@ def _line(
         help_text = kind.model_fields[name].description or ""
         meaning = f" ({help_text.rstrip('.')})" if help_text else ""
         return f"{name} is not set{meaning}: set it as --{name}, {prefix}{name.upper()} or in the file"
-    where = f"{name} = {_short(values.get(name))} ({origins.get(name, 'default')})"
+    where = f"{name if len(name) <= 80 else name[:77] + '...'} = {_short(values.get(name))} ({origins.get(name, 'default')})"
     if details["type"] == "extra_forbidden":
         return f"{where}: there is no such setting.{did_you_mean(name.replace('-', '_'), kind.model_fields)}"
     message = details["msg"].removeprefix("Value error, ")
     expected = message.replace("Input should be ", "expected ").replace("Input should ", "expected to ")
+    expected = expected if len(expected) <= 300 else expected[:297] + "..."
     parts = get_origin(kind.model_fields[name].annotation) in (dict, list)
-    entry = f"entry {details['loc'][1]}: " if parts and len(details["loc"]) > 1 else ""
+    entry = f"entry {str(details['loc'][1])[:40]}: " if parts and len(details["loc"]) > 1 else ""
     return f"{where}: {entry}{expected}"
 
 
 def _config_error(lines: list[str]) -> ConfigError:
     """Return an error with one line for each mistake."""
     head = "1 setting is wrong:" if len(lines) == 1 else f"{len(lines)} settings are wrong:"
-    ended = [line if line.endswith(("?", ".")) else f"{line}." for line in lines]
-    return ConfigError("\n".join([head, *(f"  - {line}" for line in ended)]))
+    ended = [line if line.endswith(("?", ".")) else f"{line}." for line in lines[:_MOST_SHOWN]]
+    more = [f"  and {len(lines) - _MOST_SHOWN} more."] if len(lines) > _MOST_SHOWN else []
+    return ConfigError("\n".join([head, *(f"  - {line}" for line in ended), *more]))
 
 
 def _short(value: Any) -> str:

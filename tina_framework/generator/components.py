@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tina_framework.errors import ConfigError, PluginError
+import shlex
+
+from tina_framework.errors import ConfigError, PluginError, printable, shorten
 from tina_framework.generator.config import GeneratorConfig
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.encoder import Encoder
@@ -11,7 +13,7 @@ from tina_framework.interfaces.tokenizer import ParameterTokenizer
 from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.condition_space import ConditionSpace
 
-__all__ = ["make_encoder", "make_spec", "make_tokenizer"]
+__all__ = ["make_encoder", "make_recorded_encoder", "make_spec", "make_tokenizer"]
 
 
 def make_spec(config: GeneratorConfig) -> ParameterSpec:
@@ -41,6 +43,29 @@ def make_tokenizer(config: GeneratorConfig) -> ParameterTokenizer:
     return tokenizer
 
 
+def make_recorded_encoder(spec: str, space: ConditionSpace, model: str) -> Encoder:
+    """Return the encoder that a generator's folder names, if it is `self_contained` and has no argument.
+
+    Anybody may have written the folder. So it can neither start a download nor choose a file that is read.
+
+    Args:
+        spec: ``name`` or ``name:argument``.
+        space: the space whose vectors the generator reads.
+        model: name of the generator, for the message.
+
+    Raises:
+        ConfigError: the encoder may use the network or files, so that the caller has to name it; or as for `make_encoder`.
+        UnknownNameError: no encoder has that name.
+    """
+    name, _, argument = spec.partition(":")
+    if argument or getattr(registries().encoders.target(name), "self_contained", False) is not True:
+        raise ConfigError(
+            f"Generator {shorten(model)} names the encoder {shorten(spec)}, which may download data or read files elsewhere. "
+            f"If you trust it, name it yourself: --encoder {shlex.quote(printable(spec))} or encoder={shorten(spec)}."
+        )
+    return make_encoder(spec, space)
+
+
 def make_encoder(encoder: str | Encoder, space: ConditionSpace) -> Encoder:
     """Return an encoder, from its spec (``name`` or ``name:argument``) or as it was given.
 
@@ -54,7 +79,7 @@ def make_encoder(encoder: str | Encoder, space: ConditionSpace) -> Encoder:
     """
     instance: Encoder = registries().encoders.create(encoder) if isinstance(encoder, str) else encoder
     if not all(hasattr(instance, name) for name in ("name", "space", "dim")):
-        raise ConfigError(f"The encoder is {instance!r}; give the name of one, or an object with encode_text.")
+        raise ConfigError(f"The encoder is {shorten(instance)}; give the name of one, or an object with encode_text.")
     if instance.space != space.space or instance.dim != space.dim:
         raise ConfigError(
             f"Encoder '{instance.name}' gives vectors of the space '{instance.space}' ({instance.dim} wide), but this generator reads "

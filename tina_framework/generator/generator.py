@@ -20,7 +20,7 @@ from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import ConfigError, PromptWarning
 from tina_framework.generator.batching import ParameterSampler
 from tina_framework.generator.classifiers import make_classifiers
-from tina_framework.generator.components import make_encoder, make_spec, make_tokenizer
+from tina_framework.generator.components import make_encoder, make_recorded_encoder, make_spec, make_tokenizer
 from tina_framework.generator.compose import GeneratedNetworks, generate_networks
 from tina_framework.generator.config import GeneratorConfig
 from tina_framework.generator.folder import GeneratorParts, bundled_names, find_folder, read_folder, write_folder
@@ -78,6 +78,7 @@ class Generator:
         self.tokenizer = make_tokenizer(config)
         self._layouts: dict[int, TokenLayout] = {}
         self._encoder: Encoder | None = None
+        self._is_from_folder = False
         self._known_classes: dict[tuple[int, int], KnownClasses] = {}
 
     @classmethod
@@ -96,7 +97,8 @@ class Generator:
             revision: branch, tag or commit of the Hub repository.
             local_files_only: do not ask the Hub; use what was downloaded before.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
-            encoder: another encoder of the same space than the default one: a spec or an object.
+            encoder: another encoder of the same space than the default one: a spec or an object. It must be given if the
+                default one may use the network or files (see `Encoder`).
 
         Raises:
             UnknownNameError: no generator has that name.
@@ -109,6 +111,7 @@ class Generator:
         # The name goes into the records of classifiers, which must not show folders of this machine.
         is_folder = user_path(name).is_dir()
         generator.name = user_path(name).resolve().name if is_folder else with_revision(str(name), revision)
+        generator._is_from_folder = True
         if encoder is not None:
             generator._encoder = make_encoder(encoder, generator.condition_space)
         return generator.to(device)
@@ -147,12 +150,17 @@ class Generator:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The encoder in use: the one given to `from_pretrained`, else the configuration's. It is created when first needed."""
-        return (
-            self._encoder
-            if self._encoder is not None
-            else make_encoder(self.config.default_encoder, self.condition_space)
-        )
+        """The encoder in use: the one given to `from_pretrained`, else the configuration's. It is created when first needed.
+
+        Raises:
+            ConfigError: the folder of this generator names an encoder that may use the network or files.
+        """
+        if self._encoder is not None:
+            return self._encoder
+        spec = self.config.default_encoder
+        if self._is_from_folder:
+            return make_recorded_encoder(spec, self.condition_space, self.name)
+        return make_encoder(spec, self.condition_space)
 
     def known_classes(self, encoder: Encoder | None = None, template: int = 0) -> KnownClasses:
         """Return the classes it was trained on, as an encoder sees them."""

@@ -27,6 +27,10 @@ class Encoder(Protocol):
         space: an id of the vector space, e.g. ``openai/clip-vit-base-patch32``. Encoders of one space are
             interchangeable: a generator records the space, not the encoder.
         templates: the prompt templates it applies, e.g. ``("a {}",)``; recorded with what is trained on it.
+
+    A class may also have ``self_contained = True``. It promises that an encoder made without an argument uses neither the
+    network nor files outside of its package. A generator's folder can only choose such encoders. Users name all others
+    themselves, with ``--encoder`` or ``encoder=``, because anybody may have written a folder.
     """
 
     name: str

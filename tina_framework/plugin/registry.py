@@ -141,6 +141,14 @@ class Registry:
             parts.append(self._hint(self.kind, name))
         raise UnknownNameError(" ".join(part for part in parts if part))
 
+    def target(self, name: str) -> Any:
+        """Return what is registered under `name`, imported but not called.
+
+        Raises:
+            UnknownNameError, PluginError, DependencyError: as for `create`.
+        """
+        return self._resolve(self.entry(name))
+
     def create(self, spec: str, **config: Any) -> Any:
         """Make the object that `spec` names, and check that it keeps the contract of its kind.
 

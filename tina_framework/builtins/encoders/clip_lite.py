@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from tina_framework.builtins.encoders.clip_lite_image import ImageTower
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "IMAGE_WEIGHTS", "TEXT_WEIGHTS", "CLIPLite", "clip_lite_80"]
+__all__ = ["FORMAT", "FORMAT_VERSION", "IMAGE_WEIGHTS", "TEXT_WEIGHTS", "CLIPLite", "CLIPLite80"]
 
 FORMAT = "tina-clip-lite"
 FORMAT_VERSION = 1
@@ -58,6 +58,8 @@ class CLIPLite:
     Raises:
         CheckpointError: `config.json` is missing, lacks a setting, or describes another format.
     """
+
+    self_contained = True
 
     def __init__(self, folder: str | Path | None = None, name: str | None = None) -> None:
         self.name = name or ("clip-lite" if folder is None else f"clip-lite:{folder}")
@@ -206,9 +208,11 @@ class CLIPLite:
         return f"CLIPLite({self.name!r})"
 
 
-def clip_lite_80() -> CLIPLite:
-    """Make ``clip-lite-80``: the same text tower, and an image tower trained on the eighty CIFAR-100 classes of `cifar80-cnn`."""
-    return CLIPLite(_shipped().with_name("clip-lite-80"), "clip-lite-80")
+class CLIPLite80(CLIPLite):
+    """``clip-lite-80``: the same text tower, and an image tower trained on the eighty CIFAR-100 classes of `cifar80-cnn`."""
+
+    def __init__(self) -> None:
+        super().__init__(_shipped().with_name("clip-lite-80"), "clip-lite-80")
 
 
 def _shipped() -> Path:
