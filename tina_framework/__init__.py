@@ -71,8 +71,8 @@ def _version() -> str:
     from importlib import metadata
 
     try:
-        return metadata.version("tina-framework")
-    except metadata.PackageNotFoundError:  # a source tree that is not installed
+        return str(metadata.version("tina-framework") or "0+unknown")
+    except Exception:  # a source tree that is not installed; or damaged metadata, which fail in many ways
         return "0+unknown"
 
 

@@ -58,3 +58,25 @@ def test_a_plugin_file_is_checked(
     assert {check["status"] for check in verdict["checks"]} <= {"passed", "skipped"}
     assert verdict["status"] == "passed"
     assert end.value.code in (0, None)
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        (
+            "import os; os.write(1, b'noise'); os._exit(0)",
+            "while it was checked, it calls os._exit, which would end the program",
+        ),
+        ("raise SystemExit(0)", "while it was checked, it ends the program (SystemExit: 0)."),
+    ],
+)
+def test_a_component_that_ends_the_program_is_named(
+    code: str, sentence: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discovery, "_host", None)
+    (tmp_path / "rows.py").write_text(f"{TOKENIZER}    def layout(self, *given):\n        {code}\n")
+    with pytest.raises(SystemExit) as end:
+        main(["--plugin", str(tmp_path / "rows.py"), "plugins", "check", "rows.py", "--json"])
+    [verdict] = json.loads(capfd.readouterr().out)
+    assert verdict["problem"].startswith(sentence)
+    assert end.value.code == 1

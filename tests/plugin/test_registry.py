@@ -227,3 +227,32 @@ def test_an_old_import_when_a_target_is_called_names_the_new_place() -> None:
         PluginError, match=r"'old' of 'tina-old' cannot be made: it imports tina_framework.spec, which is"
     ):
         registry.create("old")
+
+
+def test_names_in_messages_are_escaped_and_lists_are_cut() -> None:
+    registry = Registry("encoder")
+    for number in range(1000):
+        registry.add(f"n{number}", len)
+    with pytest.raises(UnknownNameError) as caught:
+        registry.create("\x1b[2J" + "x" * 10_000)
+    message = str(caught.value)
+    assert message.startswith(r"Unknown encoder '\x1b[2J")
+    assert message.endswith(" and 970 more.")
+    assert len(message) < 500
+
+
+class Hostile:
+    """Every attribute raises, and so do its representations."""
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError(name)
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no repr")
+
+
+def test_an_object_that_raises_at_every_turn_is_described() -> None:
+    registry = Registry("encoder")
+    registry.add("x", Hostile())
+    [row] = registry.describe()
+    assert row["target"].endswith(":Hostile")

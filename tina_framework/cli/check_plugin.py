@@ -109,14 +109,20 @@ def check_records(records: Sequence[PluginRecord], specs: Mapping[str, str]) -> 
 
 def _verdict(kind: str, name: str, spec: str) -> Verdict:
     from tina_framework.plugin.discovery import registries
+    from tina_framework.plugin.guard import PluginStopped, guarded, leave_out, why_stopped
     from tina_framework.testing import run_checks
 
-    create = partial(getattr(registries(), kind).create_unchecked, spec)
+    registry = getattr(registries(), kind)
+    create = partial(registry.create_unchecked, spec)
+    owner = registry.entry(name).distribution or ""
     try:
         component = create()
         # Schedulers keep state, and data sets are compared with a second instance: their checks create several objects.
-        results = run_checks(kind, create if kind in ("schedulers", "datasets") else component)
+        with guarded(f"Plugin '{owner}'", leave_out(owner)):  # the result may be JSON, which no plugin may write into
+            results = run_checks(kind, create if kind in ("schedulers", "datasets") else component)
     except TinaError as error:
         hint = f" Give it with --with {name}:ARGUMENT." if "needs an argument" in str(error) else ""
         return Verdict(kind, name, problem=f"{error}{hint}")
+    except (SystemExit, PluginStopped) as error:
+        return Verdict(kind, name, problem=f"while it was checked, {why_stopped(error)}.")
     return Verdict(kind, name, tuple(results), next_command=_NEXT[kind].format(name=name, spec=spec))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tina_framework.errors import PluginError
+from tina_framework.errors import PluginError, shorten
 
 __all__ = ["MOVED", "PLUGIN_API", "check_api", "import_advice"]
 
@@ -64,7 +64,9 @@ def check_api(stated: object, *, required: bool = True) -> None:
         )
     found = _STATED.fullmatch(stated) if isinstance(stated, str) else None
     if found is None:
-        raise PluginError(f'its TINA_API is {stated!r}; write the plugin API it was made for, e.g. TINA_API = "{ours}"')
+        raise PluginError(
+            f'its TINA_API is {shorten(stated)}; write the plugin API it was made for, e.g. TINA_API = "{ours}"'
+        )
     major, minor = int(found[1]), int(found[2])
     if (major, minor) > PLUGIN_API:
         raise PluginError(

@@ -49,7 +49,7 @@ class CheckedDataset:
                 else:
                     images, labels = getattr(data, "images", None), getattr(data, "labels", None)
                     if images is None or labels is None:
-                        raise DataError(f"it returned {shorten(data)}; return LabelledImages(images, labels)")
+                        raise DataError(f"it returned {shorten(data)}; return LabelledImages(images, labels).")
                     data = LabelledImages(images, labels)
         except TinaError as error:
             raise type(error)(f"{self._what}, split '{split}': {error}") from error

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from tina_framework.errors import ConfigError, reason_of
 
-__all__ = ["TIMEOUT", "PluginStopped", "guarded", "own_output", "seconds_to_load", "why_stopped"]
+__all__ = ["TIMEOUT", "PluginStopped", "guarded", "leave_out", "own_output", "seconds_to_load", "why_stopped"]
 
 TIMEOUT = "TINA_PLUGIN_TIMEOUT"
 """Environment variable: how many seconds a plugin may take to load; 0 for no limit."""
@@ -95,7 +95,7 @@ def _without_exits(label: str, way_out: str) -> Iterator[None]:
             thread = threading.get_ident()
             if os.getpid() != process or (thread in older and thread != loading):  # a child, or a thread of the user
                 return real(*args, **more)
-            reason = f"it calls os.{name} while it is loaded, which would end the program; {way_out}"
+            reason = f"it calls os.{name}, which would end the program; {way_out}"
             if thread == loading:
                 raise PluginStopped(reason)
             _end(f"Error: {label} cannot be loaded: {reason}.")
@@ -172,6 +172,13 @@ def seconds_to_load() -> float | None:
     if not 0 <= seconds < threading.TIMEOUT_MAX / 2:
         raise ConfigError(f"{TIMEOUT} is {text!r}; it must be a number of seconds, 0 for no limit.")
     return seconds or None
+
+
+def leave_out(distribution: str) -> str:
+    """Return what to do in order to leave a plugin out, for the end of a sentence."""
+    if distribution.endswith(".py"):  # a file of the user
+        return "leave out its --plugin"
+    return f"set TINA_DISABLE_PLUGINS={distribution} to leave it out"
 
 
 def why_stopped(error: BaseException) -> str:

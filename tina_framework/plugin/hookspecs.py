@@ -23,7 +23,7 @@ import pluggy
 
 from tina_framework.errors import PluginError
 from tina_framework.plugin.api_version import import_advice
-from tina_framework.plugin.guard import why_stopped
+from tina_framework.plugin.guard import leave_out, why_stopped
 from tina_framework.plugin.missing_dependency import advice
 from tina_framework.plugin.registry import Admit, Hint, Registry
 
@@ -146,9 +146,7 @@ class PluginRecord:
     @property
     def way_out(self) -> str:
         """The end of a message that says how to leave the plugin out."""
-        if self.distribution.endswith(".py"):  # a file of the user
-            return "leave out its --plugin"
-        return f"set TINA_DISABLE_PLUGINS={self.distribution} to leave it out"
+        return leave_out(self.distribution)
 
     def fail(self, error: BaseException) -> None:
         """Mark the plugin as broken, and record the reason."""

@@ -35,7 +35,13 @@ def extra_for(distribution: str, module: str) -> str | None:
     for requirement in requirements:
         name, extra = _NAME.match(requirement), _EXTRA.search(requirement)
         # Extras for developers install much more than a user needs.
-        if name and extra and _normal(name[0]) in wanted and extra[1] not in _DEVELOPER_EXTRAS:
+        if (
+            name
+            and extra
+            and _NAME.fullmatch(extra[1])
+            and _normal(name[0]) in wanted
+            and extra[1] not in _DEVELOPER_EXTRAS
+        ):
             return extra[1]
     return None
 
@@ -51,6 +57,8 @@ def advice(module: str, distribution: str | None) -> str:
     if extra is not None:
         return f"install it: pip install '{distribution}[{extra}]'"
     top = module.partition(".")[0]
+    if not _NAME.fullmatch(top):  # not the name of a module; it must not end up in a command that is copied to a shell
+        return "install it"
     return f"install it: pip install {_PACKAGE_OF.get(top.lower(), top.replace('_', '-'))}"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from tina_framework.errors import ConfigError, DependencyError, PluginError, TinaError, UnknownNameError, shorten
 from tina_framework.plugin.api_version import import_advice
-from tina_framework.plugin.guard import guarded, seconds_to_load, why_stopped
+from tina_framework.plugin.guard import guarded, leave_out, seconds_to_load, why_stopped
 from tina_framework.plugin.missing_dependency import advice
 from tina_framework.plugin.suggest import did_you_mean
 
@@ -98,7 +98,7 @@ class Registry:
         if taken.distribution == entry.distribution:
             return f"{what} by {entry.owner}. Rename one of the two."
         blockable = entry.distribution or taken.distribution
-        advice = f"Rename one of the two, or block one: set TINA_DISABLE_PLUGINS={blockable}."
+        advice = f"Rename one of the two, or block one: {leave_out(str(blockable))}."
         return f"{what}: by {taken.owner} and by {entry.owner}. {advice}"
 
     def names(self) -> list[str]:
@@ -211,7 +211,7 @@ class Registry:
                 raise self._failed(entry, error) from error
             missing = error.name or str(error)
             raise DependencyError(
-                f"{self.kind.capitalize()} '{entry.name}' of {entry.owner} needs the module '{missing}', which is not installed; "
+                f"{self.kind.capitalize()} '{entry.name}' of {entry.owner} needs the module {shorten(missing)}, which is not installed; "
                 f"{advice(missing, entry.distribution)}."
             ) from error
         except _STOPPING:
@@ -234,9 +234,7 @@ class Registry:
         if entry.distribution in (None, _BUILT_IN):
             yield
             return
-        with guarded(
-            f"Plugin '{entry.distribution}'", f"TINA_DISABLE_PLUGINS={entry.distribution} leaves it out", seconds
-        ):
+        with guarded(f"Plugin '{entry.distribution}'", leave_out(str(entry.distribution)), seconds):
             yield
 
     def _resolve(self, entry: Entry) -> Any:
@@ -262,10 +260,10 @@ class Registry:
             missing = error.name or ""
             if missing.partition(".")[0] == module_name.partition(".")[0]:
                 raise PluginError(
-                    f"{what} points at '{entry.target}', but there is no module '{missing}'; reinstall it."
+                    f"{what} points at '{entry.target}', but there is no module {shorten(missing)}; reinstall it."
                 ) from error
             raise DependencyError(
-                f"{what} needs the module '{missing}', which is not installed; {advice(missing, entry.distribution)}."
+                f"{what} needs the module {shorten(missing)}, which is not installed; {advice(missing, entry.distribution)}."
             ) from error
         except (TinaError, *_STOPPING):
             raise
@@ -340,7 +338,10 @@ def _argument_parameter(parameters: list[inspect.Parameter]) -> inspect.Paramete
 
 def _where(target: Any) -> str:
     """Return ``module:attribute`` of an object, or of its class."""
-    found = [getattr(target, name, None) for name in ("__module__", "__qualname__")]
-    if not all(isinstance(part, str) and part.isprintable() for part in found):
+    try:
+        found = [getattr(target, name, None) for name in ("__module__", "__qualname__")]
+    except Exception:  # an object of a plugin may raise anything
+        found = []
+    if not found or not all(isinstance(part, str) and part.isprintable() for part in found):
         found = [type(target).__module__, type(target).__qualname__]
     return ":".join(map(str, found))
