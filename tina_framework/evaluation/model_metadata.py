@@ -142,5 +142,7 @@ def _rewrite(folder: Path, change: Callable[[GeneratorConfig], GeneratorConfig])
             if fresh is not None:
                 stack.enter_context(replacing(folder / CARD)).write_text(fresh, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"The figures cannot be written into '{folder}' ({error}); is it read-only?") from error
+        raise ConfigError(
+            f"The figures cannot be written into '{folder}' ({error.strerror or error}); is it read-only?"
+        ) from error
     return fresh is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from tina_framework.errors import ConfigError
 from tina_framework.evaluation.harness import MethodResult, TaskResult, group_of
 from tina_framework.evaluation.result_tables import markdown
 from tina_framework.evaluation.statistics import paired, summarize
-from tina_framework.storage.files import replacing
+from tina_framework.storage.files import replacing, to_json
 from tina_framework.zoo.tasks import Task
 
 __all__ = ["FILES", "FORMAT", "VERSION", "Results", "assemble", "check_output", "write_results"]
@@ -165,15 +164,15 @@ def write_results(folder: Path, results: Results) -> None:
     Raises:
         ConfigError: the folder cannot be written.
     """
-    texts = (_json(results.summary), markdown(results.summary), _json(results.tasks))
+    texts = (to_json(results.summary), markdown(results.summary), to_json(results.tasks))
     try:
         # All temporary files are written before the first one replaces an old file.
         with contextlib.ExitStack() as stack:
             for name, text in zip(FILES, texts, strict=True):
-                stack.enter_context(replacing(folder / name)).write_text(text, encoding="utf-8")
+                stack.enter_context(replacing(folder / name)).write_text(
+                    text, encoding="utf-8", errors="backslashreplace"
+                )
     except OSError as error:
-        raise ConfigError(f"The results cannot be written to '{folder}' ({error}); choose another place.") from error
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        raise ConfigError(
+            f"The results cannot be written to '{folder}' ({error.strerror or error}); choose another place."
+        ) from error

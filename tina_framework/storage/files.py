@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tina_framework.errors import CheckpointError, shorten
+from tina_framework.storage.paths import utf8_path
 from tina_framework.storage.temporary import sweep, temporary_file
 from tina_framework.storage.text import LARGEST_TEXT, is_lfs_pointer, read_bytes, read_text
 
@@ -69,12 +70,12 @@ def to_json(value: Any) -> str:
     """Return `value` as indented JSON with a final newline. NumPy and torch scalars become numbers, paths become text.
 
     Raises:
-        ValueError: it contains NaN or infinity, which JSON does not have, or text that is not Unicode.
+        ValueError: it contains NaN or infinity, which JSON does not have.
         TypeError: it contains something else that JSON does not have.
     """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n"
-    text.encode("utf-8")  # half a surrogate pair, as in undecodable file names, would fail while the file is written
-    return text
+    # Half a surrogate pair, as in undecodable file names, becomes an escape of JSON. Writing it would fail.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _plain(value: Any) -> Any:
@@ -298,7 +299,7 @@ def read_metadata(path: Path) -> dict[str, str]:
     if not path.is_file():
         raise _missing(path)
     try:
-        with safe_open(path, framework="pt") as handle:
+        with utf8_path(path) as opened, safe_open(opened, framework="pt") as handle:
             return dict(handle.metadata() or {})
     except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointError(f"'{path}' is truncated or altered ({error}); restore or rebuild it.") from error

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["cache_folder", "user_path"]
+__all__ = ["cache_folder", "user_path", "utf8_path"]
 
 
 def user_path(path: str | os.PathLike[str]) -> Path:
@@ -17,6 +19,27 @@ def user_path(path: str | os.PathLike[str]) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         return Path(path)
+
+
+@contextlib.contextmanager
+def utf8_path(path: Path) -> Iterator[Path]:
+    """Yield a name of an existing file that is valid UTF-8, because safetensors opens no other one.
+
+    On Linux a path may hold any bytes.
+    """
+    if _is_utf8(str(path)):
+        yield path
+        return
+    with path.open("rb") as file:
+        yield Path(f"/proc/self/fd/{file.fileno()}")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def cache_folder() -> Path:

@@ -25,7 +25,7 @@ from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.storage.digest import HASHES, with_digest
 from tina_framework.storage.files import check_tensors, read_digested, read_hashed, write_json, write_safetensors
 from tina_framework.storage.folders import check_sha256, hashes, read_config
-from tina_framework.storage.paths import user_path
+from tina_framework.storage.paths import user_path, utf8_path
 from tina_framework.targets.trunk import check_trunk_record
 from tina_framework.zoo.zoo_config import ZooConfig
 
@@ -284,7 +284,7 @@ def _header(path: Path) -> tuple[dict[str, str], dict[str, tuple[int, ...]]]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        with utf8_path(path) as opened, safe_open(opened, framework="pt") as file:
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             return dict(file.metadata() or {}), shapes
     except (OSError, SafetensorError, ValueError) as error:

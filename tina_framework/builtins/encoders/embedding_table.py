@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tina_framework.errors import DataError, PromptError
 from tina_framework.interfaces.encoder import Vectors
 from tina_framework.plugin.suggest import closest
-from tina_framework.storage.paths import user_path
+from tina_framework.storage.paths import user_path, utf8_path
 
 __all__ = ["EmbeddingTable"]
 
@@ -139,7 +139,7 @@ def _read_safetensors(path: Path) -> dict[str, npt.NDArray[Any]]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="numpy") as handle:
+        with utf8_path(path) as opened, safe_open(opened, framework="numpy") as handle:
             arrays = {name: np.asarray(handle.get_tensor(name)) for name in handle.keys()}  # noqa: SIM118 - no mapping
             metadata = dict(handle.metadata() or {})
         for key in ("names", "templates"):

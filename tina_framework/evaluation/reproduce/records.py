@@ -206,5 +206,5 @@ def write_record(
                 stack.enter_context(replacing(record.folder / file)).write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(
-            f"The record cannot be written to '{record.folder}' ({error}); use --record in a checkout of the repository."
+            f"The record cannot be written to '{record.folder}' ({error.strerror or error}); use --record in a checkout of the repository."
         ) from error

@@ -6,14 +6,13 @@ Accuracies in percent, differences in points.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tina_framework.errors import ConfigError
 from tina_framework.evaluation.result_tables import command_block
-from tina_framework.storage.files import replacing
+from tina_framework.storage.files import replacing, to_json
 
 __all__ = ["FILES", "check_output", "markdown", "short_rows", "write_suite"]
 
@@ -37,13 +36,17 @@ def write_suite(folder: Path, result: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: the folder cannot be written.
     """
-    text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = to_json(result)
     try:
         with contextlib.ExitStack() as stack:
             for name, content in zip(FILES, (text, markdown(result)), strict=True):
-                stack.enter_context(replacing(folder / name)).write_text(content, encoding="utf-8")
+                stack.enter_context(replacing(folder / name)).write_text(
+                    content, encoding="utf-8", errors="backslashreplace"
+                )
     except OSError as error:
-        raise ConfigError(f"The results cannot be written to '{folder}' ({error}); choose another place.") from error
+        raise ConfigError(
+            f"The results cannot be written to '{folder}' ({error.strerror or error}); choose another place."
+        ) from error
 
 
 def short_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
