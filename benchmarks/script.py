@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tina_framework.errors import explain
+from tina_framework.errors import explain, printable
 from tina_framework.evaluation.paths import without_folders
 
 __all__ = ["PRETRAINED", "REPOSITORY", "command_line", "run"]
@@ -26,7 +26,7 @@ def run(main: Callable[[list[str]], object]) -> None:
         main(sys.argv[1:])
     except (Exception, KeyboardInterrupt) as error:
         sentence, code = explain(error)
-        print(sentence, file=sys.stderr)
+        print(printable(sentence), file=sys.stderr)
         sys.exit(code)
 
 

@@ -239,4 +239,6 @@ def config_sha256(folder: Path) -> str:
     values = {key: value for key, value in read_json(folder / CONFIG).items() if key not in left}
     # The digest of the settings covers the keys that are left out, too.
     values[HASHES] = {file: sha256 for file, sha256 in values.get(HASHES, {}).items() if file != CONFIG}
-    return hashlib.sha256(json.dumps(values, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(values, sort_keys=True, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    ).hexdigest()

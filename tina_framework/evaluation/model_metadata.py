@@ -140,7 +140,9 @@ def _rewrite(folder: Path, change: Callable[[GeneratorConfig], GeneratorConfig])
         with contextlib.ExitStack() as stack:
             stack.enter_context(replacing(folder / CONFIG)).write_text(text, encoding="utf-8")
             if fresh is not None:
-                stack.enter_context(replacing(folder / CARD)).write_text(fresh, encoding="utf-8")
+                stack.enter_context(replacing(folder / CARD)).write_text(
+                    fresh, encoding="utf-8", errors="backslashreplace"
+                )
     except OSError as error:
         raise ConfigError(
             f"The figures cannot be written into '{folder}' ({error.strerror or error}); is it read-only?"

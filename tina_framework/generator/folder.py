@@ -241,4 +241,6 @@ def write_folder(folder: Path, parts: GeneratorParts, card: str | None = None) -
         )
         values |= {HASHES: sha256}
         write_json(new / CONFIG, with_digest(values, CONFIG))
-        (new / CARD).write_text(card if card is not None else model_card(parts.config), encoding="utf-8")
+        (new / CARD).write_text(
+            card if card is not None else model_card(parts.config), encoding="utf-8", errors="backslashreplace"
+        )

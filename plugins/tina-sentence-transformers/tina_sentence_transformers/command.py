@@ -51,20 +51,21 @@ def fit_projection(
     """
     import json
 
+    from tina_framework.errors import printable
     from tina_sentence_transformers.fitting import Request
     from tina_sentence_transformers.fitting import fit_projection as run
 
     record = run(Request(model, revision, vectors, out, held_out, held_out_share, anchors, landmarks))
     if json_:
-        typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(record, indent=2))
         return
     typer.echo(
         f"{record['fit']} names in the fit ({record['anchors']} of them anchors), {record['held_out']} held out."
     )
     for report in record["figures"]:
         for line in _lines(report):
-            typer.echo(line)
-    typer.echo(f"Written to {out}; use it with --encoder sentence-transformers:{out}")
+            typer.echo(printable(line))
+    typer.echo(printable(f"Written to {out}; use it with --encoder sentence-transformers:{out}"))
 
 
 def _lines(report: dict[str, Any]) -> list[str]:
