@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -80,4 +81,6 @@ def test_vector_refuses_complex_numbers_and_gradients() -> None:
     for values in (torch.ones(3, requires_grad=True), np.array([1 + 1j, 2])):
         with pytest.raises(PromptError, match="give one row of real numbers"):
             prompt.vector(values, "x")
+    filters = list(warnings.filters)
     assert prompt.vector(torch.ones(3), "x").vectors[0].shape == (3,)
+    assert list(warnings.filters) == filters

@@ -13,7 +13,6 @@ Shapes: E width of the encoder's vectors.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -70,11 +69,13 @@ def vector(values: Any, label: str) -> ClassPrompt:
         PromptError: the values are not one row of finite numbers, or are all zero; or the label is empty.
     """
     try:
-        with np.errstate(over="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        # A filter that turns NumPy's warning of complex numbers into an error would act on all threads.
+        if np.iscomplexobj(np.asarray(values)):
+            raise TypeError
+        with np.errstate(over="ignore"):
             row: npt.NDArray[np.float32] = np.asarray(values, dtype=np.float32)
     # numpy raises RuntimeError for a tensor that requires gradients.
-    except (TypeError, ValueError, RuntimeError, np.exceptions.ComplexWarning):
+    except (TypeError, ValueError, RuntimeError):
         raise PromptError(
             f"prompt.vector got {type(values).__name__}; give one row of real numbers. Detach a tensor that requires gradients."
         ) from None

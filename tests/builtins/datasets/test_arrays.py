@@ -113,7 +113,9 @@ def test_wrong_contents(tmp_path, changes, words):
 def test_grey_images_and_columns_of_labels(tmp_path, shape):
     grey = np.random.default_rng(0).integers(0, 256, (60, *shape), dtype=np.uint8)
     column = np.repeat(np.arange(3, dtype=np.int16), 20)[:, None]
-    data = arrays(write(tmp_path, train_images=grey, train_labels=column))
+    names = np.asarray([["apple"], ["oak_tree"], ["Bear"]])
+    data = arrays(write(tmp_path, train_images=grey, train_labels=column, class_names=names))
+    assert data.class_names == ("apple", "oak tree", "bear")
     whole = data.load("train")
     assert whole.labels.shape == (54,)
     for channel in range(3):
@@ -144,6 +146,8 @@ def test_training_and_test_arrays_by_other_names(tmp_path):
 def test_files_that_are_no_archives(tmp_path):
     with pytest.raises(DataError, match=r"absent\.npz' does not exist"):
         arrays(tmp_path / "absent.npz")
+    with pytest.raises(DataError, match=f"{tmp_path.name}' is not a regular file"):
+        arrays(tmp_path)
     (tmp_path / "text.npz").write_text("hello")
     with pytest.raises(DataError, match=r"is not an \.npz archive"):
         arrays(tmp_path / "text.npz")

@@ -64,6 +64,8 @@ def test_recording_changes_the_thresholds_and_the_card_alone(folder: Path) -> No
     record_calibration(folder, abstention)
     values = json.loads((folder / "config.json").read_text())
     assert values.pop("abstention") == abstention.to_dict()
+    for written in (values, before):  # the digest of the settings follows from the rest
+        written["sha256"].pop("config.json")
     assert values == before
     assert config_sha256(folder) == identity
     generator = Generator.from_pretrained(folder, device="cpu")

@@ -114,7 +114,8 @@ class _Archive:
     def __init__(self, path: Path) -> None:
         self.path = path
         if not path.is_file():
-            raise DataError(f"{self} does not exist; give the path of an .npz file: arrays:FILE.npz.")
+            what = "is not a regular file" if path.exists() else "does not exist"
+            raise DataError(f"{self} {what}; give the path of an .npz file: arrays:FILE.npz.")
         try:
             with zipfile.ZipFile(path) as archive:
                 names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
@@ -182,6 +183,8 @@ class _Archive:
     def strings(self, name: str) -> list[str]:
         """Return an array of strings as a list."""
         values = self.read(name)
+        if values.ndim == 2 and values.shape[1] == 1:
+            values = values[:, 0]
         if values.ndim != 1 or values.dtype.kind != "U":
             raise DataError(
                 f"{self}: '{name}' has shape {values.shape} and type {values.dtype}; expected (K,) strings."
