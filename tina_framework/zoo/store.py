@@ -11,6 +11,7 @@ Every safetensors file has the SHA-256 of its contents in its header. Every JSON
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -53,6 +54,9 @@ MANIFEST = "zoo.json"
 INDEX = "index.json"
 GENERIC = "generic.safetensors"
 
+# The same few names are in thousands of entries.
+_normalized = functools.lru_cache(maxsize=100_000)(normalize_name)
+
 _NEEDS = "zoo.json, generic.safetensors, index.json and shards/"
 
 
@@ -76,14 +80,14 @@ class ZooEntry:
         if not isinstance(value, dict) or value.keys() != cls.__dataclass_fields__.keys():
             raise ValueError(f"{shorten(value)} does not describe a p-Model")
         classes = value["classes"]
-        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        if not isinstance(classes, list) or not {str}.issuperset(map(type, classes)):
             raise ValueError(f"its classes are {shorten(classes)}")
-        if any(type(value[name]) is not int for name in ("id", "seed")):
+        if type(value["id"]) is not int or type(value["seed"]) is not int:
             raise ValueError(f"its id and seed are {shorten((value['id'], value['seed']))}")
-        accuracies = (value["validation_accuracy"], value["selection_accuracy"])
-        if not all(type(a) in (int, float) and 0 <= a <= 1 for a in accuracies):
-            raise ValueError(f"its accuracies are {shorten(accuracies)}")
-        return cls(**{**value, "classes": tuple(normalize_name(name) for name in classes)})
+        for accuracy in (value["validation_accuracy"], value["selection_accuracy"]):
+            if type(accuracy) not in (int, float) or not 0 <= accuracy <= 1:
+                raise ValueError(f"an accuracy is {shorten(accuracy)}")
+        return cls(**{**value, "classes": tuple(map(_normalized, classes))})
 
 
 def model_path(folder: Path, model_id: int) -> Path:
@@ -132,13 +136,20 @@ def read_shard(folder: Path, config: ZooConfig, shard: int) -> list[tuple[ZooEnt
     return [(entry, tensors[f"{entry.id:06d}"]) for entry in entries]
 
 
-def _entries(path: Path, metadata: Mapping[str, str]) -> list[ZooEntry]:
+def _entry_values(path: Path, metadata: Mapping[str, str]) -> list[Any]:
     try:
         values = json.loads(metadata["entries"])
         if not isinstance(values, list):
             raise ValueError("its entries are not a list")
-        return [ZooEntry.from_json(value) for value in values]
+        return values
     except (KeyError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"'{path}' has no list of its p-Models in its header ({error}). {_AGAIN}") from error
+
+
+def _entries(path: Path, metadata: Mapping[str, str]) -> list[ZooEntry]:
+    try:
+        return [ZooEntry.from_json(value) for value in _entry_values(path, metadata)]
+    except ValueError as error:
         raise CheckpointError(f"'{path}' has no list of its p-Models in its header ({error}). {_AGAIN}") from error
 
 
@@ -240,15 +251,15 @@ def _read_config(folder: Path, format_name: str, file: str) -> dict[str, Any]:
         raise CheckpointError(f"'{folder / file}' is nested too deeply; restore or rebuild the zoo.") from None
 
 
-def _read_index(folder: Path, manifest: Manifest) -> tuple[list[ZooEntry], list[str]]:
-    """Return the entries of all models by id, and the SHA-256 of every shard."""
+def _read_index(folder: Path, manifest: Manifest) -> tuple[list[Any], list[ZooEntry], list[str]]:
+    """Return the entries of all models by id, as in the file and checked, and the SHA-256 of every shard."""
     config, path = manifest.config, folder / INDEX
     if not path.is_file():
         if config.num_models:
             raise CheckpointError(
                 f"The zoo '{folder}' is not finished; run the same `tina zoo build` again to continue."
             )
-        return [], []
+        return [], [], []
     index = _read_config(folder, f"{FORMAT}-index", INDEX)
     try:
         entries = [ZooEntry.from_json(value) for value in index["models"]]
@@ -268,7 +279,7 @@ def _read_index(folder: Path, manifest: Manifest) -> tuple[list[ZooEntry], list[
         raise CheckpointError(
             f"'{path}' is damaged ({reason}); remove it and run the same `tina zoo build` again, which rewrites it."
         ) from error
-    return entries, digests
+    return index["models"], entries, digests
 
 
 def _listed(shard: Any, file: str, ids: list[int]) -> str:
@@ -339,7 +350,7 @@ class Zoo:
         if not (folder / MANIFEST).is_file():
             raise CheckpointError(f"'{folder}' is not a zoo: it has no zoo.json. Build one with `tina zoo build`.")
         manifest = read_manifest(folder)
-        entries, digests = _read_index(folder, manifest)
+        listed, entries, digests = _read_index(folder, manifest)
         sizes: dict[int, int] = {}
         for shard in range(len(digests)):
             path, ids = shard_path(folder, shard), manifest.config.shard_ids(shard)
@@ -349,7 +360,8 @@ class Zoo:
                     "restore it, or run the same `tina zoo build` again, which trains the missing models."
                 )
             metadata, shapes = _header(path)
-            found = _entries(path, metadata)
+            same = _entry_values(path, metadata) == listed[ids.start : ids.stop]
+            found = entries[ids.start : ids.stop] if same else _entries(path, metadata)
             _check_shard(path, manifest.config, shard, found, shapes)
             if found != entries[ids.start : ids.stop]:
                 raise CheckpointError(
