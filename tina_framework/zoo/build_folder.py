@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from tina_framework.errors import ConfigError, shorten
+from tina_framework.storage.folders import contents
 from tina_framework.storage.temporary import sweep_folder
 from tina_framework.zoo.store import GENERIC, INDEX, MANIFEST
 
@@ -17,9 +18,6 @@ PARTIAL_GENERIC = "generic.partial.safetensors"
 
 _FILES = re.compile(rf"{re.escape(GENERIC)}|{re.escape(PARTIAL_GENERIC)}|{re.escape(INDEX)}")
 _INSIDE = {"models": re.compile(r"\d{6,}\.safetensors"), "shards": re.compile(r"shard-\d{5,}\.safetensors")}
-_LITTER = {"Thumbs.db", "desktop.ini", "__MACOSX", "@eaDir", "lost+found"}
-"""What systems put into folders by themselves. Hidden files count as litter, too."""
-
 
 def check_place(folder: Path) -> None:
     """Check that a zoo may be built in a folder: it is new or empty, or it holds a zoo. Nothing is changed.
@@ -33,7 +31,7 @@ def check_place(folder: Path) -> None:
         return
     if (folder / MANIFEST).is_file():
         return
-    for path in sorted(folder.iterdir()):
+    for path in sorted(contents(folder)):
         if not _may_be_there(path):
             raise ConfigError(
                 f"'{folder}' holds {shorten(path.name)} but no zoo.json, so it is not a zoo; nothing was changed. "
@@ -42,8 +40,6 @@ def check_place(folder: Path) -> None:
 
 
 def _may_be_there(path: Path) -> bool:
-    if path.name in _LITTER:
-        return True
     if path.is_dir():
         inside = _INSIDE.get(path.name)
         return inside is not None and all(

@@ -9,7 +9,7 @@ import torch
 
 from tina_framework.errors import ConfigError
 from tina_framework.storage.files import write_safetensors
-from tina_framework.storage.folders import writing_folder
+from tina_framework.storage.folders import contents, writing_folder
 from tina_framework.storage.paths import user_path
 from tina_framework.zoo.store import GENERIC, MANIFEST, Zoo, write_index, write_manifest, write_shard
 
@@ -24,7 +24,7 @@ def export_zoo(zoo: Zoo, out: Path) -> int:
         CheckpointError: a shard of the zoo is damaged.
     """
     out = user_path(out)
-    if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
+    if out.is_symlink() or (out.exists() and not (out.is_dir() and not contents(out))):
         raise ConfigError(f"'{out}' exists; choose a new folder for the copy.")
     if (out.resolve().parent / MANIFEST).is_file():
         raise ConfigError(f"'{out}' lies in the folder of a zoo; choose a place outside it for the copy.")
