@@ -122,3 +122,11 @@ def test_calls_that_lack_something(folder, tmp_path):
     assert isinstance(tina("zoo", "tasks", tmp_path / "x.json", "--split", "seen").exception, ConfigError)
     assert isinstance(tina("zoo", "tasks", tmp_path / "x.json").exception, ConfigError)
     assert not (tmp_path / "x.json").exists()
+
+
+def test_tasks_do_not_replace_other_files(folder):
+    before = (folder / "zoo.json").read_bytes()
+    result = tina("zoo", "tasks", folder / "zoo.json", "--dataset", "shapes:8", "--classes", 3, "--num-tasks", 2)
+    assert isinstance(result.exception, ConfigError)
+    assert "is not a task file; nothing was changed" in str(result.exception)
+    assert (folder / "zoo.json").read_bytes() == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -9,9 +10,10 @@ import torch
 
 from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.storage.digest import renew_digest
+from tina_framework.storage.locks import folder_lock
 from tina_framework.zoo.builder import sample_tasks
 from tina_framework.zoo.reservation import partition_of
-from tina_framework.zoo.store import Zoo
+from tina_framework.zoo.store import Zoo, read_shard, write_shard
 
 
 class Cut(Exception):
@@ -88,6 +90,75 @@ def test_a_damaged_shard_is_rebuilt_and_never_blessed(tmp_path, build, zoo_folde
     build(tmp_path / "zoo", progress=lambda *state: seen.append(state))
     assert seen == [("models", 3, 5), ("models", 4, 5), ("models", 5, 5)]
     assert same(Zoo.open(tmp_path / "zoo"), Zoo.open(zoo_folder))
+
+
+@pytest.mark.parametrize("fault", ["copied", "short", "classes"])
+def test_a_misplaced_or_short_shard_is_rebuilt(tmp_path, build, zoo_folder, config, fault):
+    folder = tmp_path / "zoo"
+    shutil.copytree(zoo_folder, folder)
+    models = read_shard(folder, config, 1)
+    if fault == "copied":
+        shutil.copyfile(folder / "shards" / "shard-00000.safetensors", folder / "shards" / "shard-00001.safetensors")
+    elif fault == "short":
+        write_shard(folder, 1, models[:1])
+    else:
+        write_shard(folder, 1, [(replace(entry, classes=entry.classes[::-1]), flat) for entry, flat in models])
+    seen = []
+    build(folder, progress=lambda *state: seen.append(state))
+    assert seen == [("models", 3, 5), ("models", 4, 5), ("models", 5, 5)]
+    assert contents(folder) == contents(zoo_folder)
+
+
+def contents(folder):
+    files = (path for path in folder.rglob("*") if path.name != ".lock")
+    return {str(path.relative_to(folder)): path.is_file() and path.read_bytes() for path in files}
+
+
+def test_unfinished_files_that_were_altered_are_made_again(tmp_path, build, zoo_folder):
+    def cut(now, done, total):
+        if (now, done) == ("models", 1):
+            raise Cut
+
+    folder = tmp_path / "zoo"
+    with pytest.raises(Cut):
+        build(folder, progress=cut)
+    path = folder / "models" / "000000.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    (folder / "models" / ".000001.safetensors.0123456789ab.partial").touch()
+    (folder / "generic.partial.safetensors").touch()
+    build(folder)
+    assert contents(folder) == contents(zoo_folder)
+
+
+def test_an_altered_generic_model_is_never_built_on(tmp_path, build, zoo_folder):
+    folder = tmp_path / "zoo"
+    shutil.copytree(zoo_folder, folder)
+    shutil.rmtree(folder / "shards")
+    path = folder / "generic.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match=r"was altered .*zoo\.json"):
+        build(folder)
+
+
+def test_other_folders_and_numbers_are_refused_before_work(tmp_path, build, monkeypatch):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}")
+    with pytest.raises(ConfigError, match="is not a zoo; nothing was changed"):
+        build(tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]
+    for options in ({"workers": 0}, {"workers": 10**9}, {"wait": -1.0}, {"partner_timeout": float("nan")}):
+        with pytest.raises(ConfigError):
+            build(tmp_path / "new", **options)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_second_build_ends_with_a_sentence(tmp_path, build):
+    with folder_lock(tmp_path / "zoo", "builds a zoo"), pytest.raises(ConfigError, match="is in use: process"):
+        build(tmp_path / "zoo")
 
 
 def test_a_recipe_out_of_range_is_refused_before_anything_is_trained(tmp_path, build, config):

@@ -21,3 +21,6 @@ def test_export_is_small_and_close(tmp_path, zoo_folder, spec):
     assert all(torch.equal(small.generic[n], zoo.generic[n]) for n in zoo.generic)
     with pytest.raises(ConfigError, match="exists"):
         export_zoo(zoo, tmp_path / "small")
+    with pytest.raises(ConfigError, match="lies in the folder of a zoo"):
+        export_zoo(zoo, zoo_folder / "small")
+    assert [path.name for path in tmp_path.iterdir()] == ["small"]

@@ -58,3 +58,36 @@ def test_missing_or_malformed_files(tmp_path):
         load_recipe(tmp_path / "none.toml", {})
     with pytest.raises(ConfigError, match="cannot be read"):
         load_recipe(write(tmp_path, "num_models ="), {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "num_models = 1000000000", "num_models = -1", "num_models = 1.5", "shard_size = 0", "num_models = 0x" + "f" * 9000,
+        "seed = 99999999999999999999", "held_out_classes = 'cat'", "held_out_classes = [1]", "schemes = 3",
+        "[schemes]\nrandom = -1", "[schemes]\nrandom = nan", "[class_counts]\n1000000000 = 1", "[class_counts]\n1 = 1",
+        "[class_counts]\n-3 = 1", "[class_counts]\nx = 1", "[model]\nepochs = inf", "[model]\nlr = nan",
+        "[model]\nbatch_size = 99999999999", "a = " + "[" * 5000, "a = " + "9" * 5000, "train_split = 'test'",
+        "shared_order = false\nseed = 99999999", "\udcff",
+    ],
+    ids=lambda text: text[:30],
+)  # fmt: skip
+def test_every_bad_value_is_one_short_sentence(tmp_path, text):
+    (tmp_path / "zoo.toml").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(tmp_path / "zoo.toml", {})
+    assert len(str(caught.value)) < 500
+
+
+def test_only_files_of_a_usual_size_are_read(tmp_path):
+    import os
+
+    with pytest.raises(ConfigError, match="not a regular file"):
+        load_recipe(tmp_path, {})
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(ConfigError, match="not a regular file"):
+            load_recipe(tmp_path / "pipe", {})
+    (tmp_path / "large.toml").write_bytes(b"#" * (2**20 + 1))
+    with pytest.raises(ConfigError, match="are allowed"):
+        load_recipe(tmp_path / "large.toml", {})

@@ -19,6 +19,7 @@ PARTIAL_GENERIC = "generic.partial.safetensors"
 _FILES = re.compile(rf"{re.escape(GENERIC)}|{re.escape(PARTIAL_GENERIC)}|{re.escape(INDEX)}")
 _INSIDE = {"models": re.compile(r"\d{6,}\.safetensors"), "shards": re.compile(r"shard-\d{5,}\.safetensors")}
 
+
 def check_place(folder: Path) -> None:
     """Check that a zoo may be built in a folder: it is new or empty, or it holds a zoo. Nothing is changed.
 
