@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tina_framework.storage.locks import folder_lock
 from tina_framework.training.__main__ import main
 
 
@@ -122,3 +123,43 @@ def test_two_processes_give_the_losses_of_one(settings: dict[str, Any], tmp_path
     )
     assert refused.returncode == 1
     assert "2 processes (now 1)" in refused.stderr
+
+
+def launcher(processes: int, arguments: list[str]) -> list[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    return [*command, "-m", "tina_framework.training", *arguments]
+
+
+@pytest.mark.slow
+def test_two_processes_end_when_the_folder_is_in_use(settings: dict[str, Any], tmp_path: Path) -> None:
+    with folder_lock(tmp_path / "run", "trains a generator"):
+        done = subprocess.run(
+            launcher(2, words(settings)),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        )
+    assert done.returncode == 1
+    assert f"is in use: process {os.getpid()} on" in done.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_stop_in_order_at_a_signal(settings: dict[str, Any], tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        launcher(2, words(settings, max_steps=100_000)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )
+    log = tmp_path / "run" / "log.jsonl"
+    deadline = time.monotonic() + 120
+    while not (log.is_file() and log.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "--resume_from_checkpoint latest" in err
+    assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 1
