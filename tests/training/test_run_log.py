@@ -64,6 +64,19 @@ def test_lines_after_the_checkpoint_are_dropped_even_of_its_step(tmp_path: Path)
     assert rows(tmp_path) == [{"kind": "train", "step": 1}]
 
 
+def test_lines_that_were_changed_are_mentioned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, _ = loger(tmp_path)
+    first.start(0)
+    first.write("train", 1, {"loss": 0.5})
+    for text in ((tmp_path / LOG).read_text(), '{"kind": "train", "step": 1, "loss": 0.6}\n', "{}\n"):
+        (tmp_path / LOG).write_text(text)
+        again, _ = loger(tmp_path)
+        again.lines, again.expected = 1, first.sha256
+        again.start(1)
+        same = again.sha256 == first.sha256
+        assert ("was changed or lost lines" in capsys.readouterr().err) is not same
+
+
 def test_a_log_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     log, _ = loger(tmp_path)
     (tmp_path / LOG).mkdir()

@@ -107,6 +107,7 @@ def contents(trainer: Trainer) -> tuple[dict[str, dict[str, Tensor]], RunState]:
         config=trainer.config.to_json(),
         fingerprints=trainer.components.fingerprints,
         log_lines=trainer.log.lines,
+        log_sha256=trainer.log.sha256,
         window=trainer.window,
         best=trainer.best,
         validation=None if figures is None else {"step": validated, **figures.to_json()},
@@ -148,7 +149,7 @@ def restore(trainer: Trainer, folder: Path) -> None:
     checkpoint.set_rng(checkpoint.read_tensors(folder, checkpoint.rng_name(process), files))
     if is_own(trainer.config, folder):
         trainer.saved_at = state.step
-        trainer.log.lines = state.log_lines
+        trainer.log.lines, trainer.log.expected = state.log_lines, state.log_sha256
 
 
 def is_own(config: TrainingConfig, folder: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import time
@@ -33,11 +34,14 @@ class RunLog:
 
     Attributes:
         lines: number of lines that the log has, or that a resumed run keeps.
+        expected: SHA-256 of the lines that a resumed run keeps; empty if it is not known.
     """
 
     def __init__(self, folder: Path, total: int, active: bool, track: Callable[[dict[str, float], int], None]) -> None:
         self.path = folder / LOG
         self.lines = 0
+        self.expected = ""
+        self._hash = hashlib.sha256()
         self.total = total
         self.active = active
         self._track = track
@@ -61,6 +65,12 @@ class RunLog:
             self.lines = len(kept)
             with replacing(self.path) as temporary:
                 temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8", newline="\n")
+        self._hash = hashlib.sha256("".join(f"{line}\n" for line in kept).encode())
+        if self.expected and self.expected != self.sha256:
+            self.notify(
+                f"'{self.path}' was changed or lost lines since the checkpoint was written. The weights do not depend on it, but "
+                f"its lines up to step {step} may be wrong."
+            )
         if console.err_console.is_terminal:
             columns = (
                 TextColumn("{task.description}", markup=False),
@@ -89,12 +99,19 @@ class RunLog:
         if not self.active:
             return
         line = {"kind": kind, "step": step, **figures}
+        text = json.dumps(line, ensure_ascii=False) + "\n"
         with self._writing(), self.path.open("a", encoding="utf-8", newline="\n") as handle:
-            handle.write(json.dumps(line, ensure_ascii=False) + "\n")
+            handle.write(text)
         self.lines += 1
+        self._hash.update(text.encode())
         prefix = "" if kind == "train" else f"{kind}/"
         plain = {f"{prefix}{k}": float(v) for k, v in figures.items() if isinstance(v, int | float)}
         self._track(plain, step)
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of all lines."""
+        return self._hash.hexdigest()
 
     def sync(self) -> None:
         """Write the log to disk, so that no checkpoint counts lines which a power failure takes away."""

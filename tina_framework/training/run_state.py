@@ -54,6 +54,7 @@ class RunState:
         config: the training settings, as JSON values.
         fingerprints: hashes of the data, the zoo and the text vectors.
         log_lines: number of lines in the log. Later lines are written again by a resumed run.
+        log_sha256: hash of these lines.
         window: the steps since the last line of the log.
         best: step and accuracy of the best validation, None before the first one.
         validation: figures of the last validation, with its step; None before the first one.
@@ -67,6 +68,7 @@ class RunState:
     config: dict[str, Any]
     fingerprints: dict[str, str]
     log_lines: int = 0
+    log_sha256: str = ""
     window: LogWindow = field(default_factory=LogWindow)
     best: dict[str, Any] | None = None
     validation: dict[str, Any] | None = None
@@ -155,6 +157,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "a table of hashes",
     ),
     "log_lines": (_is_count, "a number of lines"),
+    "log_sha256": (lambda value: isinstance(value, str), "a hash"),
     "window": (_is_window, "the losses since the last line of the log"),
     "best": (_is_best, "the step and the accuracy of a validation"),
     "validation": (_is_validation, "the figures of a validation"),
