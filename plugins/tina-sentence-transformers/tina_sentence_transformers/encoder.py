@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from tina_framework.errors import CheckpointError, PromptError
 from tina_framework.interfaces.encoder import Vectors
+from tina_framework.storage.paths import user_path
 from tina_sentence_transformers.model import SentenceModel, find_model
 from tina_sentence_transformers.projection import Projection, read_header, read_projection
 
@@ -42,7 +43,7 @@ class SentenceTransformersEncoder:
 
     def __init__(self, folder: str | Path | None = None) -> None:
         self.name = "sentence-transformers" if folder is None else f"sentence-transformers:{folder}"
-        self._folder = _shipped() if folder is None else Path(folder).expanduser()
+        self._folder = _shipped() if folder is None else user_path(folder)
         self._header = read_header(self._folder)
         self.dim, self.space, self.templates = self._header.dim, self._header.space, self._header.templates
         self._recent: dict[str, npt.NDArray[np.float64]] = {}

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from tina_framework.errors import CheckpointError, ConfigError, DependencyError, DownloadError
 from tina_framework.storage.files import read_json
+from tina_framework.storage.paths import user_path
 
 __all__ = ["MINILM", "SentenceModel", "find_model"]
 
@@ -75,7 +76,7 @@ def find_model(model: str, revision: str | None = None, beside: Path | None = No
     """
     if model == MINILM:
         return ModelFolder(model, _packaged())
-    for folder in (Path(model).expanduser(), *((beside / model,) if beside is not None else ())):
+    for folder in (user_path(model), *((beside / model,) if beside is not None else ())):
         if folder.is_dir():
             return ModelFolder(model, folder)
     if model.count("/") != 1 or model.startswith((".", "/", "~")):

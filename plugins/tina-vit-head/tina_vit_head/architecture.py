@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tina_framework import TargetArchitecture
 from tina_framework.interfaces.architecture import FrozenTrunk
+from tina_framework.storage.paths import user_path
 from tina_vit_head.clip_folder import FOLDER_VARIABLE, VIT_B_32, fetched, read_sizes
 from tina_vit_head.tower import load_tower
 
@@ -38,7 +39,7 @@ def vit_head() -> TargetArchitecture:
         CheckpointError: the folder that TINA_VIT_HEAD_CLIP names does not hold a CLIP model.
     """
     named = os.environ.get(FOLDER_VARIABLE, "")
-    return _architecture(Path(named).expanduser().absolute() if named else None)
+    return _architecture(user_path(named).absolute() if named else None)
 
 
 # Cached, because the framework shares the loaded trunk of equal architectures.
