@@ -45,6 +45,41 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str], comma
     assert f"tina {command}" in out
 
 
+HANGS = """
+import time
+time.sleep(600)
+"""
+
+
+def test_version_and_help_pages_load_no_plugin(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fake_hangs.py").write_text(HANGS)
+    info = tmp_path / "fake_hangs-1.0.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_text("[tina_framework]\nfake-hangs = fake_hangs\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for words in (["--version"], ["--help"], ["generate", "--help"], ["zoo", "--help"], ["train", "--help"]):
+        assert run(capsys, *words)[0] == 0
+    assert discovery._host is None
+
+
+@pytest.mark.parametrize(
+    "words", [[":bus:"], ["list", ":bus:"], ["--plugin", ":bus:", "list", "encoders"], ["classify", "c", "--:bus:"]]
+)
+def test_a_wrong_call_is_repeated_as_it_was_written(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    code, out, err = run(capsys, *words)
+    assert (code, out) == (2, "")
+    assert ":bus:" in err
+
+
+def test_revisions_are_options_of_the_commands_that_name_a_generator(capsys: pytest.CaptureFixture[str]) -> None:
+    rest = {"generate": ["apple", "bus"], "evaluate": ["--dataset", "x", "--out", "y"], "diagnose": ["--dataset", "x"]}
+    for command, words in rest.items():
+        code, _, err = run(capsys, command, "--model", "owner/name@v1", "--revision", "v2", *words)
+        assert (code, "states the revision 'v1'" in err) == (2, True)
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     import tina_framework
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tina_framework.errors import CheckpointError, DownloadError
+from tina_framework.errors import CheckpointError, ConfigError, DownloadError
 from tina_framework.generator.generator import Generator
+from tina_framework.generator.hub import split_revision
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -96,3 +97,38 @@ def test_push_uploads_the_folder(tiny_generator: Generator, monkeypatch: pytest.
     monkeypatch.setattr(Api, "create_repo", refuse)
     with pytest.raises(DownloadError, match=r"could not be uploaded to the Hub \(not logged in\)"):
         tiny_generator.push_to_hub("me/mine")
+
+
+def test_a_revision_can_be_part_of_the_name(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = _Hub(Path(shutil.copytree(tiny_folder, tmp_path / COMMIT)))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", hub)
+    for revision in (None, "refs/pr/1"):
+        loaded = Generator.from_pretrained("owner/name@refs/pr/1", revision=revision, device="cpu")
+        assert loaded.name == "owner/name@refs/pr/1"
+    assert [(call["repo"], call["revision"]) for call in hub.calls] == [
+        ("owner/name", "refs/pr/1"),
+        ("owner/name", COMMIT),
+    ] * 2
+
+
+def test_revisions_that_make_no_sense_are_refused(tiny_folder: Path) -> None:
+    with pytest.raises(ConfigError, match="states the revision 'v1', but the revision 'v2' is given too"):
+        Generator.from_pretrained("owner/name@v1", revision="v2")
+    for name in ("cifar100-cnn", str(tiny_folder)):
+        with pytest.raises(ConfigError, match="only generators of the Hub"):
+            Generator.from_pretrained(name, revision="v1")
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("owner/name", ("owner/name", None)),
+        ("owner/name@v1", ("owner/name", "v1")),
+        ("name@v1", None),
+        ("owner/name@", None),
+        ("owner/name@a@b", None),
+        ("owner/name@a b", None),
+    ],
+)
+def test_names_with_revisions(name: str, parts: tuple[str, str | None] | None) -> None:
+    assert split_revision(name) == parts

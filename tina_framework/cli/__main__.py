@@ -6,14 +6,17 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from tina_framework.terminal.console import print_error
-from tina_framework.terminal.program import run_program
-
 __all__ = ["main"]
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run ``tina`` with `args` (default: those of the process) and exit with its exit code."""
+    try:
+        # Imported here, because this takes a while, in which a user may press Ctrl-C already.
+        from tina_framework.terminal.program import run_program
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted.\n")
+        sys.exit(130)
     sys.exit(run_program(_run, sys.argv[1:] if args is None else args))
 
 
@@ -25,6 +28,7 @@ def _run(arguments: list[str]) -> int:
 
         from tina_framework.cli.app import build_app
         from tina_framework.config.environment import unknown_variables
+        from tina_framework.terminal.console import print_error
 
         for sentence in unknown_variables():
             print_error(f"Warning: {sentence}")
@@ -50,6 +54,8 @@ def _run(arguments: list[str]) -> int:
 
 def _report_usage(error: Any) -> int:
     """Print what is wrong with the command line, and how to get help. Returns the exit code."""
+    from tina_framework.terminal.console import print_error
+
     message, context = error.format_message(), getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":  # the help page was printed in its place
         return int(error.exit_code)
