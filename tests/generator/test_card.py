@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 
@@ -35,3 +36,41 @@ def test_what_was_not_recorded_is_not_told(config, validation: object) -> None:
 
 def test_the_limits_name_the_classes_it_knows(config) -> None:
     assert f"trained on {len(config.class_names)} classes" in model_card(config)
+
+
+EVIL = "</code><script>alert(1)</script>`|\n# Title\n```\n---\n[a](javascript:x)\x1b[31m"
+
+
+def test_nothing_in_a_configuration_is_read_as_markdown_or_html(config) -> None:
+    training = {"recipe": {"dataset": EVIL, "train_split": EVIL, "zoo": EVIL}, "zoo_models": EVIL, EVIL: EVIL}
+    changed = dataclasses.replace(
+        config,
+        condition={**config.condition, "space": EVIL, "templates": [EVIL]},
+        default_encoder=EVIL,
+        class_names=("<img src=x onerror=alert(1)>", "```", "a|b"),
+        scheduler={"name": EVIL, "config": {}},
+        training=training,
+        metrics={EVIL: {EVIL: {EVIL: 0.5, "3": 10**400}}},
+    )
+    plain, card = model_card(config).splitlines(), model_card(changed).splitlines()
+    assert "\x1b" not in "".join(card)
+    assert card.count("```") == plain.count("```")
+    assert card.count("---") == plain.count("---") == 2
+    assert [line for line in card if line.startswith("#")] == [line for line in plain if line.startswith("#")]
+    fenced = False
+    for line in card:
+        fenced = fenced != line.startswith("```")
+        if not fenced:
+            # Outside of code, no tag and no link is left.
+            words = line.replace("<code>", "").replace("</code>", "")
+            words = "".join(words.split("`")[::2])
+            assert "<" not in words
+            assert "](" not in words
+        if line.startswith("|"):
+            assert line.count("|") in (3, 5)
+
+
+def test_a_long_name_is_cut(config) -> None:
+    card = model_card(dataclasses.replace(config, default_encoder="x" * 10**5))
+    assert max(map(len, card.splitlines())) < 1000
+    assert json.dumps(config.class_names[:3]) in card

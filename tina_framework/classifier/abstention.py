@@ -14,7 +14,7 @@ from itertools import pairwise
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from tina_framework.errors import ConfigError
+from tina_framework.errors import ConfigError, shorten
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,15 +73,19 @@ class AbstentionThresholds:
     def __post_init__(self) -> None:
         _number("kept share", self.kept)
         if not 0 < self.kept <= 1:
-            raise ConfigError(f"The kept share of abstention is {self.kept!r}; it must be above 0 and at most 1.")
+            raise ConfigError(
+                f"The kept share of abstention is {shorten(self.kept)}; it must be above 0 and at most 1."
+            )
         if not isinstance(self.encoder, str) or not self.encoder:
-            raise ConfigError(f"The encoder of abstention is {self.encoder!r}; it must be a name.")
+            raise ConfigError(f"The encoder of abstention is {shorten(self.encoder)}; it must be a name.")
         if not isinstance(self.thresholds, Mapping) or not self.thresholds:
-            raise ConfigError(f"The thresholds of abstention are {self.thresholds!r}, not a table by class count.")
+            raise ConfigError(
+                f"The thresholds of abstention are {shorten(self.thresholds)}, not a table by class count."
+            )
         for count, threshold in self.thresholds.items():
             if isinstance(count, bool) or not isinstance(count, int) or count < 2:
                 raise ConfigError(
-                    f"A threshold of abstention is for {count!r} classes; the count must be an integer of at least 2."
+                    f"A threshold of abstention is for {shorten(count)} classes; the count must be an integer of at least 2."
                 )
             check_threshold(threshold)
         object.__setattr__(self, "thresholds", dict(sorted(self.thresholds.items())))
@@ -111,16 +115,16 @@ class AbstentionThresholds:
         given = _table(values, {"score", "kept", "thresholds", "encoder"})
         table = given["thresholds"]
         if not isinstance(table, Mapping) or not all(isinstance(key, str) and key.isdecimal() for key in table):
-            raise ConfigError(f"The thresholds of abstention are {table!r}, not a table by class count.")
+            raise ConfigError(f"The thresholds of abstention are {shorten(table)}, not a table by class count.")
         return cls(given["kept"], {int(key): value for key, value in table.items()}, given["encoder"])
 
 
 def _table(values: object, keys: set[str]) -> dict[str, Any]:
     if not isinstance(values, Mapping) or set(values) != keys:
-        raise ConfigError(f"Setting abstention is {values!r}; it needs exactly {', '.join(sorted(keys))}.")
+        raise ConfigError(f"Setting abstention is {shorten(values)}; it needs exactly {', '.join(sorted(keys))}.")
     if values["score"] != SCORE:
         raise ConfigError(
-            f"The score of abstention is {values['score']!r}, but this program reads thresholds of '{SCORE}' alone; "
+            f"The score of abstention is {shorten(values['score'])}, but this program reads thresholds of '{SCORE}' alone; "
             "remove the key 'abstention' from config.json, and calibrate the generator again with 'tina calibrate'."
         )
     return dict(values)
@@ -133,5 +137,5 @@ def _number(name: str, value: object) -> float:
     except OverflowError:  # an integer beyond the range of floats
         number = math.inf
     if not math.isfinite(number):
-        raise ConfigError(f"The {name} of abstention is {value!r}; it must be a finite number.")
+        raise ConfigError(f"The {name} of abstention is {shorten(value)}; it must be a finite number.")
     return number

@@ -98,8 +98,8 @@ class DenoiserConfig:
     def __post_init__(self) -> None:
         for name in ("group_widths", "group_sizes"):
             value = getattr(self, name)
-            if not isinstance(value, list | tuple) or not value:
-                raise ConfigError(f"Denoiser setting {name}={value!r} is not a list of positive integers.")
+            if not isinstance(value, list | tuple) or not 0 < len(value) <= _MOST_GROUPS:
+                raise ConfigError(f"Denoiser setting {name}={shorten(value)} is not a list of positive integers.")
             object.__setattr__(self, name, tuple(value))  # JSON has lists only
             for entry in getattr(self, name):
                 _check_integer(name, entry, least=1)
@@ -110,11 +110,15 @@ class DenoiserConfig:
                     field.name, getattr(self, field.name), least.get(field.name, 1), MOST.get(field.name, LARGEST)
                 )
             elif field.type == "bool" and not isinstance(getattr(self, field.name), bool):
-                raise ConfigError(f"Denoiser setting {field.name}={getattr(self, field.name)!r} is not true or false.")
+                raise ConfigError(
+                    f"Denoiser setting {field.name}={shorten(getattr(self, field.name))} is not true or false."
+                )
         if not isinstance(self.dropout, int | float) or not 0.0 <= self.dropout < 1.0:
-            raise ConfigError(f"Denoiser setting dropout={self.dropout!r} lies outside 0 <= dropout < 1.")
-        if not isinstance(self.embedding_std, int | float) or not 0.0 <= self.embedding_std < float("inf"):
-            raise ConfigError(f"Denoiser setting embedding_std={self.embedding_std!r} is not a number of at least 0.")
+            raise ConfigError(f"Denoiser setting dropout={shorten(self.dropout)} lies outside 0 <= dropout < 1.")
+        if not isinstance(self.embedding_std, int | float) or not 0.0 <= self.embedding_std < 1e30:
+            raise ConfigError(
+                f"Denoiser setting embedding_std={shorten(self.embedding_std)} is not a number of at least 0."
+            )
         if self.hidden_size % self.num_attention_heads:
             raise ConfigError(
                 f"hidden_size={self.hidden_size} cannot be divided among num_attention_heads={self.num_attention_heads}; "
@@ -183,6 +187,9 @@ class DenoiserConfig:
         if missing:
             raise ConfigError(f"The denoiser's configuration lacks {', '.join(missing)}; give a value for each.")
         return cls(**values)
+
+
+_MOST_GROUPS = 10_000
 
 
 def _check_integer(name: str, value: object, least: int, most: int = LARGEST) -> None:

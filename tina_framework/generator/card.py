@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from tina_framework.errors import printable
 from tina_framework.generator.config import GeneratorConfig
 
 __all__ = ["model_card"]
+
+_LONGEST = 500
+"""Most characters of a name or setting in a line."""
+
+_MARKDOWN = re.compile(r"[\\`*_{}\[\]<>()#+!|&~]")
 
 
 def model_card(config: GeneratorConfig) -> str:
@@ -20,7 +27,7 @@ def model_card(config: GeneratorConfig) -> str:
         "tags: [text-to-model, weight-generation, diffusion]",
         "---",
         "",
-        f"# A generator of `{config.architecture}` classifiers",
+        f"# A generator of {_code(config.architecture)} classifiers",
         "",
         f"It generates all parameters of a small image classifier from {config.min_classes} to {config.max_classes} class "
         "names. The classifier knows exactly these classes.",
@@ -29,15 +36,15 @@ def model_card(config: GeneratorConfig) -> str:
         "from tina_framework import Generator",
         "",
         'generator = Generator.from_pretrained("PATH OR HUB ID OF THIS FOLDER")',
-        f"model = generator({json.dumps(config.class_names[:3], ensure_ascii=False)})",
+        f"model = generator({_plain(json.dumps(config.class_names[:3], ensure_ascii=False))})",
         "```",
         "",
         "| | |",
         "|---|---|",
-        f"| text space | `{config.condition['space']}` |",
-        f"| prompt templates | {', '.join(f'`{template}`' for template in config.condition['templates']) or 'none recorded'} |",
-        f"| default encoder | `{config.default_encoder}` |",
-        f"| sampler | `{config.scheduler['name']}`, {config.num_inference_steps} steps |",
+        f"| text space | {_code(config.condition['space'])} |",
+        f"| prompt templates | {', '.join(_code(template) for template in config.condition['templates']) or 'none recorded'} |",
+        f"| default encoder | {_code(config.default_encoder)} |",
+        f"| sampler | {_code(config.scheduler['name'])}, {config.num_inference_steps} steps |",
         f"| classes of the training data | {len(config.class_names)} |",
         "",
         "## Data and prompts",
@@ -62,10 +69,29 @@ def model_card(config: GeneratorConfig) -> str:
         "",
     ]
     if config.training:
-        lines += ["```json", json.dumps(config.to_dict()["training"], indent=2, ensure_ascii=False), "```"]
+        lines += ["```json", _plain(json.dumps(config.to_dict()["training"], indent=2, ensure_ascii=False)), "```"]
     else:
         lines.append("Nothing was recorded.")
     return "\n".join(lines) + "\n"
+
+
+# Names and settings may come from strangers. A card is shown as a web page, so they must not be read as HTML or Markdown.
+def _plain(text: str) -> str:
+    """Return the text of a code block: on a page it shows the same, but nothing in it can end the block."""
+    return text.replace("`", "\\u0060")
+
+
+def _cell(value: object) -> str:
+    """Return a value for a line or cell of Markdown."""
+    text = printable(" ".join(str(value).split()))[:_LONGEST]
+    return _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", text)
+
+
+def _code(value: object) -> str:
+    """Return a value as code in a line or cell of Markdown."""
+    text = printable(" ".join(str(value).split()))[:_LONGEST].replace("`", "'")
+    # In a code span, only a pipe has a meaning: it would end the cell of a table.
+    return f"`{text}`" if "|" not in text else f"<code>{_cell(text)}</code>"
 
 
 def _unless(config: GeneratorConfig) -> str:
@@ -80,8 +106,9 @@ def _data(config: GeneratorConfig) -> list[str]:
     lines = []
     if isinstance(recipe, Mapping) and "dataset" in recipe:
         models = config.training.get("zoo_models")
-        zoo = f", and {models} networks of the zoo `{recipe.get('zoo')}`" if models else ""
-        lines.append(f"Trained on images `{recipe.get('train_split')}` of the data set `{recipe['dataset']}`{zoo}.")
+        zoo = f", and {_cell(models)} networks of the zoo {_code(recipe.get('zoo'))}" if models else ""
+        images, dataset = _code(recipe.get("train_split")), _code(recipe["dataset"])
+        lines.append(f"Trained on images {images} of the data set {dataset}{zoo}.")
     else:
         lines.append("The training data was not recorded.")
     lines.append(
@@ -98,7 +125,7 @@ def _validation(figures: object) -> list[str]:
         names = ("accuracy", "selection", "difference", "standard_error")
         ours, theirs, difference, error = (100 * float(figures[name]) for name in names)
         number = int(figures["num_tasks"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return []
     return [
         f"At export, the generated models had {ours:.1f} % on {number} validation tasks. The generic model with only the task's "
@@ -109,13 +136,13 @@ def _validation(figures: object) -> list[str]:
 
 def _metrics(metrics: Mapping[str, Any]) -> list[str]:
     rows = [
-        f"| `{encoder}` | {split} | {count} | {100 * value:.1f} % |"
+        f"| {_code(encoder)} | {_cell(split)} | {_cell(count)} | {100 * value:.1f} % |"
         for encoder, splits in metrics.items()
         if isinstance(splits, Mapping)
         for split, counts in splits.items()
         if isinstance(counts, Mapping)
         for count, value in counts.items()
-        if isinstance(value, int | float)
+        if isinstance(value, int | float) and abs(value) <= 1
     ]
     return (
         ["| encoder | split | classes | accuracy |", "|---|---|---|---|", *rows]

@@ -21,6 +21,11 @@ __all__ = ["FORMAT", "FORMAT_VERSION", "GeneratorConfig"]
 FORMAT = "tina-generator"
 FORMAT_VERSION = 1
 
+_LARGEST = 1e30
+"""Above all sensible numbers, and within the range of float32: JSON may hold integers of any size."""
+
+_MOST_TEMPLATES = 1000
+
 _TEXTS = ("architecture", "default_encoder")
 _COUNTS = ("max_classes", "num_inference_steps", "min_classes")
 _NAMED = ("tokenizer", "scheduler")
@@ -78,7 +83,7 @@ class GeneratorConfig:
         object.__setattr__(self, "class_names", names)
         for name in _TEXTS:
             if not isinstance(getattr(self, name), str) or not getattr(self, name):
-                raise ConfigError(f"Generator setting {name}={getattr(self, name)!r} is not a name.")
+                raise ConfigError(f"Generator setting {name}={shorten(getattr(self, name))} is not a name.")
         for name in _COUNTS:
             value = getattr(self, name)
             least, most = (1, MOST_TIMESTEPS) if name == "num_inference_steps" else (2, MOST_CLASSES)
@@ -87,7 +92,7 @@ class GeneratorConfig:
                     f"Generator setting {name}={shorten(value)} is not an integer from {least} to {most:,}."
                 )
         if not isinstance(self.initial_noise, bool):
-            raise ConfigError(f"Generator setting initial_noise={self.initial_noise!r} is not true or false.")
+            raise ConfigError(f"Generator setting initial_noise={shorten(self.initial_noise)} is not true or false.")
         if not self.initial_noise and self.num_inference_steps != 1:
             raise ConfigError(
                 f"num_inference_steps={self.num_inference_steps}, but a regressor (initial_noise=false) takes one step."
@@ -98,12 +103,14 @@ class GeneratorConfig:
             value = getattr(self, name)
             if not isinstance(value, Mapping) or set(value) != {"name", "config"} or not isinstance(value["name"], str):
                 raise ConfigError(
-                    f'Generator setting {name}={value!r} is not of the form {{"name": ..., "config": {{...}}}}.'
+                    f'Generator setting {name}={shorten(value)} is not of the form {{"name": ..., "config": {{...}}}}.'
                 )
             if not isinstance(value["config"], Mapping) or not all(isinstance(key, str) for key in value["config"]):
-                raise ConfigError(f"The config of generator setting {name} is {value['config']!r}, not named settings.")
+                raise ConfigError(
+                    f"The config of generator setting {name} is {shorten(value['config'])}, not named settings."
+                )
         if not isinstance(self.denoiser, DenoiserConfig):
-            raise ConfigError(f"Generator setting denoiser={self.denoiser!r} is not a DenoiserConfig.")
+            raise ConfigError(f"Generator setting denoiser={shorten(self.denoiser)} is not a DenoiserConfig.")
         if self.denoiser.max_classes < self.max_classes:
             raise ConfigError(
                 f"max_classes={self.max_classes}, but the denoiser was built for {self.denoiser.max_classes} at most."
@@ -117,24 +124,28 @@ class GeneratorConfig:
         for name in ("training", "metrics"):
             _check_json(name, getattr(self, name))
         if self.abstention is not None and not isinstance(self.abstention, AbstentionThresholds):
-            raise ConfigError(f"Generator setting abstention={self.abstention!r} is not an AbstentionThresholds.")
+            raise ConfigError(
+                f"Generator setting abstention={shorten(self.abstention)} is not an AbstentionThresholds."
+            )
         if not all(isinstance(value, Familiarity) for value in self.familiarity.values()):
             raise ConfigError(
-                f"Generator setting familiarity={self.familiarity!r} has a value that is not a Familiarity."
+                f"Generator setting familiarity={shorten(self.familiarity)} has a value that is not a Familiarity."
             )
 
     def _check_condition(self) -> None:
         condition = self.condition
         if not isinstance(condition, Mapping) or set(condition) - {"recall"} != {"space", "scale", "templates"}:
             raise ConfigError(
-                f"Generator setting condition={condition!r} needs exactly space, scale and templates (and perhaps recall)."
+                f"Generator setting condition={shorten(condition)} needs exactly space, scale and templates (and perhaps recall)."
             )
         self._check_recall(condition.get("recall"))
         scale = condition["scale"]
-        if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < float("inf"):
-            raise ConfigError(f"The condition's scale is {scale!r}; it must be a number above 0.")
+        if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < _LARGEST:
+            raise ConfigError(f"The condition's scale is {shorten(scale)}; it must be a number above 0.")
         if not isinstance(condition["space"], str) or not isinstance(condition["templates"], list | tuple):
             raise ConfigError("The condition's space must be a name, and its templates a list.")
+        if len(condition["templates"]) > _MOST_TEMPLATES or not all(isinstance(t, str) for t in condition["templates"]):
+            raise ConfigError(f"The condition's templates must be at most {_MOST_TEMPLATES:,} texts.")
 
     def _check_recall(self, recall: Any) -> None:
         if recall is None:
@@ -142,12 +153,14 @@ class GeneratorConfig:
         names = {"classes", "temperature", "strength"}
         if not isinstance(recall, Mapping) or set(recall) != names:
             raise ConfigError(
-                f"The condition's recall is {recall!r}; it needs exactly classes, temperature and strength."
+                f"The condition's recall is {shorten(recall)}; it needs exactly classes, temperature and strength."
             )
         for name in names:
             value = recall[name]
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-                raise ConfigError(f"The {name} of the condition's recall is {value!r}; it must be a number above 0.")
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _LARGEST:
+                raise ConfigError(
+                    f"The {name} of the condition's recall is {shorten(value)}; it must be a number above 0."
+                )
         if not isinstance(recall["classes"], int) or not self.denoiser.given_row:
             raise ConfigError("The condition's recall needs a whole number of classes, and a denoiser with given_row.")
 
@@ -191,7 +204,7 @@ class GeneratorConfig:
         missing = sorted((required | {"preprocessing"}) - given.keys())
         if unknown or missing:
             parts = [
-                f"has unknown {', '.join(unknown)}" if unknown else "",
+                f"has unknown {', '.join(shorten(name)[1:-1] for name in unknown[:5])}" if unknown else "",
                 f"lacks {', '.join(missing)}" if missing else "",
             ]
             raise CheckpointError(
@@ -199,7 +212,9 @@ class GeneratorConfig:
             )
         try:
             if not isinstance(given["denoiser"], Mapping):
-                raise ConfigError(f"Generator setting denoiser={given['denoiser']!r} is not a table of settings.")
+                raise ConfigError(
+                    f"Generator setting denoiser={shorten(given['denoiser'])} is not a table of settings."
+                )
             given["denoiser"] = DenoiserConfig.from_dict(given["denoiser"])
             if "abstention" in given:
                 given["abstention"] = AbstentionThresholds.from_dict(given["abstention"])
@@ -222,7 +237,7 @@ class GeneratorConfig:
         found = {}
         for split, counts in splits.items():
             value = counts.get(str(num_classes)) if isinstance(counts, Mapping) else None
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST:
                 found[str(split)] = float(value)
         return found
 
@@ -230,12 +245,12 @@ class GeneratorConfig:
 def _plain(value: object) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"{value!r} cannot be written as JSON")
+    raise TypeError(f"{shorten(value)} cannot be written as JSON")
 
 
 def _check_json(name: str, value: object) -> None:
     if not isinstance(value, Mapping):
-        raise ConfigError(f"Generator setting {name}={value!r} is not a table.")
+        raise ConfigError(f"Generator setting {name}={shorten(value)} is not a table.")
     try:
         json.dumps(value, allow_nan=False, default=_plain)
     except (TypeError, ValueError) as error:
@@ -244,5 +259,5 @@ def _check_json(name: str, value: object) -> None:
 
 def _familiarities(values: Any) -> dict[str, Familiarity]:
     if not isinstance(values, Mapping) or not all(isinstance(encoder, str) for encoder in values):
-        raise ConfigError(f"Generator setting familiarity={values!r} is not a table of encoders.")
+        raise ConfigError(f"Generator setting familiarity={shorten(values)} is not a table of encoders.")
     return {encoder: Familiarity.from_json(lines, f"encoder '{encoder}'") for encoder, lines in values.items()}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tina_framework.errors import ConfigError, DataError
+from tina_framework.errors import ConfigError, DataError, shorten
 
 __all__ = ["WARN_BELOW", "Familiarity"]
 
@@ -27,6 +27,8 @@ _DEFAULT: Mapping[str, Coefficients] = {
     "vector": (-4.5, 8.5, 0.0, 0.0),
 }
 _STEPS = 200
+_LARGEST = 1e30
+"""Above all sensible coefficients. JSON may hold integers of any size, which no float can hold."""
 _PENALTY = 1e-3
 
 
@@ -117,11 +119,11 @@ class Familiarity:
             kind in _DEFAULT
             and isinstance(numbers, list)
             and len(numbers) == 4
-            and all(isinstance(number, int | float) and math.isfinite(number) for number in numbers)
+            and all(isinstance(number, int | float) and abs(number) < _LARGEST for number in numbers)
             for kind, numbers in values.items()
         )
         if not is_valid:
             raise ConfigError(
-                f"{source}: familiarity is {values!r}; expected four numbers for each of {', '.join(_DEFAULT)}."
+                f"{source}: familiarity is {shorten(values)}; expected four numbers for each of {', '.join(_DEFAULT)}."
             )
         return cls({kind: (float(a), float(b), float(c), float(d)) for kind, (a, b, c, d) in values.items()})

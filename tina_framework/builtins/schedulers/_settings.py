@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tina_framework.errors import ConfigError
+from tina_framework.errors import ConfigError, shorten
 
 __all__ = ["SchedulerConfig", "check_steps", "read_config", "trailing"]
 
@@ -27,7 +27,7 @@ def check_steps(steps: object, total: int) -> None:
     """Raise ConfigError unless `total` timesteps can be sampled in `steps` steps."""
     if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= total:
         raise ConfigError(
-            f"num_inference_steps is {steps!r}; this scheduler was made for 1 to {total} (num_train_timesteps)."
+            f"num_inference_steps is {shorten(steps)}; this scheduler was made for 1 to {total} (num_train_timesteps)."
         )
 
 
@@ -59,7 +59,7 @@ def read_config(
         elif name in switched_off:
             if value != switched_off[name]:
                 raise ConfigError(
-                    f"{scheduler.__name__} has no {name}={value!r}; only {switched_off[name]!r} is possible."
+                    f"{scheduler.__name__} has no {name}={shorten(value)}; only {shorten(switched_off[name])} is possible."
                 )
         elif name not in without_effect and not name.startswith("_"):
             raise ConfigError(f"{scheduler.__name__} has no setting '{name}'. Known: {', '.join(sorted(known))}.")
