@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -48,3 +51,47 @@ def test_json_and_back(tiny_generator: Generator) -> None:
     regressor = dataclasses.replace(tiny_generator.config, num_inference_steps=1, initial_noise=False)
     assert regressor.to_dict()["initial_noise"] is False
     assert not GeneratorConfig.from_dict(regressor.to_dict()).initial_noise
+
+
+ODD_VALUES: list[Any] = [
+    *(None, True, 0, -1, 1.5, 1e308, 10**400, 2**63, "", "x", "x" * 10**4, "\x1b[31m", [], [[]], [None], [10**400]),
+    *(["a"] * 3, {}, {"a": 1}, {"": None}, {"1": 10**400}, {"x" * 1000: []}),
+]
+
+
+def _places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Return the keys that lead to every value of a JSON tree; of a list, to the first two."""
+    inner = (
+        list(value.items())
+        if isinstance(value, dict)
+        else list(enumerate(value))[:2]
+        if isinstance(value, list)
+        else []
+    )
+    for key, entry in inner:
+        yield (*at, key)
+        yield from _places(entry, (*at, key))
+
+
+def _with(value: Any, at: tuple[Any, ...], new: Any) -> Any:
+    if not at:
+        return new
+    copied = copy.copy(value)
+    copied[at[0]] = _with(value[at[0]], at[1:], new)
+    return copied
+
+
+def test_odd_values_are_accepted_or_refused_with_a_sentence() -> None:
+    config = Generator.from_pretrained("cifar100-cnn", device="cpu").config
+    values = config.to_dict()
+    for at in _places({key: value for key, value in values.items() if key != "training"}):
+        for new in ODD_VALUES:
+            try:
+                found = GeneratorConfig.from_dict(_with(values, at, new), "The file")
+            except CheckpointError as error:
+                message = str(error)
+            else:
+                message = ""
+                model_card(found)
+                found.accuracy("clip-lite", 10)
+            assert len(message) < 800, (at, new)

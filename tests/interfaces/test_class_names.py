@@ -103,12 +103,12 @@ def test_ascii_keeps_its_characters(text: str) -> None:
 
 
 def test_long_input_is_refused_at_once() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(DataError) as refused:
         checked_names(["a", "\u00a0" * 10**6 + "e\u0301" * 10**6], "The list")
     assert len(str(refused.value)) < 300
     with pytest.raises(DataError, match="has 1,000,000 names"):
         checked_names(["a"] * 10**6, "The list")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert name_fault("x " * (LONGEST_TEXT // 2), LONGEST_TEXT) is None
     assert LONGEST_NAME < LONGEST_TEXT

@@ -10,12 +10,13 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from tina_framework.errors import DataError, TinaError, shorten
+from tina_framework.errors import DataError, PromptError, TinaError, shorten
 
 __all__ = [
     "LONGEST_NAME",
     "LONGEST_TEXT",
     "MOST_NAMES",
+    "check_lengths",
     "checked_names",
     "fold",
     "name_fault",
@@ -79,6 +80,19 @@ def name_fault(text: str, longest: int = LONGEST_NAME) -> str | None:
         kind = "control" if unicodedata.category(found[0]) in ("Cc", "Cs") else "direction"
         return f"has the {kind} character {found[0]!a}"
     return None if _INVISIBLE.sub("", text) else "is empty"
+
+
+def check_lengths(texts: Sequence[str]) -> None:
+    """Check that an encoder can read texts in a short time.
+
+    Raises:
+        PromptError: a text has more than `LONGEST_TEXT` characters.
+    """
+    for text in texts:
+        if len(text) > LONGEST_TEXT:
+            raise PromptError(
+                f"A text has {len(text):,} characters, but at most {LONGEST_TEXT:,} are allowed; shorten it."
+            )
 
 
 def checked_names(names: Any, source: str, error: type[TinaError] = DataError) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -204,3 +206,45 @@ def test_the_real_vocabulary_table() -> None:
     assert len(table.names) == 2447
     ours, theirs = (torch.from_numpy(t.encode_text(["wolf", "bus", "Camel"])) for t in (table, classes))
     assert torch.cosine_similarity(ours, theirs).min() > 0.999
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    """An array file that claims a shape, with no data."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("shape", [(10**6, 10**6), (2, 10**12), (10**9, 512), (10**30,)])
+def test_a_header_that_claims_more_than_the_file_holds_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path = tmp_path / "t.npz"
+    np.savez(path, names=np.array(["ant", "bee"]))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("vectors.npy", _header(shape))
+    with pytest.raises(DataError, match="cannot be read") as refused:
+        EmbeddingTable(path)
+    assert len(str(refused.value)) < 400 + len(str(path))
+
+
+def test_objects_control_characters_and_too_many_arrays_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    vectors = np.ones((2, 512), dtype=np.float32)
+    np.savez(path, names=np.array(["ant", None], dtype=object), vectors=vectors)
+    with pytest.raises(DataError, match="cannot be read"):
+        EmbeddingTable(path)
+    np.savez(path, names=np.array(["ant", "b\x1b[31m"]), vectors=vectors)
+    with pytest.raises(DataError, match="control character"):
+        EmbeddingTable(path)
+    np.savez(path, **{f"a{k}": np.zeros(1) for k in range(1100)})
+    with pytest.raises(DataError, match="more than 1,000 arrays"):
+        EmbeddingTable(path)
+
+
+def test_long_and_decomposed_names(tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    np.savez(path, names=np.array(["caf\u00e9", "bee"]), vectors=np.eye(2, 512, dtype=np.float32))
+    table = EmbeddingTable(path)
+    np.testing.assert_array_equal(table.encode_text(["cafe\u0301"]), table.encode_text(["caf\u00e9"]))
+    with pytest.raises(PromptError) as refused:
+        table.encode_text(["x" * 10**7])
+    assert len(str(refused.value)) < 500 + len(str(path))

@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tina_framework.builtins.encoders.clip_lite_text import KernelSettings, TextEstimate, TextTower
-from tina_framework.errors import CheckpointError, PromptError
+from tina_framework.errors import CheckpointError, PromptError, shorten
+from tina_framework.interfaces.class_names import check_lengths
 from tina_framework.interfaces.encoder import Vectors
 from tina_framework.storage.files import check_tensors, read_safetensors
 from tina_framework.storage.folders import read_config
@@ -90,13 +91,16 @@ class CLIPLite:
             PromptError: a text has no letter or digit, or the template is not 0.
         """
         if template != 0:
-            raise PromptError(f"{self.name} has no template number {template}; its only one is '{self.templates[0]}'.")
+            raise PromptError(
+                f"{self.name} has no template number {shorten(template)}; its only one is '{self.templates[0]}'."
+            )
         if not texts:
             return np.zeros((0, self.dim), dtype=np.float32)
         return np.stack([reading.vector for reading in self._read(texts)])
 
     def _read(self, texts: Sequence[str]) -> list[TextEstimate]:
         """Return the estimates of texts. Those of the last call are kept, because callers ask for vectors and then for confidence."""
+        check_lengths(texts)
         known = self._last
         self._last = {text: known.get(text) or self.text_tower.read(text) for text in dict.fromkeys(texts)}
         return [self._last[text] for text in texts]

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tina_framework.builtins.encoders.clip_lite_postings import Postings
-from tina_framework.errors import PromptError
+from tina_framework.errors import PromptError, shorten
 
 __all__ = ["KernelSettings", "TextTower", "canonical", "singular", "words"]
 
@@ -49,7 +49,7 @@ def canonical(text: str) -> str:
     folded = re.sub(r"^(?:an?|the) (?=\S)", "", folded).rstrip(".!?")
     if not _WORD.search(folded):
         raise PromptError(
-            f"Class name {text!r} has no letter or digit; clip-lite needs them, because it reads the spelling."
+            f"Class name {shorten(text)} has no letter or digit; clip-lite needs them, because it reads the spelling."
         )
     return folded
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tina_framework.errors import CheckpointError, ConfigError, DownloadError, PromptError, printable
+from tina_framework.interfaces.class_names import check_lengths
 from tina_framework.interfaces.encoder import Vectors
 from tina_framework.storage.files import read_json
 from tina_framework.storage.paths import user_path
@@ -117,6 +118,7 @@ class CLIPEncoder:
             )
         if any(not text.strip() for text in texts):
             raise PromptError("A class name is empty; give a word or remove it.")
+        check_lengths(texts)
         rows = [np.zeros((0, self.dim), dtype=np.float32)]
         network, tokenizer, _ = self._parts
         longest = int(network.config.text_config.max_position_embeddings)

@@ -6,7 +6,7 @@ Shapes: M rows of the table, T templates, N texts, E width of the vectors.
 from __future__ import annotations
 
 import json
-import re
+import math
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tina_framework.errors import DataError, PromptError
+from tina_framework.errors import DataError, PromptError, shorten
+from tina_framework.interfaces.class_names import LONGEST_TEXT, fold, name_fault, normalize_name
 from tina_framework.interfaces.encoder import Vectors
 from tina_framework.plugin.suggest import closest
 from tina_framework.storage.paths import user_path, utf8_path
@@ -27,6 +28,10 @@ __all__ = ["EmbeddingTable"]
 _CLIP_SPACE = "openai/clip-vit-base-patch32"
 _CLIP_WIDTH = 512
 _SHOWN = 5
+_LARGEST_TABLE = 4 * 2**30
+"""Limit of all arrays together, in bytes. A table of 100,000 names with five templates of CLIP's width needs a quarter."""
+
+_MOST_TEMPLATES = 1000
 
 
 class EmbeddingTable:
@@ -68,7 +73,7 @@ class EmbeddingTable:
         self._vectors_TME = table.vectors_TME
         self._row: dict[str, int] = {}
         for row, name in enumerate(table.names):
-            self._row.setdefault(_fold(name), row)
+            self._row.setdefault(fold(name), row)
         self.names = tuple(table.names[row] for row in self._row.values())
 
     def encode_text(self, texts: Sequence[str], template: int = 0) -> Vectors:
@@ -82,7 +87,7 @@ class EmbeddingTable:
                 f"{self.name} has no template number {template}; it has {len(self.templates)}, counted from 0: "
                 f"{', '.join(repr(t) for t in self.templates)}."
             )
-        keys = [_fold(text) for text in texts]
+        keys = [fold(text) for text in texts]
         missing = list(dict.fromkeys(text for text, key in zip(texts, keys, strict=True) if key not in self._row))
         if missing:
             raise PromptError(self._lacks(missing))
@@ -91,8 +96,10 @@ class EmbeddingTable:
     def _lacks(self, missing: Sequence[str]) -> str:
         parts = []
         for text in missing[:_SHOWN]:
-            close = closest(_fold(text), self._row, count=3)
-            parts.append(f"'{text}'" + (f" (closest: {', '.join(close)})" if close else ""))
+            close = closest(fold(text), self._row, count=3)
+            parts.append(
+                shorten(text) + (f" (closest: {', '.join(shorten(name)[1:-1] for name in close)})" if close else "")
+            )
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         return (
             f"{self.name} lacks {', '.join(parts)}{more}; it can only encode the {len(self._row)} names it holds. "
@@ -101,10 +108,6 @@ class EmbeddingTable:
 
     def __repr__(self) -> str:
         return f"EmbeddingTable({self.name!r}, {len(self._row)} names, {len(self.templates)} templates)"
-
-
-def _fold(name: str) -> str:
-    return re.sub(r"[\s_-]+", " ", name.casefold()).strip()
 
 
 @dataclass(frozen=True)
@@ -126,13 +129,42 @@ def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 def _read_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
+        _check_sizes(path)
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        MemoryError,
+        NotImplementedError,
+        RuntimeError,
+        zlib.error,
+        zipfile.BadZipFile,
+    ) as error:
         raise DataError(
             f"Embedding table '{path}' cannot be read ({_first_line(error)}); write it again with numpy.savez, "
             "strings as a string array, not as objects."
         ) from error
+
+
+def _check_sizes(path: Path) -> None:
+    """Compare the sizes that an archive states with its contents, before memory is allocated for them.
+
+    Raises:
+        ValueError: the arrays are too large, or an array is larger than its file.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if len(members) > _MOST_TEMPLATES + 10 or sum(member.file_size for member in members) > _LARGEST_TABLE:
+            raise ValueError(f"it holds more than {_LARGEST_TABLE:,} bytes, or more than {_MOST_TEMPLATES:,} arrays")
+        for member in members:
+            with archive.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(file)
+            if not dtype.hasobject and math.prod(shape) * dtype.itemsize > member.file_size:
+                raise ValueError(f"{shorten(member.filename)} is cut: it should have the shape {shorten(shape)}")
 
 
 def _read_safetensors(path: Path) -> dict[str, npt.NDArray[Any]]:
@@ -168,7 +200,7 @@ def _layout(arrays: Mapping[str, npt.NDArray[Any]], source: str) -> _Table:
         names = arrays["class_names"]
         parts = {key: array for key, array in arrays.items() if array.ndim == 2 and array.dtype.kind == "f"}
         if len({array.shape for array in parts.values()}) != 1:
-            shapes = ", ".join(f"'{key}' {array.shape}" for key, array in parts.items()) or "none"
+            shapes = ", ".join(f"{shorten(key)} {array.shape}" for key, array in list(parts.items())[:_SHOWN]) or "none"
             raise DataError(f"{source}: besides 'class_names' it needs vectors (M, E) of equal shapes; found {shapes}.")
         vectors = np.stack(list(parts.values()))
         templates = tuple(_template_of(key) for key in parts)
@@ -176,7 +208,7 @@ def _layout(arrays: Mapping[str, npt.NDArray[Any]], source: str) -> _Table:
         names, vectors, templates = arrays["name"], arrays["emb"], ("a {}",)
     else:
         raise DataError(
-            f"{source} has the arrays {', '.join(sorted(arrays)) or '(none)'}; expected 'names' and 'vectors', "
+            f"{source} has the arrays {shorten(', '.join(sorted(arrays)), 200)[1:-1] or '(none)'}; expected 'names' and 'vectors', "
             "or 'class_names' and one array a template, or 'name' and 'emb'."
         )
     return _checked(_strings(names, "names", source), vectors, templates, arrays.get("space"), source)
@@ -212,15 +244,18 @@ def _checked(
         templates = tuple("{}" if number == 0 else f"{{}} (template {number})" for number in range(len(vectors_TME)))
     if len(templates) != len(vectors_TME) or any("{}" not in template for template in templates):
         raise DataError(
-            f"{source}: templates {', '.join(repr(t) for t in templates)} for {len(vectors_TME)} sets of vectors; "
+            f"{source}: templates {shorten(list(templates), 200)} for {len(vectors_TME)} sets of vectors; "
             "expected one each, with {} where the name goes."
         )
     vectors_TME = vectors_TME.astype(np.float32)
     usable = np.isfinite(vectors_TME).all(axis=2) & (np.abs(vectors_TME).max(axis=2, initial=0.0) > 0)
     if not usable.all():
         row = int(np.flatnonzero(~usable.all(axis=0))[0])
-        raise DataError(f"{source}: the vector of '{names[row]}' is zero or not finite; compute it again.")
-    if any(not _fold(name) for name in names):
+        raise DataError(f"{source}: the vector of {shorten(names[row])} is zero or not finite; compute it again.")
+    for text in (*names, *templates):
+        if (fault := name_fault(normalize_name(text), LONGEST_TEXT)) and normalize_name(text):
+            raise DataError(f"{source}: the name or template {shorten(text)} {fault}; change it.")
+    if any(not fold(name) for name in names):
         raise DataError(f"{source}: a name is empty; give every row a name.")
     if space is not None and (space.ndim != 0 or space.dtype.kind != "U" or not str(space)):
         raise DataError(f"{source}: 'space' must be one string, the id of the vector space.")
