@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.generator.card import model_card
 from tina_framework.generator.config import GeneratorConfig
 from tina_framework.generator.generator import Generator
 

@@ -180,7 +180,7 @@ class DenoiserConfig:
         unknown = sorted(values.keys() - {field.name for field in fields})
         if unknown:
             raise ConfigError(
-                f"Unknown denoiser setting '{unknown[0]}'.{did_you_mean(unknown[0], [f.name for f in fields])} "
+                f"Unknown denoiser setting {shorten(unknown[0])}.{did_you_mean(unknown[0], [f.name for f in fields])} "
                 f"Known: {', '.join(field.name for field in fields)}."
             )
         missing = [f.name for f in fields if f.default is dataclasses.MISSING and f.name not in values]

@@ -260,4 +260,4 @@ def _check_json(name: str, value: object) -> None:
 def _familiarities(values: Any) -> dict[str, Familiarity]:
     if not isinstance(values, Mapping) or not all(isinstance(encoder, str) for encoder in values):
         raise ConfigError(f"Generator setting familiarity={shorten(values)} is not a table of encoders.")
-    return {encoder: Familiarity.from_json(lines, f"encoder '{encoder}'") for encoder, lines in values.items()}
+    return {encoder: Familiarity.from_json(lines, f"encoder {shorten(encoder)}") for encoder, lines in values.items()}
