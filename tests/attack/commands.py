@@ -10,13 +10,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.attack import kills, warm, world, writers
+from tests.attack import altered, kills, kinds, warm, world, writers
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.attack", description="Attack files and processes.")
     parser.add_argument("--only", help="attacks, separated by commas: kills, mutations, pairs, signals")
     parser.add_argument("--writers", default="", help="attack only writers whose name contains this")
+    parser.add_argument("--kinds", default="", help="alter only kinds whose name contains this")
+    parser.add_argument("--inputs", type=int, default=11_000, help="number of altered inputs")
     parser.add_argument("--minutes", type=float, help="stop each attack after its share of this time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
@@ -27,6 +29,20 @@ def main(arguments: Sequence[str]) -> int:
     warm.import_package()
     place = world.make_world(root / "world")
     world.make_inputs(place)
+    parts = given.only.split(",") if given.only else ["kills", "mutations"]
+    bad = 0
+    if "kills" in parts:
+        bad += _kills(given, place, root, until)
+    if "mutations" in parts:
+        bad += _mutations(given, place, root, until)
+    if given.keep:
+        print(root)
+    else:
+        shutil.rmtree(root)
+    return int(bad > 0)
+
+
+def _kills(given: argparse.Namespace, place: world.World, root: Path, until: float) -> int:
     table = [writer for writer in writers.writers(place) if given.writers in writer.name]
     start = time.monotonic()
     results, numbers = kills.attack_by_kills(table, root / "kills", seed=given.seed, jobs=given.jobs, until=until)
@@ -36,7 +52,21 @@ def main(arguments: Sequence[str]) -> int:
     for result in results:
         if result.problems:
             print(f"{result.writer} | {result.where} | {result.command} | {'; '.join(result.problems)[:600]}")
-    print(f"{time.monotonic() - start:.0f} s", root if given.keep else "")
-    if not given.keep:
-        shutil.rmtree(root)
-    return int(any(result.problems for result in results))
+    print(f"{time.monotonic() - start:.0f} s")
+    return sum(bool(result.problems) for result in results)
+
+
+def _mutations(given: argparse.Namespace, place: world.World, root: Path, until: float) -> int:
+    start = time.monotonic()
+    table = [kind for kind in kinds.kinds(place, root / "kinds") if given.kinds in kind.name]
+    (root / "altered").mkdir()
+    results = altered.attack_by_alteration(
+        table, root / "altered", seed=given.seed, jobs=given.jobs, total=given.inputs, until=until
+    )
+    for row in altered.summarize(results):
+        print(row)
+    wrong = [one for one in results if one.outcome not in altered.GOOD]
+    for one in wrong:
+        print(f"{one.kind} {one.number} | {one.change!a} | {one.outcome} | {one.detail}")
+    print(f"{time.monotonic() - start:.0f} s")
+    return len(wrong)

@@ -22,7 +22,7 @@ __all__ = ["Child", "Ended", "in_parallel", "run", "sentence_problem", "start", 
 
 _POLL = 0.005
 _LONGEST_SENTENCE = 2000
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True)
@@ -47,16 +47,30 @@ class Ended:
 
 @dataclass
 class Child:
-    """A forked process, the leader of a session of its own."""
+    """A forked process, the leader of a session of its own.
+
+    Attributes:
+        number: its process id.
+        log: the file that gets its output.
+        deadline: time of `time.monotonic` at which it is killed.
+        silence: seconds without output after which it is killed.
+    """
 
     number: int
     log: Path
     deadline: float
+    silence: float = float("inf")
+
+    def _late(self) -> bool:
+        with contextlib.suppress(OSError):
+            if time.time() - self.log.stat().st_mtime > self.silence:
+                return True
+        return time.monotonic() > self.deadline
 
     def poll(self) -> Ended | None:
         """Return how it ended, or None while it runs. Past its time limit it is killed."""
         found, status = os.waitpid(self.number, os.WNOHANG)
-        if not found and time.monotonic() > self.deadline:
+        if not found and self._late():
             end_session(self.number)
             os.waitpid(self.number, 0)
             return Ended(None, self.output())
@@ -134,7 +148,12 @@ def end_session(session: int) -> None:
 
 
 def in_parallel(
-    tasks: Sequence[Callable[[], None]], logs: Path, jobs: int, timeout: float, until: float = float("inf")
+    tasks: Sequence[Callable[[], None]],
+    logs: Path,
+    jobs: int,
+    timeout: float,
+    until: float = float("inf"),
+    silence: float = float("inf"),
 ) -> Iterator[tuple[int, Ended]]:
     """Run tasks in forked processes, `jobs` at a time. Yield the number of each and how it ended.
 
@@ -144,6 +163,7 @@ def in_parallel(
         jobs: number of processes at a time.
         timeout: seconds for each task.
         until: a time of `time.monotonic` after which no further task starts.
+        silence: seconds without output after which a task counts as hanging.
     """
     logs.mkdir(parents=True, exist_ok=True)
     waiting = list(enumerate(tasks))[::-1]
@@ -154,6 +174,7 @@ def in_parallel(
         while waiting and len(running) < jobs:
             number, task = waiting.pop()
             running[number] = start(task, logs / f"task-{number}.log", timeout)
+            running[number].silence = silence
         for number, child in list(running.items()):
             if (ended := child.poll()) is not None:
                 del running[number]
@@ -162,12 +183,17 @@ def in_parallel(
         time.sleep(_POLL)
 
 
-def sentence_problem(text: str) -> str | None:
-    """Return what is wrong with an error message, or None: one line, short, without control characters."""
+def sentence_problem(text: str, *, lists: bool = False) -> str | None:
+    """Return what is wrong with an error message, or None: one line, short, without control characters.
+
+    Args:
+        text: the message.
+        lists: whether it may list several faults, one on each line.
+    """
     if not text.strip():
         return "it is empty"
     if len(text) > _LONGEST_SENTENCE:
         return f"it has {len(text)} characters"
-    if _CONTROL.search(text) or len(text.splitlines()) > 1:
+    if _CONTROL.search(text.replace("\n", "") if lists else text) or (len(text.splitlines()) > 1 and not lists):
         return "it has control characters or several lines"
     return "it names no reason" if text.startswith("Unexpected ") else None

@@ -106,7 +106,7 @@ def make_world(root: Path) -> World:
     generator = _generator()
     other = Generator(
         replace(generator.config, metrics={}),
-        generator.denoiser,
+        _generator(seed=1).denoiser,
         generator.normalizer,
         generator.condition_space,
         generator.generic,
@@ -164,12 +164,12 @@ def _write_data(root: Path) -> None:
             picture.save(root / "pictures" / name / f"{number}.png")
 
 
-def _generator() -> Generator:
+def _generator(seed: int = 0) -> Generator:
     encoder = ToyEncoder()
     spec = ParameterSpec(registries().architectures.create("cnn-2layer"))
     tokenizer = registries().tokenizers.create("class-row")
     sizes = build_config("tiny", condition_dim=encoder.dim, layout=tokenizer.layout(spec, 10, 10), max_classes=10)
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     denoiser = Denoiser(sizes)
     with torch.no_grad():
         for parameter in denoiser.parameters():
