@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tina_framework.errors import CheckpointError, ConfigError, Terminated, explain, printable, shorten
+from tina_framework.errors import CheckpointError, ConfigError, Terminated, TinaError, explain, printable, shorten
 
 OUT_OF_MEMORY = "Error: There is not enough memory; ask for fewer or smaller things, or choose another device."
 
@@ -73,3 +73,7 @@ def test_what_a_terminal_would_obey_or_hide_is_escaped(text: str, shown: str) ->
 def test_a_value_in_a_message_is_short_and_printable() -> None:
     assert shorten("a\x1b\u202e") == "'a\\x1b\\u202e'"
     assert len(shorten("x" * 1000)) == 80
+
+
+def test_a_message_is_printable_and_not_endless() -> None:
+    assert str(TinaError("a\x1b[31m" + "x" * 5000)) == ("a\\x1b[31m" + "x" * 5000)[:1897] + "..."

@@ -134,6 +134,15 @@ class TinaError(Exception):
 
     exit_code = 1
 
+    def __str__(self) -> str:
+        """Return the message. It may quote a file of a stranger, so control characters are escaped and long text is cut."""
+        text = printable(super().__str__())
+        return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+_LONGEST = 1900
+"""The most characters of a message."""
+
 
 class ConfigError(TinaError):
     """A setting, flag or configuration file is wrong (exit code 2: change the call)."""

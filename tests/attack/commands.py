@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.attack import altered, kills, kinds, warm, world, writers
+from tests.attack import altered, interrupts, kills, kinds, pairs, warm, world, writers
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -19,6 +19,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--writers", default="", help="attack only writers whose name contains this")
     parser.add_argument("--kinds", default="", help="alter only kinds whose name contains this")
     parser.add_argument("--inputs", type=int, default=11_000, help="number of altered inputs")
+    parser.add_argument("--runs", type=int, default=20, help="number of pairs of processes for each writer")
+    parser.add_argument("--signals", type=int, default=8, help="number of runs for each signal")
     parser.add_argument("--minutes", type=float, help="stop each attack after its share of this time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
@@ -29,12 +31,16 @@ def main(arguments: Sequence[str]) -> int:
     warm.import_package()
     place = world.make_world(root / "world")
     world.make_inputs(place)
-    parts = given.only.split(",") if given.only else ["kills", "mutations"]
+    parts = given.only.split(",") if given.only else ["kills", "mutations", "pairs", "signals"]
     bad = 0
     if "kills" in parts:
         bad += _kills(given, place, root, until)
     if "mutations" in parts:
         bad += _mutations(given, place, root, until)
+    if "pairs" in parts:
+        bad += _pairs(given, place, root, until)
+    if "signals" in parts:
+        bad += _signals(given, place, root, until)
     if given.keep:
         print(root)
     else:
@@ -70,3 +76,31 @@ def _mutations(given: argparse.Namespace, place: world.World, root: Path, until:
         print(f"{one.kind} {one.number} | {one.change!a} | {one.outcome} | {one.detail}")
     print(f"{time.monotonic() - start:.0f} s")
     return len(wrong)
+
+
+def _pairs(given: argparse.Namespace, place: world.World, root: Path, until: float) -> int:
+    start = time.monotonic()
+    table = [writer for writer in writers.writers(place) if given.writers in writer.name and writer.paired]
+    results = pairs.attack_by_pairs(table, root / "pairs", runs=given.runs, seed=given.seed, until=until)
+    results += pairs.attack_by_readers(place, root / "readers", replacements=20 * given.runs)
+    for name in dict.fromkeys(result.writer for result in results):
+        mine = [result for result in results if result.writer == name]
+        print(f"{name}: {len(mine)} pairs, {sum(r.codes == (0, 0) for r in mine)} times both, {sum(bool(r.problems) for r in mine)} bad")
+    for result in results:
+        if result.problems:
+            print(f"{result.writer} | {result.codes} | {'; '.join(result.problems)[:600]}")
+    print(f"{time.monotonic() - start:.0f} s")
+    return sum(bool(result.problems) for result in results)
+
+
+def _signals(given: argparse.Namespace, place: world.World, root: Path, until: float) -> int:
+    start = time.monotonic()
+    results = interrupts.attack_by_signals(place, root / "signals", runs=given.signals, seed=given.seed, until=until)
+    for name in dict.fromkeys(result.case for result in results):
+        mine = [result for result in results if result.case == name]
+        print(f"{name}: {len(mine)} times, {sum(bool(r.problems) for r in mine)} bad")
+    for result in results:
+        if result.problems:
+            print(f"{result.case} | {result.when} | {'; '.join(result.problems)[:900]}")
+    print(f"{time.monotonic() - start:.0f} s")
+    return sum(bool(result.problems) for result in results)

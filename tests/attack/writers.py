@@ -48,6 +48,7 @@ class Writer:
         finished: matches the paths of finished pieces of work, which must not be made a second time.
         workers: also kill the worker processes.
         reader_may_wait: whether a reader may be refused until the work is finished.
+        paired: whether two processes at once are tried, too.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Writer:
     finished: re.Pattern[str] = field(default_factory=lambda: re.compile(r"(?!)"))
     workers: bool = False
     reader_may_wait: bool = False
+    paired: bool = True
 
 
 def _state(tensors: dict[str, object]) -> str:
@@ -269,6 +271,7 @@ def _changes(world: World) -> list[Writer]:
             read_edited,
             edited,
             reader_may_wait=True,
+            paired=False,
         ),
         Writer("results, new", "files", report, read_report),
         Writer("results, over old ones", "files", report, read_report, old_report),

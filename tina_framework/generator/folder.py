@@ -149,8 +149,11 @@ def _read_once(folder: Path) -> GeneratorParts:
             "it was altered, or another program wrote it."
         )
     # Built without memory: only names and shapes are needed, and the weights are assigned below.
-    with torch.device("meta"):
-        denoiser = Denoiser(config.denoiser)
+    try:
+        with torch.device("meta"):
+            denoiser = Denoiser(config.denoiser)
+    except (RuntimeError, OverflowError, ValueError) as error:
+        raise CheckpointError(f"{source} describes a denoiser that cannot be built: {error}") from error
     shapes = {f"denoiser.{name}": tuple(tensor.shape) for name, tensor in denoiser.state_dict().items()}
     shapes |= {f"normalizer.{name}": shape for name, shape in Normalizer.shapes(spec).items()}
     shapes |= {f"condition.{name}": shape for name, shape in condition_shapes(config).items()}

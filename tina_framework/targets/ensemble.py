@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tina_framework.errors import ConfigError
+from tina_framework.errors import ConfigError, shorten
 from tina_framework.interfaces.architecture import TargetArchitecture
 
 __all__ = ["Ensemble", "build_network", "checked_groups", "member_names"]
@@ -73,7 +73,7 @@ def checked_groups(groups: Any, num_classes: int) -> Groups:
         wrong = [k for k in group if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k < num_classes]
         if wrong:
             raise ConfigError(
-                f"Member {index} has the class index {wrong[0]!r}; give whole numbers from 0 to {num_classes - 1}."
+                f"Member {index} has the class index {shorten(wrong[0])}; give whole numbers from 0 to {num_classes - 1}."
             )
         if len(set(group)) != len(group):
             raise ConfigError(f"Member {index} has a class index twice: {list(group)}; list each class once.")
