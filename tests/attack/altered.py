@@ -67,7 +67,10 @@ def attack_by_alteration(
         batches += [(kind, numbers[first : first + size]) for first in range(0, len(numbers), size)]
     random.Random(seed).shuffle(batches)
     while batches:
-        tasks = [_task(kind, numbers, base[kind.name][1], seed, root / f"batch-{n}") for n, (kind, numbers) in enumerate(batches)]
+        tasks = [
+            _task(kind, numbers, base[kind.name][1], seed, root / f"batch-{n}")
+            for n, (kind, numbers) in enumerate(batches)
+        ]
         rest: list[tuple[Kind, list[int]]] = []
         for place, ended in processes.in_parallel(tasks, root / "logs", jobs, 3600.0, until, silence=30.0):
             kind, numbers = batches[place]
@@ -95,7 +98,11 @@ def _base(kind: Kind, root: Path) -> tuple[bool, str]:
         (root / "digest").write_text(kind.read(place), encoding="utf-8", errors="surrogatepass")
 
     ended = processes.run(read, root / "base.log")
-    return (True, (root / "digest").read_text(encoding="utf-8", errors="surrogatepass")) if ended.code == 0 else (False, ended.words)
+    return (
+        (True, (root / "digest").read_text(encoding="utf-8", errors="surrogatepass"))
+        if ended.code == 0
+        else (False, ended.words)
+    )
 
 
 def _task(kind: Kind, numbers: Sequence[int], base: str, seed: int, root: Path) -> Callable[[], None]:
@@ -169,5 +176,12 @@ def summarize(results: Sequence[Altered]) -> list[dict[str, object]]:
     for name in dict.fromkeys(one.kind for one in results):
         counts = Counter(one.outcome for one in results if one.kind == name)
         wrong = sum(number for outcome, number in counts.items() if outcome not in GOOD)
-        rows.append({"kind": name, "inputs": counts.total(), **{o: counts[o] for o in (REFUSED, IDENTICAL, READ)}, "wrong": wrong})
+        rows.append(
+            {
+                "kind": name,
+                "inputs": counts.total(),
+                **{o: counts[o] for o in (REFUSED, IDENTICAL, READ)},
+                "wrong": wrong,
+            }
+        )
     return sorted(rows, key=lambda row: str(row["kind"]))

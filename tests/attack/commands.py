@@ -85,7 +85,9 @@ def _pairs(given: argparse.Namespace, place: world.World, root: Path, until: flo
     results += pairs.attack_by_readers(place, root / "readers", replacements=20 * given.runs)
     for name in dict.fromkeys(result.writer for result in results):
         mine = [result for result in results if result.writer == name]
-        print(f"{name}: {len(mine)} pairs, {sum(r.codes == (0, 0) for r in mine)} times both, {sum(bool(r.problems) for r in mine)} bad")
+        print(
+            f"{name}: {len(mine)} pairs, {sum(r.codes == (0, 0) for r in mine)} times both, {sum(bool(r.problems) for r in mine)} bad"
+        )
     for result in results:
         if result.problems:
             print(f"{result.writer} | {result.codes} | {'; '.join(result.problems)[:600]}")

@@ -48,14 +48,22 @@ class Case:
 def attack_by_signals(world: World, root: Path, *, runs: int, seed: int, until: float) -> list[InterruptResult]:
     """Interrupt each command at random times. 0 is also right as an exit code: it may have finished before."""
     zoo = world.zoo_command(Path("zoo"), 2)
-    train = world.train_command(Path("run"), world.root / "zoo", max_steps="60", checkpointing_steps="5", validation_steps="20")
+    train = world.train_command(
+        Path("run"), world.root / "zoo", max_steps="60", checkpointing_steps="5", validation_steps="20"
+    )
     resume = [*train, "--resume_from_checkpoint", "latest"]
     stopped = frozenset({0, 130, 143, -signal.SIGTERM})
     cases = [
         Case("zoo build --workers 2, SIGTERM", zoo, zoo, (signal.SIGTERM,), stopped),
         Case("zoo build --workers 2, SIGKILL", zoo, zoo, (signal.SIGKILL,), frozenset({0, -signal.SIGKILL})),
         Case("zoo build --workers 2, SIGINT", zoo, zoo, (signal.SIGINT,), frozenset({0, 130, -signal.SIGINT})),
-        Case("zoo build --workers 2, SIGINT twice", zoo, zoo, (signal.SIGINT, signal.SIGINT), frozenset({0, 130, -signal.SIGINT})),
+        Case(
+            "zoo build --workers 2, SIGINT twice",
+            zoo,
+            zoo,
+            (signal.SIGINT, signal.SIGINT),
+            frozenset({0, 130, -signal.SIGINT}),
+        ),
         Case("train, SIGTERM", train, resume, (signal.SIGTERM,), stopped),
         Case("train, SIGINT twice", train, resume, (signal.SIGINT, signal.SIGINT), frozenset({0, 130, -signal.SIGINT})),
     ]

@@ -59,7 +59,13 @@ class Kind:
 def kinds(world: World, root: Path) -> list[Kind]:
     """Make the folders, and return the table."""
     root.mkdir(parents=True)
-    return [*_models(world, root), *_zoos(world, root), *_runs(world, root), *_users(world, root), *_pictures(world, root)]
+    return [
+        *_models(world, root),
+        *_zoos(world, root),
+        *_runs(world, root),
+        *_users(world, root),
+        *_pictures(world, root),
+    ]
 
 
 class CommandRefusedError(Exception):
@@ -140,7 +146,9 @@ def _zoos(world: World, root: Path) -> Iterator[Kind]:
 
     for name, file in (("generic", "zoo/generic.partial.safetensors"), ("models", "zoo/models/000002.safetensors")):
         stopped = _stopped_zoo(world, root / f"stopped-{name}", file)
-        yield Kind(f"zoo, stopped in its {name}", stopped, root / "z2", resume, True, damage, 150, writes=True, seconds=20.0)
+        yield Kind(
+            f"zoo, stopped in its {name}", stopped, root / "z2", resume, True, damage, 150, writes=True, seconds=20.0
+        )
 
 
 def _stopped_zoo(world: World, root: Path, file: str) -> Path:
@@ -200,7 +208,16 @@ def _runs(world: World, root: Path) -> Iterator[Kind]:
     inside = root / "r1" / "run" / "checkpoints" / step.name
     yield Kind("checkpoint", inside, other, read_checkpoint, True, damage, 1000)
     yield Kind("run, resumed", root / "r1", root / "r2", resume, True, damage, 100, writes=True, seconds=20.0)
-    yield Kind("run log", root / "l1", root / "l1", log, False, (*mutations.BYTES, *mutations.FILES, mutations.edit_text), 200, writes=True)
+    yield Kind(
+        "run log",
+        root / "l1",
+        root / "l1",
+        log,
+        False,
+        (*mutations.BYTES, *mutations.FILES, mutations.edit_text),
+        200,
+        writes=True,
+    )
 
 
 def _users(world: World, root: Path) -> Iterator[Kind]:
@@ -220,26 +237,73 @@ def _users(world: World, root: Path) -> Iterator[Kind]:
     damage = (*mutations.BYTES, *mutations.FILES)
     picture = world.root / "pictures" / "ant" / "0.png"
     tasks = one("tasks", picture)
-    values = {"tasks": [{"classes": ["apple", "bus=bus+a long bus", {"label": "elephant", "texts": ["a grey animal"], "images": ["0.png"]}]}]}
+    values = {
+        "tasks": [
+            {
+                "classes": [
+                    "apple",
+                    "bus=bus+a long bus",
+                    {"label": "elephant", "texts": ["a grey animal"], "images": ["0.png"]},
+                ]
+            }
+        ]
+    }
     (tasks / "tasks.json").write_text(json.dumps(values), encoding="utf-8")
     text = (*damage, *mutations.JSON)
-    yield Kind("task file of prompts", tasks, tasks, lambda f: str(load_prompt_tasks(f / "tasks.json")), False, text, 600)
+    yield Kind(
+        "task file of prompts", tasks, tasks, lambda f: str(load_prompt_tasks(f / "tasks.json")), False, text, 600
+    )
     drawn = one("drawn")
-    _in_fork(lambda: main(["zoo", "tasks", str(drawn / "tasks.json"), "--dataset", world.data, "--num-tasks", "3", "--classes", "3"]), root)
+    _in_fork(
+        lambda: main(
+            ["zoo", "tasks", str(drawn / "tasks.json"), "--dataset", world.data, "--num-tasks", "3", "--classes", "3"]
+        ),
+        root,
+    )
     yield Kind("task file of evaluation", drawn, drawn, lambda f: str(load_tasks(f / "tasks.json")), False, text, 300)
     toml = one("toml")
     settings = world.train_command(Path("run"), Path("zoo"))[1:]
-    lines = [f"{key[2:]} = {json.dumps(value)}" for key, value in zip(settings[::2], settings[1::2], strict=True) if key != "--class_counts"]
-    lines += ['class_counts = {4 = 2.0, 3 = 1.0}']
+    lines = [
+        f"{key[2:]} = {json.dumps(value)}"
+        for key, value in zip(settings[::2], settings[1::2], strict=True)
+        if key != "--class_counts"
+    ]
+    lines += ["class_counts = {4 = 2.0, 3 = 1.0}"]
     lines = [_number(line) for line in lines]
     (toml / "run.toml").write_text("\n".join(lines), encoding="utf-8")
-    yield Kind("training settings", toml, toml, lambda f: str(load_training_config({}, f / "run.toml")), False, (*damage, *mutations.TOML), 500, lists=True)
+    yield Kind(
+        "training settings",
+        toml,
+        toml,
+        lambda f: str(load_training_config({}, f / "run.toml")),
+        False,
+        (*damage, *mutations.TOML),
+        500,
+        lists=True,
+    )
     recipe = one("recipe", world.root / "recipe.toml")
-    yield Kind("zoo settings", recipe, recipe, lambda f: str(load_recipe(f / "recipe.toml", {})), False, (*damage, *mutations.TOML), 400, lists=True)
+    yield Kind(
+        "zoo settings",
+        recipe,
+        recipe,
+        lambda f: str(load_recipe(f / "recipe.toml", {})),
+        False,
+        (*damage, *mutations.TOML),
+        400,
+        lists=True,
+    )
     data = one("data", world.root / "data.npz")
     yield Kind("data set (.npz)", data, data, lambda f: _dataset(f"arrays:{f / 'data.npz'}"), False, damage, 400)
     table = one("table", world.root / "table.npz")
-    yield Kind("embedding table (.npz)", table, table, lambda f: _encoder(f"embedding-table:{f / 'table.npz'}", "ant"), False, damage, 250)
+    yield Kind(
+        "embedding table (.npz)",
+        table,
+        table,
+        lambda f: _encoder(f"embedding-table:{f / 'table.npz'}", "ant"),
+        False,
+        damage,
+        250,
+    )
     other = one("table2")
     _write_table(other / "table.safetensors")
     yield Kind(
@@ -252,13 +316,37 @@ def _users(world: World, root: Path) -> Iterator[Kind]:
         250,
     )
     shutil.copytree(world.root / "pictures", root / "tree")
-    yield Kind("folder of class folders", root / "tree", root / "tree", lambda f: _dataset(f"image-folder:{f}"), False, damage, 400)
+    yield Kind(
+        "folder of class folders",
+        root / "tree",
+        root / "tree",
+        lambda f: _dataset(f"image-folder:{f}"),
+        False,
+        damage,
+        400,
+    )
     pretrained = Path(registries.__code__.co_filename).parent.parent / "pretrained" / "clip-lite"
     shutil.copytree(pretrained, root / "clip")
-    yield Kind("encoder folder", root / "clip", root / "clip", _clip_lite, True, (*damage, *mutations.JSON, *mutations.HEADERS), 150)
+    yield Kind(
+        "encoder folder",
+        root / "clip",
+        root / "clip",
+        _clip_lite,
+        True,
+        (*damage, *mutations.JSON, *mutations.HEADERS),
+        150,
+    )
     plugin = root / "plugins"
     _write_plugin(plugin / "tina_x-1.0.dist-info")
-    yield Kind("plugin metadata", plugin, plugin, lambda f: str(find_plugins([str(f)])), False, (*damage, mutations.edit_text), 400)
+    yield Kind(
+        "plugin metadata",
+        plugin,
+        plugin,
+        lambda f: str(find_plugins([str(f)])),
+        False,
+        (*damage, mutations.edit_text),
+        400,
+    )
 
 
 def _number(line: str) -> str:
@@ -305,7 +393,9 @@ def _write_table(path: Path) -> None:
 
 def _write_plugin(folder: Path) -> None:
     folder.mkdir(parents=True)
-    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: tina-x\nVersion: 1.0\nSummary: x\n\ntext\n", encoding="utf-8")
+    (folder / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: tina-x\nVersion: 1.0\nSummary: x\n\ntext\n", encoding="utf-8"
+    )
     (folder / "entry_points.txt").write_text("[tina_framework]\nx = tina_x.plugin\n", encoding="utf-8")
     (folder / "RECORD").write_text("tina_x-1.0.dist-info/METADATA,,\n", encoding="utf-8")
 
@@ -335,4 +425,12 @@ def _pictures(world: World, root: Path) -> Iterator[Kind]:
         def read(place: Path, name: str = f"p.{suffix}") -> str:
             return hashlib.sha256(read_picture(place / name).tobytes()).hexdigest()
 
-        yield Kind(f"picture ({source.format or suffix.upper()})", folder, folder, read, False, (*mutations.BYTES, *mutations.FILES), 150)
+        yield Kind(
+            f"picture ({source.format or suffix.upper()})",
+            folder,
+            folder,
+            read,
+            False,
+            (*mutations.BYTES, *mutations.FILES),
+            150,
+        )

@@ -143,7 +143,16 @@ def remove(draws: random.Random, folder: Path, other: Path) -> str | None:
 
 def add(draws: random.Random, folder: Path, other: Path) -> str | None:
     places = [folder, *(path for path in sorted(folder.rglob("*")) if path.is_dir())]
-    names = ("extra.json", "model.safetensors.bak", ".DS_Store", "._config.json", "Thumbs.db", "notes.txt", "extra.safetensors", "e\u0301.txt")
+    names = (
+        "extra.json",
+        "model.safetensors.bak",
+        ".DS_Store",
+        "._config.json",
+        "Thumbs.db",
+        "notes.txt",
+        "extra.safetensors",
+        "e\u0301.txt",
+    )
     path = draws.choice(places) / draws.choice(names)
     if path.exists():
         return None
@@ -155,7 +164,9 @@ def replace_file(draws: random.Random, folder: Path, other: Path) -> str | None:
     path = _pick(draws, folder)
     if path is None:
         return None
-    what = draws.choice(("pipe", "folder", "loop", "empty", "no permission", "lfs", "device", "dangling", "null", "full device"))
+    what = draws.choice(
+        ("pipe", "folder", "loop", "empty", "no permission", "lfs", "device", "dangling", "null", "full device")
+    )
     if what == "no permission":
         data = path.read_bytes()
         put(path, data)
@@ -304,7 +315,9 @@ def _edit_header(draws: random.Random, folder: Path) -> tuple[Path, str] | None:
     elif what == "name":
         header[draws.choice(("x", "\x1b[31m", "y" * 3000, "", "a\nb", "denoiser.x"))] = header.pop(name)
     elif what == "metadata":
-        header["__metadata__"] = draws.choice(({"x": "y"}, {"sha256": "0" * 64}, {}, {"x": 1}, [], None, {"\x1b": "\x1b"}))
+        header["__metadata__"] = draws.choice(
+            ({"x": "y"}, {"sha256": "0" * 64}, {}, {"x": 1}, [], None, {"\x1b": "\x1b"})
+        )
     elif what == "removed":
         del header[name]
     elif what == "entry":
@@ -349,7 +362,12 @@ def edit_text(draws: random.Random, folder: Path, other: Path) -> str | None:
     elif what == "twice":
         lines.insert(number, lines[number])
     elif what == "odd":
-        lines.insert(number, draws.choice(("\x00", "\x1b[31m", "]", "=", "[tina_framework]", "a = b:c:d", "\u2028", ": x", "{", "é" * 300)))
+        lines.insert(
+            number,
+            draws.choice(
+                ("\x00", "\x1b[31m", "]", "=", "[tina_framework]", "a = b:c:d", "\u2028", ": x", "{", "é" * 300)
+            ),
+        )
     elif what == "long":
         lines[number] = re.sub(r"\w", "x", lines[number]) * 1000
     text = ("\r\n" if what == "crlf" else "\n").join(lines)

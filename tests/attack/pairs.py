@@ -114,5 +114,7 @@ def attack_by_readers(world: World, root: Path, *, replacements: int, readers: i
         ended = [child.wait() for child in children]
         problems = [f"{'writer' if not n else 'reader'} {end.words}" for n, end in enumerate(ended) if end.code != 0]
         reads = sum(int(end.output.strip().splitlines()[-1]) for end in ended[1:] if end.code == 0)
-        results.append(PairResult(f"{name}: {replacements} replacements, {reads} readings", (ended[0].code, 0), problems))
+        results.append(
+            PairResult(f"{name}: {replacements} replacements, {reads} readings", (ended[0].code, 0), problems)
+        )
     return results
