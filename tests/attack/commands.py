@@ -20,7 +20,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--kinds", default="", help="alter only kinds whose name contains this")
     parser.add_argument("--inputs", type=int, default=11_000, help="number of altered inputs")
     parser.add_argument("--runs", type=int, default=20, help="number of pairs of processes for each writer")
-    parser.add_argument("--signals", type=int, default=8, help="number of runs for each signal")
+    parser.add_argument("--signals", type=int, default=5, help="number of runs for each signal")
     parser.add_argument("--minutes", type=float, help="stop each attack after its share of this time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
@@ -97,7 +97,9 @@ def _pairs(given: argparse.Namespace, place: world.World, root: Path, until: flo
 
 def _signals(given: argparse.Namespace, place: world.World, root: Path, until: float) -> int:
     start = time.monotonic()
-    results = interrupts.attack_by_signals(place, root / "signals", runs=given.signals, seed=given.seed, until=until)
+    results = interrupts.attack_by_signals(
+        place, root / "signals", runs=given.signals, seed=given.seed, jobs=given.jobs, until=until
+    )
     for name in dict.fromkeys(result.case for result in results):
         mine = [result for result in results if result.case == name]
         print(f"{name}: {len(mine)} times, {sum(bool(r.problems) for r in mine)} bad")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -12,14 +13,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from tests.attack import processes, snapshot
 from tests.attack.world import World
 
 __all__ = ["InterruptResult", "attack_by_signals"]
-
-_START = 4.0
-"""Seconds in which the program imports its libraries. Signals come after a random part of this and of the work."""
 
 _TIMEOUT = 180.0
 _END_SECONDS = 10.0
@@ -45,7 +44,9 @@ class Case:
     codes: frozenset[int]
 
 
-def attack_by_signals(world: World, root: Path, *, runs: int, seed: int, until: float) -> list[InterruptResult]:
+def attack_by_signals(
+    world: World, root: Path, *, runs: int, seed: int, jobs: int, until: float
+) -> list[InterruptResult]:
     """Interrupt each command at random times. 0 is also right as an exit code: it may have finished before."""
     zoo = world.zoo_command(Path("zoo"), 2)
     train = world.train_command(
@@ -67,27 +68,37 @@ def attack_by_signals(world: World, root: Path, *, runs: int, seed: int, until: 
         Case("train, SIGTERM", train, resume, (signal.SIGTERM,), stopped),
         Case("train, SIGINT twice", train, resume, (signal.SIGINT, signal.SIGINT), frozenset({0, 130, -signal.SIGINT})),
     ]
-    expected: dict[str, tuple[dict[str, str], float]] = {}
-    results = []
-    for case in cases:
-        key = case.command[0]
-        if key not in expected:
-            box = _empty(root / f"whole-{key}")
-            began = time.monotonic()
-            code, output = _finish(_launch(case.command, box))
-            if code != 0:
-                results.append(InterruptResult(case.name, "undisturbed", [f"it ended with {code}: {output[-300:]}"]))
-                continue
-            expected[key] = (snapshot.take(box), time.monotonic() - began)
-        files, seconds = expected[key]
-        draws = random.Random(f"{seed}/{case.name}")
-        for _ in range(runs):
-            if time.monotonic() > until:
-                break
-            delay = draws.uniform(0.3, seconds)
-            problems = _interrupt(case, _empty(root / "signal"), delay, draws.uniform(0.0, 0.3), files)
-            results.append(InterruptResult(case.name, f"after {delay:.2f} of {seconds:.2f} s", problems))
+    results: list[InterruptResult] = []
+    whole: dict[str, tuple[dict[str, str], float]] = {}
+    for command in (zoo, train):
+        box = _empty(root / f"whole-{command[0]}")
+        began = time.monotonic()
+        code, output = _finish(_launch(command, box), box)
+        if code != 0:
+            return [InterruptResult(command[0], "undisturbed", [f"it ended with {code}: {output[-300:]}"])]
+        whole[command[0]] = (snapshot.take(box), time.monotonic() - began)
+    planned = [(case, *draws) for case in cases for draws in _moments(case, whole[case.command[0]][1], runs, seed)]
+    random.Random(seed).shuffle(planned)
+    tasks = [
+        lambda n=n, case=case, delay=delay, pause=pause: print(
+            json.dumps(_interrupt(case, root / f"signal-{n}", delay, pause, whole[case.command[0]][0]))
+        )
+        for n, (case, delay, pause) in enumerate(planned)
+    ]
+    for n, ended in processes.in_parallel(tasks, root / "logs", jobs, 4 * _TIMEOUT, until):
+        case, delay, pause = planned[n]
+        try:
+            problems = json.loads(ended.output.strip().splitlines()[-1])
+        except (ValueError, IndexError):
+            problems = [f"the check itself {ended.words}"]
+        results.append(InterruptResult(case.name, f"after {delay:.2f} s, pause {pause:.2f} s", problems))
     return results
+
+
+def _moments(case: Case, seconds: float, runs: int, seed: int) -> list[tuple[float, float]]:
+    """Return random times of the signals: of the first one, and the pause after it."""
+    draws = random.Random(f"{seed}/{case.name}")
+    return [(draws.uniform(0.3, seconds), draws.uniform(0.0, 0.3)) for _ in range(runs)]
 
 
 def _empty(box: Path) -> Path:
@@ -99,29 +110,34 @@ def _empty(box: Path) -> Path:
 def _launch(words: Sequence[str], box: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent.parent.parent)}
     environment.pop("TINA_ATTACK_FORK", None)
+    with (box.parent / f"{box.name}.log").open("w") as log:
+        return _popen(words, box, environment, log)
+
+
+def _popen(words: Sequence[str], box: Path, environment: dict[str, str], log: IO[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "tina_framework.cli", *words],
         cwd=box,
         env=environment,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=log,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
 
 
-def _finish(process: subprocess.Popen[str]) -> tuple[int | None, str]:
+def _finish(process: subprocess.Popen[str], box: Path) -> tuple[int | None, str]:
+    code: int | None = None
     try:
-        output, _ = process.communicate(timeout=_TIMEOUT)
+        code = process.wait(timeout=_TIMEOUT)
     except subprocess.TimeoutExpired:
         processes.end_session(process.pid)
-        return None, ""
-    return process.returncode, output
+    return code, (box.parent / f"{box.name}.log").read_text(encoding="utf-8", errors="replace")
 
 
 def _interrupt(case: Case, box: Path, delay: float, pause: float, files: dict[str, str]) -> list[str]:
-    process = _launch(case.command, box)
+    process = _launch(case.command, _empty(box))
     problems = []
     time.sleep(delay)
     for number in case.signals:
@@ -134,17 +150,16 @@ def _interrupt(case: Case, box: Path, delay: float, pause: float, files: dict[st
     seconds = time.monotonic() - began
     if seconds > _END_SECONDS:
         problems.append(f"it needed {seconds:.0f} s to end")
-    # The output ends only when all processes that share it have ended, so it is read after those are counted.
     left = processes.wait_for_end(process.pid, _END_SECONDS)
     if left:
         problems.append(f"{len(left)} processes lived on for {_END_SECONDS:g} s")
-    code, output = _finish(process)
+    code, output = _finish(process, box)
     if code not in case.codes:
         problems.append(f"it ended with {code}: {output.strip()[-300:]}")
     # Before its first statement the interpreter itself may print one.
     if "Traceback" in output and "tina_framework" in output:
         problems.append(f"it printed a traceback: {output.strip()[-300:]}")
-    code, output = _finish(_launch(case.again, box))
+    code, output = _finish(_launch(case.again, box), box)
     if code != 0:
         return [*problems, f"the next run ended with {code}: {output.strip()[-300:]}"]
     return problems + snapshot.differences(snapshot.take(box), files)
