@@ -23,6 +23,7 @@ from tina_framework.errors import TinaError
 __all__ = ["KillResult", "attack_by_kills", "enumerate_points"]
 
 _TIMEOUT = 120.0
+NOT_REACHED = "not reached"
 _ORPHANS_SECONDS = 15.0
 
 
@@ -124,6 +125,10 @@ def kill_once(found: Undisturbed, point: Point, in_workers: bool, root: Path) ->
             problems.append(
                 f"the message about a killed worker: {wrong}: {ended.output.strip().splitlines()[-1][:200]}"
             )
+    elif ended.code == 0 and writer.workers:
+        return [
+            NOT_REACHED
+        ]  # the order of the workers' models, and so the number of an operation, differs from run to run
     elif ended.code != -signal.SIGKILL:
         return [*problems, f"the point was not reached; the command {ended.words}"]
     finished = _finished(writer, box)
@@ -205,6 +210,8 @@ def attack_by_kills(
             problems = json.loads(ended.output.strip().splitlines()[-1])
         except (ValueError, IndexError):
             problems = [f"the check itself {ended.words}"]
+        if problems == [NOT_REACHED]:
+            continue
         if not problems:
             shutil.rmtree(root / f"kill-{number}", ignore_errors=True)
         results.append(KillResult(found.writer.name, found.writer.group, where, problems, f"kill-{number}"))
