@@ -6,6 +6,7 @@ whatever is wrong with it. One with our group that cannot be read is reported by
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -13,6 +14,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import entrypoints
 
 from tina_framework.errors import shorten
 from tina_framework.plugin.hookspecs import GROUP
@@ -23,8 +26,6 @@ DISTRIBUTION = "tina-framework"
 _BUILTINS = ("builtins", "tina_framework.builtins.plugin")
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
-_TARGET = re.compile(r"\w+(?:\.\w+)*(?::\w+(?:\.\w+)*)?")
-_EXTRAS = re.compile(r"\s*\[[^\]]*\]\s*$")
 _SECTION = re.compile(r"^\s*\[([^\]\n]*)\]?", re.MULTILINE)
 _LARGEST = 2**20
 """Bytes. An entry_points.txt has a few hundred, and a METADATA with a long description a few hundred thousand."""
@@ -195,10 +196,11 @@ def _entry_points(raw: bytes) -> tuple[tuple[tuple[str, str, str | None], ...], 
 
 
 def _point(line: str) -> tuple[str, str, str | None]:
-    name, equals, target = (part.strip() for part in line.partition("="))
-    target = _EXTRAS.sub("", target)  # "module [extra]": what the entry point needs besides the package
-    if equals and name and name.isprintable() and _TARGET.fullmatch(target):
-        return name, target, None
+    name, equals, text = (part.strip() for part in line.partition("="))
+    if equals and name and name.isprintable():
+        with contextlib.suppress(entrypoints.BadEntryPoint):
+            point = entrypoints.EntryPoint.from_string(text, name)
+            return name, ":".join(part for part in (point.module_name, point.object_name) if part), None
     problem = f"its entry_points.txt has the line {shorten(line)}, which is not 'name = package.module'; reinstall it"
     return (name if equals and name.isprintable() else ""), "", problem
 
