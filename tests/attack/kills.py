@@ -99,14 +99,13 @@ def watch(writer: Writer, root: Path) -> Undisturbed:
 
 def enumerate_points(found: Undisturbed) -> list[tuple[Point, Operation, bool]]:
     """Return all points at which a writer can be killed: the point, its operation, and whether workers are killed."""
-    own = [
-        (Point(operation.number, phase), operation, False)
-        for operation in found.operations
-        for phase in operation.phases
-    ]
     # The log of workers mixes several processes, each of which counts from 1.
     theirs = {operation.number: operation for operation in found.worker_operations}
-    return own + [(Point(n, phase), operation, True) for n, operation in theirs.items() for phase in operation.phases]
+    points = []
+    for in_workers, several in ((False, found.operations), (True, [theirs[number] for number in sorted(theirs)])):
+        points += [(Point(one.number, phase), one, in_workers) for one in several for phase in one.phases]
+        points += [(Point(one.number, operations.AFTER), one, in_workers) for one in several[-1:]]
+    return points
 
 
 def kill_once(found: Undisturbed, point: Point, in_workers: bool, root: Path) -> list[str]:

@@ -44,7 +44,8 @@ class Operation:
 
     @property
     def phases(self) -> tuple[str, ...]:
-        return (BEFORE, HALF, AFTER) if self.kind == "write" else (BEFORE, AFTER)
+        """When to kill. After one operation is before the next one: nothing else changes files."""
+        return (BEFORE, HALF) if self.kind == "write" else (BEFORE,)
 
 
 @dataclass(frozen=True)

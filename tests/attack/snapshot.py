@@ -10,7 +10,17 @@ from typing import Any
 
 __all__ = ["differences", "take"]
 
-_TIMES = {"seconds", "eta_seconds", "images_per_second", "sha256", "size", "recipe_sha256", "resume_from_checkpoint"}
+_TIMES = {
+    "seconds",
+    "eta_seconds",
+    "images_per_second",
+    "sha256",
+    "size",
+    "recipe_sha256",
+    "log_sha256",
+    "log_size",
+    "resume_from_checkpoint",
+}
 """Keys of JSON objects that differ between equal results: times, how the run was called, and what depends on them."""
 
 _LOCK = ".lock"

@@ -65,4 +65,4 @@ def test_careless_writers_are_found(tmp_path: Path) -> None:
     assert "a reader fails" in bad["write_in_place", "half"][0]
     assert any("left over" in problem for problem in bad["write_beside", "half"])
     assert not any(writer == "careful" for writer, _ in bad)
-    assert len([1 for writer, *_ in results if writer == "careful"]) == 7  # open, write in three phases, rename
+    assert len([1 for writer, *_ in results if writer == "careful"]) == 5  # open, write, half of it, rename, the end
