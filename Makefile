@@ -20,7 +20,7 @@ help:
 	@echo "make test       the tests without the slow ones"
 	@echo "make test-slow  the slow tests (set TINA_TEST_CIFAR100 to include those on real data)"
 	@echo "make test-plugins  the tests of the first-party plugins, all of them"
-	@echo "make attack     kill, mutate and disturb everything that is written (40 minutes; MINUTES=10 takes a sample)"
+	@echo "make attack     kill, mutate and disturb all that is written (an hour; MINUTES=10 takes a sample)"
 	@echo "make lint       ruff, mypy and the import layers"
 	@echo "make prose      list sentences and lines of documents that are too long"
 	@echo "make format     let ruff rewrite the sources"

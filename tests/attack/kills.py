@@ -48,7 +48,7 @@ class KillResult:
     group: str
     where: str
     problems: list[str]
-    command: str
+    folder: str
 
 
 def _sandbox(root: Path, writer: Writer) -> Path:
