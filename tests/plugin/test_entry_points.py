@@ -47,6 +47,7 @@ STRANGERS = {
     "the group's name elsewhere": b"[console_scripts]\ntina_framework = other:main\n",
     "a group with a longer name": b"[tina_framework_of_others]\nx y z\n",
     "empty": b"",
+    "the group without brackets": b"tina_framework]\nmine = fake_mine\n",
 }
 
 

@@ -7,6 +7,7 @@ whatever is wrong with it. One with our group that cannot be read is reported by
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import stat
@@ -186,7 +187,8 @@ def _entry_points(raw: bytes) -> tuple[tuple[tuple[str, str, str | None], ...], 
     sections = list(_SECTION.finditer(text))
     points: list[tuple[str, str, str | None]] = []
     ours = False
-    for section, following in zip(sections, [*sections[1:], None], strict=True):
+    # The last section ends with the file. A damaged file may have no section at all.
+    for section, following in itertools.zip_longest(sections, sections[1:]):
         if section[1].strip() != GROUP:
             continue
         ours = True
