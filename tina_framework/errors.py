@@ -137,11 +137,17 @@ class TinaError(Exception):
     def __str__(self) -> str:
         """Return the message. It may quote a file of a stranger, so control characters are escaped and long text is cut."""
         text = printable(super().__str__())
-        return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+        if len(text) <= _LONGEST:
+            return text
+        # The start says what happened, and the end what to do.
+        return f"{text[: _LONGEST - _END]} ... ({len(text):,} characters in all) ... {text[-_END:]}"
 
 
 _LONGEST = 1900
-"""The most characters of a message."""
+"""The most characters of a message, except for the note that it was cut."""
+
+_END = 500
+"""So many characters of them are from the end."""
 
 
 class ConfigError(TinaError):

@@ -53,7 +53,7 @@ def test_names_that_cannot_be(tmp_path: Path, name: str) -> None:
 
 def test_nothing_half_written_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FILES, "no such file.txt", "x")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ConfigError, match="cannot be written"):
         write_plugin("mine", tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -13,6 +13,7 @@ import pytest
 from tina_framework.cli.__main__ import main
 from tina_framework.evaluation.reproduce import records
 from tina_framework.evaluation.reproduce import remeasure as remeasure_module
+from tina_framework.storage.digest import renew_digest
 from tina_framework.zoo.reservation import partition_of
 from tina_framework.zoo.tasks import Task, save_tasks
 
@@ -152,6 +153,7 @@ def test_another_generator_or_encoder_is_told(recorded: Path, capsys: pytest.Cap
     values = json.loads(config.read_text())
     values["training"] = {"recipe": "another"}
     config.write_text(json.dumps(values))
+    renew_digest(config)
     assert run() == 0
     assert "is not the one that was recorded" in capsys.readouterr().err
 

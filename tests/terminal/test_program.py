@@ -49,7 +49,7 @@ def test_errors_are_one_line(error: BaseException, code: int, line: str, capsys:
 
 def test_the_traceback_is_escaped_and_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
     def body(arguments: list[str]) -> int:
-        raise DataError("\x1b[2J" + "x" * 5000)
+        raise ValueError("\x1b[2J" + "x" * 5000)
 
     assert run_program(body, ["--debug"]) == 1
     err = capsys.readouterr().err
