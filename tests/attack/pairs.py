@@ -35,20 +35,21 @@ def attack_by_pairs(table: Sequence[Writer], root: Path, *, runs: int, seed: int
     single process wrote.
     """
     results = []
+    alone: list[tuple[Writer, dict[str, str], float]] = []
     for writer in table:
-        draws = random.Random(f"{seed}/{writer.name}")
         box = _sandbox(root / "single", writer)
         began = time.monotonic()
         single = _start(writer, box, 0, 0.0).wait()
-        seconds = time.monotonic() - began
-        if single.code != 0:
+        if single.code == 0:
+            alone.append((writer, snapshot.take(box), time.monotonic() - began))
+        else:
             results.append(PairResult(writer.name, (single.code, None), [f"alone, it {single.words}"]))
-            continue
-        expected = snapshot.take(box)
-        for _ in range(runs):
-            if time.monotonic() > until:
-                break
-            results.append(_pair(writer, root / "pair", expected, draws.choice((0.0, draws.random() * seconds))))
+    draws = random.Random(seed)
+    # Each writer in turn: where time is short, all are tried equally often.
+    for writer, expected, seconds in runs * alone:
+        delay = draws.choice((0.0, draws.random() * seconds))
+        if time.monotonic() < until:
+            results.append(_pair(writer, root / "pair", expected, delay))
     return results
 
 
