@@ -131,3 +131,27 @@ def test_a_closed_output_is_no_error() -> None:
         ["/bin/sh", "-c", f'exec "{sys.executable}" -c "$0" >&-', _PROGRAM], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+_INTERRUPTED_TWICE = """
+import atexit, os, signal, sys
+from tina_framework.terminal.program import run_program
+
+def body(words):
+    if words:
+        raise SystemExit(int(words[0]))  # the body stopped in order
+    os.kill(os.getpid(), signal.SIGINT)
+
+atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))
+sys.exit(run_program(body, sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("words", [[], ["130"], ["143"]])
+def test_a_second_interrupt_prints_no_traceback(words: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED_TWICE, *words], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == -signal.SIGINT
+    assert "Traceback" not in done.stderr

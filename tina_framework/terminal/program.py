@@ -45,7 +45,19 @@ def run_program(body: Callable[[list[str]], int], arguments: Sequence[str]) -> i
             flush_output()
             return code
         except (Exception, KeyboardInterrupt, SystemExit) as error:
+            if isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and error.code in _INTERRUPTED):
+                _end_at_next_interrupt()
             return _report(error, debug)
+
+
+_INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+"""Exit codes of a body that stopped in order."""
+
+
+def _end_at_next_interrupt() -> None:
+    """Let the system end the process at the next Ctrl-C. Python would print a traceback while it shuts down."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
