@@ -58,7 +58,7 @@ _KINDS: dict[type[Exception], str] = {
     RecursionError: "The input is nested too deeply",
     UnicodeError: "A text holds characters that cannot be read or written",
 }
-"""Errors of Python that input can cause -> what to say of them."""
+"""Errors of Python that input can cause -> how a message describes them."""
 
 
 def _users_path(path: object) -> str:
@@ -115,7 +115,7 @@ class Terminated(KeyboardInterrupt):
 
 
 def reason_of(error: BaseException, longest: int = 500) -> str:
-    """Return an error that code of somebody else raised as one line of a message: ``ValueError: no such file``.
+    """Describe an error that other code raised in one line of a message: ``ValueError: no such file``.
 
     Control characters are escaped, and long messages cut.
     """
@@ -135,19 +135,19 @@ class TinaError(Exception):
     exit_code = 1
 
     def __str__(self) -> str:
-        """Return the message. It may quote a file of a stranger, so control characters are escaped and long text is cut."""
+        """Return the message. It may quote a file from a stranger, so control characters are escaped and long text is cut."""
         text = printable(super().__str__())
-        if len(text) <= _LONGEST:
+        if len(text) <= _MAX_MESSAGE:
             return text
         # The start says what happened, and the end what to do.
-        return f"{text[: _LONGEST - _END]} ... ({len(text):,} characters in all) ... {text[-_END:]}"
+        return f"{text[: _MAX_MESSAGE - _END]} ... ({len(text):,} characters in all) ... {text[-_END:]}"
 
 
-_LONGEST = 1900
-"""The most characters of a message, except for the note that it was cut."""
+_MAX_MESSAGE = 1900
+"""Maximum number of characters of a message. The note that it was cut comes on top."""
 
 _END = 500
-"""So many characters of them are from the end."""
+"""How many characters of the end a cut message keeps."""
 
 
 class ConfigError(TinaError):

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tina_framework.errors import CheckpointError, DataError
 from tina_framework.interfaces.class_names import (
-    LONGEST_NAME,
-    LONGEST_TEXT,
+    MAX_NAME_LENGTH,
+    MAX_TEXT_LENGTH,
     checked_names,
     fold,
     name_fault,
@@ -110,5 +110,5 @@ def test_long_input_is_refused_at_once() -> None:
     with pytest.raises(DataError, match="has 1,000,000 names"):
         checked_names(["a"] * 10**6, "The list")
     assert time.process_time() - start < 1
-    assert name_fault("x " * (LONGEST_TEXT // 2), LONGEST_TEXT) is None
-    assert LONGEST_NAME < LONGEST_TEXT
+    assert name_fault("x " * (MAX_TEXT_LENGTH // 2), MAX_TEXT_LENGTH) is None
+    assert MAX_NAME_LENGTH < MAX_TEXT_LENGTH

@@ -15,7 +15,7 @@ import pytest
 from tina_framework import prompt
 from tina_framework.errors import PromptError, TinaError
 from tina_framework.generator.generator import Generator
-from tina_framework.prompts.limits import MOST_CLASSES, MOST_TASKS, check_class_count, check_task_count
+from tina_framework.prompts.limits import MAX_CLASSES, MAX_TASKS, check_class_count, check_task_count
 from tina_framework.prompts.notation import read_class
 from tina_framework.prompts.read import read_tasks
 from tina_framework.prompts.sentence import classes_of
@@ -27,8 +27,8 @@ MEGABYTE = 10**6
 
 def test_counts() -> None:
     check_class_count(10, 10, 2)
-    check_class_count(MOST_CLASSES)
-    check_task_count(MOST_TASKS)
+    check_class_count(MAX_CLASSES)
+    check_task_count(MAX_TASKS)
     with pytest.raises(PromptError, match=r"11 classes were named, .* for 2 to 10; leave some out, or compose"):
         check_class_count(11, 10, 2)
     with pytest.raises(PromptError, match=r"1 classes were named, .* for 2 to 10; add some"):

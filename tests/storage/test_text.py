@@ -37,5 +37,5 @@ def test_a_file_above_the_limit_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "large"
     with path.open("wb") as file:
         file.truncate(2**40)  # takes no space
-    with pytest.raises(TooLargeError, match=r"1,099,511,627,776 bytes, and 10 are allowed"):
+    with pytest.raises(TooLargeError, match=r"1,099,511,627,776 bytes, but at most 10 are allowed"):
         read_bytes(path, limit=10)

@@ -29,7 +29,7 @@ FAULTS = {
     "long integer": (b"a = " + b"1" * 10**5, "is not valid TOML"),
     "long word": (b"a" * 10**6, "is not valid TOML"),
     "open quotes": (b'"' * 10**6, "is not valid TOML"),
-    "too large": (b" " * (2**20 + 1), "1,048,577 bytes, and 1,048,576 are allowed"),
+    "too large": (b" " * (2**20 + 1), "1,048,577 bytes, but at most 1,048,576 are allowed"),
     "pointer": (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
 }
 

@@ -32,7 +32,7 @@ def test_an_error_is_not_wrapped_but_cut(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().err == message + "\n"
     console.print_error("x" * 340_000)
     err = capsys.readouterr().err
-    assert err == "x" * console.LONGEST_MESSAGE + " ... (cut; the message has 340,000 characters)\n"
+    assert err == "x" * console.MAX_MESSAGE + " ... (cut; the message has 340,000 characters)\n"
     console.print_error("x" * 340_000, longest=None)
     assert capsys.readouterr().err == "x" * 340_000 + "\n"
 

@@ -54,9 +54,9 @@ def test_the_ranges_are_those_of_the_recipe():
 
 
 def test_missing_or_malformed_files(tmp_path):
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="does not exist"):
         load_recipe(tmp_path / "none.toml", {})
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="is not valid TOML"):
         load_recipe(write(tmp_path, "num_models ="), {})
 
 
@@ -91,3 +91,9 @@ def test_only_files_of_a_usual_size_are_read(tmp_path):
     (tmp_path / "large.toml").write_bytes(b"#" * (2**20 + 1))
     with pytest.raises(ConfigError, match="are allowed"):
         load_recipe(tmp_path / "large.toml", {})
+
+
+def test_a_dotted_key_that_takes_long_is_refused(tmp_path):
+    (tmp_path / "zoo.toml").write_text(".".join("a" * 60) + " = 1\n")
+    with pytest.raises(ConfigError, match="more than 50 parts"):
+        load_recipe(tmp_path / "zoo.toml", {})

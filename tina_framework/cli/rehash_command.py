@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def rehash(
-    folder: Annotated[Path, path_argument(help="Folder of a generator, a classifier or a zoo.")],
+    folder: Annotated[Path, path_argument(metavar="DIR", help="Folder of a generator, a classifier or a zoo.")],
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Accept settings that you edited by hand.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-MOST_TASKS = 1_000_000
+MAX_TASKS = 1_000_000
 
 _LABELS = {
     "features": "Features of the frozen trunk",
@@ -193,7 +193,7 @@ def tasks(
     ] = None,
     classes: Annotated[list[int] | None, typer.Option("--classes", help="Classes per task. Repeatable.")] = None,
     num_tasks: Annotated[
-        int, typer.Option("--num-tasks", min=1, max=MOST_TASKS, help="Number of tasks of each split and class count.")
+        int, typer.Option("--num-tasks", min=1, max=MAX_TASKS, help="Number of tasks of each split and class count.")
     ] = 100,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the draw.")] = 0,
 ) -> None:

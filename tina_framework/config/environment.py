@@ -19,7 +19,7 @@ VARIABLES = frozenset(
         "TINA_STRICT_PLUGINS",
     }
 )
-"""Environment variables of this package, besides the settings of training. ``TINA_TEST_...`` belongs to its tests."""
+"""Environment variables of this package, apart from the settings of training. ``TINA_TEST_...`` belongs to its tests."""
 
 _PREFIX = "TINA_"
 

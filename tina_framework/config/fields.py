@@ -14,7 +14,7 @@ from tina_framework.interfaces.whole_numbers import plain_number
 from tina_framework.storage.paths import user_path
 
 __all__ = [
-    "LARGEST",
+    "MAX_COUNT",
     "MAY_CHANGE",
     "Count",
     "CountOrNone",
@@ -57,15 +57,15 @@ def _number(value: Any) -> Any:
 Number = BeforeValidator(_number)
 """Lets a number also be a scalar of NumPy or torch, and refuses truth values."""
 
-LARGEST = 1_000_000
-"""Upper bound of counts of things that a step handles. No useful value is near it, and a larger one would fill the memory."""
+MAX_COUNT = 1_000_000
+"""Upper bound of batch sizes and similar counts. Useful values are far below it, and larger ones would fill the memory."""
 
 Fraction = Annotated[float, Number, Field(ge=0, le=1)]
 FractionBelowOne = Annotated[float, Number, Field(ge=0, lt=1)]
 Positive = Annotated[float, Number, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Number, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Number, Field(ge=1, le=LARGEST)]
-NotNegativeCount = Annotated[int, Number, Field(ge=0, le=LARGEST)]
+Count = Annotated[int, Number, Field(ge=1, le=MAX_COUNT)]
+NotNegativeCount = Annotated[int, Number, Field(ge=0, le=MAX_COUNT)]
 CountOrNone = Annotated[Count | None, OrNone]
 Steps = Annotated[int, Number, Field(ge=1, le=10**9)]
 """A number of optimizer steps."""

@@ -43,14 +43,14 @@ class Settings(BaseSettings):
         return []
 
 
-_MOST_SETTINGS = 1000
-"""Most settings of a file. Every wrong one is compared with all that exist."""
+_MAX_SETTINGS = 1000
+"""Maximum number of settings in a file. Every wrong one is compared with all that exist."""
 
-_MOST_ENTRIES = 1000
-"""Most entries of a list or table."""
+_MAX_ENTRIES = 1000
+"""Maximum number of entries in a list or table."""
 
-_MOST_SHOWN = 20
-"""Most mistakes that a message lists."""
+_MAX_SHOWN = 20
+"""Maximum number of mistakes that a message lists."""
 
 S = TypeVar("S", bound=Settings)
 
@@ -71,9 +71,9 @@ def from_text(value: Any) -> Any:
 
 
 def _bounded(value: Any) -> Any:
-    """Return a list or table unchanged, but refuse a very long one, because each entry is checked by itself."""
-    if isinstance(value, list | tuple | dict) and len(value) > _MOST_ENTRIES:
-        raise ValueError(f"expected at most {_MOST_ENTRIES:,} entries, but there are {len(value):,}")
+    """Return a list or table unchanged, but refuse a very long one, because each entry is checked one by one."""
+    if isinstance(value, list | tuple | dict) and len(value) > _MAX_ENTRIES:
+        raise ValueError(f"expected at most {_MAX_ENTRIES:,} entries, but there are {len(value):,}")
     return value
 
 
@@ -156,7 +156,7 @@ def _read_file(kind: type[Settings], file: Path | str | None) -> dict[str, Any]:
         return {}
     path = user_path(file)
     values = read_toml(path, "configuration file")
-    if len(values) > _MOST_SETTINGS:
+    if len(values) > _MAX_SETTINGS:
         raise ConfigError(
             f"The configuration file '{path}' has {len(values):,} settings, but there are {len(kind.model_fields)}. Check the file."
         )
@@ -205,8 +205,8 @@ def _line(
 def _config_error(lines: list[str]) -> ConfigError:
     """Return an error with one line for each mistake."""
     head = "1 setting is wrong:" if len(lines) == 1 else f"{len(lines)} settings are wrong:"
-    ended = [line if line.endswith(("?", ".")) else f"{line}." for line in lines[:_MOST_SHOWN]]
-    more = [f"  and {len(lines) - _MOST_SHOWN} more."] if len(lines) > _MOST_SHOWN else []
+    ended = [line if line.endswith(("?", ".")) else f"{line}." for line in lines[:_MAX_SHOWN]]
+    more = [f"  and {len(lines) - _MAX_SHOWN} more."] if len(lines) > _MAX_SHOWN else []
     return ConfigError("\n".join([head, *(f"  - {line}" for line in ended), *more]))
 
 

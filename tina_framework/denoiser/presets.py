@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 __all__ = ["PRESETS", "DenoiserConfig", "build_config", "count_parameters", "preset"]
 
 
-MOST_CLASSES = 10_000
-"""The largest class count. The tokens of 10,000 classes alone take about 100 MB, and attention takes the square of that many."""
+MAX_CLASSES = 10_000
+"""Maximum number of classes. The tokens of 10,000 classes take about 100 MB, and the memory of attention grows with their square."""
 
-LARGEST = 1_000_000
-"""Upper bound of widths and counts without one of their own."""
+MAX_COUNT = 1_000_000
+"""Upper bound of widths and counts that are not in `MAX_VALUES`."""
 
-MOST_PARAMETERS = 10**11
-"""The largest denoiser. Its weights take 400 GB."""
+MAX_PARAMETERS = 10**11
+"""Maximum number of parameters of a denoiser. Their float32 values take 400 GB."""
 
-MOST: Mapping[str, int] = MappingProxyType(
+MAX_VALUES: Mapping[str, int] = MappingProxyType(
     {
-        "max_classes": MOST_CLASSES,
+        "max_classes": MAX_CLASSES,
         "hidden_size": 65_536,
         "num_encoder_layers": 512,
         "num_decoder_layers": 512,
@@ -38,7 +38,7 @@ MOST: Mapping[str, int] = MappingProxyType(
         "pool_moments": 1_000,
     }
 )
-"""Setting -> its largest value. A settings file of a few bytes must not take hours or all memory."""
+"""Setting -> its largest value. Without limits, a settings file of a few bytes could take hours or all memory."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class DenoiserConfig:
     def __post_init__(self) -> None:
         for name in ("group_widths", "group_sizes"):
             value = getattr(self, name)
-            if not isinstance(value, list | tuple) or not 0 < len(value) <= _MOST_GROUPS:
+            if not isinstance(value, list | tuple) or not 0 < len(value) <= _MAX_GROUPS:
                 raise ConfigError(f"Denoiser setting {name}={shorten(value)} is not a list of positive integers.")
             object.__setattr__(self, name, tuple(value))  # JSON has lists only
             for entry in getattr(self, name):
@@ -107,7 +107,10 @@ class DenoiserConfig:
         for field in dataclasses.fields(self):
             if field.type == "int":
                 _check_integer(
-                    field.name, getattr(self, field.name), least.get(field.name, 1), MOST.get(field.name, LARGEST)
+                    field.name,
+                    getattr(self, field.name),
+                    least.get(field.name, 1),
+                    MAX_VALUES.get(field.name, MAX_COUNT),
                 )
             elif field.type == "bool" and not isinstance(getattr(self, field.name), bool):
                 raise ConfigError(
@@ -154,9 +157,9 @@ class DenoiserConfig:
                 f"pool_moments={self.pool_moments} is more than pool_rank={self.pool_rank}; "
                 "lower pool_moments or raise pool_rank."
             )
-        if (count := count_parameters(self)) > MOST_PARAMETERS:
+        if (count := count_parameters(self)) > MAX_PARAMETERS:
             raise ConfigError(
-                f"These sizes make a denoiser of {count:,} parameters, and {MOST_PARAMETERS:,} are possible. Lower hidden_size, "
+                f"These sizes make a denoiser of {count:,} parameters, but at most {MAX_PARAMETERS:,} are allowed. Lower hidden_size, "
                 "num_decoder_layers or pool_moments."
             )
 
@@ -189,10 +192,10 @@ class DenoiserConfig:
         return cls(**values)
 
 
-_MOST_GROUPS = 10_000
+_MAX_GROUPS = 10_000
 
 
-def _check_integer(name: str, value: object, least: int, most: int = LARGEST) -> None:
+def _check_integer(name: str, value: object, least: int, most: int = MAX_COUNT) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise ConfigError(f"Denoiser setting {name}={shorten(value)} is not an integer from {least} to {most:,}.")
 

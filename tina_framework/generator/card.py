@@ -12,8 +12,8 @@ from tina_framework.generator.config import GeneratorConfig
 
 __all__ = ["model_card"]
 
-_LONGEST = 500
-"""Most characters of a name or setting in a line."""
+_MAX_LENGTH = 500
+"""Maximum number of characters of a name or setting in a line."""
 
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>()#+!|&~]")
 
@@ -83,13 +83,13 @@ def _plain(text: str) -> str:
 
 def _cell(value: object) -> str:
     """Return a value for a line or cell of Markdown."""
-    text = printable(" ".join(str(value).split()))[:_LONGEST]
+    text = printable(" ".join(str(value).split()))[:_MAX_LENGTH]
     return _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", text)
 
 
 def _code(value: object) -> str:
     """Return a value as code in a line or cell of Markdown."""
-    text = printable(" ".join(str(value).split()))[:_LONGEST].replace("`", "'")
+    text = printable(" ".join(str(value).split()))[:_MAX_LENGTH].replace("`", "'")
     # In a code span, only a pipe has a meaning: it would end the cell of a table.
     return f"`{text}`" if "|" not in text else f"<code>{_cell(text)}</code>"
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tina_framework.classifier.abstention import AbstentionThresholds
-from tina_framework.denoiser.presets import MOST_CLASSES, DenoiserConfig
+from tina_framework.denoiser.presets import MAX_CLASSES, DenoiserConfig
 from tina_framework.errors import CheckpointError, ConfigError, shorten
 from tina_framework.images import FIT
 from tina_framework.interfaces.class_names import checked_names
-from tina_framework.interfaces.whole_numbers import MOST_TIMESTEPS
+from tina_framework.interfaces.whole_numbers import MAX_TIMESTEPS
 from tina_framework.prompts.familiarity import Familiarity
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "GeneratorConfig"]
@@ -21,10 +21,10 @@ __all__ = ["FORMAT", "FORMAT_VERSION", "GeneratorConfig"]
 FORMAT = "tina-generator"
 FORMAT_VERSION = 1
 
-_LARGEST = 1e30
-"""Above all sensible numbers, and within the range of float32: JSON may hold integers of any size."""
+_MAX_VALUE = 1e30
+"""Larger than any useful number, and within the range of float32. JSON may hold integers of any size."""
 
-_MOST_TEMPLATES = 1000
+_MAX_TEMPLATES = 1000
 
 _TEXTS = ("architecture", "default_encoder")
 _COUNTS = ("max_classes", "num_inference_steps", "min_classes")
@@ -86,7 +86,7 @@ class GeneratorConfig:
                 raise ConfigError(f"Generator setting {name}={shorten(getattr(self, name))} is not a name.")
         for name in _COUNTS:
             value = getattr(self, name)
-            least, most = (1, MOST_TIMESTEPS) if name == "num_inference_steps" else (2, MOST_CLASSES)
+            least, most = (1, MAX_TIMESTEPS) if name == "num_inference_steps" else (2, MAX_CLASSES)
             if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
                 raise ConfigError(
                     f"Generator setting {name}={shorten(value)} is not an integer from {least} to {most:,}."
@@ -140,12 +140,12 @@ class GeneratorConfig:
             )
         self._check_recall(condition.get("recall"))
         scale = condition["scale"]
-        if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < _LARGEST:
+        if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < _MAX_VALUE:
             raise ConfigError(f"The condition's scale is {shorten(scale)}; it must be a number above 0.")
         if not isinstance(condition["space"], str) or not isinstance(condition["templates"], list | tuple):
             raise ConfigError("The condition's space must be a name, and its templates a list.")
-        if len(condition["templates"]) > _MOST_TEMPLATES or not all(isinstance(t, str) for t in condition["templates"]):
-            raise ConfigError(f"The condition's templates must be at most {_MOST_TEMPLATES:,} texts.")
+        if len(condition["templates"]) > _MAX_TEMPLATES or not all(isinstance(t, str) for t in condition["templates"]):
+            raise ConfigError(f"The condition's templates must be at most {_MAX_TEMPLATES:,} texts.")
 
     def _check_recall(self, recall: Any) -> None:
         if recall is None:
@@ -157,7 +157,7 @@ class GeneratorConfig:
             )
         for name in names:
             value = recall[name]
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _LARGEST:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _MAX_VALUE:
                 raise ConfigError(
                     f"The {name} of the condition's recall is {shorten(value)}; it must be a number above 0."
                 )
@@ -237,7 +237,7 @@ class GeneratorConfig:
         found = {}
         for split, counts in splits.items():
             value = counts.get(str(num_classes)) if isinstance(counts, Mapping) else None
-            if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST:
+            if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MAX_VALUE:
                 found[str(split)] = float(value)
         return found
 

@@ -40,7 +40,7 @@ from tina_framework.targets.device import resolve_device
 __all__ = ["Generator", "GeneratorConfig", "bundled_names"]
 
 
-_MOST_KNOWN_CLASSES = 4
+_MAX_KNOWN_CLASSES = 4
 """How many `KnownClasses` are kept. Each holds its encoder, and a call with an encoder's name creates a new encoder."""
 
 
@@ -168,7 +168,7 @@ class Generator:
         # The cached object holds the encoder, so that no other encoder can get the same id.
         key = (id(reader), template)
         if key not in self._known_classes:
-            if len(self._known_classes) >= _MOST_KNOWN_CLASSES:
+            if len(self._known_classes) >= _MAX_KNOWN_CLASSES:
                 del self._known_classes[next(iter(self._known_classes))]
             familiarity = self.config.familiarity.get(reader.name)
             self._known_classes[key] = KnownClasses(

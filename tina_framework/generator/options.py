@@ -22,8 +22,8 @@ ComposeMethod = Literal["ensemble", "merge"]
 """How several networks become one classifier: see `SamplingOptions.compose`."""
 
 
-_MOST = 1_000_000
-"""Upper bound of steps, samples and batches. No useful value is near it."""
+_MAX_COUNT = 1_000_000
+"""Upper bound of steps, samples and batches. Useful values are far below it."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class SamplingOptions:
             value = getattr(self, name)
             if name == "num_inference_steps" and value is None:
                 continue
-            object.__setattr__(self, name, whole_number(value, name, 1, _MOST))
+            object.__setattr__(self, name, whole_number(value, name, 1, _MAX_COUNT))
         object.__setattr__(self, "seed", check_seed(self.seed))
         # Types first: 1 == True, and an array of one text equals the text, but neither is a way to compose.
         known = isinstance(self.compose, str) and self.compose in ("ensemble", "merge")

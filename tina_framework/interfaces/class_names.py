@@ -13,9 +13,9 @@ from typing import Any
 from tina_framework.errors import DataError, PromptError, TinaError, shorten
 
 __all__ = [
-    "LONGEST_NAME",
-    "LONGEST_TEXT",
-    "MOST_NAMES",
+    "MAX_NAMES",
+    "MAX_NAME_LENGTH",
+    "MAX_TEXT_LENGTH",
     "check_lengths",
     "checked_names",
     "fold",
@@ -23,14 +23,14 @@ __all__ = [
     "normalize_name",
 ]
 
-LONGEST_NAME = 200
-"""Most characters of a class name."""
+MAX_NAME_LENGTH = 200
+"""Maximum number of characters of a class name."""
 
-LONGEST_TEXT = 10_000
-"""Most characters of a description or sentence. Encoders read a few dozen words at most."""
+MAX_TEXT_LENGTH = 10_000
+"""Maximum number of characters of a description or sentence. Encoders read a few dozen words at most."""
 
-MOST_NAMES = 100_000
-"""Most classes of a data set or folder. The largest public set of labelled pictures has 21,841."""
+MAX_NAMES = 100_000
+"""Maximum number of classes of a data set or folder. The largest public set of labelled pictures has 21,841."""
 
 # The Unicode property Default_Ignorable_Code_Point: characters that are not displayed.
 _INVISIBLE = re.compile(
@@ -67,7 +67,7 @@ def fold(name: str) -> str:
     return " ".join(_SEPARATORS.split(folded)).strip()
 
 
-def name_fault(text: str, longest: int = LONGEST_NAME) -> str | None:
+def name_fault(text: str, longest: int = MAX_NAME_LENGTH) -> str | None:
     """Return why a normalised name or description cannot be used, as words after "it"; None if it can.
 
     Args:
@@ -86,12 +86,12 @@ def check_lengths(texts: Sequence[str]) -> None:
     """Check that an encoder can read texts in a short time.
 
     Raises:
-        PromptError: a text has more than `LONGEST_TEXT` characters.
+        PromptError: a text has more than `MAX_TEXT_LENGTH` characters.
     """
     for text in texts:
-        if len(text) > LONGEST_TEXT:
+        if len(text) > MAX_TEXT_LENGTH:
             raise PromptError(
-                f"A text has {len(text):,} characters, but at most {LONGEST_TEXT:,} are allowed; shorten it."
+                f"A text has {len(text):,} characters, but at most {MAX_TEXT_LENGTH:,} are allowed; shorten it."
             )
 
 
@@ -110,14 +110,14 @@ def checked_names(names: Any, source: str, error: type[TinaError] = DataError) -
     names = names.tolist() if hasattr(names, "tolist") else names
     if isinstance(names, str | bytes) or not isinstance(names, Sequence) or not names:
         raise error(f"{source} is {shorten(names)}, not a list of names.")
-    if len(names) > MOST_NAMES:
-        raise error(f"{source} has {len(names):,} names, but at most {MOST_NAMES:,} are allowed.")
+    if len(names) > MAX_NAMES:
+        raise error(f"{source} has {len(names):,} names, but at most {MAX_NAMES:,} are allowed.")
     first: dict[str, int] = {}
     found = []
     for number, name in enumerate(names):
         if not isinstance(name, str):
             raise error(f"{source}: number {number + 1} is {shorten(name)}, not a name.")
-        plain = normalize_name(name[: LONGEST_TEXT + 1])
+        plain = normalize_name(name[: MAX_TEXT_LENGTH + 1])
         if fault := name_fault(plain):
             raise error(f"{source}: the name {shorten(ascii(name)[1:-1])} {fault}; rename it.")
         if (before := first.setdefault(_INVISIBLE.sub("", plain), number)) != number:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from tina_framework.errors import ConfigError, PluginError, shorten
 from tina_framework.interfaces.scheduler import noise_process_of
-from tina_framework.interfaces.whole_numbers import MOST_TIMESTEPS
+from tina_framework.interfaces.whole_numbers import MAX_TIMESTEPS
 
 __all__ = [
     "BETA_SCHEDULES",
@@ -314,9 +314,9 @@ def one_of(name: str, value: object, allowed: Sequence[str]) -> None:
 
 def check_total(total: object) -> None:
     """Raise ConfigError unless `total` can be `num_train_timesteps`."""
-    if isinstance(total, bool) or not isinstance(total, int) or not 1 <= total <= MOST_TIMESTEPS:
+    if isinstance(total, bool) or not isinstance(total, int) or not 1 <= total <= MAX_TIMESTEPS:
         raise ConfigError(
-            f"num_train_timesteps is {shorten(total)}; it must be an integer from 1 to {MOST_TIMESTEPS:,}."
+            f"num_train_timesteps is {shorten(total)}; it must be an integer from 1 to {MAX_TIMESTEPS:,}."
         )
 
 

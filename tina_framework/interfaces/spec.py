@@ -63,7 +63,7 @@ def _check_parameters(what: str, module: nn.Module) -> None:
     uses: dict[object, str] = {}
     for name, parameter in module.named_parameters(remove_duplicate=False):
         its = f"{what}: its parameter '{name}'"
-        # Also asked of buffers: a lazy layer has both until it has seen a first input.
+        # Buffers are checked, too: a lazy layer has both until it has seen a first input.
         if is_lazy(parameter):
             raise PluginError(
                 f"{its} belongs to a lazy layer, whose shape is not known before the first input. "
@@ -98,7 +98,7 @@ def _check_parameters(what: str, module: nn.Module) -> None:
 
 
 def _kind_of(thing: object) -> str:
-    """Return what a thing is, for messages: ``a dict``, ``the class Linear``."""
+    """Describe what was returned, for messages: ``a dict``, ``the class Linear``."""
     return f"the class {thing.__name__}" if isinstance(thing, type) else f"a {type(thing).__name__}"
 
 

@@ -20,8 +20,8 @@ from tina_framework.interfaces.spec import ParameterSpec
 __all__ = ["try_network"]
 
 _CLASSES = 3
-_LARGEST = 50_000_000
-"""Parameters. A larger network would take noticeable time and memory, and is not what this framework generates."""
+_MAX_PARAMETERS = 50_000_000
+"""Maximum number of parameters of a network that is run. A larger one would take noticeable time and memory."""
 
 
 def try_network(spec: ParameterSpec) -> None:
@@ -38,7 +38,7 @@ def try_network(spec: ParameterSpec) -> None:
     """
     what, shape = f"Architecture '{spec.architecture.name}'", spec.architecture.network_input
     _check_fields(what, spec.architecture)
-    if spec.num_parameters(_CLASSES) > _LARGEST:
+    if spec.num_parameters(_CLASSES) > _MAX_PARAMETERS:
         return
     pictures = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
     with torch.random.fork_rng(devices=[]), torch.inference_mode(False):

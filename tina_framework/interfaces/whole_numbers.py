@@ -7,13 +7,13 @@ from typing import Any
 
 from tina_framework.errors import ConfigError, shorten
 
-__all__ = ["LARGEST_SEED", "MOST_TIMESTEPS", "check_seed", "plain_number", "whole_number"]
+__all__ = ["MAX_SEED", "MAX_TIMESTEPS", "check_seed", "plain_number", "whole_number"]
 
-LARGEST_SEED = 2**63 - 1
-"""The largest seed. torch takes no larger ones."""
+MAX_SEED = 2**63 - 1
+"""Largest seed. torch takes no larger ones."""
 
-MOST_TIMESTEPS = 100_000
-"""The most timesteps of a noise process, a hundred times the usual number. Every scheduler keeps tables of that length."""
+MAX_TIMESTEPS = 100_000
+"""Maximum number of timesteps of a noise process, a hundred times the usual number. Every scheduler keeps tables of that length."""
 
 
 def whole_number(value: Any, name: str, least: int, most: int | None = None) -> int:
@@ -42,7 +42,7 @@ def check_seed(value: Any) -> int:
         ConfigError: it is not a whole number from 0 to 2^63 - 1.
     """
     found = _index(value)
-    if found is None or not 0 <= found <= LARGEST_SEED:
+    if found is None or not 0 <= found <= MAX_SEED:
         raise ConfigError(f"The seed is {shorten(value)}; it must be a whole number from 0 to 2^63 - 1.")
     return found
 
@@ -53,7 +53,7 @@ def plain_number(value: Any) -> Any:
 
 
 def _index(value: Any) -> int | None:
-    # True counts as 1 in Python, but nobody means it as a number of steps.
+    # Python takes True as 1, but as a number of steps it is a mistake.
     if isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool"):
         return None
     try:

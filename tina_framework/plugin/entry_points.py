@@ -28,8 +28,8 @@ _BUILTINS = ("builtins", "tina_framework.builtins.plugin")
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _SECTION = re.compile(r"^\s*\[([^\]\n]*)\]?", re.MULTILINE)
-_LARGEST = 2**20
-"""Bytes. An entry_points.txt has a few hundred, and a METADATA with a long description a few hundred thousand."""
+_MAX_BYTES = 2**20
+"""Maximum number of bytes that are read of a file. An entry_points.txt has a few hundred, and a METADATA with a long description a few hundred thousand."""
 
 
 @dataclass(frozen=True, order=True)
@@ -142,7 +142,7 @@ def _installed_in_zip(file: str) -> Iterator[_Installed]:
         with zipfile.ZipFile(file) as archive:
             for member in archive.namelist():
                 info, _, last = member.rpartition("/")
-                if last != "entry_points.txt" or "/" in info or archive.getinfo(member).file_size > _LARGEST:
+                if last != "entry_points.txt" or "/" in info or archive.getinfo(member).file_size > _MAX_BYTES:
                     continue
                 if (found := _entry_points(archive.read(member))) is None:
                     continue
@@ -159,13 +159,13 @@ def _installed_in_zip(file: str) -> Iterator[_Installed]:
 def _read(path: Path) -> bytes | None:
     """Return the contents of a regular file of moderate size, None if there is no such file."""
     try:
-        # Without O_NONBLOCK, a named pipe under this name would wait for somebody to write into it.
+        # Without O_NONBLOCK, a named pipe under this name would wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except (OSError, ValueError):
         return None
     try:
         status = os.fstat(descriptor)
-        return os.read(descriptor, _LARGEST) if stat.S_ISREG(status.st_mode) else None
+        return os.read(descriptor, _MAX_BYTES) if stat.S_ISREG(status.st_mode) else None
     except OSError:
         return None
     finally:

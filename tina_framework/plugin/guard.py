@@ -20,7 +20,7 @@ TIMEOUT = "TINA_PLUGIN_TIMEOUT"
 
 _SECONDS = 60.0
 _GRACE = 5.0
-"""Seconds that an interrupted plugin has to end, before the program ends with it."""
+"""Seconds that an interrupted plugin has for ending. After that, the whole program ends."""
 
 _exit_process = os._exit
 
@@ -126,7 +126,7 @@ def _time_limit(label: str, way_out: str, seconds: float | None) -> Iterator[Non
     def interrupt(number: int, frame: object) -> NoReturn:
         raise PluginStopped(reason)
 
-    # A signal also interrupts waiting, and regular expressions. It reaches the main thread alone, and it may be in use.
+    # A signal also interrupts waiting and regular expressions. But only the main thread receives it, and the program may use it already.
     by_signal = (
         hasattr(signal, "setitimer")
         and threading.current_thread() is threading.main_thread()

@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 GROUP = "tina_framework"
-_MOST_NAMES = 10_000
+_MAX_NAMES = 10_000
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
 
@@ -88,9 +88,9 @@ class KindRegistrar:
 
     def add(self, name: str, target: Any) -> None:
         """See `tina_framework.plugin.registry.Registry.add`. A plugin may add 10,000 names of one kind."""
-        if self._record and len(self._record.provides.get(self._kind, [])) >= _MOST_NAMES:
+        if self._record and len(self._record.provides.get(self._kind, [])) >= _MAX_NAMES:
             raise PluginError(
-                f"it registers more than {_MOST_NAMES:,} {self._kind}; register one name that takes an argument, NAME:ARGUMENT"
+                f"it registers more than {_MAX_NAMES:,} {self._kind}; register one name that takes an argument, NAME:ARGUMENT"
             )
         self._registry.add(name, target, distribution=self._record.distribution if self._record else None)
         if self._record:

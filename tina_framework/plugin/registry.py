@@ -21,7 +21,7 @@ __all__ = ["Entry", "Registry", "listed"]
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _LAZY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _STOPPING = (KeyboardInterrupt, MemoryError)
-"""What is not the fault of a plugin."""
+"""Errors that are not the fault of a plugin."""
 _TEXTUAL = re.compile(r"\b(str|Path|PathLike|Any|object)\b")
 
 Hint = Callable[[str, str], str]
@@ -32,9 +32,9 @@ Admit = Callable[[str, str, Any], Any]
 """(kind, what it is called in messages, the object) -> the object to use; see `tina_framework.plugin.admission.admit`."""
 
 _BUILT_IN = "tina-framework"
-_LONGEST_NAME = 100
-_MOST_NAMES = 30
-"""Names that a message lists."""
+_MAX_NAME_LENGTH = 100
+_MAX_SHOWN = 30
+"""Maximum number of names that a message lists."""
 
 
 def article(kind: str) -> str:
@@ -78,10 +78,10 @@ class Registry:
         Raises:
             PluginError: the name or target is malformed, or the name is taken. The registry is unchanged then.
         """
-        if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > _MAX_NAME_LENGTH:
             raise PluginError(
                 f"{shorten(name)} cannot name {article(self.kind)}: use lower-case letters, digits, '-', '_' and '.', "
-                f"beginning with a letter or digit, at most {_LONGEST_NAME} characters."
+                f"beginning with a letter or digit, at most {_MAX_NAME_LENGTH} characters."
             )
         if target is None or (isinstance(target, str) and not _LAZY.fullmatch(target)):
             raise PluginError(
@@ -319,8 +319,8 @@ class Registry:
 
 def listed(names: Sequence[str]) -> str:
     """Return names for a message: all of them, or the first and how many more there are."""
-    more = len(names) - _MOST_NAMES
-    return ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "") or "none"
+    more = len(names) - _MAX_SHOWN
+    return ", ".join(names[:_MAX_SHOWN]) + (f" and {more:,} more" if more > 0 else "") or "none"
 
 
 def _argument_parameter(parameters: list[inspect.Parameter]) -> inspect.Parameter | None:

@@ -13,8 +13,8 @@ __all__ = ["PLUGINS", "plugin_hint", "plugins_of"]
 PLUGINS = "plugins"
 """Key in `config.json`: the distributions, other than this one, whose names the folder uses. Absent if there are none."""
 
-_MOST = 5
-"""Plugins that a message names."""
+_MAX_SHOWN = 5
+"""Maximum number of plugins that a message names."""
 
 
 def plugins_of(**names: str) -> dict[str, list[str]]:
@@ -30,8 +30,8 @@ def plugins_of(**names: str) -> dict[str, list[str]]:
 def plugin_hint(values: Mapping[str, Any]) -> str:
     """Return the end of a message about an unknown name: the plugins that the folder was made with and that are missing.
 
-    The names come from a file of somebody else. So nothing but the name of a package or of a Python file is repeated, and the
-    reader is asked to judge it: a message must not carry a command or terminal escapes that the file brings along.
+    A stranger may have written the file with these names. So only names of packages and of Python files are repeated, and the
+    reader is asked to judge them. A message must not carry a command or terminal escapes from the file.
     """
     recorded = values.get(PLUGINS, [])
     if not isinstance(recorded, list):
@@ -42,6 +42,6 @@ def plugin_hint(values: Mapping[str, Any]) -> str:
     packages = [name for name in named if name not in files]
     sentences = [f" It says that it was made with the plugin {name}; install it if you trust it." for name in packages]
     sentences += [f" It says that it was made with the file {name}; give it with --plugin." for name in files]
-    if len(sentences) > _MOST:
-        sentences[_MOST:] = [f" It names {len(sentences) - _MOST} more."]
+    if len(sentences) > _MAX_SHOWN:
+        sentences[_MAX_SHOWN:] = [f" It names {len(sentences) - _MAX_SHOWN} more."]
     return "".join(sentences)

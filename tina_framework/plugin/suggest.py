@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 __all__ = ["closest", "did_you_mean"]
 
-_LONGEST = 100
-"""Most characters of a name that is compared. The time grows with the square of the length."""
+_MAX_LENGTH = 100
+"""Maximum number of characters of a name that is compared. The time grows with the square of the length."""
 
-_MOST_KNOWN = 5000
-"""Most names to compare with. Comparing with all names of a large table would take seconds."""
+_MAX_KNOWN = 5000
+"""Maximum number of names to compare with. Comparing with all names of a large table would take seconds."""
 
 
 def did_you_mean(name: str, known: Iterable[str], *, fold_case: bool = False) -> str:
@@ -35,10 +35,10 @@ def closest(name: str, known: Iterable[str], *, count: int = 1, cutoff: float = 
         count: how many to return at most.
         cutoff: smallest similarity, from 0 (anything) to 1 (equal); the ratio of `difflib.SequenceMatcher`.
     """
-    if len(name) > _LONGEST:
+    if len(name) > _MAX_LENGTH:
         return []
     # Lengths bound the similarity, so they exclude most names without comparing letters.
     near = [one for one in known if 2 * min(len(name), len(one)) >= cutoff * (len(name) + len(one))]
-    if len(near) > _MOST_KNOWN:
-        near = [one for one in near if one[:1] == name[:1]][:_MOST_KNOWN]
+    if len(near) > _MAX_KNOWN:
+        near = [one for one in near if one[:1] == name[:1]][:_MAX_KNOWN]
     return difflib.get_close_matches(name, near, n=count, cutoff=cutoff)

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tina_framework.errors import PromptError, shorten
-from tina_framework.interfaces.class_names import LONGEST_TEXT, normalize_name
-from tina_framework.prompts.limits import MOST_TEXTS
+from tina_framework.interfaces.class_names import MAX_TEXT_LENGTH, normalize_name
+from tina_framework.prompts.limits import MAX_TEXTS
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -37,7 +37,7 @@ class ClassPrompt:
         vectors: vectors (E,) of the encoder's space.
 
     Raises:
-        PromptError: the label or a text is not a string, or there are more than `MOST_TEXTS` texts.
+        PromptError: the label or a text is not a string, or there are more than `MAX_TEXTS` texts.
     """
 
     label: str
@@ -46,9 +46,9 @@ class ClassPrompt:
     vectors: tuple[npt.NDArray[np.float32], ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.texts) > MOST_TEXTS:
+        if len(self.texts) > MAX_TEXTS:
             raise PromptError(
-                f"A class has {len(self.texts):,} names and descriptions, but at most {MOST_TEXTS} are allowed; leave some out."
+                f"A class has {len(self.texts):,} names and descriptions, but at most {MAX_TEXTS} are allowed; leave some out."
             )
         object.__setattr__(self, "label", _normalized(self.label))
         object.__setattr__(self, "texts", tuple(_normalized(text) for text in self.texts))
@@ -91,7 +91,7 @@ def _normalized(text: Any) -> str:
     if not isinstance(text, str):
         raise PromptError(f"A class has {shorten(text)} for a label or text; give a string.")
     # A longer text is refused when its task is checked, and normalising it could take seconds.
-    return normalize_name(text) if len(text) <= LONGEST_TEXT else text
+    return normalize_name(text) if len(text) <= MAX_TEXT_LENGTH else text
 
 
 def as_prompt(value: Any, position: int) -> ClassPrompt:

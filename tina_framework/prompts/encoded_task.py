@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tina_framework.errors import PromptError, shorten
-from tina_framework.interfaces.class_names import LONGEST_TEXT, fold, name_fault
+from tina_framework.interfaces.class_names import MAX_TEXT_LENGTH, fold, name_fault
 from tina_framework.interfaces.encoder import Encoder, StatesConfidence
 from tina_framework.prompts.class_prompt import ClassPrompt, as_prompt
 from tina_framework.prompts.encoding import encode_pictures, encode_texts, unit_rows
@@ -71,7 +71,7 @@ def encode_task(
         known_classes: classes of the generator, onto which prompts are projected; default: vectors are not changed.
 
     Raises:
-        PromptError: there are fewer than two classes, or more than `MOST_CLASSES`; a name is empty, too long or has control
+        PromptError: there are fewer than two classes, or more than `MAX_CLASSES`; a name is empty, too long or has control
             characters; two names differ only in case, spaces, hyphens, underscores or invisible characters; or the encoder
             cannot encode a class.
     """
@@ -255,12 +255,12 @@ def _mean(rows: list[Rows]) -> Rows:
 
 def _check_class(prompt: ClassPrompt, position: int) -> None:
     where = f"Class name number {position + 1}"
-    if len(prompt.label) <= LONGEST_TEXT and not fold(prompt.label):
+    if len(prompt.label) <= MAX_TEXT_LENGTH and not fold(prompt.label):
         raise PromptError(f"{where} is {shorten(prompt.label)}, which is empty; give a word or remove it.")
     if not prompt.kinds:
         raise PromptError(f"The prompt of class {shorten(prompt.label)} is empty; give words, pictures or a vector.")
     for text in prompt.texts:
-        if fault := name_fault(text, LONGEST_TEXT):
+        if fault := name_fault(text, MAX_TEXT_LENGTH):
             raise PromptError(f"A text of class number {position + 1} {fault}; change it.")
     if fault := name_fault(prompt.label):
         is_description = prompt.label in prompt.texts

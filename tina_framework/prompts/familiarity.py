@@ -27,8 +27,8 @@ _DEFAULT: Mapping[str, Coefficients] = {
     "vector": (-4.5, 8.5, 0.0, 0.0),
 }
 _STEPS = 200
-_LARGEST = 1e30
-"""Above all sensible coefficients. JSON may hold integers of any size, which no float can hold."""
+_MAX_COEFFICIENT = 1e30
+"""Larger than any useful coefficient. JSON may hold integers that no float can hold."""
 _PENALTY = 1e-3
 
 
@@ -119,7 +119,7 @@ class Familiarity:
             kind in _DEFAULT
             and isinstance(numbers, list)
             and len(numbers) == 4
-            and all(isinstance(number, int | float) and abs(number) < _LARGEST for number in numbers)
+            and all(isinstance(number, int | float) and abs(number) < _MAX_COEFFICIENT for number in numbers)
             for kind, numbers in values.items()
         )
         if not is_valid:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from tina_framework.errors import PromptError
 
-__all__ = ["MOST_CLASSES", "MOST_TASKS", "MOST_TEXTS", "check_class_count", "check_task_count"]
+__all__ = ["MAX_CLASSES", "MAX_TASKS", "MAX_TEXTS", "check_class_count", "check_task_count"]
 
-MOST_CLASSES = 1000
-"""Most classes of one task, also if several networks are composed."""
+MAX_CLASSES = 1000
+"""Maximum number of classes of a task, also if several networks are composed."""
 
-MOST_TASKS = 10_000
-"""Most tasks of one call or task file."""
+MAX_TASKS = 10_000
+"""Maximum number of tasks of one call or task file."""
 
-MOST_TEXTS = 100
-"""Most names and descriptions of one class, whose vectors are averaged."""
+MAX_TEXTS = 100
+"""Maximum number of names and descriptions of one class. Their vectors are averaged."""
 
 COMPOSE = "leave some out, or compose several networks (compose=True, tina generate --compose)"
 
@@ -23,7 +23,7 @@ def check_class_count(count: int, most: int | None = None, least: int = 0) -> No
 
     Args:
         count: the number of classes.
-        most: the most that a generator makes; None: it composes networks, so that only `MOST_CLASSES` counts.
+        most: the most that a generator makes; None: it composes networks, so that only `MAX_CLASSES` counts.
         least: the fewest.
 
     Raises:
@@ -33,8 +33,8 @@ def check_class_count(count: int, most: int | None = None, least: int = 0) -> No
         advice = COMPOSE if count > most else "add some"
         of = f"{least} to {most}" if least else f"at most {most}"
         raise PromptError(f"{count} classes were named, but this generator makes classifiers for {of}; {advice}.")
-    if count > MOST_CLASSES:
-        raise PromptError(f"{count} classes were named, but at most {MOST_CLASSES:,} are allowed; leave some out.")
+    if count > MAX_CLASSES:
+        raise PromptError(f"{count} classes were named, but at most {MAX_CLASSES:,} are allowed; leave some out.")
 
 
 def check_task_count(count: int) -> None:
@@ -43,5 +43,5 @@ def check_task_count(count: int) -> None:
     Raises:
         PromptError: there are too many.
     """
-    if count > MOST_TASKS:
-        raise PromptError(f"{count:,} tasks were given, but at most {MOST_TASKS:,} are allowed; split them.")
+    if count > MAX_TASKS:
+        raise PromptError(f"{count:,} tasks were given, but at most {MAX_TASKS:,} are allowed; split them.")

@@ -15,7 +15,7 @@ from tina_framework.images import as_picture, picture_files, separated
 __all__ = ["MAX_PICTURES", "read_pictures"]
 
 MAX_PICTURES = 1000
-"""Most pictures of one class. All are held in memory, and their mean hardly changes after the first dozens."""
+"""Maximum number of pictures of one class. All are held in memory, and their mean hardly changes after the first dozens."""
 
 _SHORT_SIDE = 448
 """Pixels of the shorter side; larger pictures are scaled down, so that a folder of photographs fits in memory.

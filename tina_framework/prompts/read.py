@@ -46,7 +46,7 @@ def read_tasks(
         known_names: the classes that the generator was trained on. They help to read a sentence, and names that hold ``=``.
         notation: read each class as the command line does (see `tina_framework.prompts.notation`). A list of one plain string
             may then be a sentence.
-        most: the most classes of a task; None: `tina_framework.prompts.limits.MOST_CLASSES`. It is checked before pictures are
+        most: the most classes of a task; None: `tina_framework.prompts.limits.MAX_CLASSES`. It is checked before pictures are
             read.
 
     Raises:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from tina_framework.errors import PromptError, shorten
-from tina_framework.interfaces.class_names import LONGEST_TEXT, name_fault, normalize_name
+from tina_framework.interfaces.class_names import MAX_TEXT_LENGTH, name_fault, normalize_name
 from tina_framework.prompts.known_names import KnownNames, has_synonyms
 from tina_framework.prompts.limits import check_class_count
 from tina_framework.prompts.plurals import singular, singulars
@@ -106,8 +106,8 @@ def parse_sentence(sentence: str, known: Collection[str] = ()) -> tuple[str, ...
         PromptError: the sentence can be read in more than one way, names fewer than two classes or too many, has control
             characters, or is too long.
     """
-    plain = normalize_name(sentence) if len(sentence) <= LONGEST_TEXT else sentence
-    fault = name_fault(plain, LONGEST_TEXT)
+    plain = normalize_name(sentence) if len(sentence) <= MAX_TEXT_LENGTH else sentence
+    fault = name_fault(plain, MAX_TEXT_LENGTH)
     if fault and plain:
         raise PromptError(f"The prompt {fault}; write a shorter, plain sentence, such as '{EXAMPLE}'.")
     sentence = shorten(plain, 160)

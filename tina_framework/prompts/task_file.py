@@ -16,16 +16,16 @@ from typing import Any
 from tina_framework.errors import CheckpointError, DataError, PromptError, shorten
 from tina_framework.interfaces.class_names import fold
 from tina_framework.prompts.class_prompt import ClassPrompt, as_prompt
-from tina_framework.prompts.limits import MOST_TASKS, check_class_count, check_task_count
+from tina_framework.prompts.limits import MAX_TASKS, check_class_count, check_task_count
 from tina_framework.prompts.notation import read_class
 from tina_framework.storage.files import read_json
 from tina_framework.storage.paths import user_path
-from tina_framework.storage.text import LARGEST_TASK_FILE
+from tina_framework.storage.text import MAX_TASK_FILE_BYTES
 
 __all__ = ["load_prompt_tasks"]
 
 _KEYS = frozenset({"label", "texts", "images"})
-_MOST_OBJECTS = 20 * MOST_TASKS
+_MAX_OBJECTS = 20 * MAX_TASKS
 _FORM = '{"tasks": [{"classes": ["apple", "bus=bus+@pictures/bus"]}]}'
 
 
@@ -39,7 +39,7 @@ def load_prompt_tasks(
     Args:
         path: the JSON file.
         known_names: as in `tina_framework.prompts.notation.parse_notation`.
-        most: the most classes of a task; None: `tina_framework.prompts.limits.MOST_CLASSES`.
+        most: the most classes of a task; None: `tina_framework.prompts.limits.MAX_CLASSES`.
 
     Raises:
         DataError: the file is missing, too large or malformed, or a picture cannot be read.
@@ -48,7 +48,7 @@ def load_prompt_tasks(
     """
     path = user_path(path)
     try:
-        value = read_json(path, LARGEST_TASK_FILE, _MOST_OBJECTS)
+        value = read_json(path, MAX_TASK_FILE_BYTES, _MAX_OBJECTS)
     except CheckpointError as error:
         raise DataError(f"Task file {error}") from error
     if not isinstance(value, dict) or not isinstance(value.get("tasks"), list):

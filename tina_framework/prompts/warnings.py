@@ -14,7 +14,7 @@ from tina_framework.prompts.known_names import KnownNames
 __all__ = ["prompt_warnings"]
 
 _SHOWN = 5
-"""Most unknown words that a warning names."""
+"""Maximum number of unknown words that a warning names."""
 
 _MIN_CONFIDENCE = 0.5
 """Texts of lower confidence get a warning, unless the encoder has its own limit `warn_below`."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tina_framework.errors import CheckpointError, shorten
 from tina_framework.storage.paths import utf8_path
 from tina_framework.storage.temporary import sweep, temporary_file
-from tina_framework.storage.text import LARGEST_TEXT, is_lfs_pointer, read_bytes, read_text
+from tina_framework.storage.text import MAX_TEXT_BYTES, is_lfs_pointer, read_bytes, read_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,7 +97,7 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def read_json(path: Path, limit: int = LARGEST_TEXT, most_objects: int | None = None) -> Any:
+def read_json(path: Path, limit: int = MAX_TEXT_BYTES, most_objects: int | None = None) -> Any:
     """Read a JSON file.
 
     Args:

@@ -8,9 +8,9 @@ import stat
 from pathlib import Path
 
 __all__ = [
-    "LARGEST_SETTINGS",
-    "LARGEST_TASK_FILE",
-    "LARGEST_TEXT",
+    "MAX_SETTINGS_BYTES",
+    "MAX_TASK_FILE_BYTES",
+    "MAX_TEXT_BYTES",
     "NotRegularError",
     "TooLargeError",
     "is_lfs_pointer",
@@ -18,13 +18,13 @@ __all__ = [
     "read_text",
 ]
 
-LARGEST_TEXT = 256 * 2**20
+MAX_TEXT_BYTES = 256 * 2**20
 """Default limit for text files in bytes. The largest one that this package writes, the index of a zoo, needs 300 bytes a model."""
 
-LARGEST_TASK_FILE = 16 * 2**20
+MAX_TASK_FILE_BYTES = 16 * 2**20
 """Limit for the task files that users write, in bytes."""
 
-LARGEST_SETTINGS = 2**20
+MAX_SETTINGS_BYTES = 2**20
 """Limit for the settings files that users write, in bytes."""
 
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -50,7 +50,7 @@ def read_bytes(path: Path, limit: int | None = None) -> bytes:
     Raises:
         OSError: the file is missing or unreadable, is not a regular file, or has more than `limit` bytes.
     """
-    # Without O_NONBLOCK, opening a pipe waits for somebody to write into it.
+    # Without O_NONBLOCK, opening a pipe waits for a writer.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode):
@@ -58,11 +58,13 @@ def read_bytes(path: Path, limit: int | None = None) -> bytes:
         raise NotRegularError(errno.EINVAL, "it is not a regular file", str(path))
     with os.fdopen(handle, "rb") as file:
         if limit is not None and status.st_size > limit:
-            raise TooLargeError(errno.EFBIG, f"it has {status.st_size:,} bytes, and {limit:,} are allowed", str(path))
+            raise TooLargeError(
+                errno.EFBIG, f"it has {status.st_size:,} bytes, but at most {limit:,} are allowed", str(path)
+            )
         return file.read()
 
 
-def read_text(path: Path, limit: int = LARGEST_TEXT) -> str:
+def read_text(path: Path, limit: int = MAX_TEXT_BYTES) -> str:
     """Read a text file in UTF-8, with or without a byte order mark.
 
     Line endings become newlines.

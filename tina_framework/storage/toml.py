@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from tina_framework.errors import ConfigError
-from tina_framework.storage.text import LARGEST_SETTINGS, read_text
+from tina_framework.storage.text import MAX_SETTINGS_BYTES, read_text
 
 __all__ = ["read_toml"]
 
-_MOST_PARTS = 50
-"""Most parts of a dotted key. The parser's time grows with the square of their number."""
+_MAX_PARTS = 50
+"""Maximum number of parts of a dotted key. The parser's time grows with the square of their number."""
 
 _DOTTED = re.compile(
-    rf"""(?<![\w.'"-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{_MOST_PARTS}}}""",
+    rf"""(?<![\w.'"-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{_MAX_PARTS}}}""",
 )
 
 
@@ -31,9 +31,9 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         ConfigError: the file is missing, unreadable, too large, no regular file or not TOML, or is nested too deeply.
     """
     try:
-        text = read_text(path, LARGEST_SETTINGS)
+        text = read_text(path, MAX_SETTINGS_BYTES)
         if _DOTTED.search(text):
-            raise ValueError(f"a key has more than {_MOST_PARTS} parts")
+            raise ValueError(f"a key has more than {_MAX_PARTS} parts")
         return tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigError(f"The {what} '{path}' does not exist. Check the path.") from None

@@ -20,7 +20,7 @@ from rich.console import Console
 from tina_framework.errors import TinaError, printable
 
 __all__ = [
-    "LONGEST_MESSAGE",
+    "MAX_MESSAGE",
     "OutputClosedError",
     "OutputError",
     "err_console",
@@ -35,7 +35,7 @@ __all__ = [
     "silence_output",
 ]
 
-LONGEST_MESSAGE = 2000
+MAX_MESSAGE = 2000
 """Number of characters after which an error or a warning is cut. A message may repeat a value of any length."""
 
 
@@ -116,7 +116,7 @@ def print_rendered(renderable: Any) -> None:
         console.print(renderable)
 
 
-def print_error(message: str, *, longest: int | None = LONGEST_MESSAGE) -> None:
+def print_error(message: str, *, longest: int | None = MAX_MESSAGE) -> None:
     """Print a message on standard error. It is not wrapped, but cut after `longest` characters (None: never).
 
     It is lost if standard error cannot be written: there is no other place for it.

@@ -65,7 +65,7 @@ __all__ = ["PARTNER_SECONDS", "build_zoo", "generic_figures", "sample_tasks"]
 PARTNER_SECONDS = 1800.0
 """How long a process of the same launch may show no sign of work."""
 
-_MOST_WORKERS = 1024
+_MAX_WORKERS = 1024
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total).
@@ -161,8 +161,8 @@ def build_zoo(
 
 
 def _check_numbers(workers: int, wait: float, partner_timeout: float) -> None:
-    if not 1 <= workers <= _MOST_WORKERS:
-        raise ConfigError(f"{workers} worker processes cannot be started; choose 1 to {_MOST_WORKERS}.")
+    if not 1 <= workers <= _MAX_WORKERS:
+        raise ConfigError(f"{workers} worker processes cannot be started; choose 1 to {_MAX_WORKERS}.")
     for name, seconds in (("time to wait", wait), ("time limit for partners", partner_timeout)):
         if not (math.isfinite(seconds) and seconds >= 0):
             raise ConfigError(f"The {name} is {seconds} seconds; give a number from 0 up.")

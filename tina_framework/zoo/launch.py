@@ -24,7 +24,7 @@ __all__ = ["LAUNCH", "Launch", "Partners", "sharing"]
 LAUNCH = ".launch"
 """Name of the file with the identity of a launch. It is there while several processes build."""
 
-_MOST_PROCESSES = 100_000
+_MAX_PROCESSES = 100_000
 _TOUCH_SECONDS = 2.0
 _NOTICE_SECONDS = 10.0
 _REFUSE_SECONDS = 5.0
@@ -59,7 +59,7 @@ class Launch:
             int(text) if text.isascii() and text.isdigit() and len(text) < 9 else -1
             for text in (given["RANK"] or "0", given["WORLD_SIZE"] or "1")
         )
-        if not 0 <= rank < world <= _MOST_PROCESSES:
+        if not 0 <= rank < world <= _MAX_PROCESSES:
             raise ConfigError(
                 f"The variables RANK={shorten(given['RANK'])} and WORLD_SIZE={shorten(given['WORLD_SIZE'])} do not name "
                 "one of several processes; start them with `accelerate launch`, or remove the variables."

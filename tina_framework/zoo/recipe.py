@@ -1,20 +1,16 @@
-"""Reading a zoo's settings from a TOML file and the command line. This module does not import torch."""
+"""Read the settings of a zoo from a TOML file and the command line. This module does not import torch."""
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from tina_framework.errors import ConfigError
 from tina_framework.storage.paths import user_path
-from tina_framework.storage.text import read_text
+from tina_framework.storage.toml import read_toml
 from tina_framework.zoo.zoo_config import GENERIC_RECIPE, MODEL_RECIPE, ZooConfig, mistakes, mistakes_in_words
 
 __all__ = ["load_recipe"]
-
-_LARGEST_RECIPE = 2**20
-"""Limit of a recipe file in bytes. One that names ten thousand held-out classes needs a fifth of it."""
 
 
 def load_recipe(path: Path | None, overrides: dict[str, Any]) -> ZooConfig:
@@ -32,7 +28,7 @@ def load_recipe(path: Path | None, overrides: dict[str, Any]) -> ZooConfig:
     """
     values: dict[str, Any] = {}
     if path is not None:
-        values = _read(user_path(path))
+        values = read_toml(user_path(path), "recipe")
     values |= {name: value for name, value in overrides.items() if value is not None}
     found = mistakes(values)
     if found:
@@ -42,14 +38,3 @@ def load_recipe(path: Path | None, overrides: dict[str, Any]) -> ZooConfig:
     if "class_counts" in values:
         values["class_counts"] = {int(count): float(weight) for count, weight in values["class_counts"].items()}
     return ZooConfig(**values)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(read_text(path, _LARGEST_RECIPE))
-    # ValueError: not UTF-8, not TOML, or a number with thousands of digits.
-    except (OSError, ValueError, RecursionError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
-        if isinstance(error, RecursionError):
-            reason = "its lists or tables are nested too deeply"
-        raise ConfigError(f"The recipe '{path}' cannot be read: {reason}. Give a TOML file.") from error

@@ -16,7 +16,7 @@ from tina_framework.interfaces.class_names import fold, name_fault, normalize_na
 from tina_framework.plugin.suggest import closest
 from tina_framework.storage.files import read_json, write_json
 from tina_framework.storage.paths import user_path
-from tina_framework.storage.text import LARGEST_TASK_FILE
+from tina_framework.storage.text import MAX_TASK_FILE_BYTES
 from tina_framework.zoo.reservation import partition_of
 
 __all__ = [
@@ -30,11 +30,11 @@ __all__ = [
     "save_tasks",
 ]
 
-MOST_CLASSES = 10_000
-"""Most classes of a task."""
+MAX_CLASSES = 10_000
+"""Maximum number of classes of a task."""
 
-_MOST_OBJECTS = 200_000
-"""Most objects in a task file, so about as many tasks."""
+_MAX_OBJECTS = 200_000
+"""Maximum number of JSON objects in a task file. Each task is one object."""
 
 GENERATOR = "tina tasks"
 """The value of ``generator`` in the task files that this package writes."""
@@ -56,7 +56,7 @@ class Task:
     """The classes to tell apart. Label i of the task is `classes[i]`.
 
     Raises:
-        DataError: there are fewer than two classes or more than `MOST_CLASSES`; or a name is empty, too long, not printable or
+        DataError: there are fewer than two classes or more than `MAX_CLASSES`; or a name is empty, too long, not printable or
             repeated.
     """
 
@@ -68,8 +68,8 @@ class Task:
             raise DataError(
                 f"A task needs at least two classes; got {len(self.classes)}: {shorten(list(self.classes))}."
             )
-        if len(self.classes) > MOST_CLASSES:
-            raise DataError(f"A task has {len(self.classes):,} classes, but at most {MOST_CLASSES:,} are allowed.")
+        if len(self.classes) > MAX_CLASSES:
+            raise DataError(f"A task has {len(self.classes):,} classes, but at most {MAX_CLASSES:,} are allowed.")
         names = tuple(normalize_name(name) for name in self.classes)
         seen: set[str] = set()
         for name in names:
@@ -140,7 +140,7 @@ def load_task_file(path: Path | str, *, class_names: Collection[str] | None = No
         DataError: the file is missing or malformed, or names an unknown class.
     """
     try:
-        value = read_json(user_path(path), LARGEST_TASK_FILE, _MOST_OBJECTS)
+        value = read_json(user_path(path), MAX_TASK_FILE_BYTES, _MAX_OBJECTS)
     except CheckpointError as error:
         raise DataError(f"Task file {error}") from error
     if not isinstance(value, dict) or not isinstance(value.get("tasks"), list):

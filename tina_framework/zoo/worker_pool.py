@@ -56,7 +56,7 @@ class _Worker:
         self.connection.close()
 
     def death(self, count: int) -> TrainingError:
-        """Return the error for a process that ended by itself."""
+        """Return the error for a process that ended without being asked to."""
         self.process.join(_JOIN_SECONDS)
         code = self.process.exitcode
         doing = f"while it trained p-Model {self.item[0]}" if self.item and self.ready else "while it started"

@@ -10,14 +10,14 @@ from typing import Any
 from tina_framework.errors import CheckpointError, ConfigError, shorten
 from tina_framework.plugin.suggest import closest
 
-__all__ = ["GENERIC_RECIPE", "MODEL_RECIPE", "MOST_MODELS", "ZooConfig", "mistakes", "mistakes_in_words"]
+__all__ = ["GENERIC_RECIPE", "MAX_MODELS", "MODEL_RECIPE", "ZooConfig", "mistakes", "mistakes_in_words"]
 
-MOST_MODELS = 1_000_000
-"""Largest number of p-Models in a zoo. Each of them is a task that is drawn, and a network that is trained."""
+MAX_MODELS = 1_000_000
+"""Maximum number of p-Models in a zoo. Each of them is a task that is drawn, and a network that is trained."""
 
-_MOST_CLASSES = 100_000
-_LARGEST = 1e6
-"""Upper bound of epochs, learning rates and weights. No useful value is near it."""
+_MAX_CLASSES = 100_000
+_MAX_VALUE = 1e6
+"""Upper bound of epochs, learning rates and weights. Useful values are far below it."""
 
 GENERIC_RECIPE: dict[str, Any] = {"epochs": 60, "batch_size": 128, "lr": 0.1, "weight_decay": 1e-4}
 """The learning rate falls to zero along a cosine. A generic model that is not trained to the end would make everything
@@ -69,7 +69,7 @@ class ZooConfig:
 
     def _seed_mistakes(self) -> list[str]:
         # Torch takes seeds of 64 bits. The seed of an epoch is that of the model times 1,000,003; see `epoch_draws`.
-        limit = 2**63 // 1_000_003 - int(_LARGEST)
+        limit = 2**63 // 1_000_003 - int(_MAX_VALUE)
         if not self.shared_order:
             limit = limit // 1_000_003 - 2
         if abs(self.seed) <= limit:
@@ -139,18 +139,18 @@ def _between(low: float, high: float) -> tuple[Callable[[Any], bool], str]:
 
 
 _NUMBERS = {
-    "num_models": _between(0, MOST_MODELS),
-    "shard_size": _between(1, MOST_MODELS),
+    "num_models": _between(0, MAX_MODELS),
+    "shard_size": _between(1, MAX_MODELS),
 }
 
 _RECIPE: dict[str, tuple[type, Callable[[Any], bool], str]] = {
-    "epochs": (float, lambda value: 0 < value <= _LARGEST, "a number above 0, up to 1,000,000"),
-    "batch_size": (int, lambda value: 1 <= value <= _LARGEST, "1 to 1,000,000"),
-    "lr": (float, lambda value: 0 < value <= _LARGEST, "a number above 0, up to 1,000,000"),
+    "epochs": (float, lambda value: 0 < value <= _MAX_VALUE, "a number above 0, up to 1,000,000"),
+    "batch_size": (int, lambda value: 1 <= value <= _MAX_VALUE, "1 to 1,000,000"),
+    "lr": (float, lambda value: 0 < value <= _MAX_VALUE, "a number above 0, up to 1,000,000"),
     "momentum": (float, lambda value: 0 <= value < 1, "0 or more and less than 1"),
-    "weight_decay": (float, lambda value: 0 <= value <= _LARGEST, "a number from 0 to 1,000,000"),
+    "weight_decay": (float, lambda value: 0 <= value <= _MAX_VALUE, "a number from 0 to 1,000,000"),
     "nesterov": (bool, lambda value: True, ""),
-    "warmup_epochs": (float, lambda value: 0 <= value <= _LARGEST, "a number from 0 to 1,000,000"),
+    "warmup_epochs": (float, lambda value: 0 <= value <= _MAX_VALUE, "a number from 0 to 1,000,000"),
     "flip": (bool, lambda value: True, ""),
     "average_last": (float, lambda value: 0 <= value <= 1, "a share from 0 to 1"),
     "precision": (str, lambda value: value in ("auto", "fp32", "bf16"), "auto, fp32 or bf16"),
@@ -201,10 +201,10 @@ def _weight_mistakes(table: str, values: Mapping[Any, Any]) -> list[str]:
     found = []
     for name, weight in values.items():
         where = _short(f"{table}.{name}")[1:-1]
-        if not _is(weight, float) or not 0 <= weight <= _LARGEST:
+        if not _is(weight, float) or not 0 <= weight <= _MAX_VALUE:
             found.append(f"'{where}' is {_short(weight)}, expected a number from 0 to 1,000,000")
-        if table == "class_counts" and not (_digits(name) and 2 <= int(name) <= _MOST_CLASSES):
-            found.append(f"class_counts has {_short(name)}, expected a whole number from 2 to {_MOST_CLASSES:,}")
+        if table == "class_counts" and not (_digits(name) and 2 <= int(name) <= _MAX_CLASSES):
+            found.append(f"class_counts has {_short(name)}, expected a whole number from 2 to {_MAX_CLASSES:,}")
     return found
 
 

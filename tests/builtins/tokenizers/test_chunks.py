@@ -85,11 +85,13 @@ def test_config_rebuilds_and_bad_sizes_are_refused(tokenizer):
 
 
 def test_layouts_that_would_fill_the_memory_are_refused():
-    with pytest.raises(ConfigError, match=r"tokens of width [\d,]+ hold [\d,]+ elements, and 67,108,864 are possible"):
+    with pytest.raises(
+        ConfigError, match=r"tokens of width [\d,]+ hold [\d,]+ elements, but at most 67,108,864 are allowed"
+    ):
         ClassRowTokenizer().layout(SPECS["cnn-2layer"], 200_000, 200_000)
     for tokenizer in (ChunkTokenizer, ClassRowTokenizer):
         with pytest.raises(
-            ConfigError, match=r"chunk_size=1 cuts [\d,]+ parameters into [\d,]+ chunks, and 1,000,000 are"
+            ConfigError, match=r"chunk_size=1 cuts [\d,]+ parameters into [\d,]+ chunks, but at most 1,000,000 are"
         ):
             tokenizer(chunk_size=1).layout(SPECS["cnn-2layer"], 50_000, 50_000)
         for size in (0, 2.5, True, 10**9):

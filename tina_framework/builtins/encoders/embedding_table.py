@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tina_framework.errors import DataError, PromptError, shorten
-from tina_framework.interfaces.class_names import LONGEST_TEXT, fold, name_fault, normalize_name
+from tina_framework.interfaces.class_names import MAX_TEXT_LENGTH, fold, name_fault, normalize_name
 from tina_framework.interfaces.encoder import Vectors
 from tina_framework.plugin.suggest import closest
 from tina_framework.storage.paths import user_path, utf8_path
@@ -28,10 +28,10 @@ __all__ = ["EmbeddingTable"]
 _CLIP_SPACE = "openai/clip-vit-base-patch32"
 _CLIP_WIDTH = 512
 _SHOWN = 5
-_LARGEST_TABLE = 4 * 2**30
+_MAX_TABLE_BYTES = 4 * 2**30
 """Limit of all arrays together, in bytes. A table of 100,000 names with five templates of CLIP's width needs a quarter."""
 
-_MOST_TEMPLATES = 1000
+_MAX_TEMPLATES = 1000
 
 
 class EmbeddingTable:
@@ -156,8 +156,8 @@ def _check_sizes(path: Path) -> None:
     """
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
-        if len(members) > _MOST_TEMPLATES + 10 or sum(member.file_size for member in members) > _LARGEST_TABLE:
-            raise ValueError(f"it holds more than {_LARGEST_TABLE:,} bytes, or more than {_MOST_TEMPLATES:,} arrays")
+        if len(members) > _MAX_TEMPLATES + 10 or sum(member.file_size for member in members) > _MAX_TABLE_BYTES:
+            raise ValueError(f"it holds more than {_MAX_TABLE_BYTES:,} bytes, or more than {_MAX_TEMPLATES:,} arrays")
         for member in members:
             with archive.open(member) as file:
                 version = np.lib.format.read_magic(file)
@@ -253,7 +253,7 @@ def _checked(
         row = int(np.flatnonzero(~usable.all(axis=0))[0])
         raise DataError(f"{source}: the vector of {shorten(names[row])} is zero or not finite; compute it again.")
     for text in (*names, *templates):
-        if (fault := name_fault(normalize_name(text), LONGEST_TEXT)) and normalize_name(text):
+        if (fault := name_fault(normalize_name(text), MAX_TEXT_LENGTH)) and normalize_name(text):
             raise DataError(f"{source}: the name or template {shorten(text)} {fault}; change it.")
     if any(not fold(name) for name in names):
         raise DataError(f"{source}: a name is empty; give every row a name.")

@@ -16,12 +16,12 @@ from tina_framework.interfaces.whole_numbers import whole_number
 __all__ = ["ChunkSized", "Token", "assemble", "offsets"]
 
 
-_MOST_ELEMENTS = 2**26
-"""The most elements of a layout, with padding: its two tables of indices take 1 GB then."""
+_MAX_ELEMENTS = 2**26
+"""Maximum number of elements of a layout, with padding. Its two tables of indices then take 1 GB."""
 
 
-_MOST_TOKENS = 1_000_000
-"""The most tokens of a layout. Each is a tensor of its own while the layout is made."""
+_MAX_TOKENS = 1_000_000
+"""Maximum number of tokens of a layout. Each is a tensor of its own while the layout is made."""
 
 
 class ChunkSized:
@@ -44,10 +44,10 @@ class ChunkSized:
             ConfigError: there would be more than a million chunks.
         """
         chunks = sum(-(-info.numel // self.chunk_size) for info in spec.parameters(num_classes))
-        if chunks > _MOST_TOKENS:
+        if chunks > _MAX_TOKENS:
             raise ConfigError(
-                f"chunk_size={self.chunk_size} cuts {spec.num_parameters(num_classes):,} parameters into {chunks:,} chunks, and "
-                f"{_MOST_TOKENS:,} are possible. Choose a larger chunk_size, or a smaller max_classes."
+                f"chunk_size={self.chunk_size} cuts {spec.num_parameters(num_classes):,} parameters into {chunks:,} chunks, but "
+                f"at most {_MAX_TOKENS:,} are allowed. Choose a larger chunk_size, or a smaller max_classes."
             )
 
     @property
@@ -95,10 +95,10 @@ def assemble(
 
     Tokens are padded to the widest group with index -1. The class of each element comes from `spec.flat_class`.
     """
-    if (elements := len(tokens) * max(group_widths)) > _MOST_ELEMENTS:
+    if (elements := len(tokens) * max(group_widths)) > _MAX_ELEMENTS:
         raise ConfigError(
-            f"{len(tokens):,} tokens of width {max(group_widths):,} hold {elements:,} elements, and {_MOST_ELEMENTS:,} are "
-            "possible. Lower max_classes, or choose another chunk_size."
+            f"{len(tokens):,} tokens of width {max(group_widths):,} hold {elements:,} elements, but at most "
+            f"{_MAX_ELEMENTS:,} are allowed. Lower max_classes, or choose another chunk_size."
         )
     source = torch.full((len(tokens), max(group_widths)), -1, dtype=torch.int64)
     for row, token in enumerate(tokens):

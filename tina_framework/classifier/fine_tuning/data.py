@@ -70,7 +70,7 @@ class FineTuneData:
         # The caller may be in inference mode, but tensors made in that mode can never be trained on.
         with torch.inference_mode(False):
             inputs = _inputs(classifier, pixels)
-            # A mirrored picture has other features than the picture; they cannot be had by flipping the features.
+            # A mirrored picture has features of its own. Flipping the features of the picture does not give them.
             mirrored = _inputs(classifier, pixels[:, :, ::-1]) if has_trunk and chosen.flip else None
         return cls(classifier, inputs, mirrored, indices, chosen, check_seed(seed))
 

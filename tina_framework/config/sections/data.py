@@ -9,7 +9,7 @@ from pydantic_settings import NoDecode
 
 from tina_framework.config.fields import MAY_CHANGE, CountOrNone, Number, OrNone, Positive, Section, TextList, UserPath
 from tina_framework.config.sources import weights_from_text
-from tina_framework.denoiser.presets import MOST_CLASSES
+from tina_framework.denoiser.presets import MAX_CLASSES
 
 __all__ = ["DataSettings", "Scheme"]
 
@@ -52,7 +52,7 @@ class DataSettings(Section):
         [],
         description="Classes that the zoo knows but training does not use, kept to choose settings for unseen classes.",
     )
-    max_classes: Annotated[int, Number, Field(ge=2, le=MOST_CLASSES)] = Field(
+    max_classes: Annotated[int, Number, Field(ge=2, le=MAX_CLASSES)] = Field(
         10, description="Largest number of classes in a generated network."
     )
     class_counts: Annotated[dict[int, Positive], NoDecode, BeforeValidator(weights_from_text)] = Field(

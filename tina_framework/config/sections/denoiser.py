@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, field_validator
 
 from tina_framework.config.fields import FractionBelowOne, Number, OrNone, Positive, Section
-from tina_framework.denoiser.presets import MOST, PRESETS
+from tina_framework.denoiser.presets import MAX_VALUES, PRESETS
 from tina_framework.plugin.suggest import did_you_mean
 
 __all__ = ["DenoiserSettings"]
@@ -20,29 +20,29 @@ class DenoiserSettings(Section):
 
     tokenizer: str = Field("class-row", description="Tokenizer that cuts the parameters of a network into tokens.")
     preset: str = Field("small", description=f"Size of the denoiser: {', '.join(PRESETS)}.")
-    hidden_size: Annotated[Annotated[int, Number, Field(ge=1, le=MOST["hidden_size"])] | None, OrNone] = Field(
+    hidden_size: Annotated[Annotated[int, Number, Field(ge=1, le=MAX_VALUES["hidden_size"])] | None, OrNone] = Field(
         None, description="Width of the hidden states; none uses the preset's."
     )
-    num_encoder_layers: Annotated[Annotated[int, Number, Field(ge=0, le=MOST["num_encoder_layers"])] | None, OrNone] = (
-        Field(None, description="Number of encoder layers, which read the prompt; none uses the preset's.")
-    )
-    num_decoder_layers: Annotated[Annotated[int, Number, Field(ge=1, le=MOST["num_decoder_layers"])] | None, OrNone] = (
-        Field(None, description="Number of decoder layers, which read the noisy tokens; none uses the preset's.")
-    )
+    num_encoder_layers: Annotated[
+        Annotated[int, Number, Field(ge=0, le=MAX_VALUES["num_encoder_layers"])] | None, OrNone
+    ] = Field(None, description="Number of encoder layers, which read the prompt; none uses the preset's.")
+    num_decoder_layers: Annotated[
+        Annotated[int, Number, Field(ge=1, le=MAX_VALUES["num_decoder_layers"])] | None, OrNone
+    ] = Field(None, description="Number of decoder layers, which read the noisy tokens; none uses the preset's.")
     num_attention_heads: Annotated[
-        Annotated[int, Number, Field(ge=1, le=MOST["num_attention_heads"])] | None, OrNone
+        Annotated[int, Number, Field(ge=1, le=MAX_VALUES["num_attention_heads"])] | None, OrNone
     ] = Field(None, description="Number of attention heads; none uses the preset's.")
     dropout: FractionBelowOne = Field(0.0, description="Dropout probability in attention and residual branches.")
     ridge: Annotated[Positive | None, OrNone] = Field(
         0.01,
         description="Penalty of the ridge regression that initialises the skip connection; none initialises it with zeros.",
     )
-    pool_rank: Annotated[Annotated[int, Number, Field(ge=0, le=MOST["pool_rank"])] | None, OrNone] = Field(
+    pool_rank: Annotated[Annotated[int, Number, Field(ge=0, le=MAX_VALUES["pool_rank"])] | None, OrNone] = Field(
         None,
         description="Directions of a conditioning vector that the pooled forecast reads; 0 removes this forecast, "
         "none uses the preset's.",
     )
-    pool_moments: Annotated[Annotated[int, Number, Field(ge=0, le=MOST["pool_moments"])] | None, OrNone] = Field(
+    pool_moments: Annotated[Annotated[int, Number, Field(ge=0, le=MAX_VALUES["pool_moments"])] | None, OrNone] = Field(
         None,
         description="How many of these directions the pooled forecast also reads in pairs; none uses the preset's.",
     )

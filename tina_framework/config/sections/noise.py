@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from tina_framework.config.fields import MAY_CHANGE, Count, Number, Positive, Section
-from tina_framework.interfaces.whole_numbers import MOST_TIMESTEPS
+from tina_framework.interfaces.whole_numbers import MAX_TIMESTEPS
 
 __all__ = ["NoiseSettings"]
 
@@ -32,7 +32,7 @@ class NoiseSettings(Section):
         description="What the denoiser predicts: the clean tokens (sample), the noise (epsilon), the velocity "
         "(v_prediction), or noise - clean tokens (flow_prediction, for rectified flow).",
     )
-    num_train_timesteps: Annotated[int, Number, Field(ge=2, le=MOST_TIMESTEPS)] = Field(
+    num_train_timesteps: Annotated[int, Number, Field(ge=2, le=MAX_TIMESTEPS)] = Field(
         1000, description="Timesteps of the forward process."
     )
     beta_start: Annotated[float, Field(gt=0, lt=1)] = Field(

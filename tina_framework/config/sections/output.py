@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from tina_framework.config.fields import (
-    LARGEST,
+    MAX_COUNT,
     MAY_CHANGE,
     Number,
     OrNone,
@@ -49,7 +49,7 @@ class OutputSettings(Section):
         description="Steps between checkpoints; none writes one at the end only.",
         json_schema_extra=MAY_CHANGE,
     )
-    checkpoints_total_limit: Annotated[int, Number, Field(ge=2, le=LARGEST)] = Field(
+    checkpoints_total_limit: Annotated[int, Number, Field(ge=2, le=MAX_COUNT)] = Field(
         2, description="Number of checkpoints to keep, at least 2.", json_schema_extra=MAY_CHANGE
     )
     max_seconds: Annotated[Positive | None, OrNone] = Field(
