@@ -297,7 +297,7 @@ def test_a_git_lfs_pointer_says_what_to_run(tmp_path: Path, wrap: Callable[[byte
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
     (tmp_path / "a.png").write_bytes(pointer)
     for source in (tmp_path / "a.png", wrap(pointer)):
-        with pytest.raises(DataError, match=r"Git LFS pointer .* run 'git lfs pull'"):
+        with pytest.raises(DataError, match=r"Git LFS pointer .* run `git lfs pull`"):
             read_picture(source)  # type: ignore[arg-type]
 
 

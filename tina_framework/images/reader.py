@@ -12,6 +12,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from tina_framework.errors import DataError
+from tina_framework.storage.text import is_lfs_pointer
 
 __all__ = ["NO_PICTURES", "PictureFile", "is_picture_file", "read_picture", "to_rgb"]
 
@@ -23,8 +24,6 @@ NO_PICTURES = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PALM", "PDF", "
 
 _KEPT = 8
 """A JPEG file is decoded at a reduced size of at least this many times the target. The rest is done by `fit_picture`."""
-
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -135,18 +134,13 @@ def _check(picture: Image.Image, subject: str) -> None:
 
 def _unknown(file: Path | IO[bytes], subject: str) -> str:
     """Return the message for contents that are not of a known format."""
+    if is_lfs_pointer(file):
+        return f"{subject} is a Git LFS pointer and not the picture itself; run `git lfs pull` to get it."
     try:
-        if isinstance(file, Path):
-            with file.open("rb") as handle:
-                start = handle.read(len(_LFS_POINTER))
-        else:
-            file.seek(0)
-            start = file.read(len(_LFS_POINTER))
+        size = file.stat().st_size if isinstance(file, Path) else file.seek(0, io.SEEK_END)
     except (OSError, ValueError):
-        start = b"?"
-    if start == _LFS_POINTER:
-        return f"{subject} is a Git LFS pointer and not the picture itself; run 'git lfs pull' to get it."
-    reason = "unknown picture format" if start else "it is empty"
+        size = None
+    reason = "it is empty" if size == 0 else "unknown picture format"
     return f"{subject} cannot be read ({reason}); give a complete picture file."
 
 

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import IO
 
 __all__ = [
     "MAX_SETTINGS_BYTES",
@@ -79,6 +80,19 @@ def read_text(path: Path, limit: int = MAX_TEXT_BYTES) -> str:
     return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def is_lfs_pointer(data: bytes) -> bool:
-    """Return whether the contents of a file are a Git LFS pointer: a note of where the file itself is stored."""
-    return data.startswith(_LFS)
+def is_lfs_pointer(source: bytes | IO[bytes] | Path) -> bool:
+    """Return whether a file is a Git LFS pointer: a note of where the file itself is stored.
+
+    Args:
+        source: the contents, an open file, or the path of a regular file. False if it cannot be read.
+    """
+    if isinstance(source, bytes):
+        return source.startswith(_LFS)
+    try:
+        if isinstance(source, Path):
+            with source.open("rb") as file:
+                return file.read(len(_LFS)) == _LFS
+        source.seek(0)
+        return source.read(len(_LFS)) == _LFS
+    except (OSError, ValueError):
+        return False

@@ -173,3 +173,10 @@ def test_the_real_file(cifar100_path):
     data = arrays(cifar100_path)
     assert len(data.class_names) == 100
     assert [set(np.bincount(data.load(s).labels)) for s in ("train", "validation")] == [{450}, {50}]
+
+
+def test_a_git_lfs_pointer_says_what_to_run(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n")
+    with pytest.raises(DataError, match=r"is a Git LFS pointer .* run `git lfs pull`"):
+        arrays(str(path))

@@ -248,3 +248,10 @@ def test_long_and_decomposed_names(tmp_path: Path) -> None:
     with pytest.raises(PromptError) as refused:
         table.encode_text(["x" * 10**7])
     assert len(str(refused.value)) < 500 + len(str(path))
+
+
+@pytest.mark.parametrize("name", ["table.npz", "table.safetensors"])
+def test_a_git_lfs_pointer_says_what_to_run(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n")
+    with pytest.raises(DataError, match=r"is a Git LFS pointer .* run `git lfs pull`"):
+        EmbeddingTable(str(tmp_path / name))

@@ -15,6 +15,7 @@ from tina_framework.errors import DataError
 from tina_framework.images import split_of
 from tina_framework.interfaces.dataset import Dataset, LabelledImages
 from tina_framework.storage.paths import user_path
+from tina_framework.storage.text import is_lfs_pointer
 
 __all__ = ["arrays"]
 
@@ -116,6 +117,8 @@ class _Archive:
         if not path.is_file():
             what = "is not a regular file" if path.exists() else "does not exist"
             raise DataError(f"{self} {what}; give the path of an .npz file: arrays:FILE.npz.")
+        if is_lfs_pointer(path):
+            raise DataError(f"{self} is a Git LFS pointer instead of the file itself; run `git lfs pull` to get it.")
         try:
             with zipfile.ZipFile(path) as archive:
                 names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]

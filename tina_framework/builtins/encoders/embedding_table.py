@@ -22,6 +22,7 @@ from tina_framework.interfaces.class_names import MAX_TEXT_LENGTH, fold, name_fa
 from tina_framework.interfaces.encoder import Vectors
 from tina_framework.plugin.suggest import closest
 from tina_framework.storage.paths import user_path, utf8_path
+from tina_framework.storage.text import is_lfs_pointer
 
 __all__ = ["EmbeddingTable"]
 
@@ -124,6 +125,10 @@ def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
     reader = {".npz": _read_npz, ".safetensors": _read_safetensors}.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"Embedding table '{path}' is neither .npz nor .safetensors; convert it to one of them.")
+    if is_lfs_pointer(path):
+        raise DataError(
+            f"Embedding table '{path}' is a Git LFS pointer instead of the file itself; run `git lfs pull` to get it."
+        )
     return reader(path)
 
 
