@@ -73,6 +73,7 @@ def test_what_a_terminal_would_obey_or_hide_is_escaped(text: str, shown: str) ->
 def test_a_value_in_a_message_is_short_and_printable() -> None:
     assert shorten("a\x1b\u202e") == "'a\\x1b\\u202e'"
     assert len(shorten("x" * 1000)) == 80
+    assert shorten(10**9000) == "a number with thousands of digits"
 
 
 def test_a_message_is_printable_and_not_endless() -> None:

@@ -76,8 +76,12 @@ def shorten(value: object, longest: int = 80) -> str:
     """Return the `repr` of a value for a message, on one line, cut to `longest` characters. Control characters are escaped."""
     try:
         text = printable(" ".join(line.strip() for line in repr(value).splitlines()))
-    except Exception:  # an object of a plugin may fail at this
-        text = f"a {type(value).__name__}"
+    except Exception:  # an object of a plugin may fail at this, and Python writes no integers with thousands of digits
+        text = (
+            "a number with thousands of digits"
+            if isinstance(value, int)
+            else f"an object of type {type(value).__name__}"
+        )
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 

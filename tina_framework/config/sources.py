@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
 
-from tina_framework.errors import ConfigError
+from tina_framework.errors import ConfigError, shorten
 from tina_framework.plugin.suggest import closest, did_you_mean
 from tina_framework.storage.paths import user_path
 from tina_framework.storage.toml import read_toml
@@ -127,7 +127,7 @@ def load_settings(kind: type[S], flags: Mapping[str, Any] | None = None, file: P
     else:
         bad = set()
     wrong += [
-        f"{field} = {_short(getattr(settings, field))} ({origins.get(field, 'default')}): {expected}"
+        f"{field} = {_shown(getattr(settings, field))} ({origins.get(field, 'default')}): {expected}"
         for field, expected in settings.contradictions()
         if field not in bad
     ]
@@ -191,7 +191,7 @@ def _line(
         help_text = kind.model_fields[name].description or ""
         meaning = f" ({help_text.rstrip('.')})" if help_text else ""
         return f"{name} is not set{meaning}: set it as --{name}, {prefix}{name.upper()} or in the file"
-    where = f"{name if len(name) <= 80 else name[:77] + '...'} = {_short(values.get(name))} ({origins.get(name, 'default')})"
+    where = f"{shorten(name)[1:-1]} = {_shown(values.get(name))} ({origins.get(name, 'default')})"
     if details["type"] == "extra_forbidden":
         return f"{where}: there is no such setting.{did_you_mean(name.replace('-', '_'), kind.model_fields)}"
     message = details["msg"].removeprefix("Value error, ")
@@ -210,7 +210,5 @@ def _config_error(lines: list[str]) -> ConfigError:
     return ConfigError("\n".join([head, *(f"  - {line}" for line in ended), *more]))
 
 
-def _short(value: Any) -> str:
-    """Return the repr of a value, cut to 80 characters."""
-    text = repr(str(value) if isinstance(value, Path) else value)
-    return text if len(text) <= 80 else text[:77] + "..."
+def _shown(value: Any) -> str:
+    return shorten(str(value) if isinstance(value, Path) else value)

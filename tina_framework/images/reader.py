@@ -62,7 +62,7 @@ def read_picture(source: PictureFile, target: tuple[int, int] | None = None) -> 
     subject = _subject(source)
     file = _readable(source, subject)
     try:
-        # Not in a `with` block of the picture's own: it would end the use of a file that the caller opened.
+        # Not in a `with` block of the picture's own: it would close a file that the caller opened.
         with Image.open(file) as picture:
             _check(picture, subject)
             if target is not None:

@@ -46,7 +46,7 @@ def connect(config: TrainingConfig, notify: Callable[[str], None]) -> Any:
     seconds = _wait_seconds()
     address = f"{os.environ.get('MASTER_ADDR', 'this machine')}:{os.environ.get('MASTER_PORT', '?')}"
     several = os.environ.get("WORLD_SIZE", "1") not in ("", "0", "1")
-    # Said late, because it is news only if somebody is missing.
+    # Said late: usually all processes come within seconds, and then there is nothing to say.
     sentence = f"Waiting up to {seconds:g} s for {_others()} at {address}."
     waiting = threading.Timer(_SILENT_SECONDS, notify, [sentence])
     waiting.daemon = True

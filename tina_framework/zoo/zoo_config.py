@@ -74,7 +74,7 @@ class ZooConfig:
             limit = limit // 1_000_003 - 2
         if abs(self.seed) <= limit:
             return []
-        return [f"'seed' is {_short(self.seed)}, expected a whole number from {-limit} to {limit}"]
+        return [f"'seed' is {shorten(self.seed)}, expected a whole number from {-limit} to {limit}"]
 
     @property
     def num_shards(self) -> int:
@@ -104,9 +104,9 @@ class ZooConfig:
         """
         names = {f.name for f in fields(cls)}
         if not isinstance(value, Mapping):
-            raise CheckpointError(f"The zoo's settings are {_short(value)}, not an object; rebuild the zoo.")
+            raise CheckpointError(f"The zoo's settings are {shorten(value)}, not an object; rebuild the zoo.")
         if set(value) != names:
-            odd = _short(", ".join(sorted(set(value) ^ names)))[1:-1]
+            odd = shorten(", ".join(sorted(set(value) ^ names)))[1:-1]
             raise CheckpointError(f"The zoo's settings have missing or unknown keys: {odd}; rebuild the zoo.")
         found = mistakes(value)
         if found:
@@ -172,10 +172,10 @@ def mistakes(values: Mapping[str, Any]) -> list[str]:
             found.append(_unknown(name, list(known)))
         elif name == "held_out_classes":
             if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-                found.append(f"'{name}' is {_short(value)}, expected a list of class names")
+                found.append(f"'{name}' is {shorten(value)}, expected a list of class names")
         elif name in ("schemes", "class_counts", "generic", "model"):
             if not isinstance(value, Mapping):
-                found.append(f"'{name}' is {_short(value)}, expected a table")
+                found.append(f"'{name}' is {shorten(value)}, expected a table")
             elif name in ("generic", "model"):
                 found += _recipe_mistakes(name, value)
             else:
@@ -183,11 +183,11 @@ def mistakes(values: Mapping[str, Any]) -> list[str]:
         else:
             kind = {"int": int, "bool": bool, "str": str}[str(known[name].type)]
             if not _is(value, kind):
-                found.append(f"'{name}' is {_short(value)}, expected {_TYPES[kind]}")
+                found.append(f"'{name}' is {shorten(value)}, expected {_TYPES[kind]}")
             elif name in _NUMBERS and not _NUMBERS[name][0](value):
-                found.append(f"'{name}' is {_short(value)}, expected {_NUMBERS[name][1]}")
+                found.append(f"'{name}' is {shorten(value)}, expected {_NUMBERS[name][1]}")
             elif name == "train_split" and value not in ("train", "train+validation"):
-                found.append(f"'{name}' is {_short(value)}, expected 'train' or 'train+validation'")
+                found.append(f"'{name}' is {shorten(value)}, expected 'train' or 'train+validation'")
     return found
 
 
@@ -200,11 +200,11 @@ def mistakes_in_words(found: list[str], most: int = 10) -> str:
 def _weight_mistakes(table: str, values: Mapping[Any, Any]) -> list[str]:
     found = []
     for name, weight in values.items():
-        where = _short(f"{table}.{name}")[1:-1]
+        where = shorten(f"{table}.{name}")[1:-1]
         if not _is(weight, float) or not 0 <= weight <= _MAX_VALUE:
-            found.append(f"'{where}' is {_short(weight)}, expected a number from 0 to 1,000,000")
+            found.append(f"'{where}' is {shorten(weight)}, expected a number from 0 to 1,000,000")
         if table == "class_counts" and not (_digits(name) and 2 <= int(name) <= _MAX_CLASSES):
-            found.append(f"class_counts has {_short(name)}, expected a whole number from 2 to {_MAX_CLASSES:,}")
+            found.append(f"class_counts has {shorten(name)}, expected a whole number from 2 to {_MAX_CLASSES:,}")
     return found
 
 
@@ -221,9 +221,9 @@ def _recipe_mistakes(table: str, values: Mapping[str, Any]) -> list[str]:
             continue
         kind, fits, words = _RECIPE[name]
         if not _is(value, kind):
-            found.append(f"'{table}.{name}' is {_short(value)}, expected {_TYPES[kind]}")
+            found.append(f"'{table}.{name}' is {shorten(value)}, expected {_TYPES[kind]}")
         elif not fits(value):
-            found.append(f"'{table}.{name}' is {_short(value)}, expected {words}")
+            found.append(f"'{table}.{name}' is {shorten(value)}, expected {words}")
     return found
 
 
@@ -237,13 +237,6 @@ def _is(value: Any, kind: type) -> bool:
 
 
 def _unknown(name: Any, known: list[str]) -> str:
-    text = _short(str(name))
+    text = shorten(str(name))
     close = closest(str(name)[:80], known)
     return f"unknown field {text}" + (f" (did you mean '{close[0]}'?)" if close else "")
-
-
-def _short(value: Any) -> str:
-    try:
-        return shorten(value)
-    except ValueError:  # Python writes no integers with thousands of digits
-        return "a number with thousands of digits"
