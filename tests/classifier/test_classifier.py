@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,3 +107,44 @@ def test_a_saved_classifier_can_be_trained_further(folder: Path) -> None:
     loaded = GeneratedClassifier.from_pretrained(folder)
     loaded(torch.randn(2, 3, 32, 32)).sum().backward()
     assert all(parameter.grad is not None for parameter in loaded.parameters())
+
+
+@pytest.mark.parametrize("value", [0, -1, True, 2.0, "2", None])
+def test_odd_numbers_are_refused(classifier: GeneratedClassifier, pixels: np.ndarray, value: Any) -> None:
+    for call in (
+        lambda: classifier.predict_topk(pixels, k=value),
+        lambda: classifier.predict_proba(pixels, batch_size=value),
+    ):
+        with pytest.raises(ConfigError, match=r"is .*; it must be a whole number of at least 1\.$"):
+            call()
+
+
+def test_scalars_of_numpy_and_torch_count(classifier: GeneratedClassifier, pixels: np.ndarray) -> None:
+    assert classifier.predict(pixels, abstain=np.bool_(False)) == classifier.predict(pixels)
+    assert classifier.predict(pixels, abstain=torch.tensor(-1e9)) == classifier.predict(pixels)
+    assert len(classifier.predict_topk(pixels, k=np.int64(2))[0]) == 2
+    assert classifier.predict_proba(pixels, batch_size=torch.tensor(2)).shape == (6, 3)  # type: ignore[arg-type]
+
+
+def test_answers_do_not_depend_on_the_mode(classifier: GeneratedClassifier, pixels: np.ndarray) -> None:
+    network = torch.nn.Sequential(torch.nn.Dropout(0.9), classifier.network)
+    model = GeneratedClassifier(network, "cnn-2layer", NAMES, classifier.preprocessing)
+    expected = model.predict_proba(pixels)
+    model.train()
+    np.testing.assert_array_equal(model.predict_proba(pixels), expected)
+    assert network.training
+
+
+def test_what_cannot_be_saved_is_refused_at_once(classifier: GeneratedClassifier, pixels: np.ndarray) -> None:
+    for provenance in ({"a": object()}, {"a": float("nan")}):
+        with pytest.raises(ConfigError, match="cannot be stored as JSON"):
+            GeneratedClassifier(classifier.network, "cnn-2layer", NAMES, classifier.preprocessing, provenance)
+    model = GeneratedClassifier(classifier.network, "cnn-2layer", NAMES[:2], classifier.preprocessing)
+    with pytest.raises(ConfigError, match=r"shape \(6, 3\) for 2 class names; give one name for each output"):
+        model.predict(pixels)
+
+
+def test_a_network_made_in_inference_mode_can_be_trained(folder: Path, pixels: np.ndarray) -> None:
+    with torch.inference_mode():
+        model = GeneratedClassifier.from_pretrained(folder)
+    model(model.preprocessing(pixels)).sum().backward()

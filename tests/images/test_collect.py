@@ -152,3 +152,11 @@ def test_single_pictures() -> None:
 def test_a_folder_in_a_list_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="it is a folder"):
         pictures([tmp_path], SIZE)
+
+
+def test_sparse_tensors_and_tensors_without_values() -> None:
+    picture = torch.zeros(3, 8, 8)
+    picture[:, 2:5, 2:5] = 1.0
+    np.testing.assert_array_equal(pictures(picture.to_sparse(), (8, 8)), pictures(picture, (8, 8)))
+    with pytest.raises(DataError, match=r"A picture tensor cannot be read .*; give one with values"):
+        pictures(picture.to("meta"), (8, 8))

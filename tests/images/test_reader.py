@@ -359,3 +359,17 @@ def test_a_message_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "a\nb\r.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"a\\nb\\r\.png' cannot be read"):
         read_picture(tmp_path / "a\nb\r.png")
+
+
+def test_odd_sources_are_one_sentence() -> None:
+    class Stream:
+        """An object that has `read` alone, such as the answer of a server."""
+
+        def read(self, size: int = -1) -> bytes:
+            return b"no picture"
+
+    released = memoryview(b"abc")
+    released.release()
+    for source in (Stream(), memoryview(b"no picture")[::2], released):
+        with pytest.raises(DataError, match=r"^A picture from a (Stream|memoryview) cannot be read \(.*; give .*\.$"):
+            read_picture(source)  # type: ignore[arg-type]

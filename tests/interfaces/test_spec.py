@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
+from tina_framework.errors import ConfigError
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.spec import ParameterSpec
 
@@ -118,3 +119,14 @@ def test_deriving_a_spec_allocates_nothing() -> None:
     """A network far too large for memory is described all the same: it is built on the meta device."""
     huge = ParameterSpec(TargetArchitecture("huge", lambda k: nn.Linear(10**12, k)))
     assert huge.num_parameters(10) == 10**13 + 10
+
+
+def test_another_default_type_is_not_called_a_fault_of_the_architecture() -> None:
+    torch.set_default_dtype(torch.float64)
+    try:
+        with pytest.raises(
+            ConfigError, match=r"^The default type of torch is float64, but generated parameters are float32;"
+        ):
+            ParameterSpec(cnn_2layer)
+    finally:
+        torch.set_default_dtype(torch.float32)

@@ -155,3 +155,13 @@ def test_a_second_interrupt_prints_no_traceback(words: list[str]) -> None:
     )
     assert done.returncode == -signal.SIGINT
     assert "Traceback" not in done.stderr
+
+
+def test_a_console_that_ends_the_program_at_a_closed_pipe() -> None:
+    def body(words: list[str]) -> int:
+        try:
+            raise BrokenPipeError
+        except BrokenPipeError:
+            raise SystemExit(1)  # noqa: B904 (so does rich, which prints the help pages)
+
+    assert run_program(body, []) == 141

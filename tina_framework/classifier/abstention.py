@@ -15,6 +15,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from tina_framework.errors import ConfigError, shorten
+from tina_framework.interfaces.whole_numbers import plain_number
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -131,6 +132,7 @@ def _table(values: object, keys: set[str]) -> dict[str, Any]:
 
 
 def _number(name: str, value: object) -> float:
+    value = plain_number(value)
     try:
         # True is a number to Python; numpy.float32 is a Real, but not a float.
         number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)

@@ -5,6 +5,8 @@ Shapes: N pictures, C channels, H height, W width, K classes.
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -16,12 +18,14 @@ from torch import Tensor, nn
 
 from tina_framework.classifier.abstention import abstention_scores, check_threshold
 from tina_framework.classifier.folder import FORMAT, ClassifierConfig, read_folder, replaceable, write_folder
-from tina_framework.errors import ConfigError
+from tina_framework.errors import ConfigError, reason_of, shorten
 from tina_framework.images import Preprocessing, pictures
 from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
 from tina_framework.interfaces.class_names import checked_names
 from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.interfaces.whole_numbers import plain_number, whole_number
 from tina_framework.plugin.discovery import registries
+from tina_framework.storage.files import to_json
 from tina_framework.storage.paths import user_path
 from tina_framework.targets.ensemble import Ensemble, build_network, member_names
 from tina_framework.targets.trunk import trunk_features
@@ -49,7 +53,8 @@ class GeneratedClassifier(nn.Module):
         abstention_threshold: pictures whose score is lower may be answered with "none of these"; None: the threshold is unknown.
 
     Raises:
-        ConfigError: a class name is empty, too long or not printable, or occurs twice; or the threshold is not finite.
+        ConfigError: a class name is empty, too long or not printable, or occurs twice; the threshold is not finite; or
+            the provenance has no form in JSON.
     """
 
     def __init__(
@@ -68,7 +73,7 @@ class GeneratedClassifier(nn.Module):
         self.architecture = architecture if isinstance(architecture, str) else architecture.name
         self.class_names = checked_names(class_names, "class_names", ConfigError)
         self.preprocessing = preprocessing
-        self.provenance = dict(provenance or {})
+        self.provenance = _json_values(provenance or {})
         self.abstention_threshold = None if abstention_threshold is None else check_threshold(abstention_threshold)
         self.eval()
 
@@ -147,18 +152,32 @@ class GeneratedClassifier(nn.Module):
 
         Raises:
             DataError: a picture is unreadable or of the wrong type.
+            ConfigError: `batch_size` is not a whole number of at least 1.
         """
         return self._logits(images, batch_size).softmax(dim=1).numpy()
 
     def _logits(self, images: Any, batch_size: int = 1000) -> Tensor:
         """Return (N, K) float32 logits of raw pictures, on the CPU."""
+        batch_size = whole_number(batch_size, "batch_size", 1)
         pixels = pictures(images, self.preprocessing.size)
         parts = [torch.zeros(0, len(self.class_names))]
+        network = self.network
+        if any(module.training for module in network.modules()):
+            # After the caller's own training loop, dropout would be at work. Other threads may need the mode, so copy.
+            network = copy.deepcopy(network).eval()
         with torch.inference_mode():
             for start in range(0, len(pixels), batch_size):
-                logits = self(self.preprocessing(pixels[start : start + batch_size], self.device))
-                parts.append(logits.float().cpu())
+                inputs = self.preprocessing(pixels[start : start + batch_size], self.device)
+                parts.append(self._checked(network(self.network_input(inputs))).float().cpu())
             return torch.cat(parts)
+
+    def _checked(self, logits: Tensor) -> Tensor:
+        if logits.shape[1:] != (len(self.class_names),):
+            raise ConfigError(
+                f"The network returns logits of the shape {tuple(logits.shape)} for {len(self.class_names)} class names; "
+                "give one name for each output."
+            )
+        return logits
 
     @overload
     def predict(self, images: Any, abstain: Literal[False] = ...) -> list[str]: ...
@@ -178,6 +197,7 @@ class GeneratedClassifier(nn.Module):
             DataError: a picture is unreadable or of the wrong type.
             ConfigError: `abstain` is True but the classifier has no threshold, or it is not a finite number.
         """
+        abstain = plain_number(abstain)
         logits = self._logits(images)
         names = [self.class_names[k] for k in logits.argmax(dim=1)]
         if abstain is False:
@@ -227,10 +247,9 @@ class GeneratedClassifier(nn.Module):
         If k is greater than K, all K classes are returned.
 
         Raises:
-            ConfigError: k is below 1.
+            ConfigError: k is not a whole number of at least 1.
         """
-        if k < 1:
-            raise ConfigError(f"k is {k}; ask for at least 1 class.")
+        k = whole_number(k, "k", 1)
         probabilities = self.predict_proba(images)
         best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
         return [
@@ -306,3 +325,14 @@ class GeneratedClassifier(nn.Module):
         )
         classifier.preprocessing = config.preprocessing
         return classifier.to(device)
+
+
+def _json_values(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a provenance as `config.json` will hold it, so that saving cannot fail after the work was done."""
+    try:
+        return dict(json.loads(to_json(dict(provenance))))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"The provenance {shorten(provenance)} cannot be stored as JSON ({reason_of(error, 100)}); "
+            "give a dictionary of numbers and texts."
+        ) from error

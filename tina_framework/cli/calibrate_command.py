@@ -55,6 +55,14 @@ def calibrate(
     """
     from tina_framework.cli.output import print_json, print_line, print_table, progress_bar
     from tina_framework.errors import ConfigError
+    from tina_framework.storage.paths import user_path
+
+    # Checked before anything heavy is imported.
+    folder = user_path(model)
+    if not folder.is_dir():
+        raise ConfigError(
+            f"Thresholds are written into the model's folder, but '{model}' is not a folder; give its path."
+        )
     from tina_framework.evaluation.calibration.familiarity_fit import fit_familiarity
     from tina_framework.evaluation.calibration.thresholds import calibrate as calibrate_thresholds
     from tina_framework.evaluation.model_metadata import record_calibration
@@ -63,13 +71,7 @@ def calibrate(
     from tina_framework.generator.generator import Generator
     from tina_framework.plugin.discovery import registries
     from tina_framework.prompts.familiarity import Familiarity
-    from tina_framework.storage.paths import user_path
 
-    folder = user_path(model)
-    if not folder.is_dir():
-        raise ConfigError(
-            f"Thresholds are written into the model's folder, but '{model}' is not a folder; give its path."
-        )
     if not (abstention or familiarity):
         raise ConfigError(
             "--no-abstention and --no-familiarity together leave nothing to calibrate; leave out one of them."

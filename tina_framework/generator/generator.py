@@ -248,7 +248,7 @@ class Generator:
         networks = self.generate_networks(tasks, options)
         provenance = {
             "generator": self.name,
-            "seed": seed,
+            "seed": options.seed,
             "num_inference_steps": options.steps(self.config),
             "scheduler": options.scheduler_name(self.config),
             "encoder": reader.name,
@@ -256,8 +256,9 @@ class Generator:
         }
         models = make_classifiers(self.spec, tasks, networks, self.config, provenance, options.compose_method)
         grouped: list[Any] = models
-        if num_samples > 1:
-            grouped = [models[i : i + num_samples] for i in range(0, len(models), num_samples)]
+        count = options.num_samples
+        if count > 1:
+            grouped = [models[i : i + count] for i in range(0, len(models), count)]
         return grouped[0] if is_single else grouped
 
     def generate_parameters(self, tasks: Sequence[EncodedTask], options: SamplingOptions | None = None) -> list[Tensor]:

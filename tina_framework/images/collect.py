@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tina_framework.errors import DataError
+from tina_framework.errors import DataError, reason_of
 from tina_framework.images.fit import fit_picture
 from tina_framework.images.reader import is_picture_file, read_picture, to_rgb
 
@@ -119,7 +119,11 @@ def _with_channels(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 
 def _from_tensor(tensor: Tensor) -> npt.NDArray[Any]:
-    tensor = tensor.detach().cpu()
+    try:
+        tensor = tensor.detach().cpu().resolve_conj()
+        tensor = tensor if tensor.layout == torch.strided else tensor.to_dense()
+    except (NotImplementedError, RuntimeError) as error:  # on the device "meta", tensors have no values
+        raise DataError(f"A picture tensor cannot be read ({reason_of(error, 100)}); give one with values.") from error
     if tensor.is_floating_point():
         if tensor.numel() and not bool(((tensor >= 0) & (tensor <= 1)).all()):
             raise DataError(

@@ -83,8 +83,10 @@ def read_picture(source: PictureFile, target: tuple[int, int] | None = None) -> 
 
 def _subject(source: PictureFile) -> str:
     """Return the subject of messages."""
-    if isinstance(source, bytes | bytearray | memoryview):
-        return f"A picture of {memoryview(source).nbytes:,} bytes"
+    if isinstance(source, memoryview):
+        return "A picture from a memoryview"  # which may be released, so that its size is unknown
+    if isinstance(source, bytes | bytearray):
+        return f"A picture of {len(source):,} bytes"
     if isinstance(source, str | os.PathLike):
         return _named(os.fsdecode(source))
     name = getattr(source, "name", None)
@@ -99,7 +101,10 @@ def _named(path: str) -> str:
 def _readable(source: PictureFile, subject: str) -> Path | IO[bytes]:
     """Return what `Image.open` takes. A path must be a regular file: pipes may block forever and devices never end."""
     if isinstance(source, bytes | bytearray | memoryview):
-        return io.BytesIO(source)
+        try:
+            return io.BytesIO(bytes(source))
+        except ValueError as error:
+            raise DataError(f"{subject} cannot be read ({_reason(error)}); give one that is still open.") from error
     if not isinstance(source, str | os.PathLike):
         if isinstance(source, io.TextIOBase):
             raise DataError(f"{subject} is open as text; open it with mode 'rb'.")
@@ -138,7 +143,7 @@ def _unknown(file: Path | IO[bytes], subject: str) -> str:
         return f"{subject} is a Git LFS pointer and not the picture itself; run `git lfs pull` to get it."
     try:
         size = file.stat().st_size if isinstance(file, Path) else file.seek(0, io.SEEK_END)
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError):  # an object that has `read` alone
         size = None
     reason = "it is empty" if size == 0 else "unknown picture format"
     return f"{subject} cannot be read ({reason}); give a complete picture file."

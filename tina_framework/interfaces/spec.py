@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from tina_framework.errors import PluginError, TinaError, reason_of
+from tina_framework.errors import ConfigError, PluginError, TinaError, reason_of
 from tina_framework.interfaces.architecture import TargetArchitecture
 
 __all__ = ["ParameterInfo", "ParameterSpec"]
@@ -69,6 +69,12 @@ def _check_parameters(what: str, module: nn.Module) -> None:
                 f"{its} belongs to a lazy layer, whose shape is not known before the first input. "
                 "Give the layer its input width: nn.Linear(64, K) instead of nn.LazyLinear(K)."
             )
+        if parameter.dtype == torch.get_default_dtype() != torch.float32:
+            kind = str(parameter.dtype).removeprefix("torch.")
+            raise ConfigError(
+                f"The default type of torch is {kind}, but generated parameters are float32; call "
+                "torch.set_default_dtype(torch.float32)."
+            )
         if parameter.dtype != torch.float32:
             advice = (
                 "Drop .half(), .double() and dtype=; " if parameter.dtype.is_floating_point else "Make it a constant; "
@@ -110,6 +116,7 @@ class ParameterSpec:
     Raises:
         PluginError: the architecture cannot be generated: it has buffers, tied weights, lazy layers, parameters that are not
             float32 or are frozen, no class axis or two of them.
+        ConfigError: the default type of torch is not float32.
     """
 
     def __init__(self, architecture: TargetArchitecture) -> None:

@@ -15,6 +15,7 @@ from torch.func import functional_call
 
 from tina_framework.errors import PluginError, TinaError, reason_of, shorten
 from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.interfaces.random_state import seeded_random_state
 from tina_framework.interfaces.spec import ParameterSpec
 
 __all__ = ["try_network"]
@@ -41,8 +42,7 @@ def try_network(spec: ParameterSpec) -> None:
     if spec.num_parameters(_CLASSES) > _MAX_PARAMETERS:
         return
     pictures = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
-    with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
-        torch.manual_seed(0)
+    with seeded_random_state(0), torch.inference_mode(False):
         try:
             module = spec.architecture.build(_CLASSES)
         except (TinaError, MemoryError):

@@ -104,11 +104,13 @@ def build_network(
     Raises:
         ConfigError: `groups` do not fit the classes.
     """
-    with torch.device("meta"):
+    # Tensors made in inference mode could never be trained on.
+    with torch.inference_mode(False), torch.device("meta"):
         counts = [num_classes] if groups is None else [len(g) for g in checked_groups(groups, num_classes)]
         modules = [architecture.build(count) for count in counts]
     network = modules[0] if groups is None else Ensemble(modules, groups, num_classes)
     # Copies, so that the network keeps no file mapped and no batch of other networks in memory.
-    copies = {name: tensor.to(torch.float32, copy=True) for name, tensor in state.items()}
-    network.load_state_dict(copies, assign=True)
-    return network.to(next(iter(copies.values())).device)
+    with torch.inference_mode(False):
+        copies = {name: tensor.to(torch.float32, copy=True) for name, tensor in state.items()}
+        network.load_state_dict(copies, assign=True)
+        return network.to(next(iter(copies.values())).device)

@@ -96,7 +96,9 @@ def _cause_in_output(error: BaseException) -> BaseException:
 
     Plugins print by themselves, so a closed output may come as a plain BrokenPipeError. So may a closed pipe between processes.
     """
-    if isinstance(error, BrokenPipeError) and output_is_closed():
+    # The help pages are printed by a console of rich, which ends the program in place of raising the error.
+    ended = isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError)
+    if ended or (isinstance(error, BrokenPipeError) and output_is_closed()):
         return OutputClosedError("The reader of standard output has gone away.")
     return error
 

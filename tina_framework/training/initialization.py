@@ -13,6 +13,7 @@ from torch import Tensor
 from tina_framework.denoiser.presets import build_config
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import ConfigError
+from tina_framework.interfaces.random_state import seeded_random_state
 from tina_framework.interfaces.tokenizer import ParameterTokenizer
 from tina_framework.training.objective_context import ObjectiveContext
 
@@ -72,8 +73,7 @@ def build_denoiser(
         **overrides,
     )
     # The global random state is left as it was, so that building a denoiser does not change other draws.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+    with seeded_random_state(config.seed):
         denoiser = Denoiser(sizes)
     # With retrieved rows the skip connection starts at zero, because these rows are added to its output.
     if sizes.skip and not sizes.given_row and config.ridge is not None and rows is not None:

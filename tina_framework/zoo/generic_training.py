@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from tina_framework.errors import CheckpointError
+from tina_framework.interfaces.random_state import seeded_random_state
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.storage.files import read_digested, write_safetensors
 from tina_framework.targets.sgd import FitState, SGDRecipe, fit
@@ -40,8 +40,7 @@ def train_generic(
     Returns:
         The state dict, on the CPU.
     """
-    with torch.random.fork_rng(devices=[]):  # the caller's random state must not change
-        torch.manual_seed(seed)
+    with seeded_random_state(seed):
         module = spec.architecture.build(len(bank.class_names))
     module.to(bank.images.device)
 

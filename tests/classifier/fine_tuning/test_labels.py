@@ -24,6 +24,8 @@ NAMES = ("ant", "bee", "cat")
         np.array([[2], [0], [1]]),
         torch.tensor([[2], [0], [1]]),
         np.array([["cat"], ["ant"], ["bee"]]),
+        [["cat"], ["ant"], ("bee",)],
+        [torch.tensor([2]), np.array([0]), np.array([[1]])],
         (name for name in ("cat", "ant", "bee")),
     ],
 )
@@ -64,3 +66,16 @@ def test_wrong_labels_are_refused(labels: Any, pictures: int, sentence: str) -> 
 def test_the_median_count_is_the_lower_median() -> None:
     assert median_count([0, 1, 2] * 4 + [0] * 50, 3) == 4
     assert median_count([0, 1, 1, 1], 2) == 1
+
+
+@pytest.mark.parametrize("labels", [{"cat", "ant", "bee"}, {"cat": 2, "ant": 0, "bee": 1}])
+def test_labels_without_order_are_refused(labels: Any) -> None:
+    with pytest.raises(DataError, match="does not say which picture each belongs to; give a list"):
+        class_indices(labels, NAMES, 3)
+
+
+@pytest.mark.parametrize("label", ["x" * 100_000, 10**4000, b"ant", [[0]], np.zeros((1, 2))])
+def test_messages_about_labels_are_short(label: Any) -> None:
+    with pytest.raises(DataError) as caught:
+        class_indices([label, 1, 2], tuple(f"{n:0200}" for n in range(60)), 3)
+    assert len(str(caught.value)) < 500

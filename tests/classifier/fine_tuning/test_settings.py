@@ -29,6 +29,8 @@ def test_more_pictures_are_given_more_steps() -> None:
         ({"lr": "fast"}, "lr is 'fast'"),
         ({"pull": -1.0}, "pull is -1.0"),
         ({"lr": 1.5}, "lr must be above 0 and at most 1"),
+        ({"flip": "no"}, "flip is 'no'; it must be True or False"),
+        ({"lr": 10**400}, r"lr is 10+\.\.\. and"),
         ({"shift": 0.6}, "shift at most 0.5"),
     ],
 )

@@ -121,7 +121,8 @@ class _Table:
 
 def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
     if not path.is_file():
-        raise DataError(f"Embedding table '{path}' does not exist; give a file: embedding-table:FILE.npz.")
+        fault = "is not a regular file" if path.exists() else "does not exist"
+        raise DataError(f"Embedding table '{path}' {fault}; give a file: embedding-table:FILE.npz.")
     reader = {".npz": _read_npz, ".safetensors": _read_safetensors}.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"Embedding table '{path}' is neither .npz nor .safetensors; convert it to one of them.")

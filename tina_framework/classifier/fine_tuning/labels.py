@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tina_framework.errors import DataError
-from tina_framework.interfaces.class_names import normalize_name
+from tina_framework.errors import DataError, shorten
+from tina_framework.interfaces.class_names import LONGEST_NAME, normalize_name
 from tina_framework.plugin.suggest import closest
 
 __all__ = ["class_indices", "median_count"]
@@ -16,8 +17,8 @@ def class_indices(labels: Any, class_names: Sequence[str], num_pictures: int) ->
     """Return N class indices.
 
     Args:
-        labels: one label, or a sequence or iterator of N labels, or an array or tensor of the shape (N,) or (N, 1): class names,
-            or indices into `class_names`.
+        labels: one label, or a sequence or iterator of N labels, or an array, tensor or list of the shape (N,) or (N, 1): class
+            names, or indices into `class_names`.
         class_names: K names.
         num_pictures: N.
 
@@ -25,6 +26,10 @@ def class_indices(labels: Any, class_names: Sequence[str], num_pictures: int) ->
         DataError: there are no pictures, the numbers of labels and pictures differ, a label is not a class, or a class has no
             picture.
     """
+    if isinstance(labels, set | frozenset | Mapping):
+        raise DataError(
+            f"Labels were given as a {type(labels).__name__}, which does not say which picture each belongs to; give a list."
+        )
     if isinstance(labels, Iterator):
         labels = list(labels)
     elif getattr(labels, "ndim", 0) == 2 and labels.shape[1] == 1:  # a column, as tables and many data sets have it
@@ -49,24 +54,31 @@ def class_indices(labels: Any, class_names: Sequence[str], num_pictures: int) ->
 
 
 def _index(label: Any, class_names: Sequence[str]) -> int:
-    if hasattr(label, "item"):  # a scalar of NumPy or torch
+    if isinstance(label, list | tuple) and len(label) == 1:  # a row of a column
+        label = label[0]
+    if hasattr(label, "item") and math.prod(getattr(label, "shape", ())) == 1:  # a scalar of NumPy or torch
         label = label.item()
     if isinstance(label, str):
         # Letters with accents have two forms, which are the same name.
         normalized = [normalize_name(name) for name in class_names]
         if (wanted := normalize_name(label)) in normalized:
             return normalized.index(wanted)
-        close = closest(label, class_names)
-        hint = f"did you mean '{close[0]}'?" if close else f"its classes are {', '.join(class_names[:12])}."
-        raise DataError(f"The classifier has no class '{label}'; {hint}")
+        close = closest(label[:LONGEST_NAME], class_names)
+        hint = f"did you mean '{close[0]}'?" if close else f"its classes are {_listed(class_names)}."
+        raise DataError(f"The classifier has no class {shorten(label)}; {hint}")
     # bool is a subclass of int, but True is more likely a mistake than class 1.
     if isinstance(label, int) and not isinstance(label, bool) and 0 <= label < len(class_names):
         return label
     raise DataError(
-        f"A label is {label!r}; give class names, or whole numbers from 0 to {len(class_names) - 1} (indices into class_names)."
+        f"A label is {shorten(label)}; give class names, or whole numbers from 0 to {len(class_names) - 1} (indices into class_names)."
     )
 
 
 def median_count(indices: Sequence[int], num_classes: int) -> int:
     """Return the median number of pictures per class (the lower of the two middle ones)."""
     return sorted(indices.count(k) for k in range(num_classes))[(num_classes - 1) // 2]
+
+
+def _listed(names: Sequence[str]) -> str:
+    text = ", ".join(names[:12])
+    return text if len(text) <= 200 else f"{text[:197]}..."

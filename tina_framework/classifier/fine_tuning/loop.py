@@ -26,6 +26,7 @@ from torch.nn import functional as F
 
 from tina_framework.classifier.fine_tuning.settings import FineTuneSettings
 from tina_framework.errors import TrainingError
+from tina_framework.interfaces.random_state import seeded_random_state
 
 __all__ = ["fit"]
 
@@ -75,8 +76,7 @@ def fit(
     was_training = network.training
     network.train()
     # Dropout draws from torch's global random stream. It belongs to the caller, so it is restored afterwards.
-    with torch.random.fork_rng(devices=[images.device] if images.device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    with seeded_random_state(seed, [images.device] if images.device.type == "cuda" else []):
         for step, rows in enumerate(_batches(len(images), settings, rng)):
             decay = 0.5 * (1 + math.cos(math.pi * step / settings.steps))
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):

@@ -45,9 +45,13 @@ class FineTuneSettings:
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
                 raise ConfigError(f"{name} is {shorten(value)}; it must be a number of at least 0.")
             object.__setattr__(self, name, value)
+        flip = plain_number(self.flip)
+        if not isinstance(flip, bool):
+            raise ConfigError(f"flip is {shorten(flip)}; it must be True or False.")
+        object.__setattr__(self, "flip", flip)
         if not 0 < self.lr <= 1 or self.shift > 0.5:
             raise ConfigError(
-                f"lr is {self.lr} and shift is {self.shift}; lr must be above 0 and at most 1, and shift at most 0.5."
+                f"lr is {shorten(self.lr)} and shift is {shorten(self.shift)}; lr must be above 0 and at most 1, and shift at most 0.5."
             )
 
     @classmethod
