@@ -2,7 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from tina_framework.errors import CheckpointError, ConfigError, Terminated, TinaError, explain, printable, shorten
+from tina_framework.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    Terminated,
+    TinaError,
+    explain,
+    printable,
+    shorten,
+)
 
 OUT_OF_MEMORY = "Error: There is not enough memory; ask for fewer or smaller things, or choose another device."
 
@@ -77,8 +86,16 @@ def test_a_value_in_a_message_is_short_and_printable() -> None:
 
 
 def test_a_message_is_printable_and_not_endless() -> None:
-    text = str(TinaError("a\x1b[31m" + "x" * 5000 + "; remove it."))
-    assert text.startswith("a\\x1b[31mxxx")
+    text = str(TinaError("a\x1b[31m" + "x " * 2500 + "; remove it."))
+    assert text.startswith("a\\x1b[31mx x")
     assert "(5,021 characters in all)" in text
-    assert text.endswith("x; remove it.")  # what to do is not cut off
+    assert text.endswith("x ; remove it.")  # what to do is not cut off
     assert len(text) < 2000
+
+
+def test_long_values_do_not_fill_the_screen() -> None:
+    message = str(DataError(f"The folder '{'x' * 60_000}' does not exist; check the path."))
+    assert len(message) < 300
+    assert message.endswith("x' does not exist; check the path.")
+    path = "/".join(["folder"] * 40)
+    assert path in str(DataError(f"'{path}' does not exist."))

@@ -27,6 +27,7 @@ __all__ = [
     "printable",
     "reason_of",
     "shorten",
+    "shorten_words",
 ]
 
 
@@ -40,7 +41,7 @@ def explain(error: BaseException) -> tuple[str, int]:
         return "Interrupted.", 130
     if isinstance(error, OSError):
         # A full disk, or a folder without write permission: the system's own message is clear.
-        where = f" ('{_users_path(error.filename)}')" if error.filename else ""
+        where = f" ('{shorten_words(_users_path(error.filename))}')" if error.filename else ""
         return f"Error: {error.strerror or str(error) or type(error).__name__}{where}.", 1
     reason = " ".join(str(error).split())
     if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(reason):
@@ -109,6 +110,14 @@ def printable(text: str) -> str:
     return _NOT_SHOWN.sub(escape, text)
 
 
+def shorten_words(text: str) -> str:
+    """Cut the middle of each word of more than 300 characters: a value or path that would fill the screen."""
+    return _LONG_WORD.sub(lambda found: f"{found[0][:150]}...{found[0][-50:]}", text)
+
+
+_LONG_WORD = re.compile(r"\S{301,}")
+
+
 class Terminated(KeyboardInterrupt):
     """A signal asked the program to end. Its argument is the number of the signal."""
 
@@ -140,7 +149,7 @@ class TinaError(Exception):
 
     def __str__(self) -> str:
         """Return the message. It may quote a file from a stranger, so control characters are escaped and long text is cut."""
-        text = printable(super().__str__())
+        text = shorten_words(printable(super().__str__()))
         if len(text) <= _MAX_MESSAGE:
             return text
         # The start says what happened, and the end what to do.

@@ -35,9 +35,11 @@ def test_the_same_picture_in_every_mode() -> None:
         near(pictures(image.convert(mode), SIZE)[0], colours(), 3)
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "I", "F", "I;16"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "La", "I", "F", "I;16"])
 def test_grey_modes(mode: str) -> None:
-    if mode in ("1", "L", "LA"):
+    if mode == "La":
+        image = Image.new("LA", SIZE, (255, 255)).convert(mode)
+    elif mode in ("1", "L", "LA"):
         image = Image.new("L", SIZE, 255).convert(mode)
     elif mode == "F":
         image = Image.fromarray(np.full(SIZE, 1.0, dtype=np.float32))
@@ -56,7 +58,8 @@ def test_sixteen_bits_keep_their_proportions(tmp_path: Path) -> None:
 def test_transparency_lies_on_white(tmp_path: Path) -> None:
     clear = np.zeros((8, 8, 4), dtype=np.uint8)  # black, but transparent
     clear[:4] = (200, 0, 0, 255)
-    for image in (Image.fromarray(clear), Image.fromarray(clear).convert("PA")):
+    premultiplied = Image.fromarray(clear).convert("RGBa")
+    for image in (Image.fromarray(clear), Image.fromarray(clear).convert("PA"), premultiplied):
         found = pictures(image, SIZE)[0]
         assert (found[4:] == 255).all()
         assert (found[:4] == (200, 0, 0)).all()

@@ -54,9 +54,10 @@ def _run(arguments: list[str]) -> int:
 
 def _report_usage(error: Any) -> int:
     """Print what is wrong with the command line, and how to get help. Returns the exit code."""
+    from tina_framework.errors import shorten_words
     from tina_framework.terminal.console import print_error
 
-    message, context = error.format_message(), getattr(error, "ctx", None)
+    message, context = shorten_words(error.format_message()), getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":  # the help page was printed in its place
         return int(error.exit_code)
     print_error(f"Error: {message}" if message.endswith((".", "?", "!")) else f"Error: {message}.")

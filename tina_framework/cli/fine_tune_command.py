@@ -102,6 +102,7 @@ def _listed(words: Sequence[str], class_names: Sequence[str]) -> dict[str, list[
     Raises:
         DataError: a folder is missing, has no pictures, or its name is not a class.
     """
+    from tina_framework.classifier.fine_tuning.labels import short_list
     from tina_framework.errors import ConfigError, DataError
     from tina_framework.images import class_folders, split_of
     from tina_framework.interfaces.class_names import fold
@@ -131,7 +132,7 @@ def _listed(words: Sequence[str], class_names: Sequence[str]) -> dict[str, list[
         if fold(name) not in known:
             advice = f" For one split, give '{path}' itself." if split_of(name) else ""
             raise DataError(
-                f"The classifier has no class '{name}' (for '{path}'); its classes are {', '.join(class_names)}.{advice}"
+                f"The classifier has no class '{name}' (for '{path}'); its classes are {short_list(class_names)}.{advice}"
             )
         listed[known[fold(name)]] += _files(path)
     return listed

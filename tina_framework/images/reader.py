@@ -204,7 +204,9 @@ def _on_white(picture: Image.Image) -> Image.Image:
     width, height = picture.size
     result = Image.new("RGB", picture.size)
     for top in range(0, height, _ROWS):
-        layer = picture.crop((0, top, width, min(top + _ROWS, height))).convert("RGBA")
+        layer = picture.crop((0, top, width, min(top + _ROWS, height)))
+        # Pillow converts grey with premultiplied transparency only to plain grey with transparency.
+        layer = (layer.convert("LA") if layer.mode == "La" else layer).convert("RGBA")
         canvas = Image.new("RGBA", layer.size, (255, 255, 255, 255))
         canvas.alpha_composite(layer)
         result.paste(canvas.convert("RGB"), (0, top))

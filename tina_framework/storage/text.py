@@ -94,5 +94,5 @@ def is_lfs_pointer(source: bytes | IO[bytes] | Path) -> bool:
                 return file.read(len(_LFS)) == _LFS
         source.seek(0)
         return source.read(len(_LFS)) == _LFS
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError):  # also of an object that has `read` alone
         return False

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tina_framework.errors import DataError, shorten
-from tina_framework.interfaces.class_names import LONGEST_NAME, normalize_name
+from tina_framework.interfaces.class_names import MAX_NAME_LENGTH, normalize_name
 from tina_framework.plugin.suggest import closest
 
-__all__ = ["class_indices", "median_count"]
+__all__ = ["class_indices", "median_count", "short_list"]
 
 
 def class_indices(labels: Any, class_names: Sequence[str], num_pictures: int) -> list[int]:
@@ -63,8 +63,8 @@ def _index(label: Any, class_names: Sequence[str]) -> int:
         normalized = [normalize_name(name) for name in class_names]
         if (wanted := normalize_name(label)) in normalized:
             return normalized.index(wanted)
-        close = closest(label[:LONGEST_NAME], class_names)
-        hint = f"did you mean '{close[0]}'?" if close else f"its classes are {_listed(class_names)}."
+        close = closest(label[:MAX_NAME_LENGTH], class_names)
+        hint = f"did you mean '{close[0]}'?" if close else f"its classes are {short_list(class_names)}."
         raise DataError(f"The classifier has no class {shorten(label)}; {hint}")
     # bool is a subclass of int, but True is more likely a mistake than class 1.
     if isinstance(label, int) and not isinstance(label, bool) and 0 <= label < len(class_names):
@@ -79,6 +79,7 @@ def median_count(indices: Sequence[int], num_classes: int) -> int:
     return sorted(indices.count(k) for k in range(num_classes))[(num_classes - 1) // 2]
 
 
-def _listed(names: Sequence[str]) -> str:
+def short_list(names: Sequence[str]) -> str:
+    """Return the first class names as words of a message."""
     text = ", ".join(names[:12])
     return text if len(text) <= 200 else f"{text[:197]}..."
