@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tina_framework.errors import ConfigError
-from tina_framework.storage.locks import LOCK, folder_lock, holder_of
+from tina_framework.storage.locks import LOCK, folder_lock, holder_of, is_held
 
 HOLDER = """
 import sys, time
@@ -86,3 +87,26 @@ def test_a_damaged_note_does_not_matter(tmp_path: Path) -> None:
         pass
     (tmp_path / LOCK).write_text("[1]")
     assert holder_of(tmp_path) == "another process writes into it"
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "loop", "folder", "pipe"])
+def test_what_is_no_lock_file_is_named(tmp_path: Path, kind: str) -> None:
+    folder, other = tmp_path / "zoo", tmp_path / "other"
+    folder.mkdir()
+    place = folder / LOCK
+    if kind == "folder":
+        place.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(place)
+    else:
+        if kind == "link":
+            other.write_text("precious")
+        place.symlink_to({"link": other, "dangling": other, "loop": place}[kind])
+    with (
+        pytest.raises(ConfigError, match=r"has to be the lock file of its folder\. Remove it"),
+        folder_lock(folder, "x"),
+    ):
+        pass
+    assert not is_held(folder)
+    assert holder_of(folder) == "another process writes into it"  # without waiting for a pipe
+    assert (other.read_text() if kind == "link" else "precious") == "precious"

@@ -13,6 +13,7 @@ from pathlib import Path
 import filelock
 
 from tina_framework.errors import ConfigError
+from tina_framework.storage.text import read_text
 
 try:
     import fcntl
@@ -25,6 +26,7 @@ LOCK = ".lock"
 """Name of the lock file in a folder. It stays there; only its lock is released, also when the process is killed."""
 
 _POLL_SECONDS = 0.2
+_LARGEST_NOTE = 10_000
 
 
 @contextlib.contextmanager
@@ -52,8 +54,10 @@ def folder_lock(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"'{folder}' cannot be created ({error.strerror}); choose another folder.") from error
+    place = folder / name
+    _check_lock_file(place)
     # Not a singleton: two runs in two threads of one process must exclude each other, too.
-    lock = filelock.FileLock(folder / name, is_singleton=False, thread_local=False)
+    lock = filelock.FileLock(place, is_singleton=False, thread_local=False)
     try:
         _acquire(lock, folder, name, timeout, notify)
     except OSError as error:
@@ -61,10 +65,18 @@ def folder_lock(
             f"'{folder}' cannot be locked ({error.strerror or error}); choose a folder that you can write into."
         ) from error
     try:
-        _write_holder(folder / name, use)
+        _write_holder(place, use)
         yield
     finally:
         lock.release()
+
+
+def _check_lock_file(place: Path) -> None:
+    """Check that a lock file is missing or a regular file. Anything else was put there by somebody."""
+    if place.is_symlink() or (os.path.lexists(place) and not place.is_file()):
+        raise ConfigError(
+            f"'{place}' is a link, a folder or a special file, but it has to be the lock file of its folder. Remove it."
+        )
 
 
 def _acquire(
@@ -104,7 +116,7 @@ def is_held(folder: Path, name: str = LOCK) -> bool:
     if fcntl is None:
         return False
     try:
-        handle = os.open(folder / name, os.O_RDONLY)
+        handle = os.open(folder / name, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return False
     try:
@@ -121,7 +133,7 @@ def is_held(folder: Path, name: str = LOCK) -> bool:
 def holder_of(folder: Path, name: str = LOCK) -> str:
     """Return words for the process that last held the lock of a folder: ``process 12 on host builds a zoo (since ...)``."""
     try:
-        note = json.loads((folder / name).read_text(encoding="utf-8"))
+        note = json.loads(read_text(folder / name, _LARGEST_NOTE))
         return f"process {int(note['process'])} on {str(note['host'])[:80]!r} {str(note['use'])[:80]} since {str(note['since'])[:20]}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process writes into it"
