@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,28 @@ def test_what_holds_something_else_is_refused_before_the_work(tmp_path: Path) ->
         check_target(tmp_path, lambda path: False, "toy")
     with pytest.raises(ConfigError, match="is not a folder"):
         check_target(tmp_path / "notes.txt", lambda path: True, "toy")
+
+
+def test_a_link_to_itself_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    for path in (loop, loop / "inside"):
+        with (
+            pytest.raises(ConfigError, match=r"cannot be written \(Too many levels of symbolic links\)"),
+            writing_folder(path, lambda path: True, "test"),
+        ):
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == ["loop"]
+
+
+def test_a_full_disk_is_reported_with_the_name_of_the_outer_folder(tmp_path: Path) -> None:
+    def anything(path: Path) -> bool:
+        return True
+
+    with (
+        pytest.raises(ConfigError, match=f"'{tmp_path / 'out'}' cannot be written \\(No space left on device\\)"),
+        writing_folder(tmp_path / "out", anything, "test") as outer,
+        writing_folder(outer, anything, "test"),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert not list(tmp_path.iterdir())

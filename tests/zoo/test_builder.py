@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from dataclasses import replace
 
 import pytest
 import torch
 
-from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.errors import CheckpointError, ConfigError, TrainingError
 from tina_framework.storage.digest import renew_digest
 from tina_framework.storage.locks import folder_lock
 from tina_framework.zoo.builder import sample_tasks
@@ -217,3 +219,13 @@ def test_a_generic_model_is_taken_over_only_if_it_is_the_same(tmp_path, build, c
     with pytest.raises(ConfigError, match=r"other settings \(generic\)"):
         build(tmp_path / "no", settings=replace(settings, generic={"epochs": 1}), generic_from=zoo_folder)
     assert not (tmp_path / "no" / "zoo.json").exists()
+
+
+@pytest.mark.parametrize("number", [errno.EFBIG, errno.ENOSPC, errno.EIO])
+def test_a_failed_write_names_the_zoo(tmp_path, build, monkeypatch, number):
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))  # without a file name, as from a file that is open
+
+    monkeypatch.setattr("tina_framework.zoo.builder.train_generic", fail)
+    with pytest.raises(TrainingError, match=f"'{tmp_path / 'zoo'}' cannot be written"):
+        build(tmp_path / "zoo")

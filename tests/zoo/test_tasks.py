@@ -99,3 +99,13 @@ def test_tasks_and_sampling_import_no_torch():
     code = "import sys, tina_framework.zoo.task_sampler; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
     assert result.stdout.strip() == "[]"
+
+
+def test_a_linked_task_file_stays_a_link(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.json", tmp_path / "link.json"
+    task = Task(("ant", "bee"))
+    save_tasks(real, [])
+    link.symlink_to(real)
+    save_tasks(link, [task])
+    assert link.is_symlink()
+    assert [found.classes for found in load_tasks(real)] == [("ant", "bee")]

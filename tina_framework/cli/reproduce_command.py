@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tina_framework.cli.path_parameters import path_option
+from tina_framework.errors import ConfigError
 
 if TYPE_CHECKING:
     from tina_framework.evaluation.reproduce.remeasure import Outcome, Row
@@ -51,7 +53,6 @@ def reproduce(
     from tina_framework.evaluation.reproduce.records import open_record, select_tables
     from tina_framework.evaluation.reproduce.remeasure import record_tables, remeasure, runnable
     from tina_framework.evaluation.results import check_output, write_results
-    from tina_framework.storage.files import write_json
 
     if record and (quick or encoder is not None or out is not None or json_):
         raise ConfigError(
@@ -103,7 +104,7 @@ def reproduce(
             print_error(line)
     summary = _summary(name, check.sentences, outcomes)
     if out is not None:
-        write_json(out / "reproduce.json", summary)
+        _write_summary(out, summary)
     if json_:
         print_json(summary)
     else:
@@ -112,6 +113,17 @@ def reproduce(
         print_line(_verdict(outcomes))
     if not summary["holds"]:
         raise typer.Exit(1)
+
+
+def _write_summary(out: Path, summary: Mapping[str, Any]) -> None:
+    from tina_framework.storage.files import write_json
+
+    try:
+        write_json(out / "reproduce.json", summary)
+    except OSError as error:
+        raise ConfigError(
+            f"The results cannot be written to '{out}' ({error.strerror or error}); choose another place."
+        ) from error
 
 
 def _dataset(data: str) -> Dataset:

@@ -13,7 +13,8 @@ from tina_framework.storage.digest import HASHES, check_digest
 from tina_framework.storage.exchange import put_in_place, restore_missing
 from tina_framework.storage.files import read_json
 from tina_framework.storage.litter import is_litter
-from tina_framework.storage.temporary import sweep, temporary_folder
+from tina_framework.storage.paths import real_path
+from tina_framework.storage.temporary import is_temporary, sweep, temporary_folder
 
 __all__ = [
     "CONFIG",
@@ -155,9 +156,11 @@ def writing_folder(path: Path, may_replace: Callable[[Path], bool], what: str) -
 
     Raises:
         ConfigError: `path` holds something that may not be replaced, or it cannot be written. Nothing is changed then.
+        OSError: it cannot be written, and it lies in a temporary folder.
     """
-    shown, path = path, path.resolve()  # a link to a folder stays a link; messages show what the user gave
+    shown = path  # messages show what the user gave
     try:
+        path = real_path(path)  # a link to a folder stays a link
         path.parent.mkdir(parents=True, exist_ok=True)
         restore_missing(path)
         sweep(path)
@@ -168,6 +171,8 @@ def writing_folder(path: Path, may_replace: Callable[[Path], bool], what: str) -
             check_target(path, may_replace, what)
             put_in_place(temporary, path)
     except OSError as error:
+        if is_temporary(path):  # this folder is part of a larger one, whose writer knows the name that the user gave
+            raise
         reason = error.strerror or str(error) or type(error).__name__
         raise ConfigError(
             f"'{shown}' cannot be written ({reason}); choose another place or free some space."

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["cache_folder", "user_path", "utf8_path"]
+__all__ = ["cache_folder", "real_path", "user_path", "utf8_path"]
 
 
 def user_path(path: str | os.PathLike[str]) -> Path:
@@ -19,6 +20,18 @@ def user_path(path: str | os.PathLike[str]) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         return Path(path)
+
+
+def real_path(path: Path) -> Path:
+    """Return the absolute path without symbolic links. The file need not exist.
+
+    Raises:
+        OSError: a link leads back to itself.
+    """
+    try:
+        return path.resolve()
+    except RuntimeError:  # Python 3.11 and 3.12
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from None
 
 
 @contextlib.contextmanager

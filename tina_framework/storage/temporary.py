@@ -23,6 +23,7 @@ except ImportError:  # Windows
 __all__ = [
     "OLD",
     "PARTIAL",
+    "is_temporary",
     "leftovers",
     "remove",
     "replaced_folders",
@@ -48,6 +49,11 @@ _STALE_SECONDS = 24 * 3600.0
 def temporary_name(path: Path, suffix: str = PARTIAL) -> Path:
     """Return a new name beside `path`: hidden and random."""
     return path.with_name(f".{path.name}.{secrets.token_hex(6)}{suffix}")
+
+
+def is_temporary(path: Path) -> bool:
+    """Return whether a path has the name of a temporary file or folder, or lies in such a folder."""
+    return any(_TEMPORARY.fullmatch(part) for part in path.parts)
 
 
 @contextlib.contextmanager

@@ -168,6 +168,10 @@ def _check_numbers(workers: int, wait: float, partner_timeout: float) -> None:
             raise ConfigError(f"The {name} is {seconds} seconds; give a number from 0 up.")
 
 
+_WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+"""Errors of writing. Such an error has no file name if the file was open already."""
+
+
 @contextlib.contextmanager
 def _naming(folder: Path) -> Iterator[None]:
     """Name the zoo in errors of the file system, instead of a temporary file inside it."""
@@ -175,7 +179,7 @@ def _naming(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         inside = isinstance(error.filename, str) and Path(error.filename).is_relative_to(folder)
-        if not inside and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not inside and error.errno not in _WRITE_ERRORS:
             raise
         raise TrainingError(
             f"'{folder}' cannot be written ({error.strerror or error}). Everything finished is kept: make it writable or "

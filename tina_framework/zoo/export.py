@@ -10,7 +10,7 @@ import torch
 from tina_framework.errors import ConfigError
 from tina_framework.storage.files import write_safetensors
 from tina_framework.storage.folders import contents, writing_folder
-from tina_framework.storage.paths import user_path
+from tina_framework.storage.paths import real_path, user_path
 from tina_framework.zoo.store import GENERIC, MANIFEST, Zoo, write_index, write_manifest, write_shard
 
 __all__ = ["export_zoo"]
@@ -26,7 +26,11 @@ def export_zoo(zoo: Zoo, out: Path) -> int:
     out = user_path(out)
     if out.is_symlink() or (out.exists() and not (out.is_dir() and not contents(out))):
         raise ConfigError(f"'{out}' exists; choose a new folder for the copy.")
-    if (out.resolve().parent / MANIFEST).is_file():
+    try:
+        inside_zoo = (real_path(out).parent / MANIFEST).is_file()
+    except OSError as error:
+        raise ConfigError(f"'{out}' cannot be written ({error.strerror}); choose another place.") from error
+    if inside_zoo:
         raise ConfigError(f"'{out}' lies in the folder of a zoo; choose a place outside it for the copy.")
     config = replace(zoo.config, shard_size=max(1, len(zoo)))
     with writing_folder(out, lambda path: False, "zoo") as folder:

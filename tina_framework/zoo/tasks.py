@@ -15,7 +15,7 @@ from tina_framework.errors import CheckpointError, ConfigError, DataError, short
 from tina_framework.interfaces.class_names import fold, name_fault, normalize_name
 from tina_framework.plugin.suggest import closest
 from tina_framework.storage.files import read_json, write_json
-from tina_framework.storage.paths import user_path
+from tina_framework.storage.paths import real_path, user_path
 from tina_framework.storage.text import MAX_TASK_FILE_BYTES
 from tina_framework.zoo.reservation import partition_of
 
@@ -104,7 +104,8 @@ def save_tasks(path: Path | str, tasks: Sequence[Task]) -> None:
     entries = [
         {"classes": list(task.classes)} | ({} if task.split is None else {"split": task.split}) for task in tasks
     ]
-    write_json(user_path(path), {"generator": GENERATOR, "tasks": entries})
+    # A link stays a link, as where folders are written.
+    write_json(real_path(user_path(path)), {"generator": GENERATOR, "tasks": entries})
 
 
 def check_task_target(path: Path | str) -> None:
