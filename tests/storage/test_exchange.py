@@ -117,3 +117,27 @@ def test_a_folder_that_may_not_be_replaced_is_one_error(tmp_path: Path, monkeypa
     with pytest.raises(PermissionError):
         put_in_place(folder(tmp_path / "new", "new"), place)
     assert (place / "text").read_text() == "old"
+
+
+def test_a_folder_that_another_writer_moves_away_in_between_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new, place = folder(tmp_path / "new", "new"), folder(tmp_path / "place", "old")
+    rename = Path.rename
+
+    def fail_once(path: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "rename", rename)
+        rename(place, tmp_path / "aside")
+        raise OSError(errno.ENOTEMPTY, "Directory not empty", str(target))
+
+    monkeypatch.setattr(Path, "rename", fail_once)
+    put_in_place(new, place)
+    assert (place / "text").read_text() == "new"
+
+
+def test_what_may_not_be_read_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    with pytest.raises(CheckpointError, match=r"cannot be read \(Permission denied\)\. Give yourself the right"):
+        read_consistently(tmp_path, refuse)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tina_framework.errors import TinaError
+from tina_framework.errors import CheckpointError, TinaError
 from tina_framework.storage.temporary import OLD, remove, replaced_folders, temporary_name
 
 __all__ = ["put_in_place", "read_consistently", "restore_missing"]
@@ -41,11 +41,9 @@ def put_in_place(new: Path, path: Path) -> None:
             new.rename(path)
             return
         except OSError as error:
-            if path.exists():
-                occupied = path.is_dir() and error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.EACCES, errno.EPERM)
-            else:  # another process may have just moved it away
-                occupied = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
-            if not occupied:
+            # Between the error and this line, another process may have moved the folder away, or put one there.
+            occupied = error.errno in (errno.ENOTEMPTY, errno.EEXIST) and not path.is_file()
+            if not occupied and not (error.errno in (errno.EACCES, errno.EPERM) and path.is_dir()):
                 raise
         try:
             if _exchange(new, path):
@@ -114,7 +112,7 @@ def _exchange(first: Path, second: Path) -> bool:
 
 def restore_missing(path: Path) -> None:
     """Put back a folder that a killed process had moved aside and not replaced. Does nothing if `path` exists."""
-    if path.exists():
+    if os.path.exists(path):  # noqa: PTH110: unlike Path.exists, it raises nothing where the parent may not be read
         return
     for old in replaced_folders(path):
         with contextlib.suppress(OSError):  # another reader may be faster
@@ -126,8 +124,20 @@ def read_consistently(folder: Path, read: Callable[[Path], T]) -> T:
     """Return ``read(folder)``. If the folder was replaced meanwhile and the reading failed, read again.
 
     Otherwise a reader could take the settings of the old folder and the weights of the new one, and call them altered.
+
+    Raises:
+        CheckpointError: the system does not let this user read the folder.
     """
     restore_missing(folder)
+    try:
+        return _read_again(folder, read)
+    except PermissionError as error:
+        raise CheckpointError(
+            f"'{folder}' cannot be read ({error.strerror}). Give yourself the right to read it."
+        ) from error
+
+
+def _read_again(folder: Path, read: Callable[[Path], T]) -> T:
     for _ in range(_TRIES):
         before = _identity(folder)
         try:
