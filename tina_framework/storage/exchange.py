@@ -112,7 +112,8 @@ def _exchange(first: Path, second: Path) -> bool:
 
 def restore_missing(path: Path) -> None:
     """Put back a folder that a killed process had moved aside and not replaced. Does nothing if `path` exists."""
-    if os.path.exists(path):  # noqa: PTH110: unlike Path.exists, it raises nothing where the parent may not be read
+    # Unlike `Path.exists`, this raises nothing where the parent may not be read.
+    if os.path.exists(path):  # noqa: PTH110
         return
     for old in replaced_folders(path):
         with contextlib.suppress(OSError):  # another reader may be faster
