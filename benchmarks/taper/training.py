@@ -117,7 +117,7 @@ def train_taper(
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * recipe.rate(step)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         on_step(step + 1, float(loss.detach()))
     return taper.eval()

@@ -182,7 +182,7 @@ def fit(
                 output = module(batch)
             loss = F.cross_entropy(output.float(), labels[rows])
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             loss_sum += loss.detach()
             step += 1

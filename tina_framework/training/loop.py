@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import gather_object  # type: ignore[import-untyped]
+from accelerate.utils import gather_object
 
 from tina_framework.config.training import TrainingConfig
 from tina_framework.training import checkpoint, resume

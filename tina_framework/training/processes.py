@@ -11,8 +11,8 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
-from accelerate import Accelerator  # type: ignore[import-untyped]
-from accelerate.utils import InitProcessGroupKwargs, gather_object  # type: ignore[import-untyped]
+from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs, gather_object
 
 from tina_framework.config.training import TrainingConfig
 from tina_framework.errors import ConfigError, DependencyError, TinaError, TrainingError

@@ -90,7 +90,7 @@ def fit(
                     f"lower the learning rate (now {settings.lr})."
                 )
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             # The penalty's gradient is added by hand: it is cheaper than a second graph over all parameters.
             if settings.pull > 0:
                 with torch.no_grad():
