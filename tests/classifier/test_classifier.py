@@ -148,3 +148,13 @@ def test_a_network_made_in_inference_mode_can_be_trained(folder: Path, pixels: n
     with torch.inference_mode():
         model = GeneratedClassifier.from_pretrained(folder)
     model(model.preprocessing(pixels)).sum().backward()
+
+
+def test_probabilities_are_float32_whatever_the_default_type(
+    classifier: GeneratedClassifier, pixels: np.ndarray
+) -> None:
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert classifier.predict_proba(pixels).dtype == np.float32
+    finally:
+        torch.set_default_dtype(torch.float32)

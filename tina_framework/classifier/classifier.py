@@ -160,7 +160,7 @@ class GeneratedClassifier(nn.Module):
         """Return (N, K) float32 logits of raw pictures, on the CPU."""
         batch_size = whole_number(batch_size, "batch_size", 1)
         pixels = pictures(images, self.preprocessing.size)
-        parts = [torch.zeros(0, len(self.class_names))]
+        parts = [torch.zeros(0, len(self.class_names), dtype=torch.float32)]
         network = self.network
         if any(module.training for module in network.modules()):
             # After the caller's own training loop, dropout would be at work. Other threads may need the mode, so copy.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tina_framework.errors import DataError
-from tina_sentence_transformers.rows import families, read_rows
+from tina_sentence_transformers.rows import families, read_names, read_rows
 
 NAMES = np.array([f"name {letter}" for letter in "abcdefghijklmnop"])
 VECTORS = np.random.default_rng(0).standard_normal((16, 4)).astype(np.float32)
@@ -73,3 +73,8 @@ def test_a_bad_table_is_refused(tmp_path: Path, arrays: dict[str, np.ndarray] | 
         read_rows(path)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_names_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_bytes(b"\xef\xbb\xbfapple\r\nbear\r\n")
+    assert read_names(tmp_path / "names.txt") == ["apple", "bear"]

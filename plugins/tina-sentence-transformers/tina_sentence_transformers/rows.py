@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tina_framework.errors import ConfigError, DataError
+from tina_framework.storage.text import read_text
 
 __all__ = ["Rows", "families", "fold", "read_names", "read_rows", "share_of"]
 
@@ -140,9 +141,11 @@ def read_names(path: Path) -> list[str]:
         DataError: the file cannot be read, or has no such line.
     """
     try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "no UTF-8 text"
+        names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise DataError(f"'{path}' cannot be read (no UTF-8 text); give a text file with one name a line.") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise DataError(f"'{path}' cannot be read ({reason}); give a text file with one name a line.") from error
     if not names:
         raise DataError(f"'{path}' has no names; write one name a line.")
