@@ -166,11 +166,15 @@ def write(
     try:
         root.mkdir(parents=True, exist_ok=True)
         with temporary_folder(final) as partial:
-            for name, values in contents.items():
-                write_safetensors(partial / f"{name}.safetensors", values)
+            # Hashed while they are in memory: reading them again takes as long as writing them.
+            sha256 = {
+                f"{name}.safetensors": write_safetensors(partial / f"{name}.safetensors", values)
+                for name, values in contents.items()
+            }
             write_json(partial / STATE, state)
             files = {
-                path.name: {"size": path.stat().st_size, "sha256": _sha256(path)} for path in sorted(partial.iterdir())
+                path.name: {"size": path.stat().st_size, "sha256": sha256.get(path.name) or _sha256(path)}
+                for path in sorted(partial.iterdir())
             }
             write_json(
                 partial / MANIFEST, with_digest({"format": FORMAT, "version": VERSION, "files": files}, MANIFEST)
