@@ -20,6 +20,8 @@ pytestmark = pytest.mark.slow
 
 RECIPE = "num_models = 2\n[class_counts]\n3 = 1\n[generic]\nepochs = 2\nlr = 0.01\n[model]\nepochs = 1\nlr = 0.01\n"
 
+ENCODER = ("--encoder", "embedding-table:texts.npz")
+"""Named by the caller: a generator's folder alone may not open files elsewhere."""
 
 Array = Any
 
@@ -80,20 +82,34 @@ def test_zoo_training_generation_evaluation(tiny: Path, other: Path, tmp_path: P
     tina(*train, "--preset", "tiny", "--max_classes", "3", "--class_counts", "3", "--max_steps", "2", "--images_per_task", "6",
          "--num_validation_tasks", "2", "--validation_steps", "2")  # fmt: skip
 
-    made = tina("generate", "solid red circle", "striped blue square", "--model", "run/generator", "--out", "mine")
+    made = tina(
+        "generate", "solid red circle", "striped blue square", "--model", "run/generator", *ENCODER, "--out", "mine"
+    )
     assert "without training" in made
     assert sum(tensor.numel() for tensor in load_file(tmp_path / "mine" / "model.safetensors").values()) == 50
     recorded = json.loads((tmp_path / "mine" / "config.json").read_text())
     assert recorded["trunk"]["name"] == "local/tiny image tower"
     refused = tina(
-        "generate", "solid red circle", "striped blue square", "--model", "run/generator", clip=other, code=1
+        "generate", "solid red circle", "striped blue square", "--model", "run/generator", *ENCODER, clip=other, code=1
     )
     assert "Traceback" not in refused
     assert "was made for trunk 'local/tiny image tower'" in " ".join(refused.split())
 
     tina("zoo", "tasks", "tasks.json", *data, "--num-tasks", "3", "--classes", "3")
     # No --methods: for this architecture, zero-shot is among those that run by default.
-    tina("evaluate", "--model", "run/generator", *data, "--tasks", "tasks.json", "--zoo", "zoo", "--out", "results")
+    tina(
+        "evaluate",
+        "--model",
+        "run/generator",
+        *ENCODER,
+        *data,
+        "--tasks",
+        "tasks.json",
+        "--zoo",
+        "zoo",
+        "--out",
+        "results",
+    )
     summary = json.loads((tmp_path / "results" / "results.json").read_text())
     rows = {row["method"]: row for row in summary["rows"]}
     assert {"tina", "selection", "fine-tune", "zero-shot"} <= rows.keys()

@@ -150,4 +150,4 @@ def test_the_commands_say_so_too(tmp_path: Path) -> None:
         assert done.returncode == 1, said
         assert "Traceback" not in said
         assert "'vit-head' needs CLIP (openai/clip-vit-base-patch32), which is not on this machine" in said
-    assert not (tmp_path / "zoo").exists()
+    assert not (tmp_path / "zoo" / "zoo.json").exists()
