@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import multiprocessing
+
 import pytest
 import torch
 
-from tina_framework.zoo.build_process import ProcessSetup, prepare
+from tina_framework.errors import ConfigError, PluginError, TinaError
+from tina_framework.zoo.build_process import ProcessSetup, _portable, prepare
 from tina_framework.zoo.store import Zoo, read_model
 from tina_framework.zoo.tasks import Task
 
@@ -45,3 +49,28 @@ def test_worker_processes_give_the_same_models(tmp_path, config, spec):
     assert one.entries == two.entries
     assert all(torch.equal(one.generic[n], two.generic[n]) for n in one.generic)
     assert all(torch.equal(one.flat(e.id), two.flat(e.id)) for e in one.entries)
+
+
+class _OfAPlugin(PluginError):
+    """An error that cannot be made from its message alone, as plugins may have them."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first} {second}")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (ConfigError("no such class"), ConfigError, "no such class"),
+        (OSError(errno.ENOSPC, "No space left", "/zoo/x"), OSError, "[Errno 28] No space left: '/zoo/x'"),
+        (_OfAPlugin("bad", "data"), TinaError, "A worker process failed: _OfAPlugin: bad data."),
+        (KeyError("apple"), TinaError, "A worker process failed: KeyError: 'apple'."),
+        (MemoryError(), TinaError, "The memory is full in a worker process"),
+    ],
+)
+def test_errors_reach_the_builder(error: Exception, kind: type[Exception], text: str) -> None:
+    here, there = multiprocessing.Pipe()
+    there.send(_portable(error))
+    arrived = here.recv()
+    assert isinstance(arrived, kind)
+    assert str(arrived).startswith(text)

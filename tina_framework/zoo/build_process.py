@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import pickle
 import signal
 import sys
 import threading
@@ -83,12 +82,11 @@ def _portable(error: BaseException) -> BaseException:
             "The memory is full in a worker process. Everything finished is kept: run the same command again with fewer "
             "--workers."
         )
-    try:
-        copy = pickle.loads(pickle.dumps(error))
-        if isinstance(copy, Exception) and str(copy) == text:
-            return error
-    except Exception:  # an error of a plugin may be of any kind
-        pass
+    # Made anew from plain values: an error of a plugin may be of any class, which need not survive the way.
+    if isinstance(error, OSError) and error.errno is not None:
+        return OSError(error.errno, error.strerror, None if error.filename is None else str(error.filename))
+    if isinstance(error, TinaError) and type(error).__module__ == TinaError.__module__:
+        return type(error)(text)
     return TinaError(f"A worker process failed: {type(error).__name__}: {' '.join(text.split()) or 'no reason given'}.")
 
 
