@@ -34,6 +34,7 @@ def flat(monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_what_is_recorded(flat: str) -> None:
     assert plugins_of(architectures=flat, tokenizers="chunk") == {"plugins": ["tina-flat"]}
+    assert plugins_of(architectures=f"{flat}:64") == {"plugins": ["tina-flat"]}
     assert plugins_of(architectures="cnn-2layer", tokenizers="chunk") == {}
 
 

@@ -72,7 +72,7 @@ class ClassifierConfig:
         architecture = None if isinstance(self.architecture, str) else self.architecture
         name = self.architecture if isinstance(self.architecture, str) else self.architecture.name
         # The registry need not have it: the classifier may have been made from an unregistered object.
-        plugins = plugins_of(architectures=name) if name in registries().architectures else {}
+        plugins = plugins_of(architectures=name) if name.partition(":")[0] in registries().architectures else {}
         trunk = None if architecture is None else trunk_record(architecture)
         threshold = self.abstention_threshold
         return {

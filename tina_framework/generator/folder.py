@@ -240,7 +240,7 @@ def write_folder(folder: Path, parts: GeneratorParts, card: str | None = None) -
             architectures=parts.config.architecture,
             tokenizers=parts.config.tokenizer["name"],
             schedulers=parts.config.scheduler["name"],
-            encoders=parts.config.default_encoder.partition(":")[0],
+            encoders=parts.config.default_encoder,
         )
         values |= {HASHES: sha256}
         write_json(new / CONFIG, with_digest(values, CONFIG))

@@ -22,7 +22,7 @@ def plugins_of(**names: str) -> dict[str, list[str]]:
 
     Built-ins and names that the running program registered are left out: there is no package to install for them.
     """
-    entries = [dict(registries())[kind].entry(name) for kind, name in names.items()]
+    entries = [dict(registries())[kind].entry(name.partition(":")[0]) for kind, name in names.items()]
     found = sorted({entry.distribution for entry in entries if entry.distribution} - {DISTRIBUTION})
     return {PLUGINS: found} if found else {}
 

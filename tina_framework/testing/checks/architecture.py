@@ -68,9 +68,9 @@ def check_fields(architecture: TargetArchitecture) -> None:
         "Return a TargetArchitecture, for instance what @register_architecture gives.",
     )
     require(
-        isinstance(architecture.name, str) and bool(re.fullmatch(r"[a-z0-9][a-z0-9._-]*", architecture.name)),
+        isinstance(architecture.name, str) and bool(re.fullmatch(r"[a-z0-9][a-z0-9._-]*(:.+)?", architecture.name)),
         f"The name is {architecture.name!r}.",
-        "Checkpoints store it, and the registry takes lower-case letters, digits, '-', '_' and '.' only.",
+        "Checkpoints store it, and the registry takes lower-case letters, digits, '-', '_' and '.' only, and ':' before an argument.",
         "Use the name it is registered under.",
     )
     shape = tuple(architecture.input_shape)
