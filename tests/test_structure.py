@@ -37,12 +37,12 @@ MAY_IMPORT = {
     "zoo": {"errors", "images", "interfaces", "plugin", "storage", "targets"},
     "config": {"denoiser", "errors", "generator", "interfaces", "plugin", "storage"},
     "training": {
-        "config", "denoiser", "errors", "generator", "interfaces", "plugin", "prompts", "storage", "targets", "terminal",
-        "zoo",
+        "config", "denoiser", "errors", "generator", "images", "interfaces", "plugin", "prompts", "storage", "targets",
+        "terminal", "zoo",
     },
     "evaluation": {
-        PUBLIC, "classifier", "denoiser", "errors", "generator", "interfaces", "plugin", "prompts", "storage", "targets",
-        "zoo",
+        PUBLIC, "classifier", "denoiser", "errors", "generator", "images", "interfaces", "plugin", "prompts", "storage",
+        "targets", "zoo",
     },
     "testing": {"errors", "images", "interfaces", "plugin"},
     # The built-ins are a plugin like any other: they see what plugin authors see.

@@ -74,7 +74,11 @@ def _edit(folder: Path, **changes: object) -> None:
         ({"preprocessing": {}}, "expected input_shape"),
         ({"preprocessing": {**LOOK, "std": [1, 0, 1]}}, "expected input_shape"),
         ({"preprocessing": {**LOOK, "more": 1}}, "expected input_shape"),
-        ({"preprocessing": {key: LOOK[key] for key in ("input_shape", "mean", "std")}}, "and fit 'crop-centre'"),
+        (
+            {"preprocessing": {key: LOOK[key] for key in ("input_shape", "mean", "std")}},
+            "fit 'crop-centre', and perhaps crop_pct",
+        ),
+        ({"preprocessing": {**LOOK, "crop_pct": 1.5}}, "crop_pct is 1.5; give a number above 0 and at most 1"),
         ({"preprocessing": {**LOOK, "input_shape": [3, 64, 64]}}, "input_shape is"),
         (
             {"preprocessing": {**LOOK, "fit": "stretch"}},

@@ -226,7 +226,8 @@ def test_recording_figures_does_not_change_what_a_model_is(tiny_folder: Path, tm
     (tmp_path / "config.json").write_text(json.dumps(values | {"metrics": {}, "abstention": {}}))
     renew_digest(tmp_path / "config.json")
     assert config_sha256(tmp_path) == before
-    for change in ({"num_inference_steps": 5}, {"sha256": {}}):
+    cropped = {"preprocessing": {"fit": "crop-centre", "crop_pct": 0.875}}
+    for change in ({"num_inference_steps": 5}, {"sha256": {}}, cropped):
         (tmp_path / "config.json").write_text(json.dumps(values | change))
         renew_digest(tmp_path / "config.json")
         assert config_sha256(tmp_path) != before

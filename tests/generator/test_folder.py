@@ -110,6 +110,7 @@ def test_the_generated_card_tells_what_is_recorded(folder: Path) -> None:
         ({"max_classes": None}, "lacks max_classes"),
         ({"architecture": "cnn-2leyer"}, "Did you mean 'cnn-2layer'"),
         ({"architecture": "builtins:eval"}, "cannot be created"),
+        ({"preprocessing": {"fit": "crop-centre", "crop_pct": 0.875}}, "crop_pct 0.875, but the installed .* has 1.0"),
         ({"tokenizer": {"name": "class-raw", "config": {}}}, "Did you mean 'class-row'"),
         ({"tokenizer": {"name": "class-row", "config": {"evil": 1}}}, "has no setting 'evil'"),
         (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -21,6 +23,21 @@ def test_preprocessing_is_the_formula() -> None:
 def test_preprocessing_of_an_architecture() -> None:
     architecture = TargetArchitecture("x", torch.nn.Identity, (1, 8, 4), (0.4,), (0.2,))  # type: ignore[arg-type]
     assert Preprocessing.of(architecture) == Preprocessing((1, 8, 4), (0.4,), (0.2,))
+    cropped = dataclasses.replace(architecture, crop_pct=0.5)
+    assert Preprocessing.of(cropped) == Preprocessing((1, 8, 4), (0.4,), (0.2,), crop_pct=0.5)
+
+
+def test_pixels_are_cropped() -> None:
+    framed = np.zeros((1, 16, 16, 3), dtype=np.uint8)
+    framed[:, 4:12, 4:12] = 255
+    assert (Preprocessing((3, 8, 8), (0.5,) * 3, (0.5,) * 3, crop_pct=0.5).pixels(framed) == 255).all()
+    assert not (Preprocessing((3, 8, 8), (0.5,) * 3, (0.5,) * 3).pixels(framed) == 255).all()
+
+
+def test_the_record_names_crop_pct_only_if_it_crops() -> None:
+    plain = Preprocessing((3, 8, 8), (0.5,) * 3, (0.25,) * 3)
+    assert plain.to_json() == {"input_shape": [3, 8, 8], "mean": [0.5] * 3, "std": [0.25] * 3, "fit": "crop-centre"}
+    assert dataclasses.replace(plain, crop_pct=0.875).to_json() == {**plain.to_json(), "crop_pct": 0.875}
 
 
 def test_one_channel_is_luma() -> None:

@@ -180,6 +180,7 @@ def test_a_network_of_another_kind_is_refused_with_a_sentence(case: str) -> None
         ({"mean": 0.5}, r"mean is 0\.5; give 3 numbers"),
         ({"std": (0.5, 0.0, 0.5)}, "std is .*; every number must be above 0"),
         ({"std": (0.5, float("nan"), 0.5)}, "std is .*; give 3 numbers"),
+        ({"crop_pct": 1.2}, "crop_pct is 1.2; give a number above 0 and at most 1"),
     ],
 )  # fmt: skip
 def test_a_malformed_description_is_refused(settings: dict[str, Any], sentence: str) -> None:

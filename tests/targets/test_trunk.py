@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -110,6 +111,18 @@ def test_a_damaged_cache_is_computed_anew(tmp_path: Path) -> None:
 def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
     torch.testing.assert_close(cached_features(HALVES, PIXELS), by_hand(PIXELS))
+
+
+def test_pictures_are_cropped_as_the_architecture_says() -> None:
+    cropped = dataclasses.replace(HALVES, crop_pct=0.5)
+    large = PIXELS[:4].repeat(4, axis=1).repeat(4, axis=2)
+    expected = cached_features(HALVES, large[:, 8:24, 8:24])
+    cached_features(HALVES, large)
+    torch.testing.assert_close(cached_features(cropped, large), expected, atol=0.1, rtol=0)
+    made = GeneratedClassifier.from_state(cropped, ["a", "b", "c"], head(3).state_dict())
+    np.testing.assert_allclose(
+        made.predict_proba(large), made.network(cached_features(cropped, large)).softmax(1).detach(), atol=1e-6
+    )
 
 
 def test_pictures_of_another_size_are_scaled() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
 from tina_framework.errors import DataError
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.zoo.image_bank import ImageBank, load_split
 
 
@@ -47,3 +50,9 @@ def test_an_unknown_class_and_a_class_without_images_are_refused(bank, dataset, 
 def test_without_a_frozen_trunk_nothing_is_mirrored_ahead(bank):
     assert bank.mirrored is None
     assert bank.mirrored_rows(torch.tensor([0])) is None
+
+
+def test_pictures_are_cropped_as_the_architecture_says(dataset, spec, bank):
+    cropped = ImageBank(dataset, "validation", ParameterSpec(dataclasses.replace(spec.architecture, crop_pct=0.5)))
+    assert cropped.images.shape == bank.images.shape
+    assert not torch.equal(cropped.images, bank.images)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tina_framework.classifier.abstention import abstention_scores, check_threshold
 from tina_framework.classifier.folder import FORMAT, ClassifierConfig, read_folder, replaceable, write_folder
 from tina_framework.errors import ConfigError, reason_of, shorten
-from tina_framework.images import Preprocessing, pictures
+from tina_framework.images import Preprocessing
 from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
 from tina_framework.interfaces.class_names import checked_names
 from tina_framework.interfaces.spec import ParameterSpec
@@ -159,7 +159,7 @@ class GeneratedClassifier(nn.Module):
     def _logits(self, images: Any, batch_size: int = 1000) -> Tensor:
         """Return (N, K) float32 logits of raw pictures, on the CPU."""
         batch_size = whole_number(batch_size, "batch_size", 1)
-        pixels = pictures(images, self.preprocessing.size)
+        pixels = self.preprocessing.pixels(images)
         parts = [torch.zeros(0, len(self.class_names), dtype=torch.float32)]
         network = self.network
         if any(module.training for module in network.modules()):

@@ -80,12 +80,7 @@ class ClassifierConfig:
             "format_version": FORMAT_VERSION,
             "architecture": name,
             "class_names": list(self.class_names),
-            "preprocessing": {
-                "input_shape": list(self.preprocessing.input_shape),
-                "mean": list(self.preprocessing.mean),
-                "std": list(self.preprocessing.std),
-                "fit": self.preprocessing.fit,
-            },
+            "preprocessing": self.preprocessing.to_json(),
             "provenance": {"package_version": __version__, **self.provenance},
             **({} if threshold is None else {_ABSTENTION: write_threshold(threshold)}),
             **({} if self.members is None else {_MEMBERS: [list(group) for group in self.members]}),
@@ -192,16 +187,16 @@ def _preprocessing(values: Any, source: str) -> Preprocessing:
             and len(mean) == len(std) == shape[0]
             and np.isfinite([*mean, *std]).all()
             and min(std) > 0
-            and values.keys() == {"input_shape", "mean", "std", "fit"}
+            and values.keys() - {"crop_pct"} == {"input_shape", "mean", "std", "fit"}
         )
     except (TypeError, KeyError, ValueError, AttributeError, OverflowError):
         fine = False
     if not fine:
         raise CheckpointError(
-            f"{source}: preprocessing is {shorten(values)}; expected input_shape [C, H, W], mean and std of C numbers each, and "
-            f"fit '{FIT}'."
+            f"{source}: preprocessing is {shorten(values)}; expected input_shape [C, H, W], mean and std of C numbers each, "
+            f"fit '{FIT}', and perhaps crop_pct."
         )
     try:
-        return Preprocessing((shape[0], shape[1], shape[2]), mean, std, values["fit"])
+        return Preprocessing((shape[0], shape[1], shape[2]), mean, std, values["fit"], values.get("crop_pct", 1.0))
     except ConfigError as error:
         raise CheckpointError(f"{source}: {error}") from error

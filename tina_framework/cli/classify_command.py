@@ -74,13 +74,14 @@ def classify(
 
 def _answers(model: GeneratedClassifier, image: Path, top_k: int, limit: float | None) -> dict[str, Any]:
     """Return the likeliest classes and, if the classifier may abstain, its answer (None: none of these) and score."""
-    from tina_framework.images import pictures
+    from tina_framework.images import as_picture
 
-    pixels = pictures(image, model.preprocessing.size)  # Once, because reading takes longer than classifying.
-    [best] = model.predict_topk(pixels, k=top_k)
+    # Read once, because reading takes longer than classifying. Cropping is left to the classifier, which always crops.
+    picture = as_picture(image, model.preprocessing.size)
+    [best] = model.predict_topk(picture, k=top_k)
     row: dict[str, Any] = {"answers": [{"class": name, "probability": round(p, 6)} for name, p in best]}
     if limit is not None:
-        [answer], [score] = model.predict(pixels, abstain=limit), model.abstention_scores(pixels)
+        [answer], [score] = model.predict(picture, abstain=limit), model.abstention_scores(picture)
         row |= {"answer": answer, "score": round(float(score), 6), "threshold": limit}
     return row
 

@@ -23,6 +23,7 @@ from tina_framework.evaluation.scoring import Scorer
 from tina_framework.evaluation.zoo_lookup import find_zoo, open_zoo, training_setting
 from tina_framework.generator.folder import find_folder
 from tina_framework.generator.generator import Generator
+from tina_framework.images import fit_settings
 from tina_framework.plugin.discovery import registries
 from tina_framework.storage.digest import HASHES
 from tina_framework.storage.files import read_json
@@ -234,9 +235,10 @@ def config_sha256(folder: Path) -> str:
     Metrics, abstention thresholds and familiarities are left out. They do not change the networks for known names, so
     recording them does not change the generator's identity.
     """
-    # The preprocessing has a single value so far, and published figures are older than its key.
-    left = ("metrics", "abstention", "familiarity", "preprocessing")
+    left = ("metrics", "abstention", "familiarity")
     values = {key: value for key, value in read_json(folder / CONFIG).items() if key not in left}
+    if values.get("preprocessing") == fit_settings():
+        del values["preprocessing"]  # Published figures are older than this key.
     # The digest of the settings covers the keys that are left out, too.
     values[HASHES] = {file: sha256 for file, sha256 in values.get(HASHES, {}).items() if file != CONFIG}
     return hashlib.sha256(

@@ -11,7 +11,7 @@ from typing import Any
 from tina_framework.classifier.abstention import AbstentionThresholds
 from tina_framework.denoiser.presets import MAX_CLASSES, DenoiserConfig
 from tina_framework.errors import CheckpointError, ConfigError, shorten
-from tina_framework.images import FIT
+from tina_framework.images import fit_settings, read_fit_settings
 from tina_framework.interfaces.class_names import checked_names
 from tina_framework.interfaces.whole_numbers import MAX_TIMESTEPS
 from tina_framework.prompts.familiarity import Familiarity
@@ -49,8 +49,8 @@ class GeneratorConfig:
         num_inference_steps: default number of denoising steps.
         min_classes: smallest class count of a task.
         initial_noise: whether sampling starts from noise; False: a plain regressor, which takes one step from zeros.
-        preprocessing: ``{"fit": ...}``: how the training pictures were brought to the size of the architecture. Generated
-            classifiers do the same; see `tina_framework.images.fit_picture`.
+        preprocessing: ``{"fit": ...}``, and ``crop_pct`` if it is not 1: how the training pictures were brought to the size of the
+            architecture. Generated classifiers do the same; see `tina_framework.images.fit_picture`.
         training: how it was trained: recipe, its hash, commit, data and validation figures, as any JSON values.
         metrics: accuracy of generated models: encoder -> split -> class count -> fraction of 1.
         abstention: thresholds below which generated models may abstain; None: not calibrated.
@@ -72,7 +72,7 @@ class GeneratorConfig:
     num_inference_steps: int = 20
     min_classes: int = 2
     initial_noise: bool = True
-    preprocessing: Mapping[str, Any] = field(default_factory=lambda: {"fit": FIT})
+    preprocessing: Mapping[str, Any] = field(default_factory=fit_settings)
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     abstention: AbstentionThresholds | None = None
@@ -116,11 +116,7 @@ class GeneratorConfig:
                 f"max_classes={self.max_classes}, but the denoiser was built for {self.denoiser.max_classes} at most."
             )
         self._check_condition()
-        if self.preprocessing != {"fit": FIT}:
-            raise ConfigError(
-                f"Generator setting preprocessing is {shorten(self.preprocessing)}, but this program knows only "
-                f"{{'fit': '{FIT}'}}."
-            )
+        read_fit_settings(self.preprocessing)
         for name in ("training", "metrics"):
             _check_json(name, getattr(self, name))
         if self.abstention is not None and not isinstance(self.abstention, AbstentionThresholds):

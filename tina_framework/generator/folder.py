@@ -22,6 +22,7 @@ from tina_framework.generator.card import model_card
 from tina_framework.generator.components import make_spec, make_tokenizer
 from tina_framework.generator.config import FORMAT, FORMAT_VERSION, GeneratorConfig
 from tina_framework.generator.hub import commit_of, download, split_revision, with_revision
+from tina_framework.images import read_fit_settings
 from tina_framework.plugin.discovery import registries
 from tina_framework.plugin.required import PLUGINS, plugin_hint, plugins_of
 from tina_framework.plugin.suggest import did_you_mean
@@ -141,6 +142,12 @@ def _read_once(folder: Path) -> GeneratorParts:
             f"{source} names a component that cannot be created: {error}{plugin_hint(values)}"
         ) from error
     check_trunk_record(values.get(TRUNK), spec.architecture, source)
+    crop_pct = read_fit_settings(config.preprocessing)
+    if crop_pct != spec.architecture.crop_pct:
+        raise CheckpointError(
+            f"{source} was trained on pictures with crop_pct {crop_pct}, but the installed architecture '{config.architecture}' has "
+            f"{spec.architecture.crop_pct}; install the version of its plugin that it was made with."
+        )
     sizes = config.denoiser
     expected = (layout.group_widths, layout.group_sizes, layout.token_width, layout.equivariant)
     if expected != (sizes.group_widths, sizes.group_sizes, sizes.token_width, sizes.equivariant):

@@ -1,7 +1,7 @@
 """Read pictures of any kind, find them in folders, bring them to the size that a network takes, and standardise them."""
 
 from tina_framework.images.collect import as_picture, pictures, separated
-from tina_framework.images.fit import FIT, fit_picture
+from tina_framework.images.fit import FIT, check_crop_pct, fit_picture, fit_settings, read_fit_settings
 from tina_framework.images.folders import class_folders, picture_files, split_folders, split_of
 from tina_framework.images.preprocessing import Preprocessing
 from tina_framework.images.reader import read_picture, to_rgb
@@ -10,10 +10,13 @@ __all__ = [
     "FIT",
     "Preprocessing",
     "as_picture",
+    "check_crop_pct",
     "class_folders",
     "fit_picture",
+    "fit_settings",
     "picture_files",
     "pictures",
+    "read_fit_settings",
     "read_picture",
     "separated",
     "split_folders",

@@ -5,6 +5,7 @@ Shapes: N pictures, H height, W width, C channels.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -25,7 +26,7 @@ _EXPECTED = "expected (H, W, 3) or (N, H, W, 3) of type uint8, with values from 
 _KINDS = "paths, the bytes of picture files, open files, PIL images, or uint8 arrays"
 
 
-def pictures(images: Any, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def pictures(images: Any, size: tuple[int, int], crop_pct: float = 1.0) -> npt.NDArray[np.uint8]:
     """Turn pictures of any kind into (N, H, W, 3) uint8 of `size` (W, H).
 
     Args:
@@ -33,6 +34,7 @@ def pictures(images: Any, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
             the bytes of a picture file, an open file, a PIL image, a uint8 array (H, W) or (H, W, 1, 3 or 4), or a torch tensor
             (uint8, or float in [0, 1]) with the channels first (C, H, W) or last. Arrays and tensors may also hold N pictures.
         size: (W, H) of the result. The centre of other proportions is cropped; see `fit_picture`.
+        crop_pct: the part of each side that is kept; see `fit_picture`.
 
     Raises:
         DataError: a file is unreadable, or an array has another shape or type.
@@ -40,8 +42,8 @@ def pictures(images: Any, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     if isinstance(images, Tensor):
         images = _from_tensor(images)
     if isinstance(images, np.ndarray) and not _of_objects(images):
-        return _from_array(images, size)
-    parts = [_pixels(image, size) for image in separated(images)]
+        return _from_array(images, size, crop_pct)
+    parts = [_pixels(image, size, crop_pct) for image in separated(images)]
     return np.concatenate(parts) if parts else np.zeros((0, size[1], size[0], 3), dtype=np.uint8)
 
 
@@ -92,17 +94,18 @@ def _of_objects(array: npt.NDArray[Any]) -> bool:
     return array.dtype.kind in "OSU"
 
 
-def _pixels(image: Any, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    return fit_picture(as_picture(image, size), size)[None]
+def _pixels(image: Any, size: tuple[int, int], crop_pct: float) -> npt.NDArray[np.uint8]:
+    uncropped = (math.ceil(size[0] / crop_pct), math.ceil(size[1] / crop_pct))
+    return fit_picture(as_picture(image, uncropped), size, crop_pct)[None]
 
 
-def _from_array(array: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def _from_array(array: npt.NDArray[Any], size: tuple[int, int], crop_pct: float) -> npt.NDArray[np.uint8]:
     array = _with_channels(array)
-    if array.shape[1:] == (size[1], size[0], 3):
+    if array.shape[1:] == (size[1], size[0], 3) and crop_pct == 1:
         return array
     if not len(array):
         return np.zeros((0, size[1], size[0], 3), dtype=np.uint8)
-    return np.concatenate([_pixels(picture, size) for picture in array])
+    return np.concatenate([_pixels(picture, size, crop_pct) for picture in array])
 
 
 def _with_channels(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

@@ -24,12 +24,16 @@ class FrozenTrunk:
         feature_shape: of one picture's features, without the batch.
         space: id of the vector space that the features lie in, if encoders write vectors of it (`Encoder.space`). The cosine
             between features (E,) and the vector of a text then says how well they fit. None: no encoder shares the space.
+        skeleton: returns the same network with any weights, and reads no file of weights. Classifiers that were saved with their
+            trunk are loaded into it, so they need only the code of the plugin. It may give parameters on the meta device.
+            None: `build` is called for that, too.
     """
 
     name: str
     build: Callable[[], nn.Module]
     feature_shape: tuple[int, ...]
     space: str | None = None
+    skeleton: Callable[[], nn.Module] | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class TargetArchitecture:
         mean: per channel, subtracted from pixels in [0, 1].
         std: per channel, divided by after the mean is subtracted.
         trunk: the frozen network whose features are read; None: the generated network reads the pictures.
+        crop_pct: the part of a picture's sides that the network sees, from the centre, above 0 and at most 1. The name is timm's:
+            0.875 means "scale the short side to W / 0.875, then crop W pixels". The filter is bicubic.
     """
 
     name: str
@@ -55,6 +61,7 @@ class TargetArchitecture:
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
     trunk: FrozenTrunk | None = None
+    crop_pct: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("input_shape", "mean", "std"):

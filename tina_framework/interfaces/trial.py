@@ -79,6 +79,9 @@ def _check_fields(what: str, architecture: TargetArchitecture) -> None:
         raise PluginError(
             f"{what}: std is {shorten(architecture.std)}; every number must be above 0, because pixels are divided by it."
         )
+    crop = architecture.crop_pct
+    if isinstance(crop, bool) or not isinstance(crop, int | float) or not 0 < crop <= 1:
+        raise PluginError(f"{what}: crop_pct is {shorten(crop)}; give a number above 0 and at most 1, such as 0.875.")
 
 
 def _run(what: str, run: Any, pictures: Tensor, fix: str) -> Any:

@@ -68,6 +68,7 @@ def register_architecture(
     mean: tuple[float, ...] = (0.5, 0.5, 0.5),
     std: tuple[float, ...] = (0.5, 0.5, 0.5),
     trunk: FrozenTrunk | None = None,
+    crop_pct: float = 1.0,
 ) -> Callable[[Callable[[int], nn.Module]], TargetArchitecture]:
     """Register a function (or class) num_classes -> `torch.nn.Module` as a `TargetArchitecture`, which replaces it.
 
@@ -77,6 +78,7 @@ def register_architecture(
         mean: mean of each channel, for pixels in [0, 1].
         std: standard deviation of each channel.
         trunk: a frozen network in front of the module; the module takes its features.
+        crop_pct: the part of a picture's sides that the network sees; see `TargetArchitecture`.
 
     Raises:
         PluginError: the network cannot be generated (buffers, tied weights, no class axis) or does not return logits, or the
@@ -88,7 +90,7 @@ def register_architecture(
         from tina_framework.interfaces.spec import ParameterSpec
         from tina_framework.interfaces.trial import try_network
 
-        architecture = TargetArchitecture(name, build, input_shape, mean, std, trunk)
+        architecture = TargetArchitecture(name, build, input_shape, mean, std, trunk, crop_pct)
         try_network(ParameterSpec(architecture))  # raises if the network cannot be generated
         register("architectures", name, architecture)
         return architecture

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from tina_framework.errors import CheckpointError, PluginError, TinaError, reason_of
-from tina_framework.images import Preprocessing, pictures
+from tina_framework.images import Preprocessing
 from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
 from tina_framework.storage.files import read_digested, write_safetensors
 from tina_framework.storage.paths import cache_folder
@@ -166,7 +166,7 @@ def cached_features(
             return kept.to(device)
     parts = [torch.zeros((0, *architecture.network_input))]
     for start in range(0, len(images), _BATCH):
-        pixels = pictures(images[start : start + _BATCH], look.size)
+        pixels = look.pixels(images[start : start + _BATCH])
         prepared = look(pixels[:, :, ::-1] if mirrored else pixels, device)
         parts.append(trunk_features(architecture, prepared).cpu())
         on_progress(min(start + _BATCH, len(images)), len(images))

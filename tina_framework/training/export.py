@@ -10,6 +10,7 @@ from typing import Any
 from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.generator.generator import Generator, GeneratorConfig
+from tina_framework.images import fit_settings
 from tina_framework.storage.paths import user_path
 from tina_framework.training.components import TrainingComponents, make_sampler
 from tina_framework.training.validation import ValidationResult
@@ -68,6 +69,7 @@ def make_generator(
         class_names=components.seen_classes,
         num_inference_steps=1 if config.regression else config.num_inference_steps,
         initial_noise=not config.regression,
+        preprocessing=fit_settings(components.spec.architecture.crop_pct),
         training=training,
     )
     generic = components.generic if config.bundle_zoo_reference else None

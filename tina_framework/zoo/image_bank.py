@@ -57,7 +57,9 @@ class ImageBank:
         self.class_names = dataset.class_names
         self._mirrored: Callable[[], Tensor] | None = None
         if spec.architecture.trunk is None:
-            self.images = Preprocessing.of(spec.architecture)(data.images, device)
+            look = Preprocessing.of(spec.architecture)
+            # Pictures are scaled only if they must be cropped anyway. Otherwise those of another size are refused.
+            self.images = look(data.images if look.crop_pct == 1 else look.pixels(data.images), device)
         else:
             compute = functools.partial(cached_features, spec.architecture, data.images, device=device)
             self.images = compute(on_progress=functools.partial(on_progress, "features"))

@@ -214,6 +214,7 @@ MUTANTS = [
     (made(Sound, name="Not A Name"), "check_fields"),
     (made(Sound, input_shape=(3, 8, 8), mean=(0.5,)), "check_fields"),
     (made(Sound, std=(0.5, 0.0, 0.5)), "check_fields"),
+    (made(Sound, crop_pct=0), "check_fields"),
     (made(WithBatchNormStatistics), "check_parameters"),
     (made(WithTiedWeights), "check_parameters"),
     (made(NamesDependOnTheCount), "check_parameters"),

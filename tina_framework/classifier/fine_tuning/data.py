@@ -19,7 +19,6 @@ from tina_framework.classifier.fine_tuning.labels import class_indices, median_c
 from tina_framework.classifier.fine_tuning.loop import fit
 from tina_framework.classifier.fine_tuning.settings import FineTuneSettings
 from tina_framework.errors import ConfigError, shorten
-from tina_framework.images import pictures
 from tina_framework.interfaces.whole_numbers import check_seed
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class FineTuneData:
         """Read and check pictures and labels. Arguments and errors are those of `GeneratedClassifier.fine_tune`."""
         if settings is not None and not isinstance(settings, FineTuneSettings):
             raise ConfigError(f"settings is {shorten(settings)}; give FineTuneSettings(steps=..., lr=...).")
-        pixels = pictures(images, classifier.preprocessing.size)
+        pixels = classifier.preprocessing.pixels(images)
         indices = class_indices(labels, classifier.class_names, len(pixels))
         count = median_count(indices, len(classifier.class_names))
         chosen = FineTuneSettings.for_pictures(count) if settings is None else settings

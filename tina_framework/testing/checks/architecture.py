@@ -60,7 +60,7 @@ def logits(module: nn.Module, images: Tensor, seed: int = 0) -> Tensor:
 
 
 def check_fields(architecture: TargetArchitecture) -> None:
-    """Name, input shape, mean and standard deviation are well-formed and fit each other."""
+    """Name, input shape, mean, standard deviation and crop_pct are well-formed and fit each other."""
     require(
         isinstance(architecture, TargetArchitecture),
         f"The architecture is a {type(architecture).__name__}.",
@@ -86,6 +86,13 @@ def check_fields(architecture: TargetArchitecture) -> None:
         f"mean is {mean} and std {std} for {shape[0]} channels.",
         "Each channel is shifted and scaled by its own finite mean and positive standard deviation.",
         f"Give {shape[0]} numbers of each.",
+    )
+    crop = architecture.crop_pct
+    require(
+        isinstance(crop, int | float) and not isinstance(crop, bool) and 0 < crop <= 1,
+        f"crop_pct is {crop!r}.",
+        "It is the part of each side of a picture that the network sees.",
+        "Give a number above 0 and at most 1, such as 0.875.",
     )
 
 
