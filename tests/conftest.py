@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
 import venv
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -201,3 +202,46 @@ def tiny_folder(tiny_generator: Generator, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("generators") / "tiny"
     tiny_generator.save_pretrained(folder)
     return folder
+
+
+GENERATOR_PLUGIN = """
+from tina_framework import hookimpl
+
+TINA_API = "2.1"
+
+@hookimpl
+def tina_register(registry):
+    registry.encoders.add("toy", "fake_toys.encoder:Undeclared")
+    registry.generators.add("toys", "fake_toys:pretrained/toys")
+    registry.generators.add("absent", "fake_toys:pretrained/absent")
+"""
+
+
+@pytest.fixture
+def generator_plugin(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The package of an installed plugin ``fake-toys`` with the generator ``toys`` and its encoder ``toy``, which states nothing.
+
+    Another generator, ``absent``, is registered without a folder.
+    """
+    from tina_framework.plugin import discovery
+
+    monkeypatch.setattr(discovery, "_host", None)
+    site = tmp_path / "site"
+    package = site / "fake_toys"
+    (package / "pretrained").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "plugin.py").write_text(GENERATOR_PLUGIN)
+    (package / "encoder.py").write_text(
+        "from tests.conftest import ToyEncoder\n\nclass Undeclared(ToyEncoder):\n    self_contained = False\n"
+    )
+    shutil.copytree(tiny_folder, package / "pretrained" / "toys")
+    info = site / "fake_toys-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fake-toys\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[tina_framework]\ntoys = fake_toys.plugin\n")
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setenv("TINA_ALLOW_PLUGINS", "fake-toys")
+    monkeypatch.chdir(tmp_path)
+    yield package
+    for name in [name for name in sys.modules if name.partition(".")[0] == "fake_toys"]:
+        del sys.modules[name]

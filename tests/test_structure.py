@@ -44,7 +44,7 @@ MAY_IMPORT = {
         PUBLIC, "classifier", "denoiser", "errors", "generator", "images", "interfaces", "plugin", "prompts", "storage",
         "targets", "zoo",
     },
-    "testing": {"errors", "images", "interfaces", "plugin"},
+    "testing": {"errors", "generator", "images", "interfaces", "plugin", "zoo"},
     # The built-ins are a plugin like any other: they see what plugin authors see.
     "builtins": {PUBLIC, "errors", "images", "interfaces", "plugin.suggest", "storage"},
     "cli": {

@@ -80,3 +80,12 @@ def test_a_component_that_ends_the_program_is_named(
     [verdict] = json.loads(capfd.readouterr().out)
     assert verdict["problem"].startswith(sentence)
     assert end.value.code == 1
+
+
+def test_the_generators_of_a_plugin_are_checked(generator_plugin: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["plugins", "check", "fake-toys", "--json"])
+    verdicts = {verdict["name"]: verdict for verdict in json.loads(capsys.readouterr().out)}
+    assert (verdicts["toys"]["kind"], verdicts["toys"]["status"]) == ("generators", "passed")
+    assert len(verdicts["toys"]["checks"]) == 4
+    assert "no such folder; reinstall it" in verdicts["absent"]["problem"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +43,14 @@ def test_an_unknown_kind(capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = tina(capsys, "models")
     assert code == 2
     assert "There is no kind 'models'; choose one of architectures, datasets" in err
+
+
+def test_generators_are_listed_with_their_package(generator_plugin: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = json.loads(tina(capsys, "generators", "--json")[1])
+    assert [(row["name"], row["distribution"]) for row in rows] == [
+        ("absent", "fake-toys"),
+        ("cifar100-cnn", "tina-framework"),
+        ("cifar80-cnn", "tina-framework"),
+        ("toys", "fake-toys"),
+    ]
+    assert rows[-1]["target"] == "fake_toys:pretrained/toys"

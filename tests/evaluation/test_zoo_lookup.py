@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 from tina_framework.errors import CheckpointError
 from tina_framework.evaluation import zoo_lookup
 from tina_framework.evaluation.zoo_lookup import find_zoo, open_zoo, training_setting
+from tina_framework.generator.generator import Generator
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.plugin.discovery import registries
+from tina_framework.plugin.folder_registry import FolderRegistry
 
 
 def generator_of(training: dict[str, Any]) -> Any:
@@ -26,26 +30,39 @@ def test_the_training_record_is_searched_at_its_top_and_in_the_recipe() -> None:
     assert training_setting({"recipe": "none"}, "zoo") is None
 
 
-def test_a_bundled_zoo_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "pretrained" / "my-zoo").mkdir(parents=True)
-    (tmp_path / "pretrained" / "my-zoo" / "zoo.json").write_text("{}")
-    monkeypatch.setattr(zoo_lookup.resources, "files", lambda package: tmp_path)
+@pytest.fixture
+def zoos(monkeypatch: pytest.MonkeyPatch, zoo_folder: Path) -> None:
+    registry = FolderRegistry("zoo")
+    registry.add("my-zoo", zoo_folder, distribution="fake-zoos")
+    registry.add("lost-zoo", "tina_framework:pretrained/lost-zoo", distribution="fake-zoos")
+    found = dataclasses.replace(registries(), zoos=registry)
+    monkeypatch.setattr(zoo_lookup, "registries", lambda: found)
+
+
+@pytest.mark.usefixtures("zoos")
+def test_a_zoo_of_a_package_is_found_by_its_name(zoo_folder: Path) -> None:
     for training in ({"zoo": "my-zoo"}, {"recipe": {"zoo": "runs/my-zoo"}}):
-        assert find_zoo(generator_of(training)) == (tmp_path / "pretrained" / "my-zoo", "")
+        assert find_zoo(generator_of(training)) == (zoo_folder, "")
     folder, reason = find_zoo(generator_of({"zoo": "other"}))
     assert folder is None
-    assert "'other' does not ship" in reason
+    assert reason == "no installed package provides the generator's zoo 'other'; give its folder with --zoo"
     assert "names no zoo" in find_zoo(generator_of({}))[1]
+    assert find_zoo(generator_of({"zoo": "lost-zoo"}))[1].endswith(
+        "but there is no such folder; reinstall it, or give its folder with --zoo"
+    )
 
 
-def test_a_model_folder_cannot_make_the_program_read_elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zoo_folder: Path
-) -> None:
-    (tmp_path / "pretrained").mkdir()
-    monkeypatch.setattr(zoo_lookup.resources, "files", lambda package: tmp_path)
+def test_the_zoos_of_the_bundled_generators_are_found() -> None:
+    for name in ("cifar100", "cifar80"):
+        folder, reason = find_zoo(Generator.from_pretrained(f"{name}-cnn", device="cpu"))
+        assert (folder and folder.name, reason) == (f"{name}-zoo", "")
+
+
+@pytest.mark.usefixtures("zoos")
+def test_a_model_folder_cannot_make_the_program_read_elsewhere(tmp_path: Path, zoo_folder: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "zoo.json").write_text("{}")
-    for name in (str(zoo_folder), "../outside", "..", ""):
+    for name in (str(zoo_folder), "../outside", "..", "", "my-zoo/..", "My-Zoo"):
         assert find_zoo(generator_of({"zoo": name}))[0] is None
 
 

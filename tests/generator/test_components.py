@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from tests.generator.comparison import assert_differ
 from tina_framework.errors import ConfigError, PluginError, UnknownNameError
 from tina_framework.generator.components import make_encoder, make_recorded_encoder, make_spec
-from tina_framework.generator.generator import Generator, bundled_names
+from tina_framework.generator.generator import Generator
 from tina_framework.plugin.discovery import registries
 
 NAMES = ["dog", "ant", "fox", "bee"]
@@ -85,5 +86,26 @@ def test_a_generator_in_memory_uses_its_own_encoder(tiny_generator: Generator) -
 
 
 def test_bundled_generators_choose_encoders_of_the_package() -> None:
-    for name in bundled_names():
+    for name in ("cifar100-cnn", "cifar80-cnn"):
         assert Generator.from_pretrained(name, device="cpu").encoder.name == "clip-lite"
+
+
+def test_a_generator_and_its_encoder_may_come_from_one_plugin(generator_plugin: Path, tmp_path: Path) -> None:
+    assert Generator.from_pretrained("toys", device="cpu")(NAMES).provenance["encoder"] == "toy"
+    copied = Generator.from_pretrained(generator_plugin / "pretrained" / "toys", device="cpu")
+    with pytest.raises(ConfigError, match="'toys' names the encoder 'toy', which may download data"):
+        copied(NAMES)
+    shutil.copytree(generator_plugin / "pretrained" / "toys", tmp_path / "toys")
+    with pytest.raises(ConfigError, match="may download data"):  # a stranger's folder of the same name
+        Generator.from_pretrained("toys", device="cpu")(NAMES)
+
+
+def test_a_program_is_nobodys_plugin(tiny_generator: Generator) -> None:
+    class Quiet(registries().encoders.target("toy")):  # type: ignore[misc]
+        self_contained = False
+
+    if "quiet" not in registries().encoders:
+        registries().encoders.add("quiet", Quiet)
+    for provider in (None, "tina-framework"):
+        with pytest.raises(ConfigError, match="may download data"):
+            make_recorded_encoder("quiet", tiny_generator.condition_space, "mine", provider)

@@ -1,4 +1,4 @@
-"""Generator folders: round trip, bundled names, and everything that may be wrong with one."""
+"""Generator folders: round trip, registered names, and everything that may be wrong with one."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tina_framework.denoiser.transformer import Denoiser
-from tina_framework.errors import CheckpointError, ConfigError, UnknownNameError
+from tina_framework.errors import CheckpointError, ConfigError, PluginError, UnknownNameError
 from tina_framework.generator import folder as generator_folder
-from tina_framework.generator.folder import find_folder
-from tina_framework.generator.generator import Generator, GeneratorConfig, bundled_names
+from tina_framework.generator.folder import find_folder, provider_of
+from tina_framework.generator.generator import Generator, GeneratorConfig
+from tina_framework.plugin.registration import list_generators
 from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.prompts.row_retrieval import RowRetrieval
 from tina_framework.storage.digest import renew_digest
@@ -235,21 +236,61 @@ def test_a_denoiser_that_is_not_finite_is_not_saved(tiny_generator: Generator, f
     assert Generator.from_pretrained(folder)(NAMES).num_parameters > 0
 
 
-def test_bundled_names_are_found_and_suggested(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(generator_folder, "_pretrained", lambda: tmp_path)
-    (tmp_path / "half").mkdir()
-    (tmp_path / "encoder").mkdir()
-    (tmp_path / "encoder" / "config.json").write_text('{"format": "something-else"}')
-    assert bundled_names() == ["generator"]
-    loaded = Generator.from_pretrained("generator", device="cpu")
-    assert loaded.name == "generator"
+def test_a_generator_of_a_plugin_is_found_by_its_name(generator_plugin: Path) -> None:
+    assert list_generators() == ["absent", "cifar100-cnn", "cifar80-cnn", "toys"]
+    assert find_folder("toys") == generator_plugin / "pretrained" / "toys"
+    loaded = Generator.from_pretrained("toys", device="cpu")
+    assert (loaded.name, loaded.folder) == ("toys", generator_plugin / "pretrained" / "toys")
+    with pytest.raises(ConfigError, match="revision"):
+        find_folder("toys", revision="main")
     with pytest.raises(
-        UnknownNameError, match=r"Unknown generator 'genrator'\. Did you mean 'generator'\? Bundled: generator\."
+        PluginError, match=r"Generator 'absent' of 'fake-toys' points at .* no such folder; reinstall it"
     ):
-        Generator.from_pretrained("genrator")
+        Generator.from_pretrained("absent")
+
+
+def test_a_generator_of_a_plugin_is_checked_like_any_folder(generator_plugin: Path) -> None:
+    config = generator_plugin / "pretrained" / "toys" / "config.json"
+    values = json.loads(config.read_text())
+    config.write_text(json.dumps({**values, "num_inference_steps": 5}))
+    with pytest.raises(CheckpointError, match="was changed"):
+        Generator.from_pretrained("toys")
+    config.write_text(json.dumps(values))
+    weights = config.with_name("model.safetensors")
+    save_file({name: tensor + 1 for name, tensor in _tensors(weights).items()}, weights)
+    with pytest.raises(CheckpointError, match="was altered"):
+        Generator.from_pretrained("toys")
+
+
+def test_a_folder_comes_before_a_registered_name(generator_plugin: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_folder, tmp_path / "toys")
+    assert find_folder("toys") == Path("toys")
+    assert (provider_of("toys"), provider_of("cifar100-cnn"), provider_of("a/b")) == (None, "tina-framework", None)
+    shutil.rmtree(tmp_path / "toys")
+    assert provider_of("toys") == "fake-toys"
+
+
+def test_unknown_names_list_and_suggest(generator_plugin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        UnknownNameError, match=r"^Unknown generator 'tois'\. Did you mean 'toys'\? Known: absent, cifar100"
+    ):
+        Generator.from_pretrained("tois")
     for name in ("../x/y", "", "a/b/c", "/no/such/folder"):
-        with pytest.raises(UnknownNameError, match="Unknown generator"):
+        with pytest.raises(
+            UnknownNameError, match=r"Unknown generator .* Otherwise give an existing folder or a Hub id"
+        ):
             Generator.from_pretrained(name)
+    monkeypatch.setattr(generator_folder, "extra_named", lambda name, of: f"pip install '{of}[{name}]'")
+    with pytest.raises(
+        UnknownNameError, match=r"There is an extra of that name: pip install 'tina-framework\[birds\]'\. Oth"
+    ):
+        Generator.from_pretrained("birds")
+
+
+def test_a_plugin_that_is_left_out_is_named(generator_plugin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TINA_DISABLE_PLUGINS", "fake-toys")
+    with pytest.raises(UnknownNameError, match=r"Unknown generator 'toys'.*'fake-toys' \(toys\) is disabled by"):
+        Generator.from_pretrained("toys")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from tina_framework.errors import DependencyError
 from tina_framework.plugin.hookspecs import PluginRecord
-from tina_framework.plugin.missing_dependency import advice, extra_for, failed_import, missing_dependency
+from tina_framework.plugin.missing_dependency import advice, extra_for, extra_named, failed_import, missing_dependency
 from tina_framework.plugin.registry import Registry
 
 METADATA = """Metadata-Version: 2.4
@@ -127,3 +127,11 @@ def test_a_failed_import_elsewhere_stays_what_it_is() -> None:
 @pytest.mark.parametrize("module", ["x; curl http://a | sh", "--index-url=http://a", "x\ny", "\x1b[2J", ""])
 def test_a_crafted_module_name_gets_into_no_command(module: str) -> None:
     assert advice(module, None) == "install it"
+
+
+def test_an_extra_is_advised_by_its_name(site: Path) -> None:
+    assert extra_named("audio", "tina-sounds") == "pip install 'tina-sounds[audio]'"
+    assert extra_named("pictures", "tina-sounds") is None, "pillow is installed, so the extra would bring nothing"
+    for name in ("test", "video", "", "a b", "x]'; rm"):
+        assert extra_named(name, "tina-sounds") is None
+    assert extra_named("audio", "not-installed") is None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["tina_register"]
 
-TINA_API = "2.0"
+TINA_API = "2.1"
 
 _HERE = "tina_framework.builtins"
 
@@ -39,3 +39,7 @@ def tina_register(registry: Registrar) -> None:
     registry.datasets.add("arrays", f"{_HERE}.datasets.arrays:arrays")
     registry.datasets.add("image-folder", f"{_HERE}.datasets.image_folder:image_folder")
     registry.datasets.add("shapes", f"{_HERE}.datasets.shapes:shapes")
+
+    for name in ("cifar100", "cifar80"):
+        registry.generators.add(f"{name}-cnn", f"tina_framework:pretrained/{name}-cnn")
+        registry.zoos.add(f"{name}-zoo", f"tina_framework:pretrained/{name}-zoo")

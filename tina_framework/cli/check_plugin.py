@@ -20,8 +20,10 @@ _NEXT = {
     "architectures": "tina zoo build --out zoo --dataset shapes --architecture {name}",
     "datasets": "tina zoo build --out zoo --dataset {spec}",
     "encoders": "tina generate apple bear --encoder {spec}",
+    "generators": "tina generate CLASS CLASS --model {name}",
     "schedulers": "tina evaluate --model cifar100-cnn --methods tina,tina@{name}:20,selection --dataset DATA --tasks TASKS.json --out results",
     "tokenizers": "tina train --tokenizer {name} --zoo zoo --dataset shapes --encoders clip-lite --output_dir run",
+    "zoos": "tina list zoos",
 }
 """Kind -> the command to try next with a component of this kind."""
 
@@ -117,9 +119,13 @@ def _verdict(kind: str, name: str, spec: str) -> Verdict:
     owner = registry.entry(name).distribution or ""
     try:
         component = create()
-        # Schedulers keep state, and data sets are compared with a second instance: their checks create several objects.
+        if kind in ("schedulers", "datasets"):
+            # Schedulers keep state, and data sets are compared with a second instance: their checks create several objects.
+            component = create
+        elif kind == "generators":
+            component = name  # by name, it may use an encoder of the same plugin
         with guarded(f"Plugin '{owner}'", leave_out(owner)):  # the result may be JSON, which no plugin may write into
-            results = run_checks(kind, create if kind in ("schedulers", "datasets") else component)
+            results = run_checks(kind, component)
     except TinaError as error:
         hint = f" Give it with --with {name}:ARGUMENT." if "needs an argument" in str(error) else ""
         return Verdict(kind, name, problem=f"{error}{hint}")

@@ -23,7 +23,9 @@ def diagnose(
     dataset: Annotated[str, typer.Option("--dataset", help="Data set, e.g. arrays:FILE.npz, cifar100, shapes.")],
     zoo: Annotated[
         Path | None,
-        path_option("--zoo", help="Folder of the zoo. Default: the bundled zoo that the model was trained on."),
+        path_option(
+            "--zoo", help="Folder of the zoo. Default: the zoo that the model was trained on, if a package carries it."
+        ),
     ] = None,
     revision: Annotated[
         str | None, typer.Option("--revision", help="Branch, tag or commit of a generator on the Hub.")

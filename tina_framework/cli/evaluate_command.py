@@ -67,7 +67,9 @@ def evaluate(
     ] = None,
     zoo: Annotated[
         Path | None,
-        path_option("--zoo", help="Folder of the zoo. Default: the bundled zoo that the model was trained on."),
+        path_option(
+            "--zoo", help="Folder of the zoo. Default: the zoo that the model was trained on, if a package carries it."
+        ),
     ] = None,
     split: Annotated[ImageSplit, typer.Option("--split", help="Images to measure on.")] = ImageSplit.test,
     template: Annotated[int, typer.Option("--template", min=0, help="Index of the encoder's prompt template.")] = 0,

@@ -28,7 +28,9 @@ def register(app: typer.Typer) -> None:
 
 def generate(
     names: Annotated[list[str] | None, typer.Argument(metavar="CLASS", help=HELP)] = None,
-    model: Annotated[str, typer.Option("--model", help="Generator: bundled name, folder or Hub id.")] = "cifar100-cnn",
+    model: Annotated[
+        str, typer.Option("--model", help="Generator: a name of 'tina list generators', a folder or a Hub id.")
+    ] = "cifar100-cnn",
     revision: Annotated[
         str | None, typer.Option("--revision", help="Branch, tag or commit of a generator on the Hub.")
     ] = None,

@@ -16,7 +16,10 @@ def register(app: typer.Typer) -> None:
 
 
 def list_names(
-    kind: Annotated[str, typer.Argument(help="One of: architectures, datasets, encoders, schedulers, tokenizers.")],
+    kind: Annotated[
+        str,
+        typer.Argument(help="One of: architectures, datasets, encoders, generators, schedulers, tokenizers, zoos."),
+    ],
     pattern: Annotated[str, typer.Argument(help="Shell pattern, e.g. 'cnn*'.")] = "*",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:

@@ -21,14 +21,12 @@ from tina_framework.evaluation.paths import without_folders
 from tina_framework.evaluation.results import Results, assemble
 from tina_framework.evaluation.scoring import Scorer
 from tina_framework.evaluation.zoo_lookup import find_zoo, open_zoo, training_setting
-from tina_framework.generator.folder import find_folder
 from tina_framework.generator.generator import Generator
 from tina_framework.images import fit_settings
 from tina_framework.plugin.discovery import registries
 from tina_framework.storage.digest import HASHES
 from tina_framework.storage.files import read_json
 from tina_framework.storage.folders import CONFIG
-from tina_framework.storage.paths import user_path
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.reservation import LeakageReport, check_leakage
 from tina_framework.zoo.store import Zoo
@@ -45,13 +43,13 @@ class EvaluationRequest:
     """What to evaluate.
 
     Args:
-        model: bundled name, folder or Hub id of a generator.
+        model: registered name, folder or Hub id of a generator.
         dataset: spec of a data set, or the data set itself.
         tasks: a task file.
         methods: what to compare, as `parse_methods` returns it; None: `default_methods` of the generator's
             architecture.
         encoder: spec of an encoder; None: the generator's default.
-        zoo: folder of a zoo; None: the zoo that the generator names, if it ships with the package.
+        zoo: folder of a zoo; None: the zoo that the generator names, if a package provides it.
         image_split: ``test`` or ``validation``: the images that networks are measured on.
         template: number of the encoder's prompt template.
         fine_tune_tasks: how many tasks of each split *fine-tune* trains on; None: all.
@@ -86,8 +84,7 @@ def evaluate(request: EvaluationRequest, progress: Progress = no_progress) -> Re
     busy = busy_warning()  # asked now, because this run itself will keep the processor busy
     dataset = _dataset(request)
     task_file = load_task_file(request.tasks, class_names=dataset.class_names)
-    folder = find_folder(request.model)
-    generator = _generator(request, folder)
+    generator = _generator(request)
     context = _context(request, generator, dataset)
     # Checked before any method runs, because figures of a leaking task file are worthless.
     report = check_leakage(
@@ -106,7 +103,7 @@ def evaluate(request: EvaluationRequest, progress: Progress = no_progress) -> Re
         raise TinaError(f"No method could run, so nothing was written. {reasons}")
     generated = any(spec.name == "tina" for spec in specs)
     novelty = _novelty(context, report.tasks, scorer, progress) if request.novelty and generated else None
-    return assemble(report.tasks, results, _setup(request, context, report, folder, busy), novelty)
+    return assemble(report.tasks, results, _setup(request, context, report, busy), novelty)
 
 
 def open_context(request: EvaluationRequest) -> tuple[Context, Scorer]:
@@ -116,7 +113,7 @@ def open_context(request: EvaluationRequest) -> tuple[Context, Scorer]:
         TinaError: something cannot be loaded.
     """
     dataset = _dataset(request)
-    generator = _generator(request, find_folder(request.model))
+    generator = _generator(request)
     bank = ImageBank(dataset, request.image_split, generator.spec, generator.device)
     return _context(request, generator, dataset), Scorer(generator.spec, bank)
 
@@ -128,10 +125,8 @@ def _dataset(request: EvaluationRequest) -> Dataset:
     return dataset
 
 
-def _generator(request: EvaluationRequest, folder: Path) -> Generator:
-    generator = Generator.from_pretrained(folder, device=request.device, encoder=request.encoder)
-    if not user_path(request.model).is_dir():
-        generator.name = request.model  # the Hub id says more than the folder it was fetched to
+def _generator(request: EvaluationRequest) -> Generator:
+    generator = Generator.from_pretrained(request.model, device=request.device, encoder=request.encoder)
     if request.encoder is not None and not 0 <= request.template < len(generator.encoder.templates):
         raise PromptError(
             f"Template number {request.template} does not exist: encoder '{request.encoder}' has "
@@ -201,15 +196,14 @@ def _warnings(request: EvaluationRequest, context: Context) -> list[str]:
     ]
 
 
-def _setup(
-    request: EvaluationRequest, context: Context, report: LeakageReport, folder: Path, busy: str | None
-) -> dict[str, Any]:
+def _setup(request: EvaluationRequest, context: Context, report: LeakageReport, busy: str | None) -> dict[str, Any]:
     generator = context.generator
+    assert generator.folder is not None  # _generator loaded it
     return {
         "command": request.command,
         "model": {
             "name": generator.name,
-            "config_sha256": config_sha256(folder),
+            "config_sha256": config_sha256(generator.folder),
             "training": {key: generator.config.training.get(key) for key in ("recipe_sha256", "commit")},
         },
         "dataset": without_folders(request.dataset if isinstance(request.dataset, str) else request.dataset.name),

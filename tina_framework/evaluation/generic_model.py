@@ -16,8 +16,9 @@ from tina_framework.evaluation.method import Answer, Missing
 from tina_framework.evaluation.scoring import Network
 from tina_framework.evaluation.zoo_lookup import open_zoo
 from tina_framework.generator.config import FORMAT as GENERATOR_FORMAT
-from tina_framework.generator.folder import GENERIC, bundled_names, find_folder, read_folder
+from tina_framework.generator.folder import GENERIC, find_folder, read_folder
 from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.plugin.discovery import registries
 from tina_framework.storage.files import check_tensors, read_metadata, read_safetensors
 from tina_framework.storage.folders import is_folder_of
 from tina_framework.storage.paths import user_path
@@ -60,7 +61,7 @@ class GenericModel:
 
 
 def read_generic(path: str, spec: ParameterSpec, class_names: Sequence[str]) -> GenericModel:
-    """Read a generic model from a zoo, a generator (folder or bundled name) or a safetensors file.
+    """Read a generic model from a zoo, a generator (folder or registered name) or a safetensors file.
 
     Args:
         path: the zoo, generator or file.
@@ -76,7 +77,7 @@ def read_generic(path: str, spec: ParameterSpec, class_names: Sequence[str]) -> 
     if (place / "zoo.json").is_file():
         zoo = open_zoo(place, spec)
         return GenericModel(zoo.generic, zoo.class_names, f"the generic model of zoo '{place.resolve().name}'")
-    if is_folder_of(place, GENERATOR_FORMAT) or path in bundled_names():
+    if is_folder_of(place, GENERATOR_FORMAT) or path in registries().generators:
         parts = read_folder(find_folder(path))
         if parts.generic is None:
             raise CheckpointError(f"The generator '{path}' carries no {GENERIC}; name a zoo instead.")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tina_framework.errors import CheckpointError
+from tina_framework.errors import CheckpointError, PluginError
 from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.plugin.discovery import registries
 from tina_framework.zoo.store import Zoo
 
 if TYPE_CHECKING:
@@ -29,21 +29,24 @@ def training_setting(training: Mapping[str, Any], key: str) -> Any:
 
 
 def find_zoo(generator: Generator) -> tuple[Path | None, str]:
-    """Find the bundled zoo that the generator's training record names.
+    """Find the zoo that the generator's training record names, if an installed package provides it.
 
     Returns:
         The folder and an empty string, or None and the reason why there is no zoo.
     """
     name = training_setting(generator.config.training, "zoo")
     advice = "give its folder with --zoo"
-    # Only the last part of a path is used: a model folder must not make the program read elsewhere.
+    # A model folder must not make the program read elsewhere. So only the last part of a path is used, as a registered name.
     last = Path(name).name if isinstance(name, str) else ""
     if last in ("", ".."):
         return None, f"the generator names no zoo; {advice}"
-    folder = Path(str(resources.files("tina_framework"))) / "pretrained" / last
-    if (folder / "zoo.json").is_file():
-        return folder, ""
-    return None, f"the generator's zoo '{last}' does not ship with the package; {advice}"
+    zoos = registries().zoos
+    if last not in zoos:
+        return None, f"no installed package provides the generator's zoo '{last}'; {advice}"
+    try:
+        return zoos.target(last), ""
+    except PluginError as error:
+        return None, f"{str(error).removesuffix('.')}, or {advice}"
 
 
 def open_zoo(folder: Path, spec: ParameterSpec) -> Zoo:

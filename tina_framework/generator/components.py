@@ -43,22 +43,26 @@ def make_tokenizer(config: GeneratorConfig) -> ParameterTokenizer:
     return tokenizer
 
 
-def make_recorded_encoder(spec: str, space: ConditionSpace, model: str) -> Encoder:
+def make_recorded_encoder(spec: str, space: ConditionSpace, model: str, provider: str | None = None) -> Encoder:
     """Return the encoder that a generator's folder names, if it is `self_contained` and has no argument.
 
-    Anybody may have written the folder. So it can neither start a download nor choose a file that is read.
+    Anybody may have written the folder. So it can neither start a download nor choose a file that is read. A generator
+    that an installed plugin provides may name any encoder of the same plugin: whoever installed it runs its code anyway.
 
     Args:
         spec: ``name`` or ``name:argument``.
         space: the space whose vectors the generator reads.
         model: name of the generator, for the message.
+        provider: the distribution that provides the generator; None for a folder or a Hub repository.
 
     Raises:
         ConfigError: the encoder may use the network or files, so that the caller has to name it; or as for `make_encoder`.
         UnknownNameError: no encoder has that name.
     """
     name, _, argument = spec.partition(":")
-    if argument or getattr(registries().encoders.target(name), "self_contained", False) is not True:
+    encoders = registries().encoders
+    is_trusted = provider is not None and encoders.entry(name).distribution == provider
+    if not is_trusted and (argument or getattr(encoders.target(name), "self_contained", False) is not True):
         raise ConfigError(
             f"Generator {shorten(model)} names the encoder {shorten(spec)}, which may download data or read files elsewhere. "
             f"If you trust it, name it yourself: --encoder {shlex.quote(printable(spec))} or encoder={shorten(spec)}."

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,9 @@ from tina_framework.generator.config import FORMAT, FORMAT_VERSION, GeneratorCon
 from tina_framework.generator.hub import commit_of, download, split_revision, with_revision
 from tina_framework.images import read_fit_settings
 from tina_framework.plugin.discovery import registries
+from tina_framework.plugin.entry_points import DISTRIBUTION
+from tina_framework.plugin.missing_dependency import extra_named
 from tina_framework.plugin.required import PLUGINS, plugin_hint, plugins_of
-from tina_framework.plugin.suggest import did_you_mean
 from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.prompts.row_retrieval import RowRetrieval
 from tina_framework.storage.digest import HASHES, with_digest
@@ -36,7 +36,6 @@ from tina_framework.storage.folders import (
     WEIGHTS,
     check_hash,
     holds_only,
-    is_folder_of,
     read_config,
     writing_folder,
 )
@@ -45,8 +44,8 @@ from tina_framework.targets.trunk import check_trunk_record, trunk_record
 
 __all__ = [
     "GeneratorParts",
-    "bundled_names",
     "find_folder",
+    "provider_of",
     "read_folder",
     "write_folder",
 ]
@@ -70,21 +69,12 @@ class GeneratorParts:
     generic: dict[str, Tensor] | None
 
 
-def _pretrained() -> Path:
-    return Path(str(resources.files("tina_framework"))) / "pretrained"
-
-
-def bundled_names() -> list[str]:
-    """Return the names of the generators that are part of the package."""
-    root = _pretrained()
-    return sorted(path.name for path in root.iterdir() if is_folder_of(path, FORMAT)) if root.is_dir() else []
-
-
 def find_folder(name: str, revision: str | None = None, local_files_only: bool = False) -> Path:
     """Return the local folder of a generator, downloading it if necessary.
 
     Args:
-        name: an existing folder, a bundled name or a Hub id, ``owner/name`` or ``owner/name@revision``.
+        name: an existing folder, a registered name or a Hub id, ``owner/name`` or ``owner/name@revision``. A folder in the
+            working directory comes before a registered name.
         revision: branch, tag or commit of the Hub repository.
         local_files_only: do not ask the Hub; use what was downloaded before.
 
@@ -93,13 +83,16 @@ def find_folder(name: str, revision: str | None = None, local_files_only: bool =
         CheckpointError: the Hub repository is not a generator of this framework.
         DownloadError: the Hub repository could not be downloaded.
         UnknownNameError: `name` is none of the three.
+        PluginError: the package that registered the name lacks the folder.
     """
+    generators = registries().generators
     if name:
         restore_missing(user_path(name))
     is_folder = bool(name) and user_path(name).is_dir()
-    if is_folder or name in bundled_names():
+    if is_folder or name in generators:
         with_revision(name, revision)  # neither has revisions
-        return user_path(name) if is_folder else _pretrained() / name
+        folder: Path = user_path(name) if is_folder else generators.target(name)
+        return folder
     parts = split_revision(name, revision)
     if parts is not None:
         repo, wanted = parts
@@ -108,12 +101,22 @@ def find_folder(name: str, revision: str | None = None, local_files_only: bool =
         read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
         # Pinned to the commit, so that configuration and weights belong together.
         return download(repo, _PATTERNS, commit_of(folder) or wanted, local_files_only)
-    known = bundled_names()
-    suggestion = did_you_mean(name, known)
+    command = extra_named(name, DISTRIBUTION)
+    hint = "" if command is None else f" There is an extra of that name: {command}."
     raise UnknownNameError(
-        f"Unknown generator '{name}'.{suggestion} Bundled: {', '.join(known) or 'none'}. "
-        "Otherwise give an existing folder or a Hub id, 'owner/name' or 'owner/name@revision'."
+        f"{generators.unknown(name)}{hint} Otherwise give an existing folder or a Hub id, 'owner/name' or 'owner/name@revision'."
     )
+
+
+def provider_of(name: str) -> str | None:
+    """Return the distribution that provides the generator which `find_folder` finds under a name.
+
+    Returns:
+        None for a folder, a Hub id, and a name that the running program registered.
+    """
+    generators = registries().generators
+    is_registered = name in generators and not user_path(name).is_dir()
+    return generators.entry(name).distribution if is_registered else None
 
 
 def read_folder(folder: Path) -> GeneratorParts:

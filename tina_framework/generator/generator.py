@@ -23,7 +23,7 @@ from tina_framework.generator.classifiers import make_classifiers
 from tina_framework.generator.components import make_encoder, make_recorded_encoder, make_spec, make_tokenizer
 from tina_framework.generator.compose import GeneratedNetworks, generate_networks
 from tina_framework.generator.config import GeneratorConfig
-from tina_framework.generator.folder import GeneratorParts, bundled_names, find_folder, read_folder, write_folder
+from tina_framework.generator.folder import GeneratorParts, find_folder, provider_of, read_folder, write_folder
 from tina_framework.generator.hub import upload, with_revision
 from tina_framework.generator.options import ComposeMethod, OnProgress, SamplingOptions
 from tina_framework.interfaces.encoder import Encoder
@@ -37,7 +37,7 @@ from tina_framework.prompts.warnings import prompt_warnings
 from tina_framework.storage.paths import user_path
 from tina_framework.targets.device import resolve_device
 
-__all__ = ["Generator", "GeneratorConfig", "bundled_names"]
+__all__ = ["Generator", "GeneratorConfig"]
 
 
 _MAX_KNOWN_CLASSES = 4
@@ -58,6 +58,7 @@ class Generator:
         name: how generated classifiers refer to this generator in their provenance.
         spec: the target architecture's parameters.
         tokenizer: lays the parameters out as tokens.
+        folder: where it was loaded from; None if it was made in memory.
     """
 
     def __init__(
@@ -78,7 +79,8 @@ class Generator:
         self.tokenizer = make_tokenizer(config)
         self._layouts: dict[int, TokenLayout] = {}
         self._encoder: Encoder | None = None
-        self._is_from_folder = False
+        self.folder: Path | None = None
+        self._provider: str | None = None
         self._known_classes: dict[tuple[int, int], KnownClasses] = {}
 
     @classmethod
@@ -93,12 +95,13 @@ class Generator:
         """Load a generator.
 
         Args:
-            name: an existing folder, a bundled name (``cifar100-cnn``) or a Hub id, ``owner/name`` or ``owner/name@revision``.
+            name: an existing folder, a registered name (``cifar100-cnn``; `list_generators` lists them) or a Hub id,
+                ``owner/name`` or ``owner/name@revision``.
             revision: branch, tag or commit of the Hub repository.
             local_files_only: do not ask the Hub; use what was downloaded before.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
             encoder: another encoder of the same space than the default one: a spec or an object. It must be given if the
-                default one may use the network or files (see `Encoder`).
+                default one may use the network or files (see `Encoder`), unless the same plugin provides both.
 
         Raises:
             UnknownNameError: no generator has that name.
@@ -106,12 +109,13 @@ class Generator:
             DownloadError: the Hub repository could not be downloaded.
             CheckpointError: the folder is not a generator of this framework, is incomplete, or was altered.
         """
-        parts = read_folder(find_folder(str(name), revision, local_files_only))
+        folder = find_folder(str(name), revision, local_files_only)
+        parts = read_folder(folder)
         generator = cls(parts.config, parts.denoiser, parts.normalizer, parts.condition_space, parts.generic)
         # The name goes into the records of classifiers, which must not show folders of this machine.
         is_folder = user_path(name).is_dir()
         generator.name = user_path(name).resolve().name if is_folder else with_revision(str(name), revision)
-        generator._is_from_folder = True
+        generator.folder, generator._provider = folder, provider_of(str(name))
         if encoder is not None:
             generator._encoder = make_encoder(encoder, generator.condition_space)
         return generator.to(device)
@@ -158,8 +162,8 @@ class Generator:
         if self._encoder is not None:
             return self._encoder
         spec = self.config.default_encoder
-        if self._is_from_folder:
-            return make_recorded_encoder(spec, self.condition_space, self.name)
+        if self.folder is not None:
+            return make_recorded_encoder(spec, self.condition_space, self.name, self._provider)
         return make_encoder(spec, self.condition_space)
 
     def known_classes(self, encoder: Encoder | None = None, template: int = 0) -> KnownClasses:

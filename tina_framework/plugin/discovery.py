@@ -228,7 +228,7 @@ def register(kind: str, name: str, target: Any) -> None:
     """Add one name, on behalf of the plugin that is being loaded, or else of the running program.
 
     Args:
-        kind: ``encoders``, ``architectures``, ``tokenizers``, ``schedulers`` or ``datasets``.
+        kind: ``encoders``, ``architectures``, ``tokenizers``, ``schedulers``, ``datasets``, ``generators`` or ``zoos``.
         name: the name.
         target: what it stands for; see `tina_framework.plugin.registry.Registry.add`.
 

@@ -23,6 +23,7 @@ import pluggy
 
 from tina_framework.errors import PluginError
 from tina_framework.plugin.api_version import import_advice
+from tina_framework.plugin.folder_registry import FolderRegistry
 from tina_framework.plugin.guard import leave_out, why_stopped
 from tina_framework.plugin.missing_dependency import advice
 from tina_framework.plugin.registry import Admit, Hint, Registry
@@ -40,6 +41,9 @@ __all__ = [
 
 GROUP = "tina_framework"
 _MAX_NAMES = 10_000
+_FOLDERS = ("generators", "zoos")
+"""The kinds whose names stand for folders."""
+
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
 
@@ -53,6 +57,9 @@ class HookSpecs:
 
         The others are ``registry.architectures``, ``.tokenizers``, ``.schedulers`` and ``.datasets``. A target may be a string,
         which is imported only when the name is used, or an object.
+
+        Pretrained folders that a package carries are named as ``registry.generators.add(name, "package:folder/inside")``, and
+        zoos as ``registry.zoos.add(...)``. They are read only when the name is used.
         """
 
     @hookspec
@@ -69,11 +76,17 @@ class Registries:
     tokenizers: Registry
     schedulers: Registry
     datasets: Registry
+    generators: FolderRegistry
+    zoos: FolderRegistry
 
     @classmethod
     def empty(cls, hint: Hint | None = None, admit: Admit | None = None) -> Registries:
         """Return empty registries. `hint` and `admit`: see `Registry`."""
-        return cls(**{f.name: Registry(f.name.removesuffix("s"), hint=hint, admit=admit) for f in fields(cls)})
+        made: dict[str, Any] = {}
+        for entry in fields(cls):
+            registry = FolderRegistry if entry.name in _FOLDERS else Registry
+            made[entry.name] = registry(entry.name.removesuffix("s"), hint=hint, admit=admit)
+        return cls(**made)
 
     def __iter__(self) -> Iterator[tuple[str, Registry]]:
         """Iterate over pairs such as (``encoders``, registry)."""
@@ -105,6 +118,8 @@ class Registrar:
     tokenizers: KindRegistrar
     schedulers: KindRegistrar
     datasets: KindRegistrar
+    generators: KindRegistrar
+    zoos: KindRegistrar
 
     def __init__(self, registries: Registries, record: PluginRecord | None) -> None:
         for kind, registry in registries:

@@ -7,7 +7,7 @@ import re
 from tina_framework.errors import DependencyError, PluginError
 from tina_framework.plugin.api_version import import_advice
 
-__all__ = ["advice", "extra_for", "failed_import", "missing_dependency"]
+__all__ = ["advice", "extra_for", "extra_named", "failed_import", "missing_dependency"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _EXTRA = re.compile(r"""extra\s*==\s*["']([^"']+)["']""")
@@ -44,6 +44,37 @@ def extra_for(distribution: str, module: str) -> str | None:
         ):
             return extra[1]
     return None
+
+
+def extra_named(name: str, distribution: str) -> str | None:
+    """Return advice to install the extra `name` of an installed distribution, such as ``pip install 'tina-sounds[audio]'``.
+
+    Returns:
+        The command; None if there is no such extra, or if everything that it requires is installed.
+    """
+    import importlib.metadata
+
+    if not _NAME.fullmatch(name) or name in _DEVELOPER_EXTRAS:
+        return None
+    try:
+        requirements = importlib.metadata.requires(distribution) or []
+    except Exception:  # it is not installed, or its metadata are damaged, which fails in many ways
+        return None
+    of_extra = [text for text in requirements if (extra := _EXTRA.search(text)) and _normal(extra[1]) == _normal(name)]
+    packages = [found[0] for text in of_extra if (found := _NAME.match(text))]
+    if all(map(_is_installed, packages)):
+        return None
+    return f"pip install '{distribution}[{name}]'"
+
+
+def _is_installed(distribution: str) -> bool:
+    import importlib.metadata
+
+    try:
+        importlib.metadata.distribution(distribution)
+    except Exception:  # as above
+        return False
+    return True
 
 
 def advice(module: str, distribution: str | None) -> str:

@@ -21,8 +21,10 @@ __all__ = [
     "list_architectures",
     "list_datasets",
     "list_encoders",
+    "list_generators",
     "list_schedulers",
     "list_tokenizers",
+    "list_zoos",
     "register_architecture",
     "register_dataset",
     "register_encoder",
@@ -125,3 +127,13 @@ def list_schedulers(pattern: str = "*") -> list[str]:
 def list_datasets(pattern: str = "*") -> list[str]:
     """Return the names of all data sets that match a shell pattern."""
     return _matching(registries().datasets, pattern)
+
+
+def list_generators(pattern: str = "*") -> list[str]:
+    """Return the names of all pretrained generators that match a shell pattern."""
+    return _matching(registries().generators, pattern)
+
+
+def list_zoos(pattern: str = "*") -> list[str]:
+    """Return the names of all zoos that installed packages carry and that match a shell pattern."""
+    return _matching(registries().zoos, pattern)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tina_framework.errors import ConfigError, DependencyError, PluginError, TinaError, UnknownNameError, shorten
@@ -16,11 +17,11 @@ from tina_framework.plugin.guard import guarded, leave_out, seconds_to_load, why
 from tina_framework.plugin.missing_dependency import advice
 from tina_framework.plugin.suggest import did_you_mean
 
-__all__ = ["Entry", "Registry", "listed"]
+__all__ = ["STOPPING", "Entry", "Registry", "listed"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _LAZY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-_STOPPING = (KeyboardInterrupt, MemoryError)
+STOPPING = (KeyboardInterrupt, MemoryError)
 """Errors that are not the fault of a plugin."""
 _TEXTUAL = re.compile(r"\b(str|Path|PathLike|Any|object)\b")
 
@@ -83,15 +84,18 @@ class Registry:
                 f"{shorten(name)} cannot name {article(self.kind)}: use lower-case letters, digits, '-', '_' and '.', "
                 f"beginning with a letter or digit, at most {_MAX_NAME_LENGTH} characters."
             )
-        if target is None or (isinstance(target, str) and not _LAZY.fullmatch(target)):
-            raise PluginError(
-                f"{self.kind.capitalize()} '{name}' has the target {shorten(target)}; give an object or a string 'package.module:attribute'."
-            )
+        self._check_target(name, target)
         entry = Entry(name, target, distribution)
         taken = self._entries.get(name)
         if taken is not None:
             raise PluginError(self._duplicate(taken, entry))
         self._entries[name] = entry
+
+    def _check_target(self, name: str, target: Any) -> None:
+        if target is None or (isinstance(target, str) and not _LAZY.fullmatch(target)):
+            raise PluginError(
+                f"{self.kind.capitalize()} '{name}' has the target {shorten(target)}; give an object or a string 'package.module:attribute'."
+            )
 
     def _duplicate(self, taken: Entry, entry: Entry) -> str:
         what = f"{self.kind.capitalize()} '{entry.name}' is registered twice"
@@ -113,7 +117,7 @@ class Registry:
         rows = []
         for name in self.names():
             entry = self._entries[name]
-            target = entry.target if isinstance(entry.target, str) else _where(entry.target)
+            target = str(entry.target) if isinstance(entry.target, str | Path) else _where(entry.target)
             rows.append({"name": name, "distribution": entry.distribution or "", "target": target})
         return rows
 
@@ -135,11 +139,15 @@ class Registry:
         """
         if name in self._entries:
             return self._entries[name]
+        raise self.unknown(name)
+
+    def unknown(self, name: str) -> UnknownNameError:
+        """Return the error for a name that is not registered. Its message lists the names and suggests the closest."""
         parts = [f"Unknown {self.kind} {shorten(name)}.{did_you_mean(name, self.names(), fold_case=True)}"]
         parts.append(f"Known: {listed(self.names())}.")
         if self._hint is not None:
             parts.append(self._hint(self.kind, name))
-        raise UnknownNameError(" ".join(part for part in parts if part))
+        return UnknownNameError(" ".join(part for part in parts if part))
 
     def target(self, name: str) -> Any:
         """Return what is registered under `name`, imported but not called.
@@ -214,7 +222,7 @@ class Registry:
                 f"{self.kind.capitalize()} '{entry.name}' of {entry.owner} needs the module {shorten(missing)}, which is not installed; "
                 f"{advice(missing, entry.distribution)}."
             ) from error
-        except _STOPPING:
+        except STOPPING:
             raise
         except BaseException as error:  # code of a plugin may raise anything
             if entry.distribution == _BUILT_IN:
@@ -265,7 +273,7 @@ class Registry:
             raise DependencyError(
                 f"{what} needs the module {shorten(missing)}, which is not installed; {advice(missing, entry.distribution)}."
             ) from error
-        except (TinaError, *_STOPPING):
+        except (TinaError, *STOPPING):
             raise
         except BaseException as error:  # code of a plugin may raise anything
             raise PluginError(
@@ -280,8 +288,12 @@ class Registry:
             raise ConfigError(f"{what} takes no argument, but got '{argument}'; write just '{entry.name}'.")
         if config:
             raise ConfigError(f"{what} takes no settings, but got {', '.join(sorted(config))}; leave them out.")
+        self._check_own_name(entry, target)
+
+    def _check_own_name(self, entry: Entry, target: Any) -> None:
         own_name = getattr(target, "name", entry.name)
         if isinstance(own_name, str) and own_name != entry.name:
+            what = f"{self.kind.capitalize()} '{entry.name}'"
             raise PluginError(f"{what} of {entry.owner} calls itself '{own_name}'; both names must be the same.")
 
     def _check_call(self, entry: Entry, target: Any, arguments: tuple[str, ...], config: dict[str, Any]) -> None:

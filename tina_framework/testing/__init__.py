@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from tina_framework.testing.dataset import DatasetTests
     from tina_framework.testing.encoder import EncoderTests
     from tina_framework.testing.findings import CheckSkipped, ConformanceError
+    from tina_framework.testing.generator import GeneratorTests
     from tina_framework.testing.runner import CheckResult, run_checks
     from tina_framework.testing.scheduler import SchedulerTests
     from tina_framework.testing.tokenizer import TokenizerTests
+    from tina_framework.testing.zoo import ZooTests
 
 __all__ = [
     "ArchitectureTests",
@@ -24,8 +26,10 @@ __all__ = [
     "ConformanceError",
     "DatasetTests",
     "EncoderTests",
+    "GeneratorTests",
     "SchedulerTests",
     "TokenizerTests",
+    "ZooTests",
     "run_checks",
 ]
 
@@ -36,8 +40,10 @@ _HOMES = {
     "ConformanceError": "findings",
     "DatasetTests": "dataset",
     "EncoderTests": "encoder",
+    "GeneratorTests": "generator",
     "SchedulerTests": "scheduler",
     "TokenizerTests": "tokenizer",
+    "ZooTests": "zoo",
     "run_checks": "runner",
 }
 

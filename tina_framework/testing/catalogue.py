@@ -10,11 +10,13 @@ from tina_framework.testing.checks import (
     dataset,
     encoder,
     encoder_extras,
+    generator,
     scheduler,
     scheduler_sampling,
     tokenizer,
     tokenizer_constancy,
     trunk,
+    zoo,
 )
 from tina_framework.testing.findings import Check
 
@@ -92,5 +94,12 @@ CHECKS: MappingProxyType[str, tuple[Check, ...]] = MappingProxyType(
             dataset.check_deterministic,
             dataset.check_unknown_split,
         ),
+        "generator": (
+            generator.check_folder,
+            generator.check_encoder,
+            generator.check_generates,
+            generator.check_repeatable,
+        ),
+        "zoo": (zoo.check_folder,),
     }
 )

@@ -9,7 +9,7 @@ from tina_framework import hookimpl
 if TYPE_CHECKING:
     from tina_framework import Registrar
 
-TINA_API = "2.0"
+TINA_API = "2.1"
 
 
 @hookimpl

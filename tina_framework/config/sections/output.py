@@ -35,7 +35,7 @@ class OutputSettings(Section):
     )
     init_from: Annotated[str | None, UserPathText, OrNone] = Field(
         None,
-        description="Generator whose weights a new run starts from: a folder, a bundled name or a Hub id (owner/name or owner/name@revision).",
+        description="Generator whose weights a new run starts from: a folder, a registered name or a Hub id (owner/name or owner/name@revision).",
         # Compared by content: the fingerprint "start".
         json_schema_extra=MAY_CHANGE,
     )

@@ -21,7 +21,7 @@ __all__ = ["Regressor"]
 class Regressor(Tina):
     """The networks of another generator, which was trained with ``regression = true``.
 
-    The argument names it: a folder or a bundled name.
+    The argument names it: a folder or a registered name.
     """
 
     name = "regressor"

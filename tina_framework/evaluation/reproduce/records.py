@@ -59,7 +59,7 @@ class Table:
     Attributes:
         name: its name. Its tasks are in ``NAME.json`` of the record's folder.
         title: a title for users.
-        model: bundled name of a generator.
+        model: registered name of a generator.
         task_file: the file that the tasks come from, in a checkout of the repository. It is read only when recording.
         methods: as `tina evaluate --methods` takes them.
         against: the reference method of the differences.

@@ -5,11 +5,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tina_framework.errors import ConfigError
+from tina_framework.errors import ConfigError, PluginError, UnknownNameError
 from tina_framework.evaluation.evaluate import EvaluationRequest, config_sha256, evaluate
 from tina_framework.evaluation.harness import Progress, no_progress
 from tina_framework.evaluation.methods import parse_methods
@@ -18,6 +17,7 @@ from tina_framework.evaluation.reproduce.fingerprints import Match, fingerprint,
 from tina_framework.evaluation.reproduce.picture_check import PictureCheck, splits_of
 from tina_framework.evaluation.reproduce.records import Record, Table, TableResult, write_record
 from tina_framework.evaluation.results import Results
+from tina_framework.plugin.discovery import registries
 from tina_framework.storage.files import write_json
 from tina_framework.storage.folders import CONFIG
 from tina_framework.zoo.tasks import GENERATOR
@@ -70,18 +70,28 @@ class Outcome:
 
 
 def bundled_folder(name: str) -> Path:
-    """Return the folder of the bundled generator of that name, whether it exists or not.
+    """Return the folder of the generator that is registered under a name. No folder of the user is searched.
 
-    Other folders are not searched.
+    Raises:
+        UnknownNameError: no generator has that name.
+        PluginError: its folder does not exist.
     """
-    return Path(str(resources.files("tina_framework"))) / "pretrained" / name
+    folder: Path = registries().generators.target(name)
+    return folder
+
+
+def _is_bundled(name: str) -> bool:
+    try:
+        return (bundled_folder(name) / CONFIG).is_file()
+    except (UnknownNameError, PluginError):
+        return False
 
 
 def runnable(tables: Sequence[Table], *, recording: bool, quick: bool = False) -> tuple[list[Table], list[str]]:
     """Return the tables that can be run now, and the reasons why the others cannot."""
     chosen, reasons = [], []
     for table in tables:
-        if not (bundled_folder(table.model) / CONFIG).is_file():
+        if not _is_bundled(table.model):
             reasons.append(f"Left out: {table.name}: the generator '{table.model}' does not ship with the package.")
         elif table.recorded is None and not recording:
             reasons.append(f"Left out: {table.name}: nothing is recorded yet.")

@@ -29,7 +29,7 @@ class SuiteRequest:
     """What the suite measures.
 
     Args:
-        model: bundled name, folder or Hub id of a generator.
+        model: registered name, folder or Hub id of a generator.
         dataset: spec of a data set, or the data set itself.
         encoder: spec of an encoder; None: the generator's default.
         descriptions: a JSON file, class name -> description; None: there are no descriptions.

@@ -1,0 +1,27 @@
+"""The standard tests of generators hold for the built-in ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tina_framework.testing import GeneratorTests
+
+
+class TestCIFAR100(GeneratorTests):
+    @pytest.fixture
+    def generator(self) -> str:
+        return "cifar100-cnn"
+
+
+class TestCIFAR80(GeneratorTests):
+    @pytest.fixture
+    def generator(self) -> str:
+        return "cifar80-cnn"
+
+
+class TestAFolder(GeneratorTests):
+    @pytest.fixture
+    def generator(self, tiny_folder: Path) -> Path:
+        return tiny_folder
