@@ -13,7 +13,14 @@ REQUIRED = {"output_dir": "out", "dataset": "shapes", "zoo": "zoo", "encoders": 
 def test_contradictions_are_collected() -> None:
     with pytest.raises(ConfigError) as caught:
         load_training_config(
-            {**REQUIRED, "class_counts": "12", "task_weight": "0", "denoise_weight": "0", "images_per_task": "2"}
+            {
+                **REQUIRED,
+                "class_counts": "12",
+                "max_classes": "10",
+                "task_weight": "0",
+                "denoise_weight": "0",
+                "images_per_task": "2",
+            }
         )
     assert str(caught.value).startswith("3 settings are wrong:")
     assert "class_counts = {12: 1.0} (flag --class_counts): expected class counts from 2 to max_classes=10" in str(
@@ -69,3 +76,12 @@ def test_settings_of_the_pooled_forecast_must_agree() -> None:
         load_training_config({**REQUIRED, "pool_rank": "2", "pool_moments": "3"})
     with pytest.raises(ConfigError, match=r"pool_rank = 2 .*expected 0 unless prediction_type is sample"):
         load_training_config({**REQUIRED, "pool_rank": "2", "prediction_type": "epsilon"})
+
+
+def test_class_counts_and_max_classes_contradict_each_other_only_if_both_are_given() -> None:
+    assert load_training_config({**REQUIRED, "class_counts": "30"}).class_counts == {30: 1.0}
+    assert load_training_config({**REQUIRED, "max_classes": "5"}).max_classes == 5
+    with pytest.raises(ConfigError, match=r"class_counts = \{30: 1.0\}.*expected class counts from 2 to max_classes=5"):
+        load_training_config({**REQUIRED, "class_counts": "30", "max_classes": "5"})
+    with pytest.raises(ConfigError, match="expected class counts of at least 2"):
+        load_training_config({**REQUIRED, "class_counts": "1"})

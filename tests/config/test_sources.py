@@ -85,6 +85,7 @@ def test_contradictions_come_with_the_other_mistakes() -> None:
                 "output_dir": "x",
                 "learning_rate": "-1",
                 "class_counts": "20:1",
+                "max_classes": "10",
             }
         )
     text = str(caught.value)

@@ -5,11 +5,12 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from tina_framework.config.training import TrainingConfig
+from tina_framework.config.training import TrainingConfig, load_training_config
 from tina_framework.errors import ConfigError, DataError, LeakageError
 from tina_framework.generator.generator import Generator
 from tina_framework.storage.digest import renew_digest
@@ -61,6 +62,35 @@ def test_a_class_that_the_zoo_has_seen_cannot_be_held_out(make_config: Make, wor
 def test_objectives_without_weight_are_left_out(make_config: Make) -> None:
     assert [o.name for o in build_components(make_config(task_weight=0), CPU).objectives] == ["denoise"]
     assert [o.name for o in build_components(make_config(denoise_weight=0), CPU).objectives] == ["task"]
+
+
+@pytest.fixture
+def open_counts(settings: dict[str, Any]) -> Callable[..., TrainingConfig]:
+    """The settings without class_counts and max_classes, with changes."""
+
+    def make(**changes: Any) -> TrainingConfig:
+        left = {name: value for name, value in settings.items() if name not in ("class_counts", "max_classes")}
+        return load_training_config({**left, "images_per_task": "24", **changes})
+
+    return make
+
+
+def test_class_counts_follow_a_small_number_of_classes(open_counts: Make) -> None:
+    config = build_components(open_counts(), CPU).config
+    assert config.class_counts == dict.fromkeys(range(2, 13), 1.0)
+    assert config.max_classes == 12
+    assert config.sha256() == open_counts(class_counts=config.class_counts, max_classes=12).sha256()
+
+
+def test_given_class_counts_stay(open_counts: Make) -> None:
+    config = build_components(open_counts(class_counts="4:2,3:1"), CPU).config
+    assert (config.class_counts, config.max_classes) == ({4: 2.0, 3: 1.0}, 12)
+    config = build_components(open_counts(max_classes="3"), CPU).config
+    assert (config.class_counts, config.max_classes) == ({2: 1.0, 3: 1.0}, 3)
+    with pytest.raises(ConfigError, match="A task of 13 classes cannot be drawn from 12 classes; choose"):
+        build_components(open_counts(class_counts="13"), CPU)
+    with pytest.raises(ConfigError, match="images_per_task is 5, but tasks have up to 12 classes"):
+        build_components(open_counts(images_per_task="5"), CPU)
 
 
 def changed_zoo(world: Path, tmp_path: Path, change: Callable[[Path], None]) -> Path:

@@ -74,3 +74,10 @@ def test_measuring_leaves_the_global_generator_alone(components: TrainingCompone
     before = torch.get_rng_state()
     Validator(components).measure(make_generator(components, components.denoiser))
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_class_counts_without_reserved_sets_are_validated_on_training_tasks(make_config: Make) -> None:
+    config = make_config(class_counts="12:1,11:1,4:1", max_classes=12, images_per_task=12, num_validation_tasks=6)
+    tasks = Validator(build_components(config, torch.device("cpu"))).mine
+    assert [len(task.classes) for task in tasks] == [12, *[4] * 2, *[11] * 2]
+    assert {partition_of(task.classes) for task in tasks if len(task.classes) == 4} == {"validation"}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from tina_framework.errors import ConfigError
-from tina_framework.zoo.recipe import load_recipe
+from tina_framework.interfaces.dataset import ArrayDataset, LabelledImages
+from tina_framework.zoo.recipe import complete_recipe, load_recipe, read_recipe
 from tina_framework.zoo.zoo_config import ZooConfig
 
 
@@ -97,3 +99,34 @@ def test_a_dotted_key_that_takes_long_is_refused(tmp_path):
     (tmp_path / "zoo.toml").write_text(".".join("a" * 60) + " = 1\n")
     with pytest.raises(ConfigError, match="more than 50 parts"):
         load_recipe(tmp_path / "zoo.toml", {})
+
+
+def small(num_classes, per_class=2):
+    labels = np.repeat(np.arange(num_classes), per_class)
+    images = LabelledImages(np.zeros((len(labels), 2, 2, 3), dtype=np.uint8), labels)
+    return ArrayDataset("small", tuple(f"class {i}" for i in range(num_classes)), {"train": images})
+
+
+@pytest.mark.parametrize(("num_classes", "num_models"), [(2, 1), (3, 4), (5, 26)])
+def test_few_classes_get_as_many_models_as_there_are_class_sets(num_classes, num_models):
+    config = complete_recipe({"dataset": "small"}, small(num_classes))
+    assert config.num_models == num_models
+    assert list(config.class_counts) == list(range(2, num_classes + 1))
+    assert config.generic["epochs"] == 2000
+
+
+def test_the_defaults_of_large_data_sets_are_the_fixed_ones():
+    many = small(100, per_class=450)
+    assert complete_recipe({}, many) == ZooConfig() == load_recipe(None, {})
+
+
+def test_settings_of_the_user_stay(tmp_path):
+    path = write(tmp_path, "[model]\nepochs = 3\n[class_counts]\n3 = 1\n")
+    config = complete_recipe(read_recipe(path, {"num_models": 7}), small(5))
+    assert (config.num_models, config.class_counts) == (7, {3: 1.0})
+    assert config.model == {"epochs": 3, "batch_size": 32, "lr": 0.05, "weight_decay": 1e-4}
+
+
+def test_held_out_classes_do_not_count():
+    config = complete_recipe({"held_out_classes": ["class 0", "class 1"]}, small(5))
+    assert list(config.class_counts) == [2, 3]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tina_framework.errors import LeakageError
-from tina_framework.zoo.reservation import check_leakage, class_set_hash, partition_of
+from tina_framework.zoo.reservation import check_leakage, class_set_hash, partition_of, reserves
 from tina_framework.zoo.tasks import Task
 
 NAMES = st.lists(st.text("abcdefghij é", min_size=1).map(str.strip).filter(bool), min_size=2, max_size=8, unique=True)
@@ -58,6 +58,26 @@ class TestRule:
         assert counts["test"] / total == pytest.approx(0.15, abs=0.011)
         assert counts["validation"] / total == pytest.approx(0.05, abs=0.007)
         assert counts["train"] / total == pytest.approx(0.80, abs=0.012)
+
+
+class TestFewClasses:
+    @pytest.mark.parametrize(
+        ("num_classes", "reserved"),
+        [(3, []), (5, []), (6, [3]), (10, [2, 3, 4, 5, 6, 7, 8]), (100, list(range(2, 100)))],
+    )
+    def test_counts_with_fewer_than_twenty_sets_have_none_reserved(self, num_classes, reserved):
+        assert [count for count in range(2, num_classes + 1) if reserves(num_classes, count)] == reserved
+
+    def test_such_a_set_is_for_training_whatever_its_hash(self):
+        classes = in_partition("test")
+        assert partition_of(classes, 100) == "test"
+        assert partition_of(classes, 3) == "train"
+
+    def test_a_task_of_all_trained_classes_is_seen(self):
+        task = Task(in_partition("test"))
+        assert check_leakage([task], own=True, trained_classes=task.classes).tasks[0].split == "seen"
+        with pytest.raises(LeakageError, match="train partition"):
+            check_leakage([Task(task.classes, "unseen-combination")], own=True, trained_classes=task.classes)
 
 
 UNSEEN = ["unseen-combination", "unseen-anything", "two-superclasses", "ten-superclasses"]

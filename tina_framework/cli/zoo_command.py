@@ -15,7 +15,6 @@ from tina_framework.cli.path_parameters import path_argument, path_option
 if TYPE_CHECKING:
     import torch
 
-    from tina_framework.interfaces.dataset import Dataset
     from tina_framework.interfaces.spec import ParameterSpec
 
 __all__ = ["register"]
@@ -92,7 +91,7 @@ def _build(
     partner_timeout: float,
     json_: bool,
 ) -> None:
-    from tina_framework.zoo.recipe import load_recipe
+    from tina_framework.zoo.recipe import complete_recipe, read_recipe
 
     overrides = {
         "architecture": architecture,
@@ -100,16 +99,23 @@ def _build(
         "seed": seed,
         "dataset": _without_path(dataset),
     }
-    settings = load_recipe(config, overrides)
+    values = read_recipe(config, overrides)
 
-    from tina_framework.plugin.discovery import plugin_records
+    from tina_framework.plugin.discovery import plugin_records, registries
     from tina_framework.zoo.build_process import ProcessSetup
     from tina_framework.zoo.builder import build_zoo
+    from tina_framework.zoo.small_data import reservation_note
 
-    spec, data = _spec_and_data(settings.architecture, dataset)
+    data = registries().datasets.create(dataset)
+    settings = complete_recipe(values, data)
+    spec = _spec(settings.architecture)
     where = _device(device)
     # Worker processes start without plugins, so they load the files given with --plugin again.
     plugin_files = tuple(record.target for record in plugin_records() if record.target.endswith(".py"))
+    first = int(os.environ.get("RANK", "0")) == 0
+    note = reservation_note(len(data.class_names) - len(settings.held_out_classes), settings.class_counts)
+    if first and note is not None:
+        print_error(note)
     with ExitStack() as stack:
         listed = build_zoo(
             out,
@@ -125,7 +131,7 @@ def _build(
             partner_timeout=partner_timeout,
             notify=print_error,
         )
-    if int(os.environ.get("RANK", "0")) != 0:
+    if not first:
         return  # only the first of several launched processes prints
     if json_:
         print_json({"zoo": str(out), "models": listed})
@@ -155,7 +161,9 @@ def info(
     zoo.verify()
     value: dict[str, Any] = describe(zoo)
     if dataset is not None and (test or signal):
-        spec, data = _spec_and_data(zoo.architecture, dataset)
+        from tina_framework.plugin.discovery import registries
+
+        spec, data = _spec(zoo.architecture), registries().datasets.create(dataset)
         if test:
             value["test"] = measure_test(zoo, spec, data)
         if signal:
@@ -230,11 +238,11 @@ def tasks(
     print_line(f"Wrote {len(found)} tasks to {out}.")
 
 
-def _spec_and_data(architecture: str, dataset: str) -> tuple[ParameterSpec, Dataset]:
+def _spec(architecture: str) -> ParameterSpec:
     from tina_framework.interfaces.spec import ParameterSpec
     from tina_framework.plugin.discovery import registries
 
-    return ParameterSpec(registries().architectures.create(architecture)), registries().datasets.create(dataset)
+    return ParameterSpec(registries().architectures.create(architecture))
 
 
 def _device(device: str) -> torch.device:

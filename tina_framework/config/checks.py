@@ -32,9 +32,13 @@ def contradictions(config: TrainingConfig) -> list[Finding]:
 
 def _data(config: TrainingConfig) -> list[Finding]:
     found = []
+    if "class_counts" not in config.model_fields_set:
+        return []  # they will follow the number of classes
     most = max(config.class_counts)
-    if most > config.max_classes or min(config.class_counts) < 2:
+    if "max_classes" in config.model_fields_set and most > config.max_classes:
         found.append(("class_counts", f"expected class counts from 2 to max_classes={config.max_classes}"))
+    elif min(config.class_counts) < 2:
+        found.append(("class_counts", "expected class counts of at least 2"))
     if config.images_per_task < most:
         found.append(("images_per_task", f"expected at least one image for each of {most} classes"))
     return found

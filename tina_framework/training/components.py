@@ -29,6 +29,7 @@ from tina_framework.training.initialization import build_denoiser
 from tina_framework.training.objective_context import ObjectiveContext
 from tina_framework.training.objectives import DenoiseObjective, Objective, TaskObjective
 from tina_framework.zoo.reservation import partition_of
+from tina_framework.zoo.small_data import FEW_CLASSES, default_class_counts
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.task_sampler import TaskSampler
 
@@ -40,7 +41,7 @@ class TrainingComponents:
     """The components of a training run.
 
     Attributes:
-        config: the training settings.
+        config: the training settings. Defaults that follow the number of classes are filled in.
         dataset: the data set with the images.
         zoo: the zoo with the generic model and the p-Models.
         spec: the parameters of the target architecture.
@@ -110,6 +111,7 @@ def build_components(config: TrainingConfig, device: torch.device) -> TrainingCo
         )
     zoo.check(spec)
     seen = _seen_classes(config, dataset, zoo)
+    config = _for_classes(config, len(seen))
     superclasses = dataset.superclasses
     if superclasses is not None:
         superclasses = tuple(superclasses[dataset.class_names.index(name)] for name in seen)
@@ -223,12 +225,33 @@ def _seen_classes(config: TrainingConfig, dataset: Dataset, zoo: Zoo) -> tuple[s
     return tuple(name for name in dataset.class_names if name in zoo.class_names and name not in excluded)
 
 
+def _for_classes(config: TrainingConfig, num_classes: int) -> TrainingConfig:
+    """Return the settings with `class_counts` and `max_classes` for that many classes, where the user gave none.
+
+    Raises:
+        ConfigError: `images_per_task` is too small for these class counts.
+    """
+    given = config.model_fields_set
+    if {"class_counts", "max_classes"} <= given:
+        return config
+    limit = config.max_classes if "max_classes" in given else None
+    counts = config.class_counts if "class_counts" in given else default_class_counts(num_classes, limit)
+    if limit is None:
+        limit = max(num_classes if num_classes < FEW_CLASSES else 10, *counts)
+    if config.images_per_task < max(counts):
+        raise ConfigError(
+            f"images_per_task is {config.images_per_task}, but tasks have up to {max(counts)} classes. "
+            "Raise images_per_task, or set smaller class_counts."
+        )
+    return config.model_copy(update={"class_counts": counts, "max_classes": limit})
+
+
 def _zoo_models(config: TrainingConfig, zoo: Zoo, seen: Sequence[str]) -> tuple[list[tuple[str, ...]], list[Tensor]]:
     """Return the class names and the parameters of the p-Models to train on."""
     for entry in zoo.entries:
-        if partition_of(entry.classes) != "train":
+        if (partition := partition_of(entry.classes, len(zoo.class_names))) != "train":
             raise LeakageError(
-                f"The class set of model {entry.id} of the zoo '{config.zoo}' is reserved for {partition_of(entry.classes)} "
+                f"The class set of model {entry.id} of the zoo '{config.zoo}' is reserved for {partition} "
                 f"({', '.join(entry.classes[:3])}, ...). Build the zoo with `tina zoo build`, which leaves such sets out."
             )
     usable = [e for e in zoo.entries if len(e.classes) <= config.max_classes and set(e.classes) <= set(seen)]

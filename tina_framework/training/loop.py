@@ -25,6 +25,7 @@ from tina_framework.training.run_log import RunLog
 from tina_framework.training.run_state import LogWindow
 from tina_framework.training.step import Stepper, check_batches
 from tina_framework.training.validation import ValidationResult, Validator
+from tina_framework.zoo.small_data import reservation_note
 
 __all__ = ["Outcome", "Trainer"]
 
@@ -91,6 +92,10 @@ class Trainer:
             on_main(self.accelerator, lambda: stack.enter_context(hold(config)))
             self._source = resume.find_checkpoint(config, self.log.notify)
             self.components = build_components(config, self.accelerator.device)
+            self.config = config = self.components.config
+            note = reservation_note(len(self.components.seen_classes), config.class_counts)
+            if note is not None:
+                self.log.notify(note)
             self.stepper = Stepper(
                 config,
                 self.accelerator,

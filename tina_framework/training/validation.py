@@ -21,6 +21,7 @@ from tina_framework.prompts.encoded_task import EncodedTask
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.training.components import TrainingComponents
 from tina_framework.zoo.image_bank import ImageBank
+from tina_framework.zoo.reservation import reserves
 from tina_framework.zoo.tasks import Task
 
 __all__ = ["ValidationResult", "Validator", "other_counts"]
@@ -90,8 +91,7 @@ class Validator:
         wanted += [(count, max(2, config.num_validation_tasks // 4)) for count in other_counts(counts)]
         tasks: list[Task] = []
         for count, number in wanted:
-            found = components.sampler("validation", {"random": 1.0}, {count: 1.0}).tasks(number, allow_fewer=True)
-            tasks += found
+            tasks += _tasks(components, count, number)
         if not tasks:
             raise DataError("No validation task can be drawn from these classes. Set num_validation_tasks to 0.")
         self.greatest = counts[-1]
@@ -147,6 +147,16 @@ class Validator:
         flat = flat_N.to(images.device)
         parts = [self.runner.logits(flat, len(task.classes), part).argmax(1) for part in images.split(2000)]
         return float((torch.cat(parts) == slots).double().mean())
+
+
+def _tasks(components: TrainingComponents, count: int, number: int) -> list[Task]:
+    """Draw validation tasks of a class count. Where no set of it is reserved, draw training tasks: their pictures are new."""
+    reserved = reserves(len(components.seen_classes), count)
+    try:
+        sampler = components.sampler("validation" if reserved else "train", {"random": 1.0}, {count: 1.0})
+    except DataError:
+        return []  # a few dozen sets need not hold one with the hash of a validation task
+    return sampler.tasks(number, allow_fewer=True)
 
 
 def _figures(pairs: list[tuple[float, float]]) -> dict[str, float]:

@@ -80,8 +80,11 @@ GENERIC_SETTINGS = ("architecture", "dataset", "train_split", "held_out_classes"
 """The settings on which the generic model depends."""
 
 
-def sample_tasks(config: ZooConfig, dataset: Dataset) -> list[Task]:
-    """Return the tasks of a zoo: all different, none reserved for evaluation. p-Model i is trained on task i."""
+def sample_tasks(config: ZooConfig, dataset: Dataset, *, allow_fewer: bool = False) -> list[Task]:
+    """Return the tasks of a zoo: all different, none reserved for evaluation. p-Model i is trained on task i.
+
+    With `allow_fewer`, the tasks that exist are returned where there are fewer than `config.num_models`.
+    """
     if not config.num_models:
         return []
     sampler = TaskSampler(
@@ -92,7 +95,7 @@ def sample_tasks(config: ZooConfig, dataset: Dataset) -> list[Task]:
         class_counts=config.class_counts,
         seed=config.seed,
     )
-    return sampler.tasks(config.num_models)
+    return sampler.tasks(config.num_models, allow_fewer=allow_fewer)
 
 
 def build_zoo(

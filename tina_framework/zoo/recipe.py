@@ -2,21 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tina_framework.errors import ConfigError
 from tina_framework.storage.paths import user_path
 from tina_framework.storage.toml import read_toml
 from tina_framework.zoo.zoo_config import GENERIC_RECIPE, MODEL_RECIPE, ZooConfig, mistakes, mistakes_in_words
 
-__all__ = ["load_recipe"]
+if TYPE_CHECKING:
+    from tina_framework.interfaces.dataset import Dataset
+
+__all__ = ["complete_recipe", "load_recipe", "read_recipe"]
 
 
 def load_recipe(path: Path | None, overrides: dict[str, Any]) -> ZooConfig:
-    """Return the settings of a TOML file, changed by those given on the command line.
+    """Return the settings of a TOML file, changed by those given on the command line, with the fixed defaults.
 
-    A table ``[generic]`` or ``[model]`` changes the fields it names; the others keep their defaults.
+    A table ``[generic]`` or ``[model]`` changes the fields it names; the others keep their defaults. For arguments and
+    errors see `read_recipe`.
+    """
+    values = read_recipe(path, overrides)
+    values["generic"] = GENERIC_RECIPE | values.get("generic", {})
+    values["model"] = MODEL_RECIPE | values.get("model", {})
+    return ZooConfig(**values)
+
+
+def complete_recipe(values: dict[str, Any], dataset: Dataset) -> ZooConfig:
+    """Return the settings of a zoo, with defaults that follow the data set; see `tina_framework.zoo.small_data`.
+
+    Args:
+        values: the fields that the user set, from `read_recipe`.
+        dataset: the data set to build from.
+
+    Raises:
+        ConfigError: the data set lacks a held-out class.
+        DataError: the training images cannot be read.
+    """
+    from tina_framework.zoo.builder import sample_tasks
+    from tina_framework.zoo.image_bank import load_split
+    from tina_framework.zoo.small_data import FEW_CLASSES, default_class_counts, small_recipes
+    from tina_framework.zoo.subset import without_classes
+
+    dataset = without_classes(dataset, values.get("held_out_classes", ()))
+    num_images = len(load_split(dataset, values.get("train_split", "train")))
+    generic, model = small_recipes(num_images, values.get("generic", {}), values.get("model", {}))
+    values = {**values, "generic": generic, "model": model}
+    values.setdefault("class_counts", default_class_counts(len(dataset.class_names)))
+    config = ZooConfig(**values)
+    if "num_models" in values or len(dataset.class_names) >= FEW_CLASSES:
+        return config
+    # Few classes have few sets, and every p-Model needs its own.
+    return replace(config, num_models=len(sample_tasks(config, dataset, allow_fewer=True)))
+
+
+def read_recipe(path: Path | None, overrides: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that a TOML file and the command line set, checked.
 
     Args:
         path: the TOML file; None: defaults only.
@@ -33,8 +75,6 @@ def load_recipe(path: Path | None, overrides: dict[str, Any]) -> ZooConfig:
     found = mistakes(values)
     if found:
         raise ConfigError(f"The zoo recipe has {len(found)} mistake(s): {mistakes_in_words(found)}.")
-    values["generic"] = GENERIC_RECIPE | values.get("generic", {})
-    values["model"] = MODEL_RECIPE | values.get("model", {})
     if "class_counts" in values:
         values["class_counts"] = {int(count): float(weight) for count, weight in values["class_counts"].items()}
-    return ZooConfig(**values)
+    return values

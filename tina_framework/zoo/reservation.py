@@ -3,11 +3,15 @@
 The rule hashes a class set, with names in lower case: ``int(sha256("\\n".join(sorted(names))), 16) % 20``. Sets with the
 remainders 0, 1 and 2 are reserved for testing, those with 3 for validation; training may use the rest. The rule needs
 no list of reserved tasks. So "unseen combination" holds for every class count, however many tasks training draws.
+
+Where the classes allow fewer than `MIN_CLASS_SETS` sets of some class count, nothing of that count is reserved. A data set
+of ten classes, for example, has a single set of ten: the one that its users want most.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -17,7 +21,16 @@ from tina_framework.errors import LeakageError, shorten
 if TYPE_CHECKING:
     from tina_framework.zoo.tasks import Task
 
-__all__ = ["NUM_UNSEEN", "PARTITIONS", "LeakageReport", "check_leakage", "class_set_hash", "partition_of"]
+__all__ = [
+    "MIN_CLASS_SETS",
+    "NUM_UNSEEN",
+    "PARTITIONS",
+    "LeakageReport",
+    "check_leakage",
+    "class_set_hash",
+    "partition_of",
+    "reserves",
+]
 
 PARTITIONS = ("train", "validation", "test")
 
@@ -25,6 +38,10 @@ NUM_UNSEEN = 2
 """How many classes of a task in the split ``two-unseen-classes`` were never trained on."""
 
 _BUCKETS = 20
+
+MIN_CLASS_SETS = _BUCKETS
+"""Class counts with fewer sets than this have none reserved: less than one set for validation would be expected."""
+
 _TEST_BUCKETS = (0, 1, 2)
 _VALIDATION_BUCKETS = (3,)
 
@@ -35,8 +52,21 @@ def class_set_hash(classes: Iterable[str]) -> int:
     return int(hashlib.sha256("\n".join(names).encode()).hexdigest(), 16)
 
 
-def partition_of(classes: Iterable[str]) -> str:
-    """Return the use of a class set: ``test`` (15 % of all sets), ``validation`` (5 %) or ``train`` (80 %)."""
+def reserves(num_classes: int, count: int) -> bool:
+    """Return whether sets of `count` of `num_classes` classes are reserved at all; see `MIN_CLASS_SETS`."""
+    return math.comb(num_classes, count) >= MIN_CLASS_SETS
+
+
+def partition_of(classes: Collection[str], num_classes: int | None = None) -> str:
+    """Return the use of a class set: ``test`` (15 % of all sets), ``validation`` (5 %) or ``train`` (80 %).
+
+    Args:
+        classes: the class set.
+        num_classes: how many classes the set was drawn from. If they allow too few sets of this count, the answer is
+            ``train``; see `reserves`. None: there are enough.
+    """
+    if num_classes is not None and not reserves(num_classes, len(classes)):
+        return "train"
     bucket = class_set_hash(classes) % _BUCKETS
     if bucket in _TEST_BUCKETS:
         return "test"
@@ -79,7 +109,8 @@ def check_leakage(
         tasks: the tasks to be evaluated.
         own: the tasks come from a file that this package wrote (`TaskFile.own`). A wrong split then raises an error,
             because it means that the file was edited or that the rule was broken.
-        trained_classes: all classes that training used. None: unknown; all are assumed.
+        trained_classes: all classes that training used. Their number decides which class counts have reserved sets.
+            None: unknown; all are assumed.
         trained_class_sets: the class sets in the zoo's list, which were trained on whatever their partition. None: unknown.
 
     Raises:
@@ -97,9 +128,10 @@ def check_leakage(
             unseen_classes += not mixed and task.split != "unseen-classes"
             checked.append(task if mixed else replace(task, split="unseen-classes"))
             continue
-        truth = "seen" if class_set_hash(task.classes) in hashes else _SPLIT_OF_PARTITION[task.partition]
+        partition = partition_of(task.classes, None if classes is None else len(classes))
+        truth = "seen" if class_set_hash(task.classes) in hashes else _SPLIT_OF_PARTITION[partition]
         if own and _contradicts(task.split, truth):
-            raise LeakageError(_leak(i, task, truth))
+            raise LeakageError(_leak(i, task, truth, partition))
         if truth == "seen" and task.split != "seen":
             seen += 1
             checked.append(replace(task, split="seen"))
@@ -129,11 +161,11 @@ def _contradicts(split: str | None, truth: str) -> bool:
     return split == "validation" and truth == "seen"
 
 
-def _leak(index: int, task: Task, truth: str) -> str:
+def _leak(index: int, task: Task, truth: str, partition: str) -> str:
     names = shorten(list(task.classes))
     if truth == "validation":
         reason = "its class set is in the validation partition, on which checkpoints are chosen"
-    elif task.partition == "train":
+    elif partition == "train":
         reason = "its class set is in the train partition, so training may have drawn it"
     else:
         reason = "its class set is in the list of what was trained on"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tina_framework.errors import ConfigError, DataError
 from tina_framework.zoo.random_draws import shuffled
-from tina_framework.zoo.reservation import NUM_UNSEEN, partition_of
+from tina_framework.zoo.reservation import NUM_UNSEEN, partition_of, reserves
 from tina_framework.zoo.task_sampler import TaskSampler
 from tina_framework.zoo.tasks import Task
 
@@ -74,6 +74,8 @@ def sample_split_tasks(
         return _mixed(rest, ours, count, num_tasks, seed, allow_fewer)
     kept = [i for i, name in enumerate(dataset.class_names) if (name in held) == (split == "unseen-classes")]
     scheme, partition = RESERVED_SPLITS[split]
+    if split == "unseen-classes" and 2 <= count <= len(kept) and not reserves(len(kept), count):
+        partition = "train"  # Training draws no set of these classes, so none has to be reserved.
     sampler = TaskSampler(
         [dataset.class_names[i] for i in kept],
         None if dataset.superclasses is None else [dataset.superclasses[i] for i in kept],

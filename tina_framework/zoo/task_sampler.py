@@ -12,7 +12,7 @@ from itertools import count as count_from
 
 from tina_framework.errors import ConfigError, DataError
 from tina_framework.zoo.random_draws import choose, in_turn, shuffled, weights
-from tina_framework.zoo.reservation import PARTITIONS, partition_of
+from tina_framework.zoo.reservation import PARTITIONS, partition_of, reserves
 from tina_framework.zoo.tasks import Task
 
 __all__ = ["SCHEMES", "TaskSampler"]
@@ -38,7 +38,8 @@ class TaskSampler:
     Args:
         class_names: the classes to draw from.
         superclasses: the index of each class's superclass; needed by the last two schemes.
-        partition: ``train``, ``validation`` or ``test`` (see `partition_of`).
+        partition: ``train``, ``validation`` or ``test`` (see `partition_of`). Class counts of which nothing is reserved
+            (see `reserves`) belong to ``train``.
         schemes: scheme -> weight.
         class_counts: class count (at least 2) -> weight.
         seed: any integer.
@@ -97,6 +98,11 @@ class TaskSampler:
                     f"A task of {num_classes} classes cannot be drawn from {len(self.class_names)} classes; "
                     f"choose a class count from 2 to {len(self.class_names)}."
                 )
+            if self.partition != "train" and not reserves(len(self.class_names), num_classes):
+                raise DataError(
+                    f"{len(self.class_names)} classes allow too few sets of {num_classes} to reserve any for the partition "
+                    f"'{self.partition}'. Use another class count, or more classes."
+                )
 
     def task(self, index: int) -> Task:
         """Return task number `index`. It is the same in every process, on every machine."""
@@ -139,7 +145,7 @@ class TaskSampler:
     def _draw(self, rng: random.Random, scheme: str, num_classes: int) -> Task:
         for _ in range(_ATTEMPTS):
             names = self._propose(rng, scheme, num_classes)
-            if names is not None and partition_of(names) == self.partition:
+            if names is not None and partition_of(names, len(self.class_names)) == self.partition:
                 return Task(tuple(names), self.split)
         raise DataError(
             f"No set of {num_classes} of these {len(self.class_names)} classes (scheme '{scheme}') was found in the "

@@ -17,7 +17,6 @@ from tina_framework.plugin.suggest import closest
 from tina_framework.storage.files import read_json, write_json
 from tina_framework.storage.paths import real_path, user_path
 from tina_framework.storage.text import MAX_TASK_FILE_BYTES
-from tina_framework.zoo.reservation import partition_of
 
 __all__ = [
     "GENERATOR",
@@ -85,10 +84,6 @@ class Task:
     @property
     def class_set(self) -> frozenset[str]:
         return frozenset(self.classes)
-
-    @property
-    def partition(self) -> str:
-        return partition_of(self.classes)
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,21 @@ class TestHashedNames:
         after = {tuple(image[0, 0]) for image in image_folder(folder, size=2).load("test").images}
         assert before < after
 
+    @pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 8])
+    def test_small_classes_are_in_every_split(self, tmp_path, number):
+        for name in "abcdefgh":
+            for i in range(number):
+                picture(tmp_path / name / f"{i}.png", size=(2, 2))
+        data = image_folder(tmp_path, size=2)
+        sizes = {split: np.bincount(data.load(split).labels, minlength=8) for split in ("train", "validation")}
+        assert (sizes["train"] >= 1).all()
+        assert ((sizes["validation"] >= 1) == (number >= 2)).all()
+        if number < 3:
+            with pytest.raises(DataError, match="no test images"):
+                data.load("test")
+        else:
+            assert (np.bincount(data.load("test").labels, minlength=8) >= 1).all()
+
     def test_odd_file_names(self, tmp_path):
         for folder in ("a", "b"):
             for i in range(4):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -27,7 +28,8 @@ def image_folder(path: str | Path, *, size: int = 32) -> Dataset:
       folder, the last tenth of each class's training pictures, sorted by file name, is ``validation``. The folders may also
       have the names in `tina_framework.images.folders.SPLIT_NAMES`, such as ``Training``, ``val`` and ``eval``.
     - ``FOLDER/CLASS/*``. A hash of class and file name puts 80 % into ``train``, 10 % into ``validation`` and 10 % into ``test``.
-      So a new picture does not move others to another split.
+      So a new picture does not move others to another split, except in classes of a few pictures: where the hash leaves a split
+      without any, the picture with the lowest hash moves there. A class of two pictures has none in ``test``.
 
     Pictures are read as in prediction (`tina_framework.images`): of any format and mode that Pillow reads, turned as EXIF says,
     transparency on white, the centre square scaled to `size` x `size`. Hidden files, those of operating systems and other file
@@ -94,7 +96,8 @@ def _with_hashed_names(folders: Mapping[str, Path], size: int) -> _Readers:
     """Return readers for FOLDER/CLASS, split by a hash of the file names."""
 
     def part(split: str) -> _Files:
-        return [(file, label) for file, label in _pictures(folders.values()) if _hashed(file) == split]
+        classes = [_hashed_splits(picture_files(folder)) for folder in folders.values()]
+        return [(file, label) for label, splits in enumerate(classes) for file, own in splits.items() if own == split]
 
     def read_training() -> TrainingImages:
         train = part("train")
@@ -103,11 +106,25 @@ def _with_hashed_names(folders: Mapping[str, Path], size: int) -> _Readers:
     return read_training, lambda: _read(part("test"), size)
 
 
-def _hashed(file: Path) -> str:
+def _hashed_splits(files: list[Path]) -> dict[Path, str]:
+    """Return the split of each picture of one class, in the order given."""
+    hashes = {file: _hash(file) for file in files}
+    lowest = sorted(files, key=hashes.__getitem__)
+    if len(files) < 3:
+        chosen = dict(zip(lowest, ("train", "validation"), strict=False))
+        return {file: chosen[file] for file in files}
+    splits = {file: {0: "test", 1: "validation"}.get(hashes[file] % 10, "train") for file in files}
+    for split in ("train", "validation", "test"):
+        if split not in splits.values():
+            [(largest, _)] = Counter(splits.values()).most_common(1)
+            splits[next(file for file in lowest if splits[file] == largest)] = split
+    return splits
+
+
+def _hash(file: Path) -> int:
     # Composed letters, because systems write the same name in two forms. A name may also hold bytes that are not text.
     name = unicodedata.normalize("NFC", f"{file.parent.name}/{file.name}").encode(errors="surrogateescape")
-    tenth = int(hashlib.sha256(name).hexdigest(), 16) % 10
-    return {0: "test", 1: "validation"}.get(tenth, "train")
+    return int(hashlib.sha256(name).hexdigest(), 16)
 
 
 def _pictures(folders: Iterable[Path]) -> _Files:

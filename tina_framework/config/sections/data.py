@@ -53,12 +53,15 @@ class DataSettings(Section):
         description="Classes that the zoo knows but training does not use, kept to choose settings for unseen classes.",
     )
     max_classes: Annotated[int, Number, Field(ge=2, le=MAX_CLASSES)] = Field(
-        10, description="Largest number of classes in a generated network."
+        10,
+        description="Largest number of classes in a generated network. Left out with fewer than 20 training classes: "
+        "all of them. Left out with class_counts given: at least the largest of those.",
     )
     class_counts: Annotated[dict[int, Positive], NoDecode, BeforeValidator(weights_from_text)] = Field(
         {10: 1.0},
         min_length=1,
-        description='Class counts of training tasks with their weights, for example {"10": 2, "5": 1} or 10:2,5:1.',
+        description='Class counts of training tasks with their weights, for example {"10": 2, "5": 1} or 10:2,5:1. '
+        "Left out with fewer than 20 training classes: 2 to max_classes with equal weights.",
     )
     schemes: Annotated[dict[Scheme, Positive], NoDecode, BeforeValidator(weights_from_text)] = Field(
         {"random": 1.0},
