@@ -32,6 +32,10 @@ _STAGES = (
     (1, 3, 1, 6, 320),
 )
 
+# Pictures at a time on a CPU. What eight leave between layers still fits its caches, which halves the time; and 250 pictures of
+# 160 px at once would need 2 GB.
+_GROUP = 8
+
 # The network was trained in TensorFlow with this value, not with PyTorch's 1e-5.
 _EPS = 1e-3
 
@@ -87,6 +91,13 @@ class EfficientNetLite0(nn.Module):
         self.top = _Conv(inside, FEATURES, 1)
 
     def forward(self, images: Tensor) -> Tensor:
+        if images.device.type == "cpu" and len(images) > _GROUP:
+            return torch.cat([self._features(group) for group in images.split(_GROUP)])
+        return self._features(images)
+
+    def _features(self, images: Tensor) -> Tensor:
+        # On CPUs, PyTorch filters each channel two to three times faster in this order in memory.
+        images = images.contiguous(memory_format=torch.channels_last)
         hidden = self.blocks(F.relu6(self.stem(images), inplace=True))
         return F.relu6(self.top(hidden), inplace=True).float().mean(dim=(2, 3))
 
