@@ -14,7 +14,7 @@ from tina_framework import TargetArchitecture
 from tina_framework.errors import ConfigError, shorten
 from tina_framework.interfaces.architecture import FrozenTrunk
 from tina_photos.efficientnet import FEATURES
-from tina_photos.weights import TRUNK, load_trunk
+from tina_photos.weights import TRUNK, empty_trunk, load_trunk
 
 __all__ = ["DEFAULT_SIZE", "SCALE", "SIZES", "CosineHead", "photo_head"]
 
@@ -85,5 +85,7 @@ def _architecture(name: str, size: int) -> TargetArchitecture:
         # As the trunk was trained: (255 p - 127) / 128.
         mean=(127 / 255,) * 3,
         std=(128 / 255,) * 3,
-        trunk=FrozenTrunk(TRUNK, load_trunk, (FEATURES,)),
+        # A classifier that was saved with its trunk needs neither the package with the weights nor the cache.
+        trunk=FrozenTrunk(TRUNK, load_trunk, (FEATURES,), skeleton=empty_trunk),
+        crop_pct=0.875,  # as the trunk was tested: 224 of 256 pixels
     )

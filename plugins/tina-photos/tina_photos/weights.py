@@ -23,7 +23,7 @@ from tina_framework.storage.files import check_tensors, read_digested, write_saf
 from tina_framework.storage.paths import cache_folder
 from tina_photos.efficientnet import FEATURES, EfficientNetLite0, fold
 
-__all__ = ["DISTRIBUTION", "FILE", "SHA256", "TRUNK", "imagenet_head", "load_trunk"]
+__all__ = ["DISTRIBUTION", "FILE", "SHA256", "TRUNK", "empty_trunk", "imagenet_head", "load_trunk"]
 
 TRUNK = "efficientnet-lite0"
 
@@ -45,9 +45,15 @@ def load_trunk() -> EfficientNetLite0:
         CheckpointError: its file is missing, damaged, or not the known one.
     """
     weights = {name: tensor for name, tensor in _tensors().items() if name not in _HEAD}
-    network = _empty()
+    network = empty_trunk()
     network.load_state_dict(weights, assign=True)
     return network.eval()
+
+
+def empty_trunk() -> EfficientNetLite0:
+    """Return the network with parameters on the meta device, to load weights into."""
+    with torch.device("meta"):
+        return EfficientNetLite0()
 
 
 def imagenet_head() -> tuple[Tensor, Tensor]:
@@ -59,11 +65,6 @@ def imagenet_head() -> tuple[Tensor, Tensor]:
     """
     tensors = _tensors()
     return tensors["head.weight"], tensors["head.bias"]
-
-
-def _empty() -> EfficientNetLite0:
-    with torch.device("meta"):
-        return EfficientNetLite0()
 
 
 def _tensors() -> dict[str, Tensor]:
@@ -81,7 +82,7 @@ def _tensors() -> dict[str, Tensor]:
 
 
 def _check(tensors: dict[str, Tensor], path: Path) -> None:
-    shapes = {name: tuple(tensor.shape) for name, tensor in _empty().state_dict().items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in empty_trunk().state_dict().items()}
     check_tensors(tensors, shapes | _HEAD, f"'{path}'")
 
 
