@@ -92,6 +92,7 @@ def run_command(words: list[str]) -> None:
 def _models(world: World, root: Path) -> Iterator[Kind]:
     for name, model in (("c1", world.classifier), ("c2", world.other_classifier)):
         model.save_pretrained(root / name)
+    world.behind_trunk.save_pretrained(root / "t1", include_trunk=True, dtype="float16")
     many = [f"{name}" for name in world.generator.config.class_names]
     for name, seed in (("e1", 0), ("e2", 1)):
         world.generator(many, seed=seed, compose=True).save_pretrained(root / name)
@@ -101,7 +102,7 @@ def _models(world: World, root: Path) -> Iterator[Kind]:
     def classifier(folder: Path) -> str:
         model = GeneratedClassifier.from_pretrained(folder)
         rest = (model.class_names, model.preprocessing, model.provenance, model.abstention_threshold)
-        return f"{rest} {writers._state(dict(model.state_dict()))}"
+        return f"{rest} {writers._state(writers.classifier_tensors(model))}"
 
     def generator(folder: Path) -> str:
         model = Generator.from_pretrained(folder, device="cpu")
@@ -113,6 +114,7 @@ def _models(world: World, root: Path) -> Iterator[Kind]:
     damage = (*mutations.BYTES, *mutations.FILES, *mutations.JSON, *mutations.HEADERS)
     yield Kind("classifier folder", root / "c1", root / "c2", classifier, True, damage, 1500)
     yield Kind("ensemble folder", root / "e1", root / "e2", classifier, True, damage, 300)
+    yield Kind("classifier folder with its trunk", root / "t1", root / "c2", classifier, True, damage, 300)
     yield Kind("classifier folder, signed again", root / "c1", root / "c2", classifier, False, mutations.RESIGNED, 500)
     yield Kind("ensemble folder, signed again", root / "e1", root / "e2", classifier, False, mutations.RESIGNED, 200)
     yield Kind("generator folder", root / "g1", root / "g2", generator, True, damage, 1500)

@@ -5,6 +5,7 @@ Nothing here trains: the process that makes the world forks later, and it must n
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from tests.attack import warm
 from tests.conftest import TOY_CLASSES, SeeingToyEncoder, ToyEncoder
@@ -20,6 +22,7 @@ from tina_framework.denoiser.normalizer import Normalizer
 from tina_framework.denoiser.presets import build_config
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.generator.generator import Generator, GeneratorConfig
+from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.condition_space import ConditionSpace
@@ -46,6 +49,7 @@ class World:
         other_generator: the same with other weights and a card written by hand.
         classifier: a classifier of three classes.
         other_classifier: the same with other weights.
+        behind_trunk: a classifier on a frozen trunk; saved with it, a folder has one file more.
     """
 
     root: Path
@@ -53,6 +57,7 @@ class World:
     other_generator: Generator
     classifier: GeneratedClassifier
     other_classifier: GeneratedClassifier
+    behind_trunk: GeneratedClassifier
 
     @property
     def data(self) -> str:
@@ -112,7 +117,23 @@ def make_world(root: Path) -> World:
         generator.generic,
     )
     classifier, other_classifier = (generator(["ant", "bee", "cat"], seed=seed) for seed in (0, 1))
-    return World(root, generator, other, classifier, other_classifier)
+    return World(root, generator, other, classifier, other_classifier, _behind_trunk())
+
+
+def _behind_trunk() -> GeneratedClassifier:
+    """Return a classifier on a frozen trunk. Its architecture is registered, so that its folder can be loaded."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        trunk, head = nn.Conv2d(3, 4, 5, stride=4), nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    architecture = TargetArchitecture(
+        "attack-head",
+        lambda count: nn.Sequential(nn.Flatten(), nn.Linear(4, count)),
+        (3, 8, 8),
+        trunk=FrozenTrunk("attack-trunk", lambda: copy.deepcopy(trunk), (4, 1, 1)),
+    )
+    if architecture.name not in registries().architectures:
+        registries().architectures.add(architecture.name, architecture)
+    return GeneratedClassifier.from_state(architecture, ["ant", "bee", "cat"], head.state_dict())
 
 
 def make_inputs(world: World) -> None:

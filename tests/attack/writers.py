@@ -18,6 +18,7 @@ from tina_framework.cli.__main__ import main
 from tina_framework.errors import CheckpointError, TinaError
 from tina_framework.generator.generator import Generator
 from tina_framework.storage.files import read_json
+from tina_framework.targets.trunk import trunk_state
 
 __all__ = ["ABSENT", "UNFINISHED", "Writer", "writers"]
 
@@ -86,7 +87,13 @@ def read_classifier(folder: Path) -> str:
         model = GeneratedClassifier.from_pretrained(folder)
     except TinaError:
         return _absent(folder)
-    return f"{model.class_names} {_state(dict(model.state_dict()))}"
+    return f"{model.class_names} {_state(classifier_tensors(model))}"
+
+
+def classifier_tensors(model: GeneratedClassifier) -> dict[str, object]:
+    """Return the weights of a classifier, and those of its trunk."""
+    trunk = {} if model.trunk is None else trunk_state(model.trunk)
+    return {**model.state_dict(), **{f"trunk.{name}": tensor for name, tensor in trunk.items()}}
 
 
 def read_classifiers(folder: Path) -> str:
@@ -169,6 +176,20 @@ def _saves(world: World) -> list[Writer]:
         Writer("classifier, new", "classifier", lambda box: world.classifier.save_pretrained(box / "out"), read_c),
         replaced,
         _without_exchange(replaced),
+        Writer(
+            "classifier with its trunk, over one without",
+            "classifier",
+            lambda box: world.behind_trunk.save_pretrained(box / "out", include_trunk=True, dtype="float16"),
+            read_c,
+            lambda box: world.other_classifier.save_pretrained(box / "out"),
+        ),
+        Writer(
+            "classifier, over one with its trunk",
+            "classifier",
+            lambda box: world.classifier.save_pretrained(box / "out"),
+            read_c,
+            lambda box: world.behind_trunk.save_pretrained(box / "out", include_trunk=True),
+        ),
         Writer("generator, new", "generator", lambda box: world.generator.save_pretrained(box / "out"), read_g),
         generator,
         _without_exchange(generator),

@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from tina_framework.builtins.architectures.cnn_2layer import CNN2Layer, cnn_2layer
 from tina_framework.classifier.classifier import GeneratedClassifier, replaceable
 from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
+from tina_framework.plugin.discovery import registries
 from tina_framework.storage.digest import renew_digest
+from tina_framework.targets.trunk import load_trunk, trunk_record, trunk_state
 
 NAMES = ("ant", "bee", "cat")
 LOOK = {"input_shape": [3, 32, 32], "mean": [0, 0, 0], "std": [1, 1, 1], "fit": "crop-centre"}
@@ -39,6 +43,127 @@ def test_weights_load_into_the_plain_module(classifier: GeneratedClassifier, fol
     module.load_state_dict(load_file(folder / "model.safetensors"))
     inputs = torch.randn(2, 3, 32, 32)
     torch.testing.assert_close(module(inputs), classifier(inputs))
+
+
+PICTURES = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
+BUILT: list[str] = []
+
+
+class Trunk(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 64, 5)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.conv(pictures).relu().mean(dim=(2, 3))
+
+
+def _trunk() -> nn.Module:
+    BUILT.append("trunk")
+    torch.manual_seed(0)
+    return Trunk()
+
+
+def _skeleton() -> nn.Module:
+    BUILT.append("skeleton")
+    with torch.device("meta"):
+        return Trunk()
+
+
+BEHIND = TargetArchitecture(
+    "folder-head",
+    lambda count: nn.Linear(64, count),
+    (3, 8, 8),
+    trunk=FrozenTrunk("folder-trunk", _trunk, (64,), skeleton=_skeleton),
+)
+
+
+@pytest.fixture
+def behind(monkeypatch: pytest.MonkeyPatch) -> GeneratedClassifier:
+    """A classifier on a frozen trunk."""
+    if BEHIND.name not in registries().architectures:
+        registries().architectures.add(BEHIND.name, lambda: BEHIND)
+    BUILT.clear()
+    torch.manual_seed(1)
+    return GeneratedClassifier.from_state(BEHIND, NAMES, nn.Linear(64, 3).state_dict())
+
+
+def test_a_folder_with_its_trunk_needs_no_other_weights(behind: GeneratedClassifier, tmp_path: Path) -> None:
+    behind.save_pretrained(tmp_path / "c", include_trunk=True)
+    assert {path.name for path in (tmp_path / "c").iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "trunk.safetensors",
+    }
+    load_trunk.cache_clear()
+    BUILT.clear()
+    loaded = GeneratedClassifier.from_pretrained(tmp_path / "c")
+    np.testing.assert_array_equal(loaded.predict_proba(PICTURES), behind.predict_proba(PICTURES))
+    assert BUILT == ["skeleton", "trunk"]  # the trunk for `behind`, whose network was dropped above
+
+
+def test_half_precision_halves_the_files_and_is_computed_in_full(behind: GeneratedClassifier, tmp_path: Path) -> None:
+    behind.save_pretrained(tmp_path / "full", include_trunk=True)
+    behind.save_pretrained(tmp_path / "half", include_trunk=True, dtype="float16")
+    for file in ("model.safetensors", "trunk.safetensors"):
+        full, half = (load_file(tmp_path / folder / file) for folder in ("full", "half"))
+        assert {tensor.dtype for tensor in half.values()} == {torch.float16}
+        assert all(torch.equal(tensor.half(), half[name]) for name, tensor in full.items())
+    loaded = GeneratedClassifier.from_pretrained(tmp_path / "half")
+    assert loaded.trunk is not None
+    assert {t.dtype for t in [*loaded.network.parameters(), *trunk_state(loaded.trunk).values()]} == {torch.float32}
+    np.testing.assert_allclose(loaded.predict_proba(PICTURES), behind.predict_proba(PICTURES), atol=1e-3)
+    with pytest.raises(ConfigError, match="dtype is 'int8'; weights can be stored as float32 or float16"):
+        behind.save_pretrained(tmp_path / "half", dtype="int8")
+    with torch.no_grad():
+        next(behind.network.parameters()).fill_(1e6)
+    with pytest.raises(CheckpointError, match="a number that is too large for float16; save it in float32"):
+        behind.save_pretrained(tmp_path / "half", dtype=torch.float16)
+
+
+def test_a_loaded_trunk_is_saved_again_and_keeps_its_record(behind: GeneratedClassifier, tmp_path: Path) -> None:
+    behind.save_pretrained(tmp_path / "c", include_trunk=True, dtype="float16")
+    tuned = GeneratedClassifier.from_pretrained(tmp_path / "c").fine_tune(PICTURES[:3], list(NAMES))
+    tuned.save_pretrained(tmp_path / "again")
+    records = [json.loads((tmp_path / f / "config.json").read_text())["trunk"] for f in ("c", "again")]
+    assert records == [trunk_record(BEHIND)] * 2
+    assert (tmp_path / "again" / "trunk.safetensors").is_file()
+    tuned.save_pretrained(tmp_path / "again", include_trunk=False)
+    assert not (tmp_path / "again" / "trunk.safetensors").exists()
+    GeneratedClassifier.from_pretrained(tmp_path / "again")
+
+
+def test_the_file_of_a_trunk_is_checked(
+    behind: GeneratedClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "c"
+    behind.save_pretrained(folder, include_trunk=True)
+    content = (folder / "trunk.safetensors").read_bytes()
+    (folder / "trunk.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"trunk\.safetensors' does not exist"):
+        GeneratedClassifier.from_pretrained(folder)
+    (folder / "trunk.safetensors").write_bytes(content[:-4] + b"\0\0\0\1")
+    with pytest.raises(CheckpointError, match=r"trunk\.safetensors' was altered"):
+        GeneratedClassifier.from_pretrained(folder)
+    behind.save_pretrained(folder)
+    (folder / "trunk.safetensors").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"records no SHA-256 of trunk\.safetensors"):
+        GeneratedClassifier.from_pretrained(folder)
+
+
+def test_a_trunk_is_refused_by_another_architecture(behind: GeneratedClassifier, tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    behind.save_pretrained(folder, include_trunk=True)
+    for recorded, theirs in (({"name": "b", "sha256": "0" * 64}, "trunk 'b'"), (None, "no trunk")):
+        _edit(folder, trunk=recorded)
+        with pytest.raises(CheckpointError, match=f"the weights of {theirs}, but .* has trunk 'folder-trunk'; install"):
+            GeneratedClassifier.from_pretrained(folder)
+
+
+def test_only_a_trunk_that_is_there_can_be_included(classifier: GeneratedClassifier, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'cnn-2layer' has no frozen trunk to include"):
+        classifier.save_pretrained(tmp_path / "c", include_trunk=True)
+    assert not (tmp_path / "c").exists()
 
 
 def _edit(folder: Path, **changes: object) -> None:

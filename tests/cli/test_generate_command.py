@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tina_framework.classifier.classifier import GeneratedClassifier
 from tina_framework.cli.__main__ import main
@@ -183,14 +184,29 @@ def test_a_classifier_in_the_way_is_replaced(tina: Any) -> None:
     assert [path.name for path in Path().iterdir()] == ["classifier"]
 
 
+def test_half_precision_takes_half_the_space(tina: Any) -> None:
+    assert tina("ant", "bee")[0] == 0
+    assert tina("ant", "bee", "--dtype", "float16", "--out", "half")[0] == 0
+    full, half = (Path(folder, "model.safetensors").stat().st_size for folder in ("classifier", "half"))
+    assert half < 0.55 * full
+    assert GeneratedClassifier.from_pretrained("half").network.fc.weight.dtype == torch.float32  # type: ignore[union-attr]
+
+
+def test_a_trunk_that_is_not_there_cannot_be_included(tina: Any) -> None:
+    code, out, err = tina("ant", "bee", "--include-trunk")
+    assert (code, out) == (2, "")
+    assert "Architecture 'cnn-2layer' has no frozen trunk to include" in err
+    assert not Path("classifier").exists()
+
+
 def test_a_failure_while_writing_leaves_nothing_behind(tina: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("tasks.json").write_text(json.dumps({"tasks": [{"classes": ["ant", "bee"]}, {"classes": ["ant", "cat"]}]}))
     save = GeneratedClassifier.save_pretrained
 
-    def fail_at_the_second(self: GeneratedClassifier, folder: Path) -> None:
+    def fail_at_the_second(self: GeneratedClassifier, folder: Path, **settings: Any) -> None:
         if folder.name == "001":
             raise OSError(28, "No space left on device")
-        save(self, folder)
+        save(self, folder, **settings)
 
     monkeypatch.setattr(GeneratedClassifier, "save_pretrained", fail_at_the_second)
     code, _, err = tina("--tasks", "tasks.json", "--out", "many")

@@ -28,7 +28,10 @@ class Averages(nn.Module):
 
 
 BEHIND_A_TRUNK = TargetArchitecture(
-    "behind-a-trunk", lambda k: nn.Linear(12, k), (3, 8, 8), trunk=FrozenTrunk("averages", Averages, (12,))
+    "behind-a-trunk",
+    lambda k: nn.Linear(12, k),
+    (3, 8, 8),
+    trunk=FrozenTrunk("averages", Averages, (12,), skeleton=Averages),
 )
 
 

@@ -17,7 +17,15 @@ import torch
 from torch import Tensor, nn
 
 from tina_framework.classifier.abstention import abstention_scores, check_threshold
-from tina_framework.classifier.folder import FORMAT, ClassifierConfig, read_folder, replaceable, write_folder
+from tina_framework.classifier.folder import (
+    FORMAT,
+    ClassifierConfig,
+    check_dtype,
+    check_has_trunk,
+    read_folder,
+    replaceable,
+    write_folder,
+)
 from tina_framework.errors import ConfigError, reason_of, shorten
 from tina_framework.images import Preprocessing
 from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
@@ -28,6 +36,7 @@ from tina_framework.plugin.discovery import registries
 from tina_framework.storage.files import to_json
 from tina_framework.storage.paths import user_path
 from tina_framework.targets.ensemble import Ensemble, build_network, member_names
+from tina_framework.targets.saved_trunk import SavedTrunk
 from tina_framework.targets.trunk import trunk_features
 
 if TYPE_CHECKING:
@@ -295,22 +304,36 @@ class GeneratedClassifier(nn.Module):
             network, self._architecture or self.architecture, self.class_names, self.preprocessing, provenance
         )
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(
+        self, folder: str | Path, *, include_trunk: bool | None = None, dtype: str | torch.dtype | None = None
+    ) -> None:
         """Write `config.json` and `model.safetensors`, atomically. An existing classifier folder is replaced.
 
         The tensors have the architecture's names, so that the plain module can load them without this package. Those of an
-        ensemble have the prefixes ``members.0.``, ``members.1.``, ... A frozen trunk is not written. Its name and the hash of its
-        weights are, and its plugin must be installed to load the folder.
+        ensemble have the prefixes ``members.0.``, ``members.1.``, ... The name of a frozen trunk and the hash of its weights are
+        recorded, and its plugin must be installed to load the folder.
+
+        Args:
+            folder: where to write.
+            include_trunk: also write the weights of the frozen trunk, to `trunk.safetensors`. Loading the folder then needs the
+                code of the trunk's plugin, but not the package with its weights. None: if the classifier was loaded with them.
+            dtype: ``float16`` stores weights in half the space. They are computed with in float32 after loading. None: float32.
 
         Raises:
-            ConfigError: the folder holds something else.
-            CheckpointError: a parameter is not finite.
+            ConfigError: the folder holds something else, there is no trunk to include, or the dtype is another one.
+            CheckpointError: a parameter is not finite, or too large for the dtype.
         """
+        stored = check_dtype(dtype)
         architecture = self._architecture or self.architecture
+        if include_trunk is None:
+            include_trunk = self.trunk is not None and isinstance(self.trunk.build, SavedTrunk)
+        elif include_trunk:
+            check_has_trunk(self.architecture, self.trunk)
         config = ClassifierConfig(
             architecture, self.class_names, self.preprocessing, self.provenance, self.abstention_threshold, self.members
         )
-        write_folder(user_path(folder), config, self.network.state_dict())
+        state = self.network.state_dict()
+        write_folder(user_path(folder), config, state, include_trunk=include_trunk, dtype=stored)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> GeneratedClassifier:

@@ -1,19 +1,22 @@
-"""Write, read and check the folder of a classifier: `config.json` and weights."""
+"""Write, read and check the folder of a classifier.
+
+It holds `config.json`, `model.safetensors` and, if its writer wanted it, `trunk.safetensors`: the weights of the frozen trunk."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from tina_framework.classifier.abstention import read_threshold, write_threshold
 from tina_framework.errors import CheckpointError, ConfigError, PluginError, shorten
 from tina_framework.images import FIT, Preprocessing
-from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
 from tina_framework.interfaces.class_names import checked_names
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
@@ -30,15 +33,29 @@ from tina_framework.storage.folders import (
     writing_folder,
 )
 from tina_framework.targets.ensemble import checked_groups, member_names
-from tina_framework.targets.trunk import check_trunk_record, trunk_record
+from tina_framework.targets.saved_trunk import with_saved_trunk
+from tina_framework.targets.trunk import check_trunk_name, check_trunk_record, load_trunk, trunk_record, trunk_state
 
-__all__ = ["FORMAT", "ClassifierConfig", "read_folder", "replaceable", "write_folder"]
+__all__ = [
+    "DTYPES",
+    "FORMAT",
+    "ClassifierConfig",
+    "check_dtype",
+    "check_has_trunk",
+    "read_folder",
+    "replaceable",
+    "write_folder",
+]
 
 FORMAT = "tina-classifier"
 FORMAT_VERSION = 1
 _NEEDS = f"{CONFIG} with format '{FORMAT}' and {WEIGHTS}, as `tina generate` and save_pretrained write them"
 
-_FILES = frozenset({CONFIG, WEIGHTS})
+TRUNK_WEIGHTS = "trunk.safetensors"
+DTYPES = {"float32": torch.float32, "float16": torch.float16}
+"""The types in which weights can be stored."""
+
+_FILES = frozenset({CONFIG, WEIGHTS, TRUNK_WEIGHTS})
 _TRUNK = "trunk"
 _ABSTENTION = "abstention"
 _MEMBERS = "members"
@@ -89,18 +106,79 @@ class ClassifierConfig:
         }
 
 
-def write_folder(folder: Path, config: ClassifierConfig, state: Mapping[str, Tensor]) -> None:
-    """Write `config.json` and `model.safetensors`, atomically. An existing classifier folder is replaced.
+def write_folder(
+    folder: Path,
+    config: ClassifierConfig,
+    state: Mapping[str, Tensor],
+    *,
+    include_trunk: bool = False,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write the files of a classifier, atomically. An existing classifier folder is replaced.
+
+    Args:
+        folder: where to write.
+        config: everything but the weights. With `include_trunk`, its architecture is an object with a trunk.
+        state: the weights.
+        include_trunk: also write the weights of the trunk.
+        dtype: the type in which floating-point numbers are stored; None: the one that they have.
 
     Raises:
         ConfigError: the folder holds something else.
-        CheckpointError: a parameter is not finite.
+        CheckpointError: a parameter is not finite, or too large for `dtype`.
     """
-    check_tensors(state, {name: tuple(tensor.shape) for name, tensor in state.items()}, "The classifier to be saved")
+    parts = {WEIGHTS: _stored(state, dtype, "The classifier to be saved")}
+    if include_trunk:
+        assert not isinstance(config.architecture, str)
+        assert config.architecture.trunk is not None
+        trunk = config.architecture.trunk
+        parts[TRUNK_WEIGHTS] = _stored(trunk_state(trunk), dtype, f"Trunk '{trunk.name}' to be saved")
     with writing_folder(folder, replaceable, "classifier") as new:
-        sha256 = write_safetensors(new / WEIGHTS, state, {"format": "pt"})
-        values = config.to_dict() | {HASHES: {WEIGHTS: sha256}}
+        sha256 = {file: write_safetensors(new / file, tensors, {"format": "pt"}) for file, tensors in parts.items()}
+        values = config.to_dict() | {HASHES: sha256}
         write_json(new / CONFIG, with_digest(values, CONFIG))
+
+
+def check_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    """Return the type in which weights are stored; None: the one that they have.
+
+    Raises:
+        ConfigError: weights cannot be stored in that type.
+    """
+    if dtype is None:
+        return None
+    name = str(dtype).removeprefix("torch.") if isinstance(dtype, str | torch.dtype) else ""
+    if name not in DTYPES:
+        raise ConfigError(f"The dtype is {shorten(dtype)}; weights can be stored as {' or '.join(DTYPES)}.")
+    return DTYPES[name]
+
+
+def check_has_trunk(architecture: str, trunk: FrozenTrunk | None) -> None:
+    """Check that there is a trunk whose weights can be saved.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if trunk is None:
+        raise ConfigError(
+            f"Architecture '{architecture}' has no frozen trunk to include; save the classifier without one."
+        )
+
+
+def _stored(state: Mapping[str, Tensor], dtype: torch.dtype | None, what: str) -> dict[str, Tensor]:
+    """Return checked tensors in the type in which they are written."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    check_tensors(state, shapes, what)
+    if dtype is None:
+        return dict(state)
+    stored = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    try:
+        check_tensors(stored, shapes, what)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{what} has a number that is too large for {str(dtype).removeprefix('torch.')}; save it in float32."
+        ) from error
+    return stored
 
 
 def replaceable(path: Path) -> bool:
@@ -121,10 +199,22 @@ def _read_once(folder: Path) -> tuple[ClassifierConfig, TargetArchitecture, dict
     if not folder.is_dir():
         raise CheckpointError(f"'{folder}' is not a folder; a classifier folder holds {_NEEDS}.")
     values = read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
-    config, architecture = _checked(values, f"'{folder / CONFIG}'")
+    path = folder / TRUNK_WEIGHTS
+    # The digest covers the table of hashes. So a file that was removed is noticed, and one that was added is refused.
+    has_trunk = path.is_file() or TRUNK_WEIGHTS in values[HASHES]
+    source = f"'{folder / CONFIG}'"
+    config, architecture = _checked(values, source, has_trunk)
     state, sha256 = read_hashed(folder / WEIGHTS)
     check_tensors(state, _shapes(config, architecture), f"'{folder / WEIGHTS}'")
     check_hash(folder / WEIGHTS, values, sha256)
+    if has_trunk:
+        original = check_trunk_name(values.get(_TRUNK), architecture, source)
+        tensors, sha256 = read_hashed(path)
+        check_hash(path, values, sha256)
+        architecture = with_saved_trunk(architecture, original, tensors, sha256, f"'{path}'")
+        assert architecture.trunk is not None
+        load_trunk(architecture.trunk, torch.device("cpu"))  # checks names and shapes
+        config = replace(config, architecture=architecture)
     return config, architecture, state
 
 
@@ -141,8 +231,9 @@ def _shapes(config: ClassifierConfig, architecture: TargetArchitecture) -> dict[
     return shapes
 
 
-def _checked(values: Mapping[str, Any], source: str) -> tuple[ClassifierConfig, TargetArchitecture]:
-    """Check every value of a `config.json`, and make the architecture that it names."""
+def _checked(values: Mapping[str, Any], source: str, has_trunk: bool) -> tuple[ClassifierConfig, TargetArchitecture]:
+    """Check every value of a `config.json`, and make the architecture that it names. The trunk's own weights are not needed if the
+    folder has them."""
     unknown = sorted(
         values.keys() - {"format", "format_version", HASHES, PLUGINS, _TRUNK, _ABSTENTION, _MEMBERS, *_KEYS}
     )
@@ -163,7 +254,8 @@ def _checked(values: Mapping[str, Any], source: str) -> tuple[ClassifierConfig, 
         raise CheckpointError(
             f"{source}: '{values['architecture']}' did not make a TargetArchitecture; report this to the author of its plugin."
         )
-    check_trunk_record(values.get(_TRUNK), architecture, source)
+    if not has_trunk:
+        check_trunk_record(values.get(_TRUNK), architecture, source)
     preprocessing = _preprocessing(values["preprocessing"], source)
     if preprocessing.input_shape != tuple(architecture.input_shape):
         raise CheckpointError(

@@ -11,6 +11,7 @@ import typer
 
 from tina_framework.cli.output import print_json, print_line, progress_bar
 from tina_framework.cli.path_parameters import path_argument, path_option
+from tina_framework.cli.saving_options import INCLUDE_TRUNK, Dtype, DtypeOption
 
 __all__ = ["register"]
 
@@ -59,6 +60,14 @@ def fine_tune(
             help="Measure the accuracy before and after by 5-fold cross-validation, if there are enough pictures."
         ),
     ] = True,
+    include_trunk: Annotated[
+        bool | None,
+        typer.Option(
+            "--include-trunk/--no-include-trunk",
+            help=f"{INCLUDE_TRUNK} Default: if they are in the folder that is read.",
+        ),
+    ] = None,
+    dtype: DtypeOption = Dtype.float32,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "cpu",
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -68,12 +77,15 @@ def fine_tune(
     """
     from tina_framework.classifier.classifier import GeneratedClassifier, replaceable
     from tina_framework.classifier.fine_tuning.data import FineTuneData
+    from tina_framework.classifier.folder import check_has_trunk
     from tina_framework.storage.folders import check_target
     from tina_framework.targets.device import resolve_device
 
     # Checked first, so that no work is lost.
     check_target(out, replaceable, "classifier")
     model = GeneratedClassifier.from_pretrained(folder, device=resolve_device(device))
+    if include_trunk:
+        check_has_trunk(model.architecture, model.trunk)
     listed = _listed(pictures, model.class_names)
     start = time.perf_counter()
     labels = [name for name, files in listed.items() for _ in files]
@@ -85,7 +97,7 @@ def fine_tune(
         tuned = model.fine_tuned_on(data, lambda done, total: advance())
         seconds = time.perf_counter() - start
         accuracy = _accuracy(*data.cross_validate(folds, lambda done, total: advance())) if folds else None
-    tuned.save_pretrained(out)
+    tuned.save_pretrained(out, include_trunk=include_trunk, dtype=dtype.value)
     result = {"classifier": str(folder), "saved_in": str(out), "seconds": round(seconds, 3)}
     result |= data.record() | {"accuracy": accuracy}
     if json_:

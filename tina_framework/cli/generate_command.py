@@ -12,6 +12,7 @@ import typer
 from tina_framework.cli.output import print_error, print_json, print_line, print_table, progress_bar
 from tina_framework.cli.path_parameters import path_option
 from tina_framework.cli.prompt_arguments import HELP, prompts_given
+from tina_framework.cli.saving_options import INCLUDE_TRUNK, Dtype, DtypeOption
 
 if TYPE_CHECKING:
     from tina_framework.classifier.classifier import GeneratedClassifier
@@ -66,6 +67,8 @@ def generate(
             "--merge", help="Like --compose, but average the networks into one: smaller, faster, less accurate."
         ),
     ] = False,
+    include_trunk: Annotated[bool, typer.Option("--include-trunk", help=INCLUDE_TRUNK)] = False,
+    dtype: DtypeOption = Dtype.float32,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -88,6 +91,7 @@ def generate(
     # Checked first, so that no work is lost.
     check_target(out, _replaceable, "classifier")
 
+    from tina_framework.classifier.folder import check_has_trunk
     from tina_framework.generator.generator import Generator
     from tina_framework.prompts.encoded_task import encode_tasks
     from tina_framework.prompts.read import read_tasks
@@ -95,6 +99,8 @@ def generate(
     from tina_framework.prompts.warnings import prompt_warnings
 
     generator = Generator.from_pretrained(model, device=device, encoder=encoder)
+    if include_trunk:
+        check_has_trunk(generator.config.architecture, generator.spec.architecture.trunk)
     most = None if compose or merge else generator.config.max_classes
     prompts_of_tasks, _ = read_tasks(prompts, generator.config.class_names, notation=True, most=most)
     start = time.perf_counter()
@@ -107,7 +113,7 @@ def generate(
     }
     models = _generate(generator, encoded, settings)
     seconds = time.perf_counter() - start
-    folders = _save(models, out, many=tasks is not None)
+    folders = _save(models, out, many=tasks is not None, include_trunk=include_trunk, dtype=dtype.value)
     summaries = [summarize_by_class(task) for task in encoded]
     result: dict[str, Any] = {
         "model": model,
@@ -145,19 +151,19 @@ def _generate(
         return list(generator(list(tasks), on_progress=on_progress, **settings))
 
 
-def _save(models: Sequence[GeneratedClassifier], out: Path, *, many: bool) -> list[Path]:
+def _save(models: Sequence[GeneratedClassifier], out: Path, *, many: bool, **settings: Any) -> list[Path]:
     """Save all classifiers or, if one cannot be saved, none. Returns their folders."""
     from tina_framework.storage.folders import writing_folder
 
     if not many:
         with writing_folder(out, _replaceable, "classifier") as new:
-            models[0].save_pretrained(new)
+            models[0].save_pretrained(new, **settings)
         return [out]
     width = max(3, len(str(len(models) - 1)))
     names = [f"{number:0{width}d}" for number in range(len(models))]
     with writing_folder(out, _replaceable, "classifier") as new:
         for name, model in zip(names, models, strict=True):
-            model.save_pretrained(new / name)
+            model.save_pretrained(new / name, **settings)
     return [out / name for name in names]
 
 

@@ -18,13 +18,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from tina_framework.errors import CheckpointError, PluginError, TinaError, reason_of
+from tina_framework.errors import CheckpointError, PluginError, TinaError, reason_of, shorten
 from tina_framework.images import Preprocessing
 from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
 from tina_framework.storage.files import read_digested, write_safetensors
 from tina_framework.storage.paths import cache_folder
+from tina_framework.targets.saved_trunk import SavedTrunk
 
-__all__ = ["cached_features", "check_trunk_record", "load_trunk", "trunk_features", "trunk_record"]
+__all__ = [
+    "cached_features",
+    "check_trunk_name",
+    "check_trunk_record",
+    "load_trunk",
+    "trunk_features",
+    "trunk_record",
+    "trunk_state",
+]
 
 _BATCH = 250
 
@@ -69,7 +78,42 @@ def _digest(trunk: FrozenTrunk) -> str:
 def trunk_record(architecture: TargetArchitecture) -> dict[str, str] | None:
     """Return what saved folders record of the trunk: its name and the SHA-256 of its weights; None without a trunk."""
     trunk = architecture.trunk
-    return None if trunk is None else {"name": trunk.name, "sha256": _digest(trunk)}
+    if trunk is None:
+        return None
+    # A trunk from a folder may be rounded. The record names the weights that it was made from.
+    sha256 = trunk.build.sha256 if isinstance(trunk.build, SavedTrunk) else _digest(trunk)
+    return {"name": trunk.name, "sha256": sha256}
+
+
+def trunk_state(trunk: FrozenTrunk) -> dict[str, Tensor]:
+    """Return the weights and buffers of a trunk, on the CPU."""
+    return dict(load_trunk(trunk, torch.device("cpu")).state_dict())
+
+
+def check_trunk_name(recorded: Any, architecture: TargetArchitecture, source: str) -> str:
+    """Compare the trunk in a folder, which holds its weights, with the installed code of the trunk. Return the recorded SHA-256.
+
+    Raises:
+        CheckpointError: the record is malformed, or the architecture has another trunk.
+    """
+    _check_form(recorded, source)
+    ours = None if architecture.trunk is None else architecture.trunk.name
+    if recorded is None or recorded["name"] != ours:
+        theirs = "no trunk" if recorded is None else f"trunk {shorten(recorded['name'])}"
+        raise CheckpointError(
+            f"{source} holds the weights of {theirs}, but the installed architecture '{architecture.name}' has "
+            f"{'no trunk' if ours is None else f'trunk {ours!r}'}; install the version of its plugin that it was made with."
+        )
+    return str(recorded["sha256"])
+
+
+def _check_form(recorded: Any, source: str) -> None:
+    if recorded is not None and not (
+        isinstance(recorded, Mapping)
+        and set(recorded) == {"name", "sha256"}
+        and all(isinstance(value, str) for value in recorded.values())
+    ):
+        raise CheckpointError(f"{source}: trunk is {shorten(recorded)}, not a name and a hash; it was altered.")
 
 
 def check_trunk_record(recorded: Any, architecture: TargetArchitecture, source: str) -> None:
@@ -78,12 +122,7 @@ def check_trunk_record(recorded: Any, architecture: TargetArchitecture, source: 
     Raises:
         CheckpointError: the record is malformed, or the folder was made for another trunk.
     """
-    if recorded is not None and not (
-        isinstance(recorded, Mapping)
-        and set(recorded) == {"name", "sha256"}
-        and all(isinstance(value, str) for value in recorded.values())
-    ):
-        raise CheckpointError(f"{source}: trunk is {recorded!r}, not a name and a hash; it was altered.")
+    _check_form(recorded, source)
     installed = trunk_record(architecture)
     if recorded is None and installed is None:
         return
@@ -152,8 +191,8 @@ def cached_features(
     Returns:
         (N, *feature_shape) float32.
     """
-    record = trunk_record(architecture)
-    assert record is not None, "an architecture without a trunk has no features"
+    assert architecture.trunk is not None, "an architecture without a trunk has no features"
+    record = {"name": architecture.trunk.name, "sha256": _digest(architecture.trunk)}
     look = Preprocessing.of(architecture)
     # The key covers everything that determines the features: trunk, preprocessing, mirroring and pixels.
     digest = hashlib.sha256(repr((record, look, mirrored, images.shape)).encode())

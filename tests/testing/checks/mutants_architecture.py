@@ -199,7 +199,11 @@ class SeesNothing(SoundTrunk):
 
 
 def behind(
-    build: Any, name: str = "sound-trunk", feature_shape: tuple[int, ...] = (4,), space: Any = None
+    build: Any,
+    name: str = "sound-trunk",
+    feature_shape: tuple[int, ...] = (4,),
+    space: Any = None,
+    skeleton: Any = None,
 ) -> TargetArchitecture:
     """A linear head behind a trunk."""
 
@@ -207,7 +211,7 @@ def behind(
         return nn.Linear(4, num_classes)
 
     head.__name__ = getattr(build, "__name__", "trunk")
-    return TargetArchitecture("behind", head, (3, 8, 8), trunk=FrozenTrunk(name, build, feature_shape, space))
+    return TargetArchitecture("behind", head, (3, 8, 8), trunk=FrozenTrunk(name, build, feature_shape, space, skeleton))
 
 
 MUTANTS = [
@@ -232,6 +236,8 @@ MUTANTS = [
     (behind(lambda: "no module"), "check_trunk"),
     (behind(SoundTrunk, name=""), "check_trunk"),
     (behind(SoundTrunk, space=""), "check_trunk"),
+    (behind(SoundTrunk, skeleton=lambda: nn.Linear(3, 3)), "check_trunk"),
+    (behind(SoundTrunk, skeleton=lambda: 1 / 0), "check_trunk"),
     (made(OneLogitTooMany), "check_output_width"),
     (made(DropsTheBatchAxisOfOne), "check_output_width"),
     (made(ChangesItsParameters), "check_forward_changes_nothing"),

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
 from tina_framework.testing.checks._randomness import seeded
 from tina_framework.testing.checks.architecture import check_fields, prepared_pictures
 from tina_framework.testing.findings import guarded, needs, require
@@ -56,6 +56,7 @@ def check_trunk(architecture: TargetArchitecture) -> None:
         "A saved head fits one trunk only.",
         "Load trained weights from a file in build(); leave none at random initial values.",
     )
+    _check_skeleton(trunk, ours)
     images = prepared_pictures(architecture, 4)
     first.eval()
     with guarded(
@@ -89,6 +90,22 @@ def check_trunk(architecture: TargetArchitecture) -> None:
         "All images get the same features.",
         "No network can tell images apart by them.",
         "Load the trained weights; check that forward uses the images.",
+    )
+
+
+def _check_skeleton(trunk: FrozenTrunk, state: dict[str, Tensor]) -> None:
+    """The network without weights, if there is one, takes the weights of the other."""
+    if trunk.skeleton is None:
+        return
+    with guarded("The skeleton cannot be built", "Saved weights are loaded into it.", "Make skeleton() work."):
+        found = trunk.skeleton().state_dict()
+    shapes, expected = ({name: tuple(t.shape) for name, t in each.items()} for each in (found, state))
+    odd = sorted(name for name in {**shapes, **expected} if shapes.get(name) != expected.get(name))
+    require(
+        not odd,
+        f"The skeleton's tensors are not those of build(){f', for instance {odd[0]!r}' if odd else ''}.",
+        "The weights of a classifier that was saved with its trunk are loaded into it.",
+        "Let skeleton() return the network that build() loads its weights into.",
     )
 
 
