@@ -92,13 +92,12 @@ def test_any_failure_of_a_decoder_keeps_the_other_answers(tina: Any, monkeypatch
         return original(self)
 
     monkeypatch.setattr(JpegImagePlugin.JpegImageFile, "load", broken)
-    code, out, err = tina("model", "b.jpg", "a.png", "pipe.png", ".")
+    code, out, err = tina("model", "b.jpg", "a.png", "pipe.png")
     assert code == 1
     assert out.splitlines()[1].startswith("a.png")
     assert err.splitlines() == [
         "Error: Picture 'b.jpg' cannot be read (Failed to decode frame 0: BMFF parsing failed); give a complete picture file.",
         "Error: Picture 'pipe.png' cannot be read (it is a pipe, socket or device); give a regular file.",
-        "Error: Picture '.' cannot be read (it is a folder); give picture files.",
     ]
 
 
@@ -124,6 +123,91 @@ def test_none_of_these(tina: Any) -> None:
     [again] = json.loads(out)["pictures"]
     assert again["answer"] is None
     assert (again["score"], again["answers"]) == (row["score"], row["answers"])
+
+
+def folder_of(path: str, number: int) -> None:
+    Path(path).mkdir(parents=True)
+    for i in range(number):
+        Image.new("RGB", (40, 40), (i, 200 - i, 90)).save(f"{path}/{i}.png")
+
+
+def test_pictures_of_a_folder_get_a_line_each(tina: Any) -> None:
+    folder_of("holiday", 3)
+    code, out, err = tina("model", "holiday", "a.png")
+    assert (code, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()[1:]] == [*(f"holiday/{i}.png" for i in range(3)), "a.png"]
+
+
+def test_many_pictures_of_a_folder_are_counted(tina: Any) -> None:
+    folder_of("holiday", 130)
+    code, out, err = tina("model", "holiday", "a.png")
+    assert (code, err) == (0, "")
+    assert "a.png" in out
+    assert "holiday/" not in out
+    assert "130 pictures (--lines shows each):" in out
+    assert tina("model", "holiday", "--lines")[1].count("holiday/") == 130
+    rows = json.loads(tina("model", "holiday", "--json")[1])["pictures"]
+    assert len(rows) == 130
+    assert len(rows[129]["answers"]) == 3
+
+
+def test_class_folders_give_accuracy_and_confusion(tina: Any) -> None:
+    for name, number in (("ANT", 3), ("bee", 2), ("cat", 2), ("zebra", 4)):
+        folder_of(f"test/{name}", number)
+    code, out, err = tina("model", "test")
+    assert code == 0
+    assert err.splitlines() == [
+        "Left out: 4 pictures in folders that are no class of the classifier: zebra. "
+        "Its classes are ['ant', 'bee', 'cat']."
+    ]
+    assert out.startswith("Accuracy: ")
+    assert ".png" not in out
+    value = json.loads(tina("model", "test", "--json")[1])
+    assert value["left_out"] == {"zebra": 4}
+    assert [row["class"] for row in value["pictures"]] == ["ant"] * 3 + ["bee"] * 2 + ["cat"] * 2
+    right = sum(row["class"] == row["answers"][0]["class"] for row in value["pictures"])
+    figures = value["accuracy"]
+    assert (figures["pictures"], figures["right"]) == (7, right)
+    assert f"Accuracy: {100 * right / 7:.1f} % ({right} of 7 pictures)" in out
+    assert {name: entry["pictures"] for name, entry in figures["classes"].items()} == {"ant": 3, "bee": 2, "cat": 2}
+    assert sum(sum(row.values()) for row in figures["confusion"].values()) == 7
+    assert tina("model", "test", "--lines")[1].count(".png") == 7
+
+
+def test_abstaining_is_right_for_other_classes(tina: Any) -> None:
+    folder_of("test/ant", 2)
+    folder_of("test/zebra", 4)
+    code, out, err = tina("model", "test", "--abstain", "--threshold", "1e9")
+    assert code == 0
+    assert "'none of these' is right for the pictures in folders that are no class of the classifier: zebra." in err
+    assert "(4 of 6 pictures)" in out
+    figures = json.loads(tina("model", "test", "--abstain", "--threshold", "1e9", "--json")[1])["accuracy"]
+    assert figures["confusion"] == {"ant": {"none of these": 2}, "none of these": {"none of these": 4}}
+
+
+def test_a_damaged_picture_of_a_class_folder_is_named_and_not_counted(tina: Any) -> None:
+    folder_of("test/ant", 2)
+    Path("test/ant/broken.jpg").write_bytes(b"not a picture")
+    code, out, err = tina("model", "test")
+    assert code == 1
+    assert "of 2 pictures)" in out
+    assert err.startswith("Error: Picture 'test/ant/broken.jpg' cannot be read")
+
+
+def test_folders_that_cannot_be_used(tina: Any) -> None:
+    Path("empty").mkdir()
+    code, out, err = tina("model", "empty", "a.png")
+    assert code == 1
+    assert "a.png" in out
+    assert err == "Error: The folder 'empty' has no pictures (files ending in .jpg, .png, ...); add some.\n"
+    folder_of("data/test/ant", 1)
+    code, out, err = tina("model", "data")
+    assert (code, out) == (1, "")
+    assert "'data/test' holds the classes of a data set's split; give 'data/test' itself." in err
+    folder_of("zoo/zebra", 2)
+    code, out, err = tina("model", "zoo")
+    assert (code, out) == (1, "")
+    assert err.startswith("Error: Left out: 2 pictures in folders that are no class")
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,32 @@
-"""``tina classify``: classify picture files."""
+"""``tina classify``: classify pictures, and measure the accuracy on folders of known classes."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tina_framework.cli.output import print_error, print_json, print_table
+from tina_framework.cli.output import Advance, print_error, print_json, print_line, print_table, progress_bar
 from tina_framework.cli.path_parameters import path_argument
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from tina_framework.classifier.classifier import GeneratedClassifier
+    from tina_framework.cli.picture_arguments import GivenPicture
 
 __all__ = ["register"]
+
+_BATCH = 64
+_MOST_LINES = 50
+"""Pictures of folders get a line each up to this number, unless the user asks for more."""
+
+_FEWEST_FOR_PROGRESS = 20
 
 
 def register(app: typer.Typer) -> None:
@@ -25,8 +38,22 @@ def classify(
     folder: Annotated[
         Path, path_argument(metavar="DIR", help="Folder of a classifier, as written by 'tina generate'.")
     ],
-    images: Annotated[list[Path], path_argument(metavar="PICTURE", help="Picture files, of any size and format.")],
+    images: Annotated[
+        list[Path],
+        path_argument(
+            metavar="PICTURE|FOLDER",
+            help="Picture files of any size and format, or folders of them. Sub-folders with the names of classes give the accuracy.",
+        ),
+    ],
     top_k: Annotated[int, typer.Option("--top-k", min=1, help="Number of answers for each picture.")] = 3,
+    lines: Annotated[
+        bool | None,
+        typer.Option(
+            "--lines/--no-lines",
+            help=f"Print a line for each picture. Default: not for class folders, nor for more than {_MOST_LINES} pictures of folders.",
+            show_default=False,
+        ),
+    ] = None,
     abstain: Annotated[
         bool, typer.Option("--abstain", help="Answer 'none of these' if the classifier is too unsure.")
     ] = False,
@@ -36,64 +63,176 @@ def classify(
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Classify pictures.
+    """Classify pictures. In a folder with a sub-folder for each class, also measure the accuracy.
 
+    Pictures in sub-folders that are no class of the classifier are left out; with --abstain, 'none of these' is right for them.
     Pictures that cannot be read are reported and the others classified. The exit code is 1 then.
     """
     from tina_framework.classifier.classifier import GeneratedClassifier
+    from tina_framework.cli.picture_arguments import given_pictures
     from tina_framework.errors import ConfigError, DataError
 
     if threshold is not None and not abstain:
         raise ConfigError("--threshold says when to abstain; give --abstain too.")
     model = GeneratedClassifier.from_pretrained(folder)
     limit = model.threshold_or_own(threshold) if abstain else None
-    rows: list[dict[str, Any]] = []
-    for image in images:
-        try:
-            rows.append({"picture": str(image), **_answers(model, image, top_k, limit)})
-        except DataError as error:
-            rows.append({"picture": str(image), "error": str(error)})
-    read = [row for row in rows if "answers" in row]
-    unreadable = [row["error"] for row in rows if "error" in row]
+    given = given_pictures(images, model.class_names)
+    used = [picture for picture in given.pictures if abstain or not picture.outside]
+    bar = progress_bar("Pictures", len(used)) if len(used) > _FEWEST_FOR_PROGRESS else nullcontext(_no_advance)
+    with bar as advance:
+        rows = list(_classified(model, used, top_k, limit, advance))
+    answered = [(picture, row) for picture, row in zip(used, rows, strict=True) if "answers" in row]
+    errors = [*given.errors, *(row["error"] for row in rows if "error" in row)]
+    note = _outside_note(given.outside(), model.class_names, abstain)
+    if not answered and not errors:
+        errors.append(note)
+        note = ""
+    figures = _confusion(answered, model.class_names)
     if json_:
-        print_json({"classifier": str(folder), "pictures": rows})
-    elif read:
+        result: dict[str, Any] = {"classifier": str(folder), "pictures": rows}
+        if figures is not None:
+            result["accuracy"] = figures.to_json()
+        if given.outside() and not abstain:
+            result["left_out"] = given.outside()
+        print_json(result)
+    else:
+        _print_answers(answered, lines, top_k, abstain)
+        if figures is not None:
+            figures.print()
+    if note:
+        print_error(note)
+    for sentence in errors:
+        print_error(f"Error: {sentence}")
+    if errors:
+        raise typer.Exit(DataError.exit_code)
+
+
+def _no_advance(count: int = 1, note: str = "") -> None:
+    pass
+
+
+def _classified(
+    model: GeneratedClassifier, given: Iterable[GivenPicture], top_k: int, limit: float | None, advance: Advance
+) -> Iterator[dict[str, Any]]:
+    """Yield the answers for each picture, or its error, in the order given. Pictures are classified in batches."""
+    from tina_framework.errors import DataError
+    from tina_framework.images import pictures
+
+    rows: list[dict[str, Any]] = []
+    batch: list[tuple[int, npt.NDArray[np.uint8]]] = []
+    for picture in given:
+        row: dict[str, Any] = {"picture": str(picture.path)}
+        if picture.labelled:
+            row["class"] = picture.truth
+        try:
+            batch.append((len(rows), pictures(picture.path, model.preprocessing.size)))
+        except DataError as error:
+            row["error"] = str(error)
+        rows.append(row)
+        advance()
+        if len(batch) == _BATCH:
+            _answer(model, rows, batch, top_k, limit)
+            yield from rows
+            rows, batch = [], []
+    if batch:
+        _answer(model, rows, batch, top_k, limit)
+    yield from rows
+
+
+def _answer(
+    model: GeneratedClassifier,
+    rows: list[dict[str, Any]],
+    batch: Sequence[tuple[int, npt.NDArray[np.uint8]]],
+    top_k: int,
+    limit: float | None,
+) -> None:
+    """Add the likeliest classes and, if the classifier may abstain, its answer (None: none of these) and score."""
+    import numpy as np
+
+    pixels = np.concatenate([one for _, one in batch])
+    found = model.predict_topk(pixels, k=top_k)
+    for (place, _), best in zip(batch, found, strict=True):
+        rows[place]["answers"] = [{"class": name, "probability": round(p, 6)} for name, p in best]
+    if limit is not None:
+        answers, scores = model.predict(pixels, abstain=limit), model.abstention_scores(pixels)
+        for (place, _), answer, score in zip(batch, answers, scores, strict=True):
+            rows[place] |= {"answer": answer, "score": round(float(score), 6), "threshold": limit}
+
+
+def _outside_note(outside: dict[str, int], class_names: Sequence[str], abstain: bool) -> str:
+    from tina_framework.errors import shorten
+
+    if not outside:
+        return ""
+    named = shorten(", ".join(outside))[1:-1]
+    if abstain:
+        return f"'none of these' is right for the pictures in folders that are no class of the classifier: {named}."
+    return (
+        f"Left out: {sum(outside.values())} pictures in folders that are no class of the classifier: {named}. "
+        f"Its classes are {shorten(list(class_names))}."
+    )
+
+
+def _chosen(row: dict[str, Any]) -> str:
+    from tina_framework.cli.confusion import NONE
+
+    return NONE if row.get("answer", "") is None else str(row["answers"][0]["class"])
+
+
+def _confusion(answered: Sequence[tuple[GivenPicture, dict[str, Any]]], class_names: Sequence[str]) -> Any:
+    """Return the `Confusion` of the pictures with known classes, or None if there are none."""
+    from tina_framework.cli.confusion import NONE, Confusion
+
+    pairs = [(picture.truth or NONE, _chosen(row)) for picture, row in answered if picture.labelled]
+    return Confusion(pairs, class_names) if pairs else None
+
+
+def _print_answers(
+    answered: Sequence[tuple[GivenPicture, dict[str, Any]]], lines: bool | None, top_k: int, abstain: bool
+) -> None:
+    """Print a line for each picture, or how often each answer was given where there would be too many lines."""
+    from_folder = [picture for picture, _ in answered if picture.from_folder and not picture.labelled]
+    few = len(from_folder) <= _MOST_LINES
+
+    def has_line(picture: GivenPicture) -> bool:
+        if lines is not None:
+            return lines
+        return not picture.labelled and (few or not picture.from_folder)
+
+    shown = [row for picture, row in answered if has_line(picture)]
+    summarized = [row for picture, row in answered if not has_line(picture) and not picture.labelled]
+    if shown:
         columns = [
             "picture",
+            *(["class"] if any("class" in row for row in shown) else []),
             "answer",
             "probability",
             *(["then"] if top_k > 1 else []),
             *(["score"] if abstain else []),
         ]
-        print_table([_cells(row) for row in read], columns)
-    for sentence in unreadable:
-        print_error(f"Error: {sentence}")
-    if unreadable:
-        raise typer.Exit(DataError.exit_code)
-
-
-def _answers(model: GeneratedClassifier, image: Path, top_k: int, limit: float | None) -> dict[str, Any]:
-    """Return the likeliest classes and, if the classifier may abstain, its answer (None: none of these) and score."""
-    from tina_framework.images import as_picture
-
-    # Read once, because reading takes longer than classifying. Cropping is left to the classifier, which always crops.
-    picture = as_picture(image, model.preprocessing.size)
-    [best] = model.predict_topk(picture, k=top_k)
-    row: dict[str, Any] = {"answers": [{"class": name, "probability": round(p, 6)} for name, p in best]}
-    if limit is not None:
-        [answer], [score] = model.predict(picture, abstain=limit), model.abstention_scores(picture)
-        row |= {"answer": answer, "score": round(float(score), 6), "threshold": limit}
-    return row
+        print_table([_cells(row) for row in shown], columns)
+        if len(shown) < len(answered):
+            print_line()
+    if summarized:
+        counts = Counter(map(_chosen, summarized))
+        table = [
+            {"answer": name, "pictures": number, "share": f"{100 * number / len(summarized):.1f} %".rjust(7)}
+            for name, number in counts.most_common()
+        ]
+        print_line(f"{len(summarized)} pictures (--lines shows each):")
+        print_table(table, ["answer", "pictures", "share"])
+        if len(shown) + len(summarized) < len(answered):
+            print_line()
 
 
 def _cells(row: dict[str, Any]) -> dict[str, Any]:
     refused = "answer" in row and row["answer"] is None
     others = [f"{other['class']} {100 * other['probability']:.1f} %" for other in row["answers"]]
-    first = row["answers"][0]
     return {
         "picture": row["picture"],
-        "answer": "none of these" if refused else first["class"],
-        "probability": None if refused else f"{100 * first['probability']:.1f} %",
+        "class": row.get("class"),
+        "answer": _chosen(row),
+        "probability": None if refused else f"{100 * row['answers'][0]['probability']:.1f} %",
         "then": ", ".join(others if refused else others[1:]),
         "score": f"{row['score']:.3f}" if "score" in row else None,
     }
