@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 
 from tina_framework.errors import PromptError
+from tina_framework.prompts import encoded_task
 from tina_framework.prompts.class_prompt import ClassPrompt
 from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.prompts.encoded_task import encode_tasks
@@ -189,3 +191,13 @@ def test_a_known_name_among_several_texts_is_the_nearest() -> None:
         [[both, "cat"]], Table(), 0, KnownClasses(NAMES, Table(), 0, ConditionSpace.fit("s", RAW))
     )
     assert condition.nearest == ("ant", "cat")
+
+
+def test_the_names_are_looked_up_in_one_table_for_all_calls() -> None:
+    known = make()
+    assert known.lookup is known.lookup
+    assert known.lookup.find("Dogs") == "dog"
+    with patch.object(encoded_task, "KnownNames") as built:
+        [task] = encode_tasks([["dogs", "bee"]], Table(), known_classes=known)
+    assert task.read_as == {"dogs": "dog"}
+    assert built.call_count == 0, "with a thousand names, building the table takes longer than generating"

@@ -88,3 +88,18 @@ def test_the_lowest_confidence_of_a_label_counts() -> None:
     tasks = [["a", prompt.text("gibberish", label="x")], ["a", "x"], ["a", prompt.vector([1], "x")]]
     for order in (tasks, tasks[::-1]):
         assert len(prompt_warnings(encode_tasks(order, Unsure()), Unsure())) == 1
+
+
+def test_many_classes_with_one_problem_share_a_sentence() -> None:
+    names = tuple(f"yak {number:02}" for number in range(40))
+    familiarity = np.linspace(0.4, 0.01, 40, dtype=np.float32)
+    task = EncodedTask(names, names, np.ones((40, 1), dtype=np.float32), familiarity=familiarity, nearest=("cow",) * 40)
+    [sentence] = prompt_warnings([task], Plain())
+    assert sentence.startswith(
+        "40 of the classes resemble no class that the generator was trained on, so the classifier may miss them: "
+        "'yak 39', 'yak 38', 'yak 37', 'yak 36', 'yak 35' and 35 more. Use other words"
+    )
+    [sentence] = prompt_warnings(encode_tasks([names], Unsure()), Unsure())
+    assert sentence.startswith(
+        "unsure is unsure what 40 of the classes mean, so the classifier may miss them: 'yak 00',"
+    )

@@ -98,7 +98,7 @@ def encode_tasks(
     Raises:
         PromptError: as in `encode_task`; or two classes of a task mean the same known name, or have the same prompt.
     """
-    names = KnownNames(_names(known_classes, known_names))
+    names = _lookup(known_classes, known_names)
     checked = [_check(classes, names) for classes in tasks]
     matches = [match_known_names(prompts, names, encoder) for prompts, _ in checked]
     # All tasks share one call of each tower, because large encoders are slow to call.
@@ -207,10 +207,10 @@ def _nearest(prompt: ClassPrompt, vector: Rows, known_classes: KnownClasses) -> 
     return known_classes.nearest(vector) if known_classes.is_readable else ""
 
 
-def _names(known_classes: KnownClasses | None, known_names: Iterable[str] | None) -> Iterable[str]:
+def _lookup(known_classes: KnownClasses | None, known_names: Iterable[str] | None) -> KnownNames:
     if known_names is not None:
-        return known_names
-    return () if known_classes is None else known_classes.names
+        return KnownNames(known_names)
+    return KnownNames() if known_classes is None else known_classes.lookup
 
 
 def _as_read(prompt: ClassPrompt, read_as: Mapping[str, str]) -> ClassPrompt:

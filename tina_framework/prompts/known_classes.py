@@ -25,10 +25,12 @@ from tina_framework.interfaces.encoder import ComparesTexts, Encoder
 from tina_framework.prompts.class_prompt import ClassPrompt
 from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.prompts.familiarity import Familiarity
+from tina_framework.prompts.known_names import KnownNames
 
 __all__ = ["IMAGE_TEMPERATURE", "TEXT_TEMPERATURE", "KnownClasses"]
 
 Rows = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 
 IMAGE_TEMPERATURE = 20.0
 """Factor on the cosines of one picture before the softmax. For n pictures, whose mean is less noisy, it is sqrt(n) times as much."""
@@ -40,9 +42,9 @@ _SAME_VECTOR = 0.999
 """Cosine above which a vector counts as that of a known name."""
 
 
-def _unit(rows_ND: Rows) -> npt.NDArray[np.float64]:
-    rows: npt.NDArray[np.float64] = np.asarray(rows_ND, dtype=np.float64)
-    unit: npt.NDArray[np.float64] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+def _unit(rows_ND: Rows) -> Doubles:
+    rows: Doubles = np.asarray(rows_ND, dtype=np.float64)
+    unit: Doubles = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     return unit
 
 
@@ -78,8 +80,18 @@ class KnownClasses:
         return unit
 
     @cached_property
-    def _directions_SE(self) -> Rows:
-        return self._directions(self.vectors_SE)
+    def _vectors_SE(self) -> Doubles:
+        # Kept in double precision as well: converting a thousand names takes longer than comparing with them.
+        return self.vectors_SE.astype(np.float64)
+
+    @cached_property
+    def _directions_SE(self) -> Doubles:
+        return self._directions(self.vectors_SE).astype(np.float64)
+
+    @cached_property
+    def lookup(self) -> KnownNames:
+        """The known names by spelling, plural and synonym."""
+        return KnownNames(self.names)
 
     def _directions(self, raw_NE: Rows) -> Rows:
         """Return unit vectors of the conditions: without the mean, which all names share, cosines tell classes apart."""
@@ -104,17 +116,17 @@ class KnownClasses:
         index = self._index.get(fold(text))
         return text if index is None else self.names[index]
 
-    def cosines(self, vector_E: Rows) -> npt.NDArray[np.float64]:
+    def cosines(self, vector_E: Rows) -> Doubles:
         """Return the cosines (S,) of a raw vector with the known names, after subtracting the mean of the space."""
-        cosines: npt.NDArray[np.float64] = self._directions_SE.astype(np.float64) @ self._directions(vector_E[None])[0]
+        cosines: Doubles = self._directions_SE @ self._directions(vector_E[None])[0]
         return cosines
 
     @cached_property
-    def _comparison_SD(self) -> npt.NDArray[np.float64]:
+    def _comparison_SD(self) -> Doubles:
         assert isinstance(self.encoder, ComparesTexts)
         return _unit(self.encoder.comparison_vectors(list(self.names), template=self.template))
 
-    def text_cosines(self, texts: Sequence[str], vector_E: Rows) -> npt.NDArray[np.float64]:
+    def text_cosines(self, texts: Sequence[str], vector_E: Rows) -> Doubles:
         """Return the similarities (S,) of the texts of one class with the known names.
 
         An encoder may have its own vectors for comparing texts (`ComparesTexts`). Otherwise these are the `cosines`.
@@ -126,7 +138,7 @@ class KnownClasses:
         if not isinstance(self.encoder, ComparesTexts):
             return self.cosines(vector_E)
         compared_D = _unit(self.encoder.comparison_vectors(list(texts), template=self.template)).mean(axis=0)
-        cosines: npt.NDArray[np.float64] = self._comparison_SD @ _unit(compared_D[None])[0]
+        cosines: Doubles = self._comparison_SD @ _unit(compared_D[None])[0]
         return cosines
 
     def nearest(self, vector_E: Rows) -> str:
@@ -155,7 +167,7 @@ class KnownClasses:
             return own, math.nan
         cosines = {kind: self.cosines(vector) for kind, vector in parts.items()}
         similarities = dict(cosines)
-        if "text" in parts:
+        if "text" in parts and isinstance(self.encoder, ComparesTexts):
             similarities["text"] = self.text_cosines(prompt.texts, parts["text"])
         has_known_name = any(self.knows(text) for text in prompt.texts)
         numbers = {"text": prompt.num_words, "images": len(prompt.images), "vector": 1}
@@ -170,7 +182,7 @@ class KnownClasses:
         # If an encoder has two similarities, their mean was better for descriptions than either one (on validation tasks).
         evidence = np.sum([temperatures[kind] * (cosines[kind] + similarities[kind]) / 2 for kind in parts], axis=0)
         weights = np.exp(evidence - evidence.max())
-        projected = (weights / weights.sum()) @ self.vectors_SE.astype(np.float64)
+        projected = (weights / weights.sum()) @ self._vectors_SE
         # Without row retrieval the denoiser cannot use a vector of an unknown class, so all of the weight is on the projection.
         share = 1.0 if self.space.row_retrieval is None else familiarity
         mixed: Rows = (share * projected + (1.0 - share) * mean).astype(np.float32)

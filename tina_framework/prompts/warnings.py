@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from tina_framework.errors import shorten
 from tina_framework.interfaces.encoder import Encoder, KnowsWords
@@ -16,12 +16,15 @@ __all__ = ["prompt_warnings"]
 _SHOWN = 5
 """Maximum number of unknown words that a warning names."""
 
+_MAX_SENTENCES = 10
+"""More classes than this with the same problem share one sentence, which names the worst of them."""
+
 _MIN_CONFIDENCE = 0.5
 """Texts of lower confidence get a warning, unless the encoder has its own limit `warn_below`."""
 
 
 def prompt_warnings(tasks: Sequence[EncodedTask], encoder: Encoder) -> list[str]:
-    """Return one sentence for each problem, and each class once.
+    """Return one sentence for each problem, and each class once. Many classes with the same problem share a sentence.
 
     There are three problems: a text was read as a misspelt name, the encoder is unsure about the words of a class, or a class
     resembles no known class.
@@ -31,7 +34,7 @@ def prompt_warnings(tasks: Sequence[EncodedTask], encoder: Encoder) -> list[str]
     unsure = {name: value for name, value in confidences.items() if value < limit}
     return (
         _misspelt_warnings(tasks)
-        + [_confidence_warning(name, value, texts[name], encoder) for name, value in unsure.items()]
+        + _confidence_warnings(unsure, texts, encoder)
         + _familiarity_warnings(tasks, skipped=unsure.keys())
     )
 
@@ -49,6 +52,23 @@ def _lowest_confidences(tasks: Sequence[EncodedTask]) -> tuple[dict[str, float],
             if value < confidences.get(name, math.inf):
                 confidences[name], texts[name] = value, words
     return confidences, texts
+
+
+def _confidence_warnings(
+    unsure: Mapping[str, float], texts: Mapping[str, Sequence[str]], encoder: Encoder
+) -> list[str]:
+    if len(unsure) > _MAX_SENTENCES:
+        return [
+            f"{encoder.name} is unsure what {len(unsure)} of the classes mean, so the classifier may miss them: "
+            f"{_lowest(unsure)}. Use other words, or another encoder."
+        ]
+    return [_confidence_warning(name, value, texts[name], encoder) for name, value in unsure.items()]
+
+
+def _lowest(values: Mapping[str, float]) -> str:
+    """Return the names of the lowest values, and how many more there are."""
+    names = sorted(values, key=lambda name: values[name])
+    return f"{', '.join(shorten(name, 40) for name in names[:_SHOWN])} and {len(names) - _SHOWN} more"
 
 
 def _confidence_warning(name: str, confidence: float, texts: Sequence[str], encoder: Encoder) -> str:
@@ -83,9 +103,15 @@ def _familiarity_warnings(tasks: Sequence[EncodedTask], skipped: Container[str])
         if task.familiarity is not None:
             rows = zip(task.class_names, task.familiarity.tolist(), task.nearest, strict=True)
             unfamiliar |= {name: (value, nearest) for name, value, nearest in rows if value < WARN_BELOW}
+    shown = {name: entry for name, entry in unfamiliar.items() if name not in skipped}
+    if len(shown) > _MAX_SENTENCES:
+        return [
+            f"{len(shown)} of the classes resemble no class that the generator was trained on, so the classifier may miss them: "
+            f"{_lowest({name: value for name, (value, _) in shown.items()})}. Use other words or more pictures, or train a "
+            "generator on them."
+        ]
     return [
         f"{shorten(name)} resembles no class that the generator was trained on (familiarity {value:.2f} of 1, nearest: "
         f"{shorten(nearest)}), so the classifier may miss it. Use other words or more pictures, or train a generator on it."
-        for name, (value, nearest) in unfamiliar.items()
-        if name not in skipped
+        for name, (value, nearest) in shown.items()
     ]
