@@ -262,12 +262,19 @@ def test_a_generator_of_a_plugin_is_checked_like_any_folder(generator_plugin: Pa
         Generator.from_pretrained("toys")
 
 
-def test_a_folder_comes_before_a_registered_name(generator_plugin: Path, tiny_folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(tiny_folder, tmp_path / "toys")
-    assert find_folder("toys") == Path("toys")
-    assert (provider_of("toys"), provider_of("cifar100-cnn"), provider_of("a/b")) == (None, "tina-framework", None)
+def test_a_registered_name_comes_before_a_folder(generator_plugin: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "toys").mkdir()  # of pictures, for instance
+    own = generator_plugin / "pretrained" / "toys"
+    assert find_folder("toys") == own
+    assert Generator.from_pretrained("toys").folder == own
     shutil.rmtree(tmp_path / "toys")
-    assert provider_of("toys") == "fake-toys"
+    shutil.copytree(tiny_folder, tmp_path / "toys")
+    assert find_folder("./toys") == Path("toys")
+    for name in ("./toys", Path("toys"), tmp_path / "toys"):
+        loaded = Generator.from_pretrained(name)
+        assert (loaded.name, loaded.folder and loaded.folder.resolve()) == ("toys", (tmp_path / "toys").resolve())
+    names = ("toys", "cifar100-cnn", "./toys", "a/b")
+    assert [provider_of(name) for name in names] == ["fake-toys", "tina-framework", None, None]
 
 
 def test_unknown_names_list_and_suggest(generator_plugin: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,8 +73,8 @@ def find_folder(name: str, revision: str | None = None, local_files_only: bool =
     """Return the local folder of a generator, downloading it if necessary.
 
     Args:
-        name: an existing folder, a registered name or a Hub id, ``owner/name`` or ``owner/name@revision``. A folder in the
-            working directory comes before a registered name.
+        name: a registered name, an existing folder or a Hub id, ``owner/name`` or ``owner/name@revision``. A registered name
+            comes first: ``photos`` must not mean a folder of pictures. Write ``./photos`` for the folder.
         revision: branch, tag or commit of the Hub repository.
         local_files_only: do not ask the Hub; use what was downloaded before.
 
@@ -86,12 +86,12 @@ def find_folder(name: str, revision: str | None = None, local_files_only: bool =
         PluginError: the package that registered the name lacks the folder.
     """
     generators = registries().generators
-    if name:
+    is_registered = name in generators
+    if name and not is_registered:
         restore_missing(user_path(name))
-    is_folder = bool(name) and user_path(name).is_dir()
-    if is_folder or name in generators:
+    if is_registered or (name and user_path(name).is_dir()):
         with_revision(name, revision)  # neither has revisions
-        folder: Path = user_path(name) if is_folder else generators.target(name)
+        folder: Path = generators.target(name) if is_registered else user_path(name)
         return folder
     parts = split_revision(name, revision)
     if parts is not None:
@@ -115,8 +115,7 @@ def provider_of(name: str) -> str | None:
         None for a folder, a Hub id, and a name that the running program registered.
     """
     generators = registries().generators
-    is_registered = name in generators and not user_path(name).is_dir()
-    return generators.entry(name).distribution if is_registered else None
+    return generators.entry(name).distribution if name in generators else None
 
 
 def read_folder(folder: Path) -> GeneratorParts:

@@ -5,6 +5,7 @@ Shapes: K classes, N_K parameters at K classes.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ from tina_framework.generator.options import ComposeMethod, OnProgress, Sampling
 from tina_framework.interfaces.encoder import Encoder
 from tina_framework.interfaces.scheduler import NoiseScheduler
 from tina_framework.interfaces.tokenizer import TokenLayout
+from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.prompts.encoded_task import EncodedTask
 from tina_framework.prompts.known_classes import KnownClasses
@@ -95,8 +97,8 @@ class Generator:
         """Load a generator.
 
         Args:
-            name: an existing folder, a registered name (``cifar100-cnn``; `list_generators` lists them) or a Hub id,
-                ``owner/name`` or ``owner/name@revision``.
+            name: a registered name (``cifar100-cnn``; `list_generators` lists them), an existing folder or a Hub id,
+                ``owner/name`` or ``owner/name@revision``. A text is searched in this order. An existing `Path` is a folder.
             revision: branch, tag or commit of the Hub repository.
             local_files_only: do not ask the Hub; use what was downloaded before.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
@@ -109,13 +111,17 @@ class Generator:
             DownloadError: the Hub repository could not be downloaded.
             CheckpointError: the folder is not a generator of this framework, is incomplete, or was altered.
         """
-        folder = find_folder(str(name), revision, local_files_only)
+        registered = registries().generators
+        wanted = str(name)
+        if isinstance(name, Path) and wanted in registered and name.is_dir():
+            wanted = f".{os.sep}{name}"  # a path means the folder, also if a generator has its name
+        folder = find_folder(wanted, revision, local_files_only)
         parts = read_folder(folder)
         generator = cls(parts.config, parts.denoiser, parts.normalizer, parts.condition_space, parts.generic)
         # The name goes into the records of classifiers, which must not show folders of this machine.
-        is_folder = user_path(name).is_dir()
-        generator.name = user_path(name).resolve().name if is_folder else with_revision(str(name), revision)
-        generator.folder, generator._provider = folder, provider_of(str(name))
+        is_folder = wanted not in registered and user_path(wanted).is_dir()
+        generator.name = folder.resolve().name if is_folder else with_revision(wanted, revision)
+        generator.folder, generator._provider = folder, provider_of(wanted)
         if encoder is not None:
             generator._encoder = make_encoder(encoder, generator.condition_space)
         return generator.to(device)

@@ -60,7 +60,6 @@ def check_repeatable(generator: NameOrFolder) -> None:
 def _folder(generator: NameOrFolder) -> Path:
     if isinstance(generator, Path):
         return generator
-    # Not `find_folder`: a folder of that name in the working directory is another generator.
     folder: Path = registries().generators.target(generator)
     return folder
 
