@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.images.drawn import colours, near
 from tina_framework.errors import DataError
-from tina_framework.images import as_picture, pictures
+from tina_framework.images import as_picture, picture_batches, pictures
 
 SIZE = (8, 8)
 
@@ -160,3 +160,26 @@ def test_sparse_tensors_and_tensors_without_values() -> None:
     np.testing.assert_array_equal(pictures(picture.to_sparse(), (8, 8)), pictures(picture, (8, 8)))
     with pytest.raises(DataError, match=r"A picture tensor cannot be read .*; give one with values"):
         pictures(picture.to("meta"), (8, 8))
+
+
+@pytest.mark.parametrize("kind", [list, np.asarray, lambda given: torch.from_numpy(np.asarray(given))])
+@pytest.mark.parametrize("side", [8, 20])
+def test_batches_are_parts_of_the_whole(kind: Callable[[Any], Any], side: int) -> None:
+    given = kind([np.full((side, side, 3), value, dtype=np.uint8) for value in range(5)])
+    parts = list(picture_batches(given, SIZE, 0.5, batch_size=2))
+    assert [len(part) for part in parts] == [2, 2, 1]
+    np.testing.assert_array_equal(np.concatenate(parts), pictures(given, SIZE, 0.5))
+    assert list(picture_batches(given[:0], SIZE, batch_size=2)) == []
+
+
+def test_files_are_read_when_their_batch_is_asked_for() -> None:
+    asked: list[int] = []
+
+    def given() -> Any:
+        for number in range(5):
+            asked.append(number)
+            yield Image.new("RGB", (30, 20))
+
+    batches = picture_batches(given(), SIZE, batch_size=2)
+    assert next(batches).shape == (2, 8, 8, 3)
+    assert asked == [0, 1]

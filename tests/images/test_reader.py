@@ -246,11 +246,12 @@ def test_a_large_jpeg_is_decoded_at_a_reduced_size(exif: int) -> None:
         whole.save(rotated, "JPEG", quality=95, exif=tags)
     content = rotated.getvalue()
     found = read_picture(content, (8, 8))
-    assert sorted(found.size) == [90, 160]  # an eighth: the shorter side has still more than 8 x 8 pixels
+    assert sorted(found.size) == [360, 640]  # a quarter would have fewer than 256 pixels
     with Image.open(io.BytesIO(content)) as whole:
         near(pictures(content, SIZE), pictures(whole, SIZE), 2)
     assert sorted(read_picture(content).size) == [720, 1280]
-    assert sorted(read_picture(content, (100, 100)).size) == [720, 1280]
+    assert sorted(read_picture(content, (180, 180)).size) == [360, 640]
+    assert sorted(read_picture(content, (181, 181)).size) == [720, 1280]
 
 
 def test_the_limit_is_the_same_everywhere_and_pillow_is_left_alone(

@@ -225,6 +225,15 @@ def test_a_classifier_reads_pictures_and_saves_its_head_alone(
     np.testing.assert_array_equal(again.predict_proba(PIXELS), made.predict_proba(PIXELS))
 
 
+def test_pictures_behind_a_trunk_pass_in_small_batches(registered: dict[str, TargetArchitecture]) -> None:
+    made, many = classifier(), np.concatenate([PIXELS] * 4)
+    CALLS.clear()
+    by_default = made.predict_proba(many)
+    assert CALLS == [32, 32, 16]
+    np.testing.assert_allclose(made.predict_proba(iter(many), batch_size=80), by_default, atol=1e-6)
+    assert CALLS[3:] == [80]
+
+
 def test_an_ensemble_of_heads_asks_the_trunk_once(tmp_path: Path, registered: dict[str, TargetArchitecture]) -> None:
     torch.manual_seed(0)
     state = {f"members.{i}.{name}": t for i in (0, 1) for name, t in head(2).state_dict().items()}

@@ -48,6 +48,10 @@ __all__ = ["FORMAT", "NONE_OF_THESE", "GeneratedClassifier", "replaceable"]
 NONE_OF_THESE = None
 """The answer of a classifier that abstains."""
 
+_BATCH = 1000
+_BATCH_BEHIND_TRUNK = 32
+"""A trunk computes many channels of large pictures. Larger batches need more memory, and on CPUs they are no faster."""
+
 
 class GeneratedClassifier(nn.Module):
     """A network for the classes that it was generated for.
@@ -151,13 +155,13 @@ class GeneratedClassifier(nn.Module):
             return frozenset(names)
         return frozenset(name for index in range(len(self.members)) for name in member_names(index, names))
 
-    def predict_proba(self, images: Any, batch_size: int = 1000) -> npt.NDArray[np.float32]:
+    def predict_proba(self, images: Any, batch_size: int | None = None) -> npt.NDArray[np.float32]:
         """Return the probabilities (N, K).
 
         Args:
             images: one picture or many, of any size and mode: paths, PIL images, uint8 arrays (H, W, 3) or
                 (N, H, W, 3), torch tensors; see `tina_framework.images.pictures`.
-            batch_size: pictures per forward pass.
+            batch_size: pictures per forward pass; so many are in memory at a time. None: 32 behind a frozen trunk, else 1,000.
 
         Raises:
             DataError: a picture is unreadable or of the wrong type.
@@ -165,19 +169,22 @@ class GeneratedClassifier(nn.Module):
         """
         return self._logits(images, batch_size).softmax(dim=1).numpy()
 
-    def _logits(self, images: Any, batch_size: int = 1000) -> Tensor:
+    def _logits(self, images: Any, batch_size: int | None = None) -> Tensor:
         """Return (N, K) float32 logits of raw pictures, on the CPU."""
+        if batch_size is None:
+            batch_size = _BATCH if self.trunk is None else _BATCH_BEHIND_TRUNK
         batch_size = whole_number(batch_size, "batch_size", 1)
-        pixels = self.preprocessing.pixels(images)
         parts = [torch.zeros(0, len(self.class_names), dtype=torch.float32)]
         network = self.network
         if any(module.training for module in network.modules()):
             # After the caller's own training loop, dropout would be at work. Other threads may need the mode, so copy.
             network = copy.deepcopy(network).eval()
-        with torch.inference_mode():
-            for start in range(0, len(pixels), batch_size):
-                inputs = self.preprocessing(pixels[start : start + batch_size], self.device)
+        for pixels in self.preprocessing.batches(images, batch_size):
+            # Only here: `images` may be an iterator of the caller, whose code must not run in inference mode.
+            with torch.inference_mode():
+                inputs = self.preprocessing(pixels, self.device)
                 parts.append(self._checked(network(self.network_input(inputs))).float().cpu())
+        with torch.inference_mode():
             return torch.cat(parts)
 
     def _checked(self, logits: Tensor) -> Tensor:

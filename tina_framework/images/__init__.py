@@ -1,6 +1,6 @@
 """Read pictures of any kind, find them in folders, bring them to the size that a network takes, and standardise them."""
 
-from tina_framework.images.collect import as_picture, pictures, separated
+from tina_framework.images.collect import as_picture, picture_batches, pictures, separated
 from tina_framework.images.fit import FIT, check_crop_pct, fit_picture, fit_settings, read_fit_settings
 from tina_framework.images.folders import class_folders, picture_files, split_folders, split_of
 from tina_framework.images.preprocessing import Preprocessing
@@ -14,6 +14,7 @@ __all__ = [
     "class_folders",
     "fit_picture",
     "fit_settings",
+    "picture_batches",
     "picture_files",
     "pictures",
     "read_fit_settings",

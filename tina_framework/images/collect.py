@@ -5,9 +5,10 @@ Shapes: N pictures, H height, W width, C channels.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from tina_framework.errors import DataError, reason_of
 from tina_framework.images.fit import fit_picture
 from tina_framework.images.reader import is_picture_file, read_picture, to_rgb
 
-__all__ = ["as_picture", "pictures", "separated"]
+__all__ = ["as_picture", "picture_batches", "pictures", "separated"]
 
 _EXPECTED = "expected (H, W, 3) or (N, H, W, 3) of type uint8, with values from 0 to 255"
 _KINDS = "paths, the bytes of picture files, open files, PIL images, or uint8 arrays"
@@ -45,6 +46,26 @@ def pictures(images: Any, size: tuple[int, int], crop_pct: float = 1.0) -> npt.N
         return _from_array(images, size, crop_pct)
     parts = [_pixels(image, size, crop_pct) for image in separated(images)]
     return np.concatenate(parts) if parts else np.zeros((0, size[1], size[0], 3), dtype=np.uint8)
+
+
+def picture_batches(
+    images: Any, size: tuple[int, int], crop_pct: float = 1.0, *, batch_size: int
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield what `pictures` returns, in parts of at most `batch_size` pictures. Files are read when their part is asked for.
+
+    Raises:
+        DataError: as for `pictures`.
+    """
+    if isinstance(images, Tensor):
+        images = _from_tensor(images)
+    if isinstance(images, np.ndarray) and not _of_objects(images):
+        images = _with_channels(images)
+        for start in range(0, len(images), batch_size):
+            yield _from_array(images[start : start + batch_size], size, crop_pct)
+        return
+    remaining = iter(separated(images))
+    while part := list(itertools.islice(remaining, batch_size)):
+        yield pictures(part, size, crop_pct)
 
 
 def separated(images: Any) -> Iterable[Any]:

@@ -5,6 +5,7 @@ Shapes: N pictures, H height, W width, C channels.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tina_framework.errors import ConfigError, DataError, shorten
-from tina_framework.images.collect import pictures
+from tina_framework.images.collect import picture_batches, pictures
 from tina_framework.images.fit import FIT, check_crop_pct, fit_settings
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ class Preprocessing:
             DataError: a file is unreadable, or an array has another shape or type.
         """
         return pictures(images, self.size, self.crop_pct)
+
+    def batches(self, images: Any, batch_size: int) -> Iterator[npt.NDArray[np.uint8]]:
+        """Yield what `pixels` returns, in parts of at most `batch_size` pictures. Files are read when their part is asked for."""
+        return picture_batches(images, self.size, self.crop_pct, batch_size=batch_size)
 
     def __call__(self, pixels: npt.NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
         """Return the pictures (N, H, W, 3) uint8 as (N, C, H, W) float32, standardised, on `device`.

@@ -22,8 +22,12 @@ PictureFile = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes
 NO_PICTURES = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PALM", "PDF", "WMF"})
 """Formats that Pillow registers but that are not pictures: it only recognises or writes them, or starts another program."""
 
-_KEPT = 8
-"""A JPEG file is decoded at a reduced size of at least this many times the target. The rest is done by `fit_picture`."""
+_KEPT = 2
+"""A JPEG file is decoded at a reduced size of at least this many times the target. The rest is done by `fit_picture`. Pillow's own
+thumbnails keep as much."""
+
+_SHORTEST = 256
+"""No JPEG file is reduced to fewer pixels than this. At the sizes below it, decoding takes little time anyway."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -67,7 +71,7 @@ def read_picture(source: PictureFile, target: tuple[int, int] | None = None) -> 
             _check(picture, subject)
             if target is not None:
                 # The picture may lie on its side, so both of its sides must be long enough for either side of the target.
-                side = _KEPT * max(target)
+                side = max(_KEPT * max(target), _SHORTEST)
                 picture.draft(None, (side, side))
             return _rgb(picture)
     except DataError:
