@@ -158,3 +158,10 @@ def test_probabilities_are_float32_whatever_the_default_type(
         assert classifier.predict_proba(pixels).dtype == np.float32
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+def test_logits_of_pixels_that_were_brought_to_size(classifier: GeneratedClassifier, pixels: np.ndarray) -> None:
+    logits = classifier.logits(classifier.preprocessing.pixels(pixels))
+    np.testing.assert_allclose(logits.softmax(dim=1).numpy(), classifier.predict_proba(pixels), atol=1e-6)
+    assert classifier.topk_of(logits, 2) == classifier.predict_topk(pixels, 2)
+    assert not logits.requires_grad

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, JpegImagePlugin
 
+from tina_framework.classifier.classifier import GeneratedClassifier
 from tina_framework.cli.__main__ import main
 from tina_framework.generator.generator import Generator
 
@@ -227,3 +229,14 @@ def test_refusals(tina: Any, arguments: list[str], code: int, sentence: str) -> 
     assert found == code
     assert sentence in err
     assert not out
+
+
+def test_pictures_are_cropped_once(tina: Any) -> None:
+    model = GeneratedClassifier.from_pretrained("model")
+    model.preprocessing = replace(model.preprocessing, crop_pct=0.5)
+    model.save_pretrained("model")
+    [(name, probability)] = model.predict_topk("a.png", k=1)[0]
+    code, out, err = tina("model", "a.png", "--json")
+    assert code == 0, err
+    [row] = json.loads(out)["pictures"]
+    assert row["answers"][0] == {"class": name, "probability": round(probability, 6)}

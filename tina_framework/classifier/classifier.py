@@ -174,18 +174,22 @@ class GeneratedClassifier(nn.Module):
         if batch_size is None:
             batch_size = _BATCH if self.trunk is None else _BATCH_BEHIND_TRUNK
         batch_size = whole_number(batch_size, "batch_size", 1)
-        parts = [torch.zeros(0, len(self.class_names), dtype=torch.float32)]
+        none = torch.zeros(0, len(self.class_names), dtype=torch.float32)
+        parts = [self.logits(pixels) for pixels in self.preprocessing.batches(images, batch_size)]
+        return torch.cat([none, *parts])
+
+    def logits(self, pixels: npt.NDArray[np.uint8]) -> Tensor:
+        """Return the logits (N, K) float32 of pixels (N, H, W, 3) that `preprocessing.pixels` returned, on the CPU.
+
+        All pictures are computed at once. Many of them need `predict_proba`, which works in batches.
+        """
         network = self.network
         if any(module.training for module in network.modules()):
             # After the caller's own training loop, dropout would be at work. Other threads may need the mode, so copy.
             network = copy.deepcopy(network).eval()
-        for pixels in self.preprocessing.batches(images, batch_size):
-            # Only here: `images` may be an iterator of the caller, whose code must not run in inference mode.
-            with torch.inference_mode():
-                inputs = self.preprocessing(pixels, self.device)
-                parts.append(self._checked(network(self.network_input(inputs))).float().cpu())
-        with torch.inference_mode():
-            return torch.cat(parts)
+        with torch.no_grad():
+            inputs = self.preprocessing(pixels, self.device)
+            return self._checked(network(self.network_input(inputs))).float().cpu()
 
     def _checked(self, logits: Tensor) -> Tensor:
         if logits.shape[1:] != (len(self.class_names),):
@@ -265,8 +269,13 @@ class GeneratedClassifier(nn.Module):
         Raises:
             ConfigError: k is not a whole number of at least 1.
         """
+        whole_number(k, "k", 1)  # refused before the pictures are read
+        return self.topk_of(self._logits(images), k)
+
+    def topk_of(self, logits: Tensor, k: int = 3) -> list[list[tuple[str, float]]]:
+        """Return what `predict_topk` returns, from logits (N, K)."""
         k = whole_number(k, "k", 1)
-        probabilities = self.predict_proba(images)
+        probabilities = logits.softmax(dim=1).numpy()
         best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
         return [
             [(self.class_names[i], float(row[i])) for i in order]

@@ -116,7 +116,6 @@ def _classified(
 ) -> Iterator[dict[str, Any]]:
     """Yield the answers for each picture, or its error, in the order given. Pictures are classified in batches."""
     from tina_framework.errors import DataError
-    from tina_framework.images import pictures
 
     rows: list[dict[str, Any]] = []
     batch: list[tuple[int, npt.NDArray[np.uint8]]] = []
@@ -125,7 +124,7 @@ def _classified(
         if picture.labelled:
             row["class"] = picture.truth
         try:
-            batch.append((len(rows), pictures(picture.path, model.preprocessing.size)))
+            batch.append((len(rows), model.preprocessing.pixels(picture.path)))
         except DataError as error:
             row["error"] = str(error)
         rows.append(row)
@@ -149,14 +148,18 @@ def _answer(
     """Add the likeliest classes and, if the classifier may abstain, its answer (None: none of these) and score."""
     import numpy as np
 
+    from tina_framework.classifier.abstention import abstention_scores
+
     pixels = np.concatenate([one for _, one in batch])
-    found = model.predict_topk(pixels, k=top_k)
+    logits = model.logits(pixels)
+    found = model.topk_of(logits, top_k)
     for (place, _), best in zip(batch, found, strict=True):
         rows[place]["answers"] = [{"class": name, "probability": round(p, 6)} for name, p in best]
     if limit is not None:
-        answers, scores = model.predict(pixels, abstain=limit), model.abstention_scores(pixels)
-        for (place, _), answer, score in zip(batch, answers, scores, strict=True):
-            rows[place] |= {"answer": answer, "score": round(float(score), 6), "threshold": limit}
+        scores = abstention_scores(logits)
+        unsure = (scores < limit).tolist()
+        for (place, _), best, low, score in zip(batch, found, unsure, scores.tolist(), strict=True):
+            rows[place] |= {"answer": None if low else best[0][0], "score": round(score, 6), "threshold": limit}
 
 
 def _outside_note(outside: dict[str, int], class_names: Sequence[str], abstain: bool) -> str:
