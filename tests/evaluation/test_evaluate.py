@@ -231,3 +231,15 @@ def test_recording_figures_does_not_change_what_a_model_is(tiny_folder: Path, tm
         (tmp_path / "config.json").write_text(json.dumps(values | change))
         renew_digest(tmp_path / "config.json")
         assert config_sha256(tmp_path) != before
+
+
+def test_a_generator_of_a_plugin_is_evaluated_by_its_name(
+    request_: EvaluationRequest, generator_plugin: Path, tiny_folder: Path
+) -> None:
+    """With the encoder of its own plugin, which a folder of the same contents may not choose."""
+    named = dataclasses.replace(request_, model="toys", methods=parse_methods("tina"))
+    results = evaluate(named)
+    assert results.summary["setup"]["model"]["name"] == "toys"
+    assert results.summary["setup"]["model"]["config_sha256"] == config_sha256(tiny_folder)
+    with pytest.raises(TinaError, match="may download data"):
+        evaluate(dataclasses.replace(named, model=str(generator_plugin / "pretrained" / "toys")))

@@ -30,7 +30,8 @@ class Encoder(Protocol):
 
     A class may also have ``self_contained = True``. It promises that an encoder made without an argument uses neither the
     network nor files outside of its package. A generator's folder can only choose such encoders. Users name all others
-    themselves, with ``--encoder`` or ``encoder=``, because anybody may have written a folder.
+    themselves, with ``--encoder`` or ``encoder=``, because anybody may have written a folder. A generator that a plugin
+    registers may also choose any encoder of the same plugin.
     """
 
     name: str
