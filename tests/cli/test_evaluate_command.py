@@ -157,3 +157,30 @@ def test_help_describes_every_method(capsys: pytest.CaptureFixture[str], monkeyp
 
 def _letters(text: str) -> str:
     return "".join(character for character in text if character.isalnum())
+
+
+def test_without_a_task_file_tasks_are_drawn(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = (
+        "--model tiny --dataset arrays:toys.npz --out out --device cpu --methods selection --num-tasks 5 --seed 3"
+    )
+    with pytest.raises(SystemExit):
+        main(["evaluate", *arguments.split()])
+    assert "Tasks drawn from 'arrays:toys.npz' with seed 3: 5 tasks of" in capsys.readouterr().err
+    assert len(json.loads((place / "out" / "tasks.json").read_text())["tasks"]) == 5
+    command = json.loads((place / "out" / "results.json").read_text())["setup"]["command"]
+    assert "--num-tasks 5" in command
+    assert "--tasks" not in command.replace("--num-tasks", "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["--num-tasks", "5"], "--num-tasks has no effect on a task file"),
+        (["--classes", "3"], "--classes has no effect on a task file"),
+        (["--suite", "prompts"], "give either --tasks or --suite"),
+        (["--descriptions", "x.json"], "has no effect without --suite prompts"),
+    ],
+)
+def test_options_of_the_draw(place: Path, capsys: pytest.CaptureFixture[str], changes: list[str], message: str) -> None:
+    assert run(*changes) == 2
+    assert message in capsys.readouterr().err

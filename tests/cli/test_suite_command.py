@@ -14,8 +14,7 @@ from tina_framework.evaluation.suite.prompt_measurer import SuiteRequest
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "Give either a task file"),
-        (["--suite", "prompts", "--tasks", "x.json"], "Give either a task file"),
+        (["--suite", "prompts", "--tasks", "x.json"], "give either --tasks or --suite"),
         (["--suite", "prompts", "--methods", "tina"], "--methods has no effect"),
         (["--tasks", "x.json", "--descriptions", "y.json"], "--descriptions has no effect"),
         (["--tasks", "x.json", "--num-tasks", "5"], "--num-tasks has no effect"),

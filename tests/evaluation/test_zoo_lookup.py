@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.plugin.folder_registry import FolderRegistry
+from tina_framework.zoo.store import manifest_sha256
 
 
 def generator_of(training: dict[str, Any]) -> Any:
@@ -71,3 +73,29 @@ def test_the_zoo_must_be_of_the_same_architecture(zoo_folder: Path, spec: Parame
     other = TargetArchitecture("other", spec.architecture.build)
     with pytest.raises(CheckpointError, match="the generator makes 'other'"):
         open_zoo(zoo_folder, ParameterSpec(other))
+
+
+def test_the_zoo_of_an_own_run_is_found_near_the_generator(
+    tmp_path: Path, zoo_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    for place in (home / "runs", elsewhere):
+        place.mkdir(parents=True)
+    shutil.copytree(zoo_folder, home / "runs" / "birds-zoo")
+    generator = generator_of({"recipe": {"zoo": "runs/birds-zoo"}, "zoo_sha256": manifest_sha256(zoo_folder)})
+    monkeypatch.chdir(elsewhere)
+    for model in ("runs/generator", "runs/birds/generator"):
+        assert find_zoo(generator, home / model)[0] == home / "runs" / "birds-zoo"
+    assert find_zoo(generator, elsewhere / "generator")[0] is None
+    assert find_zoo(generator)[0] is None  # a generator of a package or of the Hub
+    monkeypatch.chdir(home)
+    assert find_zoo(generator, elsewhere / "generator")[0] == Path("runs/birds-zoo")
+
+
+def test_only_the_recorded_zoo_is_used(tmp_path: Path, zoo_folder: Path) -> None:
+    shutil.copytree(zoo_folder, tmp_path / "zoo")
+    for record in ({}, {"zoo_sha256": "0" * 64}, {"zoo_sha256": None}, {"zoo_sha256": ["x"]}):
+        assert find_zoo(generator_of({"zoo": "zoo", **record}), tmp_path / "generator")[0] is None
+    right = {"zoo": "../zoo", "zoo_sha256": manifest_sha256(zoo_folder)}
+    assert find_zoo(generator_of(right), tmp_path / "generator")[0] == tmp_path / "zoo"
+    assert find_zoo(generator_of(right), tmp_path / "a" / "b" / "generator")[0] is None

@@ -42,7 +42,11 @@ def evaluate(
     dataset: Annotated[str, typer.Option("--dataset", help="Data set, e.g. arrays:FILE.npz, cifar100, shapes.")],
     out: Annotated[Path, path_option("--out", help="Folder for results.json, results.md and tasks.json.")],
     tasks: Annotated[
-        Path | None, path_option("--tasks", help="Task file (JSON), as written by 'tina zoo tasks'.")
+        Path | None,
+        path_option(
+            "--tasks",
+            help="Task file (JSON), as written by 'tina zoo tasks'. Default: draw tasks from the data set.",
+        ),
     ] = None,
     suite: Annotated[
         Suite | None,
@@ -67,9 +71,7 @@ def evaluate(
     ] = None,
     zoo: Annotated[
         Path | None,
-        path_option(
-            "--zoo", help="Folder of the zoo. Default: the zoo that the model was trained on, if a package carries it."
-        ),
+        path_option("--zoo", help="Folder of the zoo. Default: the zoo that the model was trained on, if it is found."),
     ] = None,
     split: Annotated[ImageSplit, typer.Option("--split", help="Images to measure on.")] = ImageSplit.test,
     template: Annotated[int, typer.Option("--template", min=0, help="Index of the encoder's prompt template.")] = 0,
@@ -88,10 +90,14 @@ def evaluate(
         Path | None, path_option("--descriptions", help="With --suite: JSON file, class name -> description.")
     ] = None,
     num_tasks: Annotated[
-        int | None, typer.Option("--num-tasks", min=2, help="With --suite: number of tasks of each kind (default 100).")
+        int | None,
+        typer.Option("--num-tasks", min=2, help="Without --tasks: number of tasks of each kind (default 100)."),
     ] = None,
     classes: Annotated[
-        int | None, typer.Option("--classes", min=2, help="With --suite: classes per task (default 10).")
+        int | None,
+        typer.Option(
+            "--classes", min=2, help="Without --tasks: classes per task. Default: as many as possible; with --suite 10."
+        ),
     ] = None,
     json_: Annotated[
         bool, typer.Option("--json", help="Print the contents of results.json instead of a table.")
@@ -108,8 +114,8 @@ def evaluate(
     from tina_framework.storage.paths import user_path
 
     model = with_revision(model, revision)
-    if (tasks is None) == (suite is None):
-        raise ConfigError("Give either a task file with --tasks, or --suite prompts.")
+    if tasks is not None and suite is not None:
+        raise ConfigError("--suite prompts draws its own tasks; give either --tasks or --suite.")
     suite_options = {"--descriptions": descriptions, "--num-tasks": num_tasks, "--classes": classes}
     if suite is not None:
         from tina_framework.cli.suite_command import evaluate_prompts
@@ -125,10 +131,11 @@ def evaluate(
         given |= {"--record": record, "--no-novelty": not novelty, "--device": device, "--seed": seed}
         evaluate_prompts(given | suite_options, out, json_=json_)
         return
-    assert tasks is not None
-    for option, value in suite_options.items():
-        if value is not None:
-            raise ConfigError(f"{option} has no effect without --suite prompts; leave it out.")
+    if descriptions is not None:
+        raise ConfigError("--descriptions has no effect without --suite prompts; leave it out.")
+    for option, value in (("--num-tasks", num_tasks), ("--classes", classes)):
+        if tasks is not None and value is not None:
+            raise ConfigError(f"{option} has no effect on a task file; leave out {option} or --tasks.")
 
     from tina_framework.evaluation.evaluate import EvaluationRequest
     from tina_framework.evaluation.evaluate import evaluate as evaluate_methods
@@ -158,6 +165,8 @@ def evaluate(
         "--seed": seed,
         "--record": record,
         "--no-novelty": not novelty,
+        "--num-tasks": num_tasks,
+        "--classes": classes,
     }
     request = EvaluationRequest(
         model=model,
@@ -173,8 +182,10 @@ def evaluate(
         seed=seed,
         command=_command(options),
         novelty=novelty,
+        num_tasks=100 if num_tasks is None else num_tasks,
+        num_classes=classes,
     )
-    results = evaluate_methods(request, progress_bar)
+    results = evaluate_methods(request, progress_bar, print_error)
     write_results(out, results)
     summary = results.summary
     if record and not record_accuracy(user_path(model), summary):

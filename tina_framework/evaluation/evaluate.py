@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tina_framework import __version__
 from tina_framework.errors import PromptError, TinaError
 from tina_framework.evaluation.context import Context
+from tina_framework.evaluation.draw_tasks import draw_tasks, drawn_note
 from tina_framework.evaluation.environment import busy_warning, describe_machine, now
 from tina_framework.evaluation.generic_model import GenericModel
 from tina_framework.evaluation.harness import Progress, no_progress, run_methods
@@ -27,10 +28,11 @@ from tina_framework.plugin.discovery import registries
 from tina_framework.storage.digest import HASHES
 from tina_framework.storage.files import read_json
 from tina_framework.storage.folders import CONFIG
+from tina_framework.storage.paths import user_path
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.reservation import LeakageReport, check_leakage
 from tina_framework.zoo.store import Zoo
-from tina_framework.zoo.tasks import Task, load_task_file
+from tina_framework.zoo.tasks import Task, TaskFile, load_task_file
 
 if TYPE_CHECKING:
     from tina_framework.interfaces.dataset import Dataset
@@ -45,11 +47,11 @@ class EvaluationRequest:
     Args:
         model: registered name, folder or Hub id of a generator.
         dataset: spec of a data set, or the data set itself.
-        tasks: a task file.
+        tasks: a task file; None: draw tasks from the data set, see `draw_tasks`.
         methods: what to compare, as `parse_methods` returns it; None: `default_methods` of the generator's
             architecture.
         encoder: spec of an encoder; None: the generator's default.
-        zoo: folder of a zoo; None: the zoo that the generator names, if a package provides it.
+        zoo: folder of a zoo; None: the zoo that the generator names, see `find_zoo`.
         image_split: ``test`` or ``validation``: the images that networks are measured on.
         template: number of the encoder's prompt template.
         fine_tune_tasks: how many tasks of each split *fine-tune* trains on; None: all.
@@ -57,11 +59,13 @@ class EvaluationRequest:
         seed: seed of generation.
         command: the command line, for the record.
         novelty: also compare generated networks with those of the zoo, if *tina* is among the methods.
+        num_tasks: without a task file: the most tasks of each kind.
+        num_classes: without a task file: classes per task; None: as many as the generator and the data set allow.
     """
 
     model: str
     dataset: str | Dataset
-    tasks: Path
+    tasks: Path | None = None
     methods: Sequence[MethodSpec] | None = None
     encoder: str | None = None
     zoo: Path | None = None
@@ -72,10 +76,19 @@ class EvaluationRequest:
     seed: int = 0
     command: str = ""
     novelty: bool = True
+    num_tasks: int = 100
+    num_classes: int | None = None
 
 
-def evaluate(request: EvaluationRequest, progress: Progress = no_progress) -> Results:
+def evaluate(
+    request: EvaluationRequest, progress: Progress = no_progress, notify: Callable[[str], None] = lambda text: None
+) -> Results:
     """Run every method on every task.
+
+    Args:
+        request: what to evaluate.
+        progress: shows the progress.
+        notify: called with a sentence about a zoo that was found and about tasks that were drawn.
 
     Raises:
         LeakageError: a task file of our own calls a task unseen that training could have seen.
@@ -83,9 +96,16 @@ def evaluate(request: EvaluationRequest, progress: Progress = no_progress) -> Re
     """
     busy = busy_warning()  # asked now, because this run itself will keep the processor busy
     dataset = _dataset(request)
-    task_file = load_task_file(request.tasks, class_names=dataset.class_names)
+    # Read before the generator is loaded, because loading may take long.
+    task_file = None if request.tasks is None else load_task_file(request.tasks, class_names=dataset.class_names)
     generator = _generator(request)
     context = _context(request, generator, dataset)
+    if context.zoo is not None and request.zoo is None:
+        notify(f"Zoo: '{context.zoo.folder}', which the generator's training record names.")
+    if task_file is None:
+        drawn = draw_tasks(generator.config, dataset, request.num_tasks, request.seed, request.num_classes)
+        notify(drawn_note(drawn, dataset.name, request.seed))
+        task_file = TaskFile(tuple(drawn), own=True)
     # Checked before any method runs, because figures of a leaking task file are worthless.
     report = check_leakage(
         task_file.tasks,
@@ -173,7 +193,8 @@ def _zoo(request: EvaluationRequest, generator: Generator) -> tuple[Zoo | None, 
     if request.zoo is not None:
         return open_zoo(request.zoo, generator.spec), ""
     # A zoo that the user names must work. One that was found automatically is optional, so its errors become reasons.
-    folder, reason = find_zoo(generator)
+    local = user_path(request.model)
+    folder, reason = find_zoo(generator, local if local.is_dir() else None)
     if folder is None:
         return None, reason
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tina_framework.errors import CheckpointError, PluginError
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
-from tina_framework.zoo.store import Zoo
+from tina_framework.zoo.store import Zoo, manifest_sha256
 
 if TYPE_CHECKING:
     from tina_framework.generator.generator import Generator
@@ -28,8 +28,15 @@ def training_setting(training: Mapping[str, Any], key: str) -> Any:
     return None
 
 
-def find_zoo(generator: Generator) -> tuple[Path | None, str]:
-    """Find the zoo that the generator's training record names, if an installed package provides it.
+def find_zoo(generator: Generator, model_folder: Path | None = None) -> tuple[Path | None, str]:
+    """Find the zoo that the generator's training record names.
+
+    A zoo that an installed package provides comes first. For a generator in a folder of the user, a zoo folder of the recorded
+    name may also lie beside the run, or where it lay as seen from the working directory.
+
+    Args:
+        generator: the generator.
+        model_folder: the folder of the generator, if it is one of the user's own.
 
     Returns:
         The folder and an empty string, or None and the reason why there is no zoo.
@@ -42,11 +49,24 @@ def find_zoo(generator: Generator) -> tuple[Path | None, str]:
         return None, f"the generator names no zoo; {advice}"
     zoos = registries().zoos
     if last not in zoos:
+        if model_folder is not None and (near := _near(generator, model_folder, Path(str(name)))) is not None:
+            return near, ""
         return None, f"no installed package provides the generator's zoo '{last}'; {advice}"
     try:
         return zoos.target(last), ""
     except PluginError as error:
         return None, f"{str(error).removesuffix('.')}, or {advice}"
+
+
+def _near(generator: Generator, model_folder: Path, recorded: Path) -> Path | None:
+    """Return the folder near the generator whose ``zoo.json`` is the recorded one, or None."""
+    wanted = generator.config.training.get("zoo_sha256")
+    # A run has the folders `generator` and `best`, so the zoo may lie beside the generator or beside the run.
+    places = [model_folder.parent / recorded.name, model_folder.parent.parent / recorded.name, Path(recorded.name)]
+    if not recorded.is_absolute() and ".." not in recorded.parts:
+        places.append(recorded)
+    # Only a zoo with the recorded hash is read, so that a model folder cannot choose another one.
+    return next((place for place in places if wanted is not None and manifest_sha256(place) == wanted), None)
 
 
 def open_zoo(folder: Path, spec: ParameterSpec) -> Zoo:

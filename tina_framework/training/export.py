@@ -14,6 +14,7 @@ from tina_framework.images import fit_settings
 from tina_framework.storage.paths import user_path
 from tina_framework.training.components import TrainingComponents, make_sampler
 from tina_framework.training.validation import ValidationResult
+from tina_framework.zoo.store import manifest_sha256
 
 __all__ = ["git_commit", "make_generator", "portable", "recipe"]
 
@@ -48,6 +49,7 @@ def make_generator(
         "encoders": [portable(encoder) for encoder in config.encoders],
         "seen_classes": list(components.seen_classes),
         "zoo_models": len(components.zoo.entries),
+        "zoo_sha256": manifest_sha256(components.zoo.folder),
     }
     if components.origin is not None:
         training["start"] = components.origin

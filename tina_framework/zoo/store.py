@@ -236,6 +236,12 @@ def write_manifest(folder: Path, values: Mapping[str, Any]) -> None:
     write_json(folder / MANIFEST, with_digest({**values, HASHES: table}, MANIFEST))
 
 
+def manifest_sha256(folder: Path) -> str | None:
+    """Return the SHA-256 of ``zoo.json``, which identifies a zoo; None if the folder has no such file."""
+    path = folder / MANIFEST
+    return hashes(path)[MANIFEST] if path.is_file() else None
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Read ``zoo.json`` and check its format, version, digest and contents.
 

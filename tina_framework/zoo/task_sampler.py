@@ -44,6 +44,8 @@ class TaskSampler:
         class_counts: class count (at least 2) -> weight.
         seed: any integer.
         split: the split that every task is labelled with.
+        num_trained: number of classes that training draws from, which decides of which class counts sets are reserved.
+            None: as many as `class_names`.
 
     Raises:
         ConfigError: an unknown scheme or partition; a weight that is negative or not finite; weights that sum to
@@ -61,11 +63,13 @@ class TaskSampler:
         class_counts: Mapping[int, float] | None = None,
         seed: int = 0,
         split: str | None = None,
+        num_trained: int | None = None,
     ) -> None:
         self.class_names = tuple(class_names)
         self.partition = partition
         self.seed = seed
         self.split = split
+        self._num_trained = len(class_names) if num_trained is None else num_trained
         self._schemes = weights("scheme", schemes if schemes is not None else {"random": 1.0})
         self._counts = weights("class count", {10: 1.0} if class_counts is None else class_counts)
         self._check(superclasses)
@@ -98,9 +102,9 @@ class TaskSampler:
                     f"A task of {num_classes} classes cannot be drawn from {len(self.class_names)} classes; "
                     f"choose a class count from 2 to {len(self.class_names)}."
                 )
-            if self.partition != "train" and not reserves(len(self.class_names), num_classes):
+            if self.partition != "train" and not reserves(self._num_trained, num_classes):
                 raise DataError(
-                    f"{len(self.class_names)} classes allow too few sets of {num_classes} to reserve any for the partition "
+                    f"{self._num_trained} classes allow too few sets of {num_classes} to reserve any for the partition "
                     f"'{self.partition}'. Use another class count, or more classes."
                 )
 
@@ -145,7 +149,7 @@ class TaskSampler:
     def _draw(self, rng: random.Random, scheme: str, num_classes: int) -> Task:
         for _ in range(_ATTEMPTS):
             names = self._propose(rng, scheme, num_classes)
-            if names is not None and partition_of(names, len(self.class_names)) == self.partition:
+            if names is not None and partition_of(names, self._num_trained) == self.partition:
                 return Task(tuple(names), self.split)
         raise DataError(
             f"No set of {num_classes} of these {len(self.class_names)} classes (scheme '{scheme}') was found in the "
