@@ -166,3 +166,14 @@ def test_refusals(tina: Any, arguments: list[str], code: int, sentence: str) -> 
     assert sentence in err
     assert not out
     assert not Path("fine-tuned").exists()
+
+
+def test_half_precision_and_a_trunk_that_is_not_there(tina: Any) -> None:
+    assert tina("model", "pictures", "--out", "full", "--steps", "1")[0] == 0
+    assert tina("model", "pictures", "--out", "half", "--steps", "1", "--dtype", "float16")[0] == 0
+    full, half = (Path(folder, "model.safetensors").stat().st_size for folder in ("full", "half"))
+    assert half < 0.55 * full
+    code, _, err = tina("model", "pictures", "--out", "trunk", "--include-trunk")
+    assert code == 2
+    assert "Architecture 'cnn-2layer' has no frozen trunk to include" in err
+    assert not Path("trunk").exists()
