@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +294,19 @@ def test_unknown_names_list_and_suggest(generator_plugin: Path, monkeypatch: pyt
         UnknownNameError, match=r"There is an extra of that name: pip install 'tina-framework\[birds\]'\. Oth"
     ):
         Generator.from_pretrained("birds")
+    Path("birds").mkdir()  # of pictures
+    with pytest.raises(UnknownNameError, match=r"There is an extra of that name"):
+        Generator.from_pretrained("birds")
+
+
+def test_loading_and_generating_start_no_compiler() -> None:
+    """Drawing normal numbers on the device "meta" imports torch's compiler, which took a third of a command's time."""
+    code = (
+        "import sys, tina_framework as tina; tina.Generator.from_pretrained('cifar100-cnn', device='cpu')(['apple', 'bear']); "
+        "print({'torch._dynamo', 'sympy'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "set()", done.stdout + done.stderr
 
 
 def test_a_plugin_that_is_left_out_is_named(generator_plugin: Path, monkeypatch: pytest.MonkeyPatch) -> None:

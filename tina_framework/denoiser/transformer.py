@@ -86,7 +86,10 @@ class Denoiser(nn.Module):
             if config.pool_rank
             else None
         )
-        self.reset_parameters()
+        if (
+            not self.condition.weight.is_meta
+        ):  # without memory there is nothing to draw, and torch imports its compiler for it
+            self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw all parameters again, from torch's default random number generator."""

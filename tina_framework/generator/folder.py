@@ -89,7 +89,12 @@ def find_folder(name: str, revision: str | None = None, local_files_only: bool =
     is_registered = name in generators
     if name and not is_registered:
         restore_missing(user_path(name))
-    if is_registered or (name and user_path(name).is_dir()):
+    # The name may be that of an extra which is not installed. A folder of pictures with that name must not hide the advice.
+    command = None if is_registered else extra_named(name, DISTRIBUTION)
+    is_folder = bool(name) and user_path(name).is_dir()
+    if is_folder and command is not None:
+        is_folder = (user_path(name) / CONFIG).is_file()
+    if is_registered or is_folder:
         with_revision(name, revision)  # neither has revisions
         folder: Path = generators.target(name) if is_registered else user_path(name)
         return folder
@@ -101,7 +106,6 @@ def find_folder(name: str, revision: str | None = None, local_files_only: bool =
         read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
         # Pinned to the commit, so that configuration and weights belong together.
         return download(repo, _PATTERNS, commit_of(folder) or wanted, local_files_only)
-    command = extra_named(name, DISTRIBUTION)
     hint = "" if command is None else f" There is an extra of that name: {command}."
     raise UnknownNameError(
         f"{generators.unknown(name)}{hint} Otherwise give an existing folder or a Hub id, 'owner/name' or 'owner/name@revision'."
