@@ -25,7 +25,7 @@ def test_json() -> None:
 
 
 def test_a_table_for_few_classes(capsys: pytest.CaptureFixture[str]) -> None:
-    Confusion(PAIRS, ["ant", "bee", "cat"]).print()
+    Confusion(PAIRS, ["ant", "bee", "cat"]).show()
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "Accuracy: 50.0 % (3 of 6 pictures), mean over 3 classes: 75.0 %" in lines
     assert "ant 4 1 25.0 % bee 2, none of these 1" in lines
@@ -38,7 +38,7 @@ def test_twenty_classes_fit_into_eighty_columns(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     names = [f"class {i}" for i in range(20)]
-    Confusion([(a, b) for a in names for b in names for _ in range(4)], names).print()
+    Confusion([(a, b) for a in names for b in names for _ in range(4)], names).show()
     table = capsys.readouterr().out.split("Rows: true class")[1].splitlines()[2:]
     assert len(table) == 20
     assert all(len(line.split()) == 23 for line in table)
@@ -46,7 +46,7 @@ def test_twenty_classes_fit_into_eighty_columns(
 
 def test_a_list_for_many_classes(capsys: pytest.CaptureFixture[str]) -> None:
     names = [f"class {i}" for i in range(40)]
-    Confusion([(name, name) for name in names] + [("class 7", "class 9")] * 3, names).print()
+    Confusion([(name, name) for name in names] + [("class 7", "class 9")] * 3, names).show()
     out = capsys.readouterr().out
     assert "Rows: true class" not in out
     assert "Most frequent confusions" in out
@@ -54,7 +54,7 @@ def test_a_list_for_many_classes(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_nothing_is_listed_where_all_is_right(capsys: pytest.CaptureFixture[str]) -> None:
-    Confusion([("ant", "ant")], ["ant", "bee"]).print()
+    Confusion([("ant", "ant")], ["ant", "bee"]).show()
     out = capsys.readouterr().out
     assert out.startswith("Accuracy: 100.0 % (1 of 1 pictures)")
     assert "Rows" not in out

@@ -98,7 +98,7 @@ def classify(
     else:
         _print_answers(answered, lines, top_k, abstain)
         if figures is not None:
-            figures.print()
+            figures.show()
     if note:
         print_error(note)
     for sentence in errors:

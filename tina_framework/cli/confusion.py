@@ -58,7 +58,7 @@ class Confusion:
             },
         }
 
-    def print(self) -> None:
+    def show(self) -> None:
         """Print the accuracy, a line for each class, and which classes were taken for which."""
         print_line(
             f"Accuracy: {_percent(self.right / self.pictures)} ({self.right} of {self.pictures} pictures), "

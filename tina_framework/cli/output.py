@@ -68,27 +68,9 @@ def progress_bar(description: str, total: int, *, done: int = 0) -> Iterator[Adv
 
 @contextmanager
 def _bar(description: str, total: int, done: int) -> Iterator[Advance]:
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from tina_framework.terminal.progress import make_progress
 
-    text = TextColumn("{task.description}", markup=False)
-    note_column = TextColumn("{task.fields[note]}", markup=False)
-    columns = (
-        text,
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        "left:",
-        TimeRemainingColumn(),
-        note_column,
-    )
-    with Progress(*columns, console=console.err_console) as progress:
+    with make_progress(console.err_console) as progress:
         task = progress.add_task(printable(description), total=total, completed=done, note="")
 
         def advance(count: int = 1, note: str = "") -> None:

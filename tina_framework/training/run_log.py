@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from tina_framework.errors import TrainingError, printable
 from tina_framework.storage.files import replacing
 from tina_framework.terminal import console
+from tina_framework.terminal.progress import make_progress
 
 __all__ = ["LOG", "RunLog"]
 
@@ -72,16 +73,7 @@ class RunLog:
                 f"its lines up to step {step} may be wrong."
             )
         if console.err_console.is_terminal:
-            columns = (
-                TextColumn("{task.description}", markup=False),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TextColumn("left:"),
-                TimeRemainingColumn(elapsed_when_finished=True),
-                TextColumn("{task.fields[note]}", markup=False),
-            )
-            self._progress = Progress(*columns, console=console.err_console)
+            self._progress = make_progress(console.err_console, elapsed_when_finished=True)
             self._task = self._progress.add_task("training", total=self.total, completed=step, note="")
             self._progress.start()
 
