@@ -53,6 +53,10 @@ def _conditioning(config: TrainingConfig) -> list[Finding]:
                 "expected 0 unless retrieve_rows is true: without it, the setting has no effect",
             )
         )
+    if config.open_vocabulary and config.kernel_ridge is None and config.init_from is None:
+        found.append(
+            ("open_vocabulary", "expected false unless kernel_ridge is set: it interpolates between the classes")
+        )
     # Retrieved rows are added to the prediction, so the prediction has to be of clean tokens, too.
     if config.retrieve_rows and config.prediction_type != "sample":
         found.append(
@@ -65,6 +69,12 @@ def _denoiser(config: TrainingConfig) -> list[Finding]:
     found = []
     if config.pool_rank is not None and config.pool_moments is not None and config.pool_moments > config.pool_rank:
         found.append(("pool_moments", f"expected at most pool_rank={config.pool_rank}"))
+    if config.kernel_ridge is not None and config.prediction_type != "sample":
+        found.append(
+            ("kernel_ridge", "expected none unless prediction_type is sample: the forecast is of clean tokens")
+        )
+    if config.kernel_ridge is not None and config.retrieve_rows:
+        found.append(("kernel_ridge", "expected none if retrieve_rows is true: both add a class row to the prediction"))
     if config.pool_rank and config.prediction_type != "sample":
         found.append(("pool_rank", "expected 0 unless prediction_type is sample: the forecast is of clean tokens"))
     return found

@@ -36,6 +36,7 @@ MAX_VALUES: Mapping[str, int] = MappingProxyType(
         "mlp_ratio": 64,
         "pool_rank": 10_000,
         "pool_moments": 1_000,
+        "num_landmarks": 1_000_000,
     }
 )
 """Setting -> its largest value. Without limits, a settings file of a few bytes could take hours or all memory."""
@@ -61,6 +62,9 @@ class DenoiserConfig:
         pool_rank: R, number of directions of the pooled forecast (`tina_framework.denoiser.forecast`); 0: no forecast.
             Needs a class group.
         pool_moments: M, how many of these directions also enter as products of pairs.
+        num_landmarks: S, number of known classes that class rows are interpolated from
+            (`tina_framework.denoiser.kernel_forecast`); 0: no interpolation. Needs a class group, and no `given_row`.
+        kernel_sharpness: how quickly the influence of a landmark falls with its distance.
         hidden_size: H.
         num_encoder_layers: number of blocks over the classes, run once per prompt. 0: class vectors are linear projections.
         num_decoder_layers: number of blocks over timestep, class vectors and parameter tokens, run at every step.
@@ -86,6 +90,8 @@ class DenoiserConfig:
     given_row: bool = False
     pool_rank: int = 0
     pool_moments: int = 0
+    num_landmarks: int = 0
+    kernel_sharpness: float = 2.0
     hidden_size: int = 192
     num_encoder_layers: int = 2
     num_decoder_layers: int = 3
@@ -104,6 +110,7 @@ class DenoiserConfig:
             for entry in getattr(self, name):
                 _check_integer(name, entry, least=1)
         least = {"num_encoder_layers": 0, "class_group": -1, "pool_rank": 0, "pool_moments": 0}
+        least["num_landmarks"] = 0
         for field in dataclasses.fields(self):
             if field.type == "int":
                 _check_integer(
@@ -121,6 +128,16 @@ class DenoiserConfig:
         if not isinstance(self.embedding_std, int | float) or not 0.0 <= self.embedding_std < 1e30:
             raise ConfigError(
                 f"Denoiser setting embedding_std={shorten(self.embedding_std)} is not a number of at least 0."
+            )
+        sharpness = self.kernel_sharpness
+        # Above 50 the kernel is zero for all but identical vectors, and below 0.01 it is one for all.
+        if isinstance(sharpness, bool) or not isinstance(sharpness, int | float) or not 0.01 <= sharpness <= 50.0:
+            raise ConfigError(f"Denoiser setting kernel_sharpness={shorten(sharpness)} lies outside 0.01 to 50.")
+        if self.num_landmarks and (self.class_group < 0 or self.given_row):
+            reason = "has none" if self.class_group < 0 else "already adds retrieved rows (given_row)"
+            raise ConfigError(
+                f"num_landmarks={self.num_landmarks} needs tokens that each belong to one class, and a class row of its own; this "
+                f"denoiser {reason}. Use num_landmarks=0."
             )
         if self.hidden_size % self.num_attention_heads:
             raise ConfigError(
@@ -304,6 +321,8 @@ def count_parameters(config: DenoiserConfig) -> int:
         total += config.max_classes * hidden
     if config.skip:
         total += (config.condition_dim + 1) * config.group_widths[config.class_group]
+    if config.num_landmarks:
+        total += config.num_landmarks * (config.condition_dim + config.group_widths[config.class_group])
     if config.pool_rank:
         features = config.pool_rank + config.pool_moments * (config.pool_moments + 1) // 2
         outputs = sum(w * n for w, n in zip(config.group_widths, config.group_sizes, strict=True))

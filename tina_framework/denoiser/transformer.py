@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from tina_framework.denoiser.blocks import BlockStack, init_linear
 from tina_framework.denoiser.embeddings import GroupProjection, TimestepEmbedding, layout_index
 from tina_framework.denoiser.forecast import PooledForecast
+from tina_framework.denoiser.kernel_forecast import KernelForecast
 from tina_framework.denoiser.presets import DenoiserConfig
 from tina_framework.errors import ConfigError
 from tina_framework.interfaces.tokenizer import TokenLayout
@@ -26,7 +27,8 @@ class EncodedClasses(NamedTuple):
 
     Attributes:
         hidden_BKH: (B, K, H) class vectors, zero in padded slots.
-        skip_BKD: (B, K, D) linear forecast of each class row, as tokens; None without a skip.
+        skip_BKD: (B, K, D) forecast of each class row from its conditioning vector alone, as tokens: the skip, the kernel
+            forecast, or their sum; None without both.
         pooled_BQD: (B, Q, D) linear forecast of the shared tokens, zero for class rows; None without a pooled forecast.
         given_BKD: (B, K, D) retrieved class rows; None without `DenoiserConfig.given_row`.
         prediction_weight_BK: (B, K) factor of each class's prediction, 1 - novelty, in [0, 1]; None: 1 for all.
@@ -73,6 +75,16 @@ class Denoiser(nn.Module):
         # With `chunk`, a token mixes classes, so the decoder must know the slot of each class vector.
         self.slot = None if config.equivariant else nn.Parameter(torch.empty(config.max_classes, hidden))
         self.skip = nn.Linear(config.condition_dim, config.group_widths[config.class_group]) if config.skip else None
+        self.kernel = (
+            KernelForecast(
+                config.condition_dim,
+                config.num_landmarks,
+                config.group_widths[config.class_group],
+                config.kernel_sharpness,
+            )
+            if config.num_landmarks
+            else None
+        )
         self.pooled = (
             PooledForecast(
                 config.condition_dim,
@@ -103,6 +115,8 @@ class Denoiser(nn.Module):
         if self.skip is not None:
             nn.init.zeros_(self.skip.weight)
             nn.init.zeros_(self.skip.bias)
+        if self.kernel is not None:
+            self.kernel.reset_parameters()
         if self.pooled is not None:
             self.pooled.reset_parameters()
 
@@ -127,6 +141,30 @@ class Denoiser(nn.Module):
         with torch.no_grad():
             self.skip.weight.copy_(weight)
             self.skip.bias.copy_(bias)
+
+    def init_kernel(self, landmarks_SE: Tensor, coefficients_SD: Tensor) -> None:
+        """Initialise the kernel forecast, e.g. with the coefficients of `kernel_ridge`.
+
+        Args:
+            landmarks_SE: (num_landmarks, E) conditioning vectors of known classes.
+            coefficients_SD: (num_landmarks, width of a class row).
+
+        Raises:
+            ConfigError: this denoiser has no kernel forecast, or the shapes do not fit.
+        """
+        if self.kernel is None:
+            raise ConfigError(
+                "This denoiser has no kernel forecast to initialise; build it with num_landmarks above 0."
+            )
+        expected = (tuple(self.kernel.landmarks.shape), tuple(self.kernel.coefficients.shape))
+        if (tuple(landmarks_SE.shape), tuple(coefficients_SD.shape)) != expected:
+            raise ConfigError(
+                f"The kernel forecast needs landmarks and coefficients of shapes {expected[0]} and {expected[1]}, "
+                f"not {tuple(landmarks_SE.shape)} and {tuple(coefficients_SD.shape)}."
+            )
+        with torch.no_grad():
+            self.kernel.landmarks.copy_(landmarks_SE)
+            self.kernel.coefficients.copy_(coefficients_SD)
 
     def init_pool(self, directions_RE: Tensor) -> None:
         """Initialise the directions of the pooled forecast, e.g. from principal components.
@@ -184,8 +222,9 @@ class Denoiser(nn.Module):
         rows = pooled = None
         # The forecasts carry much of the result and cost little, so they keep full precision under autocast.
         with torch.autocast(condition.device.type, enabled=False):
-            if self.skip is not None:
-                rows = self._pad_to_token_width(self.skip(condition).masked_fill(absent, 0.0))
+            forecasts = [part(condition) for part in (self.skip, self.kernel) if part is not None]
+            if forecasts:
+                rows = self._pad_to_token_width(sum(forecasts[1:], forecasts[0]).masked_fill(absent, 0.0))
             if self.pooled is not None:
                 pooled = self.pooled(condition, class_mask_BK)
         return EncodedClasses(hidden, rows, pooled, given, prediction_weight)

@@ -42,7 +42,8 @@ class GeneratorConfig:
         denoiser: the sizes of the denoiser.
         condition: the condition space, ``{"space": id, "scale": number, "templates": [...]}``; its mean is a tensor. Also
             ``"recall": {"classes": S, "temperature": number, "strength": number}`` if class rows are retrieved
-            (`tina_framework.prompts.row_retrieval`).
+            (`tina_framework.prompts.row_retrieval`), and ``"open_vocabulary": true`` if the vectors of any words are read as they
+            are. The landmarks of the denoiser's kernel forecast are then the conditions of `class_names`, in this order.
         default_encoder: spec of the encoder that is used unless another one is given.
         max_classes: largest class count of a task.
         class_names: all classes of the training data, in the order of the generic model's outputs.
@@ -130,9 +131,22 @@ class GeneratorConfig:
 
     def _check_condition(self) -> None:
         condition = self.condition
-        if not isinstance(condition, Mapping) or set(condition) - {"recall"} != {"space", "scale", "templates"}:
+        if not isinstance(condition, Mapping) or set(condition) - {"recall", "open_vocabulary"} != {
+            "space",
+            "scale",
+            "templates",
+        }:
             raise ConfigError(
-                f"Generator setting condition={shorten(condition)} needs exactly space, scale and templates (and perhaps recall)."
+                f"Generator setting condition={shorten(condition)} needs exactly space, scale and templates (and perhaps recall or "
+                "open_vocabulary)."
+            )
+        is_open = condition.get("open_vocabulary", False)
+        if not isinstance(is_open, bool):
+            raise ConfigError(f"The condition's open_vocabulary is {shorten(is_open)}; it must be true or false.")
+        if is_open and self.denoiser.num_landmarks != len(self.class_names):
+            raise ConfigError(
+                f"The condition's open_vocabulary needs one landmark for each of the {len(self.class_names)} class names, but the "
+                f"denoiser has {self.denoiser.num_landmarks}."
             )
         self._check_recall(condition.get("recall"))
         scale = condition["scale"]
@@ -159,6 +173,11 @@ class GeneratorConfig:
                 )
         if not isinstance(recall["classes"], int) or not self.denoiser.given_row:
             raise ConfigError("The condition's recall needs a whole number of classes, and a denoiser with given_row.")
+
+    @property
+    def open_vocabulary(self) -> bool:
+        """Whether the vectors of any words are read as they are, and not projected onto those of the known names."""
+        return bool(self.condition.get("open_vocabulary", False))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contents of `config.json`."""

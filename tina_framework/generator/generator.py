@@ -181,8 +181,10 @@ class Generator:
             if len(self._known_classes) >= _MAX_KNOWN_CLASSES:
                 del self._known_classes[next(iter(self._known_classes))]
             familiarity = self.config.familiarity.get(reader.name)
+            kernel = self.denoiser.kernel if self.config.open_vocabulary else None
+            landmarks_SE = None if kernel is None else kernel.landmarks.detach().cpu().numpy()
             self._known_classes[key] = KnownClasses(
-                self.config.class_names, reader, template, self.condition_space, familiarity
+                self.config.class_names, reader, template, self.condition_space, familiarity, landmarks_SE
             )
         return self._known_classes[key]
 

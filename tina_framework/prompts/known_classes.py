@@ -7,6 +7,9 @@ the vectors of known names. The weights are a softmax over the cosines with them
 If the generator retrieves rows (`prompts/row_retrieval.py`), it can use vectors of unknown classes. A class that resembles no
 known one then keeps its own vector.
 
+A generator with an open vocabulary interpolates between its known classes, so it can use any vector. Every prompt then keeps its
+own vector, and the known names only serve to say how familiar it is.
+
 Shapes: S known classes, E condition width.
 """
 
@@ -57,6 +60,8 @@ class KnownClasses:
         template: index of the encoder's prompt template.
         space: condition space of the generator.
         familiarity: turns cosines into probabilities; default: the built-in estimate.
+        landmarks_SE: conditions of the known classes, if the vocabulary is open. They are compared with the prompts, so the
+            known names are never encoded. Default: the vocabulary is closed.
     """
 
     def __init__(
@@ -66,8 +71,10 @@ class KnownClasses:
         template: int,
         space: ConditionSpace,
         familiarity: Familiarity | None = None,
+        landmarks_SE: Rows | None = None,
     ) -> None:
         self.names = tuple(names)
+        self.landmarks_SE = landmarks_SE
         self.encoder, self.template, self.space = encoder, template, space
         self.familiarity = familiarity or Familiarity.default()
         self._index = {fold(name): index for index, name in enumerate(self.names)}
@@ -84,14 +91,21 @@ class KnownClasses:
         # Kept in double precision as well: converting a thousand names takes longer than comparing with them.
         return self.vectors_SE.astype(np.float64)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the generator reads the vectors of any words as they are."""
+        return self.landmarks_SE is not None
+
     @cached_property
     def _directions_SE(self) -> Doubles:
+        if self.landmarks_SE is not None:
+            return _unit(self.landmarks_SE)
         return self._directions(self.vectors_SE).astype(np.float64)
 
     @cached_property
     def lookup(self) -> KnownNames:
-        """The known names by spelling, plural and synonym."""
-        return KnownNames(self.names)
+        """The known names by spelling, plural and synonym. With an open vocabulary no word is replaced, so there are none."""
+        return KnownNames(() if self.is_open else self.names)
 
     def _directions(self, raw_NE: Rows) -> Rows:
         """Return unit vectors of the conditions: without the mean, which all names share, cosines tell classes apart."""
@@ -158,6 +172,8 @@ class KnownClasses:
             The vector (E,) in float32, and the probability that the class is known. The probability is NaN if the encoder
             cannot encode the known names.
         """
+        if self.is_open:
+            return self._as_given(prompt, parts)
         is_one_text = parts.keys() == {"text"} and len(prompt.texts) == 1
         if is_one_text and self.knows(prompt.texts[0]):
             return parts["text"], 1.0
@@ -187,3 +203,14 @@ class KnownClasses:
         share = 1.0 if self.space.row_retrieval is None else familiarity
         mixed: Rows = (share * projected + (1.0 - share) * mean).astype(np.float32)
         return mixed, familiarity
+
+    def _as_given(self, prompt: ClassPrompt, parts: Mapping[str, Rows]) -> tuple[Rows, float]:
+        """Return the mean direction of all parts, and the familiarity of the class."""
+        vectors = list(parts.values())
+        mean: Rows = np.mean([vector / np.linalg.norm(vector) for vector in vectors], axis=0).astype(np.float32)
+        vector = vectors[0] if len(vectors) == 1 else mean
+        if any(self.knows(text) for text in prompt.texts):
+            return vector, 1.0
+        numbers = {"text": prompt.num_words, "images": len(prompt.images), "vector": 1}
+        nearest = {kind: float(self.cosines(part).max()) for kind, part in parts.items()}
+        return vector, max(self.familiarity.probability(kind, nearest[kind], numbers[kind]) for kind in parts)

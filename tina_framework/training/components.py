@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from tina_framework.interfaces.dataset import Dataset
 from tina_framework.interfaces.noise_process import NOISE_PROCESSES, process_sampled_by
 from tina_framework.interfaces.scheduler import NoiseScheduler
 from tina_framework.interfaces.spec import ParameterSpec
-from tina_framework.interfaces.tokenizer import ParameterTokenizer
+from tina_framework.interfaces.tokenizer import ParameterTokenizer, TokenLayout
 from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.targets.functional import TargetRunner, resolve_precision
@@ -55,6 +56,7 @@ class TrainingComponents:
         generic: parameters of the generic model, reduced to `seen_classes`.
         fingerprints: hashes of the data, the zoo and the text vectors; a resumed run must have the same.
         origin: the training record of the generator of `init_from`, or None.
+        start: the generator of `init_from`, or None.
     """
 
     config: TrainingConfig
@@ -71,6 +73,19 @@ class TrainingComponents:
     generic: dict[str, Tensor]
     fingerprints: dict[str, str]
     origin: dict[str, Any] | None = None
+    start: Generator | None = None
+
+    @property
+    def open_vocabulary(self) -> bool:
+        """Whether the generator will read the vectors of any words as they are."""
+        return self.config.open_vocabulary if self.start is None else self.start.config.open_vocabulary
+
+    @property
+    def known_classes(self) -> tuple[str, ...]:
+        """The class names that the generator will record. With an open vocabulary these are the classes of its landmarks."""
+        if self.start is not None and self.start.config.open_vocabulary:
+            return self.start.config.class_names
+        return self.seen_classes
 
     def sampler(self, partition: str, schemes: Mapping[str, float], counts: Mapping[int, float]) -> TaskSampler:
         """Return a sampler of tasks of the seen classes.
@@ -111,6 +126,9 @@ def build_components(config: TrainingConfig, device: torch.device) -> TrainingCo
         )
     zoo.check(spec)
     seen = _seen_classes(config, dataset, zoo)
+    start = None if config.init_from is None else Generator.from_pretrained(config.init_from, device="cpu")
+    if start is not None and start.denoiser.config.num_landmarks and "max_classes" not in config.model_fields_set:
+        config = config.model_copy(update={"max_classes": start.config.max_classes})
     config = _for_classes(config, len(seen))
     superclasses = dataset.superclasses
     if superclasses is not None:
@@ -123,15 +141,19 @@ def build_components(config: TrainingConfig, device: torch.device) -> TrainingCo
     states = (spec.unflatten(flat, len(names)) for names, flat in zip(classes, flats, strict=True))
     normalizer = Normalizer.fit(spec, generic, states, per_tensor=config.scale == "tensor")
     conditions = ConditionBank(dataset.class_names, config.encoders, seen)
-    start = None if config.init_from is None else Generator.from_pretrained(config.init_from, device="cpu")
     if start is not None:
         # The weights of a generator only make sense with its own normalizer and its own condition space.
         normalizer, conditions.space = start.normalizer, _same_space(start, conditions)
     process = process_sampled_by(make_sampler(config))
     context = ObjectiveContext(config, spec, layout, normalizer, process, conditions, device)
-    denoiser = build_denoiser(context, tokenizer, generic, seen)
-    if start is not None:
-        _take_weights(denoiser, start, config)
+    if start is not None and start.denoiser.config.num_landmarks:
+        # Landmarks are classes of the start, so its denoiser is taken as it is.
+        denoiser = copy.deepcopy(start.denoiser)
+        _check_start(denoiser, layout, start, config)
+    else:
+        denoiser = build_denoiser(context, tokenizer, generic, seen)
+        if start is not None:
+            _take_weights(denoiser, start, config)
 
     workers = (config.target_workers or torch.get_num_threads()) if device.type == "cpu" else 1
     runner = TargetRunner(spec, config.target_precision, workers)
@@ -140,6 +162,7 @@ def build_components(config: TrainingConfig, device: torch.device) -> TrainingCo
     )
     components.fingerprints = {"zoo": _fingerprint(generic, classes, flats), "vectors": conditions.fingerprint}
     if start is not None:
+        components.start = start
         components.fingerprints["start"] = _fingerprint(start.denoiser.state_dict(), (), ())
         components.origin = {key: value for key, value in start.config.training.items() if key != "seen_classes"}
     if config.task_weight > 0:
@@ -183,6 +206,24 @@ def _take_weights(denoiser: Denoiser, start: Generator, config: TrainingConfig) 
             "Use its settings, or remove init_from."
         )
     denoiser.load_state_dict(start.denoiser.state_dict())
+
+
+def _check_start(denoiser: Denoiser, layout: TokenLayout, start: Generator, config: TrainingConfig) -> None:
+    """Check that a denoiser that is taken as it is fits the network, the tokenizer and the noise process of the run."""
+    sizes = denoiser.config
+    trained = start.config.scheduler["config"]
+    odd = [name for name, value in noise_settings(config).items() if trained.get(name, value) != value]
+    if trained_process(start.config).noise_process != noise_process_named(config.scheduler):
+        odd.append("scheduler")
+    if (sizes.group_widths, sizes.equivariant) != (layout.group_widths, layout.equivariant):
+        odd.append("tokenizer or architecture")
+    if sizes.max_classes != config.max_classes:
+        odd.append("max_classes")
+    if odd:
+        raise ConfigError(
+            f"The generator '{config.init_from}' differs from the settings in {', '.join(odd)}. "
+            "Use its settings, or remove init_from."
+        )
 
 
 def noise_settings(config: TrainingConfig) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from tina_framework.denoiser.kernel_forecast import kernel_ridge
 from tina_framework.denoiser.presets import build_config
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import ConfigError
@@ -44,12 +45,13 @@ def build_denoiser(
         seen: the names of these classes.
 
     Raises:
-        ConfigError: `retrieve_rows` is impossible with this tokenizer or this number of classes.
+        ConfigError: `retrieve_rows` or `kernel_ridge` is impossible with this tokenizer or this number of classes.
     """
     config, conditions = context.config, context.conditions
     overrides = {name: getattr(config, name) for name in _OVERRIDES if getattr(config, name) is not None}
     templates = conditions.unit_VKE.shape[0]
-    needs_rows = config.retrieve_rows or config.ridge is not None
+    uses_kernel = config.kernel_ridge is not None
+    needs_rows = config.retrieve_rows or config.ridge is not None or uses_kernel
     rows = class_rows(context, tokenizer, generic, seen) if needs_rows else None
     if config.retrieve_rows:
         if rows is None or len(seen) <= config.max_classes:
@@ -61,6 +63,12 @@ def build_denoiser(
     inputs = torch.cat([conditions.of(seen, template) for template in range(templates)])
     # `conditions.of` appends retrieved rows. The linear parts do not read them, so they are cut off here.
     inputs = inputs[:, : conditions.space.condition_dim]
+    if uses_kernel:
+        if rows is None:
+            raise ConfigError(
+                f"kernel_ridge needs a tokenizer with class rows, and '{tokenizer.name}' has none. Set kernel_ridge to none."
+            )
+        overrides |= {"num_landmarks": len(seen), "kernel_sharpness": config.kernel_sharpness}
     sizes = build_config(
         config.preset,
         condition_dim=conditions.space.condition_dim,
@@ -75,9 +83,15 @@ def build_denoiser(
     # The global random state is left as it was, so that building a denoiser does not change other draws.
     with seeded_random_state(config.seed):
         denoiser = Denoiser(sizes)
-    # With retrieved rows the skip connection starts at zero, because these rows are added to its output.
-    if sizes.skip and not sizes.given_row and config.ridge is not None and rows is not None:
+    # With retrieved rows or a kernel forecast the skip connection starts at zero, because these rows are added to its output.
+    has_rows = sizes.given_row or uses_kernel
+    if sizes.skip and not has_rows and config.ridge is not None and rows is not None:
         denoiser.init_skip(*ridge_regression(inputs, rows.repeat(templates, 1), config.ridge))
+    if config.kernel_ridge is not None and rows is not None:
+        # The first template alone, so that landmark i is the class i.
+        landmarks = inputs[: len(seen)]
+        coefficients = kernel_ridge(landmarks, rows, config.kernel_sharpness, config.kernel_ridge)
+        denoiser.init_kernel(landmarks, coefficients)
     if denoiser.pooled is not None:
         denoiser.init_pool(principal_directions(inputs, denoiser.pooled.directions.detach()))
     return denoiser

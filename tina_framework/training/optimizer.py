@@ -17,11 +17,11 @@ __all__ = ["decays", "follows_max_steps", "learning_rate", "load_optimizer", "ma
 def decays(name: str, parameter: Tensor) -> bool:
     """Return whether weight decay applies to a parameter: to matrices other than embeddings and linear forecasts.
 
-    The skip connection starts as a ridge regression, which has a penalty of its own, and the directions of the pooled
-    forecast start as principal directions. Weight decay would undo both.
+    The skip connection and the kernel forecast start as ridge regressions, which have a penalty of their own, and the directions
+    of the pooled forecast start as principal directions. Weight decay would undo them.
     """
     tables = ("slot", "tokens.position")
-    return parameter.dim() >= 2 and name not in tables and not name.startswith(("skip.", "pooled."))
+    return parameter.dim() >= 2 and name not in tables and not name.startswith(("skip.", "kernel.", "pooled."))
 
 
 def make_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:

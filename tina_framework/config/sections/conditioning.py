@@ -37,6 +37,11 @@ class ConditioningSettings(Section):
         False,
         description="Also condition on weight rows that the generic model has for each class or for similar classes.",
     )
+    open_vocabulary: bool = Field(
+        False,
+        description="Let the finished generator read the vectors of any words as they are, instead of projecting them onto those of "
+        "its classes (needs kernel_ridge; follows the generator of init_from).",
+    )
     unseen_class_probability: Fraction = Field(
         0.0, description="Share of tasks in which some classes are treated as unseen (needs retrieve_rows)."
     )
