@@ -182,6 +182,24 @@ def test_a_generator_of_other_settings_is_refused(make_config: Make, tmp_path: P
         build_components(flow, CPU)
 
 
+def test_a_run_that_starts_from_an_open_vocabulary_keeps_it(make_config: Make, tmp_path: Path) -> None:
+    settings = {"kernel_ridge": 0.1, "open_vocabulary": True, "encoders": make_config().encoders[0]}
+    folder = Trainer(make_config(max_steps=2, **settings)).train().generator
+    start = Generator.from_pretrained(folder, device="cpu")
+    assert start.config.open_vocabulary
+    held_out = start.config.class_names[-1]
+    # The landmarks remain the classes of the start, also if the run sees fewer of them.
+    again = make_config(
+        max_steps=1, init_from=str(folder), validation_classes=held_out, output_dir=tmp_path / "second", **settings
+    )
+    second = Generator.from_pretrained(Trainer(again).train().generator, device="cpu")
+    assert second.config.open_vocabulary
+    assert second.config.class_names == start.config.class_names
+    other = make_config(init_from=str(folder), beta_end=0.03, output_dir=tmp_path / "third", **settings)
+    with pytest.raises(ConfigError, match="differs from the settings in beta_end"):
+        build_components(other, CPU)
+
+
 def test_validation_classes_are_left_alone(make_config: Make) -> None:
     whole = build_components(make_config(), CPU).seen_classes
     components = build_components(make_config(validation_classes=whole[2]), CPU)

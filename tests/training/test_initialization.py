@@ -41,6 +41,20 @@ def test_an_untrained_denoiser_says_what_the_ridge_says(make_config: Make) -> No
     assert float((state["fc.weight"] - rows[:4]).square().mean()) < 0.5 * float((rows - rows.mean(0)).square().mean())
 
 
+def test_an_untrained_denoiser_says_what_the_kernel_says(make_config: Make) -> None:
+    components = build_components(make_config(kernel_ridge=1e-6, open_vocabulary=True), CPU)
+    seen, context, sizes = components.seen_classes, components.context, components.denoiser.config
+    assert sizes.num_landmarks == len(seen)
+    condition, mask = context.pad_conditions([context.conditions.of(seen[:4])])
+    with torch.no_grad():
+        tokens = components.denoiser(condition, mask, context.noise("x", 0, [0]), torch.tensor([999]), context.layout)
+    flat = context.normalizer.denormalize(context.layout.scatter(tokens), 4)[0]
+    state = components.spec.unflatten(flat, 4)
+    # With almost no penalty, known classes get their own rows.
+    torch.testing.assert_close(state["fc.weight"], components.generic["fc.weight"][:4], atol=1e-3, rtol=0)
+    torch.testing.assert_close(state["conv2.weight"], components.generic["conv2.weight"])
+
+
 def test_principal_directions_whiten_what_varies_and_keep_the_rest() -> None:
     generator = torch.Generator().manual_seed(0)
     # Six dimensions, of which the inputs use three.

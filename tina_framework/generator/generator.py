@@ -180,8 +180,10 @@ class Generator:
         if key not in self._known_classes:
             if len(self._known_classes) >= _MAX_KNOWN_CLASSES:
                 del self._known_classes[next(iter(self._known_classes))]
-            familiarity = self.config.familiarity.get(reader.name)
-            kernel = self.denoiser.kernel if self.config.open_vocabulary else None
+            fitted, is_open = self.config.familiarity, self.config.open_vocabulary
+            # With an open vocabulary vectors are compared in the generator's space, so one fit serves all encoders.
+            familiarity = fitted.get(reader.name) or (fitted.get(self.config.default_encoder) if is_open else None)
+            kernel = self.denoiser.kernel if is_open else None
             landmarks_SE = None if kernel is None else kernel.landmarks.detach().cpu().numpy()
             self._known_classes[key] = KnownClasses(
                 self.config.class_names, reader, template, self.condition_space, familiarity, landmarks_SE

@@ -78,6 +78,7 @@ class KnownClasses:
         self.encoder, self.template, self.space = encoder, template, space
         self.familiarity = familiarity or Familiarity.default()
         self._index = {fold(name): index for index, name in enumerate(self.names)}
+        self._last: tuple[bytes, Doubles] | None = None
 
     @cached_property
     def vectors_SE(self) -> Rows:
@@ -132,8 +133,11 @@ class KnownClasses:
 
     def cosines(self, vector_E: Rows) -> Doubles:
         """Return the cosines (S,) of a raw vector with the known names, after subtracting the mean of the space."""
-        cosines: Doubles = self._directions_SE @ self._directions(vector_E[None])[0]
-        return cosines
+        # The same vector is compared several times in a row, and with a thousand names each time is noticeable.
+        key = vector_E.tobytes()
+        if self._last is None or self._last[0] != key:
+            self._last = (key, self._directions_SE @ self._directions(vector_E[None])[0])
+        return self._last[1]
 
     @cached_property
     def _comparison_SD(self) -> Doubles:
