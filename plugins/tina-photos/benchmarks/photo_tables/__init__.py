@@ -1,0 +1,1 @@
+"""Parts of ``photos.py``, which measures the generator `photos` and everything that it is compared with."""

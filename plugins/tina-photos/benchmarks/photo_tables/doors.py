@@ -1,0 +1,159 @@
+"""The three doors into the generator, each with its baselines: CLIP vectors of names, names in words, and descriptions.
+
+Shapes: K classes, M = 1,000 labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from photo_tables.closed_form import kernel, mlp, nearest, ridge
+from photo_tables.methods import RandomVectors, Texts, Truth, by_cosine, by_generator, by_own_answer
+from photo_tables.names import ClassText, leaks, same_name_as, spellings, synonyms
+from photo_tables.tasks import Logits
+from photo_tables.vocabulary import Vocabulary
+from tina_framework import Generator, prompt
+from tina_photos.words.minilm import load_minilm
+
+__all__ = ["TINA", "Door", "clip_door", "description_door", "word_door"]
+
+TINA = "tina"
+CLIP_RIDGE = 3.0
+"""Strength of the ridge regression from CLIP vectors, as the question was put."""
+
+WORD_RIDGE = 3.0
+"""Strength of the ridge regression from MiniLM, chosen on the classes for choosing; see `choose.py`."""
+
+KERNEL = (2.0, 0.1)
+
+
+@dataclass(frozen=True, eq=False)
+class Door:
+    """One way to say what is wanted, and everything that is measured with it.
+
+    Attributes:
+        title: of its table.
+        classes: the classes that can be said.
+        groups: name of a part of the classes -> its classes.
+        methods: name -> method.
+    """
+
+    title: str
+    classes: list[int]
+    groups: dict[str, list[int]]
+    methods: dict[str, Logits]
+
+
+def _groups(texts: Sequence[ClassText], vocabulary: Vocabulary, classes: list[int]) -> dict[str, list[int]]:
+    labels = [spellings(word) for label in vocabulary.labels for word in synonyms(label)]
+    outside_labels = [label for label in classes if not same_name_as(texts[label].name, labels)]
+    outside_vocabulary = [label for label in classes if not same_name_as(texts[label].name, vocabulary.words())]
+    return {
+        "all names": classes,
+        "outside ImageNet's labels": outside_labels,
+        "outside the vocabulary": outside_vocabulary,
+    }
+
+
+def _baselines(texts: Texts, truth: Truth, strength: float) -> dict[str, Logits]:
+    average = truth.weight_MD.mean(dim=0).expand(len(texts.prompts_KE), -1)
+    return {
+        "ridge regression": by_cosine(texts.fitted(ridge(strength), truth)),
+        "nearest label's row": by_cosine(texts.fitted(nearest, truth)),
+        "MLP regression": by_cosine(texts.fitted(mlp, truth)),
+        "the network's own answer in the task's words": by_own_answer(texts, truth),
+        "average row, no text": by_cosine(average),
+    }
+
+
+def clip_door(
+    texts: Sequence[ClassText], vocabulary: Vocabulary, truth: Truth, generator: Generator | None, encoder: str
+) -> Door:
+    """Return the door of names with CLIP vectors.
+
+    Args:
+        texts: K names.
+        vocabulary: the vectors.
+        truth: the frozen network's own layer.
+        generator: None: only the baselines.
+        encoder: the spec of an encoder that reads the same vectors.
+    """
+    entries = [vocabulary.entries(text.name) for text in texts]
+    classes = [label for label, found in enumerate(entries) if found]
+    vectors = np.zeros((len(texts), vocabulary.label_vectors_ME.shape[1]), dtype=np.float32)
+    for label in classes:
+        vectors[label] = vocabulary.vector(entries[label])
+    both = Texts(vocabulary.label_vectors_ME, vectors)
+    groups = _groups(texts, vocabulary, classes)
+    del groups["outside the vocabulary"]  # every name here has a vector
+    near = leaks(vocabulary.labels, both.labels_ME, [texts[label].name for label in classes], vectors[classes])
+    methods: dict[str, Logits] = {}
+    if generator is not None:
+        prompts = [
+            prompt.text(*found, label=text.name) if found else None for found, text in zip(entries, texts, strict=True)
+        ]
+        methods[TINA] = by_generator(generator, prompts, encoder)
+    methods |= _baselines(both, truth, CLIP_RIDGE)
+    methods["kernel regression"] = by_cosine(both.fitted(kernel(*KERNEL), truth))
+    methods[f"kernel regression without {near.sum()} labels near the classes"] = by_cosine(
+        both.fitted(kernel(*KERNEL), truth, near)
+    )
+    if generator is not None:
+        names = [text.name for text in texts]
+        methods["tina, random vectors"] = by_generator(generator, names, RandomVectors(generator.encoder))
+    return Door("Names with CLIP vectors", classes, groups, methods)
+
+
+def word_door(
+    texts: Sequence[ClassText],
+    vocabulary: Vocabulary,
+    truth: Truth,
+    generator: Generator | None,
+    unseen_encoder: str | None = None,
+) -> Door:
+    """Return the door of names in words, read by the generator's own encoder.
+
+    Args:
+        texts: K names.
+        vocabulary: tells which names the encoder was fitted to.
+        truth: the frozen network's own layer.
+        generator: None: only the baselines.
+        unseen_encoder: the spec of an encoder that was fitted without names near these classes.
+    """
+    names = [text.name for text in texts]
+    both = _minilm_texts(vocabulary, [f"a photo of a {name}" for name in names])
+    methods: dict[str, Logits] = {}
+    if generator is not None:
+        methods[TINA] = by_generator(generator, names)
+        if unseen_encoder is not None:
+            methods["tina, encoder fitted without names near the classes"] = by_generator(
+                generator, names, unseen_encoder
+            )
+    methods |= _baselines(both, truth, WORD_RIDGE)
+    classes = list(range(len(texts)))
+    return Door("Names in words", classes, _groups(texts, vocabulary, classes), methods)
+
+
+def description_door(
+    texts: Sequence[ClassText], vocabulary: Vocabulary, truth: Truth, generator: Generator | None
+) -> Door:
+    """Return the door of descriptions without names, read by the generator's own encoder."""
+    descriptions = [text.description for text in texts]
+    both = _minilm_texts(vocabulary, descriptions)
+    methods: dict[str, Logits] = {}
+    if generator is not None:
+        prompts: list[Any] = [prompt.text(text.description, label=text.name) for text in texts]
+        methods[TINA] = by_generator(generator, prompts)
+    methods |= _baselines(both, truth, WORD_RIDGE)
+    classes = list(range(len(texts)))
+    return Door("Descriptions", classes, {"all classes": classes}, methods)
+
+
+def _minilm_texts(vocabulary: Vocabulary, prompts: Sequence[str]) -> Texts:
+    reader = load_minilm()
+    labels = reader.embed([f"a photo of a {label}" for label in vocabulary.labels])
+    return Texts.centred(labels, reader.embed(prompts))

@@ -1,0 +1,41 @@
+"""Tables as Markdown."""
+
+from __future__ import annotations
+
+from photo_tables.report import markdown
+from photo_tables.tasks import summary
+
+
+def test_all_parts_are_written() -> None:
+    ours, theirs = [90.0, 94.0], [80.0, 86.0]
+    methods = {
+        "tina": summary(ours, None),
+        "ridge": {**summary(theirs, None), "difference": summary(ours, theirs)["difference"]},
+    }
+    group = {"num_classes": 12, "num_tasks": 2, "methods": methods}
+    row = {"num_classes": 3, "num_tasks": 2, "threshold": 8.5, "accuracy": 0.9, "kept": 0.91, "auroc": 0.95}
+    times = {"wall_s": 0.02, "cpu_s": 0.03}
+    results = {
+        "tables": [{"title": "Names", "reference": "tina", "groups": {"all names": group}}],
+        "abstaining": {"test": [{**row, "refused": {"mean": 0.625, "ci95": None}}]},
+        "speed": {
+            "load": 0.5,
+            "generate_warm": times,
+            "generate_cold_command": times,
+            "classify_ms_per_photograph": {"128": {"wall_ms": 9.0, "cpu_ms": 8.0}},
+            "saved_with_trunk_float16_bytes": 6_700_000,
+        },
+        "warnings": ["Unsure of 'zyx'."],
+        "command": "python photos.py",
+        "seed": 0,
+        "machine": {"processor": "A processor"},
+        "date": "2026-11-27T12:00:00+00:00",
+    }
+    text = markdown(results)
+    assert "| **tina** | 92.0 ± 25.4 |  |" in text
+    assert "| ridge | 83.0 ± 38.1 | +9.0 ± 12.7 |" in text
+    assert "| 3 | 2 | 8.50 | 90.0 | 91.0 | 62.5 | 0.950 |" in text
+    assert "0.020 s" in text
+    assert "6.7 MB" in text
+    assert "Unsure of 'zyx'." in text
+    assert "`python photos.py` (seed 0, A processor, 2026-11-27)" in text
