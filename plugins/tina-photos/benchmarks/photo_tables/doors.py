@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from photo_tables.closed_form import kernel, mlp, nearest, ridge
-from photo_tables.methods import RandomVectors, Texts, Truth, by_cosine, by_generator, by_own_answer
+from photo_tables.methods import Texts, Truth, by_cosine, by_generator, by_own_answer, by_random_vectors
 from photo_tables.names import ClassText, leaks, same_name_as, spellings, synonyms
 from photo_tables.tasks import Logits
 from photo_tables.vocabulary import Vocabulary
@@ -63,6 +63,7 @@ def _baselines(texts: Texts, truth: Truth, strength: float) -> dict[str, Logits]
     average = truth.weight_MD.mean(dim=0).expand(len(texts.prompts_KE), -1)
     return {
         "ridge regression": by_cosine(texts.fitted(ridge(strength), truth)),
+        "kernel regression": by_cosine(texts.fitted(kernel(*KERNEL), truth)),
         "nearest label's row": by_cosine(texts.fitted(nearest, truth)),
         "MLP regression": by_cosine(texts.fitted(mlp, truth)),
         "the network's own answer in the task's words": by_own_answer(texts, truth),
@@ -98,13 +99,12 @@ def clip_door(
         ]
         methods[TINA] = by_generator(generator, prompts, encoder)
     methods |= _baselines(both, truth, CLIP_RIDGE)
-    methods["kernel regression"] = by_cosine(both.fitted(kernel(*KERNEL), truth))
     methods[f"kernel regression without {near.sum()} labels near the classes"] = by_cosine(
         both.fitted(kernel(*KERNEL), truth, near)
     )
     if generator is not None:
         names = [text.name for text in texts]
-        methods["tina, random vectors"] = by_generator(generator, names, RandomVectors(generator.encoder))
+        methods["tina, random vectors"] = by_random_vectors(generator, names)
     return Door("Names with CLIP vectors", classes, groups, methods)
 
 

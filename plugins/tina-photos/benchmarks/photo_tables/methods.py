@@ -5,6 +5,7 @@ Shapes: K classes, N photographs, M = 1,000 labels, E width of text vectors, D =
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +23,16 @@ from photo_tables.vocabulary import unit
 from tina_framework import Generator
 from tina_framework.errors import PromptWarning
 
-__all__ = ["RandomVectors", "Texts", "Truth", "by_cosine", "by_generator", "by_own_answer", "warned"]
+__all__ = [
+    "RandomVectors",
+    "Texts",
+    "Truth",
+    "by_cosine",
+    "by_generator",
+    "by_own_answer",
+    "by_random_vectors",
+    "warned",
+]
 
 Array = npt.NDArray[np.float32]
 
@@ -125,6 +135,16 @@ def by_generator(generator: Generator, prompts: Sequence[Any], encoder: Any = No
     return method
 
 
+def by_random_vectors(generator: Generator, names: Sequence[str]) -> Logits:
+    """Return the generator with random vectors, other ones for each task: a fixed set would be lucky or unlucky everywhere."""
+    seeds = itertools.count()
+
+    def method(task: Task, features_ND: Tensor) -> Tensor:
+        return by_generator(generator, names, RandomVectors(generator.encoder, next(seeds)))(task, features_ND)
+
+    return method
+
+
 def warned(generator: Generator, prompts: Sequence[Any], encoder: Any = None) -> list[str]:
     """Return the warnings that a user would see who generates one classifier for all prompts."""
     with warnings.catch_warnings(record=True) as caught:
@@ -138,12 +158,14 @@ class RandomVectors:
 
     Args:
         like: the encoder whose space and width it has.
+        seed: other seeds give other vectors.
     """
 
-    def __init__(self, like: Any) -> None:
-        self.name, self.dim, self.space, self.templates = "random", like.dim, like.space, like.templates
+    def __init__(self, like: Any, seed: int) -> None:
+        self.name, self.dim, self.space, self.templates = f"random-{seed}", like.dim, like.space, like.templates
+        self._seed = seed
 
     def encode_text(self, texts: Sequence[str], template: int = 0) -> Array:
-        """Return (N, E) normal vectors. Each is drawn from its own text."""
-        draws = [np.random.default_rng(list(text.encode())) for text in texts]
+        """Return (N, E) normal vectors. Each is drawn from its own text and the seed."""
+        draws = [np.random.default_rng([self._seed, *text.encode()]) for text in texts]
         return np.stack([draw.standard_normal(self.dim) for draw in draws]).astype(np.float32)

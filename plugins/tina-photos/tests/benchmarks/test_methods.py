@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 import torch
 from photo_tables.closed_form import nearest
-from photo_tables.methods import RandomVectors, Texts, Truth, by_cosine, by_generator, by_own_answer, warned
+from photo_tables.methods import (
+    RandomVectors,
+    Texts,
+    Truth,
+    by_cosine,
+    by_generator,
+    by_own_answer,
+    by_random_vectors,
+    warned,
+)
 from torch import nn
 
 from tina_framework.errors import PromptWarning
@@ -71,11 +80,21 @@ def test_the_generator_is_asked_for_each_task_without_warnings() -> None:
 
 
 def test_random_vectors_depend_on_the_text_alone() -> None:
-    encoder = RandomVectors(FakeGenerator.encoder)
+    encoder = RandomVectors(FakeGenerator.encoder, 1)
     found = encoder.encode_text(["a", "b", "a"])
     assert found.shape == (3, 4)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found[0], found[2])
     assert np.abs(found[0] - found[1]).max() > 0.1
+    assert np.abs(found - RandomVectors(FakeGenerator.encoder, 2).encode_text(["a", "b", "a"])).max() > 0.1
     with pytest.raises(AttributeError):
-        RandomVectors(object())
+        RandomVectors(object(), 1)
+
+
+def test_each_task_gets_other_random_vectors() -> None:
+    generator = FakeGenerator()
+    method = by_random_vectors(generator, ["a", "b"])  # type: ignore[arg-type]
+    for _ in range(2):
+        method((0, 1), torch.ones(1, 12))
+    first, second = (encoder.encode_text(["a"]) for _, encoder in generator.asked)
+    assert np.abs(first - second).max() > 0.1
