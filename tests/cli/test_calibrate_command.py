@@ -47,6 +47,20 @@ def test_thresholds_are_written(world: Path, capsys: pytest.CaptureFixture[str])
     assert "The thresholds are saved in" in out
 
 
+def test_a_generator_of_any_words_is_calibrated_on_any_pictures(
+    world: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tina_framework.evaluation.calibration.thresholds.is_new_data", lambda config, dataset: True)
+    words = ("--model", "tiny", "--dataset", "arrays:noise.npz", "--num-tasks", "2")
+    assert run(*words, "--no-abstention") == 2
+    assert "say nothing about familiarity" in capsys.readouterr().err
+    assert run(*words) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Only thresholds are set" in out
+    assert "Measured on all but the test images of 'arrays:noise.npz'" in out
+    assert "familiarity of prompts" not in out
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -20,7 +20,12 @@ def register(app: typer.Typer) -> None:
 def calibrate(
     model: Annotated[str, typer.Option("--model", help="Folder of a generator. Its config.json is changed.")],
     dataset: Annotated[
-        str, typer.Option("--dataset", help="Data set that the generator was trained on, e.g. arrays:FILE.npz.")
+        str,
+        typer.Option(
+            "--dataset",
+            help="Data set that the generator was trained on, e.g. arrays:FILE.npz. For a generator that reads any words: "
+            "pictures of any classes, e.g. image-folder:DIR.",
+        ),
     ],
     encoder: Annotated[
         str | None, typer.Option("--encoder", help="Encoder of the class names. Default: the model's own.")
@@ -65,6 +70,7 @@ def calibrate(
         )
     from tina_framework.evaluation.calibration.familiarity_fit import fit_familiarity
     from tina_framework.evaluation.calibration.thresholds import calibrate as calibrate_thresholds
+    from tina_framework.evaluation.calibration.thresholds import calibration_images, is_new_data
     from tina_framework.evaluation.model_metadata import record_calibration
     from tina_framework.evaluation.paths import without_folders
     from tina_framework.evaluation.suite.prompt_measurer import PromptMeasurer, SuiteRequest
@@ -80,6 +86,16 @@ def calibrate(
         raise ConfigError("--descriptions has no effect with --no-familiarity; leave one of the two options out.")
     generator = Generator.from_pretrained(folder, device=device, encoder=encoder)
     data = registries().datasets.create(dataset)
+    if familiarity and is_new_data(generator.config, data):
+        # Familiarity tells known names from others, so it needs the known ones.
+        if not abstention or descriptions is not None:
+            raise ConfigError(
+                f"The generator reads any words and was not trained on the classes of '{data.name}', so they say nothing about "
+                "familiarity; leave out --no-abstention and --descriptions."
+            )
+        familiarity = False
+        if not json_:
+            print_line("Only thresholds are set: familiarity needs the classes that the generator was trained on.")
     measurer = None
     # Made first: fitting thresholds takes minutes, which a wrong file of descriptions must not cost.
     if familiarity:
@@ -105,13 +121,19 @@ def calibrate(
     if rows and thresholds is not None:
         print_table([_cells(row) for row in rows], tuple(_cells(rows[0])))
         print_line(
-            "Measured on validation tasks and images. 'refused' counts pictures of other classes. "
+            f"Measured on {_images(calibration_images(generator.config, data))} of '{without_folders(data.name)}'. "
+            "'refused' counts pictures of other classes. "
             f"The thresholds are saved in {folder / 'config.json'}, and new classifiers get them.",
         )
     for name, kinds in lines.items():
         print_line(
             f"The familiarity of prompts for {name} ({', '.join(kinds)}) is saved in {folder / 'config.json'}.",
         )
+
+
+def _images(split: str) -> str:
+    """Return the words for the images of a split."""
+    return "validation images" if split == "validation" else "all but the test images"
 
 
 def _cells(row: dict[str, Any]) -> dict[str, Any]:

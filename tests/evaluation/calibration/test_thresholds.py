@@ -9,10 +9,18 @@ from typing import Any
 
 import pytest
 
+from tests.generator.test_open_vocabulary import Words
+from tests.generator.test_open_vocabulary import make as make_open
 from tina_framework.builtins.datasets.arrays import arrays
 from tina_framework.classifier.abstention import AbstentionThresholds
 from tina_framework.errors import CheckpointError, ConfigError, DataError
-from tina_framework.evaluation.calibration.thresholds import calibrate, calibration_tasks, class_counts
+from tina_framework.evaluation.calibration.thresholds import (
+    calibrate,
+    calibration_images,
+    calibration_tasks,
+    class_counts,
+    is_new_data,
+)
 from tina_framework.evaluation.evaluate import config_sha256
 from tina_framework.evaluation.model_metadata import record_calibration
 from tina_framework.generator.card import model_card
@@ -44,6 +52,25 @@ def test_tasks_are_of_the_validation_partition_and_of_seen_classes(tiny_generato
     other = ArrayDataset("other", tuple("abcdefghijkl"), {"test": dataset.load("test")})
     with pytest.raises(DataError, match="has 0 of the generator's 12 classes"):
         calibration_tasks(tiny_generator.config, other, [2], 4)
+
+
+def test_all_classes_of_new_data_are_used_by_a_generator_that_reads_any_words(dataset: Any) -> None:
+    generator = make_open()
+    generator.encoder = Words()
+    assert is_new_data(generator.config, dataset)
+    assert calibration_images(generator.config, dataset) == "train+validation"
+    seen, by_count = calibration_tasks(generator.config, dataset, [2, 4], 3)
+    assert seen == list(dataset.class_names)
+    assert set(by_count) == {2, 4}
+    abstention, rows = calibrate(generator, dataset, num_tasks=1)
+    assert abstention.encoder == "words"
+    assert [row["num_classes"] for row in rows] == [2, 3, 4]
+    few = ArrayDataset("few", ("pin", "pen"), {})
+    with pytest.raises(DataError, match="has 2 classes, too few"):
+        calibration_tasks(generator.config, few, [2], 3)
+    trained = ArrayDataset("trained", generator.config.class_names[:3], {})
+    assert not is_new_data(generator.config, trained)
+    assert calibration_images(generator.config, trained) == "validation"
 
 
 def test_thresholds_keep_what_was_asked_for(tiny_generator: Generator, dataset: Any) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tina_framework.interfaces.dataset import Dataset
     from tina_framework.zoo.tasks import Task
 
-__all__ = ["calibrate", "calibration_tasks", "class_counts"]
+__all__ = ["calibrate", "calibration_images", "calibration_tasks", "class_counts", "is_new_data"]
 
 _COUNTS = (2, 3, 5, 10, 20, 50, 100)
 
@@ -33,24 +33,40 @@ def class_counts(config: GeneratorConfig) -> list[int]:
     return sorted({least, most} | {count for count in _COUNTS if least < count < most})
 
 
+def is_new_data(config: GeneratorConfig, dataset: Dataset) -> bool:
+    """Return whether a generator that reads any words gets classes that it was not trained on: then all of them are used."""
+    return config.open_vocabulary and not set(dataset.class_names) <= set(config.class_names)
+
+
+def calibration_images(config: GeneratorConfig, dataset: Dataset) -> str:
+    """Return the split whose images are used: ``validation``, or all but the test images where none was trained on."""
+    return "train+validation" if is_new_data(config, dataset) else "validation"
+
+
 def calibration_tasks(
     config: GeneratorConfig, dataset: Dataset, counts: Sequence[int], num_tasks: int, seed: int = 0
 ) -> tuple[list[str], dict[int, list[Task]]]:
     """Return the data set's classes that the generator was trained on, and validation tasks of them by class count.
 
-    A count is left out if there is no such task, or if a task would leave no class outside.
+    Of a data set that is new to a generator that reads any words, all classes are used. A count is left out if there is no such task, or if a task would leave no class outside.
 
     Raises:
         DataError: no count is left.
     """
-    seen = [name for name in dataset.class_names if name in set(config.class_names)]
-    others = [name for name in dataset.class_names if name not in set(seen)]
+    known = set(dataset.class_names if is_new_data(config, dataset) else config.class_names)
+    seen = [name for name in dataset.class_names if name in known]
+    others = [name for name in dataset.class_names if name not in known]
     found: dict[int, list[Task]] = {}
     for count in counts:
         if count < len(seen):
             tasks = sample_split_tasks(dataset, "validation", count, num_tasks, seed, held_out=others, allow_fewer=True)
             found |= {count: tasks} if tasks else {}
     if not found:
+        if is_new_data(config, dataset):
+            raise DataError(
+                f"Data set '{dataset.name}' has {len(seen)} classes, too few for validation tasks with other classes outside "
+                "them; give one with at least ten."
+            )
         raise DataError(
             f"Data set '{dataset.name}' has {len(seen)} of the generator's {len(config.class_names)} classes, "
             "too few for validation tasks with other classes outside them; give the data set that it was trained on."
@@ -71,7 +87,7 @@ def calibrate(
 
     Args:
         generator: has the encoder that will be used later. Another sampler or encoder changes scores a little.
-        dataset: its split ``validation`` is used.
+        dataset: the images of `calibration_images` are used.
         kept: see `tina_framework.evaluation.calibration.responses`.
         num_tasks: the greatest number of tasks of each class count.
         seed: seed of tasks, generation and the draw of outside images.
@@ -89,7 +105,7 @@ def calibrate(
     if num_tasks < 1:
         raise ConfigError(f"The number of tasks is {num_tasks}; it must be at least 1.")
     seen, by_count = calibration_tasks(generator.config, dataset, class_counts(generator.config), num_tasks, seed)
-    bank = ImageBank(dataset, "validation", generator.spec, generator.device)
+    bank = ImageBank(dataset, calibration_images(generator.config, dataset), generator.spec, generator.device)
     rows = []
     with progress("Calibrating", sum(map(len, by_count.values()))) as advance:
         for count, tasks in by_count.items():
