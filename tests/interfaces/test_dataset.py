@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tina_framework.errors import DataError
-from tina_framework.interfaces.dataset import ArrayDataset, Dataset, LabelledImages
+from tina_framework.interfaces.dataset import ArrayDataset, Dataset, LabelledImages, ScalesPictures, scaled_to
 
 IMAGES = np.zeros((3, 4, 5, 3), dtype=np.uint8)
 
@@ -49,3 +49,15 @@ def test_malformed_images_are_refused(images: Any, labels: Any, sentence: str) -
 def test_data_sets_that_contradict_themselves_are_refused(settings: dict[str, Any], sentence: str) -> None:
     with pytest.raises(DataError, match=sentence):
         ArrayDataset(**{"name": "mine", "class_names": ("ant", "bee"), "splits": {}, **settings})
+
+
+def test_only_data_sets_that_can_scale_are_asked_to() -> None:
+    plain = ArrayDataset("toys", ("ant", "bee"), {"train": part(0, 1)})
+    assert not isinstance(plain, ScalesPictures)
+    assert scaled_to(plain, 8, 9) is plain
+
+    class Scaling(ArrayDataset):
+        def scaled_to(self, height: int, width: int) -> Dataset:
+            return ArrayDataset(f"toys at {height}x{width}", self.class_names, self.splits)
+
+    assert scaled_to(Scaling("toys", ("ant", "bee"), {}), 8, 9).name == "toys at 8x9"

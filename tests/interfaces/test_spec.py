@@ -8,7 +8,7 @@ from torch import nn
 
 from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
 from tina_framework.errors import ConfigError
-from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
 from tina_framework.interfaces.spec import ParameterSpec
 
 
@@ -130,3 +130,13 @@ def test_another_default_type_is_not_called_a_fault_of_the_architecture() -> Non
             ParameterSpec(cnn_2layer)
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+def test_a_head_has_a_frozen_trunk_and_nothing_but_class_rows() -> None:
+    trunk = FrozenTrunk("flat", nn.Flatten, (12,))
+    heads = TargetArchitecture("head", lambda k: nn.Linear(12, k), input_shape=(3, 2, 2), trunk=trunk)
+    assert ParameterSpec(heads).is_head
+    shared = TargetArchitecture("two layers", lambda k: nn.Sequential(nn.Linear(12, 4), nn.Linear(4, k)), trunk=trunk)
+    without_trunk = TargetArchitecture("linear", lambda k: nn.Sequential(nn.Flatten(), nn.Linear(12, k)))
+    assert not ParameterSpec(shared).is_head
+    assert not ParameterSpec(without_trunk).is_head

@@ -87,3 +87,36 @@ def test_wrong_images_and_labels_are_refused(data: Any, sentence: str) -> None:
     with pytest.raises(TinaError, match=sentence) as caught:
         CheckedDataset(Toys(data), WHAT).load("train")
     assert str(caught.value).startswith(WHAT)
+
+
+class ScalingToys(Toys):
+    def __init__(self, scaled: Any) -> None:
+        super().__init__()
+        self.scaled = scaled
+
+    def scaled_to(self, height: int, width: int) -> Any:
+        if isinstance(self.scaled, Exception):
+            raise self.scaled
+        return self.scaled
+
+
+def test_a_scaled_data_set_is_checked_too() -> None:
+    plain = CheckedDataset(Toys(), WHAT)
+    assert plain.scaled_to(8, 8) is plain
+    scaled = CheckedDataset(ScalingToys(Toys((IMAGES[:, :4], [[0], [1]]))), WHAT).scaled_to(4, 8)
+    assert scaled.load("train").images.shape == (2, 4, 8, 3)
+    assert scaled.load("train").labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("scaled", "sentence"),
+    [
+        (KeyError("size"), r"scaled_to\(4, 8\) failed"),
+        (None, "which has no name"),
+        (Toys(names=("ant", "cow")), "changed the class names"),
+    ],
+)
+def test_faults_of_scaling_name_the_package(scaled: Any, sentence: str) -> None:
+    with pytest.raises(PluginError, match=sentence) as caught:
+        CheckedDataset(ScalingToys(scaled), WHAT).scaled_to(4, 8)
+    assert WHAT in str(caught.value)

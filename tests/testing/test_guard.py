@@ -30,7 +30,7 @@ def test_a_plain_subclass_passes_and_may_add_tests() -> None:
         def test_of_my_own(self) -> None: ...
 
     guard(Mine)
-    assert len(standard_tests(Mine)) == 10
+    assert len(standard_tests(Mine)) == 11
 
 
 def test_removed_overridden_and_renamed_tests() -> None:
@@ -186,4 +186,4 @@ def test_under_pytest(pytester: pytest.Pytester) -> None:
     assert "'train' and 'validation' have 6 pictures in common (100.0% of the smaller one, allowed 1.0%)" in text
     assert "TestSkipped: the tests are marked skip, all of them" in text
     assert "Define the fixture `dataset` in your test class" in text
-    assert result.parseoutcomes()["errors"] == 9
+    assert result.parseoutcomes()["errors"] == 10

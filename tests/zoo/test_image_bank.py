@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
 from tina_framework.errors import DataError
+from tina_framework.interfaces.dataset import LabelledImages
 from tina_framework.interfaces.spec import ParameterSpec
-from tina_framework.zoo.image_bank import ImageBank, load_split
+from tina_framework.zoo.image_bank import ImageBank, for_architecture, load_split
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +58,31 @@ def test_pictures_are_cropped_as_the_architecture_says(dataset, spec, bank):
     cropped = ImageBank(dataset, "validation", ParameterSpec(dataclasses.replace(spec.architecture, crop_pct=0.5)))
     assert cropped.images.shape == bank.images.shape
     assert not torch.equal(cropped.images, bank.images)
+
+
+class Scales:
+    """Pictures of any size whose values say how large they are."""
+
+    name, class_names, superclasses = "scales", ("ant", "bee"), None
+
+    def __init__(self, size=(32, 32)):
+        self.size = size
+
+    def load(self, split):
+        return LabelledImages(np.full((2, *self.size, 3), self.size[0], dtype=np.uint8), np.array([0, 1]))
+
+    def scaled_to(self, height, width):
+        return Scales((height, width))
+
+
+def test_a_data_set_is_read_at_the_size_of_the_architecture(spec):
+    architecture = dataclasses.replace(spec.architecture, crop_pct=0.75, input_shape=(3, 32, 40))
+    assert for_architecture(Scales(), architecture).size == (43, 54)
+    assert for_architecture(Scales(), spec.architecture).size == (32, 32)
+    images = ImageBank(Scales(), "train", ParameterSpec(architecture)).images
+    assert images.shape == (2, 3, 32, 40)
+    assert torch.allclose(images[0, 0, 0, 0] * 0.5 + 0.5, torch.tensor(43 / 255), atol=1e-6)
+
+
+def test_a_data_set_of_one_size_is_read_as_before(dataset, spec):
+    assert for_architecture(dataset, dataclasses.replace(spec.architecture, crop_pct=0.75)) is dataset

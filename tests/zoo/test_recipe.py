@@ -108,25 +108,25 @@ def small(num_classes, per_class=2):
 
 
 @pytest.mark.parametrize(("num_classes", "num_models"), [(2, 1), (3, 4), (5, 26)])
-def test_few_classes_get_as_many_models_as_there_are_class_sets(num_classes, num_models):
-    config = complete_recipe({"dataset": "small"}, small(num_classes))
+def test_few_classes_get_as_many_models_as_there_are_class_sets(num_classes, num_models, spec):
+    config = complete_recipe({"dataset": "small"}, small(num_classes), spec)
     assert config.num_models == num_models
     assert list(config.class_counts) == list(range(2, num_classes + 1))
     assert config.generic["epochs"] == 2000
 
 
-def test_the_defaults_of_large_data_sets_are_the_fixed_ones():
+def test_the_defaults_of_large_data_sets_are_the_fixed_ones(spec):
     many = small(100, per_class=450)
-    assert complete_recipe({}, many) == ZooConfig() == load_recipe(None, {})
+    assert complete_recipe({}, many, spec) == ZooConfig() == load_recipe(None, {})
 
 
-def test_settings_of_the_user_stay(tmp_path):
+def test_settings_of_the_user_stay(tmp_path, spec):
     path = write(tmp_path, "[model]\nepochs = 3\n[class_counts]\n3 = 1\n")
-    config = complete_recipe(read_recipe(path, {"num_models": 7}), small(5))
+    config = complete_recipe(read_recipe(path, {"num_models": 7}), small(5), spec)
     assert (config.num_models, config.class_counts) == (7, {3: 1.0})
     assert config.model == {"epochs": 3, "batch_size": 32, "lr": 0.05, "weight_decay": 1e-4}
 
 
-def test_held_out_classes_do_not_count():
-    config = complete_recipe({"held_out_classes": ["class 0", "class 1"]}, small(5))
+def test_held_out_classes_do_not_count(spec):
+    config = complete_recipe({"held_out_classes": ["class 0", "class 1"]}, small(5), spec)
     assert list(config.class_counts) == [2, 3]

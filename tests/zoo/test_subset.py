@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from tina_framework.builtins.datasets.image_folder import image_folder
 from tina_framework.errors import ConfigError
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.subset import without_classes
@@ -44,3 +46,17 @@ def test_a_zoo_never_meets_them(tmp_path, build, config, dataset, spec):
     assert len(zoo.class_names) == 48
     assert zoo.generic["fc.weight"].shape[0] == 48
     assert not {name for entry in zoo.entries for name in entry.classes} & set(held)
+
+
+def test_pictures_keep_their_labels_at_another_size(tmp_path, dataset):
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        for i in range(4):
+            Image.new("RGB", (9, 9), (i, 0, 0)).save(tmp_path / name / f"{i}.png")
+    subset = without_classes(image_folder(tmp_path), ["b"])
+    scaled = subset.scaled_to(12, 10)
+    assert scaled.class_names == ("a", "c")
+    assert scaled.load("train").images.shape[1:] == (12, 10, 3)
+    assert np.array_equal(scaled.load("train").labels, subset.load("train").labels)
+    fixed = without_classes(dataset, [dataset.class_names[0]])
+    assert fixed.scaled_to(12, 10) is fixed

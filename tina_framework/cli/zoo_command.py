@@ -92,6 +92,7 @@ def _build(
     json_: bool,
 ) -> None:
     from tina_framework.zoo.recipe import complete_recipe, read_recipe
+    from tina_framework.zoo.zoo_config import ZooConfig
 
     overrides = {
         "architecture": architecture,
@@ -107,8 +108,8 @@ def _build(
     from tina_framework.zoo.small_data import reservation_note
 
     data = registries().datasets.create(dataset)
-    settings = complete_recipe(values, data)
-    spec = _spec(settings.architecture)
+    spec = _spec(values.get("architecture", ZooConfig.architecture))
+    settings = complete_recipe(values, data, spec)
     where = _device(device)
     # Worker processes start without plugins, so they load the files given with --plugin again.
     plugin_files = tuple(record.target for record in plugin_records() if record.target.endswith(".py"))

@@ -6,7 +6,6 @@ Shapes: N pictures, H height, W width, C channels.
 from __future__ import annotations
 
 import itertools
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -18,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from tina_framework.errors import DataError, reason_of
-from tina_framework.images.fit import fit_picture
+from tina_framework.images.fit import fit_picture, uncropped_size
 from tina_framework.images.reader import is_picture_file, read_picture, to_rgb
 
 __all__ = ["as_picture", "picture_batches", "pictures", "separated"]
@@ -116,8 +115,7 @@ def _of_objects(array: npt.NDArray[Any]) -> bool:
 
 
 def _pixels(image: Any, size: tuple[int, int], crop_pct: float) -> npt.NDArray[np.uint8]:
-    uncropped = (math.ceil(size[0] / crop_pct), math.ceil(size[1] / crop_pct))
-    return fit_picture(as_picture(image, uncropped), size, crop_pct)[None]
+    return fit_picture(as_picture(image, uncropped_size(size, crop_pct)), size, crop_pct)[None]
 
 
 def _from_array(array: npt.NDArray[Any], size: tuple[int, int], crop_pct: float) -> npt.NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from tina_framework.errors import ConfigError, shorten
 
-__all__ = ["FIT", "check_crop_pct", "fit_picture", "fit_settings", "read_fit_settings"]
+__all__ = ["FIT", "check_crop_pct", "fit_picture", "fit_settings", "read_fit_settings", "uncropped_size"]
 
 FIT = "crop-centre"
 """The name of what `fit_picture` does. Saved folders record it, so that another fit would not be mistaken for this one."""
@@ -36,6 +36,11 @@ def fit_picture(picture: Image.Image, size: tuple[int, int], crop_pct: float = 1
         # `bleed` is what is cut from each of the four edges, as a fraction of the side.
         picture = ImageOps.fit(picture, size, method=Image.Resampling.BICUBIC, bleed=(1 - crop_pct) / 2)
     return np.asarray(picture, dtype=np.uint8)
+
+
+def uncropped_size(size: tuple[int, int], crop_pct: float) -> tuple[int, int]:
+    """Return the size (W, H) of a picture whose centre, cropped to `crop_pct` of the sides, has `size` or a little more."""
+    return math.ceil(size[0] / crop_pct), math.ceil(size[1] / crop_pct)
 
 
 def check_crop_pct(value: Any) -> float:

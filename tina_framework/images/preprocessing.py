@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tina_framework.errors import ConfigError, DataError, shorten
 from tina_framework.images.collect import picture_batches, pictures
-from tina_framework.images.fit import FIT, check_crop_pct, fit_settings
+from tina_framework.images.fit import FIT, check_crop_pct, fit_settings, uncropped_size
 
 if TYPE_CHECKING:
     from tina_framework.interfaces.architecture import TargetArchitecture
@@ -99,3 +99,8 @@ class Preprocessing:
     def size(self) -> tuple[int, int]:
         """(W, H): the order in which PIL gives sizes."""
         return self.input_shape[2], self.input_shape[1]
+
+    @property
+    def uncropped_size(self) -> tuple[int, int]:
+        """(W, H) of a picture from which `pixels` cuts the input: W / crop_pct, H / crop_pct, rounded up."""
+        return uncropped_size(self.size, self.crop_pct)

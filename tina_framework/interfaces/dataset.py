@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tina_framework.errors import DataError, reason_of, shorten
 from tina_framework.interfaces.class_names import checked_names
 
-__all__ = ["ArrayDataset", "Dataset", "ImageSplit", "LabelledImages"]
+__all__ = ["ArrayDataset", "Dataset", "ImageSplit", "LabelledImages", "ScalesPictures", "scaled_to"]
 
 ImageSplit = str
 """``train``, ``validation`` or ``test``."""
@@ -126,6 +126,26 @@ class Dataset(Protocol):
             DataError: the data is missing or malformed, or there is no such split.
         """
         ...
+
+
+@runtime_checkable
+class ScalesPictures(Protocol):
+    """A data set that can read its pictures at another size, such as one of photographs in files.
+
+    Networks take pictures of different sizes. Pictures of any other data set are used at the size that `load` returns.
+    """
+
+    def scaled_to(self, height: int, width: int) -> Dataset:
+        """Return the same data set with pictures (N, height, width, 3). Names, labels and order stay the same.
+
+        Return the data set itself if its size is fixed, for example because the user chose it.
+        """
+        ...
+
+
+def scaled_to(dataset: Dataset, height: int, width: int) -> Dataset:
+    """Return the data set with pictures of a size if it can scale them (`ScalesPictures`), else the data set itself."""
+    return dataset.scaled_to(height, width) if isinstance(dataset, ScalesPictures) else dataset
 
 
 @dataclass(frozen=True)

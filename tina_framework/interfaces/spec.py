@@ -141,6 +141,11 @@ class ParameterSpec:
             has = "no parameter" if not few else "no parameter that grows with the class count"
             raise PluginError(f"Architecture '{architecture.name}' has {has}; build(K) must return K logits.")
 
+    @property
+    def is_head(self) -> bool:
+        """Whether the network is a head on a frozen trunk: all of its parameters belong to one class or another."""
+        return self.architecture.trunk is not None and None not in self.class_axes.values()
+
     @lru_cache(maxsize=64)  # noqa: B019 - specs live as long as the program
     def parameters(self, num_classes: int) -> tuple[ParameterInfo, ...]:
         """Return all parameters at `num_classes`, in the order of the flat vector."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from tina_framework.errors import DataError, PluginError, TinaError, reason_of, shorten
 from tina_framework.interfaces.class_names import checked_names
-from tina_framework.interfaces.dataset import ImageSplit, LabelledImages
+from tina_framework.interfaces.dataset import Dataset, ImageSplit, LabelledImages
 
 __all__ = ["CheckedDataset"]
 
@@ -38,6 +38,27 @@ class CheckedDataset:
         if name.startswith("_"):  # also while a copy is made, when there is no `_made` yet
             raise AttributeError(name)
         return getattr(self._made, name)
+
+    def scaled_to(self, height: int, width: int) -> Dataset:
+        """Return the data set at another size, checked, or itself if the plugin's data set has no `scaled_to`.
+
+        Raises:
+            PluginError: the plugin's `scaled_to` fails, or changes the class names.
+        """
+        if not hasattr(self._made, "scaled_to"):
+            return self
+        try:
+            made = self._made.scaled_to(height, width)
+        except (TinaError, MemoryError):
+            raise
+        except Exception as error:  # code of a plugin may raise anything
+            raise PluginError(f"{self._what}: scaled_to({height}, {width}) failed ({reason_of(error)}).") from error
+        if made is self._made:
+            return self
+        scaled = CheckedDataset(made, self._what)
+        if scaled.class_names != self.class_names:
+            raise PluginError(f"{self._what}: scaled_to({height}, {width}) changed the class names; keep them.")
+        return scaled
 
     def load(self, split: ImageSplit) -> LabelledImages:
         """Return the images of a split, as `LabelledImages` normalises them."""

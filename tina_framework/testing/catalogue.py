@@ -92,6 +92,7 @@ CHECKS: MappingProxyType[str, tuple[Check, ...]] = MappingProxyType(
             dataset.check_every_class_has_images,
             dataset.check_splits_are_disjoint,
             dataset.check_deterministic,
+            dataset.check_scaled,
             dataset.check_unknown_split,
         ),
         "generator": (

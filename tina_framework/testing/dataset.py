@@ -64,6 +64,10 @@ class DatasetTests(ConformanceTests, standard=True):
         """To fix: order and divide pictures by a fixed rule; sort file names, and seed a generator of your own."""
         conforms(self, checks.check_deterministic, dataset)
 
+    def test_scaled(self, dataset: DatasetOrFactory) -> None:
+        """To fix: let scaled_to change nothing but the size, or return the data set itself."""
+        conforms(self, checks.check_scaled, dataset)
+
     def test_unknown_split(self, dataset: DatasetOrFactory) -> None:
         """To fix: raise DataError for a split that does not exist."""
         conforms(self, checks.check_unknown_split, dataset)

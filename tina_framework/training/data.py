@@ -19,7 +19,7 @@ from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.prompts.row_retrieval import RowRetrieval
-from tina_framework.zoo.image_bank import ImageBank, load_split
+from tina_framework.zoo.image_bank import ImageBank, for_architecture, load_split
 
 __all__ = ["ConditionBank", "TrainingImages"]
 
@@ -53,7 +53,7 @@ class TrainingImages(ImageBank):
         mirrored = pictures.flip(-1) if self.mirrored is None else self.mirrored.to(dtype)
         self._both = torch.cat([pictures, mirrored])
         self.images = self._both[: len(pictures)]
-        data = load_split(dataset, split)
+        data = load_split(for_architecture(dataset, spec.architecture), split)
         self._rows = [torch.from_numpy(np.flatnonzero(data.labels == i)) for i in range(len(self.class_names))]
         digest = hashlib.sha256(np.ascontiguousarray(data.images).data)
         digest.update(np.ascontiguousarray(data.labels).data)

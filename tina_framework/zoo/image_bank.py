@@ -12,12 +12,22 @@ from torch import Tensor
 
 from tina_framework.errors import DataError
 from tina_framework.images import Preprocessing
-from tina_framework.interfaces.dataset import Dataset, LabelledImages
+from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.interfaces.dataset import Dataset, LabelledImages, scaled_to
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.targets.accuracy import remap_labels
 from tina_framework.targets.trunk import cached_features
 
-__all__ = ["ImageBank", "load_split"]
+__all__ = ["ImageBank", "for_architecture", "load_split"]
+
+
+def for_architecture(dataset: Dataset, architecture: TargetArchitecture) -> Dataset:
+    """Return the data set with pictures of the size that an architecture needs, if the data set can scale them.
+
+    The pictures are as large as the architecture's input before it is cropped (`TargetArchitecture.crop_pct`).
+    """
+    width, height = Preprocessing.of(architecture).uncropped_size
+    return scaled_to(dataset, height, width)
 
 
 def load_split(dataset: Dataset, split: str) -> LabelledImages:
@@ -32,7 +42,7 @@ class ImageBank:
     """All images of one split as the target networks take them: float32, on one device.
 
     Args:
-        dataset: images and class names.
+        dataset: images and class names. Its pictures are read at the size of the architecture, if it can scale them.
         split: which images, e.g. ``train``.
         spec: its architecture says how images are preprocessed.
         device: where the images are kept.
@@ -53,7 +63,7 @@ class ImageBank:
         device: torch.device | str = "cpu",
         on_progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
     ) -> None:
-        data = load_split(dataset, split)
+        data = load_split(for_architecture(dataset, spec.architecture), split)
         self.class_names = dataset.class_names
         self._mirrored: Callable[[], Tensor] | None = None
         if spec.architecture.trunk is None:

@@ -13,6 +13,7 @@ from tina_framework.zoo.zoo_config import GENERIC_RECIPE, MODEL_RECIPE, ZooConfi
 
 if TYPE_CHECKING:
     from tina_framework.interfaces.dataset import Dataset
+    from tina_framework.interfaces.spec import ParameterSpec
 
 __all__ = ["complete_recipe", "load_recipe", "read_recipe"]
 
@@ -29,23 +30,25 @@ def load_recipe(path: Path | None, overrides: dict[str, Any]) -> ZooConfig:
     return ZooConfig(**values)
 
 
-def complete_recipe(values: dict[str, Any], dataset: Dataset) -> ZooConfig:
+def complete_recipe(values: dict[str, Any], dataset: Dataset, spec: ParameterSpec) -> ZooConfig:
     """Return the settings of a zoo, with defaults that follow the data set; see `tina_framework.zoo.small_data`.
 
     Args:
         values: the fields that the user set, from `read_recipe`.
         dataset: the data set to build from.
+        spec: the parameters of the architecture.
 
     Raises:
         ConfigError: the data set lacks a held-out class.
         DataError: the training images cannot be read.
     """
     from tina_framework.zoo.builder import sample_tasks
-    from tina_framework.zoo.image_bank import load_split
+    from tina_framework.zoo.image_bank import for_architecture, load_split
     from tina_framework.zoo.small_data import FEW_CLASSES, default_class_counts, small_recipes
     from tina_framework.zoo.subset import without_classes
 
-    dataset = without_classes(dataset, values.get("held_out_classes", ()))
+    # At the size that the build will read, because a data set keeps its pictures once they are read.
+    dataset = for_architecture(without_classes(dataset, values.get("held_out_classes", ())), spec.architecture)
     num_images = len(load_split(dataset, values.get("train_split", "train")))
     generic, model = small_recipes(num_images, values.get("generic", {}), values.get("model", {}))
     values = {**values, "generic": generic, "model": model}

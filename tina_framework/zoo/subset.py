@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 
 from tina_framework.errors import ConfigError, shorten
-from tina_framework.interfaces.dataset import Dataset, ImageSplit, LabelledImages
+from tina_framework.interfaces.dataset import Dataset, ImageSplit, LabelledImages, scaled_to
 
 __all__ = ["SubsetDataset", "without_classes"]
 
@@ -20,7 +20,7 @@ class SubsetDataset:
         self.class_names = tuple(dataset.class_names[i] for i in kept)
         superclasses = dataset.superclasses
         self.superclasses = None if superclasses is None else tuple(superclasses[i] for i in kept)
-        self._dataset = dataset
+        self._dataset, self._kept = dataset, kept
         self._new_label = np.full(len(dataset.class_names), -1, dtype=np.int64)
         self._new_label[kept] = np.arange(len(kept))
 
@@ -29,6 +29,11 @@ class SubsetDataset:
         data = self._dataset.load(split)
         labels = self._new_label[data.labels]
         return LabelledImages(data.images[labels >= 0], labels[labels >= 0])
+
+    def scaled_to(self, height: int, width: int) -> Dataset:
+        """Return the kept classes with pictures of another size, if the data set can scale them."""
+        scaled = scaled_to(self._dataset, height, width)
+        return self if scaled is self._dataset else SubsetDataset(scaled, self._kept)
 
 
 def without_classes(dataset: Dataset, held_out: Collection[str]) -> Dataset:

@@ -243,3 +243,35 @@ class TestBadFolders:
             image_folder(tmp_path).load("train")
         with pytest.raises(ConfigError, match="size 0"):
             image_folder(tmp_path, size=0)
+
+
+class TestSizes:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        photo = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+        for name in ("a", "b"):
+            (tmp_path / name).mkdir()
+            for i in range(5):
+                Image.fromarray(np.roll(photo, i, axis=0)).save(tmp_path / name / f"{i}.png")
+        return tmp_path
+
+    def test_the_default_is_32_and_every_size_is_read_once(self, folder):
+        data = image_folder(folder)
+        assert data.scaled_to(32, 32) is data
+        large = data.scaled_to(40, 60)
+        assert data.scaled_to(40, 60) is large
+        assert data.load("train").images.shape[1:] == (32, 32, 3)
+        assert large.load("train").images.shape[1:] == (40, 60, 3)
+        assert (large.load("test").labels == data.load("test").labels).all()
+        assert large.class_names == data.class_names
+
+    def test_another_size_shows_the_pictures_as_prediction_does(self, folder):
+        found = image_folder(folder).scaled_to(20, 30).load("train+validation").images
+        all_pictures = pictures(sorted(folder.glob("*/*.png")), (30, 20))
+        for image in found:
+            assert any((image == other).all() for other in all_pictures)
+
+    def test_a_size_that_the_user_gave_stays(self, folder):
+        data = image_folder(folder, size=16)
+        assert data.scaled_to(40, 40) is data
+        assert data.load("train").images.shape[1:] == (16, 16, 3)

@@ -126,6 +126,43 @@ class DividesAnewEachTime(Sound):
         return Part(part.images[self.order], part.labels)
 
 
+class Scaling(Sound):
+    """Says that it can scale its pictures, and does it correctly."""
+
+    def scaled_to(self, height: int, width: int) -> Any:
+        return Scaled()
+
+
+class Scaled(Sound):
+    height = 20
+
+    def load(self, split: str) -> Any:
+        part = super().load(split)
+        return Part(np.zeros((len(part.labels), self.height, 24, 3), dtype=np.uint8), part.labels)
+
+
+class ScaledToAnotherHeight(Sound):
+    def scaled_to(self, height: int, width: int) -> Any:
+        other = Scaled()
+        other.height = 24
+        return other
+
+
+class ScaledInAnotherOrder(Sound):
+    def scaled_to(self, height: int, width: int) -> Any:
+        class Reversed(Scaled):
+            def load(self, split: str) -> Any:
+                part = super().load(split)
+                return Part(part.images, part.labels[::-1])
+
+        return Reversed()
+
+
+class CannotScale(Sound):
+    def scaled_to(self, height: int, width: int) -> Any:
+        raise KeyError(height)
+
+
 class AnySplitWillDo(Sound):
     def load(self, split: str) -> Any:
         return super().load(split if split in self.splits else "train")
@@ -152,6 +189,9 @@ MUTANTS = [
     (ValidatesOnTrainingImages(), "check_splits_are_disjoint"),
     (Shuffles(), "check_deterministic"),
     (DividesAnewEachTime, "check_deterministic"),
+    (ScaledToAnotherHeight(), "check_scaled"),
+    (ScaledInAnotherOrder(), "check_scaled"),
+    (CannotScale(), "check_scaled"),
     (AnySplitWillDo(), "check_unknown_split"),
     (KeyErrorForSplits(), "check_unknown_split"),
 ]

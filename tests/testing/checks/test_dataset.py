@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.testing.checks.mutants_dataset import MUTANTS, Sound
+from tests.testing.checks.mutants_dataset import MUTANTS, Scaling, Sound
 from tests.testing.checks.rejection import aimed_at, assert_every_check_rejects_one, assert_rejected
 from tina_framework.testing import run_checks
 from tina_framework.testing.checks import dataset
@@ -22,4 +22,5 @@ def test_every_check_rejects_a_mutant() -> None:
 
 
 def test_what_the_mutants_were_made_from_is_sound() -> None:
-    assert [result for result in run_checks("dataset", Sound()) if not result.passed] == []
+    for sound in (Sound(), Scaling()):
+        assert [result for result in run_checks("dataset", sound) if not result.passed] == []

@@ -21,7 +21,13 @@ __all__ = ["image_folder"]
 _Files = list[tuple[Path, int]]
 
 
-def image_folder(path: str | Path, *, size: int = 32) -> Dataset:
+_DEFAULT_SIZE = 32
+
+_Size = tuple[int, int]
+"""Height and width in pixels."""
+
+
+def image_folder(path: str | Path, *, size: int | None = None) -> Dataset:
     """Pictures in class folders. The folder has one of two layouts.
 
     - ``FOLDER/train/CLASS/*``, optionally with ``FOLDER/validation/CLASS/*`` and ``FOLDER/test/CLASS/*``. Without a validation
@@ -33,18 +39,18 @@ def image_folder(path: str | Path, *, size: int = 32) -> Dataset:
 
     Pictures are read as in prediction (`tina_framework.images`): of any format and mode that Pillow reads, turned as EXIF says,
     transparency on white, the centre square scaled to `size` x `size`. Hidden files, those of operating systems and other file
-    types are ignored. Pictures are read on first use and stay in memory.
+    types are ignored. Pictures are read one by one on first use, and stay in memory at the size of the result.
 
     Args:
         path: the folder.
-        size: height and width in pixels.
+        size: height and width in pixels. None: the size that the architecture at hand needs, or 32 where there is no architecture.
 
     Raises:
         DataError: the folder is missing or has another layout, two folders are one class, or a folder beside ``train`` is not a
             split; or (on `load`) a picture cannot be read.
         ConfigError: `size` is not positive.
     """
-    if size < 1:
+    if size is not None and size < 1:
         raise ConfigError(f"The picture size {size} is not positive; use for example 32.")
     root = user_path(path)
     if not root.is_dir():
@@ -56,8 +62,35 @@ def image_folder(path: str | Path, *, size: int = 32) -> Dataset:
         raise DataError(
             f"'{source}' has {len(folders)} class folders; expected at least two, as FOLDER/train/CLASS/* or FOLDER/CLASS/*."
         )
-    readers = _with_split_folders(splits, folders, size) if splits else _with_hashed_names(folders, size)
-    return DividedDataset(f"image-folder:{path}", tuple(folders), None, *readers)
+
+    def open_at(size: _Size) -> _ImageFolder:
+        readers = _with_split_folders(splits, folders, size) if splits else _with_hashed_names(folders, size)
+        return _ImageFolder(f"image-folder:{path}", tuple(folders), None, *readers)
+
+    opened = open_at((size or _DEFAULT_SIZE,) * 2)
+    if size is None:
+        opened.sizes, opened.open_at = {(_DEFAULT_SIZE, _DEFAULT_SIZE): opened}, open_at
+    return opened
+
+
+class _ImageFolder(DividedDataset):
+    """An image folder, which may be read at several sizes.
+
+    Attributes:
+        sizes: the data sets of all sizes that were asked for. Each of them reads every picture once. Empty: the size is fixed.
+        open_at: opens the folder at another size; None: the size is fixed.
+    """
+
+    sizes: dict[_Size, Dataset]
+    open_at: Callable[[_Size], _ImageFolder] | None = None
+
+    def scaled_to(self, height: int, width: int) -> Dataset:
+        """Return the folder with pictures of this size. A size that was given to `image_folder` is kept."""
+        if self.open_at is None:
+            return self
+        if (height, width) not in self.sizes:
+            self.sizes[height, width] = self.open_at((height, width))
+        return self.sizes[height, width]
 
 
 def _classes(folder: Path) -> dict[str, Path]:
@@ -68,7 +101,7 @@ def _classes(folder: Path) -> dict[str, Path]:
 _Readers = tuple[Callable[[], TrainingImages], Callable[[], LabelledImages] | None]
 
 
-def _with_split_folders(splits: Mapping[str, Path], folders: Mapping[str, Path], size: int) -> _Readers:
+def _with_split_folders(splits: Mapping[str, Path], folders: Mapping[str, Path], size: _Size) -> _Readers:
     """Return readers for FOLDER/train, FOLDER/validation and FOLDER/test."""
     labels = {name: label for label, name in enumerate(folders)}
     files: dict[str, _Files] = {"train": _pictures(folders.values())}
@@ -92,7 +125,7 @@ def _with_split_folders(splits: Mapping[str, Path], folders: Mapping[str, Path],
     return read_training, (lambda: _read(files["test"], size)) if "test" in files else None
 
 
-def _with_hashed_names(folders: Mapping[str, Path], size: int) -> _Readers:
+def _with_hashed_names(folders: Mapping[str, Path], size: _Size) -> _Readers:
     """Return readers for FOLDER/CLASS, split by a hash of the file names."""
 
     def part(split: str) -> _Files:
@@ -132,8 +165,9 @@ def _pictures(folders: Iterable[Path]) -> _Files:
     return [(file, label) for label, folder in enumerate(folders) for file in picture_files(folder)]
 
 
-def _read(files: _Files, size: int) -> LabelledImages:
-    images = np.empty((len(files), size, size, 3), dtype=np.uint8)
+def _read(files: _Files, size: _Size) -> LabelledImages:
+    images = np.empty((len(files), *size, 3), dtype=np.uint8)
+    width_first = size[1], size[0]  # as Pillow gives sizes
     for i, (file, _) in enumerate(files):
-        images[i] = fit_picture(read_picture(file, (size, size)), (size, size))
+        images[i] = fit_picture(read_picture(file, width_first), width_first)
     return LabelledImages(images, np.asarray([label for _, label in files], dtype=np.int64))

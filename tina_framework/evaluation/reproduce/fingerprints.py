@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tina_framework.interfaces.dataset import LabelledImages
+from tina_framework.interfaces.dataset import LabelledImages, scaled_to
 
 if TYPE_CHECKING:
     from tina_framework.interfaces.dataset import Dataset
@@ -137,3 +137,8 @@ class PickedPictures:
         """Load a split; see `Dataset.load`."""
         data = self._dataset.load(split)
         return LabelledImages(data.images[self._rows], data.labels[self._rows]) if split == self._split else data
+
+    def scaled_to(self, height: int, width: int) -> Dataset:
+        """Return the same images at another size, if the data set can scale them."""
+        scaled = scaled_to(self._dataset, height, width)
+        return self if scaled is self._dataset else PickedPictures(scaled, self._split, self._rows)

@@ -19,7 +19,7 @@ from tina_framework.generator.options import SamplingOptions
 from tina_framework.interfaces.dataset import ArrayDataset, Dataset, LabelledImages
 from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.encoded_task import EncodedTask, encode_tasks
-from tina_framework.zoo.image_bank import ImageBank
+from tina_framework.zoo.image_bank import ImageBank, for_architecture
 
 __all__ = ["PromptMeasurer", "SuiteRequest"]
 
@@ -95,8 +95,9 @@ class PromptMeasurer:
         trained = set(self.generator.config.class_names)
         self.known = tuple(name for name in names if name in trained)
         self.unseen = tuple(name for name in names if name not in trained)
-        measured = self.dataset.load("validation") if request.image_split == "validation" else self.dataset.load("test")
-        shown = self.dataset.load("validation")
+        data = for_architecture(self.dataset, self.generator.spec.architecture)
+        measured = data.load("validation" if request.image_split == "validation" else "test")
+        shown = data.load("validation")
         if request.image_split == "validation":
             shown, measured = _halves(shown)
         described = {} if request.descriptions is None else read_descriptions(request.descriptions, names)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tina_framework.errors import DataError
-from tina_framework.interfaces.dataset import Dataset, LabelledImages
+from tina_framework.interfaces.dataset import Dataset, LabelledImages, ScalesPictures
 from tina_framework.testing.checks._randomness import seeded
 from tina_framework.testing.findings import CheckSkipped, ConformanceError, guarded, needs, require
 
@@ -22,6 +22,7 @@ __all__ = [
     "check_every_class_has_images",
     "check_images",
     "check_labels",
+    "check_scaled",
     "check_splits",
     "check_splits_are_disjoint",
     "check_superclasses",
@@ -221,6 +222,34 @@ def check_deterministic(dataset: DatasetOrFactory, *, splits: Sequence[str] = SP
 
 def _copied(part: LabelledImages) -> tuple[Any, Any]:
     return np.array(part.images), np.array(part.labels)
+
+
+@needs(check_labels)
+def check_scaled(dataset: DatasetOrFactory, *, splits: Sequence[str] = SPLITS) -> None:
+    """A data set with `scaled_to` returns the same labels with pictures of the size asked for, or itself."""
+    data = opened(dataset)
+    if not isinstance(data, ScalesPictures):
+        return
+    with guarded(
+        "scaled_to(20, 24) failed",
+        "Architectures need pictures of different sizes, so the framework calls it before `load`.",
+        "Return a data set whose pictures have the height and width that were asked for.",
+    ):
+        scaled = data.scaled_to(20, 24)
+    for split in () if scaled is data else splits:
+        part, plain = scaled.load(split), data.load(split)
+        require(
+            part.images.shape[1:] == (20, 24, 3),
+            f"scaled_to(20, 24) gives images of the shape {part.images.shape} in '{split}'.",
+            "The architecture reads more or fewer pixels than it was made for.",
+            "Scale to (N, 20, 24, 3), or return the data set itself if its size is fixed.",
+        )
+        require(
+            scaled.class_names == data.class_names and np.array_equal(part.labels, plain.labels),
+            f"scaled_to(20, 24) changes class names, labels or their order in '{split}'.",
+            "Only the size of the pictures may change: results of different architectures are compared.",
+            "Change nothing but the size.",
+        )
 
 
 @needs(check_class_names)
