@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tina_framework.classifier.classifier import GeneratedClassifier
-    from tina_framework.classifier.fine_tuning.settings import FineTuneSettings
+    from tina_framework.classifier.fine_tuning.settings import FineTuneSettings, HeadSettings
     from tina_framework.errors import TinaError
     from tina_framework.generator.generator import Generator
     from tina_framework.interfaces.architecture import TargetArchitecture
@@ -37,6 +37,7 @@ __all__ = [
     "FineTuneSettings",
     "GeneratedClassifier",
     "Generator",
+    "HeadSettings",
     "Registrar",
     "TargetArchitecture",
     "TinaError",
@@ -62,6 +63,7 @@ _HOMES = {
     "FineTuneSettings": "tina_framework.classifier.fine_tuning.settings",
     "GeneratedClassifier": "tina_framework.classifier.classifier",
     "Generator": "tina_framework.generator.generator",
+    "HeadSettings": "tina_framework.classifier.fine_tuning.settings",
     "Registrar": "tina_framework.plugin.hookspecs",
     "TargetArchitecture": "tina_framework.interfaces.architecture",
     "TinaError": "tina_framework.errors",

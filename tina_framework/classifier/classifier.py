@@ -41,7 +41,7 @@ from tina_framework.targets.trunk import trunk_features
 
 if TYPE_CHECKING:
     from tina_framework.classifier.fine_tuning.data import FineTuneData
-    from tina_framework.classifier.fine_tuning.settings import FineTuneSettings
+    from tina_framework.classifier.fine_tuning.settings import FineTuneSettings, HeadSettings
 
 __all__ = ["FORMAT", "NONE_OF_THESE", "GeneratedClassifier", "replaceable"]
 
@@ -287,17 +287,19 @@ class GeneratedClassifier(nn.Module):
         images: Any,
         labels: Any,
         *,
-        settings: FineTuneSettings | None = None,
+        settings: FineTuneSettings | HeadSettings | None = None,
         seed: int = 0,
         on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> GeneratedClassifier:
         """Return a new classifier, fine-tuned on a few pictures. This one is not changed. See docs/guide/fine-tuning.md.
 
         Args:
-            images: pictures as `predict` takes them, at least one of every class.
+            images: pictures as `predict` takes them, at least one of every class. With `HeadSettings`, two classes are enough, and
+                classes without pictures keep their rows.
             labels: one per picture: class names, or indices into `class_names`.
-            settings: how to fine-tune. Default: `FineTuneSettings.for_pictures` of the median number of pictures per class.
-            seed: the same seed, pictures and settings give the same classifier.
+            settings: how to fine-tune. Default: `HeadSettings()` if the network is one linear or cosine head on a frozen trunk;
+                else `FineTuneSettings.for_pictures` of the median number of pictures per class.
+            seed: the same seed, pictures and settings give the same classifier. `HeadSettings` need no random numbers.
             on_progress: called with (steps done, steps).
 
         Returns:

@@ -89,8 +89,8 @@ def fine_tune(
     listed = _listed(pictures, model.class_names)
     start = time.perf_counter()
     labels = [name for name, files in listed.items() for _ in files]
-    data = FineTuneData.prepare(model, [file for files in listed.values() for file in files], labels, seed=seed)
-    data = data.with_changes(steps=steps, lr=lr, pull=pull)
+    files = [file for found in listed.values() for file in found]
+    data = FineTuneData.prepare(model, files, labels, seed=seed, changes={"steps": steps, "lr": lr, "pull": pull})
     enough = min(data.counts.values()) >= _FEWEST_A_CLASS and len(labels) >= _FEWEST
     folds = _FOLDS if cross_validate and enough else 0
     with progress_bar("Fine-tuning", data.settings.steps * (1 + folds)) as advance:
@@ -182,9 +182,14 @@ def _accuracy(before: Sequence[bool], after: Sequence[bool]) -> dict[str, Any]:
 def _print(result: dict[str, Any]) -> None:
     counts = ", ".join(f"{name} {count}" for name, count in result["pictures"].items())
     settings = result["settings"]
+    how = (
+        f"{settings['steps']} steps, learning rate {settings['lr']:g}"
+        if "lr" in settings
+        else "logistic regression that starts from the generated rows"
+    )
     rows = [
         ("pictures", counts),
-        ("fine-tuned in", f"{result['seconds']:.1f} s ({settings['steps']} steps, learning rate {settings['lr']:g})"),
+        ("fine-tuned in", f"{result['seconds']:.1f} s ({how})"),
         ("saved in", result["saved_in"]),
     ]
     accuracy = result["accuracy"]

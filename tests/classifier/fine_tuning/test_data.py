@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
 from tina_framework.classifier.classifier import GeneratedClassifier
 from tina_framework.classifier.fine_tuning.data import FineTuneData
-from tina_framework.classifier.fine_tuning.settings import FineTuneSettings
+from tina_framework.classifier.fine_tuning.settings import FineTuneSettings, HeadSettings
 from tina_framework.errors import ConfigError, DataError
 from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
 
@@ -144,11 +145,53 @@ class Trunk(nn.Module):
         return torch.cat([images.mean(dim=(2, 3)), halves[:, None]], dim=1) * self.scale
 
 
-def test_behind_a_frozen_trunk_only_the_head_is_fine_tuned(coloured: Coloured) -> None:
+def toy_head() -> GeneratedClassifier:
+    """A linear head of three classes on a trunk."""
     trunk = FrozenTrunk("fine-tuning-toy", Trunk, (4,))
     architecture = TargetArchitecture("toy-head", lambda count: nn.Linear(4, count), trunk=trunk)
     torch.manual_seed(0)
-    start = GeneratedClassifier.from_state(architecture, ("red", "green", "blue"), nn.Linear(4, 3).state_dict())
+    return GeneratedClassifier.from_state(architecture, ("red", "green", "blue"), nn.Linear(4, 3).state_dict())
+
+
+def test_heads_on_a_trunk_are_fitted_by_regression_unless_settings_of_the_loop_are_given(coloured: Coloured) -> None:
+    images, labels = coloured(3)
+    start = toy_head()
+    data = FineTuneData.prepare(start, images, labels)
+    assert data.settings == HeadSettings()
+    assert data.mirrored is None
+    tuned = start.fine_tune(images, labels)
+    assert tuned.predict(coloured(5, seed=1)[0]) == coloured(5)[1]
+    assert torch.equal(weights(start.fine_tune(images, labels, seed=9)), weights(tuned))
+    assert tuned.provenance["fine_tuning"] == [
+        {"pictures": {"red": 3, "green": 3, "blue": 3}, "settings": asdict(HeadSettings()), "seed": 0}
+    ]
+    assert sum(data.cross_validate(3)[1]) == 9
+    changed = FineTuneData.prepare(start, images, labels, changes={"pull": 5.0})
+    assert changed.settings == replace(FineTuneSettings.for_pictures(3), pull=5.0)
+    assert changed.mirrored is not None
+    with torch.inference_mode():
+        assert torch.equal(weights(start.fine_tune(images, labels)), weights(tuned))
+
+
+def test_a_class_without_pictures_keeps_its_row(coloured: Coloured, classifier: GeneratedClassifier) -> None:
+    images, labels = coloured(2)
+    start = toy_head()
+    tuned = start.fine_tune(images[:4], labels[:4])
+    assert torch.equal(tuned.network.weight[2], start.network.weight[2])  # type: ignore[index]
+    assert not torch.equal(tuned.network.weight[:2], start.network.weight[:2])  # type: ignore[index]
+    assert tuned.provenance["fine_tuning"][0]["pictures"]["blue"] == 0
+    with pytest.raises(DataError, match="All pictures are of the class 'red'"):
+        start.fine_tune(images[:2], labels[:2])
+    with pytest.raises(DataError, match="no picture of 'blue'"):
+        start.fine_tune(images[:4], labels[:4], settings=FAST)
+    with pytest.raises(ConfigError, match="is no linear or cosine head"):
+        classifier.fine_tune(images, labels, settings=HeadSettings())
+
+
+def test_behind_a_frozen_trunk_only_the_head_is_fine_tuned(coloured: Coloured) -> None:
+    start = toy_head()
+    trunk = start.trunk
+    assert trunk is not None
     images, labels = coloured(4)
     data = FineTuneData.prepare(start, images, labels, FAST)
     assert data.inputs.shape == (12, 4)
@@ -188,12 +231,13 @@ def test_held_out_pictures_are_classified_by_networks_that_did_not_see_them(
         return original(self, rows, *arguments, **keywords)
 
     monkeypatch.setattr(FineTuneData, "train", spying)
-    data.with_changes(steps=1).cross_validate(3)
+    FineTuneData.prepare(classifier, *coloured(4), FineTuneSettings(1, 0.1)).cross_validate(3)
     assert [sorted({*range(12)} - {*rows}) for rows in shown] == [sorted(fold) for fold in data.folds(3)]
 
 
 def test_a_change_to_none_keeps_the_value(coloured: Coloured, classifier: GeneratedClassifier) -> None:
     data = FineTuneData.prepare(classifier, *coloured(1))
-    assert data.with_changes(steps=None, lr=None).settings == data.settings
-    assert data.with_changes(steps=7).settings.steps == 7
+    same = FineTuneData.prepare(classifier, *coloured(1), changes={"steps": None, "lr": None})
+    assert same.settings == data.settings
+    assert FineTuneData.prepare(classifier, *coloured(1), changes={"steps": 7}).settings.steps == 7
     assert np.isfinite(data.inputs.numpy()).all()

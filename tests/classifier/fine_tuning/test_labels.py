@@ -79,3 +79,10 @@ def test_messages_about_labels_are_short(label: Any) -> None:
     with pytest.raises(DataError) as caught:
         class_indices([label, 1, 2], tuple(f"{n:0200}" for n in range(60)), 3)
     assert len(str(caught.value)) < 500
+
+
+def test_classes_may_lack_pictures_if_two_have_some() -> None:
+    assert class_indices(["ant", "bee"], NAMES, 2, some_absent=True) == [0, 1]
+    assert class_indices(["ant"], NAMES[:1], 1, some_absent=True) == [0]
+    with pytest.raises(DataError, match="All pictures are of the class 'bee'"):
+        class_indices(["bee", "bee"], NAMES, 2, some_absent=True)

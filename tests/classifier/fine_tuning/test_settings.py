@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tina_framework.classifier.fine_tuning.settings import FineTuneSettings
+from tina_framework.classifier.fine_tuning.settings import FineTuneSettings, HeadSettings
 from tina_framework.errors import ConfigError
 
 
@@ -37,3 +37,18 @@ def test_more_pictures_are_given_more_steps() -> None:
 def test_settings_out_of_range_are_refused(changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         FineTuneSettings(**{"steps": 10, "lr": 0.01, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"start": -0.1}, "start is -0.1; it must be a number of at least 0"),
+        ({"pull": 0}, "pull is 0; it must be a number of at least 1e-06"),
+        ({"pull": float("inf")}, "pull is inf"),
+        ({"start": "much"}, "start is 'much'"),
+        ({"steps": 0}, "steps is 0"),
+    ],
+)
+def test_head_settings_out_of_range_are_refused(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        HeadSettings(**changes)

@@ -6,7 +6,7 @@ Shapes: N pictures, C channels, H height, W width.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +15,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from tina_framework.classifier.fine_tuning.head import Head, find_head, fit_head
 from tina_framework.classifier.fine_tuning.labels import class_indices, median_count
 from tina_framework.classifier.fine_tuning.loop import fit
-from tina_framework.classifier.fine_tuning.settings import FineTuneSettings
+from tina_framework.classifier.fine_tuning.settings import FineTuneSettings, HeadSettings
 from tina_framework.errors import ConfigError, shorten
 from tina_framework.interfaces.whole_numbers import check_seed
 
 if TYPE_CHECKING:
     from tina_framework.classifier.classifier import GeneratedClassifier
 
-__all__ = ["FineTuneData", "OnProgress"]
+__all__ = ["FineTuneData", "OnProgress", "classifier_head"]
 
 OnProgress = Callable[[int, int], None]
 """Called with (steps done, steps in all)."""
@@ -41,7 +42,7 @@ class FineTuneData:
         inputs: (N, C, H, W) float32 prepared pictures, or (N, *feature_shape) features if the architecture has a frozen trunk.
         mirrored: the features of the pictures mirrored left to right; None without a trunk, where inputs are mirrored directly.
         labels: N class indices.
-        settings: how to fine-tune.
+        settings: how to fine-tune. `HeadSettings` are for a linear or cosine head on a frozen trunk.
         seed: of the order of the pictures, the augmentation and the division into folds.
     """
 
@@ -49,7 +50,7 @@ class FineTuneData:
     inputs: Tensor
     mirrored: Tensor | None
     labels: Sequence[int]
-    settings: FineTuneSettings
+    settings: FineTuneSettings | HeadSettings
     seed: int
 
     @classmethod
@@ -58,32 +59,42 @@ class FineTuneData:
         classifier: GeneratedClassifier,
         images: Any,
         labels: Any,
-        settings: FineTuneSettings | None = None,
+        settings: FineTuneSettings | HeadSettings | None = None,
         seed: int = 0,
+        changes: Mapping[str, Any] | None = None,
     ) -> FineTuneData:
-        """Read and check pictures and labels. Arguments and errors are those of `GeneratedClassifier.fine_tune`."""
-        if settings is not None and not isinstance(settings, FineTuneSettings):
+        """Read and check pictures and labels. Arguments and errors are those of `GeneratedClassifier.fine_tune`.
+
+        Args:
+            changes: values of `FineTuneSettings` to replace in its defaults; None keeps a value. Any value chooses its method.
+        """
+        if settings is not None and not isinstance(settings, FineTuneSettings | HeadSettings):
             raise ConfigError(f"settings is {shorten(settings)}; give FineTuneSettings(steps=..., lr=...).")
+        wanted = {name: value for name, value in (changes or {}).items() if value is not None}
+        head = classifier_head(classifier)
+        if isinstance(settings, HeadSettings) and head is None:
+            raise ConfigError(
+                f"settings is {shorten(settings)}, but a classifier of '{classifier.architecture}' is no linear or cosine head "
+                "with a bias on a frozen trunk; give FineTuneSettings(steps=..., lr=...)."
+            )
+        by_regression = isinstance(settings, HeadSettings) or (settings is None and head is not None and not wanted)
         pixels = classifier.preprocessing.pixels(images)
-        indices = class_indices(labels, classifier.class_names, len(pixels))
-        count = median_count(indices, len(classifier.class_names))
-        chosen = FineTuneSettings.for_pictures(count) if settings is None else settings
-        has_trunk = classifier.trunk is not None
+        indices = class_indices(labels, classifier.class_names, len(pixels), some_absent=by_regression)
+        chosen: FineTuneSettings | HeadSettings
+        if settings is not None:
+            chosen = settings
+        elif by_regression:
+            chosen = HeadSettings()
+        else:
+            chosen = FineTuneSettings.for_pictures(median_count(indices, len(classifier.class_names)))
+        chosen = replace(chosen, **wanted)
+        flip = classifier.trunk is not None and isinstance(chosen, FineTuneSettings) and chosen.flip
         # The caller may be in inference mode, but tensors made in that mode can never be trained on.
         with torch.inference_mode(False):
             inputs = _inputs(classifier, pixels)
             # A mirrored picture has features of its own. Flipping the features of the picture does not give them.
-            mirrored = _inputs(classifier, pixels[:, :, ::-1]) if has_trunk and chosen.flip else None
+            mirrored = _inputs(classifier, pixels[:, :, ::-1]) if flip else None
         return cls(classifier, inputs, mirrored, indices, chosen, check_seed(seed))
-
-    def with_changes(self, **changes: Any) -> FineTuneData:
-        """Return a copy with other settings. A change to None keeps the present value.
-
-        Raises:
-            ConfigError: a value is out of range.
-        """
-        wanted = {name: value for name, value in changes.items() if value is not None}
-        return replace(self, settings=replace(self.settings, **wanted))
 
     @property
     def counts(self) -> dict[str, int]:
@@ -94,18 +105,17 @@ class FineTuneData:
         """Return what the provenance of a fine-tuned classifier says about this data."""
         return {"pictures": self.counts, "settings": asdict(self.settings), "seed": self.seed}
 
-    @property
-    def network_settings(self) -> FineTuneSettings:
-        """The settings for the network at hand, which may be an ensemble.
+    def network_settings(self, settings: FineTuneSettings) -> FineTuneSettings:
+        """Return the settings for the network at hand, which may be an ensemble.
 
         An ensemble averages its members, so the gradient that reaches one member is smaller than that of a single network. The
         pull towards the start is divided by the number of members a class has, to keep the same balance.
         """
         members = self.classifier.members
         if members is None:
-            return self.settings
+            return settings
         members_per_class = sum(len(group) for group in members) / len(self.classifier.class_names)
-        return replace(self.settings, pull=self.settings.pull / members_per_class)
+        return replace(settings, pull=settings.pull / members_per_class)
 
     def train(self, rows: Sequence[int] | None = None, on_progress: OnProgress = lambda done, total: None) -> nn.Module:
         """Return a copy of the classifier's network, fine-tuned on the pictures `rows` (None: all)."""
@@ -113,12 +123,18 @@ class FineTuneData:
         with torch.inference_mode(False), torch.enable_grad():
             at = torch.tensor(range(len(self.labels)) if rows is None else list(rows), device=self.inputs.device)
             network = copy.deepcopy(self.classifier.network).requires_grad_(True)
+            targets = torch.tensor(self.labels, device=self.inputs.device)[at]
+            if isinstance(self.settings, HeadSettings):
+                head = classifier_head(self.classifier)
+                assert head is not None, "`prepare` checked it"
+                fit_head(network, head, self.inputs[at], targets, self.settings, on_progress)
+                return network.eval()
             fit(
                 network,
                 self.inputs[at],
-                torch.tensor(self.labels, device=self.inputs.device)[at],
+                targets,
                 self.classifier.class_tensors,
-                self.network_settings,
+                self.network_settings(self.settings),
                 seed=self.seed,
                 pictures=self.classifier.trunk is None,
                 mirrored=None if self.mirrored is None else self.mirrored[at],
@@ -161,6 +177,13 @@ class FineTuneData:
             before += self.correct(self.classifier.network, held_out)
             after += self.correct(network, held_out)
         return before, after
+
+
+def classifier_head(classifier: GeneratedClassifier) -> Head | None:
+    """Return the form of the classifier's network if it is one linear or cosine head on a frozen trunk, else None."""
+    if classifier.trunk is None or classifier.members is not None or len(classifier.trunk.feature_shape) != 1:
+        return None
+    return find_head(classifier.network, classifier.class_tensors)
 
 
 def _inputs(classifier: GeneratedClassifier, pixels: npt.NDArray[np.uint8]) -> Tensor:

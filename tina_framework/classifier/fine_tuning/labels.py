@@ -13,7 +13,9 @@ from tina_framework.plugin.suggest import closest
 __all__ = ["class_indices", "median_count", "short_list"]
 
 
-def class_indices(labels: Any, class_names: Sequence[str], num_pictures: int) -> list[int]:
+def class_indices(
+    labels: Any, class_names: Sequence[str], num_pictures: int, *, some_absent: bool = False
+) -> list[int]:
     """Return N class indices.
 
     Args:
@@ -21,10 +23,11 @@ def class_indices(labels: Any, class_names: Sequence[str], num_pictures: int) ->
             names, or indices into `class_names`.
         class_names: K names.
         num_pictures: N.
+        some_absent: whether classes may lack pictures, if two have some.
 
     Raises:
-        DataError: there are no pictures, the numbers of labels and pictures differ, a label is not a class, or a class has no
-            picture.
+        DataError: there are no pictures, the numbers of labels and pictures differ, a label is not a class, or too few classes
+            have pictures.
     """
     if isinstance(labels, set | frozenset | Mapping):
         raise DataError(
@@ -44,7 +47,12 @@ def class_indices(labels: Any, class_names: Sequence[str], num_pictures: int) ->
         raise DataError(f"There are {num_pictures} pictures but {len(given)} labels; give one label per picture.")
     indices = [_index(label, class_names) for label in given]
     absent = [name for k, name in enumerate(class_names) if k not in set(indices)]
-    if absent:
+    if some_absent and len(class_names) > 1 and len(set(indices)) == 1:
+        raise DataError(
+            f"All pictures are of the class {shorten(class_names[indices[0]])}, so they cannot show how it differs from another; "
+            "give pictures of at least two classes."
+        )
+    if absent and not some_absent:
         shown = f"{', '.join(map(repr, absent[:3]))}{' and others' if len(absent) > 3 else ''}"
         raise DataError(
             f"There is no picture of {shown}; the classifier would forget a class that it is not shown. "

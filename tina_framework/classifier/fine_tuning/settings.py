@@ -9,7 +9,7 @@ from typing import Any
 from tina_framework.errors import ConfigError, shorten
 from tina_framework.interfaces.whole_numbers import plain_number, whole_number
 
-__all__ = ["FineTuneSettings"]
+__all__ = ["FineTuneSettings", "HeadSettings"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,32 @@ class FineTuneSettings:
         """Return the defaults for that many pictures per class: those of the nearest number that was tried, on a log scale."""
         nearest = min(_DEFAULTS, key=lambda tried: abs(math.log(tried / max(per_class, 1))))
         return cls(**_DEFAULTS[nearest])
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    """How to fit a linear or cosine head on a frozen trunk; see `head` for the formula.
+
+    Args:
+        start: weight of the generated rows for one picture per class. It falls with the square root of the number of pictures.
+        pull: strength of the L2 penalty on what the pictures add to the generated rows.
+        steps: most steps of the optimizer (L-BFGS). It ends when the loss stops falling.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    start: float = 0.5
+    pull: float = 0.003
+    steps: int = 100
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", whole_number(self.steps, "steps", 1, 1_000_000))
+        for name, least in (("start", 0.0), ("pull", 1e-6)):
+            value = plain_number(getattr(self, name))
+            if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < math.inf:
+                raise ConfigError(f"{name} is {shorten(value)}; it must be a number of at least {least:g}.")
+            object.__setattr__(self, name, value)
 
 
 _DEFAULTS: dict[int, dict[str, Any]] = {
