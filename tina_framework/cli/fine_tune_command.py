@@ -73,7 +73,8 @@ def fine_tune(
 ) -> None:
     """Train a classifier further on your own pictures.
 
-    At least one picture of every class is needed. It takes seconds.
+    One picture of every class is enough. It takes seconds. Heads on a frozen trunk are fitted by logistic regression, unless
+    --steps, --lr or --pull is given.
     """
     from tina_framework.classifier.classifier import GeneratedClassifier, replaceable
     from tina_framework.classifier.fine_tuning.data import FineTuneData

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from photo_tables.photographs import Photographs
 from photo_tables.tasks import Logits, Task
 from tina_framework import Generator
 from tina_framework.classifier.fine_tuning.data import FineTuneData
-from tina_framework.classifier.fine_tuning.settings import FineTuneSettings
+from tina_framework.classifier.fine_tuning.settings import HeadSettings
 from tina_framework.errors import PromptWarning
 
 __all__ = [
@@ -134,14 +134,13 @@ def logistic_regression(penalty: float) -> Learner:
 
 
 def name_and_pictures(generator: Generator, names: Sequence[str]) -> Learner:
-    """Return tina with fine-tuning at its default settings. Pictures are not mirrored, because only their features are here."""
+    """Return tina with fine-tuning at its default settings."""
 
     def learn(task: Task, features_SD: Tensor, slots_S: Tensor) -> Callable[[Tensor], Tensor]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PromptWarning)
             classifier = generator([names[label] for label in task])
-        settings = replace(FineTuneSettings.for_pictures(len(slots_S) // len(task)), flip=False)
-        network = FineTuneData(classifier, features_SD, None, slots_S.tolist(), settings, seed=0).train()
+        network = FineTuneData(classifier, features_SD, None, slots_S.tolist(), HeadSettings(), seed=0).train()
         return lambda features: network(features).detach()
 
     return learn
