@@ -153,7 +153,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         refusals = _refusals(doors[1], parts, photographs, options)
         if not options.no_speed:
             shown = [files[0] for files in classes.values()] * 3
-            speed = measure_speed(generator, options.model, names, shown, options.sizes)
+            speed = measure_speed(generator, options.model, vocabulary.names, shown, options.sizes)
     return {
         "tables": tables,
         "abstaining": refusals,

@@ -28,7 +28,8 @@ CLIP_RIDGE = 3.0
 WORD_RIDGE = 3.0
 """Strength of the ridge regression from MiniLM, chosen on the classes for choosing; see `choose.py`."""
 
-KERNEL = (2.0, 0.1)
+CLIP_KERNEL, WORD_KERNEL = (2.0, 0.1), (4.0, 0.3)
+"""Sharpness and strength of the kernel regressions, chosen in the same way."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +60,11 @@ def _groups(texts: Sequence[ClassText], vocabulary: Vocabulary, classes: list[in
     }
 
 
-def _baselines(texts: Texts, truth: Truth, strength: float) -> dict[str, Logits]:
+def _baselines(texts: Texts, truth: Truth, strength: float, kernel_settings: tuple[float, float]) -> dict[str, Logits]:
     average = truth.weight_MD.mean(dim=0).expand(len(texts.prompts_KE), -1)
     return {
         "ridge regression": by_cosine(texts.fitted(ridge(strength), truth)),
-        "kernel regression": by_cosine(texts.fitted(kernel(*KERNEL), truth)),
+        "kernel regression": by_cosine(texts.fitted(kernel(*kernel_settings), truth)),
         "nearest label's row": by_cosine(texts.fitted(nearest, truth)),
         "MLP regression": by_cosine(texts.fitted(mlp, truth)),
         "the network's own answer in the task's words": by_own_answer(texts, truth),
@@ -98,9 +99,9 @@ def clip_door(
             prompt.text(*found, label=text.name) if found else None for found, text in zip(entries, texts, strict=True)
         ]
         methods[TINA] = by_generator(generator, prompts, encoder)
-    methods |= _baselines(both, truth, CLIP_RIDGE)
+    methods |= _baselines(both, truth, CLIP_RIDGE, CLIP_KERNEL)
     methods[f"kernel regression without {near.sum()} labels near the classes"] = by_cosine(
-        both.fitted(kernel(*KERNEL), truth, near)
+        both.fitted(kernel(*CLIP_KERNEL), truth, near)
     )
     if generator is not None:
         names = [text.name for text in texts]
@@ -133,7 +134,7 @@ def word_door(
             methods["tina, encoder fitted without names near the classes"] = by_generator(
                 generator, names, unseen_encoder
             )
-    methods |= _baselines(both, truth, WORD_RIDGE)
+    methods |= _baselines(both, truth, WORD_RIDGE, WORD_KERNEL)
     classes = list(range(len(texts)))
     return Door("Names in words", classes, _groups(texts, vocabulary, classes), methods)
 
@@ -148,7 +149,7 @@ def description_door(
     if generator is not None:
         prompts: list[Any] = [prompt.text(text.description, label=text.name) for text in texts]
         methods[TINA] = by_generator(generator, prompts)
-    methods |= _baselines(both, truth, WORD_RIDGE)
+    methods |= _baselines(both, truth, WORD_RIDGE, WORD_KERNEL)
     classes = list(range(len(texts)))
     return Door("Descriptions", classes, {"all classes": classes}, methods)
 

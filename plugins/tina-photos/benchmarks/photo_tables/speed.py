@@ -45,12 +45,12 @@ def measure_speed(
     Args:
         generator: the loaded generator.
         model: its name or folder, for the command.
-        names: more than ten names. Each run takes ten others, so that nothing is remembered between runs.
+        names: at least 120 names. Each run takes ten others, so that no encoder remembers them.
         photographs: the contents of picture files.
         sizes: pixels.
     """
     load = os.getloadavg()[0]
-    turns = [[names[(start + step) % len(names)] for step in range(10)] for start in range(0, 7 * (_RUNS + 1), 7)]
+    turns = [list(names[start : start + 10]) for start in range(10, 10 * (_RUNS + 2), 10)]
     warm = _timed(lambda number: generator(turns[number]), _RUNS)
     classifier = generator(list(names[:10]))
     threads = torch.get_num_threads()
@@ -60,7 +60,7 @@ def measure_speed(
     finally:
         torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as folder:
-        cold = _cold(model, names[:10], Path(folder))
+        cold = _cold(model, list(names[:10]), Path(folder))
         saved = Path(folder) / "saved"
         classifier.save_pretrained(saved, include_trunk=True, dtype="float16")
         size_bytes = sum(file.stat().st_size for file in saved.rglob("*") if file.is_file())
