@@ -8,7 +8,7 @@ import pytest
 from tina_framework.errors import ConfigError, DataError
 from tina_framework.interfaces.dataset import ArrayDataset
 from tina_framework.zoo.reservation import check_leakage
-from tina_framework.zoo.splits import RESERVED_SPLITS, sample_split_tasks
+from tina_framework.zoo.splits import RESERVED_SPLITS, sample_default_tasks, sample_split_tasks
 from tina_framework.zoo.tasks import load_task_file, save_tasks
 
 CLASSES = tuple(f"class {i}" for i in range(30))
@@ -56,3 +56,33 @@ class TestReservedSplits:
         assert sample_split_tasks(other, "two-superclasses", 5, 5) == sample_split_tasks(
             DATASET, "two-superclasses", 5, 5
         )
+
+
+class TestDefaultTasks:
+    @pytest.mark.parametrize(("number", "count"), [(10, 8), (7, 4), (19, 10)])
+    def test_few_classes_have_tasks_of_the_largest_reserved_count(self, number, count):
+        few = ArrayDataset("few", CLASSES[:number], {})
+        tasks = sample_default_tasks(few, "unseen-combination")
+        assert tasks
+        assert {len(task.classes) for task in tasks} <= {count, count + 1}
+        report = check_leakage(tasks, own=True, trained_classes=CLASSES[:number])
+        assert {task.split for task in report.tasks} == {"unseen-combination"}
+
+    def test_many_classes_have_a_hundred_tasks_of_ten(self):
+        assert sample_default_tasks(DATASET, "validation") == sample_split_tasks(DATASET, "validation", 10, 100)
+
+    def test_unseen_classes_may_be_few(self):
+        tasks = sample_default_tasks(DATASET, "unseen-classes", held_out=CLASSES[:4])
+        assert [sorted(task.classes) for task in tasks] == [sorted(CLASSES[:4])]
+
+    def test_a_number_of_tasks_that_the_user_gives_is_kept_or_refused(self):
+        few = ArrayDataset("few", CLASSES[:10], {})
+        assert len(sample_default_tasks(few, "unseen-combination", 2)) == 2
+        with pytest.raises(DataError, match="too few sets to reserve so many"):
+            sample_default_tasks(few, "unseen-combination", 1000)
+        with pytest.raises(ConfigError, match="need held-out classes"):
+            sample_default_tasks(few, "two-unseen-classes")
+
+    def test_too_few_classes_give_the_reason(self):
+        with pytest.raises(DataError, match="3 classes have too few sets to reserve any for the split 'validation'"):
+            sample_default_tasks(ArrayDataset("three", CLASSES[:3], {}), "validation")

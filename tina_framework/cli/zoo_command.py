@@ -200,15 +200,28 @@ def tasks(
         list[str] | None,
         typer.Option("--split", help="Split to draw tasks of. Repeatable. Default: unseen-combination."),
     ] = None,
-    classes: Annotated[list[int] | None, typer.Option("--classes", help="Classes per task. Repeatable.")] = None,
+    classes: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--classes",
+            help="Classes per task. Repeatable. Default: 10; with fewer than 20 classes, as many as sets are reserved of.",
+        ),
+    ] = None,
     num_tasks: Annotated[
-        int, typer.Option("--num-tasks", min=1, max=MAX_TASKS, help="Number of tasks of each split and class count.")
-    ] = 100,
+        int | None,
+        typer.Option(
+            "--num-tasks",
+            min=1,
+            max=MAX_TASKS,
+            help="Number of tasks of each split and class count. Default: 100, or all that a data set of few classes has.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the draw.")] = 0,
 ) -> None:
     """Draw a task file for 'tina evaluate'."""
     from tina_framework.errors import ConfigError
-    from tina_framework.zoo.splits import sample_split_tasks
+    from tina_framework.zoo.small_data import count_words
+    from tina_framework.zoo.splits import sample_default_tasks, sample_split_tasks
     from tina_framework.zoo.tasks import Task, check_task_target, save_tasks
 
     check_task_target(out)
@@ -226,17 +239,20 @@ def tasks(
             wanted = [e for e in opened.entries if not classes or len(e.classes) in classes]
             if not wanted:
                 raise ConfigError(f"No p-Model of the zoo '{zoo}' has {' or '.join(map(str, classes or []))} classes.")
-            found += [Task(entry.classes, "seen") for entry in wanted[:num_tasks]]
+            found += [Task(entry.classes, "seen") for entry in wanted[: num_tasks or 100]]
             continue
         if dataset is None:
             raise ConfigError(f"The split '{name}' is drawn from the classes of a data set; add --dataset.")
         from tina_framework.plugin.discovery import registries
 
         data = registries().datasets.create(dataset)
-        for count in classes or [10]:
-            found += sample_split_tasks(data, name, count, num_tasks, seed, held_out=held_out)
+        if not classes:
+            found += sample_default_tasks(data, name, num_tasks, seed, held_out=held_out)
+        for count in classes or ():
+            found += sample_split_tasks(data, name, count, num_tasks or 100, seed, held_out=held_out)
     save_tasks(out, found)
-    print_line(f"Wrote {len(found)} tasks to {out}.")
+    counts = count_words({len(task.classes) for task in found})
+    print_line(f"Wrote {len(found)} tasks of {counts} classes to {out}.")
 
 
 def _spec(architecture: str) -> ParameterSpec:

@@ -5,6 +5,8 @@ All splits use a partition of class sets that training never draws (`tina_framew
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import random
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -12,13 +14,14 @@ from typing import TYPE_CHECKING
 from tina_framework.errors import ConfigError, DataError
 from tina_framework.zoo.random_draws import shuffled
 from tina_framework.zoo.reservation import NUM_UNSEEN, partition_of, reserves
+from tina_framework.zoo.small_data import FEW_CLASSES
 from tina_framework.zoo.task_sampler import TaskSampler
 from tina_framework.zoo.tasks import Task
 
 if TYPE_CHECKING:
     from tina_framework.interfaces.dataset import Dataset
 
-__all__ = ["RESERVED_SPLITS", "sample_split_tasks"]
+__all__ = ["RESERVED_SPLITS", "sample_default_tasks", "sample_split_tasks"]
 
 RESERVED_SPLITS = {
     "unseen-combination": ("random", "test"),
@@ -86,6 +89,50 @@ def sample_split_tasks(
         split=split,
     )
     return sampler.tasks(num_tasks, allow_fewer=allow_fewer)
+
+
+def sample_default_tasks(
+    dataset: Dataset,
+    split: str,
+    num_tasks: int | None = None,
+    seed: int = 0,
+    *,
+    held_out: Collection[str] | None = None,
+) -> list[Task]:
+    """Draw tasks of one of `RESERVED_SPLITS` where the user gave no class count.
+
+    From `FEW_CLASSES` classes on, tasks have ten classes. With fewer, they have the largest count up to ten of which training
+    leaves sets out.
+
+    Args:
+        dataset: gives class names and superclasses.
+        split: a key of `RESERVED_SPLITS`.
+        num_tasks: how many tasks; None: 100, or as many as a data set of few classes has.
+        seed: any integer.
+        held_out: see `sample_split_tasks`.
+
+    Raises:
+        ConfigError, DataError: as in `sample_split_tasks`, or no class count has reserved sets.
+    """
+    held = frozenset(held_out or ())
+    own = [name for name in dataset.class_names if (name in held) == (split == "unseen-classes")]
+    pool = len(dataset.class_names) if split == "two-unseen-classes" else len(own)
+    draw = functools.partial(
+        sample_split_tasks, dataset, split, num_tasks=100 if num_tasks is None else num_tasks, seed=seed, held_out=held
+    )
+    if pool >= FEW_CLASSES:
+        return draw(count=10)
+    for count in range(min(10, pool), 1, -1):
+        # Some counts have no reserved set, and fewer than three classes hold no two unseen ones and another one.
+        with contextlib.suppress(DataError, ConfigError):
+            return draw(count=count, allow_fewer=num_tasks is None)
+    if pool < 2 or (split in _FROM_HELD_OUT and not held):
+        return draw(count=2)  # raises the error that says why
+    number = "so many" if num_tasks is not None else "any"
+    raise DataError(
+        f"{pool} classes have too few sets to reserve {number} for the split '{split}'. Measure the tasks of a zoo on new pictures: "
+        "--split seen --zoo FOLDER."
+    )
 
 
 def _mixed(
