@@ -24,6 +24,15 @@ def test_recorded_accuracy(tiny_generator: Generator) -> None:
     assert config.accuracy("clip-lite", 3) == {}
 
 
+@pytest.mark.parametrize(
+    ("recorded", "expected"),
+    [(["toy", 3], ("toy",)), ("toy", ()), (None, ()), (("toy", "clip-lite"), ("toy", "clip-lite"))],
+)
+def test_encoders_of_training(tiny_generator: Generator, recorded: Any, expected: tuple[str, ...]) -> None:
+    config = dataclasses.replace(tiny_generator.config, training={"encoders": recorded})
+    assert config.trained_encoders == expected
+
+
 def test_impossible_configs_are_refused(tiny_generator: Generator) -> None:
     for changes, sentence in [
         ({"min_classes": 11}, "min_classes=11 is above max_classes=10"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import gc
 import warnings
 import weakref
@@ -44,6 +45,16 @@ def test_a_name_the_encoder_is_unsure_of_is_warned_about(tiny_generator: Generat
         warnings.simplefilter("error", PromptWarning)
         tiny_generator(NAMES)
         tiny_generator(encode_task(["ant", "mystery thing"], tiny_generator.encoder))  # no warning for encoded prompts
+
+
+def test_a_name_of_the_training_data_needs_no_warning(tiny_generator: Generator) -> None:
+    names = ("ant", "mystery thing")
+    config = dataclasses.replace(tiny_generator.config, class_names=names)
+    tasks = [encode_task(names, tiny_generator.encoder)]
+    for encoders, number in ((["another"], 1), (["toy"], 0)):
+        generator = copy.copy(tiny_generator)
+        generator.config = dataclasses.replace(config, training={"encoders": encoders})
+        assert len(generator.prompt_warnings(tasks)) == number
 
 
 def test_networks_depend_on_their_classes(tiny_generator: Generator) -> None:

@@ -40,6 +40,15 @@ def test_each_name_below_the_limit_gets_one_warning() -> None:
     ]
 
 
+def test_names_that_the_generator_was_trained_on_need_no_confidence() -> None:
+    named = [prompt.text("bee", "a small bee", label="bee"), "long", "Longer"]
+    tasks = encode_tasks([named], Unsure())
+    found = prompt_warnings(tasks, Unsure(), trained_names=["bee", "longer"])
+    # The class "bee" also has words that the generator was not trained on.
+    assert [sentence.split("'")[1] for sentence in found] == ["bee", "long"]
+    assert len(prompt_warnings(tasks, Unsure())) == 3
+
+
 def test_an_encoder_may_state_its_limit_and_unknown_words() -> None:
     found = prompt_warnings(encode_tasks([["a", "be", "long"]], Exacting()), Exacting())
     assert [sentence.split("'")[1] for sentence in found] == ["be", "long"]

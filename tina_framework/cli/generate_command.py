@@ -96,7 +96,6 @@ def generate(
     from tina_framework.prompts.encoded_task import encode_tasks
     from tina_framework.prompts.read import read_tasks
     from tina_framework.prompts.summary import summarize_by_class
-    from tina_framework.prompts.warnings import prompt_warnings
 
     generator = Generator.from_pretrained(model, device=device, encoder=encoder)
     if include_trunk:
@@ -124,7 +123,7 @@ def generate(
             _describe(generator, model, folder) | {"prompts": summary}
             for model, folder, summary in zip(models, folders, summaries, strict=True)
         ],
-        "warnings": prompt_warnings(encoded, generator.encoder),
+        "warnings": generator.prompt_warnings(encoded),
         "pictures": _label_pictures(folders[0]) if tasks is None else [],
     }
     if json_:

@@ -239,6 +239,12 @@ class GeneratorConfig:
         except ConfigError as error:
             raise CheckpointError(f"{source} is wrong: {error}") from error
 
+    @property
+    def trained_encoders(self) -> tuple[str, ...]:
+        """The encoders whose vectors the generator was trained on, as the training record names them."""
+        names = self.training.get("encoders")
+        return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list | tuple) else ()
+
     def accuracy(self, encoder: str, num_classes: int) -> dict[str, float]:
         """Return the recorded accuracy of generated models by split, as fractions of 1; empty if nothing was recorded.
 

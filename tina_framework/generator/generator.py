@@ -257,7 +257,7 @@ class Generator:
         tasks, is_single, were_encoded = encode_prompts(prompts, self.known_classes(reader, template), most)
         # A caller who encodes prompts can look at the encoder's confidence there.
         if not were_encoded:
-            for sentence in prompt_warnings(tasks, reader):
+            for sentence in self.prompt_warnings(tasks, reader):
                 warnings.warn(sentence, PromptWarning, stacklevel=2)
         networks = self.generate_networks(tasks, options)
         provenance = {
@@ -274,6 +274,17 @@ class Generator:
         if count > 1:
             grouped = [models[i : i + count] for i in range(0, len(models), count)]
         return grouped[0] if is_single else grouped
+
+    def prompt_warnings(self, tasks: Sequence[EncodedTask], encoder: Encoder | None = None) -> list[str]:
+        """Return one sentence for each problem of prompts that were read; see `tina_framework.prompts.warnings`.
+
+        Args:
+            tasks: from `tina_framework.prompts.encoded_task`.
+            encoder: read them; None: the generator's own.
+        """
+        reader = self.encoder if encoder is None else encoder
+        trained = reader.name in self.config.trained_encoders
+        return prompt_warnings(tasks, reader, self.config.class_names if trained else ())
 
     def generate_parameters(self, tasks: Sequence[EncodedTask], options: SamplingOptions | None = None) -> list[Tensor]:
         """Return flat parameters (N_K,), `num_samples` for each task, task by task, on the denoiser's device.

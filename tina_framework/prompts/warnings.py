@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 
 from tina_framework.errors import shorten
+from tina_framework.interfaces.class_names import fold
 from tina_framework.interfaces.encoder import Encoder, KnowsWords
 from tina_framework.prompts.encoded_task import EncodedTask
 from tina_framework.prompts.familiarity import WARN_BELOW
@@ -23,13 +24,22 @@ _MIN_CONFIDENCE = 0.5
 """Texts of lower confidence get a warning, unless the encoder has its own limit `warn_below`."""
 
 
-def prompt_warnings(tasks: Sequence[EncodedTask], encoder: Encoder) -> list[str]:
+def prompt_warnings(
+    tasks: Sequence[EncodedTask], encoder: Encoder, trained_names: Collection[str] = frozenset()
+) -> list[str]:
     """Return one sentence for each problem, and each class once. Many classes with the same problem share a sentence.
 
     There are three problems: a text was read as a misspelt name, the encoder is unsure about the words of a class, or a class
     resembles no known class.
+
+    Args:
+        tasks: what was read.
+        encoder: read it.
+        trained_names: the names that the generator was trained on through this encoder. It learnt what their vectors mean, so
+            the encoder's doubts about them do not matter.
     """
-    confidences, texts = _lowest_confidences(tasks)
+    trained = frozenset(map(fold, trained_names))
+    confidences, texts = _lowest_confidences(tasks, trained)
     limit = float(getattr(encoder, "warn_below", _MIN_CONFIDENCE))
     unsure = {name: value for name, value in confidences.items() if value < limit}
     return (
@@ -39,8 +49,13 @@ def prompt_warnings(tasks: Sequence[EncodedTask], encoder: Encoder) -> list[str]
     )
 
 
-def _lowest_confidences(tasks: Sequence[EncodedTask]) -> tuple[dict[str, float], dict[str, tuple[str, ...]]]:
-    """Return the lowest confidence of each label over all tasks, and the texts that it belongs to."""
+def _lowest_confidences(
+    tasks: Sequence[EncodedTask], trained: Collection[str]
+) -> tuple[dict[str, float], dict[str, tuple[str, ...]]]:
+    """Return the lowest confidence of each label over all tasks, and the texts that it belongs to.
+
+    Classes all of whose texts mean a name in `trained`, which are folded, are left out.
+    """
     confidences: dict[str, float] = {}
     texts: dict[str, tuple[str, ...]] = {}
     for task in tasks:
@@ -48,6 +63,8 @@ def _lowest_confidences(tasks: Sequence[EncodedTask]) -> tuple[dict[str, float],
             continue
         texts_by_class = [prompt.texts for prompt in task.prompts] or [(name,) for name in task.class_names]
         for name, value, words in zip(task.class_names, task.confidence.tolist(), texts_by_class, strict=True):
+            if all(fold(task.read_as.get(text, text)) in trained for text in words):
+                continue
             # The comparison is False for NaN, the confidence of a class without words.
             if value < confidences.get(name, math.inf):
                 confidences[name], texts[name] = value, words

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from tina_photos.words.minilm import load_minilm
 
 from photo_tables.closed_form import kernel, mlp, nearest, ridge
 from photo_tables.methods import Texts, Truth, by_cosine, by_generator, by_own_answer, by_random_vectors
@@ -17,7 +18,6 @@ from photo_tables.names import ClassText, leaks, same_name_as, spellings, synony
 from photo_tables.tasks import Logits
 from photo_tables.vocabulary import Vocabulary
 from tina_framework import Generator, prompt
-from tina_photos.words.minilm import load_minilm
 
 __all__ = ["TINA", "Door", "clip_door", "description_door", "word_door"]
 
