@@ -16,3 +16,4 @@ TINA_API = "2.1"
 def tina_register(registry: Registrar) -> None:
     # Strings, so that a network is imported only when its name is used.
     registry.architectures.add("photo-head", "tina_photos.architecture:photo_head")
+    registry.encoders.add("photo-words", "tina_photos.words.encoder:PhotoWords")
