@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import torch
 
 from tina_framework import GeneratedClassifier, Generator
+from tina_framework.errors import PromptWarning
 from tina_photos.architecture import photo_head
 
 __all__ = ["measure_speed"]
@@ -49,6 +51,15 @@ def measure_speed(
         photographs: the contents of picture files.
         sizes: pixels.
     """
+    with warnings.catch_warnings():
+        # The names are those of things, but nobody measures how well they work here.
+        warnings.simplefilter("ignore", PromptWarning)
+        return _measured(generator, model, names, photographs, sizes)
+
+
+def _measured(
+    generator: Generator, model: str, names: Sequence[str], photographs: Sequence[bytes], sizes: Sequence[int]
+) -> dict[str, Any]:
     load = os.getloadavg()[0]
     turns = [list(names[start : start + 10]) for start in range(10, 10 * (_RUNS + 2), 10)]
     warm = _timed(lambda number: generator(turns[number]), _RUNS)
