@@ -24,13 +24,13 @@ from photo_tables.names import halves, leaks, read_names, synonyms
 from photo_tables.photographs import Photographs, features_of, read_classes
 from photo_tables.tasks import accuracies, draw_tasks
 from photo_tables.vocabulary import Vocabulary
-from tina_photos.words.minilm import load_minilm
 
 from tina_framework.errors import explain, printable
 from tina_framework.interfaces.class_names import fold
 from tina_framework.storage.paths import user_path
 from tina_photos.architecture import photo_head
 from tina_photos.weights import imagenet_head
+from tina_photos.words.minilm import load_minilm
 
 FOLDS, TASKS, SIZE = 5, 200, 128
 

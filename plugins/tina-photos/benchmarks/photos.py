@@ -49,7 +49,7 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--out", required=True, help="folder for the results")
     parser.add_argument("--model", default="photos", help="name or folder of the generator")
     parser.add_argument("--baselines-only", action="store_true", help="measure no generator")
-    parser.add_argument("--unseen-encoder", help="an encoder that was fitted without names near these classes")
+    parser.add_argument("--unseen-words", help="folder that fit_words.py --leave-out wrote for these classes")
     parser.add_argument("--test", action="store_true", help="measure the classes for the test, too")
     parser.add_argument("--no-speed", action="store_true", help="measure no times")
     parser.add_argument("--sizes", type=int, nargs="+", default=[128, DEFAULT_SIZE], help="pixels")
@@ -128,10 +128,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     vocabulary = Vocabulary(user_path(options.vectors))
     truth = Truth(*imagenet_head())
     generator = None if options.baselines_only else Generator.from_pretrained(options.model)
+    unseen = None if options.unseen_words is None else user_path(options.unseen_words)
     doors = [
         clip_door(texts, vocabulary, truth, generator, f"embedding-table:{options.vectors}"),
-        word_door(texts, vocabulary, truth, generator, options.unseen_encoder),
-        description_door(texts, vocabulary, truth, generator),
+        word_door(texts, vocabulary, truth, generator, unseen),
+        description_door(texts, vocabulary, truth, generator, unseen),
     ]
     by_size = {size: features_of(photo_head(str(size)), classes) for size in options.sizes}
     parts = parts_of(len(classes), test=options.test)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tina_photos.words.minilm import load_minilm
 
 from photo_tables.closed_form import kernel, mlp, nearest, ridge
 from photo_tables.methods import Texts, Truth, by_cosine, by_generator, by_own_answer, by_random_vectors
@@ -18,10 +18,13 @@ from photo_tables.names import ClassText, leaks, same_name_as, spellings, synony
 from photo_tables.tasks import Logits
 from photo_tables.vocabulary import Vocabulary
 from tina_framework import Generator, prompt
+from tina_photos.words.encoder import PhotoWords
+from tina_photos.words.minilm import load_minilm
 
 __all__ = ["TINA", "Door", "clip_door", "description_door", "word_door"]
 
 TINA = "tina"
+UNSEEN = "tina, fitted without names and labels near the classes"
 CLIP_RIDGE = 3.0
 """Strength of the ridge regression from CLIP vectors, as the question was put."""
 
@@ -114,7 +117,7 @@ def word_door(
     vocabulary: Vocabulary,
     truth: Truth,
     generator: Generator | None,
-    unseen_encoder: str | None = None,
+    unseen_words: Path | None = None,
 ) -> Door:
     """Return the door of names in words, read by the generator's own encoder.
 
@@ -123,35 +126,54 @@ def word_door(
         vocabulary: tells which names the encoder was fitted to.
         truth: the frozen network's own layer.
         generator: None: only the baselines.
-        unseen_encoder: the spec of an encoder that was fitted without names near these classes.
+        unseen_words: folder of an encoder that was fitted without names near these classes.
     """
     names = [text.name for text in texts]
     both = _minilm_texts(vocabulary, [f"a photo of a {name}" for name in names])
     methods: dict[str, Logits] = {}
     if generator is not None:
         methods[TINA] = by_generator(generator, names)
-        if unseen_encoder is not None:
-            methods["tina, encoder fitted without names near the classes"] = by_generator(
-                generator, names, unseen_encoder
-            )
+    if unseen_words is not None:
+        methods[UNSEEN] = _unseen(texts, vocabulary, truth, unseen_words, names)
     methods |= _baselines(both, truth, WORD_RIDGE, WORD_KERNEL)
     classes = list(range(len(texts)))
     return Door("Names in words", classes, _groups(texts, vocabulary, classes), methods)
 
 
 def description_door(
-    texts: Sequence[ClassText], vocabulary: Vocabulary, truth: Truth, generator: Generator | None
+    texts: Sequence[ClassText],
+    vocabulary: Vocabulary,
+    truth: Truth,
+    generator: Generator | None,
+    unseen_words: Path | None = None,
 ) -> Door:
-    """Return the door of descriptions without names, read by the generator's own encoder."""
+    """Return the door of descriptions without names. The arguments are those of `word_door`."""
     descriptions = [text.description for text in texts]
     both = _minilm_texts(vocabulary, descriptions)
     methods: dict[str, Logits] = {}
     if generator is not None:
         prompts: list[Any] = [prompt.text(text.description, label=text.name) for text in texts]
         methods[TINA] = by_generator(generator, prompts)
+    if unseen_words is not None:
+        methods[UNSEEN] = _unseen(texts, vocabulary, truth, unseen_words, descriptions)
     methods |= _baselines(both, truth, WORD_RIDGE, WORD_KERNEL)
     classes = list(range(len(texts)))
     return Door("Descriptions", classes, {"all classes": classes}, methods)
+
+
+def _unseen(
+    texts: Sequence[ClassText], vocabulary: Vocabulary, truth: Truth, folder: Path, prompts: Sequence[str]
+) -> Logits:
+    """Return what tina would be if neither its encoder nor its rows had known a name near the classes."""
+    reader = PhotoWords(folder)
+    vectors = vocabulary.centred(reader.encode_text(prompts))
+    names = [text.name for text in texts]
+    # The vectors of CLIP where there are some: these are what the leak rule is about.
+    known = [vocabulary.vector(found) for found in map(vocabulary.entries, names) if found]
+    said = vocabulary.centred(reader.encode_text(names))
+    near = leaks(vocabulary.labels, vocabulary.label_vectors_ME, names, np.concatenate([said, np.array(known)]))
+    rows = Texts(vocabulary.label_vectors_ME, vectors).fitted(kernel(*CLIP_KERNEL), truth, near)
+    return by_cosine(rows)
 
 
 def _minilm_texts(vocabulary: Vocabulary, prompts: Sequence[str]) -> Texts:

@@ -79,6 +79,10 @@ class Vocabulary:
         """Return the mean (E,) of the vectors of texts that `entries` returned, of length 1."""
         return unit(self._vectors_ME[[self._row[fold(entry)] for entry in entries]].mean(axis=0))
 
+    def centred(self, vectors_NE: Vectors) -> Vectors:
+        """Return other vectors of the same space, centred like the table's, of length 1."""
+        return unit(unit(vectors_NE) - self._mean)
+
     def words(self) -> list[set[str]]:
         """Return the spellings of every name and every synonym of the table."""
         return [spellings(word) for name in self._names for word in {name, *synonyms(name)}]

@@ -36,6 +36,8 @@ def test_vectors_are_centred_and_averaged(table: Path) -> None:
     mean = vocabulary.label_vectors_ME[:2].mean(axis=0)
     np.testing.assert_allclose(vocabulary.vector(vocabulary.entries("panda")), mean / np.linalg.norm(mean), rtol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(vocabulary.label_vectors_ME, axis=1), 1, rtol=1e-5)
+    raw = np.load(table)["emb"].astype(np.float32)
+    np.testing.assert_allclose(vocabulary.centred(raw[:5] * 3), vocabulary.label_vectors_ME[:5], atol=1e-5)
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
