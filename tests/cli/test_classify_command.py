@@ -15,6 +15,7 @@ from PIL import Image, JpegImagePlugin
 from tina_framework.classifier.classifier import GeneratedClassifier
 from tina_framework.cli.__main__ import main
 from tina_framework.generator.generator import Generator
+from tina_framework.images import read_picture
 
 
 @pytest.fixture
@@ -240,3 +241,41 @@ def test_pictures_are_cropped_once(tina: Any) -> None:
     assert code == 0, err
     [row] = json.loads(out)["pictures"]
     assert row["answers"][0] == {"class": name, "probability": round(probability, 6)}
+
+
+def test_contact_sheet(tina: Any) -> None:
+    code, out, err = tina("model", "a.png", "b.jpg", "--contact-sheet", "sheet.png")
+    assert code == 0, err
+    assert "The contact sheet sheet.png shows the 2 pictures with their answers." in out
+    assert read_picture("sheet.png").width > 400
+    code, out, _ = tina("model", "a.png", "broken.png", "--contact-sheet", "other.jpg", "--json")
+    assert code == 1
+    assert json.loads(out)["contact_sheet"] == "other.jpg"
+    assert read_picture("other.jpg").width < 300, "without the broken picture"
+    assert "contact_sheet" not in json.loads(tina("model", "a.png", "--json")[1])
+
+
+def test_contact_sheet_of_class_folders(tina: Any) -> None:
+    for name in ("ant", "zebra"):
+        (Path("given") / name).mkdir(parents=True)
+    Path("a.png").rename(Path("given") / "ant" / "a.png")
+    Path("b.jpg").rename(Path("given") / "zebra" / "b.jpg")
+    widths = []
+    for options in ([], ["--abstain", "--threshold", "1e9"]):
+        code, _, err = tina("model", "given", "--contact-sheet", "sheet.png", *options)
+        assert code == 0, err
+        widths.append(read_picture("sheet.png").width)
+    assert widths[0] < widths[1], "pictures of other classes are left out, unless the classifier may abstain"
+
+
+def test_contact_sheet_never_replaces_a_picture(tina: Any) -> None:
+    before = Path("a.png").read_bytes()
+    code, _, err = tina("model", "a.png", "b.jpg", "--contact-sheet", "a.png")
+    assert code == 2
+    assert "would replace one of the pictures" in err
+    assert Path("a.png").read_bytes() == before
+
+
+def test_contact_sheet_says_how_many_it_shows(tina: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tina_framework.images.contact_sheet.MOST_CELLS", 1)
+    assert "shows the first 1 of the 2 pictures" in tina("model", "a.png", "b.jpg", "--contact-sheet", "sheet.png")[1]

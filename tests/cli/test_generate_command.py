@@ -233,9 +233,32 @@ def test_shipped_pictures_of_the_classes_are_labelled(tina: Any) -> None:
     assert {row["truth"] for row in shown} == {"apple", "castle"}
     assert all(row["answer"] in ("Apple", "castle", "ant") for row in shown)
     assert all(row["kind"] in ("photograph", "drawing") for row in shown)
+    assert all(row["right"] == (row["answer"].lower() == row["truth"]) for row in shown)
     out = tina("Apple", "castle", "ant")[1]
-    assert f"of {len(shown)} correct." in out
+    assert f"{sum(row['right'] for row in shown)} of {len(shown)} correct." in out
     assert "correct." not in tina("ant", "bee")[1]
+
+
+def test_the_contact_sheet_shows_the_shipped_pictures(tina: Any) -> None:
+    code, out, err = tina("Apple", "castle", "--contact-sheet", "sheets/a.png")
+    assert code == 0, err
+    assert f"The pictures with their answers are in {Path('sheets') / 'a.png'}." in out
+    assert read_picture("sheets/a.png").width > 400
+    code, out, err = tina("ant", "bee", "--contact-sheet", "b.png")
+    assert code == 0
+    assert "No contact sheet was written, because no shipped picture shows one of the classes." in err
+    assert not Path("b.png").exists()
+
+
+def test_a_contact_sheet_that_cannot_be_written_is_refused_first(tina: Any) -> None:
+    code, _, err = tina("Apple", "castle", "--contact-sheet", "a.txt")
+    assert code == 2
+    assert "'a.txt' has no known format" in err
+    Path("tasks.json").write_text("[]")
+    code, _, err = tina("--tasks", "tasks.json", "--contact-sheet", "a.png")
+    assert code == 2
+    assert "leave out --tasks" in err
+    assert not Path("classifier").exists()
 
 
 def test_every_shipped_picture_is_listed_readable_and_credited() -> None:

@@ -31,6 +31,17 @@ def test_a_folder_of_a_package_is_looked_up_only_when_it_is_used(package: Path) 
     assert registry.target("one") == registry.create("one") == package / "pretrained" / "one-2.0"
 
 
+def test_the_package_of_a_folder(package: Path, tmp_path: Path) -> None:
+    registry = FolderRegistry("generator")
+    registry.add("deep", "fake_folders:pretrained/one-2.0")
+    registry.add("shallow", "fake_folders:pretrained")
+    registry.add("loose", tmp_path)
+    assert registry.package_folder("deep") == registry.package_folder("shallow") == package
+    assert registry.package_folder("loose") is None
+    with pytest.raises(UnknownNameError):
+        registry.package_folder("other")
+
+
 def test_a_path_is_a_target_if_it_is_absolute(tmp_path: Path) -> None:
     registry = FolderRegistry("zoo")
     registry.add("mine", tmp_path)

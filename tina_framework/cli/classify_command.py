@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tina_framework.cli.output import Advance, print_error, print_json, print_line, print_table, progress_bar
-from tina_framework.cli.path_parameters import path_argument
+from tina_framework.cli.path_parameters import path_argument, path_option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,6 +61,10 @@ def classify(
         float | None,
         typer.Option("--threshold", help="With --abstain: abstain below this score. Default: the classifier's own."),
     ] = None,
+    contact_sheet: Annotated[
+        Path | None,
+        path_option("--contact-sheet", help="Write the pictures with their answers to this PNG or JPEG file."),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Classify pictures. In a folder with a sub-folder for each class, also measure the accuracy.
@@ -78,6 +82,10 @@ def classify(
     limit = model.threshold_or_own(threshold) if abstain else None
     given = given_pictures(images, model.class_names)
     used = [picture for picture in given.pictures if abstain or not picture.outside]
+    if contact_sheet is not None:
+        from tina_framework.images import check_sheet_path
+
+        check_sheet_path(contact_sheet, [picture.path for picture in given.pictures])
     bar = progress_bar("Pictures", len(used)) if len(used) > _FEWEST_FOR_PROGRESS else nullcontext(_no_advance)
     with bar as advance:
         rows = list(_classified(model, used, top_k, limit, advance))
@@ -88,17 +96,25 @@ def classify(
         errors.append(note)
         note = ""
     figures = _confusion(answered, model.class_names)
+    on_sheet = _write_sheet(contact_sheet, answered)
     if json_:
         result: dict[str, Any] = {"classifier": str(folder), "pictures": rows}
         if figures is not None:
             result["accuracy"] = figures.to_json()
         if given.outside() and not abstain:
             result["left_out"] = given.outside()
+        if contact_sheet is not None:
+            result["contact_sheet"] = str(contact_sheet) if on_sheet else None
         print_json(result)
     else:
         _print_answers(answered, lines, top_k, abstain)
         if figures is not None:
             figures.show()
+        if on_sheet:
+            of_all = f"the first {on_sheet} of the" if on_sheet < len(answered) else "the"
+            print_line(
+                f"\nThe contact sheet {contact_sheet} shows {of_all} {len(answered)} pictures with their answers."
+            )
     if note:
         print_error(note)
     for sentence in errors:
@@ -160,6 +176,24 @@ def _answer(
         unsure = (scores < limit).tolist()
         for (place, _), best, low, score in zip(batch, found, unsure, scores.tolist(), strict=True):
             rows[place] |= {"answer": None if low else best[0][0], "score": round(score, 6), "threshold": limit}
+
+
+def _write_sheet(path: Path | None, answered: Sequence[tuple[GivenPicture, dict[str, Any]]]) -> int:
+    """Write the contact sheet, and return how many pictures it shows: 0 if there is none to write."""
+    from tina_framework.cli.confusion import NONE
+    from tina_framework.images import SheetCell, write_contact_sheet
+
+    if path is None or not answered:
+        return 0
+    cells = []
+    for picture, row in answered:
+        answer = _chosen(row)
+        # Abstaining is no class, so it has no probability.
+        probability = None if answer == NONE else row["answers"][0]["probability"]
+        cells.append(
+            SheetCell(picture.path, answer, (picture.truth or NONE) if picture.labelled else None, probability)
+        )
+    return write_contact_sheet(path, cells)
 
 
 def _outside_note(outside: dict[str, int], class_names: Sequence[str], abstain: bool) -> str:

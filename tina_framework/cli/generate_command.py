@@ -67,6 +67,13 @@ def generate(
             "--merge", help="Like --compose, but average the networks into one: smaller, faster, less accurate."
         ),
     ] = False,
+    contact_sheet: Annotated[
+        Path | None,
+        path_option(
+            "--contact-sheet",
+            help="Write the shipped pictures of the classes, with the answers, to this PNG or JPEG file.",
+        ),
+    ] = None,
     include_trunk: Annotated[bool, typer.Option("--include-trunk", help=INCLUDE_TRUNK)] = False,
     dtype: DtypeOption = Dtype.float32,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
@@ -81,6 +88,8 @@ def generate(
     tina generate "tell apples from bears and buses"
     """
     prompts = prompts_given(names, sentence, tasks)
+    if contact_sheet is not None:
+        _check_sheet(contact_sheet, tasks)
 
     from tina_framework.generator.hub import with_revision
 
@@ -124,12 +133,15 @@ def generate(
             for model, folder, summary in zip(models, folders, summaries, strict=True)
         ],
         "warnings": generator.prompt_warnings(encoded),
-        "pictures": _label_pictures(folders[0]) if tasks is None else [],
+        "pictures": [],
+        "contact_sheet": None,
     }
+    if tasks is None:
+        result |= _label_pictures(model, folders[0], contact_sheet)
     if json_:
         print_json(result)
     elif tasks is None:
-        _print_one(result)
+        _print_one(result, sheet_asked=contact_sheet is not None)
     else:
         _print_many(result, out)
 
@@ -187,31 +199,45 @@ def _describe(generator: Generator, model: GeneratedClassifier, folder: Path) ->
     }
 
 
-def _label_pictures(folder: Path) -> list[dict[str, Any]]:
-    """Classify those demo pictures of the package that show one of the classes."""
-    from importlib import resources
+def _check_sheet(path: Path, tasks: Path | None) -> None:
+    from tina_framework.errors import ConfigError
+    from tina_framework.images import check_sheet_path
 
+    if tasks is not None:
+        raise ConfigError("--contact-sheet shows the answers of one classifier; leave out --tasks or the sheet.")
+    check_sheet_path(path, [])
+
+
+def _label_pictures(model: str, folder: Path, sheet: Path | None) -> dict[str, Any]:
+    """Classify the shipped pictures that show one of the classes, and draw them on a contact sheet if there is to be one."""
     from tina_framework.classifier.classifier import GeneratedClassifier
+    from tina_framework.cli.demo_pictures import demo_pictures
     from tina_framework.interfaces.class_names import fold
-    from tina_framework.storage.files import read_json
 
-    demo = Path(str(resources.files("tina_framework"))) / "demo"
-    if not (demo / "pictures.json").is_file():
-        return []
-    model = GeneratedClassifier.from_pretrained(folder)
-    keys = {fold(name) for name in model.class_names}
-    shown = [entry for entry in read_json(demo / "pictures.json")["pictures"] if fold(entry["class"]) in keys]
-    best = model.predict_topk([demo / entry["file"] for entry in shown], k=1)
-    return [
+    classifier = GeneratedClassifier.from_pretrained(folder)
+    shown = demo_pictures(model, classifier.class_names)
+    best = classifier.predict_topk([picture.path for picture in shown], k=1) if shown else []
+    answers = [(picture, answer, p) for picture, [(answer, p)] in zip(shown, best, strict=True)]
+    rows = [
         {
-            "picture": entry["file"],
-            "kind": entry["kind"],
-            "truth": entry["class"],
+            "picture": picture.path.name,
+            "kind": picture.kind,
+            "truth": picture.truth,
             "answer": answer,
-            "probability": round(probability, 4),
+            "probability": round(p, 4),
+            "right": fold(answer) == fold(picture.truth),
         }
-        for entry, [(answer, probability)] in zip(shown, best, strict=True)
+        for picture, answer, p in answers
     ]
+    if sheet is None or not answers:
+        return {"pictures": rows, "contact_sheet": None}
+    from tina_framework.images import SheetCell, write_contact_sheet
+
+    # The words of the user, so that an equal class is an equal text.
+    written = {fold(name): name for name in classifier.class_names}
+    cells = [SheetCell(picture.path, answer, written[fold(picture.truth)], p) for picture, answer, p in answers]
+    write_contact_sheet(sheet, cells)
+    return {"pictures": rows, "contact_sheet": str(sheet)}
 
 
 def _accuracy_line(classifier: dict[str, Any], encoder: str) -> str:
@@ -230,7 +256,7 @@ def _composed_words(composed: dict[str, Any]) -> str:
     return f"of {networks}, merged into one" if composed["method"] == "merge" else f"an ensemble of {networks}"
 
 
-def _print_one(result: dict[str, Any]) -> None:
+def _print_one(result: dict[str, Any], *, sheet_asked: bool) -> None:
     classifier = result["classifiers"][0]
     rows = [
         ("classes", ", ".join(classifier["class_names"])),
@@ -248,9 +274,13 @@ def _print_one(result: dict[str, Any]) -> None:
     if result["pictures"]:
         print_line()
         shown = [{**row, "probability": f"{100 * row['probability']:.0f} %"} for row in result["pictures"]]
-        right = sum(row["truth"] == row["answer"] for row in shown)
-        print_table(shown, ["picture", "kind", "truth", "answer", "probability"])
-        print_line(f"\n{right} of {len(shown)} correct.")
+        kinds = {row["kind"] for row in shown}
+        print_table(shown, ["picture", *(["kind"] if len(kinds) > 1 else []), "truth", "answer", "probability"])
+        print_line(f"\n{sum(row['right'] for row in shown)} of {len(shown)} correct.")
+    if result["contact_sheet"]:
+        print_line(f"The pictures with their answers are in {result['contact_sheet']}.")
+    elif sheet_asked:
+        print_error("No contact sheet was written, because no shipped picture shows one of the classes.")
     print_line(f"\nNext: tina classify {classifier['path']} PICTURE...")
 
 

@@ -36,6 +36,18 @@ class FolderRegistry(Registry):
                 "or an absolute pathlib.Path."
             )
 
+    def package_folder(self, name: str) -> Path | None:
+        """Return the folder of the package that carries a registered folder; None if it was given as a `pathlib.Path`.
+
+        Raises:
+            UnknownNameError, PluginError: as for `target`.
+        """
+        target = self.entry(name).target
+        folder: Path = self.target(name)
+        if isinstance(target, Path):
+            return None
+        return folder.parents[str(target).count("/")]
+
     def _resolve(self, entry: Entry) -> Any:
         """Return the folder."""
         what = self._what(entry)
