@@ -85,7 +85,9 @@ def main() -> None:
     }
     out = user_path(given.out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    made_from = "rows of the frozen network's last layer; mean features of half of the classes of Caltech-101 (CC BY 4.0)"
+    made_from = (
+        "rows of the frozen network's last layer; mean features of half of the classes of Caltech-101 (CC BY 4.0)"
+    )
     write_safetensors(out, tensors, {"format": "tina-photo-pictures", "made_from": made_from}, digest=True)
 
 

@@ -28,7 +28,7 @@ def words() -> PhotoWords:
 
 
 class TestPhotoWords(EncoderTests):
-    images = False
+    images = True
     confidence = True
 
     @pytest.fixture

