@@ -136,12 +136,18 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     ]
     by_size = {size: features_of(photo_head(str(size)), classes) for size in options.sizes}
     parts = parts_of(len(classes), test=options.test)
+    # First, because a busy machine is slower.
+    speed = None
+    if generator is not None and not options.no_speed:
+        shown = [files[0] for files in classes.values()] * 3
+        speed = measure_speed(generator, options.model, vocabulary.names, shown, options.sizes)
     tables = []
     for part, members in parts.items():
         for door in doors:
             for size, photographs in by_size.items():
                 table = accuracy_table(door, members, photographs, options.tasks, options.seed)
-                tables.append({"title": f"{door.title}, {part}, {size} px", **table})
+                title = f"{door.title}, {part}, {size} px"
+                tables.append({"title": title, "door": door.title, "part": part, "size": size, **table})
     size = options.sizes[-1]
     photographs = by_size[size]
     for part, members in parts.items():
@@ -149,12 +155,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             table = few_table(doors[1], members, photographs, generator, names, options.seed)
             tables.append({"title": f"A few photographs, {part}, {size} px", **table})
     refusals: dict[str, Any] = {}
-    speed = None
     if generator is not None:
         refusals = _refusals(doors[1], parts, photographs, options)
-        if not options.no_speed:
-            shown = [files[0] for files in classes.values()] * 3
-            speed = measure_speed(generator, options.model, vocabulary.names, shown, options.sizes)
     return {
         "tables": tables,
         "abstaining": refusals,

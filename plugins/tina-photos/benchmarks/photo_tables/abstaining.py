@@ -18,7 +18,7 @@ from tina_framework.evaluation.calibration.responses import Scored, figures, thr
 
 __all__ = ["COUNTS", "KEPT", "measure", "thresholds"]
 
-COUNTS = (2, 3, 5, 10)
+COUNTS = (2, 3, 5, 10, 20)
 KEPT = 0.9
 
 

@@ -43,6 +43,19 @@ def accuracy_table(table: Mapping[str, Any]) -> str:
     return _table(head, rows)
 
 
+def overview(tables: Sequence[Entry], part: str, size: int) -> str:
+    """One row for each method, and one column for each door and group of classes: all accuracies of one part at a glance."""
+    columns: dict[str, Entry] = {}
+    for table in tables:
+        if table.get("part") == part and table.get("size") == size:
+            columns |= {f"{table['door']}: {name}": group for name, group in table["groups"].items()}
+    # Names of methods that hold counts differ between doors, and have a row each.
+    methods = list(dict.fromkeys(method for group in columns.values() for method in group["methods"]))
+    head = ["method", *(f"{name} ({group['num_classes']})" for name, group in columns.items())]
+    rows = [[method, *(_number(group["methods"].get(method)) for group in columns.values())] for method in methods]
+    return _table(head, rows)
+
+
 def abstaining_table(rows: Sequence[Entry]) -> str:
     """One row for each class count."""
     cells = [
@@ -79,6 +92,8 @@ def speed_table(speed: Mapping[str, Any]) -> str:
 def markdown(results: Mapping[str, Any]) -> str:
     """Return all tables with the command, seed, machine and date."""
     parts = ["# Photographs", "Accuracy in percent, ± half of the 95 % interval over tasks. Differences are paired."]
+    for part, size in dict.fromkeys((t["part"], t["size"]) for t in results["tables"] if "part" in t):
+        parts += [f"## Overview: {part}, {size} px", overview(results["tables"], part, size)]
     for table in results["tables"]:
         parts += [f"## {table['title']}", accuracy_table(table)]
     for title, rows in results["abstaining"].items():

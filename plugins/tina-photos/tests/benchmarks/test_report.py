@@ -16,7 +16,16 @@ def test_all_parts_are_written() -> None:
     row = {"num_classes": 3, "num_tasks": 2, "threshold": 8.5, "accuracy": 0.9, "kept": 0.91, "auroc": 0.95}
     times = {"wall_s": 0.02, "cpu_s": 0.03}
     results = {
-        "tables": [{"title": "Names", "reference": "tina", "groups": {"all names": group}}],
+        "tables": [
+            {
+                "title": "Names",
+                "door": "Names",
+                "part": "test",
+                "size": 128,
+                "reference": "tina",
+                "groups": {"all names": group},
+            }
+        ],
         "abstaining": {"test": [{**row, "refused": {"mean": 0.625, "ci95": None}}]},
         "speed": {
             "load": 0.5,
@@ -34,6 +43,8 @@ def test_all_parts_are_written() -> None:
     text = markdown(results)
     assert "| **tina** | 92.0 ± 25.4 |  |" in text
     assert "| ridge | 83.0 ± 38.1 | +9.0 ± 12.7 |" in text
+    assert "| method | Names: all names (12) |" in text
+    assert "| ridge | 83.0 ± 38.1 |\n" in text
     assert "| 3 | 2 | 8.50 | 90.0 | 91.0 | 62.5 | 0.950 |" in text
     assert "0.020 s" in text
     assert "6.7 MB" in text
