@@ -5,6 +5,7 @@ Shapes: K classes, N texts or pictures, E width of the encoder's vectors.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -182,6 +183,9 @@ def _encode_checked(
             continue
         as_read = _as_read(prompt, read_as)
         vector, familiarity = known_classes.project(as_read, parts)
+        if known_classes.is_open and confidences and not math.isnan(confidences[-1]):
+            # Any vector resembles some known class. A vector of words that the encoder does not know means nothing.
+            familiarity = min(familiarity, confidences[-1])
         projected.append(vector)
         familiarities.append(familiarity)
         nearest.append(_nearest(as_read, vector, known_classes))

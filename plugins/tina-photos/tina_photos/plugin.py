@@ -15,5 +15,6 @@ TINA_API = "2.1"
 @hookimpl
 def tina_register(registry: Registrar) -> None:
     # Strings, so that a network is imported only when its name is used.
+    registry.generators.add("photos", "tina_photos:pretrained/photos")
     registry.architectures.add("photo-head", "tina_photos.architecture:photo_head")
     registry.encoders.add("photo-words", "tina_photos.words.encoder:PhotoWords")
