@@ -34,6 +34,8 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 GAMMA, RIDGE = 3.0, 0.1
 FOLDS = 5
+PARENT_SHARE = 0.3
+"""A gerenuk is an antelope: this much of the vector of the more general sense is added to that of a definition."""
 _MOST_SENSES = 6
 _LEAST_SHARE = 0.04
 """A sense with less than this share of the weight of a noun is left out."""
@@ -125,7 +127,7 @@ def lexicon_arrays(wordnet: Path, minilm: MiniLM, components: int, cache: Path |
         if kept:
             entries.append((noun, kept))
     used = sorted({sense for _, kept in entries for sense, _ in kept})
-    vectors = _embed_cached([senses[sense].text for sense in used], minilm, cache)
+    vectors = _sense_vectors(used, senses, minilm, cache)
     mean = vectors.mean(axis=0)
     # The signs of eigenvectors are arbitrary. Fixed ones give the same file everywhere.
     _, axes = np.linalg.eigh(np.cov((vectors - mean).T.astype(np.float64)))
@@ -146,6 +148,22 @@ def lexicon_arrays(wordnet: Path, minilm: MiniLM, components: int, cache: Path |
         "basis": basis,
         "mean": mean.astype(np.float32),
     }
+
+
+def _sense_vectors(used: Sequence[str], senses: Senses, minilm: MiniLM, cache: Path | None) -> Floats:
+    """Return unit vectors (V, D): of the definition, and a share of those of the more general senses."""
+    parents = {sense: senses[sense].parents for sense in used}
+    every = sorted({*used, *(parent for found in parents.values() for parent in found)})
+    vectors = dict(zip(every, _embed_cached([senses[sense].text for sense in every], minilm, cache), strict=True))
+    return unit(
+        np.stack(
+            [
+                vectors[sense]
+                + (PARENT_SHARE * np.mean([vectors[p] for p in parents[sense]], axis=0) if parents[sense] else 0)
+                for sense in used
+            ]
+        )
+    )
 
 
 def _is_kept(senses: Senses, sense: str) -> bool:
@@ -228,7 +246,7 @@ def main() -> None:
     names = [name for name, keep in zip(vocabulary.names, kept, strict=True) if keep]
     directions = vocabulary.directions[kept]
     print(f"{len(names):,} names ({(~kept).sum()} left out), {len(arrays['scales']):,} senses", flush=True)
-    vectors = features([read(name, lexicon) for name in names], minilm.embed, lexicon)
+    vectors = features([read(name, lexicon) for name in names], minilm, lexicon)
     cosines, lengths, similarities = cross_validate(
         vectors, directions, folds(Vocabulary(names, directions, vocabulary.mean))
     )

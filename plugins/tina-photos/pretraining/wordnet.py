@@ -41,12 +41,14 @@ class Sense:
         names: its nouns, the usual one first.
         gloss: its definition, without examples.
         instance: whether it is a single thing or person.
+        parents: ids of the senses that are one step more general.
     """
 
     kind: str
     names: tuple[str, ...]
     gloss: str
     instance: bool
+    parents: tuple[str, ...]
 
     @property
     def text(self) -> str:
@@ -65,7 +67,12 @@ def read_nouns(folder: Path) -> tuple[Senses, dict[str, list[str]]]:
         fields = head.split()
         count = int(fields[3], 16)
         names = tuple(fields[4 + 2 * number].replace("_", " ") for number in range(count))
-        senses[fields[0]] = Sense(fields[1], names, rest.strip().split('; "')[0], " @i " in f" {head} ")
+        # Pointers follow, of four fields each: "@" points to a more general sense, "@i" from a single thing to its kind.
+        pointers = fields[5 + 2 * count :]
+        kinds = dict.fromkeys(zip(pointers[::4], pointers[1::4], strict=False))
+        parents = tuple(target for symbol, target in kinds if symbol in ("@", "@i"))
+        instance = any(symbol == "@i" for symbol, _ in kinds)
+        senses[fields[0]] = Sense(fields[1], names, rest.strip().split('; "')[0], instance, parents)
     nouns: dict[str, list[str]] = {}
     for line in _lines(folder / "index.noun"):
         fields = line.split()

@@ -136,7 +136,7 @@ class PhotoWords:
         if new:
             lexicon = self._fitted.lexicon
             readings = [read(text, lexicon) for text in new]
-            vectors = features(readings, self._minilm.embed, lexicon)
+            vectors = features(readings, self._minilm, lexicon)
             self._recent |= dict(zip(new, self._fitted.regression.centred(vectors), strict=True))
         rows = [self._recent[text] for text in texts]
         for text in list(self._recent)[:-_RECENT]:

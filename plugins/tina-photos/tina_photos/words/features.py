@@ -6,13 +6,14 @@ Shapes: N texts, D = 384.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from tina_photos.words.lexicon import Found, Lexicon, fold, noun_forms
+from tina_photos.words.minilm import MiniLM
 from tina_photos.words.regression import unit
 
 __all__ = ["Reading", "features", "read"]
@@ -26,13 +27,19 @@ _DESCRIBING = frozenset(
 )
 
 
+_NAME_SHARE = 1.0
+"""The definition of "fan" is not that of "ceiling fan". So this much of the vector of the whole name is added to it."""
+_MEANING_SHARE = 0.7
+"""MiniLM reads rare words in pieces: "ketch" is near "ketchup". So this much of the definition's vector is added."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """How a text is read.
 
     Attributes:
         prompt: what MiniLM reads for the first vector.
-        meaning: what it reads for the second vector. It is not used where a noun was found.
+        meaning: what it reads for the second vector. It is not used where the lexicon has the whole name.
         found: the noun.
     """
 
@@ -59,15 +66,25 @@ def _describes(name: str) -> bool:
     return len(words) > _MAX_NAME_WORDS or not _DESCRIBING.isdisjoint(words)
 
 
-def features(
-    readings: Sequence[Reading], embed: Callable[[Sequence[str]], Floats], lexicon: Lexicon
-) -> npt.NDArray[np.float32]:
+def features(readings: Sequence[Reading], minilm: MiniLM, lexicon: Lexicon) -> Floats:
     """Return unit vectors (N, 2, D) for the words and for the meanings of texts."""
     texts = [reading.prompt for reading in readings]
-    texts += [reading.meaning for reading in readings if reading.found is None]
-    vectors = dict(zip(texts, embed(texts), strict=True))
+    texts += [reading.meaning for reading in readings if not _is_whole(reading)]
+    vectors = dict(zip(texts, minilm.embed(texts), strict=True))
     result = np.zeros((len(readings), 2, lexicon.dim), dtype=np.float32)
     for row, reading in enumerate(readings):
-        result[row, 0] = vectors[reading.prompt]
-        result[row, 1] = vectors[reading.meaning] if reading.found is None else lexicon.vector(reading.found)
-    return unit(result)
+        words, found = vectors[reading.prompt], reading.found
+        if found is None:
+            meaning = vectors[reading.meaning]
+        else:
+            meaning = unit(lexicon.vector(found))
+            if not found.whole:
+                meaning = unit(meaning + _NAME_SHARE * vectors[reading.meaning])
+            elif not all(minilm.has(word) for word in found.noun.split()):
+                words = unit(words + _MEANING_SHARE * meaning)
+        result[row] = words, meaning
+    return result
+
+
+def _is_whole(reading: Reading) -> bool:
+    return reading.found is not None and reading.found.whole

@@ -82,7 +82,8 @@ class Lexicon:
                     # Only a noun that is the whole synonym tells something.
                     known = next((form for form in noun_forms(other) if form in self._number), None)
                     shared = np.isin(rows, self._senses(known)[0]) if known else np.zeros(len(rows), dtype=bool)
-                    weights = weights + np.float32(_SYNONYM_BONUS) * shared * self._senses(noun)[1]
+                    bonus: Floats = (_SYNONYM_BONUS * shared).astype(np.float32) * self._senses(noun)[1]
+                    weights = weights + bonus
                 return Found(noun, whole, rows, (weights / weights.sum()).astype(np.float32))
         return next((found for other in synonyms if (found := self.find(other))), None)
 
