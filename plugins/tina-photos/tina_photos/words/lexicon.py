@@ -94,8 +94,8 @@ class Lexicon:
     def vector(self, found: Found) -> Floats:
         """Return the weighted mean (D,) of the vectors of the senses."""
         parts = self._vectors[found.rows].astype(np.float32) * self._scales[found.rows].astype(np.float32)[:, None]
-        result: Floats = self._mean + (found.weights @ parts) @ self._basis
-        return result
+        coordinates: Floats = found.weights @ parts
+        return self._mean + coordinates @ self._basis
 
     def has(self, word: str) -> bool:
         """Whether a single word is a noun, a part of a noun, or another word of WordNet, in any common ending."""
