@@ -67,7 +67,7 @@ def test_all_mistakes_in_one_message_with_value_and_source(tmp_path: Path, monke
 def test_a_missing_setting_is_named_with_its_meaning() -> None:
     with pytest.raises(ConfigError) as caught:
         load_training_config({"dataset": "shapes"})
-    assert str(caught.value).startswith("3 settings are wrong:")
+    assert str(caught.value).startswith("2 settings are wrong:")
     assert "zoo is not set (Folder of a zoo" in str(caught.value)
 
 

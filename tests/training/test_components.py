@@ -82,6 +82,17 @@ def test_class_counts_follow_a_small_number_of_classes(open_counts: Make) -> Non
     assert config.sha256() == open_counts(class_counts=config.class_counts, max_classes=12).sha256()
 
 
+def test_few_classes_are_trained_for_fewer_steps(settings: dict[str, Any]) -> None:
+    lengths = ("max_steps", "lr_warmup_steps", "validation_steps")
+    left = {name: value for name, value in settings.items() if name not in lengths}
+    config = build_components(load_training_config(left), CPU).config
+    assert (config.max_steps, config.lr_warmup_steps, config.validation_steps) == (1000, 200, 250)
+    config = build_components(load_training_config({**left, "validation_steps": "7"}), CPU).config
+    assert (config.max_steps, config.validation_steps) == (1000, 7)
+    config = build_components(load_training_config({**left, "max_steps": "40"}), CPU).config
+    assert (config.max_steps, config.lr_warmup_steps, config.validation_steps) == (40, 200, 500)
+
+
 def test_given_class_counts_stay(open_counts: Make) -> None:
     config = build_components(open_counts(class_counts="4:2,3:1"), CPU).config
     assert (config.class_counts, config.max_classes) == ({4: 2.0, 3: 1.0}, 12)

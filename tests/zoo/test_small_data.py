@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tina_framework.zoo.reservation import reserves
-from tina_framework.zoo.small_data import count_words, default_class_counts, reservation_note, small_recipes
+from tina_framework.zoo.small_data import (
+    count_words,
+    default_class_counts,
+    default_max_steps,
+    reservation_note,
+    small_recipes,
+)
 from tina_framework.zoo.zoo_config import GENERIC_RECIPE, MODEL_RECIPE
 
 
@@ -54,3 +60,9 @@ def test_the_note_names_the_counts_without_reserved_sets():
 
 def test_counts_in_words():
     assert [count_words(c) for c in ([10], [2, 3], [2, 9, 10], {4, 2, 3})] == ["10", "2 and 3", "2, 9 and 10", "2 to 4"]
+
+
+def test_many_classes_train_for_the_fixed_number_of_steps():
+    assert default_max_steps(20, is_head=False) is default_max_steps(100, is_head=True) is None
+    assert default_max_steps(19, is_head=False) == 1000
+    assert default_max_steps(2, is_head=True) == 300

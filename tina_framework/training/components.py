@@ -30,7 +30,7 @@ from tina_framework.training.initialization import build_denoiser
 from tina_framework.training.objective_context import ObjectiveContext
 from tina_framework.training.objectives import DenoiseObjective, Objective, TaskObjective
 from tina_framework.zoo.reservation import partition_of
-from tina_framework.zoo.small_data import FEW_CLASSES, default_class_counts
+from tina_framework.zoo.small_data import FEW_CLASSES, default_class_counts, default_max_steps
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.task_sampler import TaskSampler
 
@@ -129,7 +129,7 @@ def build_components(config: TrainingConfig, device: torch.device) -> TrainingCo
     start = None if config.init_from is None else Generator.from_pretrained(config.init_from, device="cpu")
     if start is not None and start.denoiser.config.num_landmarks and "max_classes" not in config.model_fields_set:
         config = config.model_copy(update={"max_classes": start.config.max_classes})
-    config = _for_classes(config, len(seen))
+    config = _for_training_length(_for_classes(config, len(seen)), len(seen), spec.is_head)
     superclasses = dataset.superclasses
     if superclasses is not None:
         superclasses = tuple(superclasses[dataset.class_names.index(name)] for name in seen)
@@ -285,6 +285,19 @@ def _for_classes(config: TrainingConfig, num_classes: int) -> TrainingConfig:
             "Raise images_per_task, or set smaller class_counts."
         )
     return config.model_copy(update={"class_counts": counts, "max_classes": limit})
+
+
+def _for_training_length(config: TrainingConfig, num_classes: int, is_head: bool) -> TrainingConfig:
+    """Return the settings with the length of training for that many classes, where the user gave none.
+
+    The warm-up and the steps between validations, if the user gave none, become shorter in proportion.
+    """
+    steps = default_max_steps(num_classes, is_head)
+    if steps is None or "max_steps" in config.model_fields_set:
+        return config
+    changes = {"lr_warmup_steps": min(config.lr_warmup_steps, steps // 5), "validation_steps": steps // 4}
+    open_changes = {name: value for name, value in changes.items() if name not in config.model_fields_set}
+    return config.model_copy(update={"max_steps": steps, **open_changes})
 
 
 def _zoo_models(config: TrainingConfig, zoo: Zoo, seen: Sequence[str]) -> tuple[list[tuple[str, ...]], list[Tensor]]:

@@ -93,6 +93,7 @@ class Trainer:
             self._source = resume.find_checkpoint(config, self.log.notify)
             self.components = build_components(config, self.accelerator.device)
             self.config = config = self.components.config
+            self.log.total = config.max_steps  # the default follows the number of classes
             note = reservation_note(len(self.components.seen_classes), config.class_counts)
             if note is not None:
                 self.log.notify(note)

@@ -12,11 +12,20 @@ from typing import Any
 from tina_framework.zoo.reservation import reserves
 from tina_framework.zoo.zoo_config import GENERIC_RECIPE, MODEL_RECIPE
 
-__all__ = ["FEW_CLASSES", "count_words", "default_class_counts", "reservation_note", "small_recipes"]
+__all__ = [
+    "FEW_CLASSES",
+    "count_words",
+    "default_class_counts",
+    "default_max_steps",
+    "reservation_note",
+    "small_recipes",
+]
 
 FEW_CLASSES = 20
 """Below this number of classes, tasks have 2 to all classes by default. From it on, they have ten classes."""
 
+_FEW_CLASSES_STEPS = 1000
+_HEAD_STEPS = 300
 _MIN_STEPS = 2000
 _SMALL_BATCH = 32
 
@@ -32,6 +41,17 @@ def default_class_counts(num_classes: int, largest: int | None = None) -> dict[i
     if num_classes < FEW_CLASSES:
         return dict.fromkeys(range(2, limit + 1), 1.0)
     return {min(10, limit): 1.0}
+
+
+def default_max_steps(num_classes: int, is_head: bool) -> int | None:
+    """Return how many steps a generator trains by default with `num_classes` training classes; None: the fixed default.
+
+    With few classes, validation accuracy stops rising early (docs/experiments/training.md, "Few classes"). A head on a frozen
+    trunk (`ParameterSpec.is_head`) needs fewer steps still, because training starts from a regression of its rows.
+    """
+    if num_classes >= FEW_CLASSES:
+        return None
+    return _HEAD_STEPS if is_head else _FEW_CLASSES_STEPS
 
 
 def small_recipes(

@@ -17,6 +17,7 @@ class ConditioningSettings(Section):
     title: ClassVar[str] = "Conditioning"
 
     encoders: TextList = Field(
+        ["clip-lite"],
         min_length=1,
         description="Text encoders of one embedding space; training mixes the templates of all of them.",
         json_schema_extra=MAY_CHANGE,
