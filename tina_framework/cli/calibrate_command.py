@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,9 @@ import typer
 from tina_framework.cli.path_parameters import path_option
 
 __all__ = ["register"]
+
+_FEW_IMAGES = 200
+"""With fewer images, a note says how uncertain the thresholds are: about four points at 200."""
 
 
 def register(app: typer.Typer) -> None:
@@ -58,7 +62,7 @@ def calibrate(
     Classifiers below their threshold may answer 'none of these'. Familiarity is the probability that a prompt means a class
     of the training data. See docs/guide/abstaining.md and docs/guide/prompts.md.
     """
-    from tina_framework.cli.output import print_json, print_line, print_table, progress_bar
+    from tina_framework.cli.output import print_error, print_json, print_line, print_table, progress_bar
     from tina_framework.errors import ConfigError
     from tina_framework.storage.paths import user_path
 
@@ -77,6 +81,7 @@ def calibrate(
     from tina_framework.generator.generator import Generator
     from tina_framework.plugin.discovery import registries
     from tina_framework.prompts.familiarity import Familiarity
+    from tina_framework.zoo.image_bank import for_architecture, load_split
 
     if not (abstention or familiarity):
         raise ConfigError(
@@ -111,7 +116,7 @@ def calibrate(
         )
     familiarities: dict[str, Familiarity] = {}
     if measurer is not None:
-        familiarities = {without_folders(generator.encoder.name): Familiarity(fit_familiarity(measurer))}
+        familiarities = {without_folders(generator.encoder.name): Familiarity(fit_familiarity(measurer, print_error))}
     record_calibration(folder, thresholds, familiarities)
     lines = {name: reading.to_json() for name, reading in familiarities.items()}
     if json_:
@@ -120,15 +125,30 @@ def calibrate(
         return
     if rows and thresholds is not None:
         print_table([_cells(row) for row in rows], tuple(_cells(rows[0])))
+        split = calibration_images(generator.config, data)
+        number = len(load_split(for_architecture(data, generator.spec.architecture), split))
         print_line(
-            f"Measured on {_images(calibration_images(generator.config, data))} of '{without_folders(data.name)}'. "
+            f"Measured on {_images(split)} of '{without_folders(data.name)}' ({number} pictures). "
             "'refused' counts pictures of other classes. "
             f"The thresholds are saved in {folder / 'config.json'}, and new classifiers get them.",
         )
+        if number < _FEW_IMAGES:
+            print_line(
+                f"{number} pictures are few: on new ones, the share that is kept may differ by {_uncertainty(kept, number)} points. "
+                "Add pictures and calibrate again for a surer threshold."
+            )
+        copied = max(thresholds.thresholds)
+        if copied > rows[-1]["num_classes"]:
+            print_line(f"Classifiers of all {copied} classes have the threshold of {rows[-1]['num_classes']} classes.")
     for name, kinds in lines.items():
         print_line(
             f"The familiarity of prompts for {name} ({', '.join(kinds)}) is saved in {folder / 'config.json'}.",
         )
+
+
+def _uncertainty(kept: float, number: int) -> int:
+    """Return half of the 95 % interval of a share, in points, for that many independent pictures."""
+    return max(1, round(196 * math.sqrt(kept * (1 - kept) / number)))
 
 
 def _images(split: str) -> str:

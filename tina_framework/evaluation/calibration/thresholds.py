@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,10 @@ from tina_framework.evaluation.calibration.responses import figures, respond, th
 from tina_framework.evaluation.harness import Progress, no_progress
 from tina_framework.evaluation.paths import without_folders
 from tina_framework.zoo.image_bank import ImageBank
+from tina_framework.zoo.reservation import reserves
+from tina_framework.zoo.small_data import FEW_CLASSES
 from tina_framework.zoo.splits import sample_split_tasks
+from tina_framework.zoo.task_sampler import TaskSampler
 
 if TYPE_CHECKING:
     from tina_framework.generator.config import GeneratorConfig
@@ -24,12 +28,18 @@ __all__ = ["calibrate", "calibration_images", "calibration_tasks", "class_counts
 _COUNTS = (2, 3, 5, 10, 20, 50, 100)
 
 
-def class_counts(config: GeneratorConfig) -> list[int]:
+def class_counts(config: GeneratorConfig, num_classes: int | None = None) -> list[int]:
     """Return the class counts to calibrate at: the least, the greatest and some between.
 
-    The others are interpolated.
+    The others are interpolated. Of fewer than `FEW_CLASSES` classes, all counts are returned.
+
+    Args:
+        config: of the generator.
+        num_classes: number of classes that tasks are drawn from; None: many.
     """
     least, most = config.min_classes, config.max_classes
+    if num_classes is not None and num_classes < FEW_CLASSES:
+        return list(range(least, min(most, num_classes) + 1))
     return sorted({least, most} | {count for count in _COUNTS if least < count < most})
 
 
@@ -43,6 +53,12 @@ def calibration_images(config: GeneratorConfig, dataset: Dataset) -> str:
     return "train+validation" if is_new_data(config, dataset) else "validation"
 
 
+def _classes(config: GeneratorConfig, dataset: Dataset) -> list[str]:
+    """Return the classes to calibrate on, in the order of the data set."""
+    known = set(dataset.class_names if is_new_data(config, dataset) else config.class_names)
+    return [name for name in dataset.class_names if name in known]
+
+
 def calibration_tasks(
     config: GeneratorConfig, dataset: Dataset, counts: Sequence[int], num_tasks: int, seed: int = 0
 ) -> tuple[list[str], dict[int, list[Task]]]:
@@ -53,14 +69,20 @@ def calibration_tasks(
     Raises:
         DataError: no count is left.
     """
-    known = set(dataset.class_names if is_new_data(config, dataset) else config.class_names)
-    seen = [name for name in dataset.class_names if name in known]
-    others = [name for name in dataset.class_names if name not in known]
+    seen = _classes(config, dataset)
+    others = [name for name in dataset.class_names if name not in set(seen)]
     found: dict[int, list[Task]] = {}
     for count in counts:
-        if count < len(seen):
-            tasks = sample_split_tasks(dataset, "validation", count, num_tasks, seed, held_out=others, allow_fewer=True)
-            found |= {count: tasks} if tasks else {}
+        if count >= len(seen):
+            continue
+        with contextlib.suppress(DataError):  # by chance, a few dozen sets may hold no validation task
+            if reserves(len(seen), count):
+                found[count] = sample_split_tasks(
+                    dataset, "validation", count, num_tasks, seed, held_out=others, allow_fewer=True
+                )
+            else:  # Training may have drawn the class sets, but the pictures are new.
+                sampler = TaskSampler(seen, class_counts={count: 1.0}, seed=seed, split="seen")
+                found[count] = sampler.tasks(num_tasks, allow_fewer=True)
     if not found:
         if is_new_data(config, dataset):
             raise DataError(
@@ -104,7 +126,9 @@ def calibrate(
     AbstentionThresholds(kept, {2: 0.0}, name)  # raises for wrong values now, not after the measurement
     if num_tasks < 1:
         raise ConfigError(f"The number of tasks is {num_tasks}; it must be at least 1.")
-    seen, by_count = calibration_tasks(generator.config, dataset, class_counts(generator.config), num_tasks, seed)
+    config = generator.config
+    counts = class_counts(config, len(_classes(config, dataset)))
+    seen, by_count = calibration_tasks(config, dataset, counts, num_tasks, seed)
     bank = ImageBank(dataset, calibration_images(generator.config, dataset), generator.spec, generator.device)
     rows = []
     with progress("Calibrating", sum(map(len, by_count.values()))) as advance:
@@ -114,4 +138,8 @@ def calibrate(
             # Rounded as it will be recorded, so that the figures are those of the recorded threshold.
             found = figures(networks, round(threshold_for(networks, kept), 4))
             rows.append({"num_classes": count, "num_tasks": len(tasks), **found})
-    return AbstentionThresholds(kept, {row["num_classes"]: row["threshold"] for row in rows}, name), rows
+    thresholds = {row["num_classes"]: row["threshold"] for row in rows}
+    if len(seen) <= config.max_classes and len(seen) - 1 in thresholds:
+        # A task of all classes leaves no class outside, so nothing can be measured with it.
+        thresholds[len(seen)] = thresholds[len(seen) - 1]
+    return AbstentionThresholds(kept, thresholds, name), rows

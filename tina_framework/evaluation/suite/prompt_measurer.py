@@ -95,9 +95,8 @@ class PromptMeasurer:
         trained = set(self.generator.config.class_names)
         self.known = tuple(name for name in names if name in trained)
         self.unseen = tuple(name for name in names if name not in trained)
-        data = for_architecture(self.dataset, self.generator.spec.architecture)
-        measured = data.load("validation" if request.image_split == "validation" else "test")
-        shown = data.load("validation")
+        measured = self.load_images("validation" if request.image_split == "validation" else "test")
+        shown = self.load_images("validation")
         if request.image_split == "validation":
             shown, measured = _halves(shown)
         described = {} if request.descriptions is None else read_descriptions(request.descriptions, names)
@@ -105,6 +104,10 @@ class PromptMeasurer:
         # An `ImageBank` loads a split by its name, so the images to measure on become a data set of their own.
         view: Any = ArrayDataset(self.dataset.name, names, {"test": measured}, self.dataset.superclasses)
         self.scorer = Scorer(self.generator.spec, ImageBank(view, "test", self.generator.spec, self.generator.device))
+
+    def load_images(self, split: str) -> LabelledImages:
+        """Return the images of a split, at the size that the generator's networks need."""
+        return for_architecture(self.dataset, self.generator.spec.architecture).load(split)
 
     def conditions(self, tasks: Sequence[Sequence[str]], variant: PromptVariant, first: int = 0) -> list[EncodedTask]:
         """Encode the tasks with one variant of prompts.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -109,6 +109,11 @@ class PromptMaterial:
         order = sorted(own.tolist())
         random.Random(f"{self.seed}/shown/{task}/{name}").shuffle(order)
         return tuple(Image.fromarray(self.pictures.images[i]) for i in order[:number])
+
+    def fewest(self, names: Iterable[str]) -> int:
+        """Return the number of pictures of that one of these classes that has the fewest."""
+        counts = np.bincount(self.pictures.labels, minlength=len(self.class_names))
+        return min((int(counts[self.class_names.index(name)]) for name in names), default=0)
 
     def misspelt(self, name: str, task: int) -> str:
         """Return a misspelt name that nobody could take for a misspelt name of another class.
