@@ -86,9 +86,9 @@ def test_few_classes_are_trained_for_fewer_steps(settings: dict[str, Any]) -> No
     lengths = ("max_steps", "lr_warmup_steps", "validation_steps")
     left = {name: value for name, value in settings.items() if name not in lengths}
     config = build_components(load_training_config(left), CPU).config
-    assert (config.max_steps, config.lr_warmup_steps, config.validation_steps) == (1000, 200, 250)
+    assert (config.max_steps, config.lr_warmup_steps, config.validation_steps) == (500, 100, 125)
     config = build_components(load_training_config({**left, "validation_steps": "7"}), CPU).config
-    assert (config.max_steps, config.validation_steps) == (1000, 7)
+    assert (config.max_steps, config.validation_steps) == (500, 7)
     config = build_components(load_training_config({**left, "max_steps": "40"}), CPU).config
     assert (config.max_steps, config.lr_warmup_steps, config.validation_steps) == (40, 200, 500)
 

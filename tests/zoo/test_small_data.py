@@ -64,5 +64,5 @@ def test_counts_in_words():
 
 def test_many_classes_train_for_the_fixed_number_of_steps():
     assert default_max_steps(20, is_head=False) is default_max_steps(100, is_head=True) is None
-    assert default_max_steps(19, is_head=False) == 1000
+    assert default_max_steps(19, is_head=False) == 500
     assert default_max_steps(2, is_head=True) == 300

@@ -24,7 +24,7 @@ __all__ = [
 FEW_CLASSES = 20
 """Below this number of classes, tasks have 2 to all classes by default. From it on, they have ten classes."""
 
-_FEW_CLASSES_STEPS = 1000
+_FEW_CLASSES_STEPS = 500
 _HEAD_STEPS = 300
 _MIN_STEPS = 2000
 _SMALL_BATCH = 32

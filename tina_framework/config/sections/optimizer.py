@@ -25,7 +25,7 @@ class OptimizerSettings(Section):
 
     max_steps: Annotated[int, Number, Field(ge=0, le=10**9)] = Field(
         9000,
-        description="Total number of optimizer steps. Left out with fewer than 20 training classes: 1000, and 300 for a head on a "
+        description="Total number of optimizer steps. Left out with fewer than 20 training classes: 500, and 300 for a head on a "
         "frozen trunk.",
     )
     seed: Annotated[int, Number, Field(ge=0, le=10**15)] = Field(
