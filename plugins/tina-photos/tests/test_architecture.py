@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
 from tina_framework import TargetArchitecture, list_architectures, registries
 from tina_framework.errors import ConfigError
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.testing import ArchitectureTests
+from tina_framework.zoo.image_bank import for_architecture
 from tina_photos.architecture import SCALE, CosineHead, photo_head
 
 
@@ -85,3 +89,17 @@ def test_in_bfloat16_the_answer_is_the_same() -> None:
             rounded = head(features)
     assert rounded.dtype == torch.float32
     torch.testing.assert_close(rounded, plain)
+
+
+@pytest.mark.parametrize(("size", "expected"), [(None, 183), ("128", 147), ("224", 256)])
+def test_folders_of_photographs_are_read_at_its_size(tmp_path: Path, size: str | None, expected: int) -> None:
+    for name in ("ant", "bee"):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            Image.new("RGB", (300, 200)).save(tmp_path / name / f"{number}.jpg")
+    data = for_architecture(registries().datasets.create(f"image-folder:{tmp_path}"), photo_head(size))
+    assert data.load("train").images.shape[1:] == (expected, expected, 3)
+
+
+def test_it_is_a_head() -> None:
+    assert ParameterSpec(photo_head()).is_head
