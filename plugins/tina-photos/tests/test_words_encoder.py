@@ -84,6 +84,11 @@ def test_nonsense_is_unknown_and_words_are_not(words: PhotoWords) -> None:
     assert words.text_confidence(["flurbl", "x" * 300, "!!!", "日本"]).max() < words.warn_below
 
 
+def test_a_word_in_pieces_may_be_understood(words: PhotoWords) -> None:
+    assert words.unknown_words(["hoodie"]) == ["hoodie"]
+    assert words.text_confidence(["hoodie"])[0] > words.warn_below
+
+
 def test_rows_do_not_depend_on_other_texts(words: PhotoWords) -> None:
     texts = ["ant", "electric guitar", "a very long description of something that " * 20, "tench, Tinca tinca", "bus"]
     alone = np.concatenate([PhotoWords().encode_text([text]) for text in texts])
