@@ -48,12 +48,12 @@ class PictureMap:
 
     def __call__(self, features: Floats) -> Vectors:
         """Return vectors (N, E) of length 1 for features (N, F)."""
-        directions = _unit(_unit(features) - self.features_mean) @ self.map
-        directions = _unit(directions)
+        directions = _unit(_unit(_unit(features) - self.features_mean) @ self.map)
         # |mean + c direction| = 1, as for CLIP's own vectors: c is their usual distance from the mean in this direction.
         along = directions @ self.vectors_mean
         distances = np.sqrt(along**2 + 1.0 - self.vectors_mean @ self.vectors_mean) - along
-        return (self.vectors_mean + distances[:, None] * directions).astype(np.float32)
+        vectors: Vectors = (self.vectors_mean + distances[:, None] * directions).astype(np.float32)
+        return vectors
 
 
 def image_vectors(images: Sequence[Image.Image]) -> Vectors:
