@@ -29,10 +29,21 @@ settings.register_profile("tina", deadline=None, max_examples=50, suppress_healt
 settings.load_profile("tina")
 
 
+FIRST_PARTY = ",".join(
+    sorted(path.parent.name for path in Path(__file__).parent.parent.glob("plugins/*/pyproject.toml"))
+)
+"""The plugins of this repository. ``make demo`` installs one of them, and the tests of the package must not see it."""
+
+
+def pytest_configure() -> None:
+    # Not in a fixture, because some test modules list the registries while they are collected.
+    os.environ["TINA_DISABLE_PLUGINS"] = FIRST_PARTY
+
+
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the caller has set for plugins or the terminal must not change what tests see."""
-    for name in ("TINA_ALLOW_PLUGINS", "TINA_DISABLE_PLUGINS", "TINA_STRICT_PLUGINS", "FORCE_COLOR", "NO_COLOR"):
+    for name in ("TINA_ALLOW_PLUGINS", "TINA_STRICT_PLUGINS", "FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
 
 

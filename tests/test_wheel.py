@@ -85,7 +85,8 @@ def run(environment: Path, tmp_path: Path) -> Run:
     elsewhere = tmp_path / "elsewhere"
     home.mkdir()
     elsewhere.mkdir()
-    kept = {name: os.environ[name] for name in ("SYSTEMROOT", "OMP_NUM_THREADS") if name in os.environ}
+    passed = ("SYSTEMROOT", "OMP_NUM_THREADS", "TINA_DISABLE_PLUGINS")
+    kept = {name: os.environ[name] for name in passed if name in os.environ}
     # HF_HUB_OFFLINE: what the wheel does here it must do without a network.
     variables = {"PATH": str(scripts), "HOME": str(home), "USERPROFILE": str(home), "HF_HUB_OFFLINE": "1", **kept}
 

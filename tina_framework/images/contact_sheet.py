@@ -108,7 +108,7 @@ def write_contact_sheet(path: Path, cells: Sequence[SheetCell]) -> int:
             draw.text((left, below), text, fill=ink, font=font)
             below += _LINE
     with replacing(path) as temporary:
-        sheet.save(temporary, format=_FORMATS[path.suffix.lower()], quality=90, optimize=True)
+        sheet.save(temporary, format=_FORMATS[path.suffix.lower()], quality=85, optimize=True)
     return len(shown)
 
 
