@@ -75,6 +75,9 @@ test-plugins: export OMP_NUM_THREADS := 1
 test-plugins: $(VENV)/.plugins-installed
 	@$(PLUGIN_PYTHON) -m pytest -n $(WORKERS) -m "slow or not slow" plugins
 
+# Built-ins only: the plugin of the demo is not under attack.
+attack: export TINA_ALLOW_PLUGINS :=
+
 attack: $(VENV)/.test-installed
 	@$(BIN)/python -m tests.attack $(if $(MINUTES),--minutes $(MINUTES))
 

@@ -36,3 +36,14 @@ def test_make_demo_names_the_class_of_every_photograph() -> None:
     words = shlex.split(found[1])
     assert len(words) == len(set(words)) == 10
     assert set(words) == {entry["class"] for entry in LISTED}
+
+
+def test_most_words_of_the_demo_are_no_class_of_imagenet_or_cifar100() -> None:
+    import tina_framework
+
+    folders = [
+        DEMO.parent / "pretrained" / "photos",
+        Path(tina_framework.__file__).parent / "pretrained" / "cifar100-cnn",
+    ]
+    known = {name for folder in folders for name in json.loads((folder / "config.json").read_text())["class_names"]}
+    assert {entry["class"] for entry in LISTED} & known == {"goldfish", "hammer", "koala"}
