@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +44,8 @@ _MAX_TOKENS = 128
 
 _UNKNOWN = "[UNK]"
 _BATCH = 64
+_MOST_PADDED = 1.4
+"""A text is padded to at most this many times its length."""
 
 
 class MiniLM:
@@ -67,18 +68,16 @@ class MiniLM:
     def embed(self, texts: Sequence[str]) -> Floats:
         """Return unit vectors (N, D): the mean over the tokens of each text.
 
-        Texts with the same number of tokens are computed together, so that nothing is padded. So a row depends on the other
-        texts only by rounding, about 1e-7.
+        Texts of similar length are computed together, and padding is masked. So a row depends on the other texts only by
+        rounding, about 1e-7.
         """
         tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
-        by_length: dict[int, list[int]] = defaultdict(list)
-        for row, ids in enumerate(tokens):
-            by_length[len(ids)].append(row)
         vectors = np.zeros((len(tokens), DIM), dtype=np.float32)
-        for rows in by_length.values():
-            for start in range(0, len(rows), _BATCH):
-                part = rows[start : start + _BATCH]
-                vectors[part] = self._forward(torch.tensor([tokens[row] for row in part])).numpy()
+        for rows in _groups([len(ids) for ids in tokens]):
+            longest = len(tokens[rows[-1]])
+            ids_NT = torch.tensor([tokens[row] + [0] * (longest - len(tokens[row])) for row in rows])
+            lengths_N = torch.tensor([len(tokens[row]) for row in rows])
+            vectors[rows] = self._forward(ids_NT, torch.arange(longest) < lengths_N[:, None]).numpy()
         return vectors
 
     def has(self, word: str) -> bool:
@@ -88,31 +87,46 @@ class MiniLM:
         return len(tokens) == 1 and tokens[0] != _UNKNOWN
 
     @torch.inference_mode()
-    def _forward(self, ids_NT: Tensor) -> Tensor:
+    def _forward(self, ids_NT: Tensor, real_NT: Tensor) -> Tensor:
         hidden = (
             self._weights["embeddings.word_embeddings.weight"][ids_NT]
             + self._weights["embeddings.position_embeddings.weight"][: ids_NT.shape[1]]
             + self._weights["embeddings.token_type_embeddings.weight"][0]
         )
         hidden = self._norm(hidden, "embeddings.LayerNorm")
+        # No token attends to padding.
+        mask = None if bool(real_NT.all()) else real_NT[:, None, None]
         for number in range(_LAYERS):
             layer = f"encoder.layer.{number}"
             query, key, value = (
                 self._linear(hidden, f"{layer}.attention.self.{part}").unflatten(-1, (_HEADS, -1)).transpose(1, 2)
                 for part in ("query", "key", "value")
             )
-            mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask).transpose(1, 2).flatten(2)
             mixed = self._linear(mixed, f"{layer}.attention.output.dense")
             hidden = self._norm(hidden + mixed, f"{layer}.attention.output.LayerNorm")
             wide = F.gelu(self._linear(hidden, f"{layer}.intermediate.dense"))
             hidden = self._norm(hidden + self._linear(wide, f"{layer}.output.dense"), f"{layer}.output.LayerNorm")
-        return F.normalize(hidden.mean(dim=1), dim=-1)
+        # The sum has the direction of the mean.
+        return F.normalize((hidden * real_NT[..., None]).sum(dim=1), dim=-1)
 
     def _linear(self, x: Tensor, name: str) -> Tensor:
         return F.linear(x, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])
 
     def _norm(self, x: Tensor, name: str) -> Tensor:
         return F.layer_norm(x, (DIM,), self._weights[f"{name}.weight"], self._weights[f"{name}.bias"], _EPS)
+
+
+def _groups(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Split rows into groups of similar lengths, the shortest first."""
+    group: list[int] = []
+    for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):
+        if group and (len(group) == _BATCH or lengths[row] > _MOST_PADDED * lengths[group[0]]):
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
 
 
 def load_minilm() -> MiniLM:
