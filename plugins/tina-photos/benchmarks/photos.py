@@ -39,6 +39,7 @@ SIZE, MANY = 10, 40
 """Classes of a task, and of one with many."""
 
 FEW_TASKS = 60
+MIXED = "all classes"
 
 
 def _arguments(words: list[str]) -> argparse.Namespace:
@@ -63,7 +64,8 @@ def accuracy_table(door: Door, part: Sequence[int], photographs: Photographs, ta
     groups: dict[str, Any] = {}
     for name, members in door.groups.items():
         inside = [label for label in members if label in part]
-        sizes = {name: SIZE}
+        # Classes for choosing and of the test are mixed only to have enough of them for tasks of forty.
+        sizes = {} if len(part) > MANY else {name: SIZE}
         if members == door.classes:
             sizes["all at once" if len(inside) <= MANY else f"{MANY} at once"] = min(len(inside), MANY)
         for title, size in sizes.items():
@@ -116,7 +118,7 @@ def parts_of(count: int, *, test: bool) -> dict[str, list[int]]:
     choosing, held = halves(count)
     parts = {"classes for choosing": choosing}
     if test:
-        parts |= {"classes of the test": held, "all classes": sorted(choosing + held)}
+        parts |= {"classes of the test": held, MIXED: sorted(choosing + held)}
     return parts
 
 
@@ -144,6 +146,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     tables = []
     for part, members in parts.items():
         for door in doors:
+            if part == MIXED and len(door.classes) <= MANY:
+                continue
             for size, photographs in by_size.items():
                 table = accuracy_table(door, members, photographs, options.tasks, options.seed)
                 title = f"{door.title}, {part}, {size} px"
@@ -151,7 +155,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     size = options.sizes[-1]
     photographs = by_size[size]
     for part, members in parts.items():
-        if part != "all classes":
+        if part != MIXED:
             table = few_table(doors[1], members, photographs, generator, names, options.seed)
             tables.append({"title": f"A few photographs, {part}, {size} px", **table})
     refusals: dict[str, Any] = {}
@@ -175,7 +179,7 @@ def _refusals(
     return {
         part: abstaining.measure(method, limits, members, photographs, options.tasks, options.seed)
         for part, members in parts.items()
-        if part != "all classes"
+        if part != MIXED
     }
 
 
