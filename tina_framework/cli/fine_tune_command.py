@@ -73,8 +73,9 @@ def fine_tune(
 ) -> None:
     """Train a classifier further on your own pictures.
 
-    One picture of every class is enough. It takes seconds. Heads on a frozen trunk are fitted by logistic regression, unless
-    --steps, --lr or --pull is given.
+    One picture of every class is enough. It takes seconds.
+
+    A head on a frozen trunk is fitted by logistic regression, unless --steps, --lr or --pull is given.
     """
     from tina_framework.classifier.classifier import GeneratedClassifier, replaceable
     from tina_framework.classifier.fine_tuning.data import FineTuneData

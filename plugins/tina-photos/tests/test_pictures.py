@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tina_framework import registries
 from tina_framework.errors import CheckpointError
 from tina_framework.testing.checks.encoder_extras import check_image_batch_invariance, check_image_vectors
 from tina_photos.pictures import FILE, image_vectors, read_map
 from tina_photos.weights import imagenet_head
+from tina_photos.words.encoder import PhotoWords
 
 
 def script() -> ModuleType:
@@ -49,7 +49,7 @@ def test_the_rows_of_the_frozen_network_are_told_apart() -> None:
 
 
 def test_pictures_of_any_size_get_vectors_of_their_own() -> None:
-    encoder = registries().encoders.create("photo-words")
+    encoder = PhotoWords()
     check_image_vectors(encoder, images=True)
     check_image_batch_invariance(encoder)
     assert image_vectors([]).shape == (0, 512)
