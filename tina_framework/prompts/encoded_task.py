@@ -183,7 +183,7 @@ def _encode_checked(
             continue
         as_read = _as_read(prompt, read_as)
         vector, familiarity = known_classes.project(as_read, parts)
-        if known_classes.is_open and confidences and not math.isnan(confidences[-1]):
+        if known_classes.is_open and confidences and confidences[-1] < known_classes.least_confidence:
             # Any vector resembles some known class. A vector of words that the encoder does not know means nothing.
             familiarity = min(familiarity, confidences[-1])
         projected.append(vector)

@@ -10,10 +10,13 @@ import numpy as np
 
 from tina_framework.errors import ConfigError, DataError, shorten
 
-__all__ = ["WARN_BELOW", "Familiarity"]
+__all__ = ["MIN_CONFIDENCE", "WARN_BELOW", "Familiarity"]
 
 WARN_BELOW = 0.5
 """Below this probability a class is more likely unknown than known."""
+
+MIN_CONFIDENCE = 0.5
+"""Confidence below which an encoder is unsure what a text means, unless it has its own limit `warn_below`."""
 
 Coefficients = tuple[float, float, float, float]
 """Intercept, and factors on c, log(n) and c * log(n).

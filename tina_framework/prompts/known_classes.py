@@ -27,7 +27,7 @@ from tina_framework.interfaces.class_names import fold
 from tina_framework.interfaces.encoder import ComparesTexts, Encoder
 from tina_framework.prompts.class_prompt import ClassPrompt
 from tina_framework.prompts.condition_space import ConditionSpace
-from tina_framework.prompts.familiarity import Familiarity
+from tina_framework.prompts.familiarity import MIN_CONFIDENCE, Familiarity
 from tina_framework.prompts.known_names import KnownNames
 
 __all__ = ["IMAGE_TEMPERATURE", "TEXT_TEMPERATURE", "KnownClasses"]
@@ -96,6 +96,11 @@ class KnownClasses:
     def is_open(self) -> bool:
         """Whether the generator reads the vectors of any words as they are."""
         return self.landmarks_SE is not None
+
+    @property
+    def least_confidence(self) -> float:
+        """The encoder's confidence below which it is unsure what a text means; see `StatesConfidence`."""
+        return float(getattr(self.encoder, "warn_below", MIN_CONFIDENCE))
 
     @cached_property
     def _directions_SE(self) -> Doubles:

@@ -9,7 +9,7 @@ from tina_framework.errors import shorten
 from tina_framework.interfaces.class_names import fold
 from tina_framework.interfaces.encoder import Encoder, KnowsWords
 from tina_framework.prompts.encoded_task import EncodedTask
-from tina_framework.prompts.familiarity import WARN_BELOW
+from tina_framework.prompts.familiarity import MIN_CONFIDENCE, WARN_BELOW
 from tina_framework.prompts.known_names import KnownNames
 
 __all__ = ["prompt_warnings"]
@@ -19,9 +19,6 @@ _SHOWN = 5
 
 _MAX_SENTENCES = 10
 """More classes than this with the same problem share one sentence, which names the worst of them."""
-
-_MIN_CONFIDENCE = 0.5
-"""Texts of lower confidence get a warning, unless the encoder has its own limit `warn_below`."""
 
 
 def prompt_warnings(
@@ -40,7 +37,7 @@ def prompt_warnings(
     """
     trained = frozenset(map(fold, trained_names))
     confidences, texts = _lowest_confidences(tasks, trained)
-    limit = float(getattr(encoder, "warn_below", _MIN_CONFIDENCE))
+    limit = float(getattr(encoder, "warn_below", MIN_CONFIDENCE))
     unsure = {name: value for name, value in confidences.items() if value < limit}
     return (
         _misspelt_warnings(tasks)

@@ -1,9 +1,10 @@
-"""Build the generator ``photos``: a kernel regression from CLIP's text vectors to the class rows of EfficientNet-Lite0.
+r"""Build the generator ``photos``: a kernel regression from CLIP's text vectors to the class rows of EfficientNet-Lite0.
 
 The thousand rows of the network's own last layer are the examples, and the text vectors of their labels are the inputs. No picture is
 used. See docs/experiments/photos.md for what was tried beside it.
 
-    python plugins/tina-photos/pretraining/build_generator.py --vectors clip_b32_vocab_a.npz --out photos
+    python plugins/tina-photos/pretraining/build_generator.py --vectors clip_b32_vocab_a.npz \
+        --extras plugins/tina-photos/pretraining/extras.json --out photos
 
 Shapes: S labels, E = 512 numbers of a text vector, D = 1,281 numbers of a class row.
 """

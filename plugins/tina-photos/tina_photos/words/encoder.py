@@ -59,7 +59,7 @@ class PhotoWords:
     templates = ("a {}",)
     # MiniLM is read from its own package. Only the one known file is accepted, so no folder can put another one there.
     self_contained = True
-    warn_below = 0.3
+    warn_below = 0.4
     """Texts of lower `text_confidence` get a warning."""
 
     def __init__(self, folder: Path | None = None) -> None:
