@@ -105,7 +105,7 @@ def fine_tune(
     if json_:
         print_json(result)
     else:
-        _print(result)
+        _print(result, measure=cross_validate)
 
 
 def _listed(words: Sequence[str], class_names: Sequence[str]) -> dict[str, list[Path]]:
@@ -181,7 +181,7 @@ def _accuracy(before: Sequence[bool], after: Sequence[bool]) -> dict[str, Any]:
     }
 
 
-def _print(result: dict[str, Any]) -> None:
+def _print(result: dict[str, Any], *, measure: bool) -> None:
     counts = ", ".join(f"{name} {count}" for name, count in result["pictures"].items())
     settings = result["settings"]
     how = (
@@ -203,6 +203,13 @@ def _print(result: dict[str, Any]) -> None:
                 f"{100 * accuracy['before']:.1f} % before, {100 * accuracy['after']:.1f} % after "
                 f"({100 * accuracy['gain']['mean']:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}), "
                 f"each picture classified by a network that was fine-tuned without it and {100 // accuracy['parts']} % of the others",
+            )
+        )
+    elif measure:
+        rows.append(
+            (
+                "accuracy",
+                f"not measured, because that takes {_FEWEST} pictures, {_FEWEST_A_CLASS} or more of each class",
             )
         )
     for label, value in rows:
