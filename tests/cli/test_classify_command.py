@@ -160,8 +160,7 @@ def test_class_folders_give_accuracy_and_confusion(tina: Any) -> None:
     code, out, err = tina("model", "test")
     assert code == 0
     assert err.splitlines() == [
-        "Left out: 4 pictures in folders that are no class of the classifier: zebra. "
-        "Its classes are ['ant', 'bee', 'cat']."
+        "Left out: 4 pictures in folders not named after a class: 'zebra'. The classes are 'ant', 'bee', 'cat'."
     ]
     assert out.startswith("Accuracy: ")
     assert ".png" not in out
@@ -182,7 +181,7 @@ def test_abstaining_is_right_for_other_classes(tina: Any) -> None:
     folder_of("test/zebra", 4)
     code, out, err = tina("model", "test", "--abstain", "--threshold", "1e9")
     assert code == 0
-    assert "'none of these' is right for the pictures in folders that are no class of the classifier: zebra." in err
+    assert "For pictures in folders not named after a class, 'none of these' is right: 'zebra'." in err
     assert "(4 of 6 pictures)" in out
     figures = json.loads(tina("model", "test", "--abstain", "--threshold", "1e9", "--json")[1])["accuracy"]
     assert figures["confusion"] == {"ant": {"none of these": 2}, "none of these": {"none of these": 4}}
@@ -210,7 +209,7 @@ def test_folders_that_cannot_be_used(tina: Any) -> None:
     folder_of("zoo/zebra", 2)
     code, out, err = tina("model", "zoo")
     assert (code, out) == (1, "")
-    assert err.startswith("Error: Left out: 2 pictures in folders that are no class")
+    assert err.startswith("Error: Left out: 2 pictures in folders not named after a class")
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ class GeneratedClassifier(nn.Module):
     def logits(self, pixels: npt.NDArray[np.uint8]) -> Tensor:
         """Return the logits (N, K) float32 of pixels (N, H, W, 3) that `preprocessing.pixels` returned, on the CPU.
 
-        All pictures are computed at once. Many of them need `predict_proba`, which works in batches.
+        All pictures are computed at once. For many pictures, use `predict_proba`, which works in batches.
         """
         network = self.network
         if any(module.training for module in network.modules()):
@@ -254,10 +254,13 @@ class GeneratedClassifier(nn.Module):
             return check_threshold(threshold)
         if self.abstention_threshold is None:
             tuned = "fine_tuning" in self.provenance
-            why = "fine-tuning changes scores" if tuned else "its generator was not calibrated"
+            give = "give one with --threshold, or abstain=NUMBER in Python"
             raise ConfigError(
-                f"This classifier has no threshold to abstain by ({why}); give one, or calibrate the generator with "
-                "'tina calibrate' and generate again."
+                f"This classifier has no threshold to abstain by (fine-tuning changes scores); {give}. "
+                "docs/guide/abstaining.md says how to find one."
+                if tuned
+                else f"This classifier has no threshold to abstain by (its generator was not calibrated); {give}, or "
+                "calibrate the generator with 'tina calibrate' and generate again."
             )
         return self.abstention_threshold
 

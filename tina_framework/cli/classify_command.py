@@ -27,6 +27,8 @@ _MOST_LINES = 50
 """Pictures of folders get a line each up to this number, unless the user asks for more."""
 
 _FEWEST_FOR_PROGRESS = 20
+_MOST_NAMES = 10
+"""Maximum number of names that a message lists."""
 
 
 def register(app: typer.Typer) -> None:
@@ -69,7 +71,7 @@ def classify(
 ) -> None:
     """Classify pictures. In a folder with a sub-folder for each class, also measure the accuracy.
 
-    Pictures in sub-folders that are no class of the classifier are left out; with --abstain, 'none of these' is right for them.
+    Sub-folders not named after a class are left out; with --abstain, 'none of these' is right for their pictures.
     Pictures that cannot be read are reported and the others classified. The exit code is 1 then.
     """
     from tina_framework.classifier.classifier import GeneratedClassifier
@@ -197,17 +199,22 @@ def _write_sheet(path: Path | None, answered: Sequence[tuple[GivenPicture, dict[
 
 
 def _outside_note(outside: dict[str, int], class_names: Sequence[str], abstain: bool) -> str:
-    from tina_framework.errors import shorten
-
     if not outside:
         return ""
-    named = shorten(", ".join(outside))[1:-1]
     if abstain:
-        return f"'none of these' is right for the pictures in folders that are no class of the classifier: {named}."
+        return f"For pictures in folders not named after a class, 'none of these' is right: {_some(list(outside))}."
     return (
-        f"Left out: {sum(outside.values())} pictures in folders that are no class of the classifier: {named}. "
-        f"Its classes are {shorten(list(class_names))}."
+        f"Left out: {sum(outside.values())} pictures in folders not named after a class: {_some(list(outside))}. "
+        f"The classes are {_some(class_names)}."
     )
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first names for a message, and how many more there are."""
+    from tina_framework.errors import shorten
+
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(shorten(name, 40) for name in names[:_MOST_NAMES]) + more
 
 
 def _chosen(row: dict[str, Any]) -> str:

@@ -94,8 +94,10 @@ class Confusion:
         table = Table(box=None, padding=(0, 0, 0, 1))
         table.add_column("", justify="right")
         table.add_column("class", no_wrap=True, overflow="ellipsis", max_width=24)
+        # All columns of numbers have one width, so that the eye can follow the diagonal.
+        width = max(len(str(number)) for number in (len(shown), *self.counts.values()))
         for number in range(1, len(shown) + 1):
-            table.add_column(str(number), justify="right", no_wrap=True)
+            table.add_column(str(number), justify="right", no_wrap=True, min_width=width)
         for number, truth in enumerate(shown, start=1):
             cells = [str(self.counts[truth, answer] or ".") for answer in shown]
             table.add_row(str(number), printable(truth), *(cells if truth in self.truths else [""] * len(shown)))

@@ -260,7 +260,7 @@ def _print_one(result: dict[str, Any], *, sheet_asked: bool) -> None:
     classifier = result["classifiers"][0]
     rows = [
         ("classes", ", ".join(classifier["class_names"])),
-        ("parameters", f"{classifier['parameters']:,} ({classifier['bytes'] / 1000:.1f} kB on disk)"),
+        ("parameters", f"{classifier['parameters']:,} ({_size(classifier['bytes'])} on disk)"),
         *([("composed", _composed_words(classifier["composed"]))] if classifier["composed"] else []),
         ("generated in", f"{result['seconds']:.2f} s by {result['model']}, without training"),
         ("saved in", classifier["path"]),
@@ -282,6 +282,10 @@ def _print_one(result: dict[str, Any], *, sheet_asked: bool) -> None:
     elif sheet_asked:
         print_error("No contact sheet was written, because no shipped picture shows one of the classes.")
     print_line(f"\nNext: tina classify {classifier['path']} PICTURE...")
+
+
+def _size(number: int) -> str:
+    return f"{number / 1e3:.1f} kB" if number < 1e6 else f"{number / 1e6:.1f} MB"
 
 
 def _print_prompts(classifier: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ class GivenPicture:
     Attributes:
         path: the file.
         truth: its class, if its folder has the name of one.
-        outside: its folder has a name that is no class of the classifier.
+        outside: its folder is not named after a class.
         from_folder: the user gave a folder that holds it, not the file itself.
     """
 
@@ -47,7 +47,7 @@ class GivenPictures:
     errors: list[str] = field(default_factory=list)
 
     def outside(self) -> dict[str, int]:
-        """Return the number of pictures of each folder that is no class."""
+        """Return the number of pictures in each folder that is not named after a class."""
         found: dict[str, int] = {}
         for picture in self.pictures:
             if picture.outside:

@@ -121,11 +121,11 @@ def _familiarity_warnings(tasks: Sequence[EncodedTask], skipped: Container[str])
     if len(shown) > _MAX_SENTENCES:
         return [
             f"{len(shown)} of the classes resemble no class that the generator was trained on, so the classifier may miss them: "
-            f"{_lowest({name: value for name, (value, _) in shown.items()})}. Use other words or more pictures, or train a "
+            f"{_lowest({name: value for name, (value, _) in shown.items()})}. Use other words, show pictures, or train a "
             "generator on them."
         ]
     return [
         f"{shorten(name)} resembles no class that the generator was trained on (familiarity {value:.2f} of 1, nearest: "
-        f"{shorten(nearest)}), so the classifier may miss it. Use other words or more pictures, or train a generator on it."
+        f"{shorten(nearest)}), so the classifier may miss it. Use other words, show pictures, or train a generator on it."
         for name, (value, nearest) in shown.items()
     ]

@@ -207,7 +207,7 @@ class Trainer:
         self.log.notify(
             f"step {self.stepper.step}: validation accuracy {100 * result.accuracy:.2f} %, selection "
             f"{100 * result.selection:.2f} %, difference {100 * result.difference:+.2f} ± "
-            f"{100 * result.standard_error:.2f} points ({result.num_tasks} tasks)"
+            f"{100 * result.standard_error:.2f} points ({result.num_tasks} task{'s' * (result.num_tasks > 1)})"
         )
         return result
 
