@@ -5,7 +5,6 @@ Shapes: K classes, N texts or pictures, E width of the encoder's vectors.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
