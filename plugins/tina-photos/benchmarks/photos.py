@@ -16,11 +16,11 @@ from typing import Any
 
 import torch
 from photo_tables import abstaining, few_pictures
-from photo_tables.doors import TINA, Door, clip_door, description_door, word_door
 from photo_tables.few_pictures import class_means, few_accuracies, logistic_regression, name_and_pictures
 from photo_tables.methods import Truth, warned
 from photo_tables.names import ClassText, halves, read_names
 from photo_tables.photographs import Photographs, features_of, read_classes
+from photo_tables.prompt_kinds import TINA, PromptKind, description_prompts, name_prompts, vector_prompts
 from photo_tables.report import markdown
 from photo_tables.speed import measure_speed
 from photo_tables.tasks import accuracies, draw_tasks, summary
@@ -59,23 +59,25 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def accuracy_table(door: Door, part: Sequence[int], photographs: Photographs, tasks: int, seed: int) -> dict[str, Any]:
-    """Measure every method of a door on the classes `part`, on tasks of ten classes and on all at once."""
+def accuracy_table(
+    kind: PromptKind, part: Sequence[int], photographs: Photographs, tasks: int, seed: int
+) -> dict[str, Any]:
+    """Measure every method for a kind of prompts on the classes `part`, on tasks of ten classes and on all at once."""
     groups: dict[str, Any] = {}
-    for name, members in door.groups.items():
+    for name, members in kind.groups.items():
         inside = [label for label in members if label in part]
         # Classes for choosing and of the test are mixed only to have enough of them for tasks of forty.
         sizes = {} if len(part) > MANY else {name: SIZE}
-        if members == door.classes:
+        if members == kind.classes:
             sizes["all at once" if len(inside) <= MANY else f"{MANY} at once"] = min(len(inside), MANY)
         for title, size in sizes.items():
             if len(inside) >= 3:
-                groups[title] = _group(door, draw_tasks(inside, size, tasks, seed), len(inside), photographs)
+                groups[title] = _group(kind, draw_tasks(inside, size, tasks, seed), len(inside), photographs)
     return {"reference": TINA, "groups": groups}
 
 
-def _group(door: Door, drawn: list[tuple[int, ...]], count: int, photographs: Photographs) -> dict[str, Any]:
-    values = {name: accuracies(method, drawn, photographs) for name, method in door.methods.items()}
+def _group(kind: PromptKind, drawn: list[tuple[int, ...]], count: int, photographs: Photographs) -> dict[str, Any]:
+    values = {name: accuracies(method, drawn, photographs) for name, method in kind.methods.items()}
     ours = values.get(TINA)
     methods = {}
     for name, found in values.items():
@@ -86,7 +88,12 @@ def _group(door: Door, drawn: list[tuple[int, ...]], count: int, photographs: Ph
 
 
 def few_table(
-    door: Door, part: Sequence[int], photographs: Photographs, generator: Generator | None, names: list[str], seed: int
+    kind: PromptKind,
+    part: Sequence[int],
+    photographs: Photographs,
+    generator: Generator | None,
+    names: list[str],
+    seed: int,
 ) -> dict[str, Any]:
     """Measure methods that see photographs, and tina on the same photographs."""
     tasks = draw_tasks(part, SIZE, FEW_TASKS, seed)
@@ -96,7 +103,7 @@ def few_table(
     for count in (1, 2, 5, 20):
         rows[f"logistic regression, {count} photographs"] = (logistic_regression(0.001), None, count)
     if generator is not None:
-        rows["tina, name alone"] = (None, door.methods[TINA], 0)
+        rows["tina, name alone"] = (None, kind.methods[TINA], 0)
         for count in (1, 2, 5, 20):
             rows[f"tina, name and {count} photographs"] = (name_and_pictures(generator, names), None, count)
     values = {
@@ -131,10 +138,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     truth = Truth(*imagenet_head())
     generator = None if options.baselines_only else Generator.from_pretrained(options.model)
     unseen = None if options.unseen_words is None else user_path(options.unseen_words)
-    doors = [
-        clip_door(texts, vocabulary, truth, generator, f"embedding-table:{options.vectors}"),
-        word_door(texts, vocabulary, truth, generator, unseen),
-        description_door(texts, vocabulary, truth, generator, unseen),
+    kinds = [
+        vector_prompts(texts, vocabulary, truth, generator, f"embedding-table:{options.vectors}"),
+        name_prompts(texts, vocabulary, truth, generator, unseen),
+        description_prompts(texts, vocabulary, truth, generator, unseen),
     ]
     by_size = {size: features_of(photo_head(str(size)), classes) for size in options.sizes}
     parts = parts_of(len(classes), test=options.test)
@@ -145,22 +152,22 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         speed = measure_speed(generator, options.model, vocabulary.names, shown, options.sizes)
     tables = []
     for part, members in parts.items():
-        for door in doors:
-            if part == MIXED and len(door.classes) <= MANY:
+        for kind in kinds:
+            if part == MIXED and len(kind.classes) <= MANY:
                 continue
             for size, photographs in by_size.items():
-                table = accuracy_table(door, members, photographs, options.tasks, options.seed)
-                title = f"{door.title}, {part}, {size} px"
-                tables.append({"title": title, "door": door.title, "part": part, "size": size, **table})
+                table = accuracy_table(kind, members, photographs, options.tasks, options.seed)
+                title = f"{kind.title}, {part}, {size} px"
+                tables.append({"title": title, "prompts": kind.title, "part": part, "size": size, **table})
     size = options.sizes[-1]
     photographs = by_size[size]
     for part, members in parts.items():
         if part != MIXED:
-            table = few_table(doors[1], members, photographs, generator, names, options.seed)
+            table = few_table(kinds[1], members, photographs, generator, names, options.seed)
             tables.append({"title": f"A few photographs, {part}, {size} px", **table})
     refusals: dict[str, Any] = {}
     if generator is not None:
-        refusals = _refusals(doors[1], parts, photographs, options)
+        refusals = _refusals(kinds[1], parts, photographs, options)
     return {
         "tables": tables,
         "abstaining": refusals,
@@ -170,10 +177,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _refusals(
-    door: Door, parts: Mapping[str, list[int]], photographs: Photographs, options: argparse.Namespace
+    kind: PromptKind, parts: Mapping[str, list[int]], photographs: Photographs, options: argparse.Namespace
 ) -> dict[str, Any]:
     """Set the thresholds on the classes for choosing, and measure them on every half."""
-    method = door.methods[TINA]
+    method = kind.methods[TINA]
     choosing = parts["classes for choosing"]
     limits = abstaining.thresholds(method, choosing, photographs, options.tasks, options.seed)
     return {

@@ -44,12 +44,12 @@ def accuracy_table(table: Mapping[str, Any]) -> str:
 
 
 def overview(tables: Sequence[Entry], part: str, size: int) -> str:
-    """One row for each method, and one column for each door and group of classes: all accuracies of one part at a glance."""
+    """Return all accuracies of one part: a row for each method, and a column for each kind of prompts and group of classes."""
     columns: dict[str, Entry] = {}
     for table in tables:
         if table.get("part") == part and table.get("size") == size:
-            columns |= {f"{table['door']}: {name}": group for name, group in table["groups"].items()}
-    # Names of methods that hold counts differ between doors, and have a row each.
+            columns |= {f"{table['prompts']}: {name}": group for name, group in table["groups"].items()}
+    # Names of methods that hold counts differ between kinds of prompts, and have a row each.
     methods = list(dict.fromkeys(method for group in columns.values() for method in group["methods"]))
     head = ["method", *(f"{name} ({group['num_classes']})" for name, group in columns.items())]
     rows = [[method, *(_number(group["methods"].get(method)) for group in columns.values())] for method in methods]

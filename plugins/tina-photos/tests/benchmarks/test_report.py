@@ -20,7 +20,7 @@ def test_all_parts_are_written() -> None:
         "tables": [
             {
                 "title": "Names",
-                "door": "Names",
+                "prompts": "Names",
                 "part": "test",
                 "size": 128,
                 "reference": "tina",

@@ -1,4 +1,4 @@
-"""The three doors into the generator, each with its baselines: CLIP vectors of names, names in words, and descriptions.
+"""The three kinds of prompts of the benchmark, each with its baselines: CLIP vectors of names, names in words, and descriptions.
 
 Shapes: K classes, M = 1,000 labels.
 """
@@ -21,7 +21,7 @@ from tina_framework import Generator, prompt
 from tina_photos.words.encoder import PhotoWords
 from tina_photos.words.minilm import load_minilm
 
-__all__ = ["TINA", "Door", "clip_door", "description_door", "word_door"]
+__all__ = ["TINA", "PromptKind", "description_prompts", "name_prompts", "vector_prompts"]
 
 TINA = "tina"
 UNSEEN = "tina, fitted without names and labels near the classes"
@@ -36,12 +36,12 @@ CLIP_KERNEL, WORD_KERNEL = (2.0, 0.1), (4.0, 0.3)
 
 
 @dataclass(frozen=True, eq=False)
-class Door:
-    """One way to say what is wanted, and everything that is measured with it.
+class PromptKind:
+    """One kind of prompts, and everything that is measured with it.
 
     Attributes:
         title: of its table.
-        classes: the classes that can be said.
+        classes: the classes that have such a prompt.
         groups: name of a part of the classes -> its classes.
         methods: name -> method.
     """
@@ -75,10 +75,10 @@ def _baselines(texts: Texts, truth: Truth, strength: float, kernel_settings: tup
     }
 
 
-def clip_door(
+def vector_prompts(
     texts: Sequence[ClassText], vocabulary: Vocabulary, truth: Truth, generator: Generator | None, encoder: str
-) -> Door:
-    """Return the door of names with CLIP vectors.
+) -> PromptKind:
+    """Return what is measured with names with CLIP vectors.
 
     Args:
         texts: K names.
@@ -109,17 +109,17 @@ def clip_door(
     if generator is not None:
         names = [text.name for text in texts]
         methods["tina, random vectors"] = by_random_vectors(generator, names)
-    return Door("Names with CLIP vectors", classes, groups, methods)
+    return PromptKind("Names with CLIP vectors", classes, groups, methods)
 
 
-def word_door(
+def name_prompts(
     texts: Sequence[ClassText],
     vocabulary: Vocabulary,
     truth: Truth,
     generator: Generator | None,
     unseen_words: Path | None = None,
-) -> Door:
-    """Return the door of names in words, read by the generator's own encoder.
+) -> PromptKind:
+    """Return what is measured with names in words, read by the generator's own encoder.
 
     Args:
         texts: K names.
@@ -137,17 +137,17 @@ def word_door(
         methods[UNSEEN] = _unseen(texts, vocabulary, truth, unseen_words, names)
     methods |= _baselines(both, truth, WORD_RIDGE, WORD_KERNEL)
     classes = list(range(len(texts)))
-    return Door("Names in words", classes, _groups(texts, vocabulary, classes), methods)
+    return PromptKind("Names in words", classes, _groups(texts, vocabulary, classes), methods)
 
 
-def description_door(
+def description_prompts(
     texts: Sequence[ClassText],
     vocabulary: Vocabulary,
     truth: Truth,
     generator: Generator | None,
     unseen_words: Path | None = None,
-) -> Door:
-    """Return the door of descriptions without names. The arguments are those of `word_door`."""
+) -> PromptKind:
+    """Return what is measured with descriptions without names. The arguments are those of `name_prompts`."""
     descriptions = [text.description for text in texts]
     both = _minilm_texts(vocabulary, descriptions)
     methods: dict[str, Logits] = {}
@@ -158,7 +158,7 @@ def description_door(
         methods[UNSEEN] = _unseen(texts, vocabulary, truth, unseen_words, descriptions)
     methods |= _baselines(both, truth, WORD_RIDGE, WORD_KERNEL)
     classes = list(range(len(texts)))
-    return Door("Descriptions", classes, {"all classes": classes}, methods)
+    return PromptKind("Descriptions", classes, {"all classes": classes}, methods)
 
 
 def _unseen(
