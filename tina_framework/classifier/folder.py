@@ -1,6 +1,6 @@
 """Write, read and check the folder of a classifier.
 
-It holds `config.json`, `model.safetensors` and, if its writer wanted it, `trunk.safetensors`: the weights of the frozen trunk."""
+It holds `config.json` and `model.safetensors`. With `include_trunk` it also holds `trunk.safetensors`, the weights of the frozen trunk."""
 
 from __future__ import annotations
 

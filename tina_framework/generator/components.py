@@ -47,7 +47,7 @@ def make_recorded_encoder(spec: str, space: ConditionSpace, model: str, provider
     """Return the encoder that a generator's folder names, if it is `self_contained` and has no argument.
 
     Anybody may have written the folder. So it can neither start a download nor choose a file that is read. A generator
-    that an installed plugin provides may name any encoder of the same plugin: whoever installed it runs its code anyway.
+    that an installed plugin provides may name any encoder of the same plugin, because its user runs the plugin's code anyway.
 
     Args:
         spec: ``name`` or ``name:argument``.

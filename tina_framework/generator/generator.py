@@ -280,7 +280,7 @@ class Generator:
 
         Args:
             tasks: from `tina_framework.prompts.encoded_task`.
-            encoder: read them; None: the generator's own.
+            encoder: the encoder that read them; None: the generator's own.
         """
         reader = self.encoder if encoder is None else encoder
         trained = reader.name in self.config.trained_encoders

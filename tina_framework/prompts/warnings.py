@@ -31,7 +31,7 @@ def prompt_warnings(
 
     Args:
         tasks: what was read.
-        encoder: read it.
+        encoder: the encoder that read it.
         trained_names: the names that the generator was trained on through this encoder. It learnt what their vectors mean, so
             the encoder's doubts about them do not matter.
     """
@@ -51,7 +51,7 @@ def _lowest_confidences(
 ) -> tuple[dict[str, float], dict[str, tuple[str, ...]]]:
     """Return the lowest confidence of each label over all tasks, and the texts that it belongs to.
 
-    Classes all of whose texts mean a name in `trained`, which are folded, are left out.
+    A class is left out if all of its texts mean names in `trained`. These names are folded.
     """
     confidences: dict[str, float] = {}
     texts: dict[str, tuple[str, ...]] = {}
