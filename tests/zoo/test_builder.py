@@ -13,7 +13,8 @@ import torch
 from tina_framework.errors import CheckpointError, ConfigError, TrainingError
 from tina_framework.storage.digest import renew_digest
 from tina_framework.storage.locks import folder_lock
-from tina_framework.zoo.builder import sample_tasks
+from tina_framework.zoo.builder import generic_figures, sample_tasks
+from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.reservation import partition_of
 from tina_framework.zoo.store import Zoo, read_shard, write_shard
 
@@ -41,6 +42,15 @@ def test_complete(zoo_folder, spec, dataset, config):
         assert 0 <= entry.validation_accuracy <= 1
     names = {path.name for path in zoo_folder.iterdir()}
     assert names == {".lock", "zoo.json", "generic.safetensors", "index.json", "shards"}
+
+
+def test_figures_of_the_generic_model_leave_out_classes_without_images(spec, zoo_folder, dataset):
+    bank = ImageBank(dataset, "validation", spec)
+    kept = bank.labels == 0
+    bank.images, bank.labels = bank.images[kept], bank.labels[kept]
+    figures = generic_figures(spec, Zoo.open(zoo_folder).generic, bank)
+    assert figures["selection_10_of_all"] == 1, "only one class is left to choose from"
+    assert 0 <= figures["accuracy"] <= 1
 
 
 @pytest.mark.parametrize(("stage", "after"), [("generic", 1), ("generic", 2), ("models", 1), ("models", 3)])

@@ -379,6 +379,8 @@ def _generic_stage(
     """Train and measure the generic model, then write ``zoo.json``, for which the other processes wait."""
     recipe = SGDRecipe(**config.generic)
     train = ImageBank(dataset, config.train_split, spec, device, progress)
+    # Read before training, so that missing images are reported at once.
+    validation = ImageBank(dataset, "validation", spec, device)
     partial = folder / PARTIAL_GENERIC
     epochs = int(-(-recipe.epochs // 1))
     settings = {name: config.to_json()[name] for name in GENERIC_SETTINGS}
@@ -388,7 +390,7 @@ def _generic_stage(
         spec, train, recipe, config.seed, partial, identity, lambda epoch, _: progress("generic", epoch, epochs)
     )
     write_safetensors(folder / GENERIC, state, digest=True)
-    figures = generic_figures(spec, state, ImageBank(dataset, "validation", spec, device))
+    figures = generic_figures(spec, state, validation)
     _declare(folder, config, spec, dataset, {"generic": {"validation": figures}})
 
 
@@ -427,9 +429,12 @@ def generic_figures(spec: ParameterSpec, state: dict[str, Tensor], bank: ImageBa
     module = network(spec, flat, count)
     scores = logits(module, bank.images)
     draws = torch.Generator().manual_seed(0)
+    # A class of a single picture has no validation image. Draws of such classes alone would measure nothing.
+    present = torch.isin(torch.arange(count), bank.labels.cpu())
     selection = []
     for _ in range(100):
-        classes = torch.randperm(count, generator=draws)[: min(10, count)].to(bank.labels.device)
+        order = torch.randperm(count, generator=draws)
+        classes = order[present[order]][:10].to(bank.labels.device)
         inside = torch.isin(bank.labels, classes)
         guess = classes[scores[inside][:, classes].argmax(dim=1)]
         selection.append(float((guess == bank.labels[inside]).float().mean()))

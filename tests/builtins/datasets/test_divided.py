@@ -79,6 +79,8 @@ class TestDividedDataset:
             self.make().load("dev")
         with pytest.raises(DataError, match="no training image of the class 'c'"):
             self.make(names=("a", "b", "c")).load("train")
+        with pytest.raises(DataError, match=r"no validation images.*at least two pictures"):
+            self.make(labels=(0, 1)).load("validation")
         with pytest.raises(DataError, match="no test images"):
             self.make(test=0).load("test")
         with pytest.raises(DataError, match="has the name 'a' twice"):

@@ -99,6 +99,11 @@ class DividedDataset:
             self._training = self._read_training()
             self._check_training()
         whole, num_train = self._training
+        if split == "validation" and num_train == len(whole):
+            raise DataError(
+                f"Data set '{self.name}' has no validation images, which are taken from the training images; give every class at "
+                "least two pictures."
+            )
         part = {"train": slice(num_train), "validation": slice(num_train, None)}.get(split, slice(None))
         return LabelledImages(whole.images[part], whole.labels[part])
 
