@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import replace
@@ -201,7 +202,10 @@ def test_folders_that_cannot_be_used(tina: Any) -> None:
     code, out, err = tina("model", "empty", "a.png")
     assert code == 1
     assert "a.png" in out
-    assert err == "Error: The folder 'empty' has no pictures (files ending in .jpg, .png, ...); add some.\n"
+    assert err == (
+        "Error: The folder 'empty' and its sub-folders have no pictures (files ending in .jpg, .png, ...). Add some; "
+        "deeper folders are not read.\n"
+    )
     folder_of("data/test/ant", 1)
     code, out, err = tina("model", "data")
     assert (code, out) == (1, "")
@@ -273,6 +277,21 @@ def test_contact_sheet_never_replaces_a_picture(tina: Any) -> None:
     assert code == 2
     assert "would replace one of the pictures" in err
     assert Path("a.png").read_bytes() == before
+
+
+def test_answers_are_printed_before_a_contact_sheet_that_cannot_be_written(
+    tina: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tina_framework.images.contact_sheet.replacing", no_space)
+    code, out, err = tina("model", "a.png", "b.jpg", "--contact-sheet", "sheet.png")
+    assert code == 2, err
+    assert "a.png" in out
+    assert "'sheet.png' cannot be written (No space left on device)" in err
+    assert not Path("sheet.png").exists()
+
+
+def no_space(path: Path) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_contact_sheet_says_how_many_it_shows(tina: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from importlib import resources
 from pathlib import Path
@@ -259,6 +261,19 @@ def test_a_contact_sheet_that_cannot_be_written_is_refused_first(tina: Any) -> N
     assert code == 2
     assert "leave out --tasks" in err
     assert not Path("classifier").exists()
+
+
+def test_a_classifier_is_described_before_a_contact_sheet_that_cannot_be_written(
+    tina: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("tina_framework.images.contact_sheet.replacing", no_space)
+    code, out, err = tina("Apple", "castle", "--contact-sheet", "a.png")
+    assert code == 2
+    assert "saved in:     classifier" in out
+    assert "'a.png' cannot be written (No space left on device)" in err
 
 
 def test_every_shipped_picture_is_listed_readable_and_credited() -> None:

@@ -76,7 +76,7 @@ def classify(
     """
     from tina_framework.classifier.classifier import GeneratedClassifier
     from tina_framework.cli.picture_arguments import given_pictures
-    from tina_framework.errors import ConfigError, DataError
+    from tina_framework.errors import ConfigError, DataError, TinaError
 
     if threshold is not None and not abstain:
         raise ConfigError("--threshold says when to abstain; give --abstain too.")
@@ -98,7 +98,11 @@ def classify(
         errors.append(note)
         note = ""
     figures = _confusion(answered, model.class_names)
-    on_sheet = _write_sheet(contact_sheet, answered)
+    on_sheet, sheet_error = 0, None
+    try:
+        on_sheet = _write_sheet(contact_sheet, answered)
+    except TinaError as error:  # the answers may have taken minutes, so they are printed first
+        sheet_error = error
     if json_:
         result: dict[str, Any] = {"classifier": str(folder), "pictures": rows}
         if figures is not None:
@@ -121,6 +125,8 @@ def classify(
         print_error(note)
     for sentence in errors:
         print_error(f"Error: {sentence}")
+    if sheet_error is not None:
+        raise sheet_error
     if errors:
         raise typer.Exit(DataError.exit_code)
 

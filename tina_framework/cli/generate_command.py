@@ -101,6 +101,7 @@ def generate(
     check_target(out, _replaceable, "classifier")
 
     from tina_framework.classifier.folder import check_has_trunk
+    from tina_framework.errors import TinaError
     from tina_framework.generator.generator import Generator
     from tina_framework.prompts.encoded_task import encode_tasks
     from tina_framework.prompts.read import read_tasks
@@ -136,14 +137,20 @@ def generate(
         "pictures": [],
         "contact_sheet": None,
     }
+    failed = None
     if tasks is None:
-        result |= _label_pictures(model, folders[0], contact_sheet)
+        try:
+            result |= _label_pictures(model, folders[0], contact_sheet)
+        except TinaError as error:  # the classifier was saved, so it is described first
+            failed = error
     if json_:
         print_json(result)
     elif tasks is None:
-        _print_one(result, sheet_asked=contact_sheet is not None)
+        _print_one(result, sheet_asked=contact_sheet is not None and failed is None)
     else:
         _print_many(result, out)
+    if failed is not None:
+        raise failed
 
 
 def _generate(

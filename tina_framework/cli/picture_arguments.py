@@ -83,7 +83,10 @@ def given_pictures(paths: Sequence[Path], class_names: Sequence[str]) -> GivenPi
             continue
         given.pictures += found
         if not found:
-            given.errors.append(f"The folder '{path}' has no pictures (files ending in .jpg, .png, ...); add some.")
+            given.errors.append(
+                f"The folder '{path}' and its sub-folders have no pictures (files ending in .jpg, .png, ...). Add some; "
+                "deeper folders are not read."
+            )
     return given
 
 

@@ -80,6 +80,7 @@ def write_contact_sheet(path: Path, cells: Sequence[SheetCell]) -> int:
 
     Raises:
         DataError: a picture cannot be read.
+        ConfigError: the file cannot be written.
     """
     shown = cells[:MOST_CELLS]
     columns = min(_COLUMNS, len(shown))
@@ -107,8 +108,13 @@ def write_contact_sheet(path: Path, cells: Sequence[SheetCell]) -> int:
         for text, ink in _caption(cell, color, font):
             draw.text((left, below), text, fill=ink, font=font)
             below += _LINE
-    with replacing(path) as temporary:
-        sheet.save(temporary, format=_FORMATS[path.suffix.lower()], quality=85, optimize=True)
+    try:
+        with replacing(path) as temporary:
+            sheet.save(temporary, format=_FORMATS[path.suffix.lower()], quality=85, optimize=True)
+    except OSError as error:
+        raise ConfigError(
+            f"The contact sheet '{path}' cannot be written ({error.strerror or error}); choose another place or free some space."
+        ) from error
     return len(shown)
 
 
