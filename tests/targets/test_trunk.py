@@ -92,7 +92,7 @@ def test_features_are_those_of_the_pictures_and_of_their_mirror_images() -> None
 def test_features_are_computed_once_for_the_same_trunk_and_pictures() -> None:
     seen: list[tuple[int, int]] = []
     first = cached_features(HALVES, PIXELS, on_progress=lambda done, total: seen.append((done, total)))
-    assert (CALLS, seen) == ([20], [(20, 20)])
+    assert (CALLS, seen) == ([20], [(0, 20), (20, 20)])
     assert torch.equal(cached_features(HALVES, PIXELS), first)
     assert CALLS == [20]
     cached_features(HALVES, PIXELS[::-1])

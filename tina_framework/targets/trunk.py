@@ -204,6 +204,7 @@ def cached_features(
             on_progress(len(images), len(images))
             return kept.to(device)
     parts = [torch.zeros((0, *architecture.network_input))]
+    on_progress(0, len(images))  # the first batch of large pictures takes seconds
     for start in range(0, len(images), _BATCH):
         pixels = look.pixels(images[start : start + _BATCH])
         prepared = look(pixels[:, :, ::-1] if mirrored else pixels, device)
