@@ -74,7 +74,7 @@ def _confidence_warnings(
     if len(unsure) > _MAX_SENTENCES:
         return [
             f"{encoder.name} is unsure what {len(unsure)} of the classes mean, so the classifier may miss them: "
-            f"{_lowest(unsure)}. Use other words, or another encoder."
+            f"{_lowest(unsure)}. Use other words, another encoder, or another generator (tina list generators)."
         ]
     return [_confidence_warning(name, value, texts[name], encoder) for name, value in unsure.items()]
 
@@ -95,8 +95,8 @@ def _confidence_warning(name: str, confidence: float, texts: Sequence[str], enco
     is_name = list(texts) == [name]
     subject = f"{shorten(name)} means" if is_name else f"the words for {shorten(name)} mean"
     return (
-        f"{encoder.name} is unsure what {subject} ({details}), so the classifier may miss this class. Use another word, or "
-        "another encoder."
+        f"{encoder.name} is unsure what {subject} ({details}), so the classifier may miss this class. Use another word, "
+        "another encoder, or another generator (tina list generators)."
     )
 
 
