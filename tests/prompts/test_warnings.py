@@ -78,7 +78,7 @@ def test_unknown_classes_get_a_warning_with_the_nearest_class() -> None:
 
     from tests.conftest import ToyEncoder
 
-    vectors = np.ones((2, 24), dtype=np.float32)
+    vectors = np.eye(2, 24, dtype=np.float32)
     condition = EncodedTask(
         ("ant", "yak"), ("ant", "yak"), vectors, familiarity=np.float32([1, 0.25]), nearest=("ant", "cow")
     )
@@ -91,6 +91,24 @@ def test_the_warning_about_a_description_is_about_its_words() -> None:
     described = prompt.text("long words", label="be")
     [sentence] = prompt_warnings(encode_tasks([["a", described]], Exacting()), Exacting())
     assert "unsure what the words for 'be' mean (confidence 0.10 of 1; it does not know 'long words')" in sentence
+
+
+class Letters(Plain):
+    """The vector of a text is that of its last letter."""
+
+    name, dim = "letters", 2
+
+    def encode_text(self, texts: Sequence[str], template: int = 0) -> np.ndarray:
+        angles = np.array([ord(text[-1]) for text in texts], dtype=np.float32)
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1) * angles[:, None]
+
+
+def test_classes_that_cannot_be_told_apart_are_named() -> None:
+    tasks = encode_tasks([["dog", "the dog", "cat"], ["dog", "cat"]], Letters())
+    assert prompt_warnings(tasks, Letters()) == [
+        "'dog' and 'the dog' mean the same to letters, so the classifier cannot tell them apart. Remove one of them, or use other "
+        "words."
+    ]
 
 
 def test_the_lowest_confidence_of_a_label_counts() -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Container, Mapping, Sequence
 
+import numpy as np
+
 from tina_framework.errors import shorten
 from tina_framework.interfaces.class_names import fold
 from tina_framework.interfaces.encoder import Encoder, KnowsWords
 from tina_framework.prompts.encoded_task import EncodedTask
+from tina_framework.prompts.encoding import unit_rows
 from tina_framework.prompts.familiarity import MIN_CONFIDENCE, WARN_BELOW
 from tina_framework.prompts.known_names import KnownNames
 
@@ -21,13 +24,20 @@ _MAX_SENTENCES = 10
 """More classes than this with the same problem share one sentence, which names the worst of them."""
 
 
+_SAME_DIRECTION = 0.99999
+"""Cosine from which two vectors count as equal. Those of synonyms are farther apart: about 0.96."""
+
+_MAX_COMPARED = 1000
+"""Tasks of more classes are not searched for equal vectors, because the time grows with the square of their number."""
+
+
 def prompt_warnings(
     tasks: Sequence[EncodedTask], encoder: Encoder, trained_names: Collection[str] = frozenset()
 ) -> list[str]:
     """Return one sentence for each problem, and each class once. Many classes with the same problem share a sentence.
 
-    There are three problems: a text was read as a misspelt name, the encoder is unsure about the words of a class, or a class
-    resembles no known class.
+    There are four problems: a text was read as a misspelt name, two classes have the same vector, the encoder is unsure about the
+    words of a class, or a class resembles no known class.
 
     Args:
         tasks: what was read.
@@ -41,6 +51,7 @@ def prompt_warnings(
     unsure = {name: value for name, value in confidences.items() if value < limit}
     return (
         _misspelt_warnings(tasks)
+        + _equal_warnings(tasks, encoder)
         + _confidence_warnings(unsure, texts, encoder)
         + _familiarity_warnings(tasks, skipped=unsure.keys())
     )
@@ -107,6 +118,23 @@ def _misspelt_warnings(tasks: Sequence[EncodedTask]) -> list[str]:
         f"{shorten(text)} was read as {shorten(name)}. If it is something else, use other words or pictures."
         for text, name in read_as.items()
         if KnownNames([name]).find(text) is None
+    ]
+
+
+def _equal_warnings(tasks: Sequence[EncodedTask], encoder: Encoder) -> list[str]:
+    """Return one sentence for each pair of classes whose vectors have the same direction."""
+    found: dict[tuple[str, str], None] = {}
+    for task in tasks:
+        if len(task) > _MAX_COMPARED or task.vectors.shape[1] == 1:  # numbers have only two directions
+            continue
+        unit_KE = unit_rows(task.vectors)
+        first, second = np.nonzero(np.triu(unit_KE @ unit_KE.T > _SAME_DIRECTION, k=1))
+        for i, j in zip(first.tolist(), second.tolist(), strict=True):
+            found[task.class_names[i], task.class_names[j]] = None
+    return [
+        f"{shorten(one)} and {shorten(other)} mean the same to {encoder.name}, so the classifier cannot tell them apart. "
+        "Remove one of them, or use other words."
+        for one, other in list(found)[:_MAX_SENTENCES]
     ]
 
 
