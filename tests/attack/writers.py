@@ -349,6 +349,10 @@ def _zoos(world: World) -> list[Writer]:
             "export",
             lambda box: main(["zoo", "export", str(world.root / "zoo"), str(box / "zoo")]),
             read,
+            # A copy that is there is complete, and the command refuses to write over it.
+            again=lambda box: (
+                None if (box / "zoo").exists() else main(["zoo", "export", str(world.root / "zoo"), str(box / "zoo")])
+            ),
         ),
     ]
 
