@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -136,6 +137,9 @@ def _finish(process: subprocess.Popen[str], box: Path) -> tuple[int | None, str]
     return code, (box.parent / f"{box.name}.log").read_text(encoding="utf-8", errors="replace")
 
 
+_CHECKPOINT = re.compile(r"run/checkpoints/step-(\d+)/")
+
+
 def _interrupt(case: Case, box: Path, delay: float, pause: float, files: dict[str, str]) -> list[str]:
     process = _launch(case.command, _empty(box))
     problems = []
@@ -162,4 +166,14 @@ def _interrupt(case: Case, box: Path, delay: float, pause: float, files: dict[st
     code, output = _finish(_launch(case.again, box), box)
     if code != 0:
         return [*problems, f"the next run ended with {code}: {output.strip()[-300:]}"]
-    return problems + snapshot.differences(snapshot.take(box), files)
+    return problems + snapshot.differences(_comparable(snapshot.take(box)), _comparable(files))
+
+
+def _comparable(files: dict[str, str]) -> dict[str, str]:
+    """Leave out all checkpoints but the last one.
+
+    A signal saves a checkpoint at the step where it came. Near the end of a run, it is one of those that are kept.
+    """
+    steps = {path: int(found[1]) for path in files if (found := _CHECKPOINT.match(path))}
+    last = max(steps.values(), default=0)
+    return {path: digest for path, digest in files.items() if steps.get(path, last) == last}

@@ -7,14 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
 import pytest
 
-from tina_framework.errors import DataError
+from tina_framework.errors import DataError, Terminated
 from tina_framework.terminal.console import print_line
-from tina_framework.terminal.program import run_program
+from tina_framework.terminal.program import _termination_raises, run_program
 
 
 def test_the_code_of_the_body_is_returned_and_debug_is_taken_out() -> None:
@@ -88,7 +89,7 @@ def test_sigterm_ends_in_order(capsys: pytest.CaptureFixture[str], tmp_path: Pat
 _PROGRAM = """
 import sys
 from tina_framework.terminal.console import print_line
-from tina_framework.terminal.program import run_program
+from tina_framework.terminal.program import _termination_raises, run_program
 
 def body(arguments):
     if arguments == ["plain"]:
@@ -135,7 +136,7 @@ def test_a_closed_output_is_no_error() -> None:
 
 _INTERRUPTED_TWICE = """
 import atexit, os, signal, sys
-from tina_framework.terminal.program import run_program
+from tina_framework.terminal.program import _termination_raises, run_program
 
 def body(words):
     if words:
@@ -165,3 +166,19 @@ def test_a_console_that_ends_the_program_at_a_closed_pipe() -> None:
             raise SystemExit(1)  # noqa: B904 (so does rich, which prints the help pages)
 
     assert run_program(body, []) == 141
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+def test_a_signal_that_comes_in_a_destructor_is_not_lost() -> None:
+    class Slow:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            sum(range(10_000))
+
+    def work() -> None:
+        Slow()
+        for _ in range(100):
+            time.sleep(0.05)
+
+    with pytest.raises(Terminated), _termination_raises():
+        work()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import threading
 import traceback
@@ -143,6 +144,18 @@ def _log_in_one_line() -> Iterator[None]:
         log.removeHandler(handler)
 
 
+_AGAIN_SECONDS = 0.02
+
+
+def _is_swallowed(frame: Any) -> bool:
+    """Return whether an exception in a frame would be swallowed: in a destructor, or in a callback of a weak reference."""
+    while frame is not None:
+        if frame.f_code.co_name == "__del__" or frame.f_globals.get("__name__") == "weakref":
+            return True
+        frame = frame.f_back
+    return False
+
+
 @contextlib.contextmanager
 def _termination_raises() -> Iterator[None]:
     """Let SIGTERM and SIGHUP raise `Terminated`, so that temporary files are removed before the program ends."""
@@ -151,6 +164,12 @@ def _termination_raises() -> Iterator[None]:
         return
 
     def terminate(number: int, frame: Any) -> None:
+        if _is_swallowed(frame):
+            # Python prints what a destructor raises, and goes on. So the signal is sent again, until it comes elsewhere.
+            again = threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), number))
+            again.daemon = True
+            again.start()
+            return
         raise Terminated(number)
 
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
