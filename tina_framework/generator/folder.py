@@ -74,7 +74,7 @@ def find_folder(name: str, revision: str | None = None, local_files_only: bool =
 
     Args:
         name: a registered name, an existing folder or a Hub id, ``owner/name`` or ``owner/name@revision``. A registered name
-            comes first: ``photos`` must not mean a folder of pictures. Write ``./photos`` for the folder.
+            comes first, so that a folder in the working directory cannot take its place. Write ``./NAME`` for the folder.
         revision: branch, tag or commit of the Hub repository.
         local_files_only: do not ask the Hub; use what was downloaded before.
 

@@ -139,10 +139,11 @@ class KnownClasses:
     def cosines(self, vector_E: Rows) -> Doubles:
         """Return the cosines (S,) of a raw vector with the known names, after subtracting the mean of the space."""
         # The same vector is compared several times in a row, and with a thousand names each time is noticeable.
-        key = vector_E.tobytes()
-        if self._last is None or self._last[0] != key:
-            self._last = (key, self._directions_SE @ self._directions(vector_E[None])[0])
-        return self._last[1]
+        key, last = vector_E.tobytes(), self._last
+        if last is None or last[0] != key:
+            # Read and replaced as a whole, so that threads cannot mix the vector of one with the cosines of another.
+            last = self._last = (key, self._directions_SE @ self._directions(vector_E[None])[0])
+        return last[1]
 
     @cached_property
     def _comparison_SD(self) -> Doubles:

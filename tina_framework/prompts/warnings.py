@@ -125,7 +125,8 @@ def _equal_warnings(tasks: Sequence[EncodedTask], encoder: Encoder) -> list[str]
     """Return one sentence for each pair of classes whose vectors have the same direction."""
     found: dict[tuple[str, str], None] = {}
     for task in tasks:
-        if len(task) > _MAX_COMPARED or task.vectors.shape[1] == 1:  # numbers have only two directions
+        # Vectors of one number can only be positive or negative, so most of them would count as equal.
+        if len(task) > _MAX_COMPARED or task.vectors.shape[1] == 1:
             continue
         unit_KE = unit_rows(task.vectors)
         first, second = np.nonzero(np.triu(unit_KE @ unit_KE.T > _SAME_DIRECTION, k=1))
