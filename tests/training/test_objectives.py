@@ -78,6 +78,24 @@ def test_task_rows_start_from_noise_or_from_the_own_forecast(make_config: Make) 
     assert float(left_over[real[~fresh]].std()) == pytest.approx(1.0, abs=0.05)
 
 
+def test_all_processes_run_the_denoiser_for_the_rollouts_of_one(make_config: Make) -> None:
+    components, task, denoise = parts(make_config(rollout_probability=0.5))
+    calls: list[int] = []
+    hook = components.denoiser.register_forward_hook(lambda *_: calls.append(1))
+    fresh = next(i for i in range(32) if int(task.draw(0, [i], components.denoiser).t_B) == 999)
+    rolls = next(i for i in range(32) if int(task.draw(0, [i], components.denoiser).t_B) != 999)
+    calls.clear()
+    alone = task.draw(0, [fresh], components.denoiser)
+    assert calls == []
+    beside = task.draw(0, [fresh], components.denoiser, together=[fresh, rolls])
+    assert calls == [1]
+    assert torch.equal(alone.noisy_BPD, beside.noisy_BPD)
+    task.draw(0, [fresh], components.denoiser, together=[fresh])
+    denoise.draw(0, [fresh], components.denoiser, together=[fresh, rolls])
+    assert calls == [1]
+    hook.remove()
+
+
 @pytest.mark.parametrize(("probability", "share"), [(0.0, 1.0), (1.0, 0.0)])
 def test_rollout_probability_at_its_ends(make_config: Make, probability: float, share: float) -> None:
     components, task, _ = parts(make_config(rollout_probability=probability))

@@ -65,13 +65,15 @@ class Objective(Protocol):
     weight: float
     batch_size: int
 
-    def draw(self, step: int, indices: Sequence[int], denoiser: Denoiser) -> Batch:
+    def draw(self, step: int, indices: Sequence[int], denoiser: Denoiser, together: Sequence[int] = ()) -> Batch:
         """Draw the examples `indices` of the global batch of a step.
 
         Args:
             step: the optimizer step.
             indices: places in the global batch. An example depends on the seed, the step and its place only.
             denoiser: the current weights, for rollouts.
+            together: the places that all processes draw at this moment, if they can run the denoiser only together. The
+                objective then runs it in every process as soon as one of these places needs it.
         """
         ...
 
@@ -106,7 +108,7 @@ class TaskObjective:
         self.weight = context.config.task_weight
         self.batch_size = context.config.task_batch_size
 
-    def draw(self, step: int, indices: Sequence[int], denoiser: Denoiser) -> Batch:
+    def draw(self, step: int, indices: Sequence[int], denoiser: Denoiser, together: Sequence[int] = ()) -> Batch:
         context, config = self.context, self.context.config
         tasks = [self.sampler.task(step * self.batch_size + i).classes for i in indices]
         condition, mask = context.pad_conditions(
@@ -115,22 +117,21 @@ class TaskObjective:
                 for i, task in zip(indices, tasks, strict=True)
             ]
         )
+        starts = [self._rollout_timestep(step, i) for i in indices]
         last = config.num_train_timesteps - 1
-        t, rolls = [], []
-        for i in indices:
-            draws = generator_at(config.seed, "task-timestep", step, i)
-            rolls.append(float(torch.rand((), generator=draws)) < config.rollout_probability and not config.regression)
-            t.append(int(torch.randint(last, (), generator=draws)) if rolls[-1] else last)
-        t_B = torch.tensor(t, device=context.device)
+        t_B = torch.tensor([last if t is None else t for t in starts], device=context.device)
         noisy = context.noise("task-noise", step, indices)
         if config.regression:
             noisy = torch.zeros_like(noisy)
         # Only rollouts cost the second forward pass.
-        rolled = [row for row, roll in enumerate(rolls) if roll]
+        rolled = [row for row, t in enumerate(starts) if t is not None]
         if rolled:
             noisy[rolled] = self._roll_out(condition[rolled], mask[rolled], noisy[rolled], t_B[rolled], denoiser, [
                 indices[row] for row in rolled
             ], step)  # fmt: skip
+        elif any(self._rollout_timestep(step, i) is not None for i in together):
+            # Another process rolls out, and the denoiser runs in all processes or in none. The result is not used.
+            self._roll_out(condition[:1], mask[:1], noisy[:1], t_B[:1], denoiser, indices[:1], step)
         drawn = [
             self.images.draw(task, config.images_per_task, generator_at(config.seed, "task-images", step, i))
             for i, task in zip(indices, tasks, strict=True)
@@ -143,6 +144,14 @@ class TaskObjective:
             "labels": slots.to(context.device).split(config.images_per_task),
         }
         return Batch(condition, mask, noisy, t_B, extra)
+
+    def _rollout_timestep(self, step: int, index: int) -> int | None:
+        """Draw the timestep at which an example starts as a rollout; None if it starts from pure noise."""
+        config = self.context.config
+        draws = generator_at(config.seed, "task-timestep", step, index)
+        if float(torch.rand((), generator=draws)) >= config.rollout_probability or config.regression:
+            return None
+        return int(torch.randint(config.num_train_timesteps - 1, (), generator=draws))
 
     @torch.no_grad()
     def _roll_out(
@@ -223,7 +232,7 @@ class DenoiseObjective:
         self._normalized_ZN = torch.stack(wide)
         self._weights_T = loss_weights(context.process.alphas_cumprod, context.config).to(context.device)
 
-    def draw(self, step: int, indices: Sequence[int], denoiser: Denoiser) -> Batch:
+    def draw(self, step: int, indices: Sequence[int], denoiser: Denoiser, together: Sequence[int] = ()) -> Batch:
         context, config = self.context, self.context.config
         names, flats, t = [], [], []
         for i in indices:
