@@ -26,6 +26,29 @@ def test_inverse(num_classes):
     torch.testing.assert_close(back, flat, atol=1e-5, rtol=1e-5)
 
 
+def test_tables_are_kept_for_each_class_count_and_type_and_are_not_shared():
+    normalizer = Normalizer.fit(SPEC, random_state(20, 0), [random_state(7, 1)])
+    for count in (2, 3, 2):
+        for dtype in (torch.float32, torch.float64):
+            zero = torch.zeros(SPEC.num_parameters(count), dtype=dtype)
+            result = normalizer.denormalize(zero, count)
+            assert result.dtype == dtype
+            assert torch.equal(result.float(), normalizer.base_flat(count))
+            result += 1.0
+            normalizer.base_flat(count).zero_()
+            normalizer.scale_flat(count).zero_()
+            assert torch.equal(normalizer.denormalize(zero, count).float(), normalizer.base_flat(count))
+
+
+def test_tables_first_made_under_inference_mode_work_in_training():
+    normalizer = Normalizer.fit(SPEC, random_state(20, 0))
+    with torch.inference_mode():
+        normalizer.denormalize(torch.zeros(SPEC.num_parameters(2)), 2)
+    flat = torch.randn(SPEC.num_parameters(2), requires_grad=True)
+    normalizer.denormalize(flat, 2).sum().backward()
+    torch.testing.assert_close(flat.grad, normalizer.scale_flat(2))
+
+
 def test_zero_is_the_generic_network_with_the_average_row():
     generic = random_state(20, 0)
     normalizer = Normalizer.fit(SPEC, generic)

@@ -94,6 +94,46 @@ def test_selecting_classes_permutes_and_drops_slots(spec: ParameterSpec, num_cla
             assert torch.equal(selected[info.name], state[info.name])
 
 
+@given(specs, counts, st.data())
+def test_flat_vectors_select_classes_as_state_dicts_do(
+    spec: ParameterSpec, num_classes: int, data: st.DataObject
+) -> None:
+    number = data.draw(st.integers(1, num_classes))
+    orders = st.permutations(range(num_classes)).map(lambda order: order[:number])
+    rows = torch.tensor(data.draw(st.lists(orders, min_size=1, max_size=3)))
+    flats = torch.randn(len(rows), spec.num_parameters(num_classes))
+    selected = spec.select_flat(flats, num_classes, rows)
+    for flat, row, result in zip(flats, rows, selected, strict=True):
+        state = spec.select_classes(spec.unflatten(flat, num_classes), row)
+        assert torch.equal(result, spec.flatten(state, number))
+
+
+def test_flat_vectors_of_another_class_count_are_refused() -> None:
+    with pytest.raises(ValueError, match="5370 values for 5337 parameters at 9 classes"):
+        SPECS[0].select_flat(torch.zeros(1, 5370), 9, torch.arange(9)[None])
+
+
+def test_changing_a_returned_table_in_place_changes_nothing_else() -> None:
+    spec = ParameterSpec(cnn_2layer)
+    expected = spec.flat_class(3).clone()
+    spec.flat_class(3).zero_()
+    assert torch.equal(spec.flat_class(3), expected)
+
+
+def test_tables_first_made_under_inference_mode_work_in_training() -> None:
+    spec = ParameterSpec(cnn_2layer)
+    with torch.inference_mode():
+        spec.narrow(torch.zeros(1, spec.num_parameters(4)), 4, 2)
+        spec.widen(torch.zeros(1, spec.num_parameters(2)), 2, 4)
+        spec.select_flat(torch.zeros(1, spec.num_parameters(4)), 4, torch.arange(4)[None])
+    flat = torch.randn(1, spec.num_parameters(4), requires_grad=True)
+    narrow = spec.narrow(spec.select_flat(flat, 4, torch.tensor([[3, 1, 0, 2]])), 4, 2)
+    spec.widen(narrow, 2, 4).sum().backward()
+    shared = spec.flat_class(4) < 0
+    assert flat.grad is not None
+    assert torch.equal(flat.grad[0], (shared | (spec.flat_class(4) % 2 == 1)).float())
+
+
 @given(specs, counts, counts)
 def test_widen_pads_with_zeros_and_narrow_undoes_it(spec: ParameterSpec, a: int, b: int) -> None:
     few, many = sorted((a, b))

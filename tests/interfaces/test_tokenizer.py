@@ -40,6 +40,21 @@ def test_absent_classes_have_no_tokens_and_no_elements() -> None:
     assert LAYOUT.element_mask(mask).sum(dim=(1, 2)).tolist() == [5, 6]
 
 
+def test_tables_first_made_under_inference_mode_work_in_training() -> None:
+    layout = dataclasses.replace(LAYOUT)
+    with torch.inference_mode():
+        layout.gather(torch.zeros(1, 6))
+    flat = torch.randn(2, 6, requires_grad=True)
+    layout.scatter(layout.gather(flat)).sum().backward()
+    assert flat.grad is not None
+    assert flat.grad.tolist() == [[1.0] * 6] * 2
+
+
+def test_an_empty_batch_has_no_rows() -> None:
+    assert LAYOUT.gather(torch.zeros(0, 6)).shape == (0, 3, 3)
+    assert LAYOUT.element_mask(torch.zeros(0, 2, dtype=torch.bool)).shape == (0, 3, 3)
+
+
 @pytest.mark.parametrize("source", [[[0, 1, 2], [4, 3, -1], [-1, -1, -1]], [[0, 1, 2], [4, 3, -1], [4, -1, -1]]])
 def test_every_parameter_has_exactly_one_place(source: list[list[int]]) -> None:
     with pytest.raises(ValueError, match="elements for 6 parameters; every parameter must have exactly one place"):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
+from tina_framework.interfaces.constant_tables import ConstantTables
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.storage.files import check_tensors
 
@@ -22,7 +23,7 @@ class Normalizer:
 
     Args:
         spec: the architecture's parameters.
-        base: name -> tensor; class axes have length 1.
+        base: name -> tensor; class axes have length 1. Neither it nor `scale` may change afterwards.
         scale: name -> positive scalar tensor.
     """
 
@@ -30,6 +31,7 @@ class Normalizer:
         self.spec = spec
         self.base = {name: base[name].float() for name in spec.class_axes}
         self.scale = {name: scale[name].float() for name in spec.class_axes}
+        self._tables = ConstantTables()
 
     @classmethod
     def fit(
@@ -82,23 +84,32 @@ class Normalizer:
         infos = self.spec.parameters(num_classes)
         return torch.cat([values[info.name].expand(info.shape).reshape(-1) for info in infos])
 
+    def _flat(self, num_classes: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """The base and the scale of each parameter, two (N,)."""
+
+        def make() -> tuple[Tensor, Tensor]:
+            base, scale = self._expand(self.base, num_classes), self._expand(self.scale, num_classes)
+            return base.to(device, dtype), scale.to(device, dtype)
+
+        return self._tables.get((num_classes, device, dtype), make)
+
     def base_flat(self, num_classes: int) -> Tensor:
-        """Return the base of each parameter (N,) at a class count."""
+        """Return the base of each parameter (N,) at a class count, in a new tensor."""
         return self._expand(self.base, num_classes)
 
     def scale_flat(self, num_classes: int) -> Tensor:
-        """Return the scale of each parameter (N,) at a class count."""
+        """Return the scale of each parameter (N,) at a class count, in a new tensor."""
         return self._expand(self.scale, num_classes)
 
     def normalize(self, flat_BN: Tensor, num_classes: int) -> Tensor:
         """Convert parameters (..., N) to standardised differences (..., N)."""
-        base, scale = self.base_flat(num_classes), self.scale_flat(num_classes)
-        return (flat_BN - base.to(flat_BN)) / scale.to(flat_BN)
+        base_N, scale_N = self._flat(num_classes, flat_BN.device, flat_BN.dtype)
+        return (flat_BN - base_N) / scale_N
 
     def denormalize(self, flat_BN: Tensor, num_classes: int) -> Tensor:
         """Convert standardised differences (..., N) to parameters (..., N)."""
-        base, scale = self.base_flat(num_classes), self.scale_flat(num_classes)
-        return flat_BN * scale.to(flat_BN) + base.to(flat_BN)
+        base_N, scale_N = self._flat(num_classes, flat_BN.device, flat_BN.dtype)
+        return flat_BN * scale_N + base_N
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the tensors ``base.NAME`` and ``scale.NAME``, for a checkpoint."""

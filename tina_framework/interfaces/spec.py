@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from torch.nn.parameter import is_lazy
 
 from tina_framework.errors import ConfigError, PluginError, TinaError, reason_of
 from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.interfaces.constant_tables import ConstantTables
 
 __all__ = ["ParameterInfo", "ParameterSpec"]
 
@@ -121,6 +121,7 @@ class ParameterSpec:
 
     def __init__(self, architecture: TargetArchitecture) -> None:
         self.architecture = architecture
+        self._tables = ConstantTables()
         # Two primes, which other dimensions of a network are unlikely to equal.
         few, many = _shapes(architecture, 7), _shapes(architecture, 11)
         if few.keys() != many.keys():
@@ -146,9 +147,11 @@ class ParameterSpec:
         """Whether the network is a head on a frozen trunk: all of its parameters belong to one class or another."""
         return self.architecture.trunk is not None and None not in self.class_axes.values()
 
-    @lru_cache(maxsize=64)  # noqa: B019 - specs live as long as the program
     def parameters(self, num_classes: int) -> tuple[ParameterInfo, ...]:
         """Return all parameters at `num_classes`, in the order of the flat vector."""
+        return self._tables.get(("parameters", num_classes), lambda: self._parameters(num_classes))
+
+    def _parameters(self, num_classes: int) -> tuple[ParameterInfo, ...]:
         infos = []
         for name, shape in self._template.items():
             axis = self.class_axes[name]
@@ -156,22 +159,68 @@ class ParameterSpec:
             infos.append(ParameterInfo(name, full, axis))
         return tuple(infos)
 
+    def _sizes(self, num_classes: int) -> list[int]:
+        """The number of elements of each parameter."""
+        return self._tables.get(("sizes", num_classes), lambda: [info.numel for info in self.parameters(num_classes)])
+
     def num_parameters(self, num_classes: int) -> int:
         """Return N, the length of the flat vector at `num_classes`."""
-        return sum(info.numel for info in self.parameters(num_classes))
+        return sum(self._sizes(num_classes))
 
-    @lru_cache(maxsize=64)  # noqa: B019
     def flat_class(self, num_classes: int) -> Tensor:
-        """Return (N,) int64: the class index 0..K-1 of each element of the flat vector, -1 if all classes share it."""
+        """Return (N,) int64: the class index 0..K-1 of each element of the flat vector, -1 if all classes share it.
+
+        It is a new tensor on the CPU, which the caller may change.
+        """
+        return self._flat_class(num_classes).clone()
+
+    def _flat_class(self, num_classes: int) -> Tensor:
+        return self._tables.get(("flat_class", num_classes), lambda: self._make_flat_class(num_classes))
+
+    def _make_flat_class(self, num_classes: int) -> Tensor:
         parts = []
         for info in self.parameters(num_classes):
             if info.class_axis is None:
-                parts.append(torch.full((info.numel,), -1, dtype=torch.int64))
+                parts.append(torch.full((info.numel,), -1, dtype=torch.int64, device="cpu"))
                 continue
             view = [1] * len(info.shape)
             view[info.class_axis] = num_classes
-            parts.append(torch.arange(num_classes).view(view).expand(info.shape).reshape(-1))
+            classes = torch.arange(num_classes, device="cpu")
+            parts.append(classes.view(view).expand(info.shape).reshape(-1))
         return torch.cat(parts)
+
+    def _below(self, num_classes: int, limit: int, device: torch.device) -> Tensor:
+        """The places (N',) in the flat vector of what all classes share and of the class slots below `limit`."""
+
+        def make() -> Tensor:
+            return torch.nonzero(self._flat_class(num_classes) < limit).squeeze(1).to(device)
+
+        return self._tables.get(("below", num_classes, limit, device), make)
+
+    def _selection(self, num_classes: int, selected: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """What `select_flat` needs for the (N',) elements of the result at `selected` classes.
+
+        Returns:
+            start: the place in the flat vector at `num_classes` of an element, if its class were slot 0.
+            step: how far apart the places of neighbouring class slots are; 0 for what all classes share.
+            slot: the class slot in the result; 0 for what all classes share.
+        """
+
+        def make() -> tuple[Tensor, Tensor, Tensor]:
+            starts, steps, offset = [], [], 0
+            for info, result in zip(self.parameters(num_classes), self.parameters(selected), strict=True):
+                places = torch.arange(info.numel, device="cpu").view(info.shape) + offset
+                step = 0
+                if info.class_axis is not None:
+                    step = math.prod(info.shape[info.class_axis + 1 :])
+                    places = places.narrow(info.class_axis, 0, 1).expand(result.shape)
+                starts.append(places.reshape(-1))
+                steps.append(torch.full((result.numel,), step, dtype=torch.int64, device="cpu"))
+                offset += info.numel
+            slot = self._flat_class(selected).clamp(min=0)
+            return torch.cat(starts).to(device), torch.cat(steps).to(device), slot.to(device)
+
+        return self._tables.get(("selection", num_classes, selected, device), make)
 
     def flatten(self, state: Mapping[str, Tensor], num_classes: int) -> Tensor:
         """Turn a state dict into (N,), or into (B, N) if every tensor has a leading batch axis."""
@@ -186,7 +235,7 @@ class ParameterSpec:
 
     def unflatten(self, flat: Tensor, num_classes: int) -> dict[str, Tensor]:
         """Turn (N,) or (B, N) into views of the architecture's shapes, with the batch axis in front if there is one."""
-        sizes = [info.numel for info in self.parameters(num_classes)]
+        sizes = self._sizes(num_classes)
         if flat.shape[-1] != sum(sizes):
             raise ValueError(f"{flat.shape[-1]} values for {sum(sizes)} parameters at {num_classes} classes.")
         parts = torch.split(flat, sizes, dim=-1)
@@ -209,17 +258,33 @@ class ParameterSpec:
             )
         return selected
 
+    def select_flat(self, flat_BN: Tensor, num_classes: int, classes_BK: Tensor) -> Tensor:
+        """Do what `select_classes` does with flat vectors, each of which may select other classes, in one gather.
+
+        Args:
+            flat_BN: (B, N) at `num_classes`.
+            num_classes: K.
+            classes_BK: (B, K') int64 class indices to keep, in the order asked for.
+
+        Returns:
+            (B, N') at K' classes.
+        """
+        if flat_BN.shape[-1] != self.num_parameters(num_classes):
+            raise ValueError(
+                f"{flat_BN.shape[-1]} values for {self.num_parameters(num_classes)} parameters at {num_classes} classes."
+            )
+        start_N, step_N, slot_N = self._selection(num_classes, classes_BK.shape[1], flat_BN.device)
+        return flat_BN.gather(1, start_N + step_N * classes_BK.to(flat_BN.device)[:, slot_N])
+
     def narrow(self, flat_BN: Tensor, num_classes: int, to_classes: int) -> Tensor:
         """Keep only the first `to_classes` class slots: (..., N) at `num_classes` to (..., N')."""
         if num_classes == to_classes:
             return flat_BN
-        return flat_BN[..., (self.flat_class(num_classes) < to_classes).to(flat_BN.device)]
+        return flat_BN.index_select(-1, self._below(num_classes, to_classes, flat_BN.device))
 
     def widen(self, flat_BN: Tensor, num_classes: int, to_classes: int) -> Tensor:
         """Add class slots of zeros: (..., N) at `num_classes` to (..., N') at `to_classes`. The inverse of `narrow`."""
         if num_classes == to_classes:
             return flat_BN
-        keep = (self.flat_class(to_classes) < num_classes).to(flat_BN.device)
-        wide = flat_BN.new_zeros(*flat_BN.shape[:-1], keep.numel())
-        wide[..., keep] = flat_BN
-        return wide
+        wide = flat_BN.new_zeros(*flat_BN.shape[:-1], self.num_parameters(to_classes))
+        return wide.index_copy_(-1, self._below(to_classes, num_classes, flat_BN.device), flat_BN)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
+from tina_framework.interfaces.constant_tables import ConstantTables
+
 if TYPE_CHECKING:
     from tina_framework.interfaces.spec import ParameterSpec
 
@@ -67,33 +69,70 @@ class TokenLayout:
         return int(self.source.shape[1])
 
     @cached_property
-    def _places(self) -> Tensor:
-        """Return (N,) int64: the place of each parameter in the flattened (P * D) tokens."""
-        flat = self.source.flatten()
-        places = torch.empty(self.num_parameters, dtype=torch.int64)
+    def _tables(self) -> ConstantTables:
+        return ConstantTables(16)
+
+    def _on(self, device: torch.device) -> _DeviceTables:
+        return self._tables.get(device, lambda: self._make_tables(device))
+
+    def _make_tables(self, device: torch.device) -> _DeviceTables:
+        source, token_class, element_class = self.source.cpu(), self.token_class.cpu(), self.element_class.cpu()
+        flat = source.flatten()
+        places = torch.empty(self.num_parameters, dtype=torch.int64, device="cpu")
         places[flat[flat >= 0]] = torch.nonzero(flat >= 0).squeeze(1)
-        return places
+        return _DeviceTables(
+            source=torch.where(flat >= 0, flat, self.num_parameters).to(device),
+            places=places.to(device),
+            token_slot=token_class.clamp(min=0).to(device),
+            is_shared_token=(token_class < 0).to(device),
+            element_slot=element_class.clamp(min=0).flatten().to(device),
+            is_shared_element=(element_class < 0).to(device),
+            is_real=(source >= 0).to(device),
+        )
 
     def gather(self, flat_BN: Tensor) -> Tensor:
         """Encode parameters (B, N) as tokens (B, P, D) with zeros in the padding."""
-        source = self.source.to(flat_BN.device)
+        # Padding picks the zero that is appended at the end.
         padded = torch.cat([flat_BN, flat_BN.new_zeros(flat_BN.shape[0], 1)], dim=1)
-        return padded[:, source]  # -1 picks the zero appended at the end
+        return padded.index_select(1, self._on(flat_BN.device).source).view(-1, *self.source.shape)
 
     def scatter(self, tokens_BPD: Tensor) -> Tensor:
         """Decode tokens (B, P, D) to parameters (B, N); the padding is ignored."""
-        return tokens_BPD.flatten(1)[:, self._places.to(tokens_BPD.device)]
+        return tokens_BPD.flatten(1).index_select(1, self._on(tokens_BPD.device).places)
 
     def token_mask(self, class_mask_BK: Tensor) -> Tensor:
         """Return (B, P) bool: which tokens exist if only the class slots of `class_mask_BK` exist."""
-        token_class = self.token_class.to(class_mask_BK.device)
-        return class_mask_BK[:, token_class.clamp(min=0)] | (token_class < 0)
+        tables = self._on(class_mask_BK.device)
+        return class_mask_BK.index_select(1, tables.token_slot) | tables.is_shared_token
 
     def element_mask(self, class_mask_BK: Tensor) -> Tensor:
         """Return (B, P, D) bool: which elements hold a parameter if only the class slots of `class_mask_BK` exist."""
-        element_class = self.element_class.to(class_mask_BK.device)
-        real = self.source.to(class_mask_BK.device) >= 0
-        return (class_mask_BK[:, element_class.clamp(min=0)] | (element_class < 0)) & real
+        tables = self._on(class_mask_BK.device)
+        exists = class_mask_BK.index_select(1, tables.element_slot).view(-1, *self.source.shape)
+        return (exists | tables.is_shared_element) & tables.is_real
+
+
+@dataclass(frozen=True, eq=False)
+class _DeviceTables:
+    """What a layout needs on one device.
+
+    Attributes:
+        source: (P * D,) int64, index into the flat parameter vector, N for padding.
+        places: (N,) int64, the place of each parameter in the flattened (P * D) tokens.
+        token_slot: (P,) int64, the class slot of each token, 0 if it has none.
+        is_shared_token: (P,) bool, whether it has none.
+        element_slot: (P * D,) int64, the class slot of each element, 0 if it has none.
+        is_shared_element: (P, D) bool, whether it has none.
+        is_real: (P, D) bool, whether an element holds a parameter.
+    """
+
+    source: Tensor
+    places: Tensor
+    token_slot: Tensor
+    is_shared_token: Tensor
+    element_slot: Tensor
+    is_shared_element: Tensor
+    is_real: Tensor
 
 
 class ParameterTokenizer(Protocol):
