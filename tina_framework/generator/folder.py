@@ -2,21 +2,25 @@
 
 A folder holds `config.json`, `model.safetensors` (``denoiser.*``, ``normalizer.*``, ``condition.*``) and a model card. It may
 also hold `generic.safetensors`: the generic network for all classes of the data set, which evaluation compares with.
+
+Large weights are split as Hugging Face libraries do it: `model-00001-of-00002.safetensors` and so on, with a table of tensors and
+their files in `model.safetensors.index.json`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from tina_framework.denoiser.normalizer import Normalizer
 from tina_framework.denoiser.transformer import Denoiser
-from tina_framework.errors import CheckpointError, ConfigError, DataError, UnknownNameError
+from tina_framework.errors import CheckpointError, ConfigError, DataError, UnknownNameError, shorten
 from tina_framework.generator.card import model_card
 from tina_framework.generator.components import make_spec, make_tokenizer
 from tina_framework.generator.config import FORMAT, FORMAT_VERSION, GeneratorConfig
@@ -30,11 +34,12 @@ from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.prompts.row_retrieval import RowRetrieval
 from tina_framework.storage.digest import HASHES, with_digest
 from tina_framework.storage.exchange import read_consistently, restore_missing
-from tina_framework.storage.files import check_tensors, read_hashed, write_json, write_safetensors
+from tina_framework.storage.files import check_tensors, read_hashed, read_json, write_json, write_safetensors
 from tina_framework.storage.folders import (
     CONFIG,
     WEIGHTS,
     check_hash,
+    hashes,
     holds_only,
     read_config,
     writing_folder,
@@ -42,10 +47,15 @@ from tina_framework.storage.folders import (
 from tina_framework.storage.paths import user_path
 from tina_framework.targets.trunk import check_trunk_record, trunk_record
 
+if TYPE_CHECKING:
+    from huggingface_hub import StateDictSplit
+
 __all__ = [
+    "MAX_SHARD_SIZE",
     "GeneratorParts",
     "find_folder",
     "provider_of",
+    "read_dtype",
     "read_folder",
     "write_folder",
 ]
@@ -53,7 +63,12 @@ __all__ = [
 GENERIC = "generic.safetensors"
 CARD = "README.md"
 TRUNK = "trunk"
-_FILES = frozenset({CONFIG, WEIGHTS, GENERIC, CARD, ".gitattributes"})
+WEIGHTS_INDEX = "model.safetensors.index.json"
+MAX_SHARD_SIZE = "5GB"
+"""How large a file of weights may become before they are split: the default of Hugging Face libraries."""
+
+_SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
+_FILES = frozenset({CONFIG, WEIGHTS, WEIGHTS_INDEX, GENERIC, CARD, ".gitattributes"})
 _NEEDS = f"{CONFIG} with format '{FORMAT}' and {WEIGHTS}, as Generator.save_pretrained writes them"
 _PATTERNS = ["*.json", "*.safetensors", "*.md"]
 
@@ -122,16 +137,40 @@ def provider_of(name: str) -> str | None:
     return generators.entry(name).distribution if name in generators else None
 
 
-def read_folder(folder: Path) -> GeneratorParts:
-    """Read a generator folder. All tensors are on the CPU, in float32.
+def read_dtype(dtype: str | torch.dtype) -> torch.dtype:
+    """Return a type of weights: torch's own, or the one with that name.
+
+    Raises:
+        ConfigError: it is none of float32, bfloat16 and float16.
+    """
+    name = str(dtype).removeprefix("torch.")
+    if name not in ("float32", "bfloat16", "float16"):
+        raise ConfigError(f"dtype is {shorten(name)}; choose float32, bfloat16 or float16.")
+    found: torch.dtype = getattr(torch, name)
+    return found
+
+
+def read_folder(folder: Path, device: torch.device | None = None, dtype: torch.dtype = torch.float32) -> GeneratorParts:
+    """Read a generator folder.
+
+    Args:
+        folder: the folder.
+        device: where the denoiser's weights go, tensor by tensor; None: the CPU. All other tensors stay on the CPU.
+        dtype: the type of the denoiser's weights. All other tensors are in float32.
 
     Raises:
         CheckpointError: the folder is not a generator, is incomplete or altered, or names a component that is not registered.
     """
-    return read_consistently(folder, _read_once)
+
+    def convert(name: str, tensor: Tensor) -> Tensor:
+        if not tensor.is_floating_point():
+            return tensor  # refused later, with the name of the file
+        return tensor.to(device, dtype) if name.startswith("denoiser.") else tensor.to(torch.float32)
+
+    return read_consistently(folder, lambda path: _read_once(path, convert))
 
 
-def _read_once(folder: Path) -> GeneratorParts:
+def _read_once(folder: Path, convert: Callable[[str, Tensor], Tensor]) -> GeneratorParts:
     source = f"'{folder / CONFIG}'"
     values = read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
     config = GeneratorConfig.from_dict(
@@ -170,7 +209,7 @@ def _read_once(folder: Path) -> GeneratorParts:
     shapes = {f"denoiser.{name}": tuple(tensor.shape) for name, tensor in denoiser.state_dict().items()}
     shapes |= {f"normalizer.{name}": shape for name, shape in Normalizer.shapes(spec).items()}
     shapes |= {f"condition.{name}": shape for name, shape in condition_shapes(config).items()}
-    tensors = _read_tensors(folder / WEIGHTS, shapes, values)
+    tensors = _read_weights(folder, shapes, values, convert)
     denoiser.load_state_dict(_without_prefix(tensors, "denoiser."), assign=True)
     denoiser.eval()
     normalizer = Normalizer.from_tensors(spec, _without_prefix(tensors, "normalizer."))
@@ -179,7 +218,7 @@ def _read_once(folder: Path) -> GeneratorParts:
     # The digest covers the table of hashes. So a file that was removed is noticed.
     if (folder / GENERIC).is_file() or GENERIC in values[HASHES]:
         infos = spec.parameters(len(config.class_names))
-        generic = _read_tensors(folder / GENERIC, {info.name: info.shape for info in infos}, values)
+        generic = _read_tensors(folder / GENERIC, {info.name: info.shape for info in infos}, values, convert)
     return GeneratorParts(config, denoiser, normalizer, space, generic)
 
 
@@ -213,38 +252,81 @@ def make_space(config: GeneratorConfig, tensors: Mapping[str, Tensor]) -> Condit
         raise CheckpointError(f"The condition space of the generator is damaged: {error}") from error
 
 
-def _read_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, Any]) -> dict[str, Tensor]:
-    tensors, sha256 = read_hashed(path)
+def _read_weights(
+    folder: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    values: Mapping[str, Any],
+    convert: Callable[[str, Tensor], Tensor],
+) -> dict[str, Tensor]:
+    """Read the weights from one file or from several."""
+    path = folder / WEIGHTS_INDEX
+    if not path.is_file() and WEIGHTS_INDEX not in values[HASHES]:
+        return _read_tensors(folder / WEIGHTS, shapes, values, convert)
+    index = read_json(path)
+    check_hash(path, values)
+    files = index.get("weight_map") if isinstance(index, Mapping) else None
+    if not isinstance(files, Mapping) or not all(isinstance(f, str) and _SHARD.fullmatch(f) for f in files.values()):
+        raise CheckpointError(f"'{path}' has no table 'weight_map' of tensors and their files; restore or rebuild it.")
+    odd = sorted(files.keys() ^ shapes.keys())
+    if odd:
+        raise CheckpointError(
+            f"'{path}': the tensor {shorten(odd[0])} is missing or unknown; it was altered, or another program wrote it."
+        )
+    tensors: dict[str, Tensor] = {}
+    for file in sorted(set(files.values())):
+        expected = {name: shapes[name] for name, holder in files.items() if holder == file}
+        tensors |= _read_tensors(folder / file, expected, values, convert)
+    return tensors
+
+
+def _read_tensors(
+    path: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    values: Mapping[str, Any],
+    convert: Callable[[str, Tensor], Tensor],
+) -> dict[str, Tensor]:
+    tensors, sha256 = read_hashed(path, convert)
     check_tensors(tensors, shapes, f"'{path}'")
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():
             raise CheckpointError(f"'{path}': '{name}' holds {tensor.dtype} instead of floating-point numbers.")
     check_hash(path, values, sha256)
-    return {name: tensor.to(torch.float32) for name, tensor in tensors.items()}
+    return tensors
 
 
 def _without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def write_folder(folder: Path, parts: GeneratorParts, card: str | None = None) -> None:
+def write_folder(
+    folder: Path, parts: GeneratorParts, card: str | None = None, max_shard_size: int | str = MAX_SHARD_SIZE
+) -> None:
     """Write a generator folder, completely or not at all. An existing generator is replaced.
 
     Args:
         folder: where to write.
         parts: the contents.
         card: the model card (Markdown); None: one made from the configuration.
+        max_shard_size: above this size, the weights are split into several files: bytes, or a text such as ``5GB``.
 
     Raises:
-        ConfigError: the folder exists and holds other files.
+        ConfigError: the folder exists and holds other files, or `max_shard_size` is no size.
         CheckpointError: a tensor is not finite.
     """
     tensors = {f"denoiser.{name}": tensor for name, tensor in parts.denoiser.state_dict().items()}
     tensors |= {f"normalizer.{name}": tensor for name, tensor in parts.normalizer.state_dict().items()}
     tensors |= {f"condition.{name}": tensor for name, tensor in parts.condition_space.state_dict().items()}
     check_tensors(tensors, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, "The generator to be saved")
-    with writing_folder(folder, lambda path: holds_only(path, FORMAT, _FILES), "generator") as new:
-        sha256 = {WEIGHTS: write_safetensors(new / WEIGHTS, tensors, {"format": "pt"})}
+    split = _split(tensors, max_shard_size)
+    with writing_folder(folder, lambda path: holds_only(path, FORMAT, _FILES | _shards(path)), "generator") as new:
+        sha256 = {
+            file: write_safetensors(new / file, {name: tensors[name] for name in names}, {"format": "pt"})
+            for file, names in split.filename_to_tensors.items()
+        }
+        if split.is_sharded:
+            index = {"metadata": split.metadata, "weight_map": dict(sorted(split.tensor_to_filename.items()))}
+            write_json(new / WEIGHTS_INDEX, index)
+            sha256 |= hashes(new / WEIGHTS_INDEX)
         if parts.generic is not None:
             sha256[GENERIC] = write_safetensors(new / GENERIC, parts.generic, {"format": "pt"})
         trunk = trunk_record(make_spec(parts.config).architecture)
@@ -260,3 +342,21 @@ def write_folder(folder: Path, parts: GeneratorParts, card: str | None = None) -
         (new / CARD).write_text(
             card if card is not None else model_card(parts.config), encoding="utf-8", errors="backslashreplace"
         )
+
+
+def _split(tensors: Mapping[str, Tensor], max_shard_size: int | str) -> StateDictSplit:
+    """Return which file holds which tensors."""
+    from huggingface_hub import split_torch_state_dict_into_shards
+
+    try:
+        if isinstance(max_shard_size, int) and max_shard_size <= 0:
+            raise ValueError("it is not above 0")
+        return split_torch_state_dict_into_shards(dict(tensors), max_shard_size=max_shard_size)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"max_shard_size is {max_shard_size!r}; give a number of bytes above 0, or a text such as '5GB' or '500MB'."
+        ) from error
+
+
+def _shards(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if _SHARD.fullmatch(path.name)}

@@ -24,7 +24,15 @@ from tina_framework.generator.classifiers import make_classifiers
 from tina_framework.generator.components import make_encoder, make_recorded_encoder, make_spec, make_tokenizer
 from tina_framework.generator.compose import GeneratedNetworks, generate_networks
 from tina_framework.generator.config import GeneratorConfig
-from tina_framework.generator.folder import GeneratorParts, find_folder, provider_of, read_folder, write_folder
+from tina_framework.generator.folder import (
+    MAX_SHARD_SIZE,
+    GeneratorParts,
+    find_folder,
+    provider_of,
+    read_dtype,
+    read_folder,
+    write_folder,
+)
 from tina_framework.generator.hub import upload, with_revision
 from tina_framework.generator.options import ComposeMethod, OnProgress, SamplingOptions
 from tina_framework.interfaces.encoder import Encoder
@@ -93,6 +101,7 @@ class Generator:
         local_files_only: bool = False,
         device: str | torch.device = "auto",
         encoder: str | Encoder | None = None,
+        dtype: str | torch.dtype = torch.float32,
     ) -> Generator:
         """Load a generator.
 
@@ -104,10 +113,13 @@ class Generator:
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
             encoder: another encoder of the same space than the default one: a spec or an object. It must be given if the
                 default one may use the network or files (see `Encoder`), unless the same plugin provides both.
+            dtype: the type of the denoiser's weights: ``float32``, ``bfloat16`` or ``float16``. The smaller ones halve its memory,
+                and networks differ a little. Generated networks are in float32 with any of them.
 
         Raises:
             UnknownNameError: no generator has that name.
-            ConfigError: a revision is given for something that has none, or two different revisions are given.
+            ConfigError: `dtype` is another type; a revision is given for something that has none, or two different revisions
+                are given.
             DownloadError: the Hub repository could not be downloaded.
             CheckpointError: the folder is not a generator of this framework, is incomplete, or was altered.
         """
@@ -115,8 +127,10 @@ class Generator:
         wanted = str(name)
         if isinstance(name, Path) and wanted in registered and name.is_dir():
             wanted = f".{os.sep}{name}"  # a path means the folder, also if a generator has its name
+        weights_dtype, place = read_dtype(dtype), resolve_device(device)
         folder = find_folder(wanted, revision, local_files_only)
-        parts = read_folder(folder)
+        # Straight to the device, tensor by tensor: the host never holds the whole denoiser for a GPU.
+        parts = read_folder(folder, place, weights_dtype)
         generator = cls(parts.config, parts.denoiser, parts.normalizer, parts.condition_space, parts.generic)
         # The name goes into the records of classifiers, which must not show folders of this machine.
         is_folder = wanted not in registered and user_path(wanted).is_dir()
@@ -124,19 +138,32 @@ class Generator:
         generator.folder, generator._provider = folder, provider_of(wanted)
         if encoder is not None:
             generator._encoder = make_encoder(encoder, generator.condition_space)
-        return generator.to(device)
+        return generator
 
-    def save_pretrained(self, folder: str | Path, card: str | None = None) -> None:
+    def save_pretrained(
+        self, folder: str | Path, card: str | None = None, max_shard_size: int | str = MAX_SHARD_SIZE
+    ) -> None:
         """Write config, weights and model card, completely or not at all. An existing generator folder is replaced.
 
         Args:
             folder: where to write.
             card: the model card (Markdown); None: one made from the configuration.
+            max_shard_size: above this size, the weights are split into several files: bytes, or a text such as ``500MB``.
+
+        Raises:
+            ConfigError: the folder holds other files, or `max_shard_size` is no size.
+            CheckpointError: a tensor is not finite.
         """
-        write_folder(user_path(folder), self._parts(), card)
+        write_folder(user_path(folder), self._parts(), card, max_shard_size)
 
     def push_to_hub(
-        self, repo_id: str, *, private: bool = False, token: str | None = None, card: str | None = None
+        self,
+        repo_id: str,
+        *,
+        private: bool = False,
+        token: str | None = None,
+        card: str | None = None,
+        max_shard_size: int | str = MAX_SHARD_SIZE,
     ) -> str:
         """Upload the folder that `save_pretrained` writes, and return the address of the commit.
 
@@ -145,7 +172,7 @@ class Generator:
         """
         with tempfile.TemporaryDirectory() as root:
             folder = Path(root) / "generator"
-            self.save_pretrained(folder, card)
+            self.save_pretrained(folder, card, max_shard_size)
             return upload(folder, repo_id, private=private, token=token)
 
     def to(self, device: str | torch.device) -> Generator:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tina_framework.errors import CheckpointError, shorten
 from tina_framework.storage.paths import utf8_path
 from tina_framework.storage.temporary import sweep, temporary_file
+from tina_framework.storage.tensor_stream import DTYPES, METADATA, LfsPointerError, read_tensors
 from tina_framework.storage.text import MAX_TEXT_BYTES, is_lfs_pointer, read_bytes, read_text
 
 if TYPE_CHECKING:
@@ -34,22 +35,6 @@ __all__ = [
 
 DIGEST = "sha256"
 """Key in the metadata of a safetensors file: the SHA-256 of everything else in it."""
-
-_METADATA = "__metadata__"
-
-_DTYPES = {
-    "torch.int64": "I64",
-    "torch.float64": "F64",
-    "torch.float32": "F32",
-    "torch.int32": "I32",
-    "torch.bfloat16": "BF16",
-    "torch.float16": "F16",
-    "torch.int16": "I16",
-    "torch.int8": "I8",
-    "torch.uint8": "U8",
-    "torch.bool": "BOOL",
-}
-"""Type of a tensor -> its name in safetensors files, in the order in which that library writes them."""
 
 
 @contextmanager
@@ -165,7 +150,7 @@ def write_safetensors(
     """
     import torch
 
-    odd = sorted({str(tensor.dtype) for tensor in tensors.values()} - _DTYPES.keys())
+    odd = sorted({str(tensor.dtype) for tensor in tensors.values()} - DTYPES.keys())
     if odd:
         raise TypeError(f"'{path}' cannot hold tensors of type {odd[0]}; convert them first.")
 
@@ -175,12 +160,12 @@ def write_safetensors(
     start = 0
     for (name, tensor), body in zip(ordered, bodies, strict=True):
         end = start + len(body)
-        header[name] = {"dtype": _DTYPES[str(tensor.dtype)], "shape": list(tensor.shape), "data_offsets": [start, end]}
+        header[name] = {"dtype": DTYPES[str(tensor.dtype)], "shape": list(tensor.shape), "data_offsets": [start, end]}
         start = end
     texts = dict(metadata or {})
     if digest:
-        texts[DIGEST] = _digest({**header, _METADATA: texts}, *bodies)
-    head = _compact({_METADATA: dict(sorted(texts.items())), **header} if texts else header)
+        texts[DIGEST] = _digest({**header, METADATA: texts}, *bodies)
+    head = _compact({METADATA: dict(sorted(texts.items())), **header} if texts else header)
     head += b" " * (-len(head) % 8)  # the tensors begin at a multiple of 8 bytes
     parts: list[Any] = [len(head).to_bytes(8, "little"), head, *bodies]
     whole = hashlib.sha256()
@@ -194,7 +179,7 @@ def write_safetensors(
 def _in_file_order(tensors: Mapping[str, Tensor]) -> list[tuple[str, Tensor]]:
     """Return contiguous tensors on the CPU, in the order in which safetensors writes them: by type, then by name."""
     plain = [(name, tensor.detach().cpu().contiguous()) for name, tensor in tensors.items()]
-    rank = {dtype: number for number, dtype in enumerate(_DTYPES)}
+    rank = {dtype: number for number, dtype in enumerate(DTYPES)}
     return sorted(plain, key=lambda item: (rank[str(item[1].dtype)], item[0]))
 
 
@@ -215,8 +200,8 @@ def _compact(value: Any) -> bytes:
 
 def _digest(header: Mapping[str, Any], *body: Any) -> str:
     """Return the SHA-256 of a file's contents: its header without the digest itself, and its tensors."""
-    texts = {name: text for name, text in header.get(_METADATA, {}).items() if name != DIGEST}
-    rest = {**header, _METADATA: texts}
+    texts = {name: text for name, text in header.get(METADATA, {}).items() if name != DIGEST}
+    rest = {**header, METADATA: texts}
     digest = hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode())
     for part in body:
         digest.update(part)
@@ -229,19 +214,29 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: the file is missing, truncated, or not safetensors.
     """
-    return _parse(path, _read(path))
+    return read_hashed(path)[0]
 
 
-def read_hashed(path: Path) -> tuple[dict[str, Tensor], str]:
-    """Read all tensors of a file, and return them with the SHA-256 of the same bytes.
+def read_hashed(path: Path, convert: Callable[[str, Tensor], Tensor] | None = None) -> tuple[dict[str, Tensor], str]:
+    """Read all tensors of a file, and return them with the SHA-256 of the same bytes; see `read_tensors`.
 
-    The file is read once, so that it cannot change between hashing and reading.
+    Args:
+        path: the file.
+        convert: called with the name and the value of each tensor. Its result is kept instead.
 
     Raises:
         CheckpointError: as for `read_safetensors`.
     """
-    data = _read(path)
-    return _parse(path, data), hashlib.sha256(data).hexdigest()
+    try:
+        return read_tensors(path, parse_json, convert)
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except OSError as error:
+        raise CheckpointError(f"'{path}' cannot be read ({error.strerror}); restore or rebuild it.") from error
+    except LfsPointerError as error:
+        raise _pointer(path) from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"'{path}' is truncated or altered ({error}); restore or rebuild it.") from error
 
 
 def read_digested(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -253,7 +248,7 @@ def read_digested(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     data = _read(path)
     tensors = _parse(path, data)
     header, body = _split(memoryview(data))
-    texts: dict[str, str] = header.get(_METADATA, {})
+    texts: dict[str, str] = header.get(METADATA, {})
     if texts.get(DIGEST) != _digest(header, body):
         raise CheckpointError(
             f"'{path}' was altered (its SHA-256 is not the one in its header); restore or rebuild it."
@@ -275,13 +270,17 @@ def _parse(path: Path, data: bytes) -> dict[str, Tensor]:
     from safetensors.torch import load
 
     if is_lfs_pointer(data):
-        raise CheckpointError(
-            f"'{path}' is a Git LFS pointer instead of the weights; run `git lfs pull` in its repository."
-        )
+        raise _pointer(path)
     try:
         return dict(sorted(load(data).items()))  # `load` gives them in random order, which fingerprints would show
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(f"'{path}' is truncated or altered ({error}); restore or rebuild it.") from error
+
+
+def _pointer(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"'{path}' is a Git LFS pointer instead of the weights; run `git lfs pull` in its repository."
+    )
 
 
 def _missing(path: Path) -> CheckpointError:

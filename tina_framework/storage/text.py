@@ -15,6 +15,7 @@ __all__ = [
     "NotRegularError",
     "TooLargeError",
     "is_lfs_pointer",
+    "open_regular",
     "read_bytes",
     "read_text",
 ]
@@ -39,29 +40,36 @@ class TooLargeError(OSError):
     """The file has more bytes than the reader accepts."""
 
 
-def read_bytes(path: Path, limit: int | None = None) -> bytes:
-    """Read a regular file.
+def open_regular(path: Path) -> IO[bytes]:
+    """Open a regular file for reading.
 
     A pipe or a device is refused, because reading it may never end.
+
+    Raises:
+        OSError: the file is missing or unreadable, or it is not a regular file.
+    """
+    # Without O_NONBLOCK, opening a pipe waits for a writer.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise NotRegularError(errno.EINVAL, "it is not a regular file", str(path))
+    return os.fdopen(handle, "rb")
+
+
+def read_bytes(path: Path, limit: int | None = None) -> bytes:
+    """Read a regular file.
 
     Args:
         path: the file.
         limit: the greatest number of bytes to accept.
 
     Raises:
-        OSError: the file is missing or unreadable, is not a regular file, or has more than `limit` bytes.
+        OSError: as for `open_regular`; or the file has more than `limit` bytes.
     """
-    # Without O_NONBLOCK, opening a pipe waits for a writer.
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    status = os.fstat(handle)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(handle)
-        raise NotRegularError(errno.EINVAL, "it is not a regular file", str(path))
-    with os.fdopen(handle, "rb") as file:
-        if limit is not None and status.st_size > limit:
-            raise TooLargeError(
-                errno.EFBIG, f"it has {status.st_size:,} bytes, but at most {limit:,} are allowed", str(path)
-            )
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if limit is not None and size > limit:
+            raise TooLargeError(errno.EFBIG, f"it has {size:,} bytes, but at most {limit:,} are allowed", str(path))
         return file.read()
 
 
