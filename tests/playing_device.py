@@ -124,7 +124,9 @@ class PlayedDevice:
     def table(self) -> str:
         """Return the crossings as text, one line for each place in the code."""
         counts = Counter((c.kind, c.what, c.where) for c in self.crossings)
-        return "\n".join(f"{number:4d} x {kind:8s} {what:28s} {where}" for (kind, what, where), number in counts.items())
+        return "\n".join(
+            f"{number:4d} x {kind:8s} {what:28s} {where}" for (kind, what, where), number in counts.items()
+        )
 
 
 def on_device(tensor: Tensor) -> bool:
@@ -250,6 +252,8 @@ class _OnFunctions(TorchFunctionMode):
             return self._get(func, args, kwargs)
         if name in _MOVES and args and isinstance(args[0], Tensor):
             return _MOVES[name](self, func, *args, **kwargs)
+        if kwargs.get("pin_memory"):  # a machine without a GPU cannot
+            kwargs["pin_memory"] = False
         if "device" in kwargs and kwargs["device"] is not None:
             return self._make(func, name, args, kwargs)
         return func(*args, **kwargs)
@@ -272,7 +276,7 @@ class _OnFunctions(TorchFunctionMode):
             return func(*args, **kwargs)
         result = func(*args, **kwargs)
         if name in ("tensor", "as_tensor", "asarray", "scalar_tensor"):
-            given = [tensor for tensor in _tensors(args)]
+            given = _tensors(args)
             # `as_tensor` returns the tensor itself where nothing has to be converted.
             if played and not any(map(on_device, given)):
                 self.played.log("upload", name, result.numel())
@@ -407,6 +411,6 @@ def _patches() -> list[Any]:
         mock.patch.object(torch._C, "_group_tensors_by_device_and_dtype", grouped),
         # The random numbers of the device are those of the host, which is saved anyway.
         mock.patch.object(torch.cuda, "get_rng_state", lambda device=None: states.setdefault(device, torch.zeros(16))),
-        mock.patch.object(torch.cuda, "set_rng_state", lambda state, device=None: None),
-        mock.patch.object(torch.cuda, "synchronize", lambda device=None: None),
+        mock.patch.object(torch.cuda, "set_rng_state", return_value=None),
+        mock.patch.object(torch.cuda, "synchronize", return_value=None),
     ]

@@ -5,16 +5,25 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from tina_framework.config.training import TrainingConfig
+from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.storage.files import read_safetensors
 from tina_framework.training.loop import Trainer
+from tina_framework.training.objectives import Batch, Objective
 
 Make = Callable[..., TrainingConfig]
+
+
+def draw(
+    objective: Objective, step: int, indices: Sequence[int], denoiser: Denoiser, together: Sequence[int] = ()
+) -> Batch:
+    """The denoiser inputs of examples, as a step on the CPU makes them."""
+    return objective.batch(objective.draw(step, indices), denoiser, together)
 
 
 def log(config: TrainingConfig, kind: str = "train") -> list[dict[str, Any]]:

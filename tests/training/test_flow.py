@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.training.runs import draw
 from tina_framework.builtins.schedulers.ddim import DDIMScheduler
 from tina_framework.builtins.schedulers.flow_match_euler import FlowMatchEulerDiscreteScheduler
 from tina_framework.config.training import TrainingConfig
@@ -59,7 +60,7 @@ def test_a_run_trains_saves_and_samples(settings: dict[str, Any], prediction_typ
 def test_the_denoiser_sees_and_learns_a_straight_path(make_config: Make) -> None:
     components, _, denoise = objectives(make_config(**FLOW, shift=3.0))
     context = components.context
-    rows = denoise.draw(0, range(64), components.denoiser)
+    rows = draw(denoise, 0, range(64), components.denoiser)
     s = context.process.sigmas[rows.t_B].view(-1, 1, 1)
     noise = context.noise("denoise-noise", 0, range(64))
     clean = noise - rows.extra["target"]
@@ -70,7 +71,7 @@ def test_the_denoiser_sees_and_learns_a_straight_path(make_config: Make) -> None
 
 def test_a_sample_prediction_sees_the_best_linear_guess(make_config: Make) -> None:
     components, _, denoise = objectives(make_config(scheduler="flow-match-euler"))
-    rows = denoise.draw(0, range(8), components.denoiser)
+    rows = draw(denoise, 0, range(8), components.denoiser)
     s = components.context.process.sigmas[rows.t_B].view(-1, 1, 1)
     seen = components.context.model_input(rows.noisy_BPD, rows.t_B)
     # Least squares of x0 on x_t where both noise and x0 have unit variance.
@@ -79,7 +80,7 @@ def test_a_sample_prediction_sees_the_best_linear_guess(make_config: Make) -> No
 
 def test_rolled_out_rows_lie_on_the_path_from_the_own_forecast(make_config: Make) -> None:
     components, task, _ = objectives(make_config(**FLOW, rollout_probability=0.5))
-    rows = task.draw(0, range(16), components.denoiser)
+    rows = draw(task, 0, range(16), components.denoiser)
     rolled = rows.t_B < 999
     assert 2 < int(rolled.sum()) < 14
     # An untrained denoiser says zero: the velocity is zero, and the forecast is the noise it was shown.

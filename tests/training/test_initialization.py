@@ -30,7 +30,8 @@ def test_an_untrained_denoiser_says_what_the_ridge_says(make_config: Make) -> No
     components = build_components(make_config(ridge=1e-6), CPU)
     seen, context = components.seen_classes, components.context
     classes = seen[:4]
-    condition, mask = context.pad_conditions([context.conditions.of(classes)])
+    condition = context.pad_conditions([context.conditions.of(classes)])
+    mask = context.class_mask(torch.tensor([4]))
     with torch.no_grad():
         tokens = components.denoiser(condition, mask, context.noise("x", 0, [0]), torch.tensor([999]), context.layout)
     flat = context.normalizer.denormalize(context.layout.scatter(tokens), 4)[0]
@@ -45,7 +46,8 @@ def test_an_untrained_denoiser_says_what_the_kernel_says(make_config: Make) -> N
     components = build_components(make_config(kernel_ridge=1e-6, open_vocabulary=True), CPU)
     seen, context, sizes = components.seen_classes, components.context, components.denoiser.config
     assert sizes.num_landmarks == len(seen)
-    condition, mask = context.pad_conditions([context.conditions.of(seen[:4])])
+    condition = context.pad_conditions([context.conditions.of(seen[:4])])
+    mask = context.class_mask(torch.tensor([4]))
     with torch.no_grad():
         tokens = components.denoiser(condition, mask, context.noise("x", 0, [0]), torch.tensor([999]), context.layout)
     flat = context.normalizer.denormalize(context.layout.scatter(tokens), 4)[0]
@@ -74,7 +76,8 @@ def test_the_pooled_forecast_starts_at_principal_directions_and_says_nothing(mak
     vectors = torch.cat([components.context.conditions.of(seen, template) for template in range(2)])
     projected = vectors @ pooled.directions.detach().T
     torch.testing.assert_close(projected.std(0, correction=0), torch.ones(6), atol=1e-3, rtol=1e-3)
-    condition, mask = components.context.pad_conditions([components.context.conditions.of(seen[:4])])
+    condition = components.context.pad_conditions([components.context.conditions.of(seen[:4])])
+    mask = components.context.class_mask(torch.tensor([4]))
     assert not pooled(condition, mask).any()
     assert build_components(make_config(), CPU).denoiser.pooled is None
 
@@ -108,7 +111,8 @@ def test_with_retrieved_rows_an_untrained_denoiser_repeats_the_generic_rows(make
     seen, context = components.seen_classes, components.context
     conditions = context.conditions.of(seen[:4])
     assert conditions.shape[1] == context.conditions.width == components.denoiser.config.input_dim
-    condition, mask = context.pad_conditions([conditions])
+    condition = context.pad_conditions([conditions])
+    mask = context.class_mask(torch.tensor([len(conditions)]))
     with torch.no_grad():
         tokens = components.denoiser(condition, mask, context.noise("x", 0, [0]), torch.tensor([999]), context.layout)
     flat = context.normalizer.denormalize(context.layout.scatter(tokens), 4)[0]

@@ -24,7 +24,8 @@ def test_noise_depends_on_the_place_only(make_config: Make) -> None:
 def test_tasks_of_different_sizes_are_padded_with_zeros(make_config: Make) -> None:
     context = build_components(make_config(), CPU).context
     width = context.conditions.width
-    padded, mask = context.pad_conditions([torch.ones(3, width), torch.ones(4, width)])
+    padded = context.pad_conditions([torch.ones(3, width), torch.ones(4, width)])
+    mask = context.class_mask(torch.tensor([3, 4]))
     assert padded.shape == (2, 4, width)
     assert mask.tolist() == [[True, True, True, False], [True] * 4]
     assert not padded[0, 3].any()

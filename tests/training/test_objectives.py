@@ -8,6 +8,7 @@ import torch
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from tests.training.runs import draw
 from tina_framework.config.training import TrainingConfig
 from tina_framework.training.components import TrainingComponents, build_components
 from tina_framework.training.objectives import DenoiseObjective, TaskObjective, loss_weights
@@ -39,7 +40,7 @@ def predict(components: TrainingComponents, rows: Any) -> torch.Tensor:
 def test_the_task_gradient_is_that_of_plain_autograd(make_config: Make, prediction_type: str) -> None:
     components, task, _ = parts(make_config(prediction_type=prediction_type))
     context, parameters = components.context, list(components.denoiser.parameters())
-    rows = task.draw(3, range(4), components.denoiser)
+    rows = draw(task, 3, range(4), components.denoiser)
     assert {3, 4} == set(rows.extra["counts"])
     ours = torch.autograd.grad(task.losses(predict(components, rows), rows).mean(), parameters, allow_unused=True)
 
@@ -61,7 +62,7 @@ def test_the_task_gradient_is_that_of_plain_autograd(make_config: Make, predicti
 
 def test_task_rows_start_from_noise_or_from_the_own_forecast(make_config: Make) -> None:
     components, task, _ = parts(make_config(rollout_probability=0.5))
-    rows = task.draw(0, range(32), components.denoiser)
+    rows = draw(task, 0, range(32), components.denoiser)
     noise = components.context.noise("task-noise", 0, range(32))
     fresh = rows.t_B == 999
     assert 4 < int(fresh.sum()) < 28
@@ -71,7 +72,7 @@ def test_task_rows_start_from_noise_or_from_the_own_forecast(make_config: Make) 
         rows.noisy_BPD, late = noise, torch.full_like(rows.t_B, 999)
         seen = components.context.model_input(noise, late)
         forecast = components.denoiser(rows.condition_BKE, rows.class_mask_BK, seen, late, components.context.layout)
-    again = task.draw(0, range(32), components.denoiser)
+    again = draw(task, 0, range(32), components.denoiser)
     real = components.context.layout.element_mask(rows.class_mask_BK)
     a = components.context.process.alphas_cumprod[again.t_B[~fresh]].view(-1, 1, 1)
     left_over = (again.noisy_BPD[~fresh] - a.sqrt() * forecast[~fresh]) / (1 - a).sqrt()
@@ -82,16 +83,16 @@ def test_all_processes_run_the_denoiser_for_the_rollouts_of_one(make_config: Mak
     components, task, denoise = parts(make_config(rollout_probability=0.5))
     calls: list[int] = []
     hook = components.denoiser.register_forward_hook(lambda *_: calls.append(1))
-    fresh = next(i for i in range(32) if int(task.draw(0, [i], components.denoiser).t_B) == 999)
-    rolls = next(i for i in range(32) if int(task.draw(0, [i], components.denoiser).t_B) != 999)
+    fresh = next(i for i in range(32) if int(draw(task, 0, [i], components.denoiser).t_B) == 999)
+    rolls = next(i for i in range(32) if int(draw(task, 0, [i], components.denoiser).t_B) != 999)
     calls.clear()
-    alone = task.draw(0, [fresh], components.denoiser)
+    alone = draw(task, 0, [fresh], components.denoiser)
     assert calls == []
-    beside = task.draw(0, [fresh], components.denoiser, together=[fresh, rolls])
+    beside = draw(task, 0, [fresh], components.denoiser, together=[fresh, rolls])
     assert calls == [1]
     assert torch.equal(alone.noisy_BPD, beside.noisy_BPD)
-    task.draw(0, [fresh], components.denoiser, together=[fresh])
-    denoise.draw(0, [fresh], components.denoiser, together=[fresh, rolls])
+    draw(task, 0, [fresh], components.denoiser, together=[fresh])
+    draw(denoise, 0, [fresh], components.denoiser, together=[fresh, rolls])
     assert calls == [1]
     hook.remove()
 
@@ -99,7 +100,7 @@ def test_all_processes_run_the_denoiser_for_the_rollouts_of_one(make_config: Mak
 @pytest.mark.parametrize(("probability", "share"), [(0.0, 1.0), (1.0, 0.0)])
 def test_rollout_probability_at_its_ends(make_config: Make, probability: float, share: float) -> None:
     components, task, _ = parts(make_config(rollout_probability=probability))
-    rows = task.draw(0, range(8), components.denoiser)
+    rows = draw(task, 0, range(8), components.denoiser)
     assert float((rows.t_B == 999).float().mean()) == share
 
 
@@ -107,15 +108,15 @@ def test_tasks_are_of_the_train_partition_and_new_every_step(make_config: Make) 
     components, task, _ = parts(make_config())
     drawn = [task.sampler.task(i) for i in range(40)]
     assert {partition_of(t.classes) for t in drawn} == {"train"}
-    first, second = (task.draw(step, range(4), components.denoiser) for step in (0, 1))
+    first, second = (draw(task, step, range(4), components.denoiser) for step in (0, 1))
     assert not torch.equal(first.condition_BKE, second.condition_BKE)
 
 
 def test_rows_do_not_depend_on_how_the_batch_is_cut(make_config: Make) -> None:
     components, task, denoise = parts(make_config())
     for objective in (task, denoise):
-        whole = objective.draw(5, range(4), components.denoiser)
-        halves = [objective.draw(5, part, components.denoiser) for part in (range(2), range(2, 4))]
+        whole = draw(objective, 5, range(4), components.denoiser)
+        halves = [draw(objective, 5, part, components.denoiser) for part in (range(2), range(2, 4))]
         for name in ("condition_BKE", "class_mask_BK", "t_B"):
             assert torch.equal(getattr(whole, name), torch.cat([getattr(h, name) for h in halves]))
         torch.testing.assert_close(whole.noisy_BPD, torch.cat([h.noisy_BPD for h in halves]))
@@ -141,7 +142,7 @@ def test_the_denoise_target_is_the_model_of_the_prompt(make_config: Make, predic
     components, _, denoise = parts(config)
     context, spec = components.context, components.context.spec
     models = {frozenset(e.classes): e for e in components.zoo.entries}
-    rows = denoise.draw(0, range(8), components.denoiser)
+    rows = draw(denoise, 0, range(8), components.denoiser)
     torch.testing.assert_close(denoise.losses(rows.extra["target"], rows), torch.zeros(8))
     clean = context.process.predict_original_sample(rows.extra["target"], rows.t_B, rows.noisy_BPD)
     flats = context.normalizer.denormalize(context.layout.scatter(clean), 4)
@@ -158,7 +159,7 @@ def test_the_denoise_target_is_the_model_of_the_prompt(make_config: Make, predic
 def test_class_order_is_shuffled_only_where_it_matters(make_config: Make, tokenizer: str, shuffled: bool) -> None:
     components, _, denoise = parts(make_config(tokenizer=tokenizer, template_mixing=False, condition_noise=0))
     stored = {frozenset(e.classes): e.classes for e in components.zoo.entries}
-    rows = denoise.draw(0, range(60), components.denoiser)
+    rows = draw(denoise, 0, range(60), components.denoiser)
     shown = [classes_of(components, rows, row) for row in range(60)]
     assert any(classes != stored[frozenset(classes)] for classes in shown) == shuffled
     assert any(classes == stored[frozenset(classes)] for classes in shown)
@@ -166,7 +167,7 @@ def test_class_order_is_shuffled_only_where_it_matters(make_config: Make, tokeni
 
 def test_every_row_weighs_the_same_and_padding_nothing(make_config: Make) -> None:
     components, _, denoise = parts(make_config())
-    rows = denoise.draw(0, range(12), components.denoiser)
+    rows = draw(denoise, 0, range(12), components.denoiser)
     assert len(set(rows.class_mask_BK.sum(1).tolist())) == 2
     losses = denoise.losses(rows.extra["target"] + 2.0, rows)
     torch.testing.assert_close(losses, torch.full((12,), 4.0))

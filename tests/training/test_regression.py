@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.training.runs import draw
 from tina_framework.config.training import TrainingConfig
 from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.training import resume
@@ -26,12 +27,12 @@ def test_the_denoiser_sees_zeros_at_the_last_timestep(make_config: Make) -> None
     components = build_components(make_config(regression="true", denoise_weight=0, rollout_probability=1.0), CPU)
     (task,) = components.objectives
     assert isinstance(task, TaskObjective)
-    rows = task.draw(2, range(4), components.denoiser)
+    rows = draw(task, 2, range(4), components.denoiser)
     assert not rows.noisy_BPD.any()
     assert rows.t_B.tolist() == [components.config.num_train_timesteps - 1] * 4
     # Tasks and images are those of a run with noise.
     other = build_components(make_config(denoise_weight=0, rollout_probability=0.0), CPU).objectives[0]
-    same = other.draw(2, range(4), components.denoiser)
+    same = draw(other, 2, range(4), components.denoiser)
     assert torch.equal(rows.condition_BKE, same.condition_BKE)
     assert same.noisy_BPD.any()
 

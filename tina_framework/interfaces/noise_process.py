@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from tina_framework.errors import ConfigError, PluginError, shorten
+from tina_framework.interfaces.constant_tables import ConstantTables
 from tina_framework.interfaces.scheduler import noise_process_of
 from tina_framework.interfaces.whole_numbers import MAX_TIMESTEPS
 
@@ -113,6 +114,7 @@ class DiffusionProcess:
         self.prediction_type = prediction_type
         self.betas = _betas(beta_schedule, beta_start, beta_end, num_train_timesteps)
         self.alphas_cumprod = torch.cumprod(1.0 - self.betas, dim=0)
+        self._tables = ConstantTables()
 
     def scale_model_input(self, sample: Tensor, timestep: Any = None) -> Tensor:
         """Return x_t itself, which has unit variance where x0 has."""
@@ -177,7 +179,8 @@ class DiffusionProcess:
             cumprod = self.alphas_cumprod[self.check_timestep(timestep)]
         else:
             steps = torch.as_tensor(timestep, device=like.device)
-            cumprod = self.alphas_cumprod.to(like.device)[steps]
+            table = self._tables.get(like.device, lambda: self.alphas_cumprod.to(like.device))
+            cumprod = table[steps]
             cumprod = cumprod.to(like.dtype).reshape(-1, *[1] * (like.dim() - 1))
         return cumprod.sqrt(), (1.0 - cumprod).sqrt()
 
@@ -225,6 +228,7 @@ class FlowProcess:
         levels = torch.arange(1, num_train_timesteps + 1, dtype=torch.float64) / num_train_timesteps
         sigmas = shift * levels / (1 + (shift - 1) * levels)
         self.sigmas = sigmas.float()
+        self._tables = ConstantTables()
         self.alphas_cumprod = ((1 - sigmas) ** 2 / ((1 - sigmas) ** 2 + sigmas**2)).float()
 
     def scale_model_input(self, sample: Tensor, timestep: Any = None) -> Tensor:
@@ -273,7 +277,8 @@ class FlowProcess:
             # A CPU scalar multiplies tensors on any device and keeps their type.
             return self.sigmas[_within(timestep, len(self.sigmas))]
         steps = torch.as_tensor(timestep, device=like.device)
-        return self.sigmas.to(like.device, like.dtype)[steps].reshape(-1, *[1] * (like.dim() - 1))
+        table = self._tables.get((like.device, like.dtype), lambda: self.sigmas.to(like.device, like.dtype))
+        return table[steps].reshape(-1, *[1] * (like.dim() - 1))
 
 
 NOISE_PROCESSES: Mapping[str, type[DiffusionProcess] | type[FlowProcess]] = {

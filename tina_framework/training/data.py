@@ -78,7 +78,15 @@ class TrainingImages(ImageBank):
             indices: (M,) from `draw`.
             flips: (M,) bool, whether to mirror.
         """
-        return self._both[(indices + len(self.images) * flips).to(self._both.device)]
+        return self.at(self.places(indices, flips).to(self._both.device))
+
+    def places(self, indices: Tensor, flips: Tensor) -> Tensor:
+        """Return where `at` finds the images that `take` returns: (M,) int64."""
+        return indices + len(self.images) * flips
+
+    def at(self, places: Tensor) -> Tensor:
+        """Return the images at `places`, which must be on the device of the images."""
+        return self._both[places]
 
     def draw(self, classes: Sequence[str], number: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Draw images for a task: equally many of each class, half of them mirrored.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -46,25 +47,31 @@ class ObjectiveContext:
     device: torch.device
 
     def noise(self, stream: str, step: int, indices: Sequence[int]) -> Tensor:
-        """Return (B, P, D) standard normal noise, drawn for each example by `generator_at`."""
-        shape = (self.layout.num_tokens, self.layout.token_width)
-        rows = [torch.randn(shape, generator=generator_at(self.config.seed, stream, step, i)) for i in indices]
-        return torch.stack(rows).to(self.device)
+        """Return (B, P, D) standard normal noise on the host, drawn for each example by `generator_at`."""
+        noise = torch.empty(len(indices), self.layout.num_tokens, self.layout.token_width, device="cpu")
+        for row, index in zip(noise, indices, strict=True):
+            row.normal_(generator=generator_at(self.config.seed, stream, step, index))
+        return noise
 
-    def pad_conditions(self, conditions: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Pad B tensors (K_b, E) with zeros to (B, K, E), and return them with the class mask (B, K)."""
-        most = self.config.max_classes
-        padded = torch.zeros(len(conditions), most, self.conditions.width)
-        mask = torch.zeros(len(conditions), most, dtype=torch.bool)
-        for row, condition in enumerate(conditions):
-            padded[row, : len(condition)] = condition
-            mask[row, : len(condition)] = True
-        return padded.to(self.device), mask.to(self.device)
+    def pad_conditions(self, conditions: Sequence[Tensor]) -> Tensor:
+        """Pad B tensors (K_b, E) with zeros to (B, K, E), on the host."""
+        padded = torch.zeros(len(conditions), self.config.max_classes, self.conditions.width)
+        for row, condition in zip(padded, conditions, strict=True):
+            row[: len(condition)] = condition
+        return padded
+
+    def class_mask(self, count_B: Tensor) -> Tensor:
+        """Return (B, K) bool: which slots hold a class, for tasks of `count_B` classes."""
+        return torch.arange(self.config.max_classes, device=count_B.device) < count_B[:, None]
 
     def model_input(self, noisy_BPD: Tensor, t_B: Tensor) -> Tensor:
         """Return x_t in the form that the denoiser reads; see `tina_framework.denoiser.preconditioning`."""
         scaled = self.process.scale_model_input(noisy_BPD, t_B)
-        return model_input(scaled, t_B, self.process.alphas_cumprod, self.config.prediction_type)
+        return model_input(scaled, t_B, self._alphas_cumprod_T, self.config.prediction_type)
+
+    @cached_property
+    def _alphas_cumprod_T(self) -> Tensor:
+        return self.process.alphas_cumprod.to(self.device)
 
     def draw_condition(
         self, stream: str, step: int, index: int, classes: Sequence[str], unseen: Sequence[int] = ()

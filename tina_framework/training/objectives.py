@@ -1,7 +1,8 @@
 """Training objectives: `task` (generated networks classify images) and `denoise` (the denoiser reconstructs p-Models).
 
-Each objective draws a batch of denoiser inputs. All batches of a step go through the denoiser in one forward pass,
-because data-parallel training then reduces gradients only once. The objective then computes one loss per example.
+Each objective draws its examples on the host, and makes a batch of denoiser inputs of them on the device. All batches of a step go
+through the denoiser in one forward pass, because data-parallel training then reduces gradients only once. The objective then
+computes one loss per example.
 
 The total loss is task_weight * L_task + denoise_weight * L_denoise, with
 
@@ -26,6 +27,7 @@ from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.training.data import TrainingImages
+from tina_framework.training.draws import Draws
 from tina_framework.training.objective_context import ObjectiveContext
 from tina_framework.training.randomness import generator_at
 from tina_framework.zoo.task_sampler import TaskSampler
@@ -65,12 +67,20 @@ class Objective(Protocol):
     weight: float
     batch_size: int
 
-    def draw(self, step: int, indices: Sequence[int], denoiser: Denoiser, together: Sequence[int] = ()) -> Batch:
-        """Draw the examples `indices` of the global batch of a step.
+    def draw(self, step: int, indices: Sequence[int]) -> Draws:
+        """Draw the examples `indices` of the global batch of a step, on the host.
 
         Args:
             step: the optimizer step.
             indices: places in the global batch. An example depends on the seed, the step and its place only.
+        """
+        ...
+
+    def batch(self, draws: Draws, denoiser: Denoiser, together: Sequence[int] = ()) -> Batch:
+        """Make the denoiser inputs of examples, on the device of the run.
+
+        Args:
+            draws: from `draw`, on the device.
             denoiser: the current weights, for rollouts.
             together: the places that all processes draw at this moment, if they can run the denoiser only together. The
                 objective then runs it in every process as soon as one of these places needs it.
@@ -108,40 +118,57 @@ class TaskObjective:
         self.weight = context.config.task_weight
         self.batch_size = context.config.task_batch_size
 
-    def draw(self, step: int, indices: Sequence[int], denoiser: Denoiser, together: Sequence[int] = ()) -> Batch:
+    def draw(self, step: int, indices: Sequence[int]) -> Draws:
         context, config = self.context, self.context.config
         tasks = [self.sampler.task(step * self.batch_size + i).classes for i in indices]
-        condition, mask = context.pad_conditions(
-            [
-                context.draw_condition("task-condition", step, i, task, context.draw_unseen_classes(step, i, len(task)))
-                for i, task in zip(indices, tasks, strict=True)
-            ]
-        )
+        counts = [len(task) for task in tasks]
+        conditions = [
+            context.draw_condition("task-condition", step, i, task, context.draw_unseen_classes(step, i, len(task)))
+            for i, task in zip(indices, tasks, strict=True)
+        ]
         starts = [self._rollout_timestep(step, i) for i in indices]
-        last = config.num_train_timesteps - 1
-        t_B = torch.tensor([last if t is None else t for t in starts], device=context.device)
-        noisy = context.noise("task-noise", step, indices)
-        if config.regression:
-            noisy = torch.zeros_like(noisy)
-        # Only rollouts cost the second forward pass.
         rolled = [row for row, t in enumerate(starts) if t is not None]
-        if rolled:
-            noisy[rolled] = self._roll_out(condition[rolled], mask[rolled], noisy[rolled], t_B[rolled], denoiser, [
-                indices[row] for row in rolled
-            ], step)  # fmt: skip
-        elif any(self._rollout_timestep(step, i) is not None for i in together):
-            # Another process rolls out, and the denoiser runs in all processes or in none. The result is not used.
-            self._roll_out(condition[:1], mask[:1], noisy[:1], t_B[:1], denoiser, indices[:1], step)
+        last = config.num_train_timesteps - 1
         drawn = [
             self.images.draw(task, config.images_per_task, generator_at(config.seed, "task-images", step, i))
             for i, task in zip(indices, tasks, strict=True)
         ]
+        places, flips, slots = (torch.cat(parts) for parts in zip(*drawn, strict=True))
+        tensors = {
+            "condition": context.pad_conditions(conditions),
+            "count": torch.tensor(counts),
+            "t": torch.tensor([last if t is None else t for t in starts]),
+            "images": self.images.places(places, flips),
+            "labels": slots,
+        }
+        if not config.regression:
+            tensors["noise"] = context.noise("task-noise", step, indices)
+        if rolled:
+            tensors["rolled"] = torch.tensor(rolled)
+            tensors["rollout_noise"] = context.noise("task-rollout", step, [indices[row] for row in rolled])
+        return Draws(step, indices, counts, tensors)
+
+    def batch(self, draws: Draws, denoiser: Denoiser, together: Sequence[int] = ()) -> Batch:
+        context, config, drawn = self.context, self.context.config, draws.tensors
+        condition, mask, t_B = drawn["condition"], context.class_mask(drawn["count"]), drawn["t"]
+        if config.regression:
+            noisy = condition.new_zeros(len(condition), context.layout.num_tokens, context.layout.token_width)
+        else:
+            noisy = drawn["noise"]
+        # Only rollouts cost the second forward pass.
+        if "rolled" in drawn:
+            rows = drawn["rolled"]
+            start = condition[rows], mask[rows], noisy[rows], t_B[rows]
+            noisy = noisy.index_copy(0, rows, self._roll_out(*start, drawn["rollout_noise"], denoiser))
+        elif any(self._rollout_timestep(draws.step, i) is not None for i in together):
+            # Another process rolls out, and the denoiser runs in all processes or in none. The result is not used.
+            self._roll_out(condition[:1], mask[:1], noisy[:1], t_B[:1], noisy[:1], denoiser)
         # One look-up for all tasks: on a GPU many small look-ups cost more than running the networks.
-        rows, flips, slots = (torch.cat(parts) for parts in zip(*drawn, strict=True))
+        images = self.images.at(drawn["images"])
         extra = {
-            "counts": [len(task) for task in tasks],
-            "images": self.images.take(rows, flips).split(config.images_per_task),
-            "labels": slots.to(context.device).split(config.images_per_task),
+            "counts": draws.counts,
+            "images": images.split(config.images_per_task),
+            "labels": drawn["labels"].split(config.images_per_task),
         }
         return Batch(condition, mask, noisy, t_B, extra)
 
@@ -160,11 +187,10 @@ class TaskObjective:
         mask: Tensor,
         start: Tensor,
         t_B: Tensor,
+        noise: Tensor,
         denoiser: Denoiser,
-        indices: Sequence[int],
-        step: int,
     ) -> Tensor:
-        """Return x_t at `t_B` of the x0 that the denoiser predicts from `start`, which is pure noise.
+        """Return x_t at `t_B`, made with `noise`, of the x0 that the denoiser predicts from `start`, which is pure noise.
 
         No gradient flows through this prediction: sampling, too, only reads the tokens of the step before.
         """
@@ -175,7 +201,7 @@ class TaskObjective:
         predicted = denoiser(condition, mask, context.model_input(start, last), last, context.layout)
         denoiser.train(was_training)
         x0 = context.process.predict_original_sample(predicted.float(), last, start)
-        noisy: Tensor = context.process.add_noise(x0, context.noise("task-rollout", step, indices), t_B)
+        noisy: Tensor = context.process.add_noise(x0, noise, t_B)
         return noisy
 
     def losses(self, predicted_BPD: Tensor, batch: Batch) -> Tensor:
@@ -232,7 +258,7 @@ class DenoiseObjective:
         self._normalized_ZN = torch.stack(wide)
         self._weights_T = loss_weights(context.process.alphas_cumprod, context.config).to(context.device)
 
-    def draw(self, step: int, indices: Sequence[int], denoiser: Denoiser, together: Sequence[int] = ()) -> Batch:
+    def draw(self, step: int, indices: Sequence[int]) -> Draws:
         context, config = self.context, self.context.config
         names, flats, t = [], [], []
         for i in indices:
@@ -246,15 +272,25 @@ class DenoiseObjective:
                 order = torch.arange(len(order))
             names.append([self.classes[model][k] for k in order])
             flats.append(self._reorder(flat, order))
-        condition, mask = context.pad_conditions(
-            [context.draw_condition("denoise-condition", step, i, row) for i, row in zip(indices, names, strict=True)]
-        )
-        t_B = torch.tensor(t, device=context.device)
-        clean = context.layout.gather(torch.stack(flats).to(context.device))
-        noise = context.noise("denoise-noise", step, indices)
+        conditions = [
+            context.draw_condition("denoise-condition", step, i, row) for i, row in zip(indices, names, strict=True)
+        ]
+        counts = [len(row) for row in names]
+        tensors = {
+            "condition": context.pad_conditions(conditions),
+            "count": torch.tensor(counts),
+            "t": torch.tensor(t),
+            "parameters": torch.stack(flats),
+            "noise": context.noise("denoise-noise", step, indices),
+        }
+        return Draws(step, indices, counts, tensors)
+
+    def batch(self, draws: Draws, denoiser: Denoiser, together: Sequence[int] = ()) -> Batch:
+        context, drawn = self.context, draws.tensors
+        clean, noise, t_B = context.layout.gather(drawn["parameters"]), drawn["noise"], drawn["t"]
         noisy = context.process.add_noise(clean, noise, t_B)
         target = context.process.prediction_target(clean, noise, t_B)
-        return Batch(condition, mask, noisy, t_B, {"target": target})
+        return Batch(drawn["condition"], context.class_mask(drawn["count"]), noisy, t_B, {"target": target})
 
     def _reorder(self, flat_N: Tensor, order: Tensor) -> Tensor:
         """Return the same network with its classes in another order; padded slots stay last."""

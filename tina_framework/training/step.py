@@ -12,6 +12,7 @@ from torch import Tensor
 from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import ConfigError, TrainingError
+from tina_framework.training.draws import place
 from tina_framework.training.ema import EMA
 from tina_framework.training.objective_context import ObjectiveContext
 from tina_framework.training.objectives import Objective
@@ -107,7 +108,9 @@ class Stepper:
 
     def _losses(self, part: int) -> list[Tensor]:
         """Return the mean loss of each objective over part number `part` of this process's share of the batch."""
-        batches = [o.draw(self.step, self._share(o, part), self.denoiser) for o in self.objectives]
+        drawn = [o.draw(self.step, self._share(o, part)) for o in self.objectives]
+        placed = place(drawn, self.accelerator.device)
+        batches = [o.batch(draws, self.denoiser) for o, draws in zip(self.objectives, placed, strict=True)]
         t_B = torch.cat([b.t_B for b in batches])
         predicted = self.model(
             torch.cat([b.condition_BKE for b in batches]),
