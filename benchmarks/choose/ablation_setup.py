@@ -61,7 +61,8 @@ def build_zoo(folder: Path, changes: dict[str, Any], given: argparse.Namespace, 
     from tina_framework.plugin.discovery import registries
     from tina_framework.storage.files import write_safetensors
     from tina_framework.zoo import build_process, builder
-    from tina_framework.zoo.store import Zoo, read_manifest, write_manifest
+    from tina_framework.zoo.manifest import read_manifest, write_manifest
+    from tina_framework.zoo.store import Zoo
 
     torch.set_num_threads(1)
     bundled = Zoo.open(given.zoo)

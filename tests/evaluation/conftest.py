@@ -19,8 +19,12 @@ from tina_framework.interfaces.dataset import ArrayDataset, LabelledImages
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.storage.files import write_safetensors
+from tina_framework.zoo.entries import ZooEntry
+from tina_framework.zoo.index import write_index
+from tina_framework.zoo.manifest import write_manifest
 from tina_framework.zoo.reservation import partition_of
-from tina_framework.zoo.store import Zoo, ZooEntry, write_index, write_manifest, write_shard
+from tina_framework.zoo.shards import write_shard
+from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import Task
 from tina_framework.zoo.zoo_config import ZooConfig
 

@@ -17,7 +17,7 @@ from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.plugin.folder_registry import FolderRegistry
-from tina_framework.zoo.store import manifest_sha256
+from tina_framework.zoo.manifest import manifest_sha256
 
 
 def generator_of(training: dict[str, Any]) -> Any:

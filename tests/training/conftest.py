@@ -14,7 +14,10 @@ from tina_framework.config.training import TrainingConfig, load_training_config
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.storage.files import write_safetensors
-from tina_framework.zoo.store import FORMAT, ZooEntry, write_index, write_manifest, write_shard
+from tina_framework.zoo.entries import ZooEntry
+from tina_framework.zoo.index import write_index
+from tina_framework.zoo.manifest import FORMAT, write_manifest
+from tina_framework.zoo.shards import write_shard
 from tina_framework.zoo.task_sampler import TaskSampler
 from tina_framework.zoo.zoo_config import ZooConfig
 

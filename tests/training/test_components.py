@@ -17,7 +17,9 @@ from tina_framework.storage.digest import renew_digest
 from tina_framework.storage.files import read_json, read_safetensors, write_json, write_safetensors
 from tina_framework.training.components import build_components
 from tina_framework.training.loop import Trainer
-from tina_framework.zoo.store import read_manifest, read_shard, write_index, write_manifest, write_shard
+from tina_framework.zoo.index import write_index
+from tina_framework.zoo.manifest import read_manifest, write_manifest
+from tina_framework.zoo.shards import read_shard, write_shard
 
 Make = Callable[..., TrainingConfig]
 CPU = torch.device("cpu")

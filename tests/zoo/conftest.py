@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import pytest
 
 from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
 from tina_framework.builtins.datasets.shapes import shapes
 from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.storage.digest import renew_digest
 from tina_framework.zoo.build_process import ProcessSetup
 from tina_framework.zoo.builder import build_zoo
 from tina_framework.zoo.zoo_config import ZooConfig
@@ -51,3 +55,17 @@ def zoo_folder(tmp_path_factory, spec, dataset, config):
     folder = tmp_path_factory.mktemp("zoo") / "zoo"
     build_zoo(folder, config, spec, dataset, ProcessSetup("cnn-2layer", "shapes:12"))
     return folder
+
+
+@pytest.fixture
+def copy(tmp_path, zoo_folder):
+    """A copy of the zoo that a test may damage."""
+    return shutil.copytree(zoo_folder, tmp_path / "copy")
+
+
+def rewrite(path, change):
+    """Change a JSON file and renew its digest."""
+    value = json.loads(path.read_text())
+    changed = change(value)
+    path.write_text(json.dumps(value if changed is None else changed))
+    renew_digest(path)

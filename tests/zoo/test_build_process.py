@@ -10,7 +10,8 @@ import torch
 
 from tina_framework.errors import ConfigError, PluginError, TinaError
 from tina_framework.zoo.build_process import ProcessSetup, _portable, prepare
-from tina_framework.zoo.store import Zoo, read_model
+from tina_framework.zoo.shards import read_model
+from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import Task
 
 

@@ -16,7 +16,8 @@ from tina_framework.storage.locks import folder_lock
 from tina_framework.zoo.builder import generic_figures, sample_tasks
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.reservation import partition_of
-from tina_framework.zoo.store import Zoo, read_shard, write_shard
+from tina_framework.zoo.shards import read_shard, write_shard
+from tina_framework.zoo.store import Zoo
 
 
 class Cut(Exception):

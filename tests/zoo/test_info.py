@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from tina_framework.errors import DataError
+from tina_framework.zoo.entries import ZooEntry
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.info import describe, linear_map, measure_signal, measure_test
 from tina_framework.zoo.p_models import task_accuracy
-from tina_framework.zoo.store import Zoo, ZooEntry
+from tina_framework.zoo.store import Zoo
 
 
 def test_describe(zoo_folder):

@@ -82,6 +82,6 @@ def _load(folder: Path) -> None:
     elif is_folder_of(folder, generator_config.FORMAT):
         generator.read_folder(folder)
     elif (folder / "zoo.json").is_file():
-        Zoo.open(folder)
+        Zoo.open(folder).verify()
     else:
         raise CheckpointError(f"'{folder}' is neither a generator, nor a classifier, nor a zoo; restore its settings.")

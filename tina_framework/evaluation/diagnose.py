@@ -27,7 +27,7 @@ from tina_framework.prompts.encoded_task import encode_task
 
 if TYPE_CHECKING:
     from tina_framework.evaluation.context import Context
-    from tina_framework.zoo.store import ZooEntry
+    from tina_framework.zoo.entries import ZooEntry
 
 __all__ = ["Diagnosis", "Stage", "diagnose", "verdict"]
 

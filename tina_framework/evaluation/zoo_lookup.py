@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tina_framework.errors import CheckpointError, PluginError
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
-from tina_framework.zoo.store import Zoo, manifest_sha256
+from tina_framework.zoo.manifest import manifest_sha256
+from tina_framework.zoo.store import Zoo
 
 if TYPE_CHECKING:
     from tina_framework.generator.generator import Generator

@@ -29,7 +29,7 @@ def with_digest(values: Mapping[str, Any], file: str) -> dict[str, Any]:
         file: the name of the file that they are written to: ``config.json``.
     """
     # Written and read once: the digest must cover what a reader will see (lists instead of tuples, plain numbers).
-    plain: dict[str, Any] = json.loads(to_json(values))
+    plain: dict[str, Any] = json.loads(to_json(values, indent=None))
     others = plain.get(HASHES, {})
     return {**plain, HASHES: {**others, file: _digest(plain, file, others)}}
 

@@ -28,6 +28,7 @@ __all__ = [
     "read_metadata",
     "read_safetensors",
     "replacing",
+    "split_header",
     "to_json",
     "write_json",
     "write_safetensors",
@@ -51,14 +52,18 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
 
 
-def to_json(value: Any) -> str:
-    """Return `value` as indented JSON with a final newline. NumPy and torch scalars become numbers, paths become text.
+def to_json(value: Any, indent: int | None = 2) -> str:
+    """Return `value` as JSON with a final newline. NumPy and torch scalars become numbers, paths become text.
+
+    Args:
+        value: what to write.
+        indent: spaces for each level; None: all on one line.
 
     Raises:
         ValueError: it contains NaN or infinity, which JSON does not have.
         TypeError: it contains something else that JSON does not have.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n"
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False, default=_plain) + "\n"
     # Half a surrogate pair, as in undecodable file names, becomes an escape of JSON. Writing it would fail.
     return text.encode("utf-8", "backslashreplace").decode()
 
@@ -71,13 +76,13 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"JSON has no {type(value).__name__}")
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
     """Write `value` as JSON, atomically; see `to_json`.
 
     Raises:
         ValueError, TypeError: JSON cannot hold it. Nothing is written.
     """
-    text = to_json(value)
+    text = to_json(value, indent)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
@@ -183,7 +188,7 @@ def _in_file_order(tensors: Mapping[str, Tensor]) -> list[tuple[str, Tensor]]:
     return sorted(plain, key=lambda item: (rank[str(item[1].dtype)], item[0]))
 
 
-def _split(data: memoryview) -> tuple[dict[str, Any], memoryview]:
+def split_header(data: memoryview) -> tuple[dict[str, Any], memoryview]:
     """Return the header and the tensors' bytes of a safetensors file."""
     length = int.from_bytes(data[:8], "little")
     if length > len(data) - 8:
@@ -247,7 +252,7 @@ def read_digested(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     data = _read(path)
     tensors = _parse(path, data)
-    header, body = _split(memoryview(data))
+    header, body = split_header(memoryview(data))
     texts: dict[str, str] = header.get(METADATA, {})
     if texts.get(DIGEST) != _digest(header, body):
         raise CheckpointError(

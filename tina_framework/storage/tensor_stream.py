@@ -13,7 +13,7 @@ from tina_framework.storage.text import is_lfs_pointer, open_regular
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["DTYPES", "METADATA", "LfsPointerError", "read_tensors"]
+__all__ = ["DTYPES", "METADATA", "LfsPointerError", "header_entries", "read_tensors"]
 
 METADATA = "__metadata__"
 """Key of the texts in the header of a safetensors file."""
@@ -73,7 +73,7 @@ def read_tensors(
         text = file.read(length)
         digest.update(head)
         digest.update(text)
-        for name, dtype, shape in _entries(parse(str(text, "utf-8")), size - 8 - length):
+        for name, dtype, shape in header_entries(parse(str(text, "utf-8")), size - 8 - length):
             try:
                 tensor = torch.empty(shape, dtype=dtype)
             except (RuntimeError, TypeError, OverflowError) as error:
@@ -83,7 +83,7 @@ def read_tensors(
     return dict(sorted(tensors.items())), digest.hexdigest()
 
 
-def _entries(header: Any, size: int) -> Iterator[tuple[str, Any, list[int]]]:
+def header_entries(header: Any, size: int) -> Iterator[tuple[str, Any, list[int]]]:
     """Yield name, type and shape of each tensor in the order of the file, after checking that they fill it exactly."""
     import torch
 

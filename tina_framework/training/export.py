@@ -14,7 +14,7 @@ from tina_framework.images import fit_settings
 from tina_framework.storage.paths import user_path
 from tina_framework.training.components import TrainingComponents, make_sampler
 from tina_framework.training.validation import ValidationResult
-from tina_framework.zoo.store import manifest_sha256
+from tina_framework.zoo.manifest import manifest_sha256
 
 __all__ = ["git_commit", "make_generator", "portable", "recipe"]
 

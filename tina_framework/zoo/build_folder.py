@@ -9,7 +9,8 @@ from pathlib import Path
 from tina_framework.errors import ConfigError, shorten
 from tina_framework.storage.folders import contents
 from tina_framework.storage.temporary import sweep_folder
-from tina_framework.zoo.store import GENERIC, INDEX, MANIFEST
+from tina_framework.zoo.index import INDEX
+from tina_framework.zoo.manifest import GENERIC, MANIFEST
 
 __all__ = ["PARTIAL_GENERIC", "check_place", "clean", "remove_empty_models"]
 

@@ -102,8 +102,9 @@ def prepare(setup: ProcessSetup, folder: Path, config: ZooConfig) -> Callable[[I
     from tina_framework.plugin.discovery import load_plugin_file, registries
     from tina_framework.targets.sgd import SGDRecipe
     from tina_framework.zoo.image_bank import ImageBank
+    from tina_framework.zoo.manifest import read_generic_tensors, read_manifest
     from tina_framework.zoo.p_models import train_models
-    from tina_framework.zoo.store import read_generic_tensors, read_manifest, write_model
+    from tina_framework.zoo.shards import write_model
     from tina_framework.zoo.subset import without_classes
 
     # Networks this small do not gain from threads: two processes of one thread are faster than one of two.

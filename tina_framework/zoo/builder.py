@@ -32,28 +32,23 @@ from tina_framework.targets.sgd import SGDRecipe
 from tina_framework.targets.trunk import trunk_record
 from tina_framework.zoo.build_folder import PARTIAL_GENERIC, check_place, clean, remove_empty_models
 from tina_framework.zoo.build_process import Item, ProcessSetup
+from tina_framework.zoo.entries import ZooEntry
 from tina_framework.zoo.generic_training import train_generic
 from tina_framework.zoo.image_bank import ImageBank
+from tina_framework.zoo.index import write_index
 from tina_framework.zoo.launch import Launch, Partners, sharing
-from tina_framework.zoo.p_models import network, train_models
-from tina_framework.zoo.store import (
+from tina_framework.zoo.manifest import (
     FORMAT,
     GENERIC,
     MANIFEST,
     VERSION,
-    Zoo,
-    ZooEntry,
-    model_path,
     read_generic_tensors,
     read_manifest,
-    read_model,
-    read_shard,
-    shard_path,
-    write_index,
     write_manifest,
-    write_model,
-    write_shard,
 )
+from tina_framework.zoo.p_models import network, train_models
+from tina_framework.zoo.shards import model_path, read_model, read_shard, shard_path, write_model, write_shard
+from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.subset import without_classes
 from tina_framework.zoo.task_sampler import TaskSampler
 from tina_framework.zoo.tasks import Task

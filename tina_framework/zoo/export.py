@@ -11,7 +11,10 @@ from tina_framework.errors import ConfigError
 from tina_framework.storage.files import write_safetensors
 from tina_framework.storage.folders import contents, writing_folder
 from tina_framework.storage.paths import real_path, user_path
-from tina_framework.zoo.store import GENERIC, MANIFEST, Zoo, write_index, write_manifest, write_shard
+from tina_framework.zoo.index import write_index
+from tina_framework.zoo.manifest import GENERIC, MANIFEST, write_manifest
+from tina_framework.zoo.shards import write_shard
+from tina_framework.zoo.store import Zoo
 
 __all__ = ["export_zoo"]
 

@@ -11,8 +11,8 @@ from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.targets.accuracy import accuracy
 from tina_framework.targets.batched import fit_batched
 from tina_framework.targets.sgd import SGDRecipe, fit
+from tina_framework.zoo.entries import ZooEntry
 from tina_framework.zoo.image_bank import ImageBank
-from tina_framework.zoo.store import ZooEntry
 from tina_framework.zoo.tasks import Task
 
 __all__ = ["fine_tune", "network", "start_of", "task_accuracy", "train_models"]

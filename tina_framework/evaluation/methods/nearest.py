@@ -19,7 +19,7 @@ from tina_framework.evaluation.method import Answer, Method, MethodUnavailable, 
 from tina_framework.evaluation.vectors import encode_known, unit
 
 if TYPE_CHECKING:
-    from tina_framework.zoo.store import ZooEntry
+    from tina_framework.zoo.entries import ZooEntry
     from tina_framework.zoo.tasks import Task
 
 __all__ = ["Nearest", "greedy_matching"]
