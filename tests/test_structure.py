@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "zoo": {"errors", "images", "interfaces", "plugin", "storage", "targets"},
     "config": {"denoiser", "errors", "generator", "interfaces", "plugin", "storage"},
     "training": {
-        "config", "denoiser", "errors", "generator", "images", "interfaces", "plugin", "prompts", "storage", "targets",
+        PUBLIC, "config", "denoiser", "errors", "generator", "images", "interfaces", "plugin", "prompts", "storage", "targets",
         "terminal", "zoo",
     },
     "evaluation": {

@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -58,3 +63,63 @@ def stop_after(trainer: Trainer, step: int) -> None:
         return result
 
     trainer.stepper.train_step = wrapped  # type: ignore[method-assign]
+
+
+def words(settings: dict[str, Any], **changes: Any) -> list[str]:
+    """The settings as flags of a command line."""
+    return [part for name, value in {**settings, **changes}.items() for part in (f"--{name}", str(value))]
+
+
+def losses(folder: Path) -> list[list[float]]:
+    """The losses and the norm of the gradient of each logged step."""
+    rows = map(json.loads, (folder / "log.jsonl").read_text().splitlines())
+    return [
+        [row["loss"], row["task_loss"], row["denoise_loss"], row["grad_norm"]] for row in rows if row["kind"] == "train"
+    ]
+
+
+def start_group(arguments: Sequence[Sequence[str]], **variables: str) -> list[subprocess.Popen[str]]:
+    """Start the processes of one run without a launcher, each with its own arguments, as on separate machines."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    group = {"WORLD_SIZE": str(len(arguments)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+    return [
+        subprocess.Popen(
+            [sys.executable, "-m", "tina_framework.training", *own],
+            env={
+                **os.environ,
+                **group,
+                "CUDA_VISIBLE_DEVICES": "",
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                **variables,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank, own in enumerate(arguments)
+    ]
+
+
+def finish(group: list[subprocess.Popen[str]], seconds: float = 240) -> list[tuple[int, str]]:
+    """Wait for the processes, and return the exit code and the standard error of each."""
+    deadline = time.monotonic() + seconds
+    try:
+        return [
+            (process.wait(max(0.1, deadline - time.monotonic())), process.communicate()[1].strip()) for process in group
+        ]
+    finally:
+        for process in group:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)

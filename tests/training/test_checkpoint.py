@@ -150,8 +150,11 @@ def test_random_states_go_on_where_they_were(tmp_path: Path) -> None:
 
 
 def test_a_random_state_needs_all_generators() -> None:
-    with pytest.raises(CheckpointError, match="lacks a generator"):
-        checkpoint.set_rng({})
+    before = torch.get_rng_state()
+    for other in ({}, {**checkpoint.rng_tensors(), "torch_other": before}):
+        assert not checkpoint.set_rng(other)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert checkpoint.set_rng(checkpoint.rng_tensors())
 
 
 def test_tensors_that_changed_since_they_were_checked_are_refused(tmp_path: Path) -> None:

@@ -85,6 +85,32 @@ def test_state_travels_by_name(make_config: Make, optim: str, moment: str) -> No
         load_optimizer(other, module, tensors)
 
 
+def test_a_state_is_placed_as_torch_places_it(make_config: Make) -> None:
+    # The device "meta" plays a GPU. There, a fused optimizer refuses a step count that lies on the CPU.
+    module = denoiser()
+    optimizer = make_optimizer(module, make_config())
+    for parameter in module.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    optimizer.step()
+    tensors = {name: tensor.double() for name, tensor in optimizer_tensors(optimizer, module).items()}
+    there = denoiser().to("meta")
+    for fused, device in ((True, "meta"), (False, "cpu")):
+        other = torch.optim.AdamW(there.parameters())
+        other.param_groups[0]["fused"] = fused
+        load_optimizer(other, there, tensors)
+        for parameter in there.parameters():
+            state = other.state[parameter]
+            assert state["step"].device.type == device
+            assert state["exp_avg"].device.type == state["exp_avg_sq"].device.type == "meta"
+            assert state["exp_avg"].dtype == parameter.dtype
+    again = make_optimizer(module, make_config())
+    load_optimizer(again, module, tensors)
+    assert {tensor.dtype for tensor in optimizer_tensors(again, module).values()} == {torch.float32}
+    before = again.state_dict()["param_groups"]
+    load_optimizer(again, module, {})
+    assert again.state_dict()["param_groups"] == before
+
+
 def test_adafactor_keeps_next_to_nothing(make_config: Make) -> None:
     module = denoiser()
     optimizer = make_optimizer(module, make_config(optim="adafactor"))

@@ -10,28 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.training.test_main import words
+from tests.training.runs import words
 from tina_framework.errors import ConfigError, TrainingError
 from tina_framework.training import processes
-from tina_framework.training.processes import connected, on_main
+from tina_framework.training.processes import connected
 
 ALONE = SimpleNamespace(num_processes=1, is_main_process=True, process_index=0)
 OTHER = SimpleNamespace(num_processes=2, is_main_process=False, process_index=1)
-
-
-def fail() -> None:
-    raise ConfigError("no")
-
-
-def test_an_error_of_the_main_process_ends_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert on_main(ALONE, lambda: 3) == 3
-    with pytest.raises(ConfigError, match="no"):
-        on_main(ALONE, fail)
-    monkeypatch.setattr(processes, "gather_object", lambda own: [ConfigError("no"), *own])
-    with pytest.raises(ConfigError, match="no"):
-        on_main(OTHER, lambda: 3)
-    monkeypatch.setattr(processes, "gather_object", lambda own: [None, *own])
-    assert on_main(OTHER, lambda: 3) is None
 
 
 def test_a_lost_process_is_one_sentence() -> None:

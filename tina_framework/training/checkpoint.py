@@ -230,19 +230,18 @@ def rng_name(process: int) -> str:
     return f"rng-{process:05d}"
 
 
-def set_rng(tensors: Mapping[str, Tensor]) -> None:
+def set_rng(tensors: Mapping[str, Tensor]) -> bool:
     """Restore what `rng_tensors` returned.
 
-    Raises:
-        CheckpointError: the state of the CPU's generator is missing, or this machine has a GPU and its state is missing.
+    Returns:
+        Whether the state fits. If it was written on another kind of device, nothing is restored.
     """
-    if "torch_cpu" not in tensors or (torch.cuda.is_available() and "torch_cuda" not in tensors):
-        raise CheckpointError(
-            "The checkpoint's random state lacks a generator of this machine. Resume on the same kind of device."
-        )
+    if tensors.keys() != rng_tensors().keys():
+        return False
     torch.set_rng_state(tensors["torch_cpu"])
-    if torch.cuda.is_available():
+    if "torch_cuda" in tensors:
         torch.cuda.set_rng_state(tensors["torch_cuda"])
+    return True
 
 
 def _sha256(path: Path) -> str:

@@ -15,11 +15,12 @@ from accelerate.utils import gather_object
 
 from tina_framework.config.training import TrainingConfig
 from tina_framework.training import checkpoint, resume
+from tina_framework.training.collectives import check_alike, on_all, on_main
 from tina_framework.training.components import build_components
 from tina_framework.training.export import git_commit, make_generator, recipe
 from tina_framework.training.interrupt import StopRequest
 from tina_framework.training.optimizer import learning_rate
-from tina_framework.training.processes import connect, connected, on_main
+from tina_framework.training.processes import connect, connected
 from tina_framework.training.run_folder import BEST, CHECKPOINTS, FINISHED, describe, forget_run, hold
 from tina_framework.training.run_log import RunLog
 from tina_framework.training.run_state import LogWindow
@@ -89,10 +90,13 @@ class Trainer:
         self.saved_at: int | None = None
         self._validator: Validator | None = None
         with contextlib.ExitStack() as stack, connected(self.accelerator):
+            # Checked first: processes with different settings would wait for each other at different places.
+            check_alike(self.accelerator, resume.shared_settings(config))
             on_main(self.accelerator, lambda: stack.enter_context(hold(config)))
-            self._source = resume.find_checkpoint(config, self.log.notify)
-            self.components = build_components(config, self.accelerator.device)
+            self._source = resume.choose(self)
+            self.components = on_all(self.accelerator, lambda: build_components(config, self.accelerator.device))
             self.config = config = self.components.config
+            check_alike(self.accelerator, self.components.fingerprints)
             self.log.total = config.max_steps  # the default follows the number of classes
             note = reservation_note(len(self.components.seen_classes), config.class_counts)
             if note is not None:
@@ -108,7 +112,6 @@ class Trainer:
             torch.manual_seed(config.seed * 1000 + self.accelerator.process_index)
             if self._source is not None:
                 resume.restore(self, self._source)
-                self.log.notify(f"Resumed from '{self._source}' at step {self.stepper.step}.")
             self._held = stack.pop_all()  # `close` releases the folder
 
     def close(self) -> None:
@@ -254,7 +257,7 @@ class Trainer:
 
         The user either set `overwrite_output_dir`, or the earlier run never wrote a checkpoint.
         """
-        if self._source is None or not resume.is_own(self.config, self._source):
+        if self._source is None or not self._source.own:
             forget_run(self.config.output_dir)
         describe(self.config)
 

@@ -86,7 +86,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, module: nn.Module) -> di
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Restore what `optimizer_tensors` returned.
+    """Restore what `optimizer_tensors` returned. The optimizer takes the tensors over where their device and type fit.
 
     Raises:
         CheckpointError: a tensor is missing, unknown or of the wrong shape.
@@ -100,16 +100,25 @@ def load_optimizer(optimizer: torch.optim.Optimizer, module: nn.Module, tensors:
             f"The optimizer's state does not fit this network: '{odd}' is missing or unknown. Resume with the same settings."
         )
     for name, moments in shapes.items():
-        state = {}
         for key, shape in moments.items():
             tensor = tensors[f"{name}/{key}"]
             if tuple(tensor.shape) != shape:
                 raise CheckpointError(
                     f"The optimizer's '{name}/{key}' has shape {tuple(tensor.shape)}, not {shape}. Resume with the same settings."
                 )
-            # torch keeps the step count of an optimizer on the CPU.
-            state[key] = tensor.clone() if key == "step" else tensor.to(parameters[name].device, copy=True)
-        optimizer.state[parameters[name]] = state
+    if not tensors:
+        return
+    names = {parameter: name for name, parameter in parameters.items()}
+    ordered = [names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
+    # Where a step count belongs depends on the optimizer: a fused one keeps it on the device, others on the CPU.
+    optimizer.load_state_dict(
+        {
+            "state": {
+                number: {key: tensors[f"{name}/{key}"] for key in shapes[name]} for number, name in enumerate(ordered)
+            },
+            "param_groups": optimizer.state_dict()["param_groups"],
+        }
+    )
 
 
 def _moments(optimizer: torch.optim.Optimizer, parameter: Tensor) -> dict[str, tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""The processes of a run: connect them, let one of them work while the others wait, and name a lost one."""
+"""The processes of a run: connect them, and say that one was lost."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs, gather_object
+from accelerate.utils import InitProcessGroupKwargs
 
 from tina_framework.config.training import TrainingConfig
-from tina_framework.errors import ConfigError, DependencyError, TinaError, TrainingError
+from tina_framework.errors import ConfigError, DependencyError, TrainingError
 
-__all__ = ["WAIT_VARIABLE", "connect", "connected", "on_main"]
-
-T = TypeVar("T")
+__all__ = ["WAIT_VARIABLE", "connect", "connected"]
 
 WAIT_VARIABLE = "TINA_PROCESS_TIMEOUT"
 """Environment variable: how many seconds the processes of a run wait for each other."""
@@ -95,31 +93,6 @@ def _wait_seconds() -> float:
 def _others() -> str:
     rank, size = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
     return f"the other processes of this run (this is process {rank} of {size})"
-
-
-def on_main(accelerator: Any, action: Callable[[], T]) -> T | None:
-    """Call `action` in the main process while the others wait. All processes must call this.
-
-    Returns:
-        What the action returned; None in the other processes.
-
-    Raises:
-        TinaError: the action failed. The error is raised in all processes, so that none of them waits forever.
-    """
-    result: T | None = None
-    error: TinaError | None = None
-    if accelerator.is_main_process:
-        try:
-            result = action()
-        except TinaError as found:
-            if accelerator.num_processes == 1:
-                raise
-            error = found
-    if accelerator.num_processes > 1:
-        error = next((found for found in gather_object([error]) if found is not None), None)
-    if error is not None:
-        raise error
-    return result
 
 
 @contextlib.contextmanager

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import torch
+from accelerate.utils import gather_object
 from torch import Tensor
 
+from tina_framework import __version__
 from tina_framework.config.fields import may_change
 from tina_framework.config.training import TrainingConfig
 from tina_framework.errors import CheckpointError, ConfigError, TinaError, shorten
@@ -15,7 +21,10 @@ from tina_framework.generator.scheduler import noise_process_named
 from tina_framework.storage.files import check_tensors
 from tina_framework.storage.paths import user_path
 from tina_framework.training import checkpoint
+from tina_framework.training.collectives import check_alike, on_main, tensors_of_main
+from tina_framework.training.export import git_commit
 from tina_framework.training.optimizer import follows_max_steps, load_optimizer, optimizer_tensors
+from tina_framework.training.randomness import generator_at
 from tina_framework.training.run_folder import CHECKPOINTS, FINISHED
 from tina_framework.training.run_state import RunState, read_state
 from tina_framework.training.validation import ValidationResult
@@ -23,7 +32,7 @@ from tina_framework.training.validation import ValidationResult
 if TYPE_CHECKING:
     from tina_framework.training.loop import Trainer
 
-__all__ = ["check_same", "contents", "find_checkpoint", "is_own", "restore"]
+__all__ = ["Source", "check_same", "choose", "contents", "find_checkpoint", "is_own", "restore", "shared_settings"]
 
 _FINGERPRINTS = {
     "zoo": "the zoo's models have",
@@ -33,7 +42,22 @@ _FINGERPRINTS = {
 }
 """Names of fingerprints -> subject and verb of the message that they differ."""
 
+_WEIGHTS = ("model", "ema")
 _MOMENTS = "optimizer"
+
+_OF_A_MACHINE = frozenset(
+    {
+        "dataset",
+        "default_encoder",
+        "encoders",
+        "init_from",
+        "output_dir",
+        "resume_from_checkpoint",
+        "target_workers",
+        "zoo",
+    }
+)
+"""Settings that may differ between the machines of a run: they name files, or follow the number of processors."""
 
 
 def find_checkpoint(config: TrainingConfig, notify: Callable[[str], None]) -> Path | None:
@@ -116,40 +140,132 @@ def contents(trainer: Trainer) -> tuple[dict[str, dict[str, Tensor]], RunState]:
     return tensors, state
 
 
-def restore(trainer: Trainer, folder: Path) -> None:
-    """Restore the state in which a run wrote a checkpoint.
+def shared_settings(config: TrainingConfig) -> dict[str, Any]:
+    """Return what all processes of a run must have alike before they start: settings and versions.
+
+    Folders and files may lie elsewhere on each machine. Their contents are compared later, by their fingerprints.
+    """
+    values = {name: value for name, value in config.to_json().items() if name not in _OF_A_MACHINE}
+    return {**values, "tina-framework": __version__, "git commit": git_commit(), "torch": torch.__version__}
+
+
+@dataclass(frozen=True)
+class Source:
+    """The checkpoint that the main process chose to resume from.
+
+    Attributes:
+        folder: its folder on the machine of the main process. Other machines need not have it.
+        own: whether it lies in the output folder of the run, and not in that of another run.
+    """
+
+    folder: Path
+    own: bool
+
+
+def choose(trainer: Trainer) -> Source | None:
+    """Let the main process choose the checkpoint to resume from. All processes must call this.
 
     Raises:
-        CheckpointError: the settings, the data or the number of processes differ from those of the checkpoint.
+        TinaError: as for `find_checkpoint`, in all processes.
     """
-    state, files = read_state(folder / checkpoint.STATE), checkpoint.read_manifest(folder)
-    if checkpoint.checkpoint_name(state.step) != folder.resolve().name:
-        raise CheckpointError(f"Checkpoint '{folder}' is of step {state.step}. Give the folder its own name again.")
-    check_same(trainer, folder, state)
-    process = trainer.accelerator.process_index
-    if f"{checkpoint.rng_name(process)}.safetensors" not in files:
-        raise CheckpointError(
-            f"Checkpoint '{folder}' has no random state for process {process}. Resume with as many processes as wrote it."
-        )
-    shapes = {name: tuple(p.shape) for name, p in trainer.stepper.denoiser.named_parameters()}
-    weights, average = (checkpoint.read_tensors(folder, name, files) for name in ("model", "ema"))
-    for tensors, name in ((weights, "model"), (average, "ema")):
-        check_tensors(tensors, shapes, f"'{folder / name}.safetensors'")
-    trainer.stepper.denoiser.load_state_dict(weights)
-    trainer.stepper.ema.load(average, state.ema_updates)
+
+    def found() -> list[Any] | None:
+        folder = find_checkpoint(trainer.config, trainer.log.notify)
+        return None if folder is None else [str(folder), is_own(trainer.config, folder)]
+
+    chosen = on_main(trainer.accelerator, found)
+    return None if chosen is None else Source(Path(chosen[0]), chosen[1])
+
+
+def restore(trainer: Trainer, source: Source) -> None:
+    """Restore the state in which a run wrote a checkpoint. All processes must call this.
+
+    The main process reads the checkpoint, and sends the others all that they need.
+
+    Raises:
+        CheckpointError: the settings or the data differ from those of the checkpoint, or it is damaged.
+        ConfigError: the processes did not restore the same state.
+    """
+    accelerator, stepper, folder = trainer.accelerator, trainer.stepper, source.folder
+
+    def read() -> dict[str, Any]:
+        state, files = read_state(folder / checkpoint.STATE), checkpoint.read_manifest(folder)
+        if checkpoint.checkpoint_name(state.step) != folder.resolve().name:
+            raise CheckpointError(f"Checkpoint '{folder}' is of step {state.step}. Give the folder its own name again.")
+        check_same(trainer, folder, state)
+        for process in range(state.processes):
+            if f"{checkpoint.rng_name(process)}.safetensors" not in files:
+                raise CheckpointError(
+                    f"Checkpoint '{folder}' has no random state for process {process}. Use another one."
+                )
+        return {"state": state.to_json(), "files": files}
+
+    found = on_main(accelerator, read)
+    state, files = RunState.from_json(found["state"]), found["files"]
+
+    def tensors_of(name: str) -> dict[str, Tensor]:
+        def read() -> dict[str, Tensor]:
+            tensors = checkpoint.read_tensors(folder, name, files)
+            if name in _WEIGHTS:
+                check_tensors(tensors, shapes, f"'{folder / name}.safetensors'")
+            return tensors
+
+        return tensors_of_main(accelerator, read)
+
+    # Each file is released before the next one is read: together they take several times the memory of the weights.
+    shapes = {name: tuple(p.shape) for name, p in stepper.denoiser.named_parameters()}
+    stepper.denoiser.load_state_dict(tensors_of("model"))
+    stepper.ema.load(tensors_of("ema"), state.ema_updates)
     has_moments = f"{_MOMENTS}.safetensors" in files or state.step > 0
-    moments = checkpoint.read_tensors(folder, _MOMENTS, files) if has_moments else {}
-    load_optimizer(trainer.stepper.optimizer.optimizer, trainer.stepper.denoiser, moments)
-    if trainer.accelerator.scaler is not None and state.scaler is not None:
-        trainer.accelerator.scaler.load_state_dict(state.scaler)
-    trainer.stepper.step, trainer.seconds, trainer.best = state.step, state.seconds, state.best
+    load_optimizer(stepper.optimizer.optimizer, stepper.denoiser, tensors_of(_MOMENTS) if has_moments else {})
+    if accelerator.scaler is not None and state.scaler is not None:
+        accelerator.scaler.load_state_dict(state.scaler)
+    stepper.step, trainer.seconds, trainer.best = state.step, state.seconds, state.best
     trainer.window = state.window
     if state.validation is not None:
         trainer.validated = state.validation["step"], ValidationResult.from_json(state.validation)
-    checkpoint.set_rng(checkpoint.read_tensors(folder, checkpoint.rng_name(process), files))
-    if is_own(trainer.config, folder):
+    random_states = [tensors_of(checkpoint.rng_name(process)) for process in range(state.processes)]
+    trainer.log.notify(f"Resumed from '{folder}' at step {state.step}.")
+    _restore_random_state(trainer, state, random_states)
+    if source.own:
         trainer.saved_at = state.step
         trainer.log.lines, trainer.log.expected = state.log_lines, state.log_sha256
+    restored = {
+        "step": stepper.step,
+        "checkpoint": _sha256(files),
+        "settings": _sha256(shared_settings(trainer.config)),
+    }
+    check_alike(accelerator, {**restored, **trainer.components.fingerprints})
+
+
+def _sha256(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _restore_random_state(trainer: Trainer, state: RunState, random_states: list[dict[str, Tensor]]) -> None:
+    """Restore the global random state of this process, or seed it anew if the run had other processes or devices.
+
+    Only dropout uses it, so without dropout the result does not depend on it.
+    """
+    config, processes, rank = trainer.config, trainer.accelerator.num_processes, trainer.accelerator.process_index
+    fits = state.processes == processes and checkpoint.set_rng(random_states[rank])
+    # Every process must know whether some process seeded anew, because only the main one prints.
+    fits = all(gather_object([fits]))
+    if fits:
+        return
+    torch.manual_seed(generator_at(config.seed, "dropout", state.step, rank).initial_seed())
+    if state.processes != processes:
+        what = f"on {_count(processes)}; the checkpoint was written by {state.processes}"
+    else:
+        what = "on another kind of device than the one that wrote the checkpoint"
+    effect = "the losses are the same up to the rounding of float sums"
+    if config.dropout > 0:
+        effect = "dropout draws other numbers from here on, so the losses differ slightly from those of the first run"
+    trainer.log.notify(f"Resumed {what}: {effect}.")
+
+
+def _count(processes: int) -> str:
+    return f"{processes} process{'es' * (processes > 1)}"
 
 
 def is_own(config: TrainingConfig, folder: Path) -> bool:
@@ -158,7 +274,7 @@ def is_own(config: TrainingConfig, folder: Path) -> bool:
 
 
 def check_same(trainer: Trainer, folder: Path, state: RunState) -> None:
-    """Raise CheckpointError unless the run continues with the same settings, data and number of processes."""
+    """Raise CheckpointError unless the run continues with the same settings and data."""
     now, then = trainer.config.to_json(), state.config
     # A setting that is newer than the checkpoint has a default that changes nothing, so old checkpoints stay usable.
     then = {name: field.default for name, field in TrainingConfig.model_fields.items() if name not in then} | then
@@ -177,8 +293,6 @@ def check_same(trainer: Trainer, folder: Path, state: RunState) -> None:
     said = [f"{name}={shorten(then.get(name))} (now {shorten(now.get(name))})" for name in different]
     if _other_noise_process(folder, then["scheduler"], now["scheduler"]):
         said.append(f"scheduler={then['scheduler']!r} (now {now['scheduler']!r})")
-    if state.processes != trainer.accelerator.num_processes:
-        said.append(f"{state.processes} processes (now {trainer.accelerator.num_processes})")
     if said:
         advice = _start_anew(folder) if {"max_steps", "lr_scheduler_type"} & set(different) else ""
         raise CheckpointError(

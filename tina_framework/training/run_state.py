@@ -78,6 +78,11 @@ class RunState:
         """Return plain JSON values."""
         return dataclasses.asdict(self)
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> RunState:
+        """Return the state of checked JSON values."""
+        return cls(**{**values, "window": LogWindow(**values["window"])})
+
 
 def read_state(path: Path) -> RunState:
     """Read the state of a run from a checkpoint.
@@ -93,7 +98,7 @@ def read_state(path: Path) -> RunState:
             raise CheckpointError(
                 f"'{path}': {name} is {shorten(values[name])}, which is not {expected}. Resume from another checkpoint."
             )
-    return RunState(**{**values, "window": LogWindow(**values["window"])})
+    return RunState.from_json(values)
 
 
 def _is_count(value: Any) -> bool:
