@@ -24,6 +24,22 @@ def test_what_is_not_visible_has_no_influence() -> None:
     assert not torch.equal(block(sequence, visible)[:, 0], block(changed, visible)[:, 0])
 
 
+@pytest.mark.parametrize("layers", [0, 1, 2])
+def test_leaving_out_results_changes_no_other_result(layers: int) -> None:
+    torch.manual_seed(0)
+    stack = BlockStack(layers, 16, 4).eval()
+    sequence, visible = torch.randn(2, 5, 16), torch.ones(2, 5, dtype=torch.bool)
+    visible[:, 3] = False
+    for mask in (visible, None):
+        torch.testing.assert_close(stack(sequence, mask, needed_from=2), stack(sequence, mask)[:, 2:])
+
+
+def test_no_mask_means_that_everything_is_visible() -> None:
+    torch.manual_seed(0)
+    block, sequence = Block(16, 4).eval(), torch.randn(2, 5, 16)
+    torch.testing.assert_close(block(sequence, None), block(sequence, torch.ones(2, 5, dtype=torch.bool)))
+
+
 @pytest.mark.parametrize("ratio", [2, 4])
 def test_the_parameter_count_is_the_documented_formula(ratio: int) -> None:
     hidden = 24

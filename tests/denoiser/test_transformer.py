@@ -97,6 +97,26 @@ def test_chunks_know_the_order_of_classes() -> None:
     assert (swapped - out).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("classes", [1, 3, 10])
+@pytest.mark.parametrize(
+    ("tokenizer", "more"),
+    [
+        ("chunk", {}),
+        ("class-row", {}),
+        ("class-row", {"num_landmarks": 5, "pool_rank": 6, "pool_moments": 3}),
+        ("class-row", {"given_row": True, "skip": False}),
+    ],
+)
+def test_no_class_mask_gives_the_same_bits_as_one_without_padding(tokenizer: str, more: dict, classes: int) -> None:
+    denoiser, layout = make(tokenizer, **more), layout_of(tokenizer, classes)
+    _, mask, tokens, t = inputs(layout)
+    condition = torch.randn(2, classes, denoiser.config.input_dim)
+    expected = denoiser.denoise(tokens, t, denoiser.encode(condition, mask), layout, mask)
+    found = denoiser.denoise(tokens, t, denoiser.encode(condition), layout)
+    assert torch.equal(found, expected)
+    assert torch.equal(found != 0, layout.element_mask(mask))
+
+
 @BOTH
 @pytest.mark.parametrize("classes", [1, 4])
 def test_padding_changes_nothing(tokenizer: str, classes: int) -> None:

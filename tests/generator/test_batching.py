@@ -91,7 +91,7 @@ def test_text_is_read_and_classes_are_encoded_once_per_prompt(
     monkeypatch.setattr(
         tiny_generator.denoiser,
         "encode",
-        lambda condition, mask: prompts.append(len(condition)) or encode(condition, mask),
+        lambda condition: prompts.append(len(condition)) or encode(condition),
     )
     tiny_generator([NAMES, [*NAMES[:2], "cat", "hen"]], num_samples=3, num_inference_steps=5)
     assert texts == [6]

@@ -38,21 +38,23 @@ class Block(nn.Module):
         self.mlp_in = nn.Linear(hidden_size, mlp_ratio * hidden_size)
         self.mlp_out = nn.Linear(mlp_ratio * hidden_size, hidden_size)
 
-    def forward(self, x_BSH: Tensor, visible_BS: Tensor) -> Tensor:
-        """(B, S, H) -> (B, S, H).
+    def forward(self, x_BSH: Tensor, visible_BS: Tensor | None, needed_from: int = 0) -> Tensor:
+        """(B, S, H) -> (B, S - `needed_from`, H).
 
         Args:
             x_BSH: the sequence.
-            visible_BS: (B, S) bool, the positions that attention may read. The others get a value, but influence nothing.
+            visible_BS: (B, S) bool, the positions that attention may read. The others get a value, but influence nothing. None:
+                all positions.
+            needed_from: the first position whose result is needed. Attention reads those before it, too.
         """
         batch, length, hidden = x_BSH.shape
         heads = self.query_key_value(self.attention_norm(x_BSH)).view(batch, length, 3, self.num_heads, -1)
         query, key, value = heads.permute(2, 0, 3, 1, 4).unbind(0)
-        mixed = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=visible_BS[:, None, None, :], dropout_p=self.dropout if self.training else 0.0
-        )
-        mixed = self.attention_out(mixed.transpose(1, 2).reshape(batch, length, hidden))
-        x_BSH = x_BSH + F.dropout(mixed, self.dropout, self.training)
+        mask = None if visible_BS is None else visible_BS[:, None, None, :]
+        dropout = self.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(query[:, :, needed_from:], key, value, attn_mask=mask, dropout_p=dropout)
+        mixed = self.attention_out(mixed.transpose(1, 2).reshape(batch, length - needed_from, hidden))
+        x_BSH = x_BSH[:, needed_from:] + F.dropout(mixed, self.dropout, self.training)
         update = self.mlp_out(F.gelu(self.mlp_in(self.mlp_norm(x_BSH)), approximate="tanh"))
         return x_BSH + F.dropout(update, self.dropout, self.training)
 
@@ -87,13 +89,17 @@ class BlockStack(nn.Module):
                 for last in (block.attention_out, block.mlp_out):
                     last.weight.mul_(1.0 / math.sqrt(2 * len(self.blocks)))
 
-    def forward(self, x_BSH: Tensor, visible_BS: Tensor) -> Tensor:
-        """(B, S, H) -> (B, S, H); `visible_BS` as for `Block`."""
-        for block in self.blocks:
+    def forward(self, x_BSH: Tensor, visible_BS: Tensor | None, needed_from: int = 0) -> Tensor:
+        """(B, S, H) -> (B, S - `needed_from`, H); arguments as for `Block`."""
+        for number, block in enumerate(self.blocks, start=1):
+            # Later blocks read all positions, so only the last one can leave some out.
+            start = needed_from if number == len(self.blocks) else 0
             if self.checkpointing and torch.is_grad_enabled():
-                x_BSH = checkpoint(block, x_BSH, visible_BS, use_reentrant=False)
+                x_BSH = checkpoint(block, x_BSH, visible_BS, start, use_reentrant=False)
             else:
-                x_BSH = block(x_BSH, visible_BS)
+                x_BSH = block(x_BSH, visible_BS, start)
+        if not len(self.blocks):
+            x_BSH = x_BSH[:, needed_from:]
         normed: Tensor = self.norm(x_BSH)
         return normed
 

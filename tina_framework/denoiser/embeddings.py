@@ -6,6 +6,7 @@ Shapes: B batch, P tokens, D token width, K classes, H hidden, F frequencies.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -57,6 +58,10 @@ class LayoutIndex:
         token_class: (P,) class slot of each token, -1 if it has none.
         element_class: (P, D) class slot of each element, -1 if it has none.
         real: (P, D) bool, whether the element is a parameter rather than padding.
+        has_gaps: whether some element within the used width of its group is padding.
+        has_empty_tokens: whether some token has padding only.
+        positions_of: `position` of the tokens of each group.
+        token_classes_of: `token_class` of the tokens of each group.
     """
 
     order: Tensor | None
@@ -67,6 +72,10 @@ class LayoutIndex:
     token_class: Tensor
     element_class: Tensor
     real: Tensor
+    has_gaps: bool
+    has_empty_tokens: bool
+    positions_of: tuple[Tensor, ...]
+    token_classes_of: tuple[Tensor, ...]
 
     def element_mask(self, class_mask_BK: Tensor) -> Tensor:
         """Return which elements are parameters of classes that exist: (B, P, D) bool, as `TokenLayout.element_mask`."""
@@ -92,16 +101,27 @@ def _make_index(layout: TokenLayout, device: torch.device) -> LayoutIndex:
     is_sorted = torch.equal(order, torch.arange(layout.num_tokens))
     sizes = torch.tensor(layout.group_sizes)
     offsets = torch.cumsum(sizes, 0) - sizes
+    # Python integers, which `torch.split` needs.
+    counts = torch.bincount(group, minlength=len(layout.group_widths)).tolist()
+    position, token_class, real = (
+        offsets[group] + layout.position.cpu(),
+        layout.token_class.cpu(),
+        layout.source.cpu() >= 0,
+    )
+    used = torch.arange(layout.token_width) < torch.tensor(layout.group_widths)[group][:, None]
     return LayoutIndex(
         order=None if is_sorted else order.to(device),
         inverse=None if is_sorted else torch.argsort(order).to(device),
-        # Python integers, which `torch.split` needs.
-        group_counts=torch.bincount(group, minlength=len(layout.group_widths)).tolist(),
-        position=(offsets[group] + layout.position.cpu()).to(device),
+        group_counts=counts,
+        position=position.to(device),
         group=group.to(device),
-        token_class=layout.token_class.to(device),
+        token_class=token_class.to(device),
         element_class=layout.element_class.to(device),
-        real=(layout.source >= 0).to(device),
+        real=real.to(device),
+        has_gaps=bool((used & ~real).any()),
+        has_empty_tokens=not bool(real.any(dim=1).all()),
+        positions_of=tuple(part.to(device) for part in torch.split(position[order], counts)),
+        token_classes_of=tuple(part.to(device) for part in torch.split(token_class[order], counts)),
     )
 
 
@@ -159,16 +179,31 @@ class GroupProjection(nn.Module):
             hidden = hidden[:, index.inverse]
         return hidden + self.position[index.position]
 
-    def project_out(self, hidden_BPH: Tensor, index: LayoutIndex) -> Tensor:
-        """(B, P, H) -> (B, P, D), zero beyond each group's width."""
+    def project_out(
+        self,
+        hidden_BPH: Tensor,
+        index: LayoutIndex,
+        dtype: torch.dtype | None = None,
+        forecasts: Sequence[Tensor | None] | None = None,
+    ) -> Tensor:
+        """(B, P, H) -> (B, P, D), zero beyond each group's width.
+
+        Args:
+            hidden_BPH: the tokens.
+            index: of their layout.
+            dtype: of the result; None: that of the projections.
+            forecasts: for each group, what to add to its tokens in that dtype (B, tokens of the group, width), or None.
+        """
         if index.order is not None:
             hidden_BPH = hidden_BPH[:, index.order]
-        parts = torch.split(hidden_BPH, index.group_counts, dim=1)
-        tokens = torch.cat(
-            [
-                F.pad(out_of(part), (0, self.token_width - width))
-                for out_of, part, width in zip(self.out_of, parts, self.group_widths, strict=True)
-            ],
-            dim=1,
-        )
+        parts = []
+        split = torch.split(hidden_BPH, index.group_counts, dim=1)
+        for group, (out_of, part, width) in enumerate(zip(self.out_of, split, self.group_widths, strict=True)):
+            tokens = out_of(part)
+            tokens = tokens if dtype is None else tokens.to(dtype)
+            # Added here, at the width of the group, because tokens are mostly wider than a class row.
+            if forecasts is not None and (forecast := forecasts[group]) is not None:
+                tokens = tokens + forecast.to(tokens.dtype)
+            parts.append(F.pad(tokens, (0, self.token_width - width)) if width < self.token_width else tokens)
+        tokens = torch.cat(parts, dim=1)
         return tokens if index.inverse is None else tokens[:, index.inverse]

@@ -72,10 +72,14 @@ class PooledForecast(nn.Module):
         nn.init.zeros_(self.shared.weight)
         nn.init.zeros_(self.shared.bias)
 
-    def features(self, condition_BKE: Tensor, class_mask_BK: Tensor) -> Tensor:
-        """Compute the moments (2) and (3): (B, K, E) and a class mask (B, K) -> (B, F)."""
-        projected_BKR = (condition_BKE @ self.directions.T).masked_fill(~class_mask_BK[..., None], 0.0)
-        root_B1 = class_mask_BK.sum(dim=1, keepdim=True).to(projected_BKR.dtype).sqrt()
+    def features(self, condition_BKE: Tensor, class_mask_BK: Tensor | None) -> Tensor:
+        """Compute the moments (2) and (3): (B, K, E) and a class mask (B, K), None without padding -> (B, F)."""
+        projected_BKR = condition_BKE @ self.directions.T
+        if class_mask_BK is None:
+            root_B1 = projected_BKR.new_full((len(projected_BKR), 1), projected_BKR.shape[1]).sqrt()
+        else:
+            projected_BKR = projected_BKR.masked_fill(~class_mask_BK[..., None], 0.0)
+            root_B1 = class_mask_BK.sum(dim=1, keepdim=True).to(projected_BKR.dtype).sqrt()
         moments = [projected_BKR.sum(dim=1) / root_B1]
         if self.moments:
             first = projected_BKR[..., : self.moments]
@@ -84,8 +88,8 @@ class PooledForecast(nn.Module):
             moments.append(products_BMM[:, i, j] / root_B1)
         return torch.cat(moments, dim=1)
 
-    def forward(self, condition_BKE: Tensor, class_mask_BK: Tensor) -> Tensor:
-        """Compute the forecast (4): (B, K, E) and a class mask (B, K) -> (B, Q, D), zero for class rows."""
+    def forward(self, condition_BKE: Tensor, class_mask_BK: Tensor | None) -> Tensor:
+        """Compute the forecast (4): (B, K, E) and a class mask (B, K), None without padding -> (B, Q, D), zero for class rows."""
         shared_BS = self.shared(self.features(condition_BKE, class_mask_BK))
         by_group, used = [], 0
         for group, (size, width) in enumerate(self.shapes):

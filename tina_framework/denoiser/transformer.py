@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tina_framework.denoiser.blocks import BlockStack, init_linear
-from tina_framework.denoiser.embeddings import GroupProjection, TimestepEmbedding, layout_index
+from tina_framework.denoiser.embeddings import GroupProjection, LayoutIndex, TimestepEmbedding, layout_index
 from tina_framework.denoiser.forecast import PooledForecast
 from tina_framework.denoiser.kernel_forecast import KernelForecast
 from tina_framework.denoiser.presets import DenoiserConfig
@@ -189,13 +189,14 @@ class Denoiser(nn.Module):
         """Recompute blocks in the backward pass, which saves memory and takes time. Results do not change."""
         self.encoder.checkpointing = self.decoder.checkpointing = enabled
 
-    def encode(self, condition_BKE: Tensor, class_mask_BK: Tensor) -> EncodedClasses:
+    def encode(self, condition_BKE: Tensor, class_mask_BK: Tensor | None = None) -> EncodedClasses:
         """Encode the classes, independent of the timestep.
 
         Args:
             condition_BKE: (B, K, E), or (B, K, E + width of a class row) with `DenoiserConfig.given_row`. Padded slots may
                 hold any finite values.
-            class_mask_BK: (B, K) bool, True for classes, False for padding; at least one class in every row.
+            class_mask_BK: (B, K) bool, True for classes, False for padding; at least one class in every row. None: there is no
+                padding, which is faster than a mask that is True everywhere.
 
         Raises:
             ConfigError: the shapes do not fit.
@@ -205,26 +206,30 @@ class Denoiser(nn.Module):
                 f"Conditions have shape {tuple(condition_BKE.shape)}; "
                 f"this denoiser needs (batch, classes, {self.config.input_dim})."
             )
-        if class_mask_BK.shape != condition_BKE.shape[:2]:
+        if class_mask_BK is not None and class_mask_BK.shape != condition_BKE.shape[:2]:
             raise ConfigError(
                 f"The class mask has shape {tuple(class_mask_BK.shape)}; expected {tuple(condition_BKE.shape[:2])}."
             )
-        absent = ~class_mask_BK[..., None]
+
+        def clear(values_BKX: Tensor) -> Tensor:
+            """Set the padded slots to zero."""
+            return values_BKX if class_mask_BK is None else values_BKX.masked_fill(~class_mask_BK[..., None], 0.0)
+
         condition_BKE, given_BKD = condition_BKE.split(
             [self.config.condition_dim, self.config.input_dim - self.config.condition_dim], dim=-1
         )
         condition = condition_BKE.to(self.condition.weight.dtype)
         given = prediction_weight = None
         if self.config.given_row:
-            given = self._pad_to_token_width(given_BKD.to(condition.dtype).masked_fill(absent, 0.0))
-            prediction_weight = (1.0 - condition[..., -1]).masked_fill(absent[..., 0], 0.0)
-        hidden = self.encoder(self.condition(condition), class_mask_BK).masked_fill(absent, 0.0)
+            given = self._pad_to_token_width(clear(given_BKD.to(condition.dtype)))
+            prediction_weight = clear(1.0 - condition[..., -1:])[..., 0]
+        hidden = clear(self.encoder(self.condition(condition), class_mask_BK))
         rows = pooled = None
         # The forecasts carry much of the result and cost little, so they keep full precision under autocast.
         with torch.autocast(condition.device.type, enabled=False):
             forecasts = [part(condition) for part in (self.skip, self.kernel) if part is not None]
             if forecasts:
-                rows = self._pad_to_token_width(sum(forecasts[1:], forecasts[0]).masked_fill(absent, 0.0))
+                rows = self._pad_to_token_width(clear(sum(forecasts[1:], forecasts[0])))
             if self.pooled is not None:
                 pooled = self.pooled(condition, class_mask_BK)
         return EncodedClasses(hidden, rows, pooled, given, prediction_weight)
@@ -233,7 +238,12 @@ class Denoiser(nn.Module):
         return F.pad(rows_BKD, (0, self.config.token_width - rows_BKD.shape[-1]))
 
     def denoise(
-        self, tokens_BPD: Tensor, t_B: Tensor, encoded: EncodedClasses, layout: TokenLayout, class_mask_BK: Tensor
+        self,
+        tokens_BPD: Tensor,
+        t_B: Tensor,
+        encoded: EncodedClasses,
+        layout: TokenLayout,
+        class_mask_BK: Tensor | None = None,
     ) -> Tensor:
         """Predict once.
 
@@ -242,7 +252,7 @@ class Denoiser(nn.Module):
             t_B: (B,) or a scalar: the scheduler's timestep, an integer or not.
             encoded: from `encode`, for the same batch and classes.
             layout: the token layout of K classes.
-            class_mask_BK: (B, K) bool.
+            class_mask_BK: (B, K) bool; None: every slot holds a class.
 
         Returns:
             (B, P, D) in the dtype of `tokens_BPD`; zero for elements that are no parameter of a class that exists.
@@ -253,8 +263,13 @@ class Denoiser(nn.Module):
         self._check_layout(layout, tokens_BPD, class_mask_BK)
         batch, count = tokens_BPD.shape[0], layout.num_classes
         index = layout_index(layout, tokens_BPD.device)
-        exists_BPD = index.element_mask(class_mask_BK)
-        noisy = tokens_BPD.masked_fill(~exists_BPD, 0.0).to(self.condition.weight.dtype)
+        # Without padded classes, padding inside of the used widths is rare, and only then is there something to mask.
+        exists_BPD = None
+        if class_mask_BK is not None:
+            exists_BPD = index.element_mask(class_mask_BK)
+        elif index.has_gaps:
+            exists_BPD = index.real.expand(batch, -1, -1)
+        noisy = tokens_BPD if exists_BPD is None else tokens_BPD.masked_fill(~exists_BPD, 0.0)
 
         classes_BKH = encoded.hidden_BKH
         if self.slot is not None:
@@ -264,29 +279,46 @@ class Denoiser(nn.Module):
             [
                 self.timestep(t_B.expand(batch))[:, None],
                 classes_BKH,
-                self.tokens.project_in(noisy, index) + _pick(classes_BKH, index.token_class),
+                self.tokens.project_in(noisy.to(self.condition.weight.dtype), index)
+                + _pick(classes_BKH, index.token_class),
             ],
             dim=1,
         )
-        # The timestep is always visible; padded classes and empty tokens never are.
-        visible_BS = torch.cat([class_mask_BK.new_ones(batch, 1), class_mask_BK, exists_BPD.any(dim=-1)], dim=1)
-        hidden_BPH = self.decoder(sequence, visible_BS)[:, 1 + count :]
-        out = self.tokens.project_out(hidden_BPH, index).to(tokens_BPD.dtype)
-        rows = index.token_class.masked_fill(index.group != self.config.class_group, -1)
-        if encoded.skip_BKD is not None:
-            out = out + _pick(encoded.skip_BKD, rows).to(out.dtype)
-        if encoded.pooled_BQD is not None:
-            out = out + encoded.pooled_BQD[:, index.position].to(out.dtype)
+        visible_BS = None
+        if class_mask_BK is not None or index.has_empty_tokens:
+            # The timestep is always visible; padded classes and empty tokens never are.
+            exists = index.real.expand(batch, -1, -1) if exists_BPD is None else exists_BPD
+            class_mask = exists.new_ones(batch, count) if class_mask_BK is None else class_mask_BK
+            visible_BS = torch.cat([exists.new_ones(batch, 1), class_mask, exists.any(dim=-1)], dim=1)
+        hidden_BPH = self.decoder(sequence, visible_BS, needed_from=1 + count)
+        out = self.tokens.project_out(hidden_BPH, index, tokens_BPD.dtype, self._forecasts(encoded, index))
         if encoded.prediction_weight_BK is not None:
             # Shared tokens get the mean weight of the task's classes: their index is -1, the last column.
-            mean_B1 = encoded.prediction_weight_BK.sum(dim=1, keepdim=True) / class_mask_BK.sum(dim=1, keepdim=True)
+            total_B1 = encoded.prediction_weight_BK.sum(dim=1, keepdim=True)
+            mean_B1 = total_B1 / (count if class_mask_BK is None else class_mask_BK.sum(dim=1, keepdim=True))
             of_token_BP = torch.cat(
                 [encoded.prediction_weight_BK, mean_B1.to(encoded.prediction_weight_BK.dtype)], dim=1
             )[:, index.token_class]
             out = out * of_token_BP[..., None].to(out.dtype)
         if encoded.given_BKD is not None:
+            rows = index.token_class.masked_fill(index.group != self.config.class_group, -1)
             out = out + _pick(encoded.given_BKD, rows).to(out.dtype)
-        return out.masked_fill(~exists_BPD, 0.0)
+        return out if exists_BPD is None else out.masked_fill(~exists_BPD, 0.0)
+
+    def _forecasts(self, encoded: EncodedClasses, index: LayoutIndex) -> list[Tensor | None]:
+        """What to add to the predicted tokens of each group: rows for the class group, the pooled forecast for the others."""
+        forecasts: list[Tensor | None] = []
+        for group, width in enumerate(self.config.group_widths):
+            if group == self.config.class_group:
+                rows_BKD = encoded.skip_BKD
+                forecasts.append(
+                    None if rows_BKD is None else _pick(rows_BKD[..., :width], index.token_classes_of[group])
+                )
+            elif encoded.pooled_BQD is not None:
+                forecasts.append(encoded.pooled_BQD[..., :width].index_select(1, index.positions_of[group]))
+            else:
+                forecasts.append(None)
+        return forecasts
 
     def forward(
         self, condition_BKE: Tensor, class_mask_BK: Tensor, tokens_BPD: Tensor, t_B: Tensor, layout: TokenLayout
@@ -294,7 +326,7 @@ class Denoiser(nn.Module):
         """Call `encode` and `denoise`: (B, P, D). Training uses this, because wrappers such as DDP only hook `forward`."""
         return self.denoise(tokens_BPD, t_B, self.encode(condition_BKE, class_mask_BK), layout, class_mask_BK)
 
-    def _check_layout(self, layout: TokenLayout, tokens_BPD: Tensor, class_mask_BK: Tensor) -> None:
+    def _check_layout(self, layout: TokenLayout, tokens_BPD: Tensor, class_mask_BK: Tensor | None) -> None:
         config = self.config
         expected = (config.group_widths, config.group_sizes, config.token_width, config.equivariant)
         if (layout.group_widths, layout.group_sizes, layout.token_width, layout.equivariant) != expected:
@@ -306,10 +338,11 @@ class Denoiser(nn.Module):
             raise ConfigError(
                 f"{layout.num_classes} classes, but this denoiser was built for {config.max_classes} at most."
             )
-        batch = tokens_BPD.shape[0]
-        if tokens_BPD.shape[1:] != layout.source.shape or class_mask_BK.shape != (batch, layout.num_classes):
+        expected_mask = (tokens_BPD.shape[0], layout.num_classes)
+        mask_shape = expected_mask if class_mask_BK is None else tuple(class_mask_BK.shape)
+        if tokens_BPD.shape[1:] != layout.source.shape or mask_shape != expected_mask:
             raise ConfigError(
-                f"Tokens of shape {tuple(tokens_BPD.shape)} and a class mask of shape {tuple(class_mask_BK.shape)} do not fit "
+                f"Tokens of shape {tuple(tokens_BPD.shape)} and a class mask of shape {mask_shape} do not fit "
                 f"a layout of {layout.num_tokens} tokens, {layout.token_width} wide, for {layout.num_classes} classes."
             )
 

@@ -131,7 +131,7 @@ class ParameterSampler:
         condition_BKE = torch.stack([self.condition_space.denoiser_input(vectors_KE) for vectors_KE in vectors]).to(
             device
         )
-        return self.denoiser.encode(condition_BKE, torch.ones(condition_BKE.shape[:2], dtype=torch.bool, device=device))
+        return self.denoiser.encode(condition_BKE)
 
     def _reorder(self, flat_N: Tensor, order: list[int]) -> Tensor:
         """Move the parameters of class slot j to slot `order[j]`."""

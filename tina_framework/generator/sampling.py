@@ -71,13 +71,12 @@ def sample_tokens(
     shape = (layout.num_tokens, layout.token_width)
     noise = torch.stack([torch.randn(shape, generator=draw) for draw in draws]).to(device)
     tokens_BPD = noise * float(scheduler.init_noise_sigma) if initial_noise else torch.zeros_like(noise)
-    class_mask = torch.ones(encoded.hidden_BKH.shape[:2], dtype=torch.bool, device=device)
     # Deterministic schedulers take no generator.
     extra = {"generator": draws} if "generator" in inspect.signature(scheduler.step).parameters else {}
     for t in timesteps:
         scaled = scheduler.scale_model_input(tokens_BPD, t)
         t_B = t.to(device).expand(len(draws))
         inputs_BPD = model_input(scaled, t_B, alphas_cumprod_T, prediction_type)
-        predicted = denoiser.denoise(inputs_BPD, t_B, encoded, layout, class_mask)
+        predicted = denoiser.denoise(inputs_BPD, t_B, encoded, layout)
         tokens_BPD = next_sample(scheduler, predicted, t, tokens_BPD, **extra)
     return tokens_BPD

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from tina_framework.errors import DataError, PromptError, TinaError, shorten
@@ -60,11 +61,19 @@ def fold(name: str) -> str:
 
     ``Aquarium_Fish`` and ``aquarium-fish`` -> ``aquarium fish``.
     """
+    # The same names are compared again and again. Descriptions are not kept, because they may be long.
+    return _folded_name(name) if len(name) <= MAX_NAME_LENGTH else _folded(name)
+
+
+def _folded(name: str) -> str:
     if not name.isascii():
         name = unicodedata.normalize("NFC", _INVISIBLE.sub("", name))
     # Lower case may decompose letters again.
     folded = name.casefold() if name.isascii() else unicodedata.normalize("NFC", name.casefold())
     return " ".join(_SEPARATORS.split(folded)).strip()
+
+
+_folded_name = lru_cache(maxsize=8192)(_folded)
 
 
 def name_fault(text: str, longest: int = MAX_NAME_LENGTH) -> str | None:

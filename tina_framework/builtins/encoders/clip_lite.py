@@ -9,10 +9,12 @@ Shapes: N texts or pictures, E width of the vectors.
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +41,8 @@ FORMAT_VERSION = 1
 TEXT_WEIGHTS = "text.safetensors"
 IMAGE_WEIGHTS = "image.safetensors"
 _BATCH = 512
+_KEPT = 2048
+"""How many estimates of texts are kept. Each has about 2 KB."""
 
 
 class CLIPLite:
@@ -64,7 +68,8 @@ class CLIPLite:
 
     def __init__(self, folder: str | Path | None = None, name: str | None = None) -> None:
         self.name = name or ("clip-lite" if folder is None else f"clip-lite:{folder}")
-        self._last: dict[str, TextEstimate] = {}
+        self._estimates: OrderedDict[str, TextEstimate] = OrderedDict()
+        self._lock = Lock()
         self._folder = _shipped() if folder is None else user_path(folder)
         needs = f"config.json, {TEXT_WEIGHTS} and {IMAGE_WEIGHTS}"
         self._config = read_config(self._folder, FORMAT, FORMAT_VERSION, needs)
@@ -99,11 +104,18 @@ class CLIPLite:
         return np.stack([reading.vector for reading in self._read(texts)])
 
     def _read(self, texts: Sequence[str]) -> list[TextEstimate]:
-        """Return the estimates of texts. Those of the last call are kept, because callers ask for vectors and then for confidence."""
+        """Return the estimates of texts. Those of the last texts are kept, because names come again and again."""
         check_lengths(texts)
-        known = self._last
-        self._last = {text: known.get(text) or self.text_tower.read(text) for text in dict.fromkeys(texts)}
-        return [self._last[text] for text in texts]
+        with self._lock:
+            known = {text: self._estimates[text] for text in dict.fromkeys(texts) if text in self._estimates}
+        found = {text: known.get(text) or self.text_tower.read(text) for text in dict.fromkeys(texts)}
+        with self._lock:
+            for text, estimate in found.items():
+                self._estimates[text] = estimate
+                self._estimates.move_to_end(text)
+            while len(self._estimates) > _KEPT:
+                self._estimates.popitem(last=False)
+        return [found[text] for text in texts]
 
     def text_confidence(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return the expected cosines (N,) with the teacher's vectors, after subtracting the mean; clipped to [0, 1].
