@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from tina_framework.interfaces.constant_tables import ConstantTables
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.storage.files import check_tensors
+from tina_framework.storage.parallel import in_threads
 
-__all__ = ["Normalizer"]
+__all__ = ["Normalizer", "ReadModels"]
+
+
+ReadModels = Callable[[], Sequence[tuple[Tensor, int]]]
+"""Reads some p-Models: parameters (N,) and class count of each."""
 
 
 class Normalizer:
@@ -38,7 +44,7 @@ class Normalizer:
         cls,
         spec: ParameterSpec,
         base_state: Mapping[str, Tensor],
-        states: Iterable[Mapping[str, Tensor]] = (),
+        readers: Iterable[ReadModels] = (),
         *,
         default_scale: float = 0.1,
         per_tensor: bool = True,
@@ -48,22 +54,17 @@ class Normalizer:
         Args:
             spec: the architecture's parameters.
             base_state: state dict of a generic network, of any class count.
-            states: state dicts of p-Models. Without any, a tensor with a class axis is scaled by the spread of the rows of
-                `base_state`, and a shared tensor by `default_scale` times its standard deviation.
-            default_scale: see `states`.
+            readers: functions that each read some p-Models. They are called in threads, and their p-Models count in this
+                order. Without any, a tensor with a class axis is scaled by the spread of the rows of `base_state`, and a
+                shared tensor by `default_scale` times its standard deviation.
+            default_scale: see `readers`.
             per_tensor: whether each tensor has its own scale; if not, all have the root mean square over all parameters.
         """
-        base, squares, count = {}, {}, {}
+        base = {}
         for name, axis in spec.class_axes.items():
             tensor = base_state[name].float()
             base[name] = tensor if axis is None else tensor.mean(dim=axis, keepdim=True)
-            squares[name] = torch.zeros(())
-            count[name] = 0
-        for state in states:
-            for name in spec.class_axes:
-                difference = state[name].float() - base[name]
-                squares[name] += difference.square().sum()
-                count[name] += difference.numel()
+        squares, count = _sum_squares(spec, base, readers)
         scale = {}
         for name, axis in spec.class_axes.items():
             if count[name]:
@@ -135,3 +136,29 @@ class Normalizer:
         check_tensors(tensors, cls.shapes(spec), "The checkpoint's normalizer")
         names = list(spec.class_axes)
         return cls(spec, {n: tensors[f"base.{n}"] for n in names}, {n: tensors[f"scale.{n}"] for n in names})
+
+
+def _sum_squares(
+    spec: ParameterSpec, base: Mapping[str, Tensor], readers: Iterable[ReadModels]
+) -> tuple[dict[str, Tensor], dict[str, int]]:
+    """Return name -> sum of squared differences from the base over all p-Models, and name -> number of elements."""
+    totals, count = np.zeros((1, len(spec.class_axes)), dtype=np.float32), dict.fromkeys(spec.class_axes, 0)
+
+    def read(reader: ReadModels) -> tuple[Tensor, list[int]]:
+        models = reader()
+        counts = [num_classes for _, num_classes in models]
+        sums = torch.empty(len(models), len(base))
+        for num_classes in set(counts):
+            rows = [row for row, found in enumerate(counts) if found == num_classes]
+            state = spec.unflatten(torch.stack([models[row][0].float() for row in rows]), num_classes)
+            for column, name in enumerate(spec.class_axes):
+                sums[rows, column] = (state[name] - base[name]).square().flatten(1).sum(1)
+        return sums, counts
+
+    for sums, counts in in_threads(read, readers):
+        # `accumulate` adds one p-Model after the other. A sum over the block would round differently.
+        totals = np.add.accumulate(np.concatenate([totals, sums.numpy()]), axis=0)[-1:]
+        for num_classes in counts:
+            for info in spec.parameters(num_classes):
+                count[info.name] += info.numel
+    return {name: torch.tensor(total) for name, total in zip(count, totals[0], strict=True)}, count

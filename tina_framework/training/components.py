@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ from tina_framework.training.data import ConditionBank, TrainingImages
 from tina_framework.training.initialization import build_denoiser
 from tina_framework.training.objective_context import ObjectiveContext
 from tina_framework.training.objectives import DenoiseObjective, Objective, TaskObjective
-from tina_framework.zoo.reservation import partition_of
+from tina_framework.training.p_models import TrainingModels
 from tina_framework.zoo.small_data import FEW_CLASSES, default_class_counts, default_max_steps
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.task_sampler import TaskSampler
@@ -134,14 +134,14 @@ def build_components(config: TrainingConfig, device: torch.device) -> TrainingCo
     if superclasses is not None:
         superclasses = tuple(superclasses[dataset.class_names.index(name)] for name in seen)
     generic = spec.select_classes(zoo.generic, torch.tensor([zoo.class_names.index(name) for name in seen]))
-    classes, flats = _zoo_models(config, zoo, seen)
+    models = TrainingModels(config, zoo, seen)
 
     tokenizer: ParameterTokenizer = registries().tokenizers.create(config.tokenizer)
     layout = tokenizer.layout(spec, config.max_classes, config.max_classes)
-    states = (spec.unflatten(flat, len(names)) for names, flat in zip(classes, flats, strict=True))
-    normalizer = Normalizer.fit(spec, generic, states, per_tensor=config.scale == "tensor")
     conditions = ConditionBank(dataset.class_names, config.encoders, seen)
-    if start is not None:
+    if start is None:
+        normalizer = Normalizer.fit(spec, generic, models.readers(), per_tensor=config.scale == "tensor")
+    else:
         # The weights of a generator only make sense with its own normalizer and its own condition space.
         normalizer, conditions.space = start.normalizer, _same_space(start, conditions)
     process = process_sampled_by(make_sampler(config))
@@ -160,10 +160,10 @@ def build_components(config: TrainingConfig, device: torch.device) -> TrainingCo
     components = TrainingComponents(
         config, dataset, zoo, spec, tokenizer, context, denoiser, [], runner, seen, superclasses, generic, {}
     )
-    components.fingerprints = {"zoo": _fingerprint(generic, classes, flats), "vectors": conditions.fingerprint}
+    components.fingerprints = {"zoo": models.fingerprint(), "vectors": conditions.fingerprint}
     if start is not None:
         components.start = start
-        components.fingerprints["start"] = _fingerprint(start.denoiser.state_dict(), (), ())
+        components.fingerprints["start"] = _fingerprint(start.denoiser.state_dict())
         components.origin = {key: value for key, value in start.config.training.items() if key != "seen_classes"}
     if config.task_weight > 0:
         dtype = torch.bfloat16 if resolve_precision(device, config.target_precision) == "bf16" else torch.float32
@@ -172,12 +172,12 @@ def build_components(config: TrainingConfig, device: torch.device) -> TrainingCo
         sampler = components.sampler("train", dict[str, float](config.schemes.items()), config.class_counts)
         components.objectives.append(TaskObjective(context, images, sampler, runner))
     if config.denoise_weight > 0:
-        if not flats:
+        if not models:
             raise ConfigError(
                 f"denoise_weight is {config.denoise_weight}, but the zoo '{config.zoo}' holds no p-Model. "
                 "Build some, or set denoise_weight to 0."
             )
-        components.objectives.append(DenoiseObjective(context, classes, flats))
+        components.objectives.append(DenoiseObjective(context, models))
     return components
 
 
@@ -300,27 +300,8 @@ def _for_training_length(config: TrainingConfig, num_classes: int, is_head: bool
     return config.model_copy(update={"max_steps": steps, **open_changes})
 
 
-def _zoo_models(config: TrainingConfig, zoo: Zoo, seen: Sequence[str]) -> tuple[list[tuple[str, ...]], list[Tensor]]:
-    """Return the class names and the parameters of the p-Models to train on."""
-    for entry in zoo.entries:
-        if (partition := partition_of(entry.classes, len(zoo.class_names))) != "train":
-            raise LeakageError(
-                f"The class set of model {entry.id} of the zoo '{config.zoo}' is reserved for {partition} "
-                f"({', '.join(entry.classes[:3])}, ...). Build the zoo with `tina zoo build`, which leaves such sets out."
-            )
-    usable = [e for e in zoo.entries if len(e.classes) <= config.max_classes and set(e.classes) <= set(seen)]
-    if config.zoo_models is not None and config.zoo_models > len(usable):
-        raise ConfigError(
-            f"zoo_models is {config.zoo_models}, but the zoo '{config.zoo}' holds {len(usable)} p-Models of classes that "
-            "training may use. Lower the setting, or remove it."
-        )
-    usable = usable[: config.zoo_models]
-    return [entry.classes for entry in usable], [zoo.flat(entry.id) for entry in usable]
-
-
-def _fingerprint(generic: Mapping[str, Tensor], classes: Sequence[Sequence[str]], flats: Sequence[Tensor]) -> str:
+def _fingerprint(state: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
-    for tensor in [*generic.values(), *flats]:
+    for tensor in state.values():
         digest.update(tensor.float().contiguous().numpy().tobytes())
-    digest.update(repr([tuple(names) for names in classes]).encode())
     return digest.hexdigest()

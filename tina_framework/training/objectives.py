@@ -29,6 +29,7 @@ from tina_framework.targets.functional import TargetRunner
 from tina_framework.training.data import TrainingImages
 from tina_framework.training.draws import Draws
 from tina_framework.training.objective_context import ObjectiveContext
+from tina_framework.training.p_models import TrainingModels
 from tina_framework.training.randomness import generator_at
 from tina_framework.zoo.task_sampler import TaskSampler
 
@@ -239,23 +240,17 @@ class DenoiseObjective:
 
     Args:
         context: what all objectives share.
-        classes: the class names of each p-Model.
-        flats: the parameters of each p-Model, (N_K,).
+        models: the p-Models. They stay on disk: those of a step are read, normalised and widened when they are drawn.
     """
 
     name = "denoise"
 
-    def __init__(self, context: ObjectiveContext, classes: Sequence[tuple[str, ...]], flats: Sequence[Tensor]) -> None:
+    def __init__(self, context: ObjectiveContext, models: TrainingModels) -> None:
         self.context = context
-        self.classes = list(classes)
+        self.models = models
+        self.classes = models.classes
         self.weight = context.config.denoise_weight
         self.batch_size = context.config.denoise_batch_size
-        most = context.config.max_classes
-        wide = [
-            context.spec.widen(context.normalizer.normalize(flat, len(names)), len(names), most)
-            for flat, names in zip(flats, classes, strict=True)
-        ]
-        self._normalized_ZN = torch.stack(wide)
         self._weights_T = loss_weights(context.process.alphas_cumprod, context.config).to(context.device)
 
     def draw(self, step: int, indices: Sequence[int]) -> Draws:
@@ -266,7 +261,7 @@ class DenoiseObjective:
             model = int(torch.randint(len(self.classes), (), generator=draws))
             t.append(int(torch.randint(config.num_train_timesteps, (), generator=draws)))
             order = torch.randperm(len(self.classes[model]), generator=draws)
-            flat = self._normalized_ZN[model]
+            flat = self._read(model)
             # An equivariant tokenizer treats all slots alike, so shuffling the classes would teach nothing.
             if context.layout.equivariant:
                 order = torch.arange(len(order))
@@ -291,6 +286,12 @@ class DenoiseObjective:
         noisy = context.process.add_noise(clean, noise, t_B)
         target = context.process.prediction_target(clean, noise, t_B)
         return Batch(drawn["condition"], context.class_mask(drawn["count"]), noisy, t_B, {"target": target})
+
+    def _read(self, model: int) -> Tensor:
+        """Return a p-Model (N,) as standardised differences, with `max_classes` class slots."""
+        count, context = len(self.classes[model]), self.context
+        flat = context.normalizer.normalize(self.models.flat(model), count)
+        return context.spec.widen(flat, count, context.config.max_classes)
 
     def _reorder(self, flat_N: Tensor, order: Tensor) -> Tensor:
         """Return the same network with its classes in another order; padded slots stay last."""

@@ -49,7 +49,7 @@ _VALIDATION_BUCKETS = (3,)
 def class_set_hash(classes: Iterable[str]) -> int:
     """Return the SHA-256 of a class set as an integer. Neither order nor upper case matters."""
     names = sorted(name.lower() for name in classes)
-    return int(hashlib.sha256("\n".join(names).encode()).hexdigest(), 16)
+    return int.from_bytes(hashlib.sha256("\n".join(names).encode()).digest())
 
 
 def reserves(num_classes: int, count: int) -> bool:

@@ -12,9 +12,7 @@ Every safetensors file has the SHA-256 of its contents in its header. Every JSON
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from torch import Tensor
@@ -22,6 +20,7 @@ from torch import Tensor
 from tina_framework.errors import CheckpointError
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.storage.files import check_tensors
+from tina_framework.storage.parallel import in_threads
 from tina_framework.storage.paths import user_path
 from tina_framework.storage.tensor_file import Header, TensorFile
 from tina_framework.storage.text import is_lfs_pointer
@@ -30,10 +29,7 @@ from tina_framework.zoo.index import INDEX, Index, read_index
 from tina_framework.zoo.manifest import MANIFEST, Manifest, read_generic_tensors, read_manifest
 from tina_framework.zoo.shards import check_header, model_name, shard_path
 
-__all__ = ["READING_THREADS", "Zoo"]
-
-READING_THREADS = min(8, os.cpu_count() or 1)
-"""Threads that read shards. Hashing and reading release Python's lock."""
+__all__ = ["Zoo"]
 
 
 class Zoo:
@@ -151,8 +147,8 @@ class Zoo:
         Raises:
             CheckpointError: a shard is damaged.
         """
-        with ThreadPoolExecutor(READING_THREADS) as pool:
-            list(pool.map(TensorFile.verify, self._files))
+        for _ in in_threads(TensorFile.verify, self._files):
+            pass
 
     def _check_header(self, number: int, header: Header) -> None:
         entries = self.index.entries[slice(*_bounds(self.config.shard_ids(number)))]
