@@ -18,13 +18,13 @@ ALONE = SimpleNamespace(num_processes=1, is_main_process=True)
 
 
 def test_without_signal_and_limit_a_run_continues() -> None:
-    assert not StopRequest(ALONE, None).agreed()
-    assert not StopRequest(ALONE, 1000.0).agreed()
+    assert not StopRequest(ALONE, None).agreed([])
+    assert not StopRequest(ALONE, 1000.0).agreed([])
 
 
 def test_a_time_limit_stops() -> None:
     stop = StopRequest(ALONE, 1e-9)
-    assert stop.agreed()
+    assert stop.agreed([])
     assert stop.reason == "max_seconds=1e-09 have passed"
 
 
@@ -38,7 +38,7 @@ def test_the_first_signal_stops_and_the_second_ends_the_process(
     stop = StopRequest(ALONE, None)
     with stop.listening():
         os.kill(os.getpid(), number)
-        assert stop.agreed()
+        assert stop.agreed([])
         assert (stop.reason, stop.exit_code) == (f"{number.name} received", 128 + number)
         assert f"{number.name}: the run stops after this step and saves." in capfd.readouterr().err
         os.kill(os.getpid(), number)
@@ -67,12 +67,18 @@ def test_the_second_signal_ends_even_what_catches_exceptions() -> None:
     assert (done.returncode, done.stdout) == (-signal.SIGINT, "")
 
 
-def test_processes_stop_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    request = ("SIGTERM received", int(signal.SIGTERM))
-    monkeypatch.setattr("tina_framework.training.interrupt.gather_object", lambda own: [*own, request])
-    stop = StopRequest(SimpleNamespace(num_processes=2), None)
-    assert stop.agreed()
+def test_processes_stop_together() -> None:
+    two = SimpleNamespace(num_processes=2, is_main_process=False)
+    stop = StopRequest(two, None)
+    assert not stop.agreed([0, 0])
+    assert stop.agreed([0, int(signal.SIGTERM)])
     assert (stop.reason, stop.exit_code) == ("SIGTERM received", 143)
+    late = StopRequest(two, 1e-9)
+    assert late.own() == -1
+    # This process wants to stop, but the others do not know yet.
+    assert not late.agreed([0, 0])
+    assert late.agreed([late.own(), 0])
+    assert (late.reason, late.exit_code) == ("max_seconds=1e-09 have passed", 0)
 
 
 def test_other_threads_leave_the_handlers_alone() -> None:

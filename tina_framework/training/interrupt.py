@@ -7,15 +7,17 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
-
-from accelerate.utils import gather_object
 
 __all__ = ["StopRequest"]
 
 _SAME_REQUEST_SECONDS = 1.0
 """A launcher passes on the Ctrl-C that its processes got from the terminal as well. Both are the same request."""
+
+
+_TIME_LIMIT = -1
+"""The request to stop because of `max_seconds`. Other requests are numbers of signals."""
 
 
 class StopRequest:
@@ -26,7 +28,7 @@ class StopRequest:
         max_seconds: time limit in seconds, counted from now; None for no limit.
 
     Attributes:
-        reason: why the run has to stop; empty as long as it may continue.
+        reason: why the processes agreed to stop; empty as long as the run may continue.
         signal: number of the signal that asked for it, 0 if there was none.
     """
 
@@ -36,19 +38,32 @@ class StopRequest:
         self._accelerator = accelerator
         self._max_seconds = max_seconds
         self._begin = time.perf_counter()
+        self._received = 0
         self._asked = 0.0
 
-    def agreed(self) -> bool:
-        """Return whether any process has to stop. All processes must call this at the same step."""
-        limit = self._max_seconds
-        if limit is not None and time.perf_counter() - self._begin > limit:
-            self.reason = self.reason or f"max_seconds={limit:g} have passed"
+    def own(self) -> int:
+        """Return the request of this process: the number of a signal, -1 after the time limit, or 0."""
+        late = self._max_seconds is not None and time.perf_counter() - self._begin > self._max_seconds
+        return self._received or (_TIME_LIMIT if late else 0)
+
+    def agreed(self, requests: Sequence[int]) -> bool:
+        """Return whether any process has to stop. All processes must call this at the same step.
+
+        Args:
+            requests: `own` of each process, exchanged during this step. A single process asks itself again.
+        """
         # A signal may reach the processes at different steps. They must stop together, or the last one waits forever.
-        if self._accelerator.num_processes > 1:
-            requests = [request for request in gather_object([(self.reason, self.signal)]) if request[0]]
-            self.reason, self.signal = requests[0] if requests else ("", 0)
+        # So a request that came after the exchange counts in the next step.
+        if self._accelerator.num_processes == 1:
+            requests = [self.own()]
+        request = next((request for request in requests if request), 0)
+        if request == _TIME_LIMIT:
+            self.reason = f"max_seconds={self._max_seconds:g} have passed"
+        elif request:
+            self.reason, self.signal = f"{signal.Signals(request).name} received", request
+            # A launcher may pass the signal on to this process only now.
             self._asked = self._asked or time.monotonic()
-        return bool(self.reason)
+        return bool(request)
 
     @property
     def exit_code(self) -> int:
@@ -69,9 +84,9 @@ class StopRequest:
 
         def handle(number: int, frame: Any) -> None:
             now = time.monotonic()
-            if not self.signal:
+            if not self._received and not self.signal:
                 name = signal.Signals(number).name
-                self.reason, self.signal, self._asked = f"{name} received", number, now
+                self._received, self._asked = number, now
                 if self._accelerator.is_main_process:
                     # Written directly: a print that this signal interrupted must not be entered a second time.
                     _write(

@@ -108,6 +108,7 @@ class Trainer:
                 self.components.objectives,
                 self.components.context,
             )
+            self.stepper.own_request = self.stop.own
             # Only dropout uses the global random state; all other draws have generators of their own (`randomness`).
             torch.manual_seed(config.seed * 1000 + self.accelerator.process_index)
             if self._source is not None:
@@ -183,7 +184,7 @@ class Trainer:
             if config.checkpointing_steps and step % config.checkpointing_steps == 0:
                 self._save()
             self.log.advance(step, _note(losses, self.validated[1]), eta)
-            if step < config.max_steps and self.stop.agreed():
+            if step < config.max_steps and self.stop.agreed(stepper.requests):
                 return
         if self.validated[0] != stepper.step:
             self._validate()

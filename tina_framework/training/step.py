@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -50,6 +51,8 @@ class Stepper:
         denoiser: the denoiser, without Accelerate's wrapper.
         ema: the averaged weights.
         step: number of optimizer steps so far.
+        own_request: returns the request of this process to stop, as a number; see `tina_framework.training.interrupt`.
+        requests: what it returned in each process during the last step.
     """
 
     def __init__(
@@ -69,6 +72,8 @@ class Stepper:
         denoiser.enable_checkpointing(config.gradient_checkpointing)
         self.model, self.optimizer = accelerator.prepare(denoiser, make_optimizer(denoiser, config))
         self.step = 0
+        self.own_request: Callable[[], int] = lambda: 0
+        self.requests: list[int] = []
 
     def train_step(self) -> tuple[dict[str, float], float]:
         """Train on the next global batch.
@@ -93,7 +98,10 @@ class Stepper:
         # An infinite limit clips nothing, but the norm is still computed for the check and the log.
         limit = self.config.max_grad_norm if self.config.max_grad_norm is not None else math.inf
         norm = self.accelerator.clip_grad_norm_(self.denoiser.parameters(), limit)
-        gathered = self.accelerator.gather(torch.stack([*totals, norm.detach()])[None].float()).cpu()
+        # The request to stop travels with the losses: an exchange of its own would cost a step of several processes more.
+        request = torch.full((), float(self.own_request()), device=self.accelerator.device)
+        gathered = self.accelerator.gather(torch.stack([*totals, norm.detach(), request])[None].float()).cpu()
+        gathered, self.requests = gathered[:, :-1], [int(value) for value in gathered[:, -1].tolist()]
         self._check_finite(gathered)
         # Set here and not by a scheduler of torch, so that the rate follows from the step alone, also after a resume.
         for group in self.optimizer.param_groups:
