@@ -9,6 +9,7 @@ import torch
 from tina_framework.errors import CheckpointError, TrainingError
 from tina_framework.storage.digest import renew_digest
 from tina_framework.storage.files import read_json, write_safetensors
+from tina_framework.storage.temporary import temporary_name
 from tina_framework.training import checkpoint
 
 
@@ -89,8 +90,9 @@ def test_stopped_in_mid_write_the_old_one_remains(tmp_path: Path, monkeypatch: p
 def test_what_killed_runs_left_is_removed(tmp_path: Path) -> None:
     save(tmp_path, 1)
     save(tmp_path, 2).rename(tmp_path / ".step-00000002.0123456789ab.old")
-    (tmp_path / ".step-00000003.0123456789ab.partial").mkdir()
-    (tmp_path / ".step-00000003.0123456789ab.partial" / "model.safetensors").write_bytes(b"half")
+    partial = temporary_name(tmp_path / "step-00000003")
+    partial.mkdir()
+    (partial / "model.safetensors").write_bytes(b"half")
     checkpoint.clean(tmp_path)
     assert names(tmp_path) == ["step-00000001", "step-00000002"]
     assert checkpoint.find_latest(tmp_path) == (tmp_path / "step-00000002", [])

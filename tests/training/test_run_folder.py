@@ -13,6 +13,7 @@ from tina_framework.errors import ConfigError, TrainingError
 from tina_framework.generator.generator import Generator
 from tina_framework.storage.digest import check_digest
 from tina_framework.storage.files import read_json, write_json
+from tina_framework.storage.temporary import temporary_name
 from tina_framework.training import run_folder
 from tina_framework.training.loop import Trainer
 from tina_framework.training.run_folder import hold
@@ -82,11 +83,11 @@ def test_leftovers_of_killed_runs_are_removed(make_config: Make) -> None:
     config = make_config(max_steps=1)
     output = config.output_dir
     Trainer(config).train()
-    (output / ".log.jsonl.0123456789ab.partial").write_text("half")
-    (output / ".config.json.0123456789ab.partial").write_text("half")
-    (output / ".best.0123456789ab.partial").mkdir()
+    temporary_name(output / "log.jsonl").write_text("half")
+    temporary_name(output / "config.json").write_text("half")
+    temporary_name(output / "best").mkdir()
     (output / "generator").rename(output / ".generator.0123456789ab.old")
-    (output / "checkpoints" / ".step-00000001.0123456789ab.partial").mkdir()
+    temporary_name(output / "checkpoints" / "step-00000001").mkdir()
     with hold(config):
         names = sorted(path.name for path in output.iterdir())
     assert names == [".lock", "checkpoints", "config.json", "generator", "log.jsonl"]

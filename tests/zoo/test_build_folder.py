@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tina_framework.errors import ConfigError
+from tina_framework.storage.temporary import temporary_name
 from tina_framework.zoo.build_folder import check_place, clean, remove_empty_models
 
 
@@ -39,7 +42,7 @@ def test_files_are_refused(tmp_path):
 def test_leftovers_are_removed_and_nothing_else(tmp_path):
     for folder in ("models", "shards"):
         (tmp_path / folder).mkdir()
-    leftovers = [".generic.safetensors.0123456789ab.partial", "models/.000001.safetensors.0123456789ab.partial"]
+    leftovers = [str(temporary_name(Path(name))) for name in ("generic.safetensors", "models/000001.safetensors")]
     kept = ["zoo.json", ".hidden.partial", "notes.partial", "shards/shard-00000.safetensors"]
     for name in [*leftovers, *kept, "generic.partial.safetensors"]:
         (tmp_path / name).touch()

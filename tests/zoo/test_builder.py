@@ -13,6 +13,7 @@ import torch
 from tina_framework.errors import CheckpointError, ConfigError, TrainingError
 from tina_framework.storage.digest import renew_digest
 from tina_framework.storage.locks import folder_lock
+from tina_framework.storage.temporary import temporary_name
 from tina_framework.zoo.builder import generic_figures, sample_tasks
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.reservation import partition_of
@@ -139,7 +140,7 @@ def test_unfinished_files_that_were_altered_are_made_again(tmp_path, build, zoo_
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    (folder / "models" / ".000001.safetensors.0123456789ab.partial").touch()
+    temporary_name(folder / "models" / "000001.safetensors").touch()
     (folder / "generic.partial.safetensors").touch()
     build(folder)
     assert contents(folder) == contents(zoo_folder)

@@ -2,6 +2,9 @@
 
 Names are random: process ids repeat in containers. A writer holds a lock (`flock`) on what it writes, and the system
 releases that lock when the process ends, however it ends. So a temporary file without a lock is a leftover.
+
+Some shared file systems keep locks within each machine. So a name also tells its machine, and a file of another machine
+must be an hour old to count as a leftover.
 """
 
 from __future__ import annotations
@@ -11,7 +14,9 @@ import os
 import re
 import secrets
 import shutil
+import socket
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,10 +50,22 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.partial", re.DOTALL)
 _STALE_SECONDS = 24 * 3600.0
 """Age at which a temporary file counts as a leftover on systems without `flock`."""
 
+_ELSEWHERE_SECONDS = 3600.0
+"""Age at which a temporary file without a lock counts as a leftover if another machine wrote it."""
+
 
 def temporary_name(path: Path, suffix: str = PARTIAL) -> Path:
-    """Return a new name beside `path`: hidden and random."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(6)}{suffix}")
+    """Return a new name beside `path`: hidden, with four digits for this machine and eight random ones."""
+    return path.with_name(f".{path.name}.{_machine()}{secrets.token_hex(4)}{suffix}")
+
+
+def _machine() -> str:
+    return f"{zlib.crc32(socket.gethostname().encode()) & 0xFFFF:04x}"
+
+
+def _of_this_machine(path: Path) -> bool:
+    # The last number is that of the writer: a temporary folder that is written may have one more in its name.
+    return path.name.removesuffix(PARTIAL).rpartition(".")[2].startswith(_machine())
 
 
 def is_temporary(path: Path) -> bool:
@@ -64,7 +81,13 @@ def temporary_file(path: Path) -> Iterator[tuple[Path, int]]:
     """
     while True:
         temporary = temporary_name(path)
-        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        try:
+            handle = os.open(temporary, flags, 0o666)
+        except FileNotFoundError:
+            # Another process may have just removed the folder because it was empty.
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(temporary, flags, 0o666)
         if _hold(handle, temporary):
             break
         os.close(handle)
@@ -156,6 +179,8 @@ def _abandoned(path: Path) -> bool:
     try:
         if fcntl is None:
             return time.time() - path.stat().st_mtime > _STALE_SECONDS
+        if not _of_this_machine(path) and time.time() - path.stat().st_mtime < _ELSEWHERE_SECONDS:
+            return False
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
         return False  # it is gone, or it is not ours to remove
