@@ -60,7 +60,7 @@ def build_zoo(folder: Path, changes: dict[str, Any], given: argparse.Namespace, 
     from tina_framework.interfaces.spec import ParameterSpec
     from tina_framework.plugin.discovery import registries
     from tina_framework.storage.files import write_safetensors
-    from tina_framework.zoo import build_process, builder
+    from tina_framework.zoo import build_plan, build_process, builder
     from tina_framework.zoo.manifest import read_manifest, write_manifest
     from tina_framework.zoo.store import Zoo
 
@@ -91,7 +91,8 @@ def build_zoo(folder: Path, changes: dict[str, Any], given: argparse.Namespace, 
             say(f"zoo {folder.name}: {stage} {done} of {total}")
 
     setup = build_process.ProcessSetup(config.architecture, given.dataset)
-    builder.build_zoo(folder, config, spec, dataset, setup, generic_from=source, progress=progress)
+    plan = build_plan.plan_build(folder, config, spec, dataset, setup, progress=progress)
+    builder.build_zoo(plan, generic_from=source)
 
 
 def ten_way(zoo: Any, spec: Any, dataset: Any, encoders: list[str], steps: int) -> dict[str, Any]:

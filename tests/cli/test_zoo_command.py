@@ -48,7 +48,7 @@ def folder(tmp_path_factory):
         1,
         "--json",
     )
-    assert json.loads(result.stdout) == {"zoo": str(root / "zoo"), "models": 2}
+    assert json.loads(result.stdout) == {"zoo": str(root / "zoo"), "stage": "all", "shards": 1, "models": 2}
     return root / "zoo"
 
 

@@ -24,6 +24,7 @@ from tina_framework.storage.digest import renew_digest
 from tina_framework.storage.files import write_json
 from tina_framework.targets.trunk import cached_features, check_trunk_record, load_trunk, trunk_features, trunk_record
 from tina_framework.training.data import TrainingImages
+from tina_framework.zoo.build_plan import plan_build
 from tina_framework.zoo.build_process import ProcessSetup
 from tina_framework.zoo.builder import build_zoo
 from tina_framework.zoo.image_bank import ImageBank
@@ -283,7 +284,7 @@ def test_a_zoo_is_refused_behind_another_trunk(tmp_path: Path, registered: dict[
         architecture="halves-head", dataset="toy", num_models=0, generic={"epochs": 1}, model={"epochs": 1}
     )
     setup = ProcessSetup("halves-head", "toy")
-    build_zoo(tmp_path / "zoo", config, ParameterSpec(HALVES), dataset(), setup)
+    build_zoo(plan_build(tmp_path / "zoo", config, ParameterSpec(HALVES), dataset(), setup))
     zoo = Zoo.open(tmp_path / "zoo")
     zoo.check(ParameterSpec(HALVES))
     with pytest.raises(CheckpointError, match=r"Zoo '.*' was made for trunk 'halves'"):

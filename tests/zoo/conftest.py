@@ -11,6 +11,7 @@ from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
 from tina_framework.builtins.datasets.shapes import shapes
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.storage.digest import renew_digest
+from tina_framework.zoo.build_plan import plan_build
 from tina_framework.zoo.build_process import ProcessSetup
 from tina_framework.zoo.builder import build_zoo
 from tina_framework.zoo.zoo_config import ZooConfig
@@ -41,11 +42,23 @@ def config():
 
 
 @pytest.fixture
-def build(spec, dataset, config):
+def plan(spec, dataset, config):
+    """plan(folder, **changes) -> a plan of the tiny zoo."""
+
+    def make(folder, *, settings=config, **options):
+        return plan_build(folder, settings, spec, dataset, ProcessSetup("cnn-2layer", "shapes:12"), **options)
+
+    return make
+
+
+@pytest.fixture
+def build(plan):
     """build(folder, **changes) -> number of models listed."""
 
-    def run(folder, *, settings=config, **options):
-        return build_zoo(folder, settings, spec, dataset, ProcessSetup("cnn-2layer", "shapes:12"), **options)
+    def run(folder, **options):
+        names = ("settings", "device", "workers", "progress", "transfer")
+        planned = {name: options.pop(name) for name in names if name in options}
+        return build_zoo(plan(folder, **planned), **options)
 
     return run
 
@@ -53,7 +66,7 @@ def build(spec, dataset, config):
 @pytest.fixture(scope="session")
 def zoo_folder(tmp_path_factory, spec, dataset, config):
     folder = tmp_path_factory.mktemp("zoo") / "zoo"
-    build_zoo(folder, config, spec, dataset, ProcessSetup("cnn-2layer", "shapes:12"))
+    build_zoo(plan_build(folder, config, spec, dataset, ProcessSetup("cnn-2layer", "shapes:12")))
     return folder
 
 

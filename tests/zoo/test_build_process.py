@@ -35,6 +35,7 @@ def test_a_prepared_process_trains_and_stores_one_model(tmp_path, zoo_folder):
 def test_worker_processes_give_the_same_models(tmp_path, config, spec):
     """Spawned processes find the data set by its name."""
     from tina_framework.builtins.datasets.shapes import shapes
+    from tina_framework.zoo.build_plan import plan_build
     from tina_framework.zoo.builder import build_zoo
 
     dataset = shapes("12")
@@ -42,8 +43,8 @@ def test_worker_processes_give_the_same_models(tmp_path, config, spec):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as the workers do: another number of threads rounds differently
     try:
-        build_zoo(tmp_path / "one", config, spec, dataset, setup, workers=1)
-        build_zoo(tmp_path / "two", config, spec, dataset, setup, workers=2)
+        build_zoo(plan_build(tmp_path / "one", config, spec, dataset, setup, workers=1))
+        build_zoo(plan_build(tmp_path / "two", config, spec, dataset, setup, workers=2))
     finally:
         torch.set_num_threads(threads)
     one, two = Zoo.open(tmp_path / "one"), Zoo.open(tmp_path / "two")

@@ -33,9 +33,9 @@ WITNESS = """
 import os
 from pathlib import Path
 
-from tina_framework.zoo import builder
+from tina_framework.zoo import shard_builder
 
-store = builder.write_model
+store = shard_builder.write_model
 notes = Path(__file__).parent / f"process-{os.environ.get('RANK', 'alone')}.txt"
 
 
@@ -45,7 +45,7 @@ def write_model(folder, entry, flat_N):
         handle.write(f"{entry.id}\\n")
 
 
-builder.write_model = write_model
+shard_builder.write_model = write_model
 notes.touch()
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from tina_framework.interfaces.spec import ParameterSpec
+    from tina_framework.zoo.build_plan import BuildPlan
 
 __all__ = ["register"]
 
@@ -41,6 +43,15 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group)
 
 
+class Stage(StrEnum):
+    """The parts of a build."""
+
+    ALL = "all"
+    GENERIC = "generic"
+    MODELS = "models"
+    INDEX = "index"
+
+
 def build(
     out: Annotated[Path, path_option("--out", help="Folder of the zoo. Run the same command again to resume.")],
     dataset: Annotated[str, typer.Option("--dataset", help="Data set, e.g. arrays:FILE.npz, cifar100, shapes.")],
@@ -55,6 +66,19 @@ def build(
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Number of CPU processes.")] = 2,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda or auto.")] = "auto",
+    stage: Annotated[
+        Stage,
+        typer.Option(
+            "--stage", help="Do only this part: generic first, then models for all shards in any order, then index."
+        ),
+    ] = Stage.ALL,
+    shards: Annotated[
+        str | None,
+        typer.Option(
+            "--shards",
+            help="Shards for --stage models: 3, 3:8 (3 to 7), 3: or 3::16 (every 16th from 3 on). Default: all.",
+        ),
+    ] = None,
     wait: Annotated[
         float, typer.Option("--wait", min=0, help="Seconds to wait if another build uses the folder.")
     ] = 0.0,
@@ -70,74 +94,95 @@ def build(
 ) -> None:
     """Build a zoo: train a generic model and, from its weights, p-Models for many sets of classes."""
     from tina_framework.cli.interrupt import clean_stop
+    from tina_framework.errors import ConfigError
 
-    with clean_stop("Everything finished is kept; run the same command again to continue."):
-        _build(
-            out, dataset, config, architecture, num_models, seed, generic, workers, device, wait, partner_timeout, json_
-        )
+    if shards is not None and stage is not Stage.MODELS:
+        raise ConfigError(f"--shards is for --stage models, but the stage is {stage}. Leave one of them out.")
+    if generic is not None and stage not in (Stage.ALL, Stage.GENERIC):
+        raise ConfigError(f"--generic is for --stage generic, but the stage is {stage}. Leave it out.")
+    overrides = {"architecture": architecture, "num_models": num_models, "seed": seed}
+    with clean_stop("Everything finished is kept; run the same command again to continue."), ExitStack() as stack:
+        from tina_framework.zoo.recipe import read_recipe
 
+        recipe = read_recipe(config, overrides)  # before torch is imported, so that a mistake shows at once
 
-def _build(
-    out: Path,
-    dataset: str,
-    config: Path | None,
-    architecture: str | None,
-    num_models: int | None,
-    seed: int | None,
-    generic: Path | None,
-    workers: int,
-    device: str,
-    wait: float,
-    partner_timeout: float,
-    json_: bool,
-) -> None:
-    from tina_framework.zoo.recipe import complete_recipe, read_recipe
-    from tina_framework.zoo.zoo_config import ZooConfig
+        from tina_framework.zoo.build_plan import plan_by_names
 
-    overrides = {
-        "architecture": architecture,
-        "num_models": num_models,
-        "seed": seed,
-        "dataset": _without_path(dataset),
-    }
-    values = read_recipe(config, overrides)
-
-    from tina_framework.plugin.discovery import plugin_records, registries
-    from tina_framework.zoo.build_process import ProcessSetup
-    from tina_framework.zoo.builder import build_zoo
-    from tina_framework.zoo.small_data import reservation_note
-
-    data = registries().datasets.create(dataset)
-    spec = _spec(values.get("architecture", ZooConfig.architecture))
-    settings = complete_recipe(values, data, spec)
-    where = _device(device)
-    # Worker processes start without plugins, so they load the files given with --plugin again.
-    plugin_files = tuple(record.target for record in plugin_records() if record.target.endswith(".py"))
-    first = int(os.environ.get("RANK", "0")) == 0
-    note = reservation_note(len(data.class_names) - len(settings.held_out_classes), settings.class_counts)
-    if first and note is not None:
-        print_error(note)
-    with ExitStack() as stack:
-        listed = build_zoo(
+        plan = plan_by_names(
             out,
-            settings,
-            spec,
-            data,
-            ProcessSetup(settings.architecture, dataset, plugin_files),
-            device=where,
+            dataset,
+            recipe,
+            plugin_files=_plugin_files(),
+            device=_device(device),
             workers=workers,
-            generic_from=generic,
             progress=_Bars(stack),
-            wait=wait,
-            partner_timeout=partner_timeout,
-            notify=print_error,
         )
-    if not first:
+        done = _run_stage(plan, stage, shards, generic, wait, partner_timeout)
+    if int(os.environ.get("RANK", "0")):
         return  # only the first of several launched processes prints
     if json_:
-        print_json({"zoo": str(out), "models": listed})
+        print_json({"zoo": str(out), "stage": str(stage), **done})
     else:
-        print_line(f"The zoo {out} holds {listed} p-Models. Inspect it with: tina zoo info {out}")
+        print_line(_summary(out, stage, done))
+
+
+def _plugin_files() -> tuple[str, ...]:
+    """Return the files given with --plugin: worker processes start without plugins, so they load these again."""
+    from tina_framework.plugin.discovery import plugin_records
+
+    return tuple(record.target for record in plugin_records() if record.target.endswith(".py"))
+
+
+def _run_stage(
+    plan: BuildPlan, stage: Stage, shards: str | None, generic: Path | None, wait: float, partner_timeout: float
+) -> dict[str, Any]:
+    """Do a stage, and return what to print of it."""
+    from tina_framework.zoo.builder import build_zoo
+    from tina_framework.zoo.launch import Launch
+    from tina_framework.zoo.shard_numbers import parse_shards
+    from tina_framework.zoo.small_data import reservation_note
+    from tina_framework.zoo.stages import build_generic, build_index, build_models
+
+    launch = Launch.from_environment()
+    note = reservation_note(len(plan.dataset.class_names), plan.config.class_counts)
+    if note is not None and launch.rank == 0 and stage in (Stage.ALL, Stage.GENERIC):
+        print_error(note)
+    totals = {"shards": plan.config.num_shards, "models": plan.config.num_models}
+    if stage is Stage.ALL:
+        listed = build_zoo(plan, generic_from=generic, wait=wait, partner_timeout=partner_timeout, notify=print_error)
+        return totals | {"models": listed}
+    if stage is Stage.MODELS:
+        chosen = parse_shards(shards or ":", plan.config.num_shards)
+        # Processes of one launch, for example one for each GPU of a machine, divide the shards between them.
+        mine = chosen[launch.rank :: launch.world]
+        trained = build_models(plan, mine)
+        held = sum(len(plan.config.shard_ids(shard)) for shard in mine)
+        return {"shards": list(mine), "models": held, "trained": trained}
+    if launch.rank == 0:  # the other stages are one process's work
+        if stage is Stage.GENERIC:
+            build_generic(plan, generic_from=generic, wait=wait, notify=print_error)
+        else:
+            totals["models"] = build_index(plan)
+    return totals
+
+
+def _summary(out: Path, stage: Stage, done: dict[str, Any]) -> str:
+    from tina_framework.zoo.shard_numbers import in_words
+
+    if stage is Stage.GENERIC:
+        return (
+            f"The generic model of {out} is finished. The zoo has {done['shards']} shards: next, run `tina zoo build --stage "
+            f"models --shards 0:{done['shards']}` with the same options, in as many parts as you like."
+        )
+    if stage is Stage.MODELS:
+        if not done["shards"]:
+            return f"There is nothing to do: the zoo {out} has no shards in this range."
+        words = in_words(done["shards"])
+        return (
+            f"{words[0].upper()}{words[1:]} of {out}: {done['models']} p-Models, of which {done['trained']} were trained "
+            "now. After all shards, run `tina zoo build --stage index` with the same options."
+        )
+    return f"The zoo {out} holds {done['models']} p-Models. Inspect it with: tina zoo info {out}"
 
 
 def info(
@@ -272,12 +317,6 @@ def _device(device: str) -> torch.device:
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     # On MPS, `auto` means the CPU: training on MPS was never tested.
     return torch.device("cpu") if device == "auto" else resolve_device(device)
-
-
-def _without_path(dataset: str) -> str:
-    """``arrays:/some/where/cifar100.npz`` -> ``arrays:cifar100.npz``: a zoo must not record folders of this machine."""
-    name, colon, argument = dataset.partition(":")
-    return name + colon + Path(argument).name
 
 
 class _Bars:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
-from tina_framework.errors import ConfigError, shorten
+from tina_framework.errors import ConfigError, TrainingError, shorten
 from tina_framework.storage.folders import contents
 from tina_framework.storage.temporary import sweep_folder
 from tina_framework.zoo.index import INDEX
 from tina_framework.zoo.manifest import GENERIC, MANIFEST
 
-__all__ = ["PARTIAL_GENERIC", "check_place", "clean", "remove_empty_models"]
+__all__ = ["PARTIAL_GENERIC", "check_place", "clean", "naming_the_zoo", "remove_empty_models"]
 
 PARTIAL_GENERIC = "generic.partial.safetensors"
 """The state of a generic model that is not finished."""
@@ -51,7 +53,7 @@ def _may_be_there(path: Path) -> bool:
 
 
 def clean(folder: Path) -> None:
-    """Remove what killed builds left. Call this only while the lock of the folder is held."""
+    """Remove what killed builds left. What living processes write stays, so this is safe at any time."""
     for place in (folder, folder / "models", folder / "shards"):
         sweep_folder(place)
     if (folder / MANIFEST).is_file():
@@ -62,3 +64,22 @@ def remove_empty_models(folder: Path) -> None:
     """Remove the folder of unfinished models if it is empty."""
     with contextlib.suppress(OSError):
         (folder / "models").rmdir()
+
+
+_WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+"""Errors of writing. Such an error has no file name if the file was open already."""
+
+
+@contextlib.contextmanager
+def naming_the_zoo(folder: Path) -> Iterator[None]:
+    """Name the zoo in errors of the file system, instead of a temporary file inside it."""
+    try:
+        yield
+    except OSError as error:
+        inside = isinstance(error.filename, str) and Path(error.filename).is_relative_to(folder)
+        if not inside and error.errno not in _WRITE_ERRORS:
+            raise
+        raise TrainingError(
+            f"'{folder}' cannot be written ({error.strerror or error}). Everything finished is kept: make it writable or "
+            "free some space, and run the same command again."
+        ) from error

@@ -15,7 +15,7 @@ from torch import Tensor
 from tina_framework.errors import DataError
 from tina_framework.interfaces.dataset import Dataset
 from tina_framework.interfaces.spec import ParameterSpec
-from tina_framework.zoo.builder import generic_figures
+from tina_framework.zoo.generic_stage import generic_figures
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.p_models import start_of, task_accuracy
 from tina_framework.zoo.splits import sample_split_tasks
@@ -35,6 +35,7 @@ def describe(zoo: Zoo) -> dict[str, Any]:
         "dataset": zoo.config.dataset,
         "classes": len(zoo.class_names),
         "models": len(entries),
+        "shards": zoo.config.num_shards,
         "models by class count": dict(sorted(Counter(str(len(e.classes)) for e in entries).items())),
         "seed": zoo.config.seed,
         **zoo.figures,

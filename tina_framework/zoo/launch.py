@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +18,10 @@ from tina_framework.errors import CheckpointError, ConfigError, TrainingError, s
 from tina_framework.storage.files import read_json, write_json
 from tina_framework.storage.locks import LOCK, folder_lock, holder_of, is_held
 
-__all__ = ["LAUNCH", "Launch", "Partners", "sharing"]
+__all__ = ["LAUNCH", "PARTNER_SECONDS", "Launch", "Partners", "sharing"]
+
+PARTNER_SECONDS = 1800.0
+"""How long a process of the same launch may show no sign of work."""
 
 LAUNCH = ".launch"
 """Name of the file with the identity of a launch. It is there while several processes build."""
@@ -27,6 +29,12 @@ LAUNCH = ".launch"
 _MAX_PROCESSES = 100_000
 _TOUCH_SECONDS = 2.0
 _NOTICE_SECONDS = 10.0
+_ENDED_SECONDS = 10.0
+"""How long a process whose lock was seen in use, and is free now, may stay away before it counts as lost."""
+_SILENT_SECONDS = 120.0
+"""The same for a process that touched its file, if its lock was never seen in use. Shared file systems may show the times
+of files a minute late, and some do not show locks of other machines."""
+
 _REFUSE_SECONDS = 5.0
 """How long another launch may hold the folder before a process that does not belong to it gives up."""
 
@@ -68,8 +76,8 @@ class Launch:
         return cls(rank, world, " ".join([f"{name}={os.environ.get(name, '')}" for name in names] + [f"of {world}"]))
 
     def name(self, rank: int) -> str:
-        """Return words for a process of this launch, to begin a sentence."""
-        return f"Process {rank} (RANK={rank} of {self.world} processes)"
+        """Return words for a process of this launch."""
+        return f"process {rank} (RANK={rank} of {self.world} processes)"
 
 
 class Partners:
@@ -78,40 +86,93 @@ class Partners:
     Args:
         folder: the folder of the zoo.
         launch: this process.
-        token: what process 0 wrote for this build.
         timeout: how many seconds a partner may do nothing.
         notify: called with a sentence after ten seconds of waiting.
     """
 
-    def __init__(self, folder: Path, launch: Launch, token: str, timeout: float, notify: Notify) -> None:
-        self._folder, self._launch, self._token = folder, launch, token
+    def __init__(self, folder: Path, launch: Launch, timeout: float, notify: Notify) -> None:
+        self._folder, self._launch = folder, launch
         self._timeout, self._notify = timeout, notify
+        self._began = _sign(folder, 0)
+        self._leader_held = _lives(folder, 0)
 
     def check(self) -> None:
-        """Check that process 0 has not been replaced by another build.
+        """Check that no other launch builds in the folder by now.
 
         Raises:
-            ConfigError: another build uses the folder now.
+            ConfigError: another build uses the folder.
         """
-        if self._launch.rank and _read(self._folder)[1] != self._token:
+        if self._launch.rank and _read(self._folder) != self._launch.identity:
             raise ConfigError(
-                f"{self._launch.name(0)} has ended, and another build uses '{self._folder}'. "
+                f"{_capital(self._launch.name(0))} has ended, and another build uses '{self._folder}'. "
                 "This process stops; everything finished is kept."
             )
 
-    def wait(self, rank: int, file: Path, ready: Callable[[], bool]) -> None:
-        """Wait until `ready`, for a file that another process writes.
+    def check_leader(self, index: Path) -> None:
+        """Check, when the work of this process is done, that process 0 is there to finish the zoo.
 
         Raises:
-            TrainingError: that process did nothing for as long as the time limit.
+            TrainingError: it was killed.
         """
-        _wait(self._folder, self._launch, rank, file, ready, self._timeout, self._notify)
+        if index.is_file() or _read(self._folder) != self._launch.identity:
+            return  # it is done: it removes its file when it ends in order
+        # Where the lock was never seen in use, as on Windows, a free lock says nothing.
+        if self._leader_held and not _lives(self._folder, 0):
+            raise TrainingError(
+                f"{_capital(self._launch.name(0))} ended before the zoo was complete, so it has no index. All shards of "
+                "this process are finished and kept: start all processes again with the same command to continue."
+            )
+
+    def wait(self, rank: int, what: str, file: Path, ready: Callable[[], bool]) -> None:
+        """Wait until `ready`, for a file that another process writes.
+
+        Args:
+            rank: the process that writes it.
+            what: the file in words: ``shard 7``.
+            file: its path.
+            ready: whether it is there and complete.
+
+        Raises:
+            TrainingError: that process ended, or did nothing for as long as the time limit.
+        """
+        _wait(
+            self._folder,
+            self._launch,
+            rank,
+            what,
+            file,
+            ready,
+            self._timeout,
+            self._notify,
+            held=rank == 0 and self._leader_held,
+            # A file that was touched since this build began belongs to a partner that has started.
+            started=rank != 0 and _sign(self._folder, rank) > self._began,
+        )
 
 
 def _wait(
-    folder: Path, launch: Launch, rank: int, file: Path, ready: Callable[[], bool], timeout: float, notify: Notify
+    folder: Path,
+    launch: Launch,
+    rank: int,
+    what: str,
+    file: Path,
+    ready: Callable[[], bool],
+    timeout: float,
+    notify: Notify,
+    *,
+    watched: bool = True,
+    held: bool = False,
+    started: bool = False,
 ) -> None:
-    begin = last = time.monotonic()
+    """Wait for a file of another process.
+
+    Args:
+        folder: the folder of the zoo; for the other arguments see `Partners.wait`.
+        watched: whether the lock of that process tells something about it.
+        held: whether its lock was seen in use before.
+        started: whether it has started, by its file.
+    """
+    begin = last = lived = time.monotonic()
     sign, told, pause = _sign(folder, rank), False, 0.05
     while not ready():
         time.sleep(min(pause, timeout))
@@ -119,16 +180,27 @@ def _wait(
         now, found = time.monotonic(), _sign(folder, rank)
         if found != sign:
             sign, last = found, now
+        if watched and _lives(folder, rank):
+            held, lived = True, now
+        lost = ""
         if now - last >= timeout:
+            lost = f"showed no sign of work for {timeout:g} s, and {what} is missing"
+        # A free lock shows long before the time limit that the process has ended, if this machine sees locks of that one.
+        # The process gets some seconds, because a launcher may start it again.
+        elif (held and now - lived >= _ENDED_SECONDS) or (started and now - max(last, lived) >= _SILENT_SECONDS):
+            lost = f"has ended and left {what} unfinished"
+        if lost and not ready():
             raise TrainingError(
-                f"{launch.name(rank)} showed no sign of work for {timeout:g} s, and '{file}' is missing. "
+                f"{_capital(launch.name(rank))} {lost} ('{file}'). "
                 "Everything finished is kept: start all processes again with the same command to continue."
             )
         if not told and now - begin >= _NOTICE_SECONDS:
             told = True
-            notify(
-                f"{launch.name(rank)} has not written '{file}' yet. Waiting for it, up to {timeout:g} s without a sign of work."
-            )
+            notify(f"Waiting for {what} of {launch.name(rank)}, up to {timeout:g} s without a sign of work.")
+
+
+def _capital(words: str) -> str:
+    return words[0].upper() + words[1:]
 
 
 @contextlib.contextmanager
@@ -146,38 +218,42 @@ def sharing(folder: Path, launch: Launch, *, wait: float, timeout: float, notify
         ConfigError: another build uses the folder.
         TrainingError: process 0 of this launch does not start.
     """
+    # The processes of a launch look at each other's locks for a moment, so one try is not enough.
+    patience = wait or (2.0 if launch.world > 1 else 0.0)
+    said = notify if wait else (lambda text: None)
     if launch.rank == 0:
-        # The other processes of a launch look at the lock for a moment, so one try is not enough.
-        patience = wait or (2.0 if launch.world > 1 else 0.0)
-        said = notify if wait else (lambda text: None)
         with folder_lock(folder, "builds a zoo", timeout=patience, notify=said):
-            token = secrets.token_hex(8)
             if launch.world > 1:
-                write_json(folder / LAUNCH, {"launch": launch.identity, "token": token})
+                write_json(folder / LAUNCH, {"launch": launch.identity})
             else:
                 (folder / LAUNCH).unlink(missing_ok=True)
             with _touching(folder / LAUNCH, launch.world > 1):
-                yield Partners(folder, launch, token, timeout, notify)
+                yield Partners(folder, launch, timeout, notify)
             _forget(folder)
         return
-    token = _join(folder, launch, timeout, notify)
+    _join(folder, launch, timeout, notify)
     name = _own_lock(launch.rank)
     use = f"builds a zoo with RANK={launch.rank}"
-    with folder_lock(folder, use, timeout=wait, notify=notify, name=name), _touching(folder / name, True):
-        yield Partners(folder, launch, token, timeout, notify)
+    with folder_lock(folder, use, timeout=patience, notify=said, name=name), _touching(folder / name, True):
+        yield Partners(folder, launch, timeout, notify)
 
 
 def _own_lock(rank: int) -> str:
     return f"{LOCK}-{rank}"
 
 
-def _join(folder: Path, launch: Launch, timeout: float, notify: Notify) -> str:
-    """Wait for process 0, and return the token of its build."""
+def _lives(folder: Path, rank: int) -> bool:
+    """Return whether a process holds its lock, as far as the file system tells."""
+    return is_held(folder, _own_lock(rank) if rank else LOCK)
+
+
+def _join(folder: Path, launch: Launch, timeout: float, notify: Notify) -> None:
+    """Wait until process 0 has started."""
     foreign_since: float | None = None
 
     def ready() -> bool:
         nonlocal foreign_since
-        if _read(folder)[0] == launch.identity:
+        if _read(folder) == launch.identity:
             return True
         if not is_held(folder):
             foreign_since = None
@@ -191,17 +267,15 @@ def _join(folder: Path, launch: Launch, timeout: float, notify: Notify) -> str:
             )
         return False
 
-    _wait(folder, launch, 0, folder / LAUNCH, ready, timeout, notify)
-    return _read(folder)[1]
+    _wait(folder, launch, 0, "the start", folder / LAUNCH, ready, timeout, notify, watched=False)
 
 
-def _read(folder: Path) -> tuple[str, str]:
-    """Return identity and token of the launch that builds here, or empty texts."""
+def _read(folder: Path) -> str:
+    """Return the identity of the launch that builds here, or an empty text."""
     try:
-        value = read_json(folder / LAUNCH)
-        return str(value["launch"]), str(value["token"])
+        return str(read_json(folder / LAUNCH)["launch"])
     except (CheckpointError, KeyError, TypeError):
-        return "", ""
+        return ""
 
 
 def _sign(folder: Path, rank: int) -> int:

@@ -42,10 +42,10 @@ def complete_recipe(values: dict[str, Any], dataset: Dataset, spec: ParameterSpe
         ConfigError: the data set lacks a held-out class.
         DataError: the training images cannot be read.
     """
-    from tina_framework.zoo.builder import sample_tasks
     from tina_framework.zoo.image_bank import for_architecture, load_split
     from tina_framework.zoo.small_data import FEW_CLASSES, default_class_counts, small_recipes
     from tina_framework.zoo.subset import without_classes
+    from tina_framework.zoo.task_sampler import sample_tasks
 
     # At the size that the build will read, because a data set keeps its pictures once they are read.
     dataset = for_architecture(without_classes(dataset, values.get("held_out_classes", ())), spec.architecture)

@@ -9,13 +9,18 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count as count_from
+from typing import TYPE_CHECKING
 
 from tina_framework.errors import ConfigError, DataError
 from tina_framework.zoo.random_draws import choose, in_turn, shuffled, weights
 from tina_framework.zoo.reservation import PARTITIONS, partition_of, reserves
 from tina_framework.zoo.tasks import Task
 
-__all__ = ["SCHEMES", "TaskSampler"]
+if TYPE_CHECKING:
+    from tina_framework.interfaces.dataset import Dataset
+    from tina_framework.zoo.zoo_config import ZooConfig
+
+__all__ = ["SCHEMES", "TaskSampler", "sample_tasks"]
 
 SCHEMES = ("random", "two-superclasses", "ten-superclasses")
 
@@ -176,3 +181,21 @@ class TaskSampler:
             if number >= 2 and held >= num_classes:
                 return number
         return len(self._members)
+
+
+def sample_tasks(config: ZooConfig, dataset: Dataset, *, allow_fewer: bool = False) -> list[Task]:
+    """Return the tasks of a zoo: all different, none reserved for evaluation. p-Model i is trained on task i.
+
+    With `allow_fewer`, the tasks that exist are returned where there are fewer than `config.num_models`.
+    """
+    if not config.num_models:
+        return []
+    sampler = TaskSampler(
+        dataset.class_names,
+        dataset.superclasses,
+        partition="train",
+        schemes=config.schemes,
+        class_counts=config.class_counts,
+        seed=config.seed,
+    )
+    return sampler.tasks(config.num_models, allow_fewer=allow_fewer)

@@ -1,0 +1,72 @@
+"""What a build is refused for before anything is written."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.storage.digest import renew_digest
+from tina_framework.zoo.build_plan import check_folder, plan_by_names
+from tina_framework.zoo.recipe import read_recipe
+from tina_framework.zoo.task_sampler import sample_tasks
+
+
+def test_the_tasks_are_drawn(tmp_path, plan, config, dataset):
+    planned = plan(tmp_path / "zoo")
+    assert planned.tasks == sample_tasks(config, dataset)
+    assert not (tmp_path / "zoo").exists()
+
+
+def test_other_folders_and_numbers_are_refused_before_work(tmp_path, plan):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}")
+    with pytest.raises(ConfigError, match="is not a zoo; nothing was changed"):
+        plan(tmp_path / "run")
+    for workers in (0, 10**9):
+        with pytest.raises(ConfigError, match="worker processes cannot be started"):
+            plan(tmp_path / "new", workers=workers)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_recipe_out_of_range_is_refused_before_anything_is_trained(tmp_path, plan, config):
+    with pytest.raises(ConfigError, match=r"'model\.lr' is 0\.0, expected a number above 0"):
+        plan(tmp_path / "zoo", settings=replace(config, model={**config.model, "lr": 0.0}))
+    assert not (tmp_path / "zoo").exists()
+
+
+def test_a_manifest_without_settings_is_one_sentence(tmp_path, plan, zoo_folder):
+    (tmp_path / "zoo").mkdir()
+    (tmp_path / "zoo" / "zoo.json").write_text('{"format": "tina-zoo", "version": 1}')
+    renew_digest(tmp_path / "zoo" / "zoo.json")
+    with pytest.raises(CheckpointError, match="lacks config"):
+        plan(tmp_path / "zoo")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"seed": 1}, r"other settings \(seed\)"), ({"shard_size": 3}, r"other settings \(shard_size\)")],
+)
+def test_a_zoo_of_other_settings_is_refused(plan, config, zoo_folder, changes, words):
+    with pytest.raises(ConfigError, match=words):
+        plan(zoo_folder, settings=replace(config, **changes))
+
+
+def test_a_zoo_of_other_classes_is_refused(tmp_path, config, zoo_folder, dataset):
+    from tina_framework.zoo.subset import without_classes
+
+    fewer = without_classes(dataset, [dataset.class_names[0]])
+    with pytest.raises(ConfigError, match="holds a zoo of other classes"):
+        check_folder(zoo_folder, config, fewer)
+    shutil.copytree(zoo_folder, tmp_path / "zoo")
+    check_folder(tmp_path / "zoo", config, dataset)
+
+
+def test_a_plan_by_names_is_that_of_the_command(tmp_path):
+    (tmp_path / "zoo.toml").write_text("num_models = 5\nshard_size = 2\nclass_counts = { 3 = 1 }\n")
+    planned = plan_by_names(tmp_path / "zoo", "shapes:4", read_recipe(tmp_path / "zoo.toml", {"seed": 3}), workers=2)
+    assert (planned.config.seed, planned.config.num_shards, planned.config.dataset) == (3, 3, "shapes:4")
+    assert planned.worker_setup.dataset == "shapes:4"
+    assert len(planned.tasks) == 5

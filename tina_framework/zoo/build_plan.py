@@ -1,0 +1,179 @@
+"""What to build and how: the arguments that all stages of a build share, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tina_framework.errors import ConfigError
+from tina_framework.interfaces.class_names import checked_names
+from tina_framework.interfaces.dataset import Dataset
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.plugin.discovery import registries
+from tina_framework.storage.paths import user_path
+from tina_framework.targets.sgd import SGDRecipe
+from tina_framework.zoo.build_folder import check_place
+from tina_framework.zoo.build_process import ProcessSetup
+from tina_framework.zoo.file_transfer import FileTransfer, NoTransfer
+from tina_framework.zoo.manifest import MANIFEST, read_manifest
+from tina_framework.zoo.recipe import complete_recipe
+from tina_framework.zoo.subset import without_classes
+from tina_framework.zoo.task_sampler import sample_tasks
+from tina_framework.zoo.tasks import Task
+from tina_framework.zoo.zoo_config import ZooConfig
+
+__all__ = ["BuildPlan", "Progress", "check_folder", "plan_build", "plan_by_names"]
+
+_MAX_WORKERS = 1024
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total).
+
+The stages are ``features`` and ``mirrored features`` (counted in images; only with a frozen trunk), ``generic`` (counted
+in epochs) and ``models``."""
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """The arguments of a build. Make one with `plan_build` or `plan_by_names`, which check them.
+
+    Attributes:
+        folder: the folder of the zoo.
+        config: the settings of the zoo.
+        spec: the parameters of the architecture.
+        dataset: the data set without the held-out classes.
+        tasks: the task of each p-Model, by id.
+        worker_setup: how a CPU process finds architecture and data set again.
+        device: where to train.
+        workers: number of CPU processes (ignored on a GPU).
+        progress: called after every epoch of the generic model and every p-Model.
+        transfer: told of finished files, so that they can be kept elsewhere too; see `FileTransfer`.
+    """
+
+    folder: Path
+    config: ZooConfig
+    spec: ParameterSpec
+    dataset: Dataset
+    tasks: list[Task]
+    worker_setup: ProcessSetup
+    device: torch.device
+    workers: int
+    progress: Progress
+    transfer: FileTransfer
+
+
+def plan_build(
+    folder: Path,
+    config: ZooConfig,
+    spec: ParameterSpec,
+    dataset: Dataset,
+    worker_setup: ProcessSetup,
+    *,
+    device: torch.device | str = "cpu",
+    workers: int = 1,
+    progress: Progress = lambda stage, done, total: None,
+    transfer: FileTransfer | None = None,
+) -> BuildPlan:
+    """Check the arguments of a build, and draw its tasks. Nothing is written.
+
+    Args:
+        folder: the folder of the zoo; it need not exist.
+        config: the settings of the zoo. A folder that holds a zoo of other settings is refused.
+        spec: the parameters of the architecture named in `config`.
+        dataset: the data set named in `config`, with all of its classes.
+        worker_setup: how a CPU process finds architecture and data set again.
+        device: where to train.
+        workers: number of CPU processes (ignored on a GPU).
+        progress: called after every epoch of the generic model and every p-Model.
+        transfer: told of finished files; see `FileTransfer`.
+
+    Raises:
+        ConfigError: the folder holds a zoo of other settings, or something else; or a value is out of range.
+        CheckpointError: the folder's ``zoo.json`` was altered.
+    """
+    if not 1 <= workers <= _MAX_WORKERS:
+        raise ConfigError(f"{workers} worker processes cannot be started; choose 1 to {_MAX_WORKERS}.")
+    for recipe in (config.generic, config.model):
+        SGDRecipe(**recipe)  # raises for values out of range now, not after hours of training
+    folder, transfer = user_path(folder), transfer or NoTransfer()
+    dataset = without_classes(dataset, config.held_out_classes)
+    transfer.fetch(folder / MANIFEST)
+    check_folder(folder, config, dataset)
+    tasks = sample_tasks(config, dataset)
+    return BuildPlan(
+        folder, config, spec, dataset, tasks, worker_setup, torch.device(device), workers, progress, transfer
+    )
+
+
+def plan_by_names(
+    folder: Path,
+    dataset: str,
+    recipe: Mapping[str, Any],
+    *,
+    plugin_files: tuple[str, ...] = (),
+    device: torch.device | str = "cpu",
+    workers: int = 1,
+    progress: Progress = lambda stage, done, total: None,
+    transfer: FileTransfer | None = None,
+) -> BuildPlan:
+    """Plan a build from registered names, as ``tina zoo build`` does.
+
+    Args:
+        folder: the folder of the zoo.
+        dataset: registry name of the data set, with its argument: ``arrays:/data/cifar100.npz``.
+        recipe: the fields that the user set, from `tina_framework.zoo.recipe.read_recipe`. The others get their defaults.
+        plugin_files: files given with ``--plugin``, for worker processes.
+        device: as for `plan_build`; so are `workers`, `progress`, `transfer` and the errors.
+    """
+    data = registries().datasets.create(dataset)
+    spec = ParameterSpec(registries().architectures.create(recipe.get("architecture", ZooConfig.architecture)))
+    config = complete_recipe({**recipe, "dataset": _without_path(dataset)}, data, spec)
+    setup = ProcessSetup(config.architecture, dataset, plugin_files)
+    return plan_build(
+        folder,
+        config,
+        spec,
+        data,
+        setup,
+        device=device,
+        workers=workers,
+        progress=progress,
+        transfer=transfer,
+    )
+
+
+def _without_path(dataset: str) -> str:
+    """``arrays:/some/where/cifar100.npz`` -> ``arrays:cifar100.npz``: a zoo must not record folders of this machine."""
+    name, colon, argument = dataset.partition(":")
+    return name + colon + Path(argument).name
+
+
+def check_folder(folder: Path, config: ZooConfig, dataset: Dataset) -> None:
+    """Check that a zoo of these settings may be built in a folder. Nothing is changed.
+
+    Raises:
+        ConfigError: it holds a zoo of other settings or of other classes, or something else.
+        CheckpointError: its ``zoo.json`` was altered.
+    """
+    check_place(folder)
+    if not (folder / MANIFEST).is_file():
+        return
+    manifest = read_manifest(folder)
+    if "dtype" in manifest.values:
+        raise ConfigError(f"'{folder}' is an exported copy of a zoo, which cannot be built on; name the original.")
+    odd = manifest.config.differences(config)
+    if odd or manifest.config.shard_size != config.shard_size:
+        names = ", ".join(odd or ["shard_size"])
+        raise ConfigError(
+            f"'{folder}' holds a zoo of other settings ({names}); "
+            "use the same settings to continue it, or choose another folder."
+        )
+    if manifest.class_names != checked_names(dataset.class_names, f"Data set '{dataset.name}': class_names"):
+        raise ConfigError(
+            f"'{folder}' holds a zoo of other classes than the data set '{dataset.name}' has, or of another order of them; "
+            "use the same data set to continue it, or choose another folder."
+        )
