@@ -99,16 +99,18 @@ def train_taper(
     for step in range(recipe.steps):
         places = range(step * recipe.tasks_per_step, (step + 1) * recipe.tasks_per_step)
         tasks = [sampler.task(place).classes for place in places]
-        flats, batches, labels = [], [], []
+        most = max(len(task) for task in tasks)
+        flats, batches, labels, masks = [], [], [], []
         for place, task in zip(places, tasks, strict=True):
             draws = generator_at(recipe.seed, "taper", place)
             condition = conditions.draw(task, draws, mixing=True, noise=0.0).to(device)
             rows, flips, slots = images.draw(task, recipe.images_per_task, draws)
             classes = torch.tensor([[number[name] for name in task]], device=device)
-            flats.append(taper.networks(condition[None], classes)[0])
+            flats.append(runner.spec.widen(taper.networks(condition[None], classes)[0], len(task), most))
+            masks.append(torch.arange(most, device=device) < len(task))
             batches.append(images.take(rows, flips))
             labels.append(slots.to(device))
-        loss = runner.task_loss(flats, [len(task) for task in tasks], batches, labels).mean()
+        loss = runner.task_loss(*map(torch.stack, (flats, masks, batches, labels))).mean()
         if not bool(loss.isfinite()):
             raise TrainingError(
                 f"TAPER's loss became {float(loss.detach())} at step {step}; "

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tina_framework.errors import ConfigError
-from tina_framework.targets.device import resolve_device
+from tina_framework.targets.device import FORCE_BATCHED_VARIABLE, resolve_device, runs_batched
 
 
 def test_devices() -> None:
@@ -17,3 +17,12 @@ def test_devices() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="Device 'cuda' cannot be used"):
             resolve_device("cuda")
+
+
+@pytest.mark.parametrize(("value", "forced"), [("", False), ("0", False), ("1", True)])
+def test_many_networks_run_together_on_a_gpu_or_where_a_test_asks_for_it(
+    monkeypatch: pytest.MonkeyPatch, value: str, forced: bool
+) -> None:
+    monkeypatch.setenv(FORCE_BATCHED_VARIABLE, value)
+    assert runs_batched(torch.device("cuda"))
+    assert runs_batched(torch.device("cpu")) is forced

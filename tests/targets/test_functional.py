@@ -4,73 +4,98 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
+from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.plugin.discovery import registries
+from tina_framework.targets.device import FORCE_BATCHED_VARIABLE
 from tina_framework.targets.functional import TargetRunner, autocast, resolve_precision
 
-SPEC = ParameterSpec(cnn_2layer)
 COUNTS = [10, 3, 3, 5]
+MOST = max(COUNTS)
 
 
-def batch():
-    generator = torch.Generator().manual_seed(0)
-    flats = [0.1 * torch.randn(SPEC.num_parameters(k), generator=generator) for k in COUNTS]
-    images = [torch.randn(12, 3, 32, 32, generator=generator) for _ in COUNTS]
-    labels = [torch.randint(0, k, (12,), generator=generator) for k in COUNTS]
-    return flats, images, labels
+class Centred(nn.Module):
+    """A head whose logits sum to zero: each one depends on all class slots."""
+
+    def __init__(self, num_classes):
+        super().__init__()
+        self.linear = nn.Linear(48, num_classes)
+
+    def forward(self, images):
+        logits = self.linear(images[:, :, ::8, ::8].flatten(1))
+        return logits - logits.mean(dim=1, keepdim=True) ** 2
 
 
-def reference(flats, images, labels):
+CENTRED = TargetArchitecture(name="centred", build=Centred)
+ARCHITECTURES = [registries().architectures.create(name) for name in registries().architectures.names()] + [CENTRED]
+SPEC = ParameterSpec(ARCHITECTURES[0])
+
+
+def batch(spec=SPEC):
+    rng = torch.Generator().manual_seed(0)
+    flats = 0.1 * torch.randn(len(COUNTS), spec.num_parameters(MOST), generator=rng)
+    images = torch.randn(len(COUNTS), 12, *spec.architecture.network_input, generator=rng)
+    labels = torch.stack([torch.randint(0, k, (12,), generator=rng) for k in COUNTS])
+    mask = torch.arange(MOST) < torch.tensor(COUNTS)[:, None]
+    return flats, mask, images, labels
+
+
+def reference(spec, flats, mask, images, labels):
     losses, gradients = [], []
     for flat, k, x, y in zip(flats, COUNTS, images, labels, strict=True):
         leaf = flat.clone().requires_grad_(True)
-        loss = F.cross_entropy(functional_call(cnn_2layer.build(k), SPEC.unflatten(leaf, k), (x,)), y)
+        state = spec.unflatten(spec.narrow(leaf, MOST, k), k)
+        loss = F.cross_entropy(functional_call(spec.architecture.build(k), state, (x,)), y)
         loss.backward()
         losses.append(loss.detach())
         gradients.append(leaf.grad)
-    return torch.stack(losses), gradients
+    return torch.stack(losses), torch.stack(gradients)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_losses_and_gradients(workers):
-    flats, images, labels = batch()
-    losses, gradients = TargetRunner(SPEC, "fp32", workers).losses_and_gradients(flats, COUNTS, images, labels)
-    expected_losses, expected = reference(flats, images, labels)
+    losses, gradients = TargetRunner(SPEC, "fp32", workers).losses_and_gradients(*batch())
+    expected_losses, expected = reference(SPEC, *batch())
     torch.testing.assert_close(losses, expected_losses)
-    for got, want in zip(gradients, expected, strict=True):
-        torch.testing.assert_close(got, want, atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(gradients, expected, atol=1e-6, rtol=1e-4)
 
 
-def test_vmapped_form_is_the_same():
-    """What a GPU uses, run here on the CPU."""
-    flats, images, labels = batch()
-    losses, gradients = TargetRunner(SPEC, "fp32")._batched(flats, COUNTS, images, labels)
-    expected_losses, expected = reference(flats, images, labels)
-    torch.testing.assert_close(losses, expected_losses, atol=1e-5, rtol=1e-4)
-    for got, want in zip(gradients, expected, strict=True):
-        torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-3)
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda architecture: architecture.name)
+def test_the_code_of_a_gpu_gives_the_same(monkeypatch, architecture):
+    spec = ParameterSpec(architecture)
+    alone = TargetRunner(spec, "fp32").losses_and_gradients(*batch(spec))
+    monkeypatch.setenv(FORCE_BATCHED_VARIABLE, "1")
+    runner, calls = TargetRunner(spec, "fp32"), []
+    together = runner._together
+    runner._together = lambda *args: (calls.append(args[1]), together(*args))[1]
+    losses, gradients = runner.losses_and_gradients(*batch(spec))
+    # Empty slots change the network in the centred head alone, so it runs once for each class count.
+    assert calls == ([3, 5, 10] if architecture is CENTRED else [10])
+    torch.testing.assert_close(losses, alone[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(gradients, alone[1], atol=1e-5, rtol=0)
+    empty = spec.widen(torch.ones(len(COUNTS), spec.num_parameters(3)), 3, MOST) == 0
+    assert not gradients[1:3][empty[1:3]].any()
 
 
 def test_task_loss_reaches_what_made_the_parameters():
-    flats, images, labels = batch()
+    flats, mask, images, labels = batch()
     scale = torch.ones((), requires_grad=True)
-    losses = TargetRunner(SPEC, "fp32", 2).task_loss([f * scale for f in flats], COUNTS, images, labels)
-    expected_losses, gradients = reference(flats, images, labels)
+    losses = TargetRunner(SPEC, "fp32", 2).task_loss(flats * scale, mask, images, labels)
+    expected_losses, gradients = reference(SPEC, flats, mask, images, labels)
     torch.testing.assert_close(losses.detach(), expected_losses)
     losses.sum().backward()
-    expected = sum(float((f * g).sum()) for f, g in zip(flats, gradients, strict=True))
-    assert float(scale.grad) == pytest.approx(expected, rel=1e-4)
+    assert float(scale.grad) == pytest.approx(float((flats * gradients).sum()), rel=1e-4)
 
 
 def test_bf16_is_close():
-    flats, images, labels = batch()
-    exact, _ = TargetRunner(SPEC, "fp32").losses_and_gradients(flats, COUNTS, images, labels)
-    rough, gradients = TargetRunner(SPEC, "bf16").losses_and_gradients(flats, COUNTS, images, labels)
+    exact, _ = TargetRunner(SPEC, "fp32").losses_and_gradients(*batch())
+    rough, gradients = TargetRunner(SPEC, "bf16").losses_and_gradients(*batch())
     torch.testing.assert_close(rough, exact, atol=0.02, rtol=0.02)
-    assert all(g.dtype == torch.float32 for g in gradients)
+    assert gradients.dtype == torch.float32
 
 
 def test_precision_names():

@@ -1,12 +1,17 @@
-"""Choose the device that networks run on."""
+"""Choose the device that networks run on, and whether many of them run together there."""
 
 from __future__ import annotations
+
+import os
 
 import torch
 
 from tina_framework.errors import ConfigError
 
-__all__ = ["resolve_device"]
+__all__ = ["FORCE_BATCHED_VARIABLE", "resolve_device", "runs_batched"]
+
+FORCE_BATCHED_VARIABLE = "TINA_FORCE_BATCHED"
+"""Environment variable: 1 runs many target networks together on the CPU, too."""
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -26,3 +31,11 @@ def resolve_device(device: str | torch.device) -> torch.device:
         reason = str(error).splitlines()[0].rstrip(".")
         raise ConfigError(f"Device '{device}' cannot be used ({reason}); try 'auto' or 'cpu'.") from error
     return chosen
+
+
+def runs_batched(device: torch.device) -> bool:
+    """Return whether many target networks run together under vmap, as on a GPU, or one by one, as on a CPU.
+
+    ``TINA_FORCE_BATCHED=1`` runs the code of a GPU on a CPU, to test it. It is slower there, and results differ by rounding.
+    """
+    return device.type != "cpu" or os.environ.get(FORCE_BATCHED_VARIABLE, "") not in ("", "0")

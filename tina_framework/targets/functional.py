@@ -1,7 +1,9 @@
 """Target networks as functions of their parameters: losses and gradients of many generated networks at once.
 
-On a GPU the networks run under vmap. On a CPU each runs by itself, in threads: small networks are faster that way than under
-vmap, and torch runs a backward pass in the thread that calls it.
+On a GPU all networks run together under vmap, whatever their class counts. On a CPU each runs by itself, in threads: small networks
+are faster that way than under vmap, and torch runs a backward pass in the thread that calls it.
+
+Shapes: B networks, N parameters at K class slots (padded), M images of a network.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from torch.func import functional_call, vmap
 from torch.nn import functional as F
 
 from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.targets.device import runs_batched
 
 __all__ = ["TargetRunner", "autocast", "resolve_precision"]
 
@@ -90,66 +92,93 @@ class TargetRunner:
         return loss.detach(), gradient
 
     def losses_and_gradients(
-        self, flats: Sequence[Tensor], num_classes: Sequence[int], images: Sequence[Tensor], labels: Sequence[Tensor]
-    ) -> tuple[Tensor, list[Tensor]]:
+        self, flat_BN: Tensor, class_mask_BK: Tensor, images_BM: Tensor, labels_BM: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Return the cross-entropy of each network on its own images, and the gradient for the network's parameters.
 
         Args:
-            flats: B vectors (N_b,), one per network.
-            num_classes: B class counts.
-            images: B tensors (M, C, H, W).
-            labels: B tensors (M,).
+            flat_BN: (B, N) parameters at K class slots.
+            class_mask_BK: (B, K) bool, which class slots exist: the first ones, at least one in each row.
+            images_BM: (B, M, C, H, W), or features (B, M, *feature_shape).
+            labels_BM: (B, M) slots of classes that exist.
 
         Returns:
-            (B,) mean losses, and B gradients (N_b,). Neither carries an autograd graph: see `task_loss`.
+            (B,) mean losses, and gradients (B, N), zero in empty slots. Neither carries an autograd graph: see `task_loss`.
         """
-        if images[0].device.type == "cuda":
-            return self._batched(flats, num_classes, images, labels)
-        calls = list(zip(flats, num_classes, images, labels, strict=True))
+        if runs_batched(images_BM.device):
+            return self._batched(flat_BN.detach(), class_mask_BK, images_BM, labels_BM)
+        most, counts = class_mask_BK.shape[1], class_mask_BK.sum(1).tolist()
+        flats = [self.spec.narrow(flat, most, count) for flat, count in zip(flat_BN.detach(), counts, strict=True)]
+        calls = list(zip(flats, counts, images_BM, labels_BM, strict=True))
         if self._pool is None:
             results = [self._loss_and_gradient(*call) for call in calls]
         else:
             results = list(self._pool.map(lambda call: self._loss_and_gradient(*call), calls))
-        return torch.stack([loss for loss, _ in results]), [gradient for _, gradient in results]
+        gradients = [self.spec.widen(part, count, most) for (_, part), count in zip(results, counts, strict=True)]
+        return torch.stack([loss for loss, _ in results]), torch.stack(gradients)
 
     def _batched(
-        self, flats: Sequence[Tensor], num_classes: Sequence[int], images: Sequence[Tensor], labels: Sequence[Tensor]
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Do the same under vmap, for one class count after the other."""
-        losses: list[Tensor] = [flats[0].new_zeros(())] * len(flats)
-        gradients: list[Tensor] = [flats[0]] * len(flats)
-        sizes = {(k, images[b].shape[0]) for b, k in enumerate(num_classes)}
-        for k, count in sorted(sizes):
-            rows = [b for b, other in enumerate(num_classes) if other == k and images[b].shape[0] == count]
-            with torch.enable_grad():
-                leaf = torch.stack([flats[b].detach() for b in rows]).requires_grad_(True)
-                stacked = torch.stack([images[b] for b in rows])
-                self._module(k)  # built here, because vmap does not allow random initial values
-                with autocast(stacked.device, self.precision):
-                    output = vmap(lambda flat, batch, k=k: self.logits(flat, k, batch))(leaf, stacked)
-                targets = torch.stack([labels[b] for b in rows])
-                each = (
-                    F.cross_entropy(output.float().flatten(0, 1), targets.flatten(), reduction="none")
-                    .view(len(rows), -1)
-                    .mean(1)
-                )
-                (gradient,) = torch.autograd.grad(each.sum(), leaf)
-            for i, b in enumerate(rows):
-                losses[b], gradients[b] = each[i].detach(), gradient[i]
-        return torch.stack(losses), gradients
+        self, flat_BN: Tensor, class_mask_BK: Tensor, images_BM: Tensor, labels_BM: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Do the same under vmap: in one call, or in one for each class count where empty slots would change the networks."""
+        most = class_mask_BK.shape[1]
+        if self._ignores_empty_slots:
+            return self._together(flat_BN, most, class_mask_BK, images_BM, labels_BM)
+        counts = class_mask_BK.sum(1).tolist()
+        losses: list[Tensor] = list(flat_BN.new_zeros(len(counts)))
+        gradients: list[Tensor] = list(flat_BN)
+        for count in sorted(set(counts)):
+            rows = [row for row, other in enumerate(counts) if other == count]
+            flats, images, labels, mask = (
+                torch.stack([values[row] for row in rows])
+                for values in (flat_BN, images_BM, labels_BM, class_mask_BK[:, :count])
+            )
+            found = self._together(self.spec.narrow(flats, most, count), count, mask, images, labels)
+            for row, loss, gradient in zip(rows, found[0], self.spec.widen(found[1], count, most), strict=True):
+                losses[row], gradients[row] = loss, gradient
+        return torch.stack(losses), torch.stack(gradients)
 
-    def task_loss(
-        self, flats: Sequence[Tensor], num_classes: Sequence[int], images: Sequence[Tensor], labels: Sequence[Tensor]
-    ) -> Tensor:
+    def _together(
+        self, flat_BN: Tensor, num_classes: int, class_mask_BK: Tensor, images_BM: Tensor, labels_BM: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return losses and gradients of networks of one size. Empty slots get no probability, so their gradient is zero."""
+        self._module(num_classes)  # built here, because vmap does not allow random initial values
+        with torch.enable_grad():
+            leaf = flat_BN.detach().requires_grad_(True)
+            with autocast(images_BM.device, self.precision):
+                run = vmap(lambda flat, images: self.logits(flat, num_classes, images), randomness="different")
+                output: Tensor = run(leaf, images_BM)
+            logits = output.float().masked_fill(~class_mask_BK[:, None], -torch.inf)
+            each = F.cross_entropy(logits.flatten(0, 1), labels_BM.flatten(), reduction="none")
+            losses = each.view(labels_BM.shape).mean(1)
+            (gradient,) = torch.autograd.grad(losses.sum(), leaf)
+        return losses.detach(), gradient
+
+    @functools.cached_property
+    def _ignores_empty_slots(self) -> bool:
+        """Whether the logits of classes stay the same where the network has more class slots. Tried once, on random numbers.
+
+        A linear head does so. A network that normalises over its classes, for example, does not.
+        """
+        few, many = 2, 5
+        rng = torch.Generator().manual_seed(0)
+        flat = 0.1 * torch.randn(self.spec.num_parameters(many), generator=rng)
+        images = torch.randn(2, *self.spec.architecture.network_input, generator=rng)
+        found = []
+        with torch.no_grad(), torch.device("meta"):
+            modules = {count: self.spec.architecture.build(count).eval() for count in (few, many)}
+        with torch.no_grad():
+            for count, module in modules.items():
+                state = self.spec.unflatten(self.spec.narrow(flat, many, count), count)
+                found.append(functional_call(module, state, (images,))[:, :few])
+        return bool(torch.allclose(*found, rtol=1e-4, atol=1e-5))
+
+    def task_loss(self, flat_BN: Tensor, class_mask_BK: Tensor, images_BM: Tensor, labels_BM: Tensor) -> Tensor:
         """Return the cross-entropy (B,) of each generated network, differentiable for the network's parameters.
 
         The gradients through the target networks are computed here, outside the caller's graph, and attached to the losses.
-        So CPU networks can run in threads.
+        So CPU networks can run in threads. The arguments are those of `losses_and_gradients`.
         """
-        losses, gradients = self.losses_and_gradients(flats, num_classes, images, labels)
-        # The added term is zero, and its gradient for `flat` is the gradient that was computed.
-        attached = [
-            loss + ((flat - flat.detach()) * gradient).sum()
-            for loss, flat, gradient in zip(losses, flats, gradients, strict=True)
-        ]
-        return torch.stack(attached)
+        losses, gradients = self.losses_and_gradients(flat_BN, class_mask_BK, images_BM, labels_BM)
+        # The added term is zero, and its gradient for `flat_BN` is the gradient that was computed.
+        return losses + ((flat_BN - flat_BN.detach()) * gradients).sum(1)

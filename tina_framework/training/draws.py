@@ -23,13 +23,11 @@ class Draws:
     Attributes:
         step: the optimizer step.
         indices: places of the examples in the global batch.
-        counts: number of classes of each example.
         tensors: name -> tensor, which nobody changes in place. On the host as drawn, on the device after `place`.
     """
 
     step: int
     indices: Sequence[int]
-    counts: list[int]
     tensors: dict[str, Tensor]
 
 

@@ -122,7 +122,6 @@ class TaskObjective:
     def draw(self, step: int, indices: Sequence[int]) -> Draws:
         context, config = self.context, self.context.config
         tasks = [self.sampler.task(step * self.batch_size + i).classes for i in indices]
-        counts = [len(task) for task in tasks]
         conditions = [
             context.draw_condition("task-condition", step, i, task, context.draw_unseen_classes(step, i, len(task)))
             for i, task in zip(indices, tasks, strict=True)
@@ -137,7 +136,7 @@ class TaskObjective:
         places, flips, slots = (torch.cat(parts) for parts in zip(*drawn, strict=True))
         tensors = {
             "condition": context.pad_conditions(conditions),
-            "count": torch.tensor(counts),
+            "count": torch.tensor([len(task) for task in tasks]),
             "t": torch.tensor([last if t is None else t for t in starts]),
             "images": self.images.places(places, flips),
             "labels": slots,
@@ -147,7 +146,7 @@ class TaskObjective:
         if rolled:
             tensors["rolled"] = torch.tensor(rolled)
             tensors["rollout_noise"] = context.noise("task-rollout", step, [indices[row] for row in rolled])
-        return Draws(step, indices, counts, tensors)
+        return Draws(step, indices, tensors)
 
     def batch(self, draws: Draws, denoiser: Denoiser, together: Sequence[int] = ()) -> Batch:
         context, config, drawn = self.context, self.context.config, draws.tensors
@@ -166,10 +165,10 @@ class TaskObjective:
             self._roll_out(condition[:1], mask[:1], noisy[:1], t_B[:1], noisy[:1], denoiser)
         # One look-up for all tasks: on a GPU many small look-ups cost more than running the networks.
         images = self.images.at(drawn["images"])
+        shape = (len(condition), config.images_per_task)
         extra = {
-            "counts": draws.counts,
-            "images": images.split(config.images_per_task),
-            "labels": drawn["labels"].split(config.images_per_task),
+            "images": images.view(*shape, *images.shape[1:]),
+            "labels": drawn["labels"].view(shape),
         }
         return Batch(condition, mask, noisy, t_B, extra)
 
@@ -212,18 +211,14 @@ class TaskObjective:
         the graph as L + g . (p - stop_gradient(p)). Its value is L and its gradient is g, so the chain rule through the
         denoiser stays exact, while the target networks may run in threads.
         """
-        flats = self.parameters(predicted_BPD, batch)
-        return self.runner.task_loss(flats, batch.extra["counts"], batch.extra["images"], batch.extra["labels"])
+        flat_BN = self.parameters(predicted_BPD, batch)
+        return self.runner.task_loss(flat_BN, batch.class_mask_BK, batch.extra["images"], batch.extra["labels"])
 
-    def parameters(self, predicted_BPD: Tensor, batch: Batch) -> list[Tensor]:
-        """Return the parameters of the predicted networks: B vectors (N_b,)."""
-        context, most = self.context, self.context.config.max_classes
+    def parameters(self, predicted_BPD: Tensor, batch: Batch) -> Tensor:
+        """Return the parameters (B, N) of the predicted networks at K class slots."""
+        context = self.context
         x0 = context.process.predict_original_sample(predicted_BPD, batch.t_B, batch.noisy_BPD)
-        flat_BN = context.normalizer.denormalize(context.layout.scatter(x0), most)
-        return [
-            context.spec.narrow(flat, most, count)
-            for flat, count in zip(flat_BN.unbind(), batch.extra["counts"], strict=True)
-        ]
+        return context.normalizer.denormalize(context.layout.scatter(x0), context.config.max_classes)
 
 
 class DenoiseObjective:
@@ -270,15 +265,14 @@ class DenoiseObjective:
         conditions = [
             context.draw_condition("denoise-condition", step, i, row) for i, row in zip(indices, names, strict=True)
         ]
-        counts = [len(row) for row in names]
         tensors = {
             "condition": context.pad_conditions(conditions),
-            "count": torch.tensor(counts),
+            "count": torch.tensor([len(row) for row in names]),
             "t": torch.tensor(t),
             "parameters": torch.stack(flats),
             "noise": context.noise("denoise-noise", step, indices),
         }
-        return Draws(step, indices, counts, tensors)
+        return Draws(step, indices, tensors)
 
     def batch(self, draws: Draws, denoiser: Denoiser, together: Sequence[int] = ()) -> Batch:
         context, drawn = self.context, draws.tensors

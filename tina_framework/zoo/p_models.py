@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.targets.accuracy import accuracy
 from tina_framework.targets.batched import fit_batched
+from tina_framework.targets.device import runs_batched
 from tina_framework.targets.sgd import SGDRecipe, fit
 from tina_framework.zoo.entries import ZooEntry
 from tina_framework.zoo.image_bank import ImageBank
@@ -79,10 +80,10 @@ def train_models(
     Returns:
         The index entry and the parameters (N,) of each p-Model, in the order of `tasks`.
     """
-    if train.images.device.type == "cpu":
-        flats = [fine_tune(spec, generic, task.classes, train, recipe, seed) for _, seed, task in tasks]
-    else:
+    if runs_batched(train.images.device):
         flats = _train_batched(spec, generic, tasks, train, recipe)
+    else:
+        flats = [fine_tune(spec, generic, task.classes, train, recipe, seed) for _, seed, task in tasks]
     models = []
     for (model_id, seed, task), flat in zip(tasks, flats, strict=True):
         start = spec.flatten(start_of(spec, generic, train.labels_of(task.classes)), len(task.classes))
