@@ -43,7 +43,7 @@ def pytest_configure() -> None:
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the caller has set for plugins or the terminal must not change what tests see."""
-    for name in ("TINA_ALLOW_PLUGINS", "TINA_STRICT_PLUGINS", "FORCE_COLOR", "NO_COLOR"):
+    for name in ("TINA_ALLOW_PLUGINS", "TINA_FORCE_BATCHED", "TINA_STRICT_PLUGINS", "FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
 
 

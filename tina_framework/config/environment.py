@@ -14,6 +14,7 @@ VARIABLES = frozenset(
         "TINA_ALLOW_PLUGINS",
         "TINA_CACHE",
         "TINA_DISABLE_PLUGINS",
+        "TINA_FORCE_BATCHED",
         "TINA_PLUGIN_TIMEOUT",
         "TINA_PROCESS_TIMEOUT",
         "TINA_STRICT_PLUGINS",
