@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import pytest
@@ -18,6 +20,8 @@ from tina_framework.builtins.architectures.cnn_2layer import CNN2Layer, cnn_2lay
 from tina_framework.classifier.classifier import GeneratedClassifier
 from tina_framework.classifier.fine_tuning.settings import FineTuneSettings
 from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.storage.digest import renew_digest
 from tina_framework.targets.ensemble import Ensemble, build_network, checked_groups, member_names
 
@@ -107,17 +111,37 @@ def test_every_group_needs_its_network() -> None:
         Ensemble([Says(1.0, 2.0)], [[0], [1]], 2)
 
 
-def test_built_around_copies() -> None:
+@pytest.mark.parametrize("template", [None, ParameterSpec(cnn_2layer).template])
+def test_built_around_copies(template: Callable[[int], nn.Module] | None) -> None:
     flat = torch.zeros(20_000, dtype=torch.float64)
     shapes = {name: t.shape for name, t in CNN2Layer(2).state_dict().items()}
     state = {name: flat[: shape.numel()].view(shape) for name, shape in shapes.items()}
     named = {name: t for i in (0, 1) for name, t in zip(member_names(i, list(state)), state.values(), strict=True)}
-    network = build_network(cnn_2layer, 3, named, [[0, 1], [1, 2]])
+    network = build_network(cnn_2layer, 3, named, [[0, 1], [1, 2]], template)
     flat.fill_(1.0)
     assert all(not p.any() and p.dtype == torch.float32 for p in network.parameters())
     assert all(not tensor.is_meta for tensor in [*network.parameters(), *network.buffers()])
     with pytest.raises(ConfigError, match="Class index 2 is in no member"):
-        build_network(cnn_2layer, 3, named, [[0, 1], [1, 0]])
+        build_network(cnn_2layer, 3, named, [[0, 1], [1, 0]], template)
+
+
+class Locked(nn.Linear):
+    """It cannot be copied."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(4, num_classes)
+        self.lock = Lock()
+
+
+def test_a_network_that_cannot_be_copied_is_built_anew() -> None:
+    architecture = TargetArchitecture("locked", Locked)
+    state = nn.Linear(4, 3).state_dict()
+    template = ParameterSpec(architecture).template
+    with pytest.raises(TypeError):
+        copy.deepcopy(template(3))
+    first, second = (build_network(architecture, 3, state, template=template) for _ in range(2))
+    assert all(torch.equal(value, state[name]) for name, value in first.state_dict().items())
+    assert first.lock is not second.lock
 
 
 def test_a_classifier_of_several_networks(classifier: GeneratedClassifier, pixels: np.ndarray) -> None:

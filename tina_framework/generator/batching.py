@@ -62,8 +62,10 @@ class ParameterSampler:
         rows = [(index, sample) for index in range(len(tasks)) for sample in range(num_samples)]
         rows.sort(key=lambda row: len(tasks[row[0]]))
         done: dict[tuple[int, int], Tensor] = {}
-        was_training = self.denoiser.training
-        self.denoiser.eval()
+        # Every part is asked, because switching all of them takes longer than generating a small network.
+        is_training, was_training = any(part.training for part in self.denoiser.modules()), self.denoiser.training
+        if is_training:
+            self.denoiser.eval()
         try:
             while len(done) < len(rows):
                 window = rows[len(done) : len(done) + options.batch_size]
@@ -76,7 +78,8 @@ class ParameterSampler:
                 if options.on_progress is not None:
                     options.on_progress(len(done), len(rows))
         finally:
-            self.denoiser.train(was_training)
+            if is_training:
+                self.denoiser.train(was_training)
         return [done[index, sample] for index in range(len(tasks)) for sample in range(num_samples)]
 
     def _check_steps(self, steps: int, scheduler: NoiseScheduler) -> None:
@@ -102,20 +105,21 @@ class ParameterSampler:
         steps: int,
     ) -> Tensor:
         """Return (B, N) for B rows (index of a task, sample) of one class count."""
-        indices = list(dict.fromkeys(index for index, _ in rows))
-        count = len(tasks[indices[0]])
-        orders = {index: _key_order(tasks[index]) for index in indices}
+        places = {index: place for place, index in enumerate(dict.fromkeys(index for index, _ in rows))}
+        count = len(tasks[rows[0][0]])
+        orders = {index: _key_order(tasks[index]) for index in places}
         draws = [task_draws(seed, sample, sorted(tasks[index].keys)) for index, sample in rows]
         # A task is encoded once, however many samples it has.
-        encoded = self._encode([tasks[index] for index in indices], [orders[index] for index in indices])
-        task_of_row = torch.tensor([indices.index(index) for index, _ in rows], device=encoded.hidden_BKH.device)
-        encoded = encoded.select(task_of_row)
+        encoded = self._encode([tasks[index] for index in places], list(orders.values()))
+        if len(places) < len(rows):
+            task_of_row = torch.tensor([places[index] for index, _ in rows], device=encoded.hidden_BKH.device)
+            encoded = encoded.select(task_of_row)
         layout = self.layout(count)
         tokens_BPD = sample_tokens(self.denoiser, scheduler, encoded, layout, draws, steps, self.config.initial_noise)
         sorted_BN = self.normalizer.denormalize(layout.scatter(tokens_BPD).float(), count)
-        flat_BN = torch.stack(
-            [self._reorder(flat, orders[index]) for flat, (index, _) in zip(sorted_BN.unbind(), rows, strict=True)]
-        )
+        # Class slot j was sampled for class `order[j]`.
+        slots_BK = torch.argsort(torch.tensor([orders[index] for index, _ in rows]), dim=1)
+        flat_BN = self.normalizer.spec.select_flat(sorted_BN, count, slots_BK)
         for finite, (index, _) in zip(flat_BN.isfinite().all(dim=1).tolist(), rows, strict=True):
             if not finite:
                 raise TinaError(
@@ -128,16 +132,7 @@ class ParameterSampler:
         """Encode tasks of one class count, each with its classes in the given order."""
         device = next(self.denoiser.parameters()).device
         vectors = [task.vectors[order] for task, order in zip(tasks, orders, strict=True)]
-        condition_BKE = torch.stack([self.condition_space.denoiser_input(vectors_KE) for vectors_KE in vectors]).to(
-            device
-        )
-        return self.denoiser.encode(condition_BKE)
-
-    def _reorder(self, flat_N: Tensor, order: list[int]) -> Tensor:
-        """Move the parameters of class slot j to slot `order[j]`."""
-        spec, count = self.normalizer.spec, len(order)
-        state = spec.select_classes(spec.unflatten(flat_N, count), torch.argsort(torch.tensor(order)))
-        return spec.flatten(state, count)
+        return self.denoiser.encode(self.condition_space.denoiser_inputs(vectors).to(device))
 
 
 def _key_order(task: EncodedTask) -> list[int]:

@@ -9,9 +9,11 @@ from tina_framework.classifier.classifier import GeneratedClassifier
 from tina_framework.generator.compose import GeneratedNetworks, ensemble_state
 from tina_framework.generator.config import GeneratorConfig
 from tina_framework.generator.options import ComposeMethod
+from tina_framework.images import Preprocessing
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.prompts.encoded_task import EncodedTask
 from tina_framework.prompts.summary import summarize_prompts
+from tina_framework.targets.ensemble import build_network
 
 __all__ = ["make_classifiers"]
 
@@ -35,6 +37,7 @@ def make_classifiers(
         compose_method: how tasks of several networks become one classifier.
     """
     models, num_samples = [], len(generated) // len(tasks) if tasks else 1
+    preprocessing = Preprocessing.of(spec.architecture)
     for i, networks in enumerate(generated):
         task = tasks[i // num_samples]
         members = networks.groups if networks.is_composed and compose_method == "ensemble" else None
@@ -49,9 +52,8 @@ def make_classifiers(
             **networks.record(compose_method),
             "sample": i % num_samples,
         }
+        network = build_network(spec.architecture, len(task), state, members, spec.template)
         models.append(
-            GeneratedClassifier.from_state(
-                spec.architecture, task.class_names, state, record, threshold, members=members
-            )
+            GeneratedClassifier(network, spec.architecture, task.class_names, preprocessing, record, threshold)
         )
     return models

@@ -9,7 +9,9 @@ import copy
 import hashlib
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,6 +39,16 @@ def task_draws(seed: int, sample: int, sorted_keys: Sequence[str]) -> torch.Gene
     digest = hashlib.sha256(text.encode()).digest()
     # Shifted, so that it fits a signed 64-bit integer.
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def _takes_generator(scheduler: NoiseScheduler) -> bool:
+    step: Any = scheduler.step
+    return _has_generator(getattr(step, "__func__", step))
+
+
+@lru_cache(maxsize=64)
+def _has_generator(function: Callable[..., Any]) -> bool:
+    return "generator" in inspect.signature(function).parameters
 
 
 def sample_tokens(
@@ -72,7 +84,7 @@ def sample_tokens(
     noise = torch.stack([torch.randn(shape, generator=draw) for draw in draws]).to(device)
     tokens_BPD = noise * float(scheduler.init_noise_sigma) if initial_noise else torch.zeros_like(noise)
     # Deterministic schedulers take no generator.
-    extra = {"generator": draws} if "generator" in inspect.signature(scheduler.step).parameters else {}
+    extra = {"generator": draws} if _takes_generator(scheduler) else {}
     for t in timesteps:
         scaled = scheduler.scale_model_input(tokens_BPD, t)
         t_B = t.to(device).expand(len(draws))

@@ -222,6 +222,15 @@ class ParameterSpec:
 
         return self._tables.get(("selection", num_classes, selected, device), make)
 
+    def template(self, num_classes: int) -> nn.Module:
+        """Return the network at `num_classes` on the meta device. It is always the same object: copy it before changing it."""
+
+        def make() -> nn.Module:
+            with torch.device("meta"):
+                return self.architecture.build(num_classes)
+
+        return self._tables.get(("template", num_classes), make)
+
     def flatten(self, state: Mapping[str, Tensor], num_classes: int) -> Tensor:
         """Turn a state dict into (N,), or into (B, N) if every tensor has a leading batch axis."""
         parts = []

@@ -50,8 +50,10 @@ class ClassPrompt:
             raise PromptError(
                 f"A class has {len(self.texts):,} names and descriptions, but at most {MAX_TEXTS} are allowed; leave some out."
             )
-        object.__setattr__(self, "label", _normalized(self.label))
-        object.__setattr__(self, "texts", tuple(_normalized(text) for text in self.texts))
+        given, label = self.label, _normalized(self.label)
+        object.__setattr__(self, "label", label)
+        # A plain name is both, and need not be normalised twice.
+        object.__setattr__(self, "texts", tuple(label if text is given else _normalized(text) for text in self.texts))
 
     def __add__(self, other: ClassPrompt) -> ClassPrompt:
         """Combine two prompts of one class. The first label counts, or the second if the first is empty."""

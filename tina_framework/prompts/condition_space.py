@@ -6,6 +6,7 @@ Shapes: N rows, E width of the encoder's vectors.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -103,6 +104,20 @@ class ConditionSpace:
         """
         conditions = self.apply(raw_vectors)
         return conditions if self.row_retrieval is None else self.row_retrieval.append_rows(conditions)
+
+    def denoiser_inputs(self, tasks: Sequence[npt.NDArray[np.float32]]) -> Tensor:
+        """Return `denoiser_input` of B tasks with equal class counts: (B, K, `input_dim`), with the same bits as one by one.
+
+        Raises:
+            PromptError: as in `apply`, for the first task that is refused.
+        """
+        if self.row_retrieval is None:
+            try:
+                return self.apply(np.concatenate(tasks)).view(len(tasks), -1, self.dim)
+            except (PromptError, ValueError):
+                pass  # one by one, so that the message counts the vectors of one task
+        # Products of matrices round differently for other numbers of rows, so rows are retrieved for one task at a time.
+        return torch.stack([self.denoiser_input(task) for task in tasks])
 
     def apply(self, raw_vectors: npt.NDArray[np.float32]) -> Tensor:
         """Return float32 conditions (N, E) on the CPU for raw vectors (N, E) of any length.

@@ -5,9 +5,10 @@ Shapes: K classes, N texts or pictures, E width of the encoder's vectors.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -99,7 +100,9 @@ def encode_tasks(
         PromptError: as in `encode_task`; or two classes of a task mean the same known name, or have the same prompt.
     """
     names = _lookup(known_classes, known_names)
-    checked = [_check(classes, names) for classes in tasks]
+    # Many tasks have the same names, so that a plain name is checked and compared with the known ones only once.
+    plain: dict[str, _PlainName] = {}
+    checked = [_check(classes, names, plain) for classes in tasks]
     matches = [match_known_names(prompts, names, encoder) for prompts, _ in checked]
     # All tasks share one call of each tower, because large encoders are slow to call.
     texts = dict.fromkeys(
@@ -116,8 +119,9 @@ def encode_tasks(
         dim=encoder.dim,
         encoder_name=encoder.name,
     )
+    encoded: dict[tuple[str, str | None], _EncodedClass] = {}
     return [
-        _encode_checked(prompts, keys, read_as, vectors, known_classes)
+        _encode_checked(prompts, keys, read_as, vectors, known_classes, encoded)
         for (prompts, keys), read_as in zip(checked, matches, strict=True)
     ]
 
@@ -163,43 +167,86 @@ class _Vectors:
         return {kind: _mean(list(vectors)) for kind, vectors in given.items() if len(vectors)}
 
 
+class _EncodedClass(NamedTuple):
+    """One class of a task.
+
+    Attributes:
+        given: its vector (E,) before the projection onto known classes.
+        identity: what two classes of a task must not have in common; see `_refuse_same`.
+        vector: the vector (E,) that the generator reads.
+        confidence, familiarity, nearest: as in `EncodedTask`.
+    """
+
+    given: Rows
+    identity: tuple[bytes, frozenset[str]]
+    vector: Rows
+    confidence: float
+    familiarity: float
+    nearest: str
+
+
 def _encode_checked(
     prompts: tuple[ClassPrompt, ...],
     keys: tuple[str, ...],
     read_as: Mapping[str, str],
     vectors: _Vectors,
     known_classes: KnownClasses | None,
+    encoded: dict[tuple[str, str | None], _EncodedClass],
 ) -> EncodedTask:
-    """Collect the vectors of one task whose texts and pictures are encoded."""
-    as_given, projected, confidences, familiarities, nearest = [], [], [], [], []
+    """Collect the vectors of one task whose texts and pictures are encoded.
+
+    Args:
+        prompts, keys: from `_check`.
+        read_as: text -> known name, for this task.
+        vectors: of all tasks.
+        known_classes: as in `encode_task`.
+        encoded: the plain names of the tasks before, with what they were read as. Those of this task are added.
+    """
+    classes, all_plain = [], True
     for prompt in prompts:
-        rows = [vectors.row[_to_encode(text, read_as)] for text in prompt.texts]
-        parts = vectors.parts(prompt, rows)
-        as_given.append(_mean(list(parts.values())))
-        if vectors.confidence is not None:
-            confidences.append(float(vectors.confidence[rows].mean()) if rows else np.nan)
-        if known_classes is None:
+        if not _is_plain(prompt):
+            all_plain = False
+            classes.append(_encode_class(prompt, read_as, vectors, known_classes))
             continue
-        as_read = _as_read(prompt, read_as)
-        vector, familiarity = known_classes.project(as_read, parts)
-        if known_classes.is_open and confidences and confidences[-1] < known_classes.least_confidence:
-            # Any vector resembles some known class. A vector of words that the encoder does not know means nothing.
-            familiarity = min(familiarity, confidences[-1])
-        projected.append(vector)
-        familiarities.append(familiarity)
-        nearest.append(_nearest(as_read, vector, known_classes))
+        name = (prompt.label, read_as.get(prompt.label))
+        if name not in encoded:
+            encoded[name] = _encode_class(prompt, read_as, vectors, known_classes)
+        classes.append(encoded[name])
     # Compare the vectors before the projection, which may give different prompts the same vector.
-    _refuse_same(prompts, as_given, read_as)
+    _refuse_same(prompts, classes)
+    is_compared, has_confidence = known_classes is not None, vectors.confidence is not None
     return EncodedTask(
         class_names=tuple(prompt.label for prompt in prompts),
         keys=keys,
-        vectors=np.stack(as_given if known_classes is None else projected),
-        confidence=None if vectors.confidence is None else np.array(confidences, dtype=np.float32),
-        prompts=() if all(_is_plain(prompt) for prompt in prompts) else prompts,
-        familiarity=None if known_classes is None else np.array(familiarities, dtype=np.float32),
-        nearest=tuple(nearest),
-        read_as={text: read_as[text] for prompt in prompts for text in prompt.texts if text in read_as},
+        vectors=np.stack([one.vector for one in classes]),
+        confidence=np.array([one.confidence for one in classes], dtype=np.float32) if has_confidence else None,
+        prompts=() if all_plain else prompts,
+        familiarity=np.array([one.familiarity for one in classes], dtype=np.float32) if is_compared else None,
+        nearest=tuple(one.nearest for one in classes) if is_compared else (),
+        read_as={text: read_as[text] for prompt in prompts for text in prompt.texts if text in read_as}
+        if read_as
+        else {},
     )
+
+
+def _encode_class(
+    prompt: ClassPrompt, read_as: Mapping[str, str], vectors: _Vectors, known_classes: KnownClasses | None
+) -> _EncodedClass:
+    rows = [vectors.row[_to_encode(text, read_as)] for text in prompt.texts]
+    parts = vectors.parts(prompt, rows)
+    given = _mean(list(parts.values()))
+    identity = given.tobytes(), frozenset(fold(read_as.get(text, text)) for text in prompt.texts)
+    confidence = math.nan
+    if vectors.confidence is not None and rows:
+        confidence = float(vectors.confidence[rows].mean())
+    if known_classes is None:
+        return _EncodedClass(given, identity, given, confidence, math.nan, "")
+    as_read = _as_read(prompt, read_as)
+    vector, familiarity = known_classes.project(as_read, parts)
+    if known_classes.is_open and confidence < known_classes.least_confidence:
+        # Any vector resembles some known class. A vector of words that the encoder does not know means nothing.
+        familiarity = min(familiarity, confidence)
+    return _EncodedClass(given, identity, vector, confidence, familiarity, _nearest(as_read, vector, known_classes))
 
 
 def _nearest(prompt: ClassPrompt, vector: Rows, known_classes: KnownClasses) -> str:
@@ -218,18 +265,19 @@ def _lookup(known_classes: KnownClasses | None, known_names: Iterable[str] | Non
 
 def _as_read(prompt: ClassPrompt, read_as: Mapping[str, str]) -> ClassPrompt:
     """Return the prompt with texts replaced by the names that they were read as."""
+    if not any(text in read_as for text in prompt.texts):
+        return prompt
     return replace(prompt, texts=tuple(read_as.get(text, text) for text in prompt.texts))
 
 
-def _refuse_same(prompts: Sequence[ClassPrompt], vectors: Sequence[Rows], read_as: Mapping[str, str]) -> None:
+def _refuse_same(prompts: Sequence[ClassPrompt], classes: Sequence[_EncodedClass]) -> None:
     """Refuse two classes with the same words, pictures and vectors.
 
     Different words may have the same vector, for example with `clip-lite`. They are accepted, so that evaluation can measure them.
     """
     first: dict[tuple[bytes, frozenset[str]], str] = {}
-    for prompt, vector in zip(prompts, vectors, strict=True):
-        words = frozenset(fold(read_as.get(text, text)) for text in prompt.texts)
-        other = first.setdefault((vector.tobytes(), words), prompt.label)
+    for prompt, one in zip(prompts, classes, strict=True):
+        other = first.setdefault(one.identity, prompt.label)
         if other != prompt.label:
             raise PromptError(
                 f"{shorten(other)} and {shorten(prompt.label)} have the same prompt, so the classifier could not tell them apart; "
@@ -245,7 +293,7 @@ def _to_encode(text: str, read_as: Mapping[str, str]) -> str:
 
 def _is_plain(prompt: ClassPrompt) -> bool:
     """Whether a prompt consists of its name only."""
-    return len(prompt.texts) == 1 and prompt.texts[0] == prompt.label and prompt.kinds == ("text",)
+    return prompt.texts == (prompt.label,) and not prompt.images and not prompt.vectors
 
 
 def _mean(rows: list[Rows]) -> Rows:
@@ -271,31 +319,57 @@ def _check_class(prompt: ClassPrompt, position: int) -> None:
         raise PromptError(f"{where} {fault}; {advice}.")
 
 
-def _check(classes: Sequence[Any], known: KnownNames) -> tuple[tuple[ClassPrompt, ...], tuple[str, ...]]:
+class _PlainName(NamedTuple):
+    """A class that is given as a string, checked. `meaning` is the known name that it means, unless it is known itself."""
+
+    prompt: ClassPrompt
+    meaning: str | None
+    key: str
+
+
+def _check(
+    classes: Sequence[Any], known: KnownNames, plain: dict[str, _PlainName]
+) -> tuple[tuple[ClassPrompt, ...], tuple[str, ...]]:
     """Check the classes of a task. Return the prompts, and one key for each.
 
     The key is the folded label. If a plain name means a known name, the key is that of the known name.
+
+    Args:
+        classes: the classes.
+        known: the known names.
+        plain: the strings that were checked before. Those of this task are added.
     """
     if isinstance(classes, str):
         raise PromptError(f"The task is the single string {shorten(classes)}; give a list of class names.")
     check_class_count(len(classes))
-    prompts = tuple(as_prompt(value, position) for position, value in enumerate(classes))
+    checked = [plain.get(value) if isinstance(value, str) else None for value in classes]
+    prompts = tuple(
+        as_prompt(value, position) if one is None else one.prompt
+        for position, (value, one) in enumerate(zip(classes, checked, strict=True))
+    )
     if len(prompts) < MIN_CLASSES:
         got = "No class was named" if not prompts else f"Only one class was named ({shorten(prompts[0].label)})"
         raise PromptError(f"{got}; a classifier needs at least {MIN_CLASSES} classes.")
-    for position, prompt in enumerate(prompts):
-        _check_class(prompt, position)
-    meanings = [known.find(prompt.label) if _is_plain(prompt) else None for prompt in prompts]
-    keys = tuple(fold(meaning or prompt.label) for prompt, meaning in zip(prompts, meanings, strict=True))
+    for position, (prompt, one) in enumerate(zip(prompts, checked, strict=True)):
+        if one is None:
+            _check_class(prompt, position)
+    named = []
+    for value, prompt, one in zip(classes, prompts, checked, strict=True):
+        if one is None:
+            meaning = known.find(prompt.label) if _is_plain(prompt) else None
+            one = _PlainName(prompt, meaning, fold(meaning or prompt.label))
+            if isinstance(value, str):
+                plain[value] = one
+        named.append(one)
     first: dict[str, int] = {}
-    for position, (prompt, key) in enumerate(zip(prompts, keys, strict=True)):
+    for position, (prompt, _, key) in enumerate(named):
         if (before := first.setdefault(key, position)) == position:
             continue
-        other, meaning = prompts[before], meanings[before] or meanings[position]
+        other, meaning = prompts[before], named[before].meaning or named[position].meaning
         both = f"{shorten(other.label)} and {shorten(prompt.label)} are the same class"
         if other.label == prompt.label:
             both = f"{shorten(prompt.label)} occurs twice"
         elif meaning is not None:
             both += f" (the known class {shorten(meaning)})"
         raise PromptError(f"{both}; every class may occur once.")
-    return prompts, keys
+    return prompts, tuple(one.key for one in named)

@@ -5,14 +5,15 @@ Shapes: N inputs, K classes, G members, M classes of a member.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from tina_framework.errors import ConfigError, shorten
+from tina_framework.errors import ConfigError, TinaError, shorten
 from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.targets.module_copies import copy_with_parameters
 
 __all__ = ["Ensemble", "build_network", "checked_groups", "member_names"]
 
@@ -92,6 +93,7 @@ def build_network(
     num_classes: int,
     state: Mapping[str, Tensor],
     groups: Sequence[Sequence[int]] | None = None,
+    template: Callable[[int], nn.Module] | None = None,
 ) -> nn.Module:
     """Return a network with copies of the given parameters, in float32, on their device.
 
@@ -100,10 +102,19 @@ def build_network(
         num_classes: K.
         state: the parameters, under the architecture's names; for an ensemble under those of `member_names`.
         groups: the class indices of each member of an ensemble; None: one network for all classes.
+        template: returns a module that the architecture built on the meta device, for a class count (`ParameterSpec.template`).
+            It is copied, which is much faster than building one. None: build the network anew.
 
     Raises:
         ConfigError: `groups` do not fit the classes.
     """
+    if template is not None:
+        try:
+            return _copied_network(num_classes, state, groups, template)
+        except TinaError:
+            raise
+        except Exception:  # a module may hold what cannot be copied, such as a lock; it is built anew then
+            pass
     # Tensors made in inference mode could never be trained on.
     with torch.inference_mode(False), torch.device("meta"):
         counts = [num_classes] if groups is None else [len(g) for g in checked_groups(groups, num_classes)]
@@ -114,3 +125,22 @@ def build_network(
         copies = {name: tensor.to(torch.float32, copy=True) for name, tensor in state.items()}
         network.load_state_dict(copies, assign=True)
         return network.to(next(iter(copies.values())).device)
+
+
+def _copied_network(
+    num_classes: int,
+    state: Mapping[str, Tensor],
+    groups: Sequence[Sequence[int]] | None,
+    template: Callable[[int], nn.Module],
+) -> nn.Module:
+    with torch.inference_mode(False):
+        copies = {name: tensor.to(torch.float32, copy=True) for name, tensor in state.items()}
+        if groups is None:
+            return copy_with_parameters(template(num_classes), copies)
+        members = []
+        for index, group in enumerate(checked_groups(groups, num_classes)):
+            module = template(len(group))
+            names = [name for name, _ in module.named_parameters()]
+            own = {name: copies[long] for name, long in zip(names, member_names(index, names), strict=True)}
+            members.append(copy_with_parameters(module, own))
+    return Ensemble(members, groups, num_classes).to(next(iter(copies.values())).device)
