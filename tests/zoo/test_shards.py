@@ -55,7 +55,7 @@ def test_vectors_of_a_wrong_length_are_refused(copy, config, spec):
     models = read_shard(copy, config, 0)
     write_shard(copy, 0, [(entry, flat[:-1]) for entry, flat in models])
     rewrite(copy / "index.json", lambda index: index["shards"][0].update(of_file(shard_path(copy, 0))))
-    with pytest.raises(CheckpointError, match=r"parameters \(torch.float32\), but index\.json lists"):
+    with pytest.raises(CheckpointError, match=r"has the shape .*, but index\.json lists"):
         Zoo.open(copy).flat(1)
     for shard in range(config.num_shards):
         models = read_shard(copy, config, shard)

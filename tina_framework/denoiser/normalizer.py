@@ -150,9 +150,12 @@ def _sum_squares(
         sums = torch.empty(len(models), len(base))
         for num_classes in set(counts):
             rows = [row for row, found in enumerate(counts) if found == num_classes]
-            state = spec.unflatten(torch.stack([models[row][0].float() for row in rows]), num_classes)
-            for column, name in enumerate(spec.class_axes):
-                sums[rows, column] = (state[name] - base[name]).square().flatten(1).sum(1)
+            # NumPy's operations use one thread. Those of torch would start a team of threads in each of these threads.
+            flats = np.stack([models[row][0].float().numpy() for row in rows])
+            for column, (name, part) in enumerate(spec.unflatten(torch.from_numpy(flats), num_classes).items()):
+                difference = np.subtract(part.numpy(), base[name].numpy())
+                np.multiply(difference, difference, out=difference)
+                sums[rows, column] = _row_sums(torch.from_numpy(difference).flatten(1))
         return sums, counts
 
     for sums, counts in in_threads(read, readers):
@@ -162,3 +165,8 @@ def _sum_squares(
             for info in spec.parameters(num_classes):
                 count[info.name] += info.numel
     return {name: torch.tensor(total) for name, total in zip(count, totals[0], strict=True)}, count
+
+
+def _row_sums(values_BN: Tensor) -> Tensor:
+    """Return the sum of each row, as torch rounds it, without more threads: torch uses them from 32,768 elements on."""
+    return torch.cat([part.sum(1) for part in values_BN.split(max(1, 32_767 // values_BN.shape[1]))])

@@ -28,7 +28,6 @@ __all__ = [
     "read_metadata",
     "read_safetensors",
     "replacing",
-    "split_header",
     "to_json",
     "write_json",
     "write_safetensors",
@@ -188,7 +187,7 @@ def _in_file_order(tensors: Mapping[str, Tensor]) -> list[tuple[str, Tensor]]:
     return sorted(plain, key=lambda item: (rank[str(item[1].dtype)], item[0]))
 
 
-def split_header(data: memoryview) -> tuple[dict[str, Any], memoryview]:
+def _split(data: memoryview) -> tuple[dict[str, Any], memoryview]:
     """Return the header and the tensors' bytes of a safetensors file."""
     length = int.from_bytes(data[:8], "little")
     if length > len(data) - 8:
@@ -252,7 +251,7 @@ def read_digested(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     data = _read(path)
     tensors = _parse(path, data)
-    header, body = split_header(memoryview(data))
+    header, body = _split(memoryview(data))
     texts: dict[str, str] = header.get(METADATA, {})
     if texts.get(DIGEST) != _digest(header, body):
         raise CheckpointError(

@@ -37,8 +37,8 @@ class TrainingModels:
 
     def __init__(self, config: TrainingConfig, zoo: Zoo, seen: Sequence[str]) -> None:
         self._zoo, self._seen = zoo, tuple(seen)
-        for model_id in range(len(zoo)):
-            classes = zoo.entries.classes(model_id)
+        everything = [zoo.entries.classes(model_id) for model_id in range(len(zoo))]
+        for model_id, classes in enumerate(everything):
             if (partition := partition_of(classes, len(zoo.class_names))) != "train":
                 raise LeakageError(
                     f"The class set of model {model_id} of the zoo '{config.zoo}' is reserved for {partition} "
@@ -51,7 +51,7 @@ class TrainingModels:
                 "training may use. Lower the setting, or remove it."
             )
         self.ids = usable[: config.zoo_models]
-        self.classes = [zoo.entries.classes(model_id) for model_id in self.ids]
+        self.classes = [everything[model_id] for model_id in self.ids]
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -94,6 +94,23 @@ class ZooEntries(Sequence[ZooEntry]):
         labels = self._labels[self._starts[model_id] : self._starts[model_id + 1]].tolist()
         return tuple([self.names[label] for label in labels])
 
+    def lists(self, values: Any, ids: range) -> bool:
+        """Return whether JSON values are the entries of these ids. It makes no objects, so it is quick.
+
+        Raises:
+            KeyError, TypeError: a value is not an entry.
+        """
+        labels = self._labels[self._starts[ids.start] : self._starts[ids.stop]].tolist()
+        within = slice(ids.start, ids.stop)
+        return bool(
+            [value["id"] for value in values] == list(ids)
+            and [len(value["classes"]) for value in values] == self.counts[within].tolist()
+            and [name for value in values for name in value["classes"]] == [self.names[label] for label in labels]
+            and [value["seed"] for value in values] == [self._seed_of(i) for i in ids]
+            and [value["validation_accuracy"] for value in values] == self._validation[within].tolist()
+            and [value["selection_accuracy"] for value in values] == self._selection[within].tolist()
+        )
+
     def of_classes(self, allowed: Collection[str], most: int) -> list[int]:
         """Return the ids of the p-Models that have at most `most` classes, all of them among `allowed`."""
         known = np.array([name in allowed for name in self.names], dtype=np.int64)

@@ -10,6 +10,7 @@ of ten classes, for example, has a single set of ten: the one that its users wan
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from collections.abc import Collection, Iterable
@@ -48,10 +49,11 @@ _VALIDATION_BUCKETS = (3,)
 
 def class_set_hash(classes: Iterable[str]) -> int:
     """Return the SHA-256 of a class set as an integer. Neither order nor upper case matters."""
-    names = sorted(name.lower() for name in classes)
+    names = sorted([name.lower() for name in classes])
     return int.from_bytes(hashlib.sha256("\n".join(names).encode()).digest())
 
 
+@functools.lru_cache(maxsize=1024)
 def reserves(num_classes: int, count: int) -> bool:
     """Return whether sets of `count` of `num_classes` classes are reserved at all; see `MIN_CLASS_SETS`."""
     return math.comb(num_classes, count) >= MIN_CLASS_SETS

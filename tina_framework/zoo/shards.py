@@ -12,7 +12,7 @@ from torch import Tensor
 from tina_framework.errors import CheckpointError
 from tina_framework.storage.files import read_digested, write_safetensors
 from tina_framework.storage.tensor_file import Header
-from tina_framework.zoo.entries import ZooEntry
+from tina_framework.zoo.entries import ZooEntries, ZooEntry
 from tina_framework.zoo.zoo_config import ZooConfig
 
 __all__ = [
@@ -79,12 +79,7 @@ def read_shard(folder: Path, config: ZooConfig, shard: int) -> list[tuple[ZooEnt
 
 
 def check_header(
-    path: Path,
-    config: ZooConfig,
-    shard: int,
-    header: Header,
-    listed: Sequence[ZooEntry],
-    parameters: Mapping[int, int],
+    path: Path, config: ZooConfig, shard: int, header: Header, listed: ZooEntries, parameters: Mapping[int, int]
 ) -> None:
     """Compare the header of a shard with the index.
 
@@ -93,26 +88,38 @@ def check_header(
         config: the settings of the zoo.
         shard: its number.
         header: its header.
-        listed: the entries that the index lists for it.
+        listed: all entries of the index.
         parameters: class count -> number of parameters, from the index.
 
     Raises:
         CheckpointError: it holds other p-Models, or they have other shapes or types.
     """
-    found = _entries(path, header.metadata)
-    _check_shard(path, config, shard, found, header.shapes)
-    if found != list(listed):
-        raise CheckpointError(
-            f"'{path}' holds other p-Models than index.json lists. Restore it; or remove index.json, and run the "
-            "same `tina zoo build` again."
-        )
-    for entry in listed:
-        length, kind = header.shapes[model_name(entry.id)][0], header.types[model_name(entry.id)]
-        if length != parameters[len(entry.classes)] or not kind.is_floating_point:
+    ids = config.shard_ids(shard)
+    if not _same_entries(header.metadata, listed, ids):
+        found = _entries(path, header.metadata)
+        _check_shard(path, config, shard, found, header.shapes)
+        if found != listed[ids.start : ids.stop]:
             raise CheckpointError(
-                f"'{path}': p-Model {entry.id} has {length} parameters ({kind}), but index.json lists "
-                f"{parameters[len(entry.classes)]} for {len(entry.classes)} classes. {_AGAIN}"
+                f"'{path}' holds other p-Models than index.json lists. Restore it; or remove index.json, and run the "
+                "same `tina zoo build` again."
             )
+    names = [model_name(model_id) for model_id in ids]
+    if header.shapes.keys() != set(names):
+        _check_shard(path, config, shard, listed[ids.start : ids.stop], header.shapes)
+    for model_id, count, name in zip(ids, listed.counts[ids.start : ids.stop].tolist(), names, strict=True):
+        shape, kind, expected = header.shapes[name], header.types[name], parameters[count]
+        if shape != (expected,) or not kind.is_floating_point:
+            raise CheckpointError(
+                f"'{path}': p-Model {model_id} has the shape {shape} ({kind}), but index.json lists {expected} parameters "
+                f"for {count} classes. {_AGAIN}"
+            )
+
+
+def _same_entries(metadata: Mapping[str, str], listed: ZooEntries, ids: range) -> bool:
+    try:
+        return listed.lists(json.loads(metadata["entries"]), ids)
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return False
 
 
 def _entries(path: Path, metadata: Mapping[str, str]) -> list[ZooEntry]:

@@ -151,17 +151,13 @@ class Zoo:
             pass
 
     def _check_header(self, number: int, header: Header) -> None:
-        entries = self.index.entries[slice(*_bounds(self.config.shard_ids(number)))]
-        check_header(shard_path(self.folder, number), self.config, number, header, entries, self.index.parameters)
+        path = shard_path(self.folder, number)
+        check_header(path, self.config, number, header, self.index.entries, self.index.parameters)
 
     def states(self, spec: ParameterSpec) -> Iterator[dict[str, Tensor]]:
         """Yield the p-Models as state dicts, by id."""
         for model_id, flat in self.flats(range(len(self))):
             yield spec.unflatten(flat, int(self.index.entries.counts[model_id]))
-
-
-def _bounds(ids: range) -> tuple[int, int]:
-    return ids.start, ids.stop
 
 
 def _check_size(folder: Path, number: int, size: int, models: int) -> None:
