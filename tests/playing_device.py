@@ -50,6 +50,8 @@ _SYNCS = {
     "aten::repeat_interleave.Tensor": "repeat_interleave without output_size",
 }
 # These take tensors of both places by contract, and the first one decides.
+# Functions of `torch.cuda` that ask for a device which is not there.
+_ABOUT_THE_DEVICE = ("synchronize", "reset_peak_memory_stats", "memory_allocated", "max_memory_allocated")
 _COPIES = {"aten::copy_", "aten::_copy_from"}
 _INDEXING = {"aten::index.Tensor", "aten::index_put_", "aten::index_put", "aten::_index_put_impl_", "aten::_unsafe_index.Tensor"}  # fmt: skip
 
@@ -412,5 +414,6 @@ def _patches() -> list[Any]:
         # The random numbers of the device are those of the host, which is saved anyway.
         mock.patch.object(torch.cuda, "get_rng_state", lambda device=None: states.setdefault(device, torch.zeros(16))),
         mock.patch.object(torch.cuda, "set_rng_state", return_value=None),
-        mock.patch.object(torch.cuda, "synchronize", return_value=None),
+        *(mock.patch.object(torch.cuda, name, return_value=0) for name in _ABOUT_THE_DEVICE),
+        mock.patch.object(torch.cuda, "get_device_name", return_value="played device"),
     ]

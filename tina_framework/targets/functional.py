@@ -171,7 +171,7 @@ class TargetRunner:
             for count, module in modules.items():
                 state = self.spec.unflatten(self.spec.narrow(flat, many, count), count)
                 found.append(functional_call(module, state, (images,))[:, :few])
-        return bool(torch.allclose(*found, rtol=1e-4, atol=1e-5))
+        return torch.allclose(found[0], found[1], rtol=1e-4, atol=1e-5)
 
     def task_loss(self, flat_BN: Tensor, class_mask_BK: Tensor, images_BM: Tensor, labels_BM: Tensor) -> Tensor:
         """Return the cross-entropy (B,) of each generated network, differentiable for the network's parameters.

@@ -120,4 +120,6 @@ def randn_like(sample: Tensor, generator: torch.Generator | Sequence[torch.Gener
     if len(generator) != sample.shape[0]:
         raise ValueError(f"{len(generator)} random generators for a batch of {sample.shape[0]}; give one a row.")
     rows = [torch.randn(sample.shape[1:], generator=g, device=g.device, dtype=sample.dtype) for g in generator]
-    return torch.stack([row.to(sample.device) for row in rows])
+    if len({row.device for row in rows}) > 1:
+        rows = [row.to(sample.device) for row in rows]
+    return torch.stack(rows).to(sample.device)
