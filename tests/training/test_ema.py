@@ -28,7 +28,7 @@ def test_average_follows_the_formula() -> None:
         expected = d * expected + (1 - d) * module.weight.detach()
     torch.testing.assert_close(ema.state_dict()["weight"], expected)
     assert ema.updates == 20
-    assert not any(p.requires_grad for p in ema.module.parameters())
+    assert not any(p.requires_grad for p in ema.denoiser().parameters())
 
 
 def test_load_restores_average_and_count() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
+from tina_framework.denoiser.presets import DenoiserConfig
 from tina_framework.denoiser.transformer import Denoiser
+from tina_framework.training.sharding import full, is_sharded, like, local
 
 __all__ = ["EMA", "decay_at"]
 
@@ -22,37 +25,71 @@ def decay_at(updates: int, decay: float) -> float:
 
 
 class EMA:
-    """An average of a module's parameters, in float32.
+    """An average of a denoiser's parameters, in float32. It is sharded as the denoiser is.
 
     Args:
-        module: the module to average; the average starts at its current weights.
+        module: the denoiser to average; the average starts at its current weights.
         decay: the decay after the warm-up.
 
     Attributes:
-        module: a copy in evaluation mode that holds the average.
         updates: number of updates so far.
     """
 
     def __init__(self, module: Denoiser, decay: float) -> None:
-        self.module: Denoiser = copy.deepcopy(module).float().eval().requires_grad_(False)
         self.decay = decay
         self.updates = 0
+        self._config: DenoiserConfig | None = None
+        self._module: Denoiser | None = None
+        if is_sharded(module):
+            self._config = module.config
+            self._averages = {name: p.detach().float().clone() for name, p in module.named_parameters()}
+        else:
+            self._module = copy.deepcopy(module).float().eval().requires_grad_(False)
+            self._averages = dict(self._module.named_parameters())
 
     @torch.no_grad()
     def update(self, module: Denoiser) -> None:
         """Update the average: average <- d average + (1 - d) weights, with d = `decay_at`."""
         share = 1.0 - decay_at(self.updates, self.decay)
-        averages: list[Tensor] = list(self.module.parameters())
-        torch._foreach_lerp_(averages, [p.detach().float() for p in module.parameters()], share)
+        averages = [local(average) for average in self._averages.values()]
+        torch._foreach_lerp_(averages, [local(p.detach()).float() for p in module.parameters()], share)
         self.updates += 1
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the averaged parameters by name."""
-        return {name: p.detach() for name, p in self.module.named_parameters()}
+        return {name: average.detach() for name, average in self._averages.items()}
 
     @torch.no_grad()
-    def load(self, tensors: dict[str, Tensor], updates: int) -> None:
-        """Restore what `state_dict` returned, and the number of updates."""
-        for name, parameter in self.module.named_parameters():
-            parameter.copy_(tensors[name])
+    def load(self, tensors: Mapping[str, Tensor], updates: int) -> None:
+        """Restore the averages from whole tensors by name, and the number of updates."""
+        for name, average in self._averages.items():
+            average.copy_(like(tensors[name], average))
         self.updates = updates
+
+    @torch.no_grad()
+    def denoiser(self, device: torch.device | None = None, keep: bool = True) -> Denoiser | None:
+        """Return a denoiser with the averaged weights, in evaluation mode.
+
+        Without sharding it shares the averages' memory. With sharding it is a copy that is gathered tensor by tensor, and all
+        processes must call this.
+
+        Args:
+            device: where a gathered copy goes; None: the device of the shards.
+            keep: whether this process needs the copy.
+
+        Returns:
+            None if a copy is gathered and `keep` is false.
+        """
+        if self._module is not None:
+            return self._module
+        tensors = {}
+        for name, average in self._averages.items():
+            whole = full(average)
+            if keep:
+                tensors[name] = whole.to(device)
+        if not keep or self._config is None:
+            return None
+        with torch.device("meta"):
+            module = Denoiser(self._config)
+        module.load_state_dict(tensors, assign=True)
+        return module.eval().requires_grad_(False)

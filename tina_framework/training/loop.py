@@ -24,6 +24,7 @@ from tina_framework.training.processes import connect, connected
 from tina_framework.training.run_folder import BEST, CHECKPOINTS, FINISHED, describe, forget_run, hold
 from tina_framework.training.run_log import RunLog
 from tina_framework.training.run_state import LogWindow
+from tina_framework.training.sharding import take_request
 from tina_framework.training.step import Stepper, check_batches
 from tina_framework.training.validation import ValidationResult, Validator
 from tina_framework.zoo.small_data import reservation_note
@@ -74,6 +75,7 @@ class Trainer:
         self.config = config
         self.root = config.output_dir / CHECKPOINTS
         self.log = RunLog(config.output_dir, config.max_steps, os.environ.get("RANK", "0") == "0", self._track)
+        self.sharding = take_request()
         self.accelerator = connect(config, self.log.notify)
         self.stop = StopRequest(self.accelerator, config.max_seconds)
         check_batches(config, self.accelerator.num_processes)
@@ -104,9 +106,10 @@ class Trainer:
             self.stepper = Stepper(
                 config,
                 self.accelerator,
-                self.components.denoiser.to(self.accelerator.device),
+                self.components.denoiser,
                 self.components.objectives,
                 self.components.context,
+                self.sharding,
             )
             self.stepper.own_request = self.stop.own
             # Only dropout uses the global random state; all other draws have generators of their own (`randomness`).
@@ -206,7 +209,8 @@ class Trainer:
         # Made late, because a run without validation should not load validation images.
         if self._validator is None:
             self._validator = Validator(self.components, self.accelerator.process_index, self.accelerator.num_processes)
-        rows = self._validator.measure(make_generator(self.components, self.stepper.ema.module))
+        # A gathered copy of sharded weights: each process measures other tasks, and could not run a sharded denoiser alone.
+        rows = self._validator.measure(make_generator(self.components, self.stepper.ema.denoiser()))
         result = self._validator.summarize(gather_object(rows))
         self.log.notify(
             f"step {self.stepper.step}: validation accuracy {100 * result.accuracy:.2f} %, selection "
@@ -228,10 +232,12 @@ class Trainer:
             self._export(self.config.output_dir / BEST, result)
 
     def _export(self, folder: Path, validation: ValidationResult | None) -> None:
+        denoiser = self.stepper.ema.denoiser(torch.device("cpu"), keep=self.is_main)
+
         def save() -> None:
             make_generator(
                 self.components,
-                self.stepper.ema.module,
+                denoiser,
                 step=self.stepper.step,
                 seconds=self.seconds,
                 validation=validation,

@@ -18,6 +18,7 @@ from tina_framework.training.ema import EMA
 from tina_framework.training.objective_context import ObjectiveContext
 from tina_framework.training.objectives import Objective
 from tina_framework.training.optimizer import learning_rate, make_optimizer
+from tina_framework.training.sharding import Sharding, full, is_sharded, shard
 
 __all__ = ["Stepper", "check_batches"]
 
@@ -43,14 +44,16 @@ class Stepper:
     Args:
         config: the training settings.
         accelerator: the `accelerate.Accelerator` of the run.
-        denoiser: the denoiser with its initial weights, on the accelerator's device.
+        denoiser: the denoiser with its initial weights. It is moved to the accelerator's device.
         objectives: the terms of the loss.
         context: what the objectives share.
+        sharding: how to shard the denoiser over the processes; None: each process holds all of it.
 
     Attributes:
-        denoiser: the denoiser, without Accelerate's wrapper.
+        denoiser: the denoiser, without Accelerate's wrapper. Its parameters may be sharded.
         ema: the averaged weights.
         step: number of optimizer steps so far.
+        sharded: whether each process holds a shard of the weights, and runs the denoiser only together with the others.
         own_request: returns the request of this process to stop, as a number; see `tina_framework.training.interrupt`.
         requests: what it returned in each process during the last step.
     """
@@ -62,15 +65,25 @@ class Stepper:
         denoiser: Denoiser,
         objectives: list[Objective],
         context: ObjectiveContext,
+        sharding: Sharding | None = None,
     ) -> None:
         self.config = config
         self.accelerator = accelerator
         self.objectives = objectives
         self.context = context
         self.denoiser = denoiser
+        if sharding is not None and accelerator.num_processes > 1:
+            shard(denoiser, sharding, accelerator.device, accelerator.num_processes)
+        else:
+            denoiser.to(accelerator.device)
+        self.sharded = is_sharded(denoiser)
         self.ema = EMA(denoiser, config.ema_decay)  # before `prepare`, which may wrap the forward pass that EMA copies
         denoiser.enable_checkpointing(config.gradient_checkpointing)
-        self.model, self.optimizer = accelerator.prepare(denoiser, make_optimizer(denoiser, config))
+        # `evaluation_mode` leaves out data-parallel training, which sharding replaces, and keeps autocast.
+        self.model = accelerator.prepare_model(
+            denoiser, device_placement=False if self.sharded else None, evaluation_mode=self.sharded
+        )
+        self.optimizer = accelerator.prepare(make_optimizer(denoiser, config))
         self.step = 0
         self.own_request: Callable[[], int] = lambda: 0
         self.requests: list[int] = []
@@ -97,7 +110,7 @@ class Stepper:
                 totals = [total + loss.detach() / parts for total, loss in zip(totals, losses, strict=True)]
         # An infinite limit clips nothing, but the norm is still computed for the check and the log.
         limit = self.config.max_grad_norm if self.config.max_grad_norm is not None else math.inf
-        norm = self.accelerator.clip_grad_norm_(self.denoiser.parameters(), limit)
+        norm = full(self.accelerator.clip_grad_norm_(self.denoiser.parameters(), limit))
         # The request to stop travels with the losses: an exchange of its own would cost a step of several processes more.
         request = torch.full((), float(self.own_request()), device=self.accelerator.device)
         gathered = self.accelerator.gather(torch.stack([*totals, norm.detach(), request])[None].float()).cpu()
@@ -118,7 +131,10 @@ class Stepper:
         """Return the mean loss of each objective over part number `part` of this process's share of the batch."""
         drawn = [o.draw(self.step, self._share(o, part)) for o in self.objectives]
         placed = place(drawn, self.accelerator.device)
-        batches = [o.batch(draws, self.denoiser) for o, draws in zip(self.objectives, placed, strict=True)]
+        batches = [
+            o.batch(draws, self.denoiser, self._together(o, part))
+            for o, draws in zip(self.objectives, placed, strict=True)
+        ]
         t_B = torch.cat([b.t_B for b in batches])
         predicted = self.model(
             torch.cat([b.condition_BKE for b in batches]),
@@ -135,9 +151,17 @@ class Stepper:
 
         The parts of all processes together are the whole batch.
         """
+        return self._share_of(self.accelerator.process_index, objective, part)
+
+    def _together(self, objective: Objective, part: int) -> list[int]:
+        """Return the places that all processes compute in part number `part`, if they run the denoiser only together."""
+        processes = range(self.accelerator.num_processes) if self.sharded else ()
+        return [place for process in processes for place in self._share_of(process, objective, part)]
+
+    def _share_of(self, process: int, objective: Objective, part: int) -> range:
         parts = self.config.gradient_accumulation_steps
         size = objective.batch_size // (self.accelerator.num_processes * parts)
-        start = (self.accelerator.process_index * parts + part) * size
+        start = (process * parts + part) * size
         return range(start, start + size)
 
     def _check_finite(self, gathered: Tensor) -> None:
