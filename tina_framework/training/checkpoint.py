@@ -1,7 +1,7 @@
 """Checkpoint folders. A checkpoint is written completely or not at all, and it is verified before it is used.
 
 A checkpoint folder holds model.safetensors, ema.safetensors, optimizer.safetensors, one rng-00000.safetensors for each
-process, and state.json. The last file written is manifest.json, with the size and the SHA-256 hash of all others, and a
+process, and state.json. With sharded weights, `shard_files` writes the first three, as files of each process. The last file written is manifest.json, with the size and the SHA-256 hash of all others, and a
 digest of its own.
 """
 
@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ __all__ = [
     "VERSION",
     "checkpoint_name",
     "clean",
+    "complete",
     "find_latest",
     "list_checkpoints",
     "problem_with",
@@ -40,6 +42,7 @@ __all__ = [
     "rng_tensors",
     "set_rng",
     "write",
+    "writing",
 ]
 
 MANIFEST = "manifest.json"
@@ -161,24 +164,23 @@ def write(
     Raises:
         TrainingError: writing failed, for example on a full disk; earlier checkpoints are unchanged.
     """
+    with writing(root, step) as partial:
+        complete(partial, tensors, state, random_states, {})
+    return root / checkpoint_name(step)
+
+
+@contextmanager
+def writing(root: Path, step: int) -> Iterator[Path]:
+    """Yield an empty folder, which becomes the checkpoint of a step when the block ends. Call `complete` in the block.
+
+    Raises:
+        TrainingError: as for `write`.
+    """
     final = root / checkpoint_name(step)
-    contents = {**tensors, **{rng_name(process): values for process, values in enumerate(random_states)}}
     try:
         root.mkdir(parents=True, exist_ok=True)
         with temporary_folder(final) as partial:
-            # Hashed while they are in memory: reading them again takes as long as writing them.
-            sha256 = {
-                f"{name}.safetensors": write_safetensors(partial / f"{name}.safetensors", values)
-                for name, values in contents.items()
-            }
-            write_json(partial / STATE, state)
-            files = {
-                path.name: {"size": path.stat().st_size, "sha256": sha256.get(path.name) or _sha256(path)}
-                for path in sorted(partial.iterdir())
-            }
-            write_json(
-                partial / MANIFEST, with_digest({"format": FORMAT, "version": VERSION, "files": files}, MANIFEST)
-            )
+            yield partial
             _sync_folder(partial)
             put_in_place(partial, final)
         _sync_folder(root)
@@ -187,7 +189,35 @@ def write(
             f"The checkpoint '{final}' could not be written ({error.strerror or error}). Earlier checkpoints are unchanged. "
             "Free some disk space and resume."
         ) from error
-    return final
+
+
+def complete(
+    partial: Path,
+    tensors: Mapping[str, Mapping[str, Tensor]],
+    state: Mapping[str, Any],
+    random_states: Sequence[Mapping[str, Tensor]],
+    written: Mapping[str, str],
+) -> None:
+    """Write what a checkpoint lacks, the manifest last.
+
+    Args:
+        partial: from `writing`.
+        tensors: file name without suffix -> its tensors.
+        state: JSON values for state.json.
+        random_states: `rng_tensors` of every process.
+        written: name -> SHA-256 of the files that are there already.
+    """
+    contents = {**tensors, **{rng_name(process): values for process, values in enumerate(random_states)}}
+    # Hashed while they are in memory: reading them again takes as long as writing them.
+    sha256 = dict(written)
+    for name, values in contents.items():
+        sha256[f"{name}.safetensors"] = write_safetensors(partial / f"{name}.safetensors", values)
+    write_json(partial / STATE, state)
+    files = {
+        path.name: {"size": path.stat().st_size, "sha256": sha256.get(path.name) or _sha256(path)}
+        for path in sorted(partial.iterdir())
+    }
+    write_json(partial / MANIFEST, with_digest({"format": FORMAT, "version": VERSION, "files": files}, MANIFEST))
 
 
 def clean(root: Path) -> None:

@@ -38,8 +38,7 @@ class EMA:
     def __init__(self, module: Denoiser, decay: float) -> None:
         self.decay = decay
         self.updates = 0
-        self._config: DenoiserConfig | None = None
-        self._module: Denoiser | None = None
+        self._config: DenoiserConfig | None = None  # of sharded weights, which are gathered into a new denoiser
         if is_sharded(module):
             self._config = module.config
             self._averages = {name: p.detach().float().clone() for name, p in module.named_parameters()}
@@ -67,7 +66,7 @@ class EMA:
         self.updates = updates
 
     @torch.no_grad()
-    def denoiser(self, device: torch.device | None = None, keep: bool = True) -> Denoiser | None:
+    def denoiser(self, device: torch.device | None = None, needed: bool = True) -> Denoiser:
         """Return a denoiser with the averaged weights, in evaluation mode.
 
         Without sharding it shares the averages' memory. With sharding it is a copy that is gathered tensor by tensor, and all
@@ -75,21 +74,14 @@ class EMA:
 
         Args:
             device: where a gathered copy goes; None: the device of the shards.
-            keep: whether this process needs the copy.
-
-        Returns:
-            None if a copy is gathered and `keep` is false.
+            needed: whether this process needs the copy. Otherwise it gets a denoiser without weights, on the meta device.
         """
-        if self._module is not None:
+        if self._config is None:
             return self._module
-        tensors = {}
-        for name, average in self._averages.items():
-            whole = full(average)
-            if keep:
-                tensors[name] = whole.to(device)
-        if not keep or self._config is None:
-            return None
         with torch.device("meta"):
             module = Denoiser(self._config)
-        module.load_state_dict(tensors, assign=True)
+        for name, average in self._averages.items():
+            whole = full(average)
+            if needed:
+                module.load_state_dict({name: whole.to(device)}, strict=False, assign=True)
         return module.eval().requires_grad_(False)

@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 from accelerate.utils import gather_object
+from torch import Tensor
 
 from tina_framework.config.training import TrainingConfig
-from tina_framework.training import checkpoint, resume
+from tina_framework.training import checkpoint, resume, shard_files
 from tina_framework.training.collectives import check_alike, on_all, on_main
 from tina_framework.training.components import build_components
 from tina_framework.training.export import git_commit, make_generator, recipe
@@ -24,7 +25,7 @@ from tina_framework.training.processes import connect, connected
 from tina_framework.training.run_folder import BEST, CHECKPOINTS, FINISHED, describe, forget_run, hold
 from tina_framework.training.run_log import RunLog
 from tina_framework.training.run_state import LogWindow
-from tina_framework.training.sharding import take_request
+from tina_framework.training.sharding import check_optimizer, take_request
 from tina_framework.training.step import Stepper, check_batches
 from tina_framework.training.validation import ValidationResult, Validator
 from tina_framework.zoo.small_data import reservation_note
@@ -79,12 +80,16 @@ class Trainer:
         self.accelerator = connect(config, self.log.notify)
         self.stop = StopRequest(self.accelerator, config.max_seconds)
         check_batches(config, self.accelerator.num_processes)
+        if self.sharding is not None and self.accelerator.num_processes > 1:
+            check_optimizer(config.optim)
         self.is_main = self.log.active = bool(self.accelerator.is_main_process)
         if self.accelerator.num_processes == 1 and "MASTER_PORT" in os.environ and "WORLD_SIZE" not in os.environ:
             self.log.notify(
                 "Several processes were requested, but only one was started, because `accelerate launch` needs MPI to start "
                 "several on a CPU. Use `accelerate launch --multi_gpu --num_processes N`, which also works on CPUs, or torchrun."
             )
+        if self.sharding is not None and self.accelerator.num_processes == 1:
+            self.log.notify("FSDP was requested, but there is one process, so nothing is sharded.")
         self.seconds = 0.0
         self.best: dict[str, Any] | None = None
         self.validated: tuple[int, ValidationResult | None] = (-1, None)
@@ -232,7 +237,7 @@ class Trainer:
             self._export(self.config.output_dir / BEST, result)
 
     def _export(self, folder: Path, validation: ValidationResult | None) -> None:
-        denoiser = self.stepper.ema.denoiser(torch.device("cpu"), keep=self.is_main)
+        denoiser = self.stepper.ema.denoiser(torch.device("cpu"), needed=self.is_main)
 
         def save() -> None:
             make_generator(
@@ -249,15 +254,37 @@ class Trainer:
         """Write a checkpoint, with the random state of every process."""
         step = self.stepper.step
         random_states = gather_object([checkpoint.rng_tensors()])
+        tensors = resume.tensors(self.stepper)
 
         def save() -> None:
             self.log.sync()
-            tensors, state = resume.contents(self)
-            checkpoint.write(self.root, step, tensors, state.to_json(), random_states)
-            checkpoint.prune(self.root, step, self.config.checkpoints_total_limit)
+            checkpoint.write(self.root, step, tensors, resume.state(self).to_json(), random_states)
 
-        on_main(self.accelerator, save)
+        if self.stepper.sharded:
+            self._save_shards(tensors, random_states)
+        else:
+            on_main(self.accelerator, save)
+        on_main(self.accelerator, lambda: checkpoint.prune(self.root, step, self.config.checkpoints_total_limit))
         self.saved_at = step
+
+    def _save_shards(self, tensors: dict[str, dict[str, Tensor]], random_states: list[dict[str, Tensor]]) -> None:
+        """Write a checkpoint in which each process's part of the weights has files of its own."""
+        accelerator, parts = self.accelerator, resume.flat(tensors)
+        with contextlib.ExitStack() as stack:
+            place = on_main(
+                accelerator, lambda: str(stack.enter_context(checkpoint.writing(self.root, self.stepper.step)))
+            )
+            partial = Path(place)
+            on_all(accelerator, lambda: shard_files.check_visible(partial))
+            written = on_all(accelerator, lambda: shard_files.write_parts(partial, parts, accelerator.process_index))
+            all_written = {name: sha256 for part in gather_object([written]) for name, sha256 in part.items()}
+
+            def complete() -> None:
+                self.log.sync()
+                checkpoint.complete(partial, {}, resume.state(self).to_json(), random_states, all_written)
+                stack.close()  # puts the checkpoint in its place
+
+            on_main(accelerator, complete)
 
     def _prepare_folder(self) -> None:
         """Mark the output folder as that of this run, and on a new start remove what an earlier run left there.

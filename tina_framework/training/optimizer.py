@@ -10,8 +10,17 @@ from torch import Tensor, nn
 
 from tina_framework.config.training import TrainingConfig
 from tina_framework.errors import CheckpointError
+from tina_framework.training.sharding import is_sharded, like
 
-__all__ = ["decays", "follows_max_steps", "learning_rate", "load_optimizer", "make_optimizer", "optimizer_tensors"]
+__all__ = [
+    "decays",
+    "empty_moments",
+    "follows_max_steps",
+    "learning_rate",
+    "load_optimizer",
+    "make_optimizer",
+    "optimizer_tensors",
+]
 
 
 def decays(name: str, parameter: Tensor) -> bool:
@@ -85,6 +94,16 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, module: nn.Module) -> di
     return tensors
 
 
+def empty_moments(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Tensor]:
+    """Return zeros with the names, shapes and shards of `optimizer_tensors` after a step, to read a checkpoint into."""
+    tensors = {}
+    for name, parameter in module.named_parameters():
+        for key, shape in _moments(optimizer, parameter).items():
+            like_parameter = shape == tuple(parameter.shape) and shape != ()
+            tensors[f"{name}/{key}"] = torch.zeros_like(parameter.detach()) if like_parameter else torch.zeros(shape)
+    return tensors
+
+
 def load_optimizer(optimizer: torch.optim.Optimizer, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Restore what `optimizer_tensors` returned. The optimizer takes the tensors over where their device and type fit.
 
@@ -114,11 +133,18 @@ def load_optimizer(optimizer: torch.optim.Optimizer, module: nn.Module, tensors:
     optimizer.load_state_dict(
         {
             "state": {
-                number: {key: tensors[f"{name}/{key}"] for key in shapes[name]} for number, name in enumerate(ordered)
+                number: {key: _placed(tensors[f"{name}/{key}"], parameters[name]) for key in shapes[name]}
+                for number, name in enumerate(ordered)
             },
             "param_groups": optimizer.state_dict()["param_groups"],
         }
     )
+
+
+def _placed(tensor: Tensor, parameter: Tensor) -> Tensor:
+    """Return a whole moment sharded as its parameter is, and anything else unchanged."""
+    needs_shards = is_sharded(parameter) and not is_sharded(tensor) and tensor.shape == parameter.shape
+    return like(tensor, parameter) if needs_shards else tensor
 
 
 def _moments(optimizer: torch.optim.Optimizer, parameter: Tensor) -> dict[str, tuple[int, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,19 +20,32 @@ from tina_framework.errors import CheckpointError, ConfigError, TinaError, short
 from tina_framework.generator.scheduler import noise_process_named
 from tina_framework.storage.files import check_tensors
 from tina_framework.storage.paths import user_path
-from tina_framework.training import checkpoint
-from tina_framework.training.collectives import check_alike, on_main, tensors_of_main
+from tina_framework.training import checkpoint, shard_files
+from tina_framework.training.collectives import check_alike, on_all, on_main, tensors_of_main
 from tina_framework.training.export import git_commit
-from tina_framework.training.optimizer import follows_max_steps, load_optimizer, optimizer_tensors
+from tina_framework.training.optimizer import empty_moments, follows_max_steps, load_optimizer, optimizer_tensors
 from tina_framework.training.randomness import generator_at
 from tina_framework.training.run_folder import CHECKPOINTS, FINISHED
 from tina_framework.training.run_state import RunState, read_state
+from tina_framework.training.sharding import local
 from tina_framework.training.validation import ValidationResult
 
 if TYPE_CHECKING:
     from tina_framework.training.loop import Trainer
+    from tina_framework.training.step import Stepper
 
-__all__ = ["Source", "check_same", "choose", "contents", "find_checkpoint", "is_own", "restore", "shared_settings"]
+__all__ = [
+    "Source",
+    "check_same",
+    "choose",
+    "find_checkpoint",
+    "flat",
+    "is_own",
+    "restore",
+    "shared_settings",
+    "state",
+    "tensors",
+]
 
 _FINGERPRINTS = {
     "zoo": "the zoo's models have",
@@ -112,18 +125,28 @@ def find_checkpoint(config: TrainingConfig, notify: Callable[[str], None]) -> Pa
     return found
 
 
-def contents(trainer: Trainer) -> tuple[dict[str, dict[str, Tensor]], RunState]:
-    """Return what to store of a run: the tensors of each file, and its state."""
-    tensors: dict[str, dict[str, Tensor]] = {
-        "model": {name: p.detach() for name, p in trainer.stepper.denoiser.named_parameters()},
-        "ema": trainer.stepper.ema.state_dict(),
+def tensors(stepper: Stepper) -> dict[str, dict[str, Tensor]]:
+    """Return the tensors to store, by file. They may be sharded."""
+    found: dict[str, dict[str, Tensor]] = {
+        "model": {name: p.detach() for name, p in stepper.denoiser.named_parameters()},
+        "ema": stepper.ema.state_dict(),
     }
-    moments = optimizer_tensors(trainer.stepper.optimizer.optimizer, trainer.stepper.denoiser)
+    moments = optimizer_tensors(stepper.optimizer.optimizer, stepper.denoiser)
     if moments:  # empty before the first step
-        tensors[_MOMENTS] = moments
+        found[_MOMENTS] = moments
+    return found
+
+
+def flat(tensors: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the tensors of all files as FILE/NAME -> tensor."""
+    return {f"{file}/{name}": tensor for file, named in tensors.items() for name, tensor in named.items()}
+
+
+def state(trainer: Trainer) -> RunState:
+    """Return what else to store of a run."""
     scaler = trainer.accelerator.scaler
     validated, figures = trainer.validated
-    state = RunState(
+    return RunState(
         step=trainer.stepper.step,
         ema_updates=trainer.stepper.ema.updates,
         seconds=trainer.seconds,
@@ -137,7 +160,6 @@ def contents(trainer: Trainer) -> tuple[dict[str, dict[str, Tensor]], RunState]:
         validation=None if figures is None else {"step": validated, **figures.to_json()},
         scaler=scaler.state_dict() if scaler is not None else None,
     )
-    return tensors, state
 
 
 def shared_settings(config: TrainingConfig) -> dict[str, Any]:
@@ -205,19 +227,25 @@ def restore(trainer: Trainer, source: Source) -> None:
 
     def tensors_of(name: str) -> dict[str, Tensor]:
         def read() -> dict[str, Tensor]:
-            tensors = checkpoint.read_tensors(folder, name, files)
+            in_shards = shard_files.holds_shards(files) and name in (*_WEIGHTS, _MOMENTS)
+            tensors = (
+                shard_files.read_whole(folder, name) if in_shards else checkpoint.read_tensors(folder, name, files)
+            )
             if name in _WEIGHTS:
                 check_tensors(tensors, shapes, f"'{folder / name}.safetensors'")
             return tensors
 
         return tensors_of_main(accelerator, read)
 
-    # Each file is released before the next one is read: together they take several times the memory of the weights.
     shapes = {name: tuple(p.shape) for name, p in stepper.denoiser.named_parameters()}
-    stepper.denoiser.load_state_dict(tensors_of("model"))
-    stepper.ema.load(tensors_of("ema"), state.ema_updates)
-    has_moments = f"{_MOMENTS}.safetensors" in files or state.step > 0
-    load_optimizer(stepper.optimizer.optimizer, stepper.denoiser, tensors_of(_MOMENTS) if has_moments else {})
+    if stepper.sharded and shard_files.holds_shards(files):
+        _restore_parts(trainer, folder, state)
+    else:
+        # Each file is released before the next one is read: together they take several times the memory of the weights.
+        stepper.load_weights(tensors_of("model"))
+        stepper.ema.load(tensors_of("ema"), state.ema_updates)
+        has_moments = f"{_MOMENTS}.safetensors" in files or state.step > 0
+        load_optimizer(stepper.optimizer.optimizer, stepper.denoiser, tensors_of(_MOMENTS) if has_moments else {})
     if accelerator.scaler is not None and state.scaler is not None:
         accelerator.scaler.load_state_dict(state.scaler)
     stepper.step, trainer.seconds, trainer.best = state.step, state.seconds, state.best
@@ -236,6 +264,23 @@ def restore(trainer: Trainer, source: Source) -> None:
         "settings": _sha256(shared_settings(trainer.config)),
     }
     check_alike(accelerator, {**restored, **trainer.components.fingerprints})
+
+
+def _restore_parts(trainer: Trainer, folder: Path, state: RunState) -> None:
+    """Read this process's part of sharded weights, averages and moments. The number of processes may be another one."""
+    stepper, accelerator = trainer.stepper, trainer.accelerator
+    on_all(accelerator, lambda: shard_files.check_visible(folder))
+    moments = empty_moments(stepper.optimizer.optimizer, stepper.denoiser) if state.step > 0 else {}
+    parts = flat({**tensors(stepper), _MOMENTS: moments})
+
+    def read() -> None:
+        shard_files.read_parts(folder, parts)
+        mine = {name: local(tensor) for name, tensor in parts.items() if not name.startswith(f"{_MOMENTS}/")}
+        check_tensors(mine, {name: tuple(part.shape) for name, part in mine.items()}, f"Checkpoint '{folder}'")
+
+    on_all(accelerator, read)
+    stepper.ema.updates = state.ema_updates
+    load_optimizer(stepper.optimizer.optimizer, stepper.denoiser, moments)
 
 
 def _sha256(values: dict[str, Any]) -> str:

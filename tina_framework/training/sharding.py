@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import ConfigError
 
-__all__ = ["Sharding", "full", "is_sharded", "like", "local", "shard", "take_request"]
+__all__ = ["Sharding", "check_optimizer", "full", "is_sharded", "like", "local", "shard", "take_request"]
 
 _TRUE = ("1", "true", "yes", "on")
 
@@ -70,6 +70,19 @@ def take_request(environment: MutableMapping[str, str] = os.environ) -> Sharding
     return Sharding(reshard in (*_TRUE, "full_shard"))
 
 
+def check_optimizer(name: str) -> None:
+    """Check that the state of an optimizer can be sharded.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if name == "adafactor":
+        raise ConfigError(
+            "optim is adafactor, which torch cannot run on sharded weights. Use adamw, whose state is sharded, too, or start "
+            "without FSDP."
+        )
+
+
 def _is_true(environment: Mapping[str, str], name: str) -> bool:
     return environment.get(name, "").lower() in _TRUE
 
@@ -96,9 +109,10 @@ def shard(denoiser: Denoiser, sharding: Sharding, device: torch.device, processe
     fully_shard(denoiser, mesh=mesh)
 
 
-def is_sharded(module: nn.Module) -> bool:
-    """Return whether the parameters of a module are sharded."""
-    return any(hasattr(parameter, "full_tensor") for parameter in module.parameters())
+def is_sharded(what: nn.Module | Tensor) -> bool:
+    """Return whether a tensor, or the parameters of a module, are sharded."""
+    tensors = what.parameters() if isinstance(what, nn.Module) else [what]
+    return any(hasattr(tensor, "full_tensor") for tensor in tensors)
 
 
 def local(tensor: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from tina_framework.training.ema import EMA
 from tina_framework.training.objective_context import ObjectiveContext
 from tina_framework.training.objectives import Objective
 from tina_framework.training.optimizer import learning_rate, make_optimizer
-from tina_framework.training.sharding import Sharding, full, is_sharded, shard
+from tina_framework.training.sharding import Sharding, full, is_sharded, like, shard
 
 __all__ = ["Stepper", "check_batches"]
 
@@ -126,6 +126,12 @@ class Stepper:
         self.step += 1
         means = gathered.double().mean(0).tolist()
         return {o.name: mean for o, mean in zip(self.objectives, means, strict=False)}, means[-1]
+
+    @torch.no_grad()
+    def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
+        """Load whole weights by name, which every process has."""
+        for name, parameter in self.denoiser.named_parameters():
+            parameter.copy_(like(tensors[name], parameter))
 
     def _losses(self, part: int) -> list[Tensor]:
         """Return the mean loss of each objective over part number `part` of this process's share of the batch."""
