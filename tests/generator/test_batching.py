@@ -123,6 +123,24 @@ def test_the_denoiser_is_evaluated_and_left_as_it_was(tiny_generator: Generator)
     assert generator.denoiser.training
 
 
+def test_a_part_of_the_denoiser_that_was_left_in_training_is_evaluated_too(tiny_generator: Generator) -> None:
+    generator = copy.copy(tiny_generator)
+    generator.denoiser = copy.deepcopy(tiny_generator.denoiser).eval()
+    generator.denoiser.decoder.train()
+    seen = []
+    generator.denoiser.decoder.register_forward_pre_hook(lambda module, _: seen.append(module.training))
+    generator(NAMES)
+    assert not any(seen)
+
+
+def test_the_vector_at_fault_is_counted_in_its_own_task(tiny_generator: Generator) -> None:
+    good, bad = np.ones((3, 24), dtype=np.float32), np.ones((3, 24), dtype=np.float32)
+    bad[1] = 0.0
+    tasks = [EncodedTask(("a", "b", "c"), ("a", "b", "c"), vectors) for vectors in (good, bad)]
+    with pytest.raises(PromptError, match="vector number 1 is zero or not finite"):
+        tiny_generator(tasks)
+
+
 def test_networks_that_are_not_finite_are_refused(tiny_generator: Generator) -> None:
     broken = copy.copy(tiny_generator)
     broken.denoiser = copy.deepcopy(tiny_generator.denoiser)

@@ -10,6 +10,7 @@ import torch
 
 from tina_framework.errors import DataError, PromptError
 from tina_framework.prompts.condition_space import ConditionSpace
+from tina_framework.prompts.row_retrieval import RowRetrieval
 
 
 def _vectors(rows: int = 50, width: int = 16) -> np.ndarray:
@@ -25,6 +26,26 @@ def test_apply_is_the_formula() -> None:
     result = space.apply(np.array([[3.0, 4.0], [0.0, -7.0]], dtype=np.float32))
     torch.testing.assert_close(result, torch.tensor([[0.2, 1.6], [-1.0, -2.0]]))
     assert result.dtype == torch.float32
+
+
+@pytest.mark.parametrize("with_rows", [False, True])
+def test_many_tasks_have_the_same_bits_as_one_by_one(with_rows: bool) -> None:
+    vectors = _vectors()
+    space = ConditionSpace.fit("s", vectors)
+    if with_rows:
+        space.row_retrieval = RowRetrieval(space.apply(vectors), torch.from_numpy(_vectors(width=5)))
+    tasks = [vectors[start : start + 4] + 0.1 for start in range(0, 40, 4)]
+    expected = torch.stack([space.denoiser_input(task) for task in tasks])
+    assert torch.equal(space.denoiser_inputs(tasks), expected)
+
+
+def test_the_vector_at_fault_is_counted_in_its_own_task() -> None:
+    space = ConditionSpace("s", torch.zeros(2), 1.0)
+    tasks = [np.ones((3, 2), np.float32), np.array([[1, 0], [0, 0], [0, 1]], np.float32)]
+    with pytest.raises(PromptError, match="vector number 1 is zero"):
+        space.denoiser_inputs(tasks)
+    with pytest.raises(PromptError, match=r"shape \(3, 4\), but the space 's' has width 2"):
+        space.denoiser_inputs([tasks[0], np.ones((3, 4), np.float32)])
 
 
 def test_the_length_of_the_raw_vector_does_not_matter() -> None:

@@ -81,8 +81,13 @@ def sample_tokens(
     alphas_cumprod_T = torch.as_tensor(scheduler.alphas_cumprod, device=device)
     prediction_type = dict(scheduler.config)["prediction_type"]
     shape = (layout.num_tokens, layout.token_width)
-    noise = torch.stack([torch.randn(shape, generator=draw) for draw in draws]).to(device)
-    tokens_BPD = noise * float(scheduler.init_noise_sigma) if initial_noise else torch.zeros_like(noise)
+    tokens_BPD = torch.zeros((len(draws), *shape), device="cpu")
+    if initial_noise:
+        for row, draw in zip(tokens_BPD, draws, strict=True):
+            row.normal_(generator=draw)
+        sigma = float(scheduler.init_noise_sigma)
+        tokens_BPD = tokens_BPD if sigma == 1.0 else tokens_BPD * sigma
+    tokens_BPD = tokens_BPD.to(device)
     # Deterministic schedulers take no generator.
     extra = {"generator": draws} if _takes_generator(scheduler) else {}
     for t in timesteps:

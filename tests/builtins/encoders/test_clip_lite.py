@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -90,6 +90,22 @@ class TestText:
         np.testing.assert_array_equal(encoder.encode_text(texts[::-1]), together[::-1])
         np.testing.assert_array_equal(np.concatenate([encoder.encode_text([text]) for text in texts]), together)
         assert encoder.encode_text([]).shape == (0, 512)
+
+    def test_a_name_is_read_once_and_few_are_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(clip_lite_module, "_KEPT", 2)
+        encoder, read = CLIPLite(), []
+        tower = encoder.text_tower
+        monkeypatch.setattr(
+            encoder, "text_tower", SimpleNamespace(read=lambda text: read.append(text) or tower.read(text))
+        )
+        first = encoder.encode_text(["apple", "bear"])
+        encoder.encode_text(["apple"])
+        encoder.text_confidence(["bear"])
+        encoder.encode_text(["apple", "bus"])
+        assert read == ["apple", "bear", "bus"]
+        first[:] = 0.0  # the rows that are handed out are copies
+        np.testing.assert_array_equal(encoder.encode_text(["apple", "bear"]), CLIPLite().encode_text(["apple", "bear"]))
+        assert read == ["apple", "bear", "bus", "bear"]
 
     def test_a_second_instance_agrees_to_the_last_bit(self, encoder: CLIPLite) -> None:
         np.testing.assert_array_equal(CLIPLite().encode_text(CLASSES), encoder.encode_text(CLASSES))

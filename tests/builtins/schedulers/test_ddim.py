@@ -31,6 +31,21 @@ def tensors(count: int, *shape: int) -> list[torch.Tensor]:
     return list(torch.randn(count, *shape, generator=torch.Generator().manual_seed(0)))
 
 
+@pytest.mark.parametrize("kind", [torch.float16, torch.float64])
+def test_a_step_changes_nothing_that_it_is_given_and_keeps_the_wider_type(kind: torch.dtype) -> None:
+    prediction, x = tensors(2, 2, 3, 4)
+    for prediction_type in PREDICTION_TYPES:
+        sampler = DDIMScheduler(prediction_type=prediction_type)
+        sampler.set_timesteps(5)
+        for output, sample in ((prediction.to(kind), x), (prediction, x.to(kind)), (prediction.requires_grad_(), x)):
+            copies = output.detach().clone(), sample.clone()
+            found = sampler.step(output, sampler.timesteps[0], sample).prev_sample
+            assert torch.equal(output, copies[0])
+            assert torch.equal(sample, copies[1])
+            assert found.dtype == torch.promote_types(output.dtype, sample.dtype)
+        assert found.requires_grad
+
+
 def test_ddim_may_stop_at_the_noise_of_the_first_timestep() -> None:
     x0, x = tensors(2, 2, 3, 4)
     sampler = DDIMScheduler(set_alpha_to_one=False, prediction_type="v_prediction")

@@ -100,7 +100,7 @@ class DDIMScheduler(DiffusionScheduler):
         sigma = eta * ((1 - a_s) / (1 - a_t)).sqrt() * (1 - a_t / a_s).sqrt()
 
         # Equation 12: x0 part, direction pointing to x_t, random noise.
-        mean = a_s.sqrt() * x0 + (1 - a_s - sigma**2).clamp(min=0.0).sqrt() * noise
+        mean = _promoted(a_s.sqrt() * x0, noise).add_((1 - a_s - sigma**2).clamp(min=0.0).sqrt() * noise)
         return StepOutput(mean + sigma * randn_like(sample, generator) if eta > 0 else mean, x0)
 
     def _predict_noise(self, model_output: Tensor, x0: Tensor, t: int, sample: Tensor) -> Tensor:
@@ -111,4 +111,11 @@ class DDIMScheduler(DiffusionScheduler):
             case "v_prediction":
                 return signal * model_output + sigma * sample  # 2202.00512, appendix D
             case _:
-                return (sample - signal * x0) / sigma  # equation 9, solved for the noise
+                # Equation 9, solved for the noise: (sample - signal * x0) / sigma. Both signs are turned, which changes no bit, so
+                # that one new tensor is enough. Large tensors cost more memory traffic than arithmetic.
+                return _promoted(signal * x0, sample).sub_(sample).div_(-sigma)
+
+
+def _promoted(tensor: Tensor, other: Tensor) -> Tensor:
+    """Return a tensor in the type that a sum with another one has, so that the sum can be computed in place."""
+    return tensor.to(torch.result_type(tensor, other))
