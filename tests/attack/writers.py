@@ -17,7 +17,7 @@ from tina_framework.classifier.classifier import GeneratedClassifier
 from tina_framework.cli.__main__ import main
 from tina_framework.errors import CheckpointError, TinaError
 from tina_framework.generator.generator import Generator
-from tina_framework.storage.files import read_json
+from tina_framework.storage.files import read_digested, read_json
 from tina_framework.targets.trunk import trunk_state
 
 __all__ = ["ABSENT", "UNFINISHED", "Writer", "writers"]
@@ -320,11 +320,25 @@ def _out_classifier(box: Path) -> str:
     return read_classifier(box / "out")
 
 
+def _part_of_zoo(world: World, box: Path, *names: str) -> None:
+    """Copy some files and folders of the zoo that is there."""
+    (box / "zoo").mkdir()
+    for name in names:
+        source = world.root / "zoo" / name
+        (shutil.copytree if source.is_dir() else shutil.copyfile)(source, box / "zoo" / name)
+
+
 def _zoos(world: World) -> list[Writer]:
     models = re.compile(r"zoo/models/\d+\.safetensors")
 
     def read(box: Path) -> str:
         return read_zoo(box / "zoo")
+
+    def read_shards(box: Path, expected: int) -> str:
+        assert read(box) == UNFINISHED  # only the index completes a zoo
+        shards = sorted((box / "zoo" / "shards").glob("shard-*.safetensors"))
+        states = [_state(dict(read_digested(path)[0])) for path in shards]
+        return " ".join(states) if len(states) == expected else UNFINISHED
 
     return [
         Writer(
@@ -342,6 +356,40 @@ def _zoos(world: World) -> list[Writer]:
             read,
             finished=models,
             workers=True,
+            reader_may_wait=True,
+        ),
+        Writer(
+            "tina zoo build --stage generic",
+            "zoo",
+            lambda box: main([*world.zoo_command(box / "zoo", 1), "--stage", "generic"]),
+            read,
+            reader_may_wait=True,
+        ),
+        Writer(
+            "tina zoo build --stage models",
+            "zoo",
+            lambda box: main([*world.zoo_command(box / "zoo", 1), "--stage", "models", "--shards", "0:2"]),
+            lambda box: read_shards(box, 2),
+            prepare=lambda box: _part_of_zoo(world, box, "zoo.json", "generic.safetensors"),
+            finished=models,
+            reader_may_wait=True,
+        ),
+        Writer(
+            "tina zoo build --stage models --workers 2",
+            "zoo",
+            lambda box: main([*world.zoo_command(box / "zoo", 2), "--stage", "models"]),
+            lambda box: read_shards(box, 3),
+            prepare=lambda box: _part_of_zoo(world, box, "zoo.json", "generic.safetensors"),
+            finished=models,
+            workers=True,
+            reader_may_wait=True,
+        ),
+        Writer(
+            "tina zoo build --stage index",
+            "zoo",
+            lambda box: main([*world.zoo_command(box / "zoo", 1), "--stage", "index"]),
+            read,
+            prepare=lambda box: _part_of_zoo(world, box, "zoo.json", "generic.safetensors", "shards"),
             reader_may_wait=True,
         ),
         Writer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from typer.testing import CliRunner
@@ -130,3 +131,78 @@ def test_tasks_do_not_replace_other_files(folder):
     assert isinstance(result.exception, ConfigError)
     assert "is not a task file; nothing was changed" in str(result.exception)
     assert (folder / "zoo.json").read_bytes() == before
+
+
+STAGES_RECIPE = RECIPE.replace("num_models = 2", "num_models = 3\nshard_size = 1")
+
+
+def test_stages_print_what_comes_next(tmp_path):
+    (tmp_path / "zoo.toml").write_text(STAGES_RECIPE)
+    words = ["zoo", "build", "--out", tmp_path / "zoo", "--dataset", "shapes:8", "--config", tmp_path / "zoo.toml"]
+    words += ["--workers", 1, "--device", "cpu"]
+
+    def stage(name, *more):
+        return tina(*words, "--stage", name, *more)
+
+    early = stage("models", "--shards", "0")
+    assert isinstance(early.exception, ConfigError)
+    assert "Run `tina zoo build --stage generic` with the same options first." in str(early.exception)
+    text = stage("generic").stdout
+    assert "The zoo has 3 shards: next, run `tina zoo build --stage models --shards 0:3`" in " ".join(text.split())
+    value = json.loads(stage("generic", "--json").stdout)
+    assert value == {"zoo": str(tmp_path / "zoo"), "stage": "generic", "shards": 3, "models": 3}
+    value = json.loads(stage("models", "--shards", "1:", "--json").stdout)
+    assert value == {"zoo": str(tmp_path / "zoo"), "stage": "models", "shards": [1, 2], "models": 2, "trained": 2}
+    assert "Shards 1 and 2" in (again := stage("models", "--shards", "1:").stdout)
+    assert "of which 0 were trained now" in " ".join(again.split())
+    assert "nothing to do" in stage("models", "--shards", "5:9").stdout
+    missing = stage("index")
+    assert isinstance(missing.exception, ConfigError)
+    assert str(missing.exception).startswith("Shard 0 of 3 is missing or damaged in")
+    stage("models", "--shards", "0")
+    value = json.loads(stage("index", "--json").stdout)
+    assert value == {"zoo": str(tmp_path / "zoo"), "stage": "index", "shards": 3, "models": 3}
+    assert len(Zoo.open(tmp_path / "zoo")) == 3
+    assert json.loads(tina("zoo", "info", tmp_path / "zoo", "--json").stdout)["shards"] == 3
+
+
+def test_processes_of_a_launch_divide_the_shards_of_a_stage(tmp_path, monkeypatch):
+    (tmp_path / "zoo.toml").write_text(STAGES_RECIPE)
+    words = ["zoo", "build", "--out", tmp_path / "zoo", "--dataset", "shapes:8", "--config", tmp_path / "zoo.toml"]
+    words += ["--workers", 1, "--device", "cpu", "--stage"]
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert tina(*words, "generic").exit_code == 0
+    assert not (tmp_path / "zoo").exists(), "one process trains the generic model"
+    monkeypatch.setenv("RANK", "0")
+    tina(*words, "generic")
+    assert json.loads(tina(*words, "models", "--json").stdout)["shards"] == [0, 2]
+    monkeypatch.setenv("RANK", "1")
+    assert tina(*words, "models").stdout == ""
+    assert len(list((tmp_path / "zoo" / "shards").iterdir())) == 3
+    monkeypatch.setenv("RANK", "0")
+    assert json.loads(tina(*words, "index", "--json").stdout)["models"] == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--shards", "3"], r"--shards is for --stage models, but the stage is all"),
+        (["--stage", "index", "--shards", "3"], r"--shards is for --stage models, but the stage is index"),
+        (["--stage", "models", "--generic", "zoo"], r"--generic is for --stage generic, but the stage is models"),
+        (["--stage", "models", "--shards", "x"], r"The shards are 'x'; expected a number or a range"),
+        (["--stage", "models", "--shards", "3"], r"There is no shard 3: the zoo has 3 shards, 0 to 2"),
+    ],
+)
+def test_stages_with_options_that_do_not_fit(tmp_path, options, message):
+    (tmp_path / "zoo.toml").write_text(STAGES_RECIPE)
+    words = ["zoo", "build", "--out", tmp_path / "zoo", "--dataset", "shapes:8", "--config", tmp_path / "zoo.toml"]
+    result = tina(*words, *options)
+    assert isinstance(result.exception, ConfigError)
+    assert re.search(message, str(result.exception))
+    assert not (tmp_path / "zoo").exists()
+
+
+def test_an_unknown_stage_is_a_mistake_of_the_call(tmp_path):
+    result = tina("zoo", "build", "--out", tmp_path / "zoo", "--dataset", "shapes:8", "--stage", "shards")
+    assert result.exit_code == 2

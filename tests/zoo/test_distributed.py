@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -101,3 +104,76 @@ def test_two_launched_processes_share_a_zoo(tmp_path: Path) -> None:
     assert all(torch.equal(two.flat(entry.id), one.flat(entry.id)) for entry in one.entries)
     names = {path.name for path in (tmp_path / "two" / "zoo").iterdir()}
     assert names - {".lock-1"} == {".lock", "zoo.json", "generic.safetensors", "index.json", "shards"}
+
+
+# Processes that are started by hand, one of which never comes, is killed or is stopped.
+
+LONG_GENERIC = RECIPE.replace("[generic]\nepochs = 1", "[generic]\nepochs = 100000")
+
+
+def start(folder: Path, rank: int, seconds: float, recipe: str = RECIPE) -> subprocess.Popen[str]:
+    (folder / "recipe.toml").write_text(recipe)
+    words = ["--out", folder / "zoo", "--dataset", "shapes:4", "--config", folder / "recipe.toml", "--workers", "1"]
+    words += ["--device", "cpu", "--partner-timeout", seconds]
+    return subprocess.Popen(
+        [sys.executable, "-m", "tina_framework.cli", "zoo", "build", *(str(word) for word in words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "RANK": str(rank), "WORLD_SIZE": "2"},
+    )
+
+
+def wait_for(path: Path, seconds: float = 120.0) -> None:
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} did not appear"
+        time.sleep(0.05)
+
+
+def test_a_partner_that_never_comes_is_announced_and_then_named(tmp_path: Path) -> None:
+    process = start(tmp_path, 0, 14)
+    _, errors = process.communicate(timeout=300)
+    notice, error = errors.splitlines()[-2:]
+    who = r"(RANK=1 of 2 processes)"
+    assert notice == f"Waiting for shard 1 of process 1 {who}, up to 14 s without a sign of work."
+    assert error.startswith(f"Error: Process 1 {who} showed no sign of work for 14 s, and shard 1 is missing (")
+    assert process.returncode == 1
+    assert {path.name for path in (tmp_path / "zoo" / "shards").iterdir()} == {
+        "shard-00000.safetensors",
+        "shard-00002.safetensors",
+    }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell whether a lock is held")
+def test_a_killed_first_process_ends_the_others(tmp_path: Path) -> None:
+    first, second = (start(tmp_path, rank, 600, LONG_GENERIC) for rank in range(2))
+    try:
+        wait_for(tmp_path / "zoo" / ".lock-1")
+        first.kill()
+        begin = time.monotonic()
+        _, errors = second.communicate(timeout=300)
+        assert time.monotonic() - begin < 60, "far below the time limit"
+        assert "Process 0 (RANK=0 of 2 processes) has ended and left the generic model unfinished (" in errors
+        assert "Traceback" not in errors
+        assert second.returncode == 1
+    finally:
+        for process in (first, second):
+            process.kill()
+            process.communicate()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGSTOP")
+def test_a_stopped_process_is_named_after_the_time_limit(tmp_path: Path) -> None:
+    second = start(tmp_path, 1, 600)
+    first = start(tmp_path, 0, 14)
+    try:
+        wait_for(tmp_path / "zoo" / ".lock-1")
+        second.send_signal(signal.SIGSTOP)
+        _, errors = first.communicate(timeout=300)
+        assert re.search(r"Process 1 \(RANK=1 of 2 processes\) showed no sign of work for 14 s, and shard [13]", errors)
+        assert first.returncode == 1
+    finally:
+        for process in (first, second):
+            process.kill()
+            process.communicate()

@@ -58,6 +58,6 @@ def test_a_zoo_of_one_shard_or_none():
 def test_runs_are_named_together():
     assert in_words([3]) == "shard 3"
     assert in_words([7, 3]) == "shards 3 and 7"
-    assert in_words([0, 1, 2, 5, 7, 8]) == "shards 0 to 2, 5 and 7 to 8"
+    assert in_words([0, 1, 2, 5, 7, 8]) == "shards 0 to 2, 5, 7 and 8"
     assert in_words(range(0, 100, 2), most=3) == "shards 0, 2, 4 and 47 more"
     assert (option_for([7, 3]), option_for([2, 3, 4, 9])) == ("3", "2:5")

@@ -60,12 +60,14 @@ def _last(num_shards: int) -> str:
 
 def in_words(shards: Sequence[int], most: int = 8) -> str:
     """Return ``shard 3``, ``shards 3 and 7`` or ``shards 0 to 4, 7 and 9``. Of many pieces, only the first are named."""
-    pieces = [str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in _runs(shards)]
-    word = "shard" if len(shards) == 1 else "shards"
-    if len(pieces) > most:
-        named = sum(len(run) for run in _runs(shards)[:most])
-        pieces = [*pieces[:most], f"{len(shards) - named} more"]
-    return f"{word} {', '.join(pieces[:-1])}{' and ' if len(pieces) > 1 else ''}{pieces[-1] if pieces else ''}"
+    # Two neighbours are named one by one: "3 to 4" would be no shorter than "3 and 4".
+    runs = [part for run in _runs(shards) for part in ([run] if len(run) > 2 else [[shard] for shard in run])]
+    pieces = [str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs[:most]]
+    left = sum(len(run) for run in runs[most:])
+    if left:
+        pieces.append(f"{left} more")
+    listed = " and ".join([part for part in (", ".join(pieces[:-1]), pieces[-1]) if part])
+    return f"shard{'' if len(shards) == 1 else 's'} {listed}"
 
 
 def option_for(shards: Sequence[int]) -> str:

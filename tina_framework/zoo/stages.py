@@ -51,7 +51,7 @@ def build_generic(
                 check_folder(plan.folder, plan.config, plan.dataset)
                 if not has_generic(plan):
                     make_generic(plan, generic_from)
-                clean(plan.folder)
+        clean(plan.folder)
         read_generic(plan)
 
 
