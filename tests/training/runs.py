@@ -78,7 +78,12 @@ def losses(folder: Path) -> list[list[float]]:
     ]
 
 
-def start_group(arguments: Sequence[Sequence[str]], **variables: str) -> list[subprocess.Popen[str]]:
+PROGRAM = (sys.executable, "-m", "tina_framework.training")
+
+
+def start_group(
+    arguments: Sequence[Sequence[str]], program: Sequence[str] = PROGRAM, **variables: str
+) -> list[subprocess.Popen[str]]:
     """Start the processes of one run without a launcher, each with its own arguments, as on separate machines."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -86,7 +91,7 @@ def start_group(arguments: Sequence[Sequence[str]], **variables: str) -> list[su
     group = {"WORLD_SIZE": str(len(arguments)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
     return [
         subprocess.Popen(
-            [sys.executable, "-m", "tina_framework.training", *own],
+            [*program, *own],
             env={
                 **os.environ,
                 **group,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -10,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.training.runs import words
+from tests.training.runs import Make, words
 from tina_framework.errors import ConfigError, TrainingError
-from tina_framework.training import processes
-from tina_framework.training.processes import connected
+from tina_framework.training.processes import connect, connected
 
 ALONE = SimpleNamespace(num_processes=1, is_main_process=True, process_index=0)
 OTHER = SimpleNamespace(num_processes=2, is_main_process=False, process_index=1)
@@ -28,24 +28,55 @@ def test_a_lost_process_is_one_sentence() -> None:
             raise error
 
 
-def test_a_time_limit_that_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    for text in ("soon", "-1", "nan", "inf"):
-        monkeypatch.setenv("TINA_PROCESS_TIMEOUT", text)
-        with pytest.raises(ConfigError, match=f"TINA_PROCESS_TIMEOUT is '{text}'; give a number of seconds"):
-            processes._wait_seconds()
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        (
+            "ACCELERATE_USE_DEEPSPEED",
+            "true",
+            "launched with DeepSpeed, which does not work here. Use `accelerate launch --m",
+        ),
+        ("ACCELERATE_USE_MEGATRON_LM", "true", "launched with Megatron-LM, which does not work here. Use"),
+        ("ACCELERATE_USE_PARALLELISM_CONFIG", "true", "launched with a parallelism configuration, which does not work"),
+        (
+            "ACCELERATE_MIXED_PRECISION",
+            "bf16",
+            "asks for mixed precision 'bf16', but the setting mixed_precision is no",
+        ),
+        ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4", "asks for '4' gradient accumulation steps. Use the setting"),
+    ],
+)
+def test_what_a_launcher_may_not_ask_for(
+    make_config: Make, monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=sentence):
+        connect(make_config(), print)
+
+
+def test_half_precision_needs_a_gpu(settings: dict[str, Any]) -> None:
+    # In a process of its own: Accelerate keeps the precision of the first run of a process.
+    done = subprocess.run(
+        [sys.executable, "-m", "tina_framework.training", *words(settings, mixed_precision="fp16")],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "Error: mixed_precision is fp16, which needs a GPU. Use bf16 or no on a CPU.\n"
 
 
 @pytest.mark.parametrize("rank", ["0", "1"])
 def test_a_process_that_never_comes(settings: dict[str, Any], rank: str) -> None:
-    import os
-
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     group = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     done = subprocess.run(
-        [sys.executable, "-m", "tina_framework.training", *words(settings)],
-        env={**os.environ, **group, "TINA_PROCESS_TIMEOUT": "7", "CUDA_VISIBLE_DEVICES": ""},
+        [sys.executable, "-m", "tina_framework.training", *words(settings, process_timeout=7)],
+        env={**os.environ, **group, "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
         text=True,
         timeout=120,

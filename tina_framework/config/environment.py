@@ -16,7 +16,6 @@ VARIABLES = frozenset(
         "TINA_DISABLE_PLUGINS",
         "TINA_FORCE_BATCHED",
         "TINA_PLUGIN_TIMEOUT",
-        "TINA_PROCESS_TIMEOUT",
         "TINA_STRICT_PLUGINS",
     }
 )

@@ -8,6 +8,7 @@ stopped by `max_seconds`, 1 failed, 2 wrong settings, 130 stopped by Ctrl-C, 143
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Sequence
 
@@ -28,6 +29,8 @@ def train(arguments: Sequence[str], program: str) -> None:
     Raises:
         TinaError: the settings are wrong, or training failed.
     """
+    # Set before torch is imported: its C++ part prints a trace for each lost connection, which this package reports itself.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from tina_framework.training.arguments import help_text, parse_arguments
 
     parsed = parse_arguments(arguments)

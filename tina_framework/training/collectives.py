@@ -5,6 +5,7 @@ Every function here must be called by all processes. With one process, nothing i
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from tina_framework import errors
 from tina_framework.errors import ConfigError, TinaError, TrainingError, reason_of, shorten
+from tina_framework.training.liveness import watch_of
 
 __all__ = ["check_alike", "on_all", "on_main", "tensors_of_main"]
 
@@ -35,13 +37,20 @@ def on_main(accelerator: Any, action: Callable[[], T]) -> T:
         return action()
     answer: dict[str, Any] = {}
     error: Exception | None = None
+    watch = watch_of(accelerator)
     if accelerator.is_main_process:
         try:
-            answer = {"result": action()}
+            with contextlib.nullcontext() if watch is None else watch.busy():
+                answer = {"result": action()}
         except Exception as found:
             error, answer = found, {"error": _describe(found)}
     # JSON and not a pickled object, so that all processes get plain values of the same types.
-    answer = json.loads(broadcast_object_list([json.dumps(answer)])[0])
+    text = json.dumps(answer)
+    if watch is None:
+        text = broadcast_object_list([text])[0]
+    else:
+        text = watch.from_main(text if accelerator.is_main_process else None)
+    answer = json.loads(text)
     if error is not None:
         raise error
     if "error" in answer:

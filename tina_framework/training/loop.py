@@ -20,6 +20,7 @@ from tina_framework.training.collectives import check_alike, on_all, on_main
 from tina_framework.training.components import build_components
 from tina_framework.training.export import git_commit, make_generator, recipe
 from tina_framework.training.interrupt import StopRequest
+from tina_framework.training.liveness import watch_of
 from tina_framework.training.optimizer import learning_rate
 from tina_framework.training.processes import connect, connected
 from tina_framework.training.run_folder import BEST, CHECKPOINTS, FINISHED, describe, forget_run, hold
@@ -125,6 +126,9 @@ class Trainer:
 
     def close(self) -> None:
         """Let other processes use the output folder. `train` calls this at its end."""
+        watch = watch_of(self.accelerator)
+        if watch is not None:
+            watch.close()
         self._held.close()
 
     def train(self) -> Outcome:
@@ -176,8 +180,11 @@ class Trainer:
         config, stepper = self.config, self.stepper
         if stepper.step == 0 and self.validated[0] != 0:
             self._validate()
+        watch = watch_of(self.accelerator)
         start, first = time.perf_counter(), stepper.step
         while stepper.step < config.max_steps:
+            if watch is not None:
+                watch.step = stepper.step
             before = time.perf_counter()
             losses, norm = stepper.train_step()
             seconds = time.perf_counter() - before

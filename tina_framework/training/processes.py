@@ -1,8 +1,9 @@
-"""The processes of a run: connect them, and say that one was lost."""
+"""The processes of a run: connect them, and name one that was lost."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import threading
@@ -15,15 +16,22 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 
 from tina_framework.config.training import TrainingConfig
-from tina_framework.errors import ConfigError, DependencyError, TrainingError
+from tina_framework.errors import ConfigError, DependencyError, TrainingError, shorten
+from tina_framework.training.liveness import Watch, watch_of
 
-__all__ = ["WAIT_VARIABLE", "connect", "connected"]
+__all__ = ["connect", "connected"]
 
-WAIT_VARIABLE = "TINA_PROCESS_TIMEOUT"
-"""Environment variable: how many seconds the processes of a run wait for each other."""
-
-_WAIT_SECONDS = 600.0
 _SILENT_SECONDS = 5.0
+_NCCL_SECONDS = 60.0
+_numbers = itertools.count()
+_TIMED_OUT = re.compile(r"[Tt]imed? ?out")
+_ENGINES = {
+    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
+    "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
+    "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism configuration",
+}
+"""Environment variable of `accelerate launch` -> what it asks for, which this package does not do."""
+
 _LOST = re.compile(
     r"gloo|NCCL|[Cc]onnection (closed|reset|refused)|[Bb]roken pipe|[Tt]imed? ?out|torch\.distributed|socket|client",
 )
@@ -41,7 +49,8 @@ def connect(config: TrainingConfig, notify: Callable[[str], None]) -> Any:
         DependencyError: the package of an experiment tracker is missing.
         TrainingError: another process did not come in time.
     """
-    seconds = _wait_seconds()
+    _check_launch(config)
+    seconds = config.process_timeout
     address = f"{os.environ.get('MASTER_ADDR', 'this machine')}:{os.environ.get('MASTER_PORT', '?')}"
     several = os.environ.get("WORLD_SIZE", "1") not in ("", "0", "1")
     # Said late: usually all processes come within seconds, and then there is nothing to say.
@@ -57,19 +66,24 @@ def connect(config: TrainingConfig, notify: Callable[[str], None]) -> Any:
             mixed_precision=config.mixed_precision,
             log_with=list(config.report_to) or None,
             project_dir=str(config.output_dir),
-            kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=seconds))] if several else None,
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=_limit(seconds))] if several else None,
         )
+        if several and accelerator.num_processes > 1:
+            accelerator.tina_watch = _watch(accelerator, seconds)
     except (ValueError, RuntimeError, NotImplementedError) as error:
         if several and _is_lost(error):
             raise TrainingError(
                 f"Not all processes of this run came: after {seconds:g} s {_others()} did not answer at {address}. "
-                f"Start all of them, check the address, or raise {WAIT_VARIABLE} (seconds)."
+                "Start all of them, check the address, or raise process_timeout."
             ) from error
         raise ConfigError(
             f"mixed_precision={config.mixed_precision} with report_to={list(config.report_to)} is not possible on this machine: {error}"
         ) from error
     finally:
         waiting.cancel()
+    if config.mixed_precision == "fp16" and accelerator.device.type == "cpu":
+        # Accelerate would compute in float32 without a word.
+        raise ConfigError("mixed_precision is fp16, which needs a GPU. Use bf16 or no on a CPU.")
     ready = {str(getattr(tracker, "value", tracker)) for tracker in accelerator.log_with}
     missing = [name for name in config.report_to if name not in ready and name != "all"]
     if missing:
@@ -79,15 +93,47 @@ def connect(config: TrainingConfig, notify: Callable[[str], None]) -> Any:
     return accelerator
 
 
-def _wait_seconds() -> float:
-    text = os.environ.get(WAIT_VARIABLE, "")
-    try:
-        seconds = float(text or _WAIT_SECONDS)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= 7 * 24 * 3600:
-        raise ConfigError(f"{WAIT_VARIABLE} is '{text[:80]}'; give a number of seconds above 0, at most a week.")
-    return seconds
+def _check_launch(config: TrainingConfig) -> None:
+    """Check what the launcher asks Accelerate for by environment variables.
+
+    Raises:
+        ConfigError: it asks for something that this package does not do, or that differs from the settings.
+    """
+    for name, engine in _ENGINES.items():
+        if os.environ.get(name, "").lower() in ("1", "true", "yes", "on"):
+            raise ConfigError(
+                f"This run was launched with {engine}, which does not work here. Use `accelerate launch --multi_gpu`, or "
+                "`accelerate launch --use_fsdp --fsdp_version 2` for a denoiser that is too large for one device."
+            )
+    precision = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if precision not in ("no", config.mixed_precision):
+        raise ConfigError(
+            f"The launcher asks for mixed precision {shorten(precision)}, but the setting mixed_precision is "
+            f"{config.mixed_precision}, which counts. Give the launcher the same value, or --mixed_precision no."
+        )
+    parts = os.environ.get("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "1")
+    if parts != "1":
+        # Accelerate would divide the gradient a second time.
+        raise ConfigError(
+            f"The launcher asks for {shorten(parts)} gradient accumulation steps. Use the setting gradient_accumulation_steps "
+            f"instead (now {config.gradient_accumulation_steps}), and leave it out of the launcher's configuration."
+        )
+
+
+def _watch(accelerator: Any, seconds: float) -> Watch | None:
+    """Start to watch the processes through the store by which they found each other; MPI has none."""
+    if "MASTER_PORT" not in os.environ:
+        return None
+    # Launchers restart a run with the same store, and one process may make several runs.
+    name = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{next(_numbers)}"
+    watch = Watch(accelerator.process_index, accelerator.num_processes, seconds, name)
+    watch.start(os.environ.get("MASTER_ADDR", "127.0.0.1"), int(os.environ["MASTER_PORT"]))
+    return watch
+
+
+def _limit(seconds: float) -> timedelta:
+    # NCCL ends a process without a sentence. It gets more time, so that `Watch` is first.
+    return timedelta(seconds=seconds + (_NCCL_SECONDS if torch.accelerator.is_available() else 0.0))
 
 
 def _others() -> str:
@@ -102,16 +148,36 @@ def connected(accelerator: Any) -> Iterator[None]:
     Raises:
         TrainingError: another process ended, or did not answer in time.
     """
+    watch = watch_of(accelerator)
     try:
         yield
     except RuntimeError as error:
         if accelerator.num_processes == 1 or not _is_lost(error):
+            _leave(watch)
             raise
+        named = ""
+        if watch is not None:
+            named = watch.name_lost(bool(_TIMED_OUT.search(str(error))))
+            watch.close("lost")
         raise TrainingError(
-            f"Process {accelerator.process_index} of {accelerator.num_processes} lost the connection to another process, which "
-            "ended or did not answer. See the messages of the other processes. To continue, use the same settings and "
-            "--resume_from_checkpoint latest."
+            f"{named or _unnamed(accelerator)} To continue, use the same settings and --resume_from_checkpoint latest."
         ) from error
+    except BaseException:
+        _leave(watch)
+        raise
+
+
+def _leave(watch: Watch | None) -> None:
+    """Tell the others that this process ends with an error, so that they need not wait for it."""
+    if watch is not None:
+        watch.close("failed")
+
+
+def _unnamed(accelerator: Any) -> str:
+    return (
+        f"Process {accelerator.process_index} of {accelerator.num_processes} lost the connection to another process, which "
+        "ended or did not answer. See the messages of the other processes."
+    )
 
 
 def _is_lost(error: BaseException) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from tina_framework.config.fields import MAY_CHANGE, Count, CountOrNone, Section
+from tina_framework.config.fields import MAY_CHANGE, Count, CountOrNone, Number, Section
 
 __all__ = ["ComputeSettings"]
+
+_WEEK = 7 * 24 * 3600.0
 
 
 class ComputeSettings(Section):
@@ -29,5 +31,10 @@ class ComputeSettings(Section):
     target_workers: CountOrNone = Field(
         None,
         description="CPU threads that run generated networks; none uses as many as torch uses.",
+        json_schema_extra=MAY_CHANGE,
+    )
+    process_timeout: Annotated[float, Number, Field(gt=0, le=_WEEK)] = Field(
+        1800.0,
+        description="Seconds that the processes of a run wait for one that does not answer.",
         json_schema_extra=MAY_CHANGE,
     )
