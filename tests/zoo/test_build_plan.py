@@ -70,3 +70,18 @@ def test_a_plan_by_names_is_that_of_the_command(tmp_path):
     assert (planned.config.seed, planned.config.num_shards, planned.config.dataset) == (3, 3, "shapes:4")
     assert planned.worker_setup.dataset == "shapes:4"
     assert len(planned.tasks) == 5
+
+
+def test_a_plan_records_no_folder_of_this_machine(tmp_path):
+    import numpy as np
+
+    arrays = {
+        f"{split}_{part}": np.zeros((6, 8, 8, 3) if part == "images" else 6, np.uint8)
+        for split in ("train", "validation", "test")
+        for part in ("images", "labels")
+    }
+    arrays |= {f"{split}_labels": np.repeat(np.arange(3), 2) for split in ("train", "validation", "test")}
+    np.savez(tmp_path / "data.npz", class_names=np.array(["ant", "bee", "cat"]), **arrays)
+    planned = plan_by_names(tmp_path / "zoo", f"arrays:{tmp_path / 'data.npz'}", {"num_models": 1})
+    assert planned.config.dataset == "arrays:data.npz"
+    assert planned.worker_setup.dataset == f"arrays:{tmp_path / 'data.npz'}"
