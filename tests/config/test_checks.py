@@ -48,6 +48,8 @@ def test_names_that_nobody_provides_are_mistakes_like_any_other() -> None:
         ({"scheduler": "flow-match-euler", "prediction_type": "epsilon"}, "prediction_type"),
         ({"shift": "3"}, "shift"),
         ({"regression": "true"}, "denoise_weight"),
+        ({"torch_compile_mode": "max-autotune"}, "torch_compile_mode"),
+        ({"torch_compile_backend": "eager"}, "torch_compile_backend"),
         ({"unseen_class_probability": "0.5"}, "unseen_class_probability"),
         ({"beta_start": "0.5", "beta_end": "0.1"}, "beta_end"),
         ({"num_train_timesteps": "5", "num_inference_steps": "6"}, "num_inference_steps"),

@@ -26,6 +26,7 @@ def contradictions(config: TrainingConfig) -> list[Finding]:
         *_denoiser(config),
         *_noise_process(config),
         *_objectives(config),
+        *_compute(config),
         *_unknown_names(config),
     ]
 
@@ -127,6 +128,15 @@ def _objectives(config: TrainingConfig) -> list[Finding]:
     if config.regression and config.prediction_type != "sample":
         found.append(("prediction_type", "expected sample with regression: there is no noise to predict"))
     return found
+
+
+def _compute(config: TrainingConfig) -> list[Finding]:
+    given = [name for name in ("torch_compile_backend", "torch_compile_mode") if getattr(config, name) is not None]
+    if config.torch_compile:
+        return []
+    return [
+        (name, "expected none unless torch_compile is true: without it, the setting has no effect") for name in given
+    ]
 
 
 def _unknown_names(config: TrainingConfig) -> list[Finding]:

@@ -98,6 +98,7 @@ class Denoiser(nn.Module):
             if config.pool_rank
             else None
         )
+        self._kept: tuple[TokenLayout, LayoutIndex] | None = None
         if (
             not self.condition.weight.is_meta
         ):  # without memory there is nothing to draw, and torch imports its compiler for it
@@ -262,7 +263,7 @@ class Denoiser(nn.Module):
         """
         self._check_layout(layout, tokens_BPD, class_mask_BK)
         batch, count = tokens_BPD.shape[0], layout.num_classes
-        index = layout_index(layout, tokens_BPD.device)
+        index = self._index(layout, tokens_BPD.device)
         # Without padded classes, padding inside of the used widths is rare, and only then is there something to mask.
         exists_BPD = None
         if class_mask_BK is not None:
@@ -325,6 +326,15 @@ class Denoiser(nn.Module):
     ) -> Tensor:
         """Call `encode` and `denoise`: (B, P, D). Training uses this, because wrappers such as DDP only hook `forward`."""
         return self.denoise(tokens_BPD, t_B, self.encode(condition_BKE, class_mask_BK), layout, class_mask_BK)
+
+    def keep_layout(self, layout: TokenLayout, device: torch.device) -> None:
+        """Keep the indices of a layout with this module. `torch.compile` cannot follow how they are looked up otherwise."""
+        self._kept = layout, layout_index(layout, device)
+
+    def _index(self, layout: TokenLayout, device: torch.device) -> LayoutIndex:
+        if self._kept is not None and self._kept[0] is layout and self._kept[1].position.device == device:
+            return self._kept[1]
+        return layout_index(layout, device)
 
     def _check_layout(self, layout: TokenLayout, tokens_BPD: Tensor, class_mask_BK: Tensor | None) -> None:
         config = self.config

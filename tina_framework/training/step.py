@@ -13,6 +13,7 @@ from torch import Tensor
 from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import ConfigError, TrainingError
+from tina_framework.training.acceleration import compile_denoiser, compiling, set_tf32
 from tina_framework.training.draws import place
 from tina_framework.training.ema import EMA
 from tina_framework.training.objective_context import ObjectiveContext
@@ -67,6 +68,7 @@ class Stepper:
         context: ObjectiveContext,
         sharding: Sharding | None = None,
     ) -> None:
+        set_tf32(config.tf32)
         self.config = config
         self.accelerator = accelerator
         self.objectives = objectives
@@ -83,6 +85,7 @@ class Stepper:
         self.model = accelerator.prepare_model(
             denoiser, device_placement=False if self.sharded else None, evaluation_mode=self.sharded
         )
+        compile_denoiser(denoiser, context.layout, accelerator.device, config)
         self.optimizer = accelerator.prepare(make_optimizer(denoiser, config))
         self.step = 0
         self.own_request: Callable[[], int] = lambda: 0
@@ -96,6 +99,7 @@ class Stepper:
 
         Raises:
             TrainingError: a loss or the gradient is not finite; the weights were not changed.
+            ConfigError: the denoiser cannot be compiled.
         """
         parts = self.config.gradient_accumulation_steps
         self.model.train()
@@ -103,7 +107,8 @@ class Stepper:
         totals = [torch.zeros((), device=self.accelerator.device) for _ in self.objectives]
         for part in range(parts):
             # Data-parallel training reduces the gradients once, after the last part.
-            with self.accelerator.no_sync(self.model) if part < parts - 1 else contextlib.nullcontext():
+            last = part == parts - 1
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model), compiling(self.config):
                 losses = self._losses(part)
                 weighted = [o.weight * loss / parts for o, loss in zip(self.objectives, losses, strict=True)]
                 self.accelerator.backward(torch.stack(weighted).sum())

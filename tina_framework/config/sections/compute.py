@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from tina_framework.config.fields import MAY_CHANGE, Count, CountOrNone, Number, Section
+from tina_framework.config.fields import MAY_CHANGE, Count, CountOrNone, Number, OrNone, Section
 
 __all__ = ["ComputeSettings"]
 
@@ -22,6 +22,19 @@ class ComputeSettings(Section):
     target_precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Precision of the generated networks; auto uses bf16 where the device supports it."
     )
+    tf32: Annotated[bool | None, OrNone] = Field(
+        None,
+        description="Whether float32 products on an NVIDIA GPU are rounded to TF32, which is faster; none leaves torch's choice.",
+    )
+    torch_compile: bool = Field(
+        False, description="Compile the denoiser with torch.compile, which is faster after a slow start."
+    )
+    torch_compile_backend: Annotated[str | None, OrNone] = Field(
+        None, description="Backend of torch_compile; none means inductor, which needs a C++ compiler."
+    )
+    torch_compile_mode: Annotated[
+        Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] | None, OrNone
+    ] = Field(None, description="Mode of torch_compile; none means default.")
     gradient_checkpointing: bool = Field(
         False, description="Compute activations again in the backward pass, which saves memory and costs time."
     )
