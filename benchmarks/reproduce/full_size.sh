@@ -2,7 +2,7 @@
 # Train a full-size preset for one step (bf16 autocast, Adafactor), then generate a model in two sampling steps.
 #   DATA=cifar100.npz TABLE=cifar100_clip_text.npz bash benchmarks/reproduce/full_size.sh [tina-published|tina] [STEPS]
 # Prints wall time and peak memory; needs GNU time. A GPU is used if there is one.
-# `tina-published` takes 11.4 GB of memory and 2.5 GB of disk (docs/experiments/training.md). `tina` is about twice as large and was not tried.
+# `tina-published` takes 11.4 GB of memory and 2.5 GB of disk (docs/experiments/training.md). `tina` is about twice as large.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 preset=${1:-tina-published}

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from tests.training.runs import finish, losses, start_group, wait_for, words
+from tests.training.runs import Make, finish, losses, start_group, wait_for, words
 from tina_framework.errors import ConfigError
 from tina_framework.storage.files import read_safetensors
 from tina_framework.training.__main__ import main
-from tina_framework.training.sharding import Sharding, check_optimizer, full, is_sharded, like, local, take_request
+from tina_framework.training.sharding import Sharding, check_settings, full, is_sharded, like, local, take_request
 
 FSDP = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
 SCALED = {
@@ -23,7 +23,7 @@ SCALED = {
     "num_encoder_layers": 3,
     "num_decoder_layers": 3,
     "rollout_probability": 0.3,
-    "max_steps": 6,
+    "max_steps": 8,
     "lr_scheduler_type": "constant_with_warmup",
 }
 """The full-size preset with less width and fewer blocks, and so few rollouts that a process often has none."""
@@ -56,10 +56,12 @@ def test_what_is_not_supported_is_refused(changes: dict[str, str], sentence: str
         take_request({"ACCELERATE_USE_FSDP": "1"})  # version 1 is Accelerate's default
 
 
-def test_an_optimizer_that_torch_cannot_shard_is_refused() -> None:
-    check_optimizer("adamw")
+def test_settings_that_do_not_work_on_shards_are_refused(make_config: Make) -> None:
+    check_settings(make_config(mixed_precision="bf16"))
     with pytest.raises(ConfigError, match="optim is adafactor"):
-        check_optimizer("adafactor")
+        check_settings(make_config(optim="adafactor"))
+    with pytest.raises(ConfigError, match="mixed_precision is fp16"):
+        check_settings(make_config(mixed_precision="fp16"))
 
 
 def test_a_tensor_without_shards_is_whole_and_local() -> None:
@@ -120,7 +122,7 @@ def test_sharded_training_equals_one_process(
     assert_same_losses(one, two, rel)
     if "mixed_precision" not in changes:
         assert_same_generator(one, two)
-    files = {path.name for path in (two / "checkpoints" / "step-00000006").iterdir()}
+    files = {path.name for path in (two / "checkpoints" / "step-00000008").iterdir()}
     parts = {f"shard-0000{rank}-model-00001-of-00001.safetensors" for rank in (1, 2)}
     assert files == {*parts, "rng-00000.safetensors", "rng-00001.safetensors", "state.json", "manifest.json"}
 
@@ -128,7 +130,7 @@ def test_sharded_training_equals_one_process(
 @pytest.mark.slow
 def test_a_killed_process_and_another_number_of_processes(settings: dict[str, Any], tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    common = {**SCALED, "checkpointing_steps": 1, "max_steps": 6, "task_batch_size": 12, "denoise_batch_size": 12}
+    common = {**SCALED, "checkpointing_steps": 1, "task_batch_size": 12, "denoise_batch_size": 12}
     assert main(words(settings, **common, output_dir=one)) == 0
     group = start_group([words(settings, **common, output_dir=two)] * 2, **FSDP, TINA_PROCESS_TIMEOUT="30")
     wait_for(lambda: (two / "checkpoints" / "step-00000002" / "manifest.json").is_file())
@@ -142,8 +144,8 @@ def test_a_killed_process_and_another_number_of_processes(settings: dict[str, An
     # Two sharded processes wrote the checkpoint: one plain process, three sharded ones and two plain ones go on in turn.
     assert main(words(settings, **{**resume, "max_steps": reached + 1})) == 0
     assert (two / "checkpoints" / f"step-{reached + 1:08d}" / "model.safetensors").is_file()
-    for step, processes, variables in ((reached + 2, 3, FSDP), (reached + 3, 2, {}), (6, 2, FSDP)):
-        if step <= 6:
+    for step, processes, variables in ((reached + 2, 3, FSDP), (reached + 3, 2, {}), (8, 2, FSDP)):
+        if step <= 8:
             arguments = words(settings, **{**resume, "max_steps": step})
             done = finish(start_group([arguments] * processes, **variables))
             assert [code for code, _ in done] == [0] * processes, done

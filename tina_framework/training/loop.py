@@ -26,7 +26,7 @@ from tina_framework.training.processes import connect, connected
 from tina_framework.training.run_folder import BEST, CHECKPOINTS, FINISHED, describe, forget_run, hold
 from tina_framework.training.run_log import RunLog
 from tina_framework.training.run_state import LogWindow
-from tina_framework.training.sharding import check_optimizer, take_request
+from tina_framework.training.sharding import check_settings, take_request
 from tina_framework.training.step import Stepper, check_batches
 from tina_framework.training.validation import ValidationResult, Validator
 from tina_framework.zoo.small_data import reservation_note
@@ -82,7 +82,7 @@ class Trainer:
         self.stop = StopRequest(self.accelerator, config.max_seconds)
         check_batches(config, self.accelerator.num_processes)
         if self.sharding is not None and self.accelerator.num_processes > 1:
-            check_optimizer(config.optim)
+            check_settings(config)
         self.is_main = self.log.active = bool(self.accelerator.is_main_process)
         if self.accelerator.num_processes == 1 and "MASTER_PORT" in os.environ and "WORLD_SIZE" not in os.environ:
             self.log.notify(

@@ -18,10 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import ConfigError
 
-__all__ = ["Sharding", "check_optimizer", "full", "is_sharded", "like", "local", "shard", "take_request"]
+__all__ = ["Sharding", "check_settings", "full", "is_sharded", "like", "local", "shard", "take_request"]
 
 _TRUE = ("1", "true", "yes", "on")
 
@@ -70,16 +71,21 @@ def take_request(environment: MutableMapping[str, str] = os.environ) -> Sharding
     return Sharding(reshard in (*_TRUE, "full_shard"))
 
 
-def check_optimizer(name: str) -> None:
-    """Check that the state of an optimizer can be sharded.
+def check_settings(config: TrainingConfig) -> None:
+    """Check that training with these settings works on sharded weights.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: it does not.
     """
-    if name == "adafactor":
+    if config.optim == "adafactor":
         raise ConfigError(
             "optim is adafactor, which torch cannot run on sharded weights. Use adamw, whose state is sharded, too, or start "
             "without FSDP."
+        )
+    # Its loss scaler works on GPUs only, so sharded weights were never tried with it.
+    if config.mixed_precision == "fp16":
+        raise ConfigError(
+            "mixed_precision is fp16, which is not supported with sharded weights. Use bf16, or start without FSDP."
         )
 
 
