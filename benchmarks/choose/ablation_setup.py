@@ -90,7 +90,7 @@ def build_zoo(folder: Path, changes: dict[str, Any], given: argparse.Namespace, 
         if done % 10 == 0:
             say(f"zoo {folder.name}: {stage} {done} of {total}")
 
-    setup = build_process.ProcessSetup(config.architecture, given.dataset)
+    setup = build_process.ProcessSetup(config.architecture)
     plan = build_plan.plan_build(folder, config, spec, dataset, setup, progress=progress)
     builder.build_zoo(plan, generic_from=source)
 

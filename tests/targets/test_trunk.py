@@ -283,7 +283,7 @@ def test_a_zoo_is_refused_behind_another_trunk(tmp_path: Path, registered: dict[
     config = ZooConfig(
         architecture="halves-head", dataset="toy", num_models=0, generic={"epochs": 1}, model={"epochs": 1}
     )
-    setup = ProcessSetup("halves-head", "toy")
+    setup = ProcessSetup("halves-head")
     build_zoo(plan_build(tmp_path / "zoo", config, ParameterSpec(HALVES), dataset(), setup))
     zoo = Zoo.open(tmp_path / "zoo")
     zoo.check(ParameterSpec(HALVES))

@@ -46,7 +46,7 @@ def plan(spec, dataset, config):
     """plan(folder, **changes) -> a plan of the tiny zoo."""
 
     def make(folder, *, settings=config, **options):
-        return plan_build(folder, settings, spec, dataset, ProcessSetup("cnn-2layer", "shapes:12"), **options)
+        return plan_build(folder, settings, spec, dataset, ProcessSetup("cnn-2layer"), **options)
 
     return make
 
@@ -66,7 +66,7 @@ def build(plan):
 @pytest.fixture(scope="session")
 def zoo_folder(tmp_path_factory, spec, dataset, config):
     folder = tmp_path_factory.mktemp("zoo") / "zoo"
-    build_zoo(plan_build(folder, config, spec, dataset, ProcessSetup("cnn-2layer", "shapes:12")))
+    build_zoo(plan_build(folder, config, spec, dataset, ProcessSetup("cnn-2layer")))
     return folder
 
 

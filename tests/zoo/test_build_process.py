@@ -9,37 +9,43 @@ import pytest
 import torch
 
 from tina_framework.errors import ConfigError, PluginError, TinaError
-from tina_framework.zoo.build_process import ProcessSetup, _portable, prepare
+from tina_framework.storage.shared_tensors import shared
+from tina_framework.zoo.build_process import SPLITS, Banks, ProcessSetup, _portable, prepare
+from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.shards import read_model
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import Task
 
 
-def test_a_prepared_process_trains_and_stores_one_model(tmp_path, zoo_folder):
+def test_a_prepared_process_trains_and_stores_one_model(tmp_path, zoo_folder, dataset, spec):
     for name in ("generic.safetensors", "zoo.json"):
         (tmp_path / name).write_bytes((zoo_folder / name).read_bytes())
     zoo = Zoo.open(zoo_folder)
+    splits = {split: ImageBank(dataset, split, spec).contents() for split in SPLITS}
+    tensors = {f"{split}.{name}": t for split, contents in splits.items() for name, t in contents.items()}
     threads = torch.get_num_threads()
     try:
-        train_one = prepare(ProcessSetup("cnn-2layer", "shapes:12"), tmp_path, zoo.config)
+        with shared(tensors) as place:
+            banks = Banks(tuple(dataset.class_names), place)
+            train_one = prepare(ProcessSetup("cnn-2layer"), tmp_path, zoo.config, banks)
         task = Task(zoo.entries[1].classes)
-        assert train_one((7, zoo.entries[1].seed, task)) == 7
+        assert train_one((7, zoo.entries[1].seed, task)) == 7  # the file of the images is gone, but mapped
     finally:
         torch.set_num_threads(threads)
     entry, flat = read_model(tmp_path, 7)
     assert entry.classes == task.classes
-    assert flat.shape == zoo.flat(1).shape
+    assert torch.equal(flat, zoo.flat(1))
 
 
 @pytest.mark.slow
 def test_worker_processes_give_the_same_models(tmp_path, config, spec):
-    """Spawned processes find the data set by its name."""
+    """Spawned processes map the images that the builder prepared."""
     from tina_framework.builtins.datasets.shapes import shapes
     from tina_framework.zoo.build_plan import plan_build
     from tina_framework.zoo.builder import build_zoo
 
     dataset = shapes("12")
-    setup = ProcessSetup("cnn-2layer", "shapes:12")
+    setup = ProcessSetup("cnn-2layer")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as the workers do: another number of threads rounds differently
     try:

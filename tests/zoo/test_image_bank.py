@@ -86,3 +86,15 @@ def test_a_data_set_is_read_at_the_size_of_the_architecture(spec):
 
 def test_a_data_set_of_one_size_is_read_as_before(dataset, spec):
     assert for_architecture(dataset, dataclasses.replace(spec.architecture, crop_pct=0.75)) is dataset
+
+
+def test_contents_make_an_equal_bank(bank):
+    again = ImageBank.from_contents(bank.class_names, bank.contents())
+    assert again.images is bank.images
+    assert again.mirrored is None
+    classes = (bank.class_names[5], bank.class_names[2])
+    assert all(torch.equal(one, two) for one, two in zip(again.rows(classes), bank.rows(classes), strict=True))
+    features = ImageBank.from_contents(
+        ("a",), {"images": torch.ones(2, 3), "labels": torch.zeros(2), "mirrored": torch.zeros(2, 3)}
+    )
+    assert torch.equal(features.mirrored_rows(torch.tensor([1])), torch.zeros(1, 3))

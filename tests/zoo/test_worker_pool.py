@@ -13,12 +13,14 @@ from dataclasses import replace
 import pytest
 
 from tina_framework.errors import TrainingError, UnknownNameError
+from tina_framework.storage.shared_tensors import SharedTensors
 from tina_framework.zoo import worker_pool
-from tina_framework.zoo.build_process import ProcessSetup
+from tina_framework.zoo.build_process import Banks, ProcessSetup
 from tina_framework.zoo.tasks import Task
 from tina_framework.zoo.worker_pool import train_in_processes
 
 QUEUE = [(i, 0, Task(("a", "b"))) for i in range(4)]
+BANKS = Banks((), SharedTensors("", {}, 0))
 
 
 def stub(monkeypatch, body):
@@ -27,7 +29,7 @@ def stub(monkeypatch, body):
 
     real = multiprocessing.get_context("fork")
 
-    def run(connection, setup, folder, config):
+    def run(connection, setup, folder, config, banks):
         connection.send(("ready", None))
         body(connection)
 
@@ -45,8 +47,8 @@ def serve(connection):
 
 def test_all_models_are_trained_once(monkeypatch, tmp_path, config):
     stub(monkeypatch, serve)
-    setup = ProcessSetup("cnn-2layer", "shapes:12")
-    assert sorted(train_in_processes(setup, tmp_path, config, QUEUE, 3)) == [0, 1, 2, 3]
+    setup = ProcessSetup("cnn-2layer")
+    assert sorted(train_in_processes(setup, tmp_path, config, BANKS, QUEUE, 3)) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,7 @@ def test_a_dead_worker_is_named(monkeypatch, tmp_path, config, end, words):
 
     stub(monkeypatch, die)
     with pytest.raises(TrainingError, match=words) as caught:
-        list(train_in_processes(ProcessSetup("cnn-2layer", "shapes:12"), tmp_path, config, QUEUE[:1], 2))
+        list(train_in_processes(ProcessSetup("cnn-2layer"), tmp_path, config, BANKS, QUEUE[:1], 2))
     assert "Everything finished is kept" in str(caught.value)
 
 
@@ -75,7 +77,7 @@ def test_closing_ends_busy_workers_at_once(monkeypatch, tmp_path, config):
 
     stub(monkeypatch, one_then_busy)
     begin = time.monotonic()
-    with closing(train_in_processes(ProcessSetup("cnn-2layer", "shapes:12"), tmp_path, config, QUEUE, 2)) as trained:
+    with closing(train_in_processes(ProcessSetup("cnn-2layer"), tmp_path, config, BANKS, QUEUE, 2)) as trained:
         next(trained)
     assert time.monotonic() - begin < 5
 
@@ -83,7 +85,7 @@ def test_closing_ends_busy_workers_at_once(monkeypatch, tmp_path, config):
 @pytest.mark.slow
 def test_an_error_at_the_start_is_raised_as_it_is(tmp_path, config):
     with pytest.raises(UnknownNameError, match="no-such-network"):
-        list(train_in_processes(ProcessSetup("no-such-network", "shapes:12"), tmp_path, config, QUEUE, 2))
+        list(train_in_processes(ProcessSetup("no-such-network"), tmp_path, config, BANKS, QUEUE, 2))
 
 
 BUILD = """

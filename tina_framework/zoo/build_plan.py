@@ -47,7 +47,7 @@ class BuildPlan:
         spec: the parameters of the architecture.
         dataset: the data set without the held-out classes.
         tasks: the task of each p-Model, by id.
-        worker_setup: how a CPU process finds architecture and data set again.
+        worker_setup: how a CPU process finds the architecture again.
         device: where to train.
         workers: number of CPU processes (ignored on a GPU).
         progress: called after every epoch of the generic model and every p-Model.
@@ -85,7 +85,7 @@ def plan_build(
         config: the settings of the zoo. A folder that holds a zoo of other settings is refused.
         spec: the parameters of the architecture named in `config`.
         dataset: the data set named in `config`, with all of its classes.
-        worker_setup: how a CPU process finds architecture and data set again.
+        worker_setup: how a CPU process finds the architecture again.
         device: where to train.
         workers: number of CPU processes (ignored on a GPU).
         progress: called after every epoch of the generic model and every p-Model.
@@ -132,7 +132,7 @@ def plan_by_names(
     data = registries().datasets.create(dataset)
     spec = ParameterSpec(registries().architectures.create(recipe.get("architecture", ZooConfig.architecture)))
     config = complete_recipe({**recipe, "dataset": _without_path(dataset)}, data, spec)
-    setup = ProcessSetup(config.architecture, dataset, plugin_files)
+    setup = ProcessSetup(config.architecture, plugin_files)
     return plan_build(
         folder,
         config,

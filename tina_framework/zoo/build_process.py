@@ -14,10 +14,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from tina_framework.errors import TinaError, TrainingError
+from tina_framework.storage.shared_tensors import SharedTensors
 from tina_framework.zoo.tasks import Task
 from tina_framework.zoo.zoo_config import ZooConfig
 
-__all__ = ["Item", "ProcessSetup", "prepare", "run"]
+__all__ = ["SPLITS", "Banks", "Item", "ProcessSetup", "prepare", "run"]
+
+SPLITS = ("train", "validation")
+"""Prefixes of the tensors in `Banks`."""
 
 Item = tuple[int, int, Task]
 """Id, seed and task of a p-Model."""
@@ -29,23 +33,34 @@ class ProcessSetup:
 
     Args:
         architecture: registry name of the target architecture.
-        dataset: registry name of the data set, with its argument.
         plugin_files: files given with ``--plugin``.
     """
 
     architecture: str
-    dataset: str
     plugin_files: tuple[str, ...] = field(default=())
 
 
-def run(connection: Connection, setup: ProcessSetup, folder: Path, config: ZooConfig) -> None:
+@dataclass(frozen=True)
+class Banks:
+    """The training and validation images, in memory that all worker processes share.
+
+    Args:
+        class_names: the classes of the data set, without those that are held out.
+        tensors: those of `ImageBank.contents`, named ``train.images`` and so on.
+    """
+
+    class_names: tuple[str, ...]
+    tensors: SharedTensors
+
+
+def run(connection: Connection, setup: ProcessSetup, folder: Path, config: ZooConfig, banks: Banks) -> None:
     """Train the models that the builder names, one after the other, until it closes the connection.
 
     The process sends ``("ready", None)``, then ``("done", id)`` for every model, or ``("failed", error)`` and ends.
     """
     _attend_to_parent()
     try:
-        train_one = prepare(setup, folder, config)
+        train_one = prepare(setup, folder, config, banks)
         connection.send(("ready", None))
         while True:
             connection.send(("done", train_one(connection.recv())))
@@ -90,8 +105,8 @@ def _portable(error: BaseException) -> BaseException:
     return TinaError(f"A worker process failed: {type(error).__name__}: {' '.join(text.split()) or 'no reason given'}.")
 
 
-def prepare(setup: ProcessSetup, folder: Path, config: ZooConfig) -> Callable[[Item], int]:
-    """Prepare the process: use one thread, load the images, read the generic model.
+def prepare(setup: ProcessSetup, folder: Path, config: ZooConfig, banks: Banks) -> Callable[[Item], int]:
+    """Prepare the process: use one thread, map the images, read the generic model.
 
     Returns:
         A function that trains and stores one p-Model, and returns its id.
@@ -105,16 +120,20 @@ def prepare(setup: ProcessSetup, folder: Path, config: ZooConfig) -> Callable[[I
     from tina_framework.zoo.manifest import read_generic_tensors, read_manifest
     from tina_framework.zoo.p_models import train_models
     from tina_framework.zoo.shards import write_model
-    from tina_framework.zoo.subset import without_classes
 
     # Networks this small do not gain from threads: two processes of one thread are faster than one of two.
     torch.set_num_threads(1)
     for file in setup.plugin_files:
         load_plugin_file(Path(file))
     spec = ParameterSpec(registries().architectures.create(setup.architecture))
-    dataset = without_classes(registries().datasets.create(setup.dataset), config.held_out_classes)
-    train = ImageBank(dataset, config.train_split, spec)
-    validation = ImageBank(dataset, "validation", spec)
+    tensors = banks.tensors.open()
+    train, validation = (
+        ImageBank.from_contents(
+            banks.class_names,
+            {name.removeprefix(f"{split}."): t for name, t in tensors.items() if name.startswith(f"{split}.")},
+        )
+        for split in SPLITS
+    )
     generic = read_generic_tensors(folder, read_manifest(folder))
     recipe = SGDRecipe(**config.model)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -78,7 +78,25 @@ class ImageBank:
                 compute, mirrored=True, on_progress=functools.partial(on_progress, "mirrored features")
             )
         self.labels = torch.from_numpy(data.labels.astype("int64")).to(device)
-        self._number = {name: i for i, name in enumerate(dataset.class_names)}
+
+    @classmethod
+    def from_contents(cls, class_names: Sequence[str], contents: Mapping[str, Tensor]) -> ImageBank:
+        """Make a bank from what `contents` of another one returned, without reading a data set."""
+        bank = cls.__new__(cls)
+        bank.class_names = tuple(class_names)
+        bank.images, bank.labels = contents["images"], contents["labels"]
+        mirrored = contents.get("mirrored")
+        bank._mirrored = None if mirrored is None else lambda: mirrored
+        return bank
+
+    def contents(self) -> dict[str, Tensor]:
+        """Return all tensors of the bank, for `from_contents`. Mirrored features are computed now, if there are any."""
+        found = {"images": self.images, "labels": self.labels}
+        return found if self.mirrored is None else {**found, "mirrored": self.mirrored}
+
+    @cached_property
+    def _number(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.class_names)}
 
     @cached_property
     def mirrored(self) -> Tensor | None:

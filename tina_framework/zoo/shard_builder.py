@@ -16,9 +16,10 @@ from torch import Tensor
 
 from tina_framework.errors import CheckpointError, TrainingError
 from tina_framework.interfaces.class_names import normalize_name
+from tina_framework.storage.shared_tensors import shared
 from tina_framework.targets.sgd import SGDRecipe
 from tina_framework.zoo.build_plan import BuildPlan
-from tina_framework.zoo.build_process import Item
+from tina_framework.zoo.build_process import SPLITS, Banks, Item
 from tina_framework.zoo.entries import ZooEntry
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.p_models import train_models
@@ -156,7 +157,8 @@ class ShardBuilder:
             return
         plan = self._plan
         if plan.device.type == "cpu" and plan.workers > 1:
-            yield from train_in_processes(plan.worker_setup, plan.folder, plan.config, queue, plan.workers)
+            with _shared_banks(plan) as banks:
+                yield from train_in_processes(plan.worker_setup, plan.folder, plan.config, banks, queue, plan.workers)
             return
         train = ImageBank(plan.dataset, plan.config.train_split, plan.spec, plan.device)
         validation = ImageBank(plan.dataset, "validation", plan.spec, plan.device)
@@ -170,6 +172,19 @@ class ShardBuilder:
             for entry, flat in models:
                 write_model(plan.folder, entry, flat)
                 yield entry.id
+
+
+@contextlib.contextmanager
+def _shared_banks(plan: BuildPlan) -> Iterator[Banks]:
+    """Prepare the images once, and yield where they lie for all worker processes."""
+    tensors = {
+        f"{name}.{part}": tensor
+        for name, split in zip(SPLITS, (plan.config.train_split, "validation"), strict=True)
+        for part, tensor in ImageBank(plan.dataset, split, plan.spec).contents().items()
+    }
+    with shared(tensors) as place:
+        del tensors  # the workers read the file
+        yield Banks(tuple(plan.dataset.class_names), place)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from typing import Any
 
 from tina_framework.errors import TrainingError
 from tina_framework.zoo import build_process
-from tina_framework.zoo.build_process import Item, ProcessSetup
+from tina_framework.zoo.build_process import Banks, Item, ProcessSetup
 from tina_framework.zoo.zoo_config import ZooConfig
 
 __all__ = ["train_in_processes"]
@@ -24,11 +24,13 @@ _JOIN_SECONDS = 10.0
 
 
 class _Worker:
-    def __init__(self, setup: ProcessSetup, folder: Path, config: ZooConfig, count: int) -> None:
+    def __init__(self, setup: ProcessSetup, folder: Path, config: ZooConfig, banks: Banks, count: int) -> None:
         # Processes are spawned: a forked child hangs in OpenMP if its parent has used OpenMP before.
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process: BaseProcess = context.Process(target=build_process.run, args=(theirs, setup, folder, config))
+        self.process: BaseProcess = context.Process(
+            target=build_process.run, args=(theirs, setup, folder, config, banks)
+        )
         self.item: Item | None = None
         self.ready = False
         try:
@@ -77,7 +79,7 @@ class _Worker:
 
 
 def train_in_processes(
-    setup: ProcessSetup, folder: Path, config: ZooConfig, queue: Sequence[Item], workers: int
+    setup: ProcessSetup, folder: Path, config: ZooConfig, banks: Banks, queue: Sequence[Item], workers: int
 ) -> Iterator[int]:
     """Train and store the models of a queue in several processes.
 
@@ -95,7 +97,7 @@ def train_in_processes(
     try:
         with _signals_wait():
             for _ in range(count):
-                pool.append(_Worker(setup, folder, config, workers))
+                pool.append(_Worker(setup, folder, config, banks, workers))
         left = len(queue)
         while left:
             by_connection = {worker.connection: worker for worker in pool}
