@@ -34,7 +34,7 @@ from tina_framework.zoo.small_data import FEW_CLASSES, default_class_counts, def
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.task_sampler import TaskSampler
 
-__all__ = ["TrainingComponents", "build_components"]
+__all__ = ["TrainingComponents", "build_components", "load_images"]
 
 
 @dataclass
@@ -105,12 +105,39 @@ class TrainingComponents:
         )
 
 
-def build_components(config: TrainingConfig, device: torch.device) -> TrainingComponents:
+def load_images(
+    config: TrainingConfig, device: torch.device, dataset: Dataset | None = None, spec: ParameterSpec | None = None
+) -> TrainingImages:
+    """Load the images that training draws from, in the type that the target networks compute with.
+
+    Args:
+        config: the training settings.
+        device: where to keep them.
+        dataset: the data set of the settings, if it was made already.
+        spec: the parameters of the target architecture, if they are known already.
+
+    Raises:
+        ConfigError, DataError, CheckpointError, PluginError: something is missing or does not fit together.
+    """
+    if dataset is None:
+        dataset = registries().datasets.create(config.dataset)
+    if spec is None:
+        spec = ParameterSpec(
+            registries().architectures.create(config.architecture or Zoo.open(config.zoo).architecture)
+        )
+    dtype = torch.bfloat16 if resolve_precision(device, config.target_precision) == "bf16" else torch.float32
+    return TrainingImages(dataset, config.train_split, spec, device, dtype)
+
+
+def build_components(
+    config: TrainingConfig, device: torch.device, images: TrainingImages | None = None
+) -> TrainingComponents:
     """Load the data and build all components. The denoiser's initial weights follow from the seed.
 
     Args:
         config: the training settings.
         device: where the images and the batches are placed.
+        images: what `load_images` returned, if they are loaded already.
 
     Raises:
         ConfigError, DataError, CheckpointError, PluginError: something is missing or does not fit together.
@@ -166,8 +193,8 @@ def build_components(config: TrainingConfig, device: torch.device) -> TrainingCo
         components.fingerprints["start"] = _fingerprint(start.denoiser.state_dict())
         components.origin = {key: value for key, value in start.config.training.items() if key != "seen_classes"}
     if config.task_weight > 0:
-        dtype = torch.bfloat16 if resolve_precision(device, config.target_precision) == "bf16" else torch.float32
-        images = TrainingImages(dataset, config.train_split, spec, device, dtype)
+        if images is None:
+            images = load_images(config, device, dataset, spec)
         components.fingerprints["images"] = images.fingerprint
         sampler = components.sampler("train", dict[str, float](config.schemes.items()), config.class_counts)
         components.objectives.append(TaskObjective(context, images, sampler, runner))

@@ -6,7 +6,9 @@ Shapes: M images per task, K classes, V templates, E embedding width.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -54,11 +56,28 @@ class TrainingImages(ImageBank):
         self._both = torch.cat([pictures, mirrored])
         self.images = self._both[: len(pictures)]
         data = load_split(for_architecture(dataset, spec.architecture), split)
-        self._rows = [torch.from_numpy(np.flatnonzero(data.labels == i)) for i in range(len(self.class_names))]
         digest = hashlib.sha256(np.ascontiguousarray(data.images).data)
         digest.update(np.ascontiguousarray(data.labels).data)
         digest.update("\n".join(self.class_names).encode())
         self.fingerprint = digest.hexdigest()
+
+    @classmethod
+    def from_contents(cls, class_names: Sequence[str], contents: Mapping[str, Tensor], fingerprint: str = "") -> Self:
+        """Make them from what `contents` of other ones returned, without reading a data set."""
+        images = super().from_contents(class_names, {**contents, "images": contents["both"]})
+        images._both = contents["both"]
+        images.images = images._both[: len(images.labels)]
+        images.fingerprint = fingerprint
+        return images
+
+    def contents(self) -> dict[str, Tensor]:
+        """Return the images followed by the mirrored ones, and the labels, for `from_contents`."""
+        return {"both": self._both, "labels": self.labels}
+
+    @cached_property
+    def _rows(self) -> list[Tensor]:
+        labels = self.labels.cpu()
+        return [torch.nonzero(labels == i).squeeze(1) for i in range(len(self.class_names))]
 
     def indices_of(self, name: str) -> Tensor:
         """Return (n,) indices of the images of a class.

@@ -17,7 +17,7 @@ from torch import Tensor
 from tina_framework.config.training import TrainingConfig
 from tina_framework.training import checkpoint, resume, shard_files
 from tina_framework.training.collectives import check_alike, on_all, on_main
-from tina_framework.training.components import build_components
+from tina_framework.training.components import build_components, load_images
 from tina_framework.training.export import git_commit, make_generator, recipe
 from tina_framework.training.interrupt import StopRequest
 from tina_framework.training.liveness import watch_of
@@ -27,6 +27,7 @@ from tina_framework.training.run_folder import BEST, CHECKPOINTS, FINISHED, desc
 from tina_framework.training.run_log import RunLog
 from tina_framework.training.run_state import LogWindow
 from tina_framework.training.sharding import check_settings, take_request
+from tina_framework.training.shared_images import shared_images
 from tina_framework.training.step import Stepper, check_batches
 from tina_framework.training.validation import ValidationResult, Validator
 from tina_framework.zoo.small_data import reservation_note
@@ -102,7 +103,10 @@ class Trainer:
             check_alike(self.accelerator, resume.shared_settings(config))
             on_main(self.accelerator, lambda: stack.enter_context(hold(config)))
             self._source = resume.choose(self)
-            self.components = on_all(self.accelerator, lambda: build_components(config, self.accelerator.device))
+            device = self.accelerator.device
+            needed = config.task_weight > 0
+            with shared_images(self.accelerator, lambda: load_images(config, device), needed) as images:
+                self.components = on_all(self.accelerator, lambda: build_components(config, device, images))
             self.config = config = self.components.config
             check_alike(self.accelerator, self.components.fingerprints)
             self.log.total = config.max_steps  # the default follows the number of classes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import torch
@@ -80,7 +81,7 @@ class ImageBank:
         self.labels = torch.from_numpy(data.labels.astype("int64")).to(device)
 
     @classmethod
-    def from_contents(cls, class_names: Sequence[str], contents: Mapping[str, Tensor]) -> ImageBank:
+    def from_contents(cls, class_names: Sequence[str], contents: Mapping[str, Tensor]) -> Self:
         """Make a bank from what `contents` of another one returned, without reading a data set."""
         bank = cls.__new__(cls)
         bank.class_names = tuple(class_names)
