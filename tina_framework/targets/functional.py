@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -21,6 +20,7 @@ from torch.nn import functional as F
 
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.targets.device import runs_batched
+from tina_framework.targets.worker_threads import worker_threads
 
 __all__ = ["TargetRunner", "autocast", "resolve_precision"]
 
@@ -63,7 +63,7 @@ class TargetRunner:
         self.spec = spec
         self.precision = precision
         self._modules: dict[tuple[int, int], nn.Module] = {}
-        self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
+        self._pool = worker_threads(workers) if workers > 1 else None
 
     def _module(self, num_classes: int) -> nn.Module:
         # One module per thread: functional_call puts the parameters into the module during the call. Two threads that

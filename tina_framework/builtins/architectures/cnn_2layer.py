@@ -24,11 +24,14 @@ class CNN2Layer(nn.Module):
         self.fc = nn.Linear(32, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        hidden = F.relu(self.conv1(images))
-        hidden = F.relu(self.conv2(hidden))
+        hidden = F.relu(self.conv1(images), inplace=True)
+        hidden = F.relu(self.conv2(hidden), inplace=True)
+        # The mean as a sum divided once: the gradient of `mean` divides every position by the same number, which takes a
+        # tenth of the time of training. The values are the same.
+        total = hidden.sum(dim=(2, 3), dtype=torch.promote_types(hidden.dtype, torch.float32))
         # Under autocast the head stays in full precision. The loss ignores a shift common to all logits, so the shift can grow
         # large, and rounding would then erase the differences between classes.
-        features = hidden.float().mean(dim=(2, 3)).to(self.fc.weight.dtype)
+        features = (total / (hidden.shape[2] * hidden.shape[3])).to(self.fc.weight.dtype)
         with torch.autocast(images.device.type, enabled=False):
             logits: Tensor = self.fc(features)
         return logits
