@@ -75,9 +75,11 @@ class TrainingImages(ImageBank):
         return {"both": self._both, "labels": self.labels}
 
     @cached_property
-    def _rows(self) -> list[Tensor]:
-        labels = self.labels.cpu()
-        return [torch.nonzero(labels == i).squeeze(1) for i in range(len(self.class_names))]
+    def _by_class(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The indices of all images, class after class, and for each class their number and where they start."""
+        labels = self.labels.cpu().long()
+        number = torch.bincount(labels, minlength=len(self.class_names))
+        return torch.argsort(labels, stable=True), number, number.cumsum(0) - number
 
     def indices_of(self, name: str) -> Tensor:
         """Return (n,) indices of the images of a class.
@@ -85,10 +87,16 @@ class TrainingImages(ImageBank):
         Raises:
             DataError: the class does not exist, or has no image.
         """
-        rows = self._rows[self.labels_of([name])[0]]
-        if not len(rows):
-            raise DataError(f"The class '{name}' has no image to train on; add some, or hold the class out.")
-        return rows
+        (label,) = self._labels_with_images([name])
+        indices, number, start = self._by_class
+        return indices[start[label] : start[label] + number[label]]
+
+    def _labels_with_images(self, names: Sequence[str]) -> list[int]:
+        labels = self.labels_of(names)
+        for name, label in zip(names, labels, strict=True):
+            if not self._by_class[1][label]:
+                raise DataError(f"The class '{name}' has no image to train on; add some, or hold the class out.")
+        return labels
 
     def take(self, indices: Tensor, flips: Tensor) -> Tensor:
         """Return the images (M, C, H, W), or their features (M, *feature_shape) if the architecture has a trunk.
@@ -105,7 +113,7 @@ class TrainingImages(ImageBank):
 
     def at(self, places: Tensor) -> Tensor:
         """Return the images at `places`, which must be on the device of the images."""
-        return self._both[places]
+        return self._both.index_select(0, places)  # copies whole images, unlike indexing
 
     def draw(self, classes: Sequence[str], number: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Draw images for a task: equally many of each class, half of them mirrored.
@@ -119,11 +127,10 @@ class TrainingImages(ImageBank):
         slots = torch.cat([slots, torch.randperm(count, generator=generator)[: number % count]])
         places = torch.rand(number, generator=generator, dtype=torch.float64)
         flips = torch.rand(number, generator=generator) < 0.5
-        indices = torch.empty(number, dtype=torch.int64)
-        for slot, name in enumerate(classes):
-            mine, own = slots == slot, self.indices_of(name)
-            indices[mine] = own[(places[mine] * len(own)).long()]
-        return indices, flips, slots
+        label_of_image = torch.tensor(self._labels_with_images(classes))[slots]
+        indices, number_of, start = self._by_class
+        offsets = (places * number_of[label_of_image]).long()
+        return indices[start[label_of_image] + offsets], flips, slots
 
 
 class ConditionBank:

@@ -14,7 +14,8 @@ from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import ConfigError, TrainingError
 from tina_framework.training.acceleration import compile_denoiser, compiling, set_tf32
-from tina_framework.training.draws import place
+from tina_framework.training.draw_ahead import DrawAhead
+from tina_framework.training.draws import Draws, place
 from tina_framework.training.ema import EMA
 from tina_framework.training.objective_context import ObjectiveContext
 from tina_framework.training.objectives import Objective
@@ -88,6 +89,7 @@ class Stepper:
         compile_denoiser(denoiser, context.layout, accelerator.device, config)
         self.optimizer = accelerator.prepare(make_optimizer(denoiser, config))
         self.step = 0
+        self._ahead = DrawAhead(self._draw, config.gradient_accumulation_steps, config.max_steps)
         self.own_request: Callable[[], int] = lambda: 0
         self.requests: list[int] = []
 
@@ -140,8 +142,7 @@ class Stepper:
 
     def _losses(self, part: int) -> list[Tensor]:
         """Return the mean loss of each objective over part number `part` of this process's share of the batch."""
-        drawn = [o.draw(self.step, self._share(o, part)) for o in self.objectives]
-        placed = place(drawn, self.accelerator.device)
+        placed = place(self._ahead.get(self.step, part), self.accelerator.device)
         batches = [
             o.batch(draws, self.denoiser, self._together(o, part))
             for o, draws in zip(self.objectives, placed, strict=True)
@@ -156,6 +157,10 @@ class Stepper:
         )
         split = predicted.split([len(b.t_B) for b in batches])
         return [o.losses(p, b).mean() for o, p, b in zip(self.objectives, split, batches, strict=True)]
+
+    def _draw(self, step: int, part: int) -> list[Draws]:
+        """Draw the examples of each objective for part number `part` of this process's share of a step."""
+        return [o.draw(step, self._share(o, part)) for o in self.objectives]
 
     def _share(self, objective: Objective, part: int) -> range:
         """Return the places in the global batch that this process computes in part number `part`.
