@@ -15,6 +15,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from tina_framework.config.training import TrainingConfig
+from tina_framework.targets.allocator import keep_freed_memory
 from tina_framework.training import checkpoint, resume, shard_files
 from tina_framework.training.collectives import check_alike, on_all, on_main
 from tina_framework.training.components import build_components, load_images
@@ -85,6 +86,8 @@ class Trainer:
         if self.sharding is not None and self.accelerator.num_processes > 1:
             check_settings(config)
         self.is_main = self.log.active = bool(self.accelerator.is_main_process)
+        if self.accelerator.device.type == "cpu":
+            keep_freed_memory()  # every step allocates the same tensors
         if self.accelerator.num_processes == 1 and "MASTER_PORT" in os.environ and "WORLD_SIZE" not in os.environ:
             self.log.notify(
                 "Several processes were requested, but only one was started, because `accelerate launch` needs MPI to start "

@@ -115,6 +115,7 @@ def prepare(setup: ProcessSetup, folder: Path, config: ZooConfig, banks: Banks) 
 
     from tina_framework.interfaces.spec import ParameterSpec
     from tina_framework.plugin.discovery import load_plugin_file, registries
+    from tina_framework.targets.allocator import keep_freed_memory
     from tina_framework.targets.sgd import SGDRecipe
     from tina_framework.zoo.image_bank import ImageBank
     from tina_framework.zoo.manifest import read_generic_tensors, read_manifest
@@ -123,6 +124,7 @@ def prepare(setup: ProcessSetup, folder: Path, config: ZooConfig, banks: Banks) 
 
     # Networks this small do not gain from threads: two processes of one thread are faster than one of two.
     torch.set_num_threads(1)
+    keep_freed_memory()  # every step of training allocates the same tensors
     for file in setup.plugin_files:
         load_plugin_file(Path(file))
     spec = ParameterSpec(registries().architectures.create(setup.architecture))
