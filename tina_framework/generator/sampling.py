@@ -90,9 +90,10 @@ def sample_tokens(
     tokens_BPD = tokens_BPD.to(device)
     # Deterministic schedulers take no generator.
     extra = {"generator": draws} if _takes_generator(scheduler) else {}
-    for t in timesteps:
+    # One upload for all steps; the scheduler itself reads timesteps on the host.
+    for t, t_there in zip(timesteps, timesteps.to(device), strict=True):
         scaled = scheduler.scale_model_input(tokens_BPD, t)
-        t_B = t.to(device).expand(len(draws))
+        t_B = t_there.expand(len(draws))
         inputs_BPD = model_input(scaled, t_B, alphas_cumprod_T, prediction_type)
         predicted = denoiser.denoise(inputs_BPD, t_B, encoded, layout)
         tokens_BPD = next_sample(scheduler, predicted, t, tokens_BPD, **extra)
