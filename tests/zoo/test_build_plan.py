@@ -68,7 +68,7 @@ def test_a_plan_by_names_is_that_of_the_command(tmp_path):
     (tmp_path / "zoo.toml").write_text("num_models = 5\nshard_size = 2\nclass_counts = { 3 = 1 }\n")
     planned = plan_by_names(tmp_path / "zoo", "shapes:4", read_recipe(tmp_path / "zoo.toml", {"seed": 3}), workers=2)
     assert (planned.config.seed, planned.config.num_shards, planned.config.dataset) == (3, 3, "shapes:4")
-    assert planned.worker_setup.dataset == "shapes:4"
+    assert planned.worker_setup.architecture == planned.config.architecture
     assert len(planned.tasks) == 5
 
 
@@ -84,4 +84,3 @@ def test_a_plan_records_no_folder_of_this_machine(tmp_path):
     np.savez(tmp_path / "data.npz", class_names=np.array(["ant", "bee", "cat"]), **arrays)
     planned = plan_by_names(tmp_path / "zoo", f"arrays:{tmp_path / 'data.npz'}", {"num_models": 1})
     assert planned.config.dataset == "arrays:data.npz"
-    assert planned.worker_setup.dataset == f"arrays:{tmp_path / 'data.npz'}"

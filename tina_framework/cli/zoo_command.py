@@ -53,7 +53,9 @@ class Stage(StrEnum):
 
 
 def build(
-    out: Annotated[Path, path_option("--out", help="Folder of the zoo. Run the same command again to resume.")],
+    out: Annotated[
+        Path, path_option("--out", help="Folder of the zoo, or s3://BUCKET/NAME. Run the same command again to resume.")
+    ],
     dataset: Annotated[str, typer.Option("--dataset", help="Data set, e.g. arrays:FILE.npz, cifar100, shapes.")],
     config: Annotated[
         Path | None, path_option("--config", help="Recipe (TOML). The options below override it.")
@@ -95,6 +97,7 @@ def build(
     """Build a zoo: train a generic model and, from its weights, p-Models for many sets of classes."""
     from tina_framework.cli.interrupt import clean_stop
     from tina_framework.errors import ConfigError
+    from tina_framework.storage.remote import remote_address
 
     if shards is not None and stage is not Stage.MODELS:
         raise ConfigError(f"--shards is for --stage models, but the stage is {stage}. Leave one of them out.")
@@ -121,9 +124,9 @@ def build(
     if int(os.environ.get("RANK", "0")):
         return  # only the first of several launched processes prints
     if json_:
-        print_json({"zoo": str(out), "stage": str(stage), **done})
+        print_json({"zoo": remote_address(out) or str(out), "stage": str(stage), **done})
     else:
-        print_line(_summary(out, stage, done))
+        print_line(_summary(remote_address(out) or str(out), stage, done))
 
 
 def _plugin_files() -> tuple[str, ...]:
@@ -166,7 +169,7 @@ def _run_stage(
     return totals
 
 
-def _summary(out: Path, stage: Stage, done: dict[str, Any]) -> str:
+def _summary(out: str, stage: Stage, done: dict[str, Any]) -> str:
     from tina_framework.zoo.shard_numbers import in_words
 
     if stage is Stage.GENERIC:
@@ -186,7 +189,7 @@ def _summary(out: Path, stage: Stage, done: dict[str, Any]) -> str:
 
 
 def info(
-    folder: Annotated[Path, path_argument(help="Folder of the zoo.")],
+    folder: Annotated[Path, path_argument(help="Folder of the zoo, or s3://BUCKET/NAME.")],
     dataset: Annotated[str | None, typer.Option("--dataset", help="Data set; needed for --test and --signal.")] = None,
     test: Annotated[bool, typer.Option("--test", help="Also measure the accuracy on test images.")] = False,
     signal: Annotated[
@@ -217,7 +220,7 @@ def info(
     if json_:
         print_json(value)
         return
-    print_table(list(_flat_rows(value)), ["what", "value"], title=f"Zoo {folder}")
+    print_table(list(_flat_rows(value)), ["what", "value"], title=f"Zoo {zoo.place}")
 
 
 def export(

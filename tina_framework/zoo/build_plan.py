@@ -15,12 +15,14 @@ from tina_framework.interfaces.dataset import Dataset
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.storage.paths import user_path
+from tina_framework.storage.remote import remote_address
 from tina_framework.targets.sgd import SGDRecipe
 from tina_framework.zoo.build_folder import check_place
 from tina_framework.zoo.build_process import ProcessSetup
 from tina_framework.zoo.file_transfer import FileTransfer, NoTransfer
 from tina_framework.zoo.manifest import MANIFEST, read_manifest
 from tina_framework.zoo.recipe import complete_recipe
+from tina_framework.zoo.remote import RemoteTransfer, working_folder
 from tina_framework.zoo.subset import without_classes
 from tina_framework.zoo.task_sampler import sample_tasks
 from tina_framework.zoo.tasks import Task
@@ -81,7 +83,8 @@ def plan_build(
     """Check the arguments of a build, and draw its tasks. Nothing is written.
 
     Args:
-        folder: the folder of the zoo; it need not exist.
+        folder: the folder of the zoo; it need not exist. With the address of a remote folder, such as ``s3://bucket/zoo``,
+            the zoo is built in a folder of this machine, and each finished file is sent.
         config: the settings of the zoo. A folder that holds a zoo of other settings is refused.
         spec: the parameters of the architecture named in `config`.
         dataset: the data set named in `config`, with all of its classes.
@@ -99,6 +102,10 @@ def plan_build(
         raise ConfigError(f"{workers} worker processes cannot be started; choose 1 to {_MAX_WORKERS}.")
     for recipe in (config.generic, config.model):
         SGDRecipe(**recipe)  # raises for values out of range now, not after hours of training
+    address = remote_address(folder)
+    if address is not None:
+        folder = working_folder(address)
+        transfer = transfer or RemoteTransfer(address, folder)
     folder, transfer = user_path(folder), transfer or NoTransfer()
     dataset = without_classes(dataset, config.held_out_classes)
     transfer.fetch(folder / MANIFEST)

@@ -12,7 +12,7 @@ Every safetensors file has the SHA-256 of its contents in its header. Every JSON
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -22,11 +22,13 @@ from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.storage.files import check_tensors
 from tina_framework.storage.parallel import in_threads
 from tina_framework.storage.paths import user_path
+from tina_framework.storage.remote import remote_address
 from tina_framework.storage.tensor_file import Header, TensorFile
 from tina_framework.storage.text import is_lfs_pointer
 from tina_framework.targets.trunk import check_trunk_record
 from tina_framework.zoo.index import INDEX, Index, read_index
 from tina_framework.zoo.manifest import MANIFEST, Manifest, read_generic_tensors, read_manifest
+from tina_framework.zoo.remote import cached_zoo
 from tina_framework.zoo.shards import check_header, model_name, shard_path
 
 __all__ = ["Zoo"]
@@ -39,7 +41,8 @@ class Zoo:
     first p-Model is read.
 
     Attributes:
-        folder: the folder it was read from.
+        folder: the folder it is read from. For a remote zoo this is a cache on this machine.
+        place: what the user gave: the folder, or the address of a remote zoo.
         config: the settings it was built with.
         class_names: the classes of the data set, in the order of their labels.
         architecture: registry name of the architecture.
@@ -50,8 +53,18 @@ class Zoo:
         index: the contents of ``index.json``.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, index: Index, generic: dict[str, Tensor]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        index: Index,
+        generic: dict[str, Tensor],
+        place: str,
+        fetch: Callable[[str, str], None] | None,
+    ) -> None:
         self.folder = folder
+        self.place = place
+        self._fetch = fetch
         self.config = manifest.config
         self.class_names = manifest.class_names
         self.figures = manifest.figures
@@ -71,18 +84,36 @@ class Zoo:
 
         Only the sizes of the shards are compared here. See `flat`, and `verify`.
 
+        Args:
+            folder: the folder of the zoo; or the address of a remote one, such as ``s3://bucket/zoo``, which needs the extra
+                `remote`. Shards of a remote zoo are fetched whole when their first p-Model is read, and kept in
+                `cache_folder()`.
+
         Raises:
             CheckpointError: the folder is no zoo, is not finished, or was altered; or a shard is missing or of another
-                size.
+                size; or a remote folder cannot be read.
+            ConfigError, DependencyError: the address is not valid, or a package is missing.
         """
+        address = remote_address(folder)
+        if address is not None:
+            cached, fetch = cached_zoo(address)
+            try:
+                return cls._open(cached, address, fetch)
+            except CheckpointError as error:
+                raise CheckpointError(str(error).replace(str(cached), address)) from error
         folder = user_path(folder)
         if not (folder / MANIFEST).is_file():
             raise CheckpointError(f"'{folder}' is not a zoo: it has no zoo.json. Build one with `tina zoo build`.")
+        return cls._open(folder, str(folder), None)
+
+    @classmethod
+    def _open(cls, folder: Path, place: str, fetch: Callable[[str, str], None] | None) -> Zoo:
         manifest = read_manifest(folder)
         index = read_index(folder, manifest)
-        for number, shard in enumerate(index.shards):
-            _check_size(folder, number, shard.bytes, len(manifest.config.shard_ids(number)))
-        return cls(folder, manifest, index, read_generic_tensors(folder, manifest))
+        if fetch is None:
+            for number, shard in enumerate(index.shards):
+                _check_size(folder, number, shard.bytes, len(manifest.config.shard_ids(number)))
+        return cls(folder, manifest, index, read_generic_tensors(folder, manifest), place, fetch)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -137,9 +168,15 @@ class Zoo:
 
     def _read(self, model_ids: Sequence[int]) -> list[Tensor]:
         """Read some p-Models of one shard."""
-        file = self._files[model_ids[0] // self.config.shard_size]
+        file = self._file(model_ids[0] // self.config.shard_size)
         # Exported zoos hold half precision.
         return [flat.float() for flat in file.read([model_name(model_id) for model_id in model_ids])]
+
+    def _file(self, number: int) -> TensorFile:
+        file = self._files[number]
+        if self._fetch is not None:
+            self._fetch(f"shards/{file.path.name}", self.index.shards[number].sha256)
+        return file
 
     def verify(self) -> None:
         """Compare all weights with their SHA-256. `flat` does it for those that it reads.
@@ -147,7 +184,7 @@ class Zoo:
         Raises:
             CheckpointError: a shard is damaged.
         """
-        for _ in in_threads(TensorFile.verify, self._files):
+        for _ in in_threads(lambda number: self._file(number).verify(), range(len(self._files))):
             pass
 
     def _check_header(self, number: int, header: Header) -> None:
