@@ -81,6 +81,15 @@ def test_the_code_of_a_gpu_gives_the_same(monkeypatch, architecture):
     assert not gradients[1:3][empty[1:3]].any()
 
 
+def test_convolutions_as_matrix_products_give_the_same(monkeypatch):
+    monkeypatch.setenv(FORCE_BATCHED_VARIABLE, "1")
+    found, expected = (
+        TargetRunner(SPEC, "fp32", convolution=name).losses_and_gradients(*batch()) for name in ("im2col", "grouped")
+    )
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+
+
 def test_task_loss_reaches_what_made_the_parameters():
     flats, mask, images, labels = batch()
     scale = torch.ones((), requires_grad=True)

@@ -15,6 +15,7 @@ from accelerate.state import AcceleratorState, PartialState
 from tests.playing_device import DEVICE, PlayedDevice, on_device
 from tests.training.runs import Make
 from tina_framework.config.training import TrainingConfig
+from tina_framework.targets.device import FORCE_BATCHED_VARIABLE
 from tina_framework.training import loop
 from tina_framework.training.loop import Trainer
 
@@ -86,6 +87,18 @@ def test_a_step_on_the_device_is_a_step_on_the_host(make_config: Make, monkeypat
             trainer = Trainer(config)
             trainer.close()
             steps.append([trainer.stepper.train_step() for _ in range(3)])
+    for (losses, norm), (expected, expected_norm) in zip(steps[1], steps[0], strict=True):
+        assert losses == pytest.approx(expected, abs=1e-5)
+        assert norm == pytest.approx(expected_norm, rel=1e-4)
+
+
+def test_the_code_of_a_gpu_trains_the_same_on_a_cpu(make_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, steps = make_config().output_dir, []
+    for forced in ("", "1"):
+        monkeypatch.setenv(FORCE_BATCHED_VARIABLE, forced)
+        trainer = Trainer(make_config(output_dir=root / f"forced{forced}"))
+        trainer.close()
+        steps.append([trainer.stepper.train_step() for _ in range(3)])
     for (losses, norm), (expected, expected_norm) in zip(steps[1], steps[0], strict=True):
         assert losses == pytest.approx(expected, abs=1e-5)
         assert norm == pytest.approx(expected_norm, rel=1e-4)

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.targets.device import runs_batched
+from tina_framework.targets.im2col import Im2col
 from tina_framework.targets.worker_threads import worker_threads
 
 __all__ = ["TargetRunner", "autocast", "resolve_precision"]
@@ -57,11 +58,15 @@ class TargetRunner:
         spec: the architecture's parameters.
         precision: ``fp32``, ``bf16`` or ``auto``.
         workers: threads on a CPU (1: in the calling thread).
+        convolution: how networks that run together convolve: ``grouped`` or ``im2col``; see `tina_framework.targets.im2col`.
     """
 
-    def __init__(self, spec: ParameterSpec, precision: str = "auto", workers: int = 1) -> None:
+    def __init__(
+        self, spec: ParameterSpec, precision: str = "auto", workers: int = 1, convolution: str = "grouped"
+    ) -> None:
         self.spec = spec
         self.precision = precision
+        self.convolution = convolution
         self._modules: dict[tuple[int, int], nn.Module] = {}
         self._pool = worker_threads(workers) if workers > 1 else None
 
@@ -145,7 +150,8 @@ class TargetRunner:
         self._module(num_classes)  # built here, because vmap does not allow random initial values
         with torch.enable_grad():
             leaf = flat_BN.detach().requires_grad_(True)
-            with autocast(images_BM.device, self.precision):
+            product = Im2col() if self.convolution == "im2col" else contextlib.nullcontext()
+            with autocast(images_BM.device, self.precision), product:
                 run = vmap(lambda flat, images: self.logits(flat, num_classes, images), randomness="different")
                 output: Tensor = run(leaf, images_BM)
             logits = output.float().masked_fill(~class_mask_BK[:, None], -torch.inf)

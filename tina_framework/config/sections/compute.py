@@ -22,6 +22,10 @@ class ComputeSettings(Section):
     target_precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Precision of the generated networks; auto uses bf16 where the device supports it."
     )
+    target_convolution: Literal["grouped", "im2col"] = Field(
+        "grouped",
+        description="How generated networks convolve together on a GPU; im2col needs more memory and may be faster.",
+    )
     tf32: Annotated[bool | None, OrNone] = Field(
         None,
         description="Whether float32 products on an NVIDIA GPU are rounded to TF32, which is faster; none leaves torch's choice.",
