@@ -17,6 +17,7 @@ from torch import Tensor
 from tina_framework.errors import CheckpointError, TrainingError
 from tina_framework.interfaces.class_names import normalize_name
 from tina_framework.storage.shared_tensors import shared
+from tina_framework.targets.device import runs_batched
 from tina_framework.targets.sgd import SGDRecipe
 from tina_framework.zoo.build_plan import BuildPlan
 from tina_framework.zoo.build_process import SPLITS, Banks, Item
@@ -163,7 +164,7 @@ class ShardBuilder:
         train = ImageBank(plan.dataset, plan.config.train_split, plan.spec, plan.device)
         validation = ImageBank(plan.dataset, "validation", plan.spec, plan.device)
         recipe = SGDRecipe(**plan.config.model)
-        size = 1 if plan.device.type == "cpu" else _GPU_BATCH
+        size = _GPU_BATCH if runs_batched(plan.device) else 1
         # Tasks of one class count have tensors of one shape, which train as one batch.
         ordered = sorted(queue, key=lambda item: len(item[2].classes)) if size > 1 else list(queue)
         for first in range(0, len(ordered), size):
