@@ -100,6 +100,16 @@ def test_task_loss_reaches_what_made_the_parameters():
     assert float(scale.grad) == pytest.approx(float((flats * gradients).sum()), rel=1e-4)
 
 
+@pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16])
+def test_the_code_of_a_gpu_takes_bf16_on_a_cpu(monkeypatch, stored):
+    monkeypatch.setenv(FORCE_BATCHED_VARIABLE, "1")
+    flats, mask, images, labels = batch()
+    losses, gradients = TargetRunner(SPEC, "bf16").losses_and_gradients(flats, mask, images.to(stored), labels)
+    expected, _ = reference(SPEC, flats, mask, images, labels)
+    torch.testing.assert_close(losses, expected, atol=0.05, rtol=0.05)
+    assert gradients.dtype == torch.float32
+
+
 def test_bf16_is_close():
     exact, _ = TargetRunner(SPEC, "fp32").losses_and_gradients(*batch())
     rough, gradients = TargetRunner(SPEC, "bf16").losses_and_gradients(*batch())

@@ -151,9 +151,13 @@ class TargetRunner:
         with torch.enable_grad():
             leaf = flat_BN.detach().requires_grad_(True)
             product = Im2col() if self.convolution == "im2col" else contextlib.nullcontext()
-            with autocast(images_BM.device, self.precision), product:
+            device, weights = images_BM.device, leaf
+            if device.type == "cpu" and resolve_precision(device, self.precision) == "bf16":
+                # Autocast of the CPU does not reach convolutions under vmap, which would get two types.
+                weights, images_BM = leaf.to(torch.bfloat16), images_BM.to(torch.bfloat16)
+            with autocast(device, self.precision), product:
                 run = vmap(lambda flat, images: self.logits(flat, num_classes, images), randomness="different")
-                output: Tensor = run(leaf, images_BM)
+                output: Tensor = run(weights, images_BM)
             logits = output.float().masked_fill(~class_mask_BK[:, None], -torch.inf)
             each = F.cross_entropy(logits.flatten(0, 1), labels_BM.flatten(), reduction="none")
             losses = each.view(labels_BM.shape).mean(1)
