@@ -17,7 +17,7 @@ from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.generator.generator import Generator
 from tina_framework.storage.digest import renew_digest
 from tina_framework.storage.files import read_json
-from tina_framework.training import resume
+from tina_framework.training import checkpoint, resume
 from tina_framework.training.loop import Trainer
 from tina_framework.training.run_state import RunState
 
@@ -190,6 +190,36 @@ def test_a_missing_random_state_is_refused(make_config: Make) -> None:
     (folder / "rng-00000.safetensors").unlink()
     with pytest.raises(CheckpointError, match="no random state for process 0"):
         Trainer(make_config(max_steps=1, resume_from_checkpoint="latest"))
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_a_checkpoint_of_another_device_goes_on(
+    make_config: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    dropout: float,
+) -> None:
+    common = {"max_steps": 4, "dropout": dropout, "checkpointing_steps": 2}
+    whole = make_config(output_dir=tmp_path / "whole", **common)
+    Trainer(whole).train()
+    state = checkpoint.rng_tensors()
+    monkeypatch.setattr(checkpoint, "rng_tensors", lambda: {**state, "torch_cuda": torch.zeros(16, dtype=torch.uint8)})
+    other = make_config(output_dir=tmp_path / "other", **common)
+    Trainer(other).train()
+    monkeypatch.undo()
+    from_step = {
+        "output_dir": tmp_path / "again",
+        "resume_from_checkpoint": other.output_dir / "checkpoints/step-00000002",
+    }
+    again = make_config(**common, **from_step)
+    assert Trainer(again).train().finished
+    said = capsys.readouterr().err
+    assert "Resumed on another kind of device than the one that wrote the checkpoint: " in said
+    assert ("dropout draws other numbers" in said) == (dropout > 0)
+    if not dropout:
+        one, two = ([row["loss"] for row in log(config)] for config in (whole, again))
+        assert one[2:] == two
 
 
 def test_a_folder_with_a_run_is_not_overwritten_unasked(make_config: Make) -> None:

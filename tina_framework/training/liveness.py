@@ -261,7 +261,7 @@ class Watch:
         since = None
         while not self._closed.wait(self._interval):
             found = self._accused(self._timeout)
-            if found is None or found[1] != "silent" or self._busy:
+            if found is None or found[1] not in ("silent", "failed") or self._busy:
                 since = None
                 continue
             since = since or time.monotonic()

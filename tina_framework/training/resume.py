@@ -301,9 +301,10 @@ def _restore_random_state(trainer: Trainer, state: RunState, random_states: list
     torch.manual_seed(generator_at(config.seed, "dropout", state.step, rank).initial_seed())
     if state.processes != processes:
         what = f"on {_count(processes)}; the checkpoint was written by {state.processes}"
+        effect = "the losses are the same up to the rounding of float sums"
     else:
         what = "on another kind of device than the one that wrote the checkpoint"
-    effect = "the losses are the same up to the rounding of float sums"
+        effect = "the losses are the same up to the rounding of that device"
     if config.dropout > 0:
         effect = "dropout draws other numbers from here on, so the losses differ slightly from those of the first run"
     trainer.log.notify(f"Resumed {what}: {effect}.")
