@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.training.runs import losses, words
+from tests.training.runs import losses, wait_for, words
 from tina_framework.storage.locks import folder_lock
 from tina_framework.training.__main__ import main
 
@@ -146,3 +146,23 @@ def test_two_processes_stop_in_order_at_a_signal(settings: dict[str, Any], tmp_p
     assert process.returncode != 0
     assert "--resume_from_checkpoint latest" in err
     assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_launcher_does_not_hide_which_process_was_killed(settings: dict[str, Any], tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        launcher(2, words(settings, max_steps=100_000, process_timeout=60)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )
+    log = tmp_path / "run" / "log.jsonl"
+    wait_for(lambda: log.is_file() and log.stat().st_size > 0)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    ranks = {Path(f"/proc/{child}/environ").read_bytes().split(b"\0RANK=")[1][:1]: int(child) for child in children}
+    os.kill(ranks[b"1"], signal.SIGKILL)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "Error: Process 1 of 2 ended at step" in err
