@@ -58,9 +58,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_step_crosses_three_times_and_mixes_nothing(
-    make_config: Make, played: PlayedDevice, capsys: pytest.CaptureFixture[str], case: str
-) -> None:
+def test_a_step_crosses_three_times_and_mixes_nothing(make_config: Make, played: PlayedDevice, case: str) -> None:
     trainer = Trainer(make_config(**CASES[case]))
     trainer.close()
     for _ in range(2):  # constant tables are uploaded at their first use
@@ -68,11 +66,23 @@ def test_a_step_crosses_three_times_and_mixes_nothing(
     assert all(on_device(p) for p in trainer.stepper.denoiser.parameters())
     with played.watching() as step:
         losses, _ = trainer.stepper.train_step()
-    with capsys.disabled():
-        print(f"\n{case}: {step.operations} operations, {step.device_operations} on the device")
+    print(f"{case}: {step.operations} operations, {step.device_operations} on the device")  # shown by pytest -s
     assert all(map(torch.isfinite, map(torch.tensor, losses.values())))
     found = Counter((c.kind, c.where.split(":")[0]) for c in step.crossings)
     assert found == {(kind, module): number for kind, (module, number) in STEP.items()}, f"\n{step.table()}"
+
+
+def test_more_tasks_and_class_counts_cost_no_more_operations(make_config: Make, played: PlayedDevice) -> None:
+    root, counts = make_config().output_dir, set()
+    for i, changes in enumerate(({}, {"class_counts": "4:1"}, {"task_batch_size": 8, "class_counts": "4:1,3:1,2:1"})):
+        trainer = Trainer(make_config(output_dir=root / str(i), rollout_probability=1, **changes))
+        trainer.close()
+        for _ in range(2):
+            trainer.stepper.train_step()
+        with played.watching() as step:
+            trainer.stepper.train_step()
+        counts.add(step.device_operations)
+    assert len(counts) == 1, counts
 
 
 def test_a_step_on_the_device_is_a_step_on_the_host(make_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
