@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tests.training.runs import Make, weights
+from tests.training.runs import Make, finish, losses, start_group, weights, words
 from tina_framework.errors import ConfigError
 from tina_framework.training.acceleration import set_tf32
 from tina_framework.training.loop import Trainer
@@ -91,12 +92,27 @@ def test_a_compiled_denoiser_has_the_same_losses_and_names(make_config: Make, ba
 
     trainer.stepper.train_step = remember  # type: ignore[method-assign]
     trainer.train()
-    for (losses, norm), (other, other_norm) in zip(found, expected, strict=True):
-        assert losses == pytest.approx(other, rel=1e-4)
+    for (mine, norm), (other, other_norm) in zip(found, expected, strict=True):
+        assert mine == pytest.approx(other, rel=1e-4)
         assert norm == pytest.approx(other_norm, rel=1e-3)
     names = {name.partition("/")[2] for name in weights(compiled, 3) if name.startswith(("model/", "ema/"))}
     assert names == dict(trainer.components.denoiser.named_parameters()).keys()
     assert not any("_orig_mod" in name for name in weights(compiled, 3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "environment", [{}, {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}], ids=["DDP", "FSDP2"]
+)
+def test_two_processes_compile(settings: dict[str, Any], tmp_path: Path, environment: dict[str, str]) -> None:
+    common = {"max_steps": 4, "checkpointing_steps": 4}
+    compiled = {"torch_compile": True, "torch_compile_backend": "eager", "output_dir": tmp_path / "two"}
+    [(code, error)] = finish(start_group([words(settings, **common, output_dir=tmp_path / "one")]))
+    assert code == 0, error
+    done = finish(start_group([words(settings, **common, **compiled)] * 2, **environment))
+    assert [code for code, _ in done] == [0, 0], done
+    for mine, other in zip(losses(tmp_path / "two"), losses(tmp_path / "one"), strict=True):
+        assert mine == pytest.approx(other, rel=1e-4)
 
 
 @pytest.mark.usefixtures("forget_compiled")
