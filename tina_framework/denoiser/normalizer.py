@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -142,7 +143,7 @@ def _sum_squares(
     spec: ParameterSpec, base: Mapping[str, Tensor], readers: Iterable[ReadModels]
 ) -> tuple[dict[str, Tensor], dict[str, int]]:
     """Return name -> sum of squared differences from the base over all p-Models, and name -> number of elements."""
-    totals, count = np.zeros((1, len(spec.class_axes)), dtype=np.float32), dict.fromkeys(spec.class_axes, 0)
+    totals, models_of = np.zeros((1, len(spec.class_axes)), dtype=np.float32), Counter[int]()
 
     def read(reader: ReadModels) -> tuple[Tensor, list[int]]:
         models = reader()
@@ -153,17 +154,20 @@ def _sum_squares(
             # NumPy's operations use one thread. Those of torch would start a team of threads in each of these threads.
             flats = np.stack([models[row][0].float().numpy() for row in rows])
             for column, (name, part) in enumerate(spec.unflatten(torch.from_numpy(flats), num_classes).items()):
-                difference = np.subtract(part.numpy(), base[name].numpy())
+                difference = part.numpy()  # a view of `flats`, which is a copy
+                np.subtract(difference, base[name].numpy(), out=difference)
                 np.multiply(difference, difference, out=difference)
-                sums[rows, column] = _row_sums(torch.from_numpy(difference).flatten(1))
+                sums[rows, column] = _row_sums(part.flatten(1))
         return sums, counts
 
     for sums, counts in in_threads(read, readers):
         # `accumulate` adds one p-Model after the other. A sum over the block would round differently.
         totals = np.add.accumulate(np.concatenate([totals, sums.numpy()]), axis=0)[-1:]
-        for num_classes in counts:
-            for info in spec.parameters(num_classes):
-                count[info.name] += info.numel
+        models_of.update(counts)
+    count = dict.fromkeys(spec.class_axes, 0)
+    for num_classes, models in models_of.items():
+        for info in spec.parameters(num_classes):
+            count[info.name] += models * info.numel
     return {name: torch.tensor(total) for name, total in zip(count, totals[0], strict=True)}, count
 
 

@@ -69,7 +69,8 @@ class TrainingModels:
         return [functools.partial(self._read, block) for block in self._zoo.blocks(self.ids)]
 
     def _read(self, ids: Sequence[int]) -> list[tuple[Tensor, int]]:
-        return [(flat, int(self._zoo.entries.counts[model_id])) for model_id, flat in self._zoo.flats(ids)]
+        counts = self._zoo.entries.counts
+        return [(flat, int(counts[model_id])) for model_id, flat in self._zoo.flats(ids)]
 
     def fingerprint(self) -> str:
         """Return a hash that identifies the generic model and these p-Models.
