@@ -26,5 +26,7 @@ def test_fine_tuning_on_a_gpu() -> None:
         with played.watching() as watched:
             found = classifier.fine_tune(PIXELS, LABELS, settings=settings, seed=4)
         print(watched.table())
+        # In each step: flips, two shifts, and whether the loss is finite.
+        assert len(watched.crossings) <= 4 * settings.steps + 20
         for ours, theirs in zip(found.network.parameters(), tuned.network.parameters(), strict=True):
             torch.testing.assert_close(ours.detach().cpu(), theirs.detach(), atol=1e-5, rtol=1e-4)

@@ -77,12 +77,13 @@ def fit(
     network.train()
     # Dropout draws from torch's global random stream. It belongs to the caller, so it is restored afterwards.
     with seeded_random_state(seed, [images.device] if images.device.type == "cuda" else []):
-        for step, rows in enumerate(_batches(len(images), settings, rng)):
+        # One upload for all steps: on a GPU each copy costs more time than a step of a small network has to spare.
+        for step, rows in enumerate(torch.stack(_batches(len(images), settings, rng)).to(images.device)):
             decay = 0.5 * (1 + math.cos(math.pi * step / settings.steps))
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = decay * peak
             batch = _augmented(images, mirrored, rows, settings, rng, pictures)
-            target = labels[rows.to(labels.device)]
+            target = labels[rows]
             loss = F.cross_entropy(network(batch).float(), target, weight=weights)
             if not math.isfinite(float(loss.detach())):
                 raise TrainingError(
@@ -125,11 +126,10 @@ def _augmented(
     pictures: bool,
 ) -> Tensor:
     """Return the images at `rows` (B, ...), flipped and shifted at random. Draws on the CPU, so that every device gets the same."""
-    at = rows.to(images.device)
-    batch = images[at]
+    batch = images[rows]
     if settings.flip and (pictures or mirrored is not None):
         flips = (torch.rand(len(rows), generator=rng) < 0.5).to(images.device)
-        other = batch.flip(-1) if mirrored is None else mirrored[at]
+        other = batch.flip(-1) if mirrored is None else mirrored[rows]
         batch = torch.where(flips.view(-1, *(1,) * (batch.dim() - 1)), other, batch)
     return _shifted(batch, settings.shift, rng) if pictures and settings.shift > 0 else batch
 
