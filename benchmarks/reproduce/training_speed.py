@@ -52,7 +52,9 @@ def main(words: list[str]) -> None:
                 }
             )
         )
-        wall, processor, losses = [], [], {}
+        wall: list[float] = []
+        processor: list[float] = []
+        losses: dict[str, float] = {}
         try:
             for number in range(WARM_UP + arguments.steps):
                 started, used = time.perf_counter(), time.process_time()
