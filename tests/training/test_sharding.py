@@ -28,6 +28,8 @@ SCALED = {
 }
 """The full-size preset with less width and fewer blocks, and so few rollouts that a process often has none."""
 
+COMPILED = {"torch_compile": True, "torch_compile_backend": "aot_eager", "gradient_checkpointing": True}
+
 
 def test_without_a_request_nothing_is_sharded() -> None:
     assert take_request({}) is None
@@ -107,7 +109,8 @@ def assert_same_generator(first: Path, second: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "rel"),
-    [({}, 1e-5), ({"gradient_checkpointing": True, "gradient_accumulation_steps": 2}, 1e-5), ({"mixed_precision": "bf16"}, 0.02)],
+    [({}, 1e-5), ({"gradient_checkpointing": True, "gradient_accumulation_steps": 2}, 1e-5), (COMPILED, 1e-5),
+     ({"mixed_precision": "bf16"}, 0.02)],
 )  # fmt: skip
 def test_sharded_training_equals_one_process(
     settings: dict[str, Any], tmp_path: Path, changes: dict[str, Any], rel: float

@@ -63,7 +63,10 @@ def train(arguments: Sequence[str], program: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
-    return run_program(_run, sys.argv[1:] if arguments is None else arguments)
+    code = run_program(_run, sys.argv[1:] if arguments is None else arguments)
+    # As at the end of `train`: after an error, its traceback held the trainer until here.
+    gc.collect()
+    return code
 
 
 def _run(arguments: list[str]) -> int:
