@@ -13,6 +13,8 @@ from tina_framework.storage.folders import hashes
 from tina_framework.training import shard_files
 from tina_framework.training.shard_files import check_visible, holds_shards, read_parts, read_whole, write_parts
 
+pytestmark = pytest.mark.filterwarnings("ignore:torch.distributed is disabled")  # one process writes alone here
+
 TENSORS = {
     "model/weight": torch.arange(12.0).reshape(3, 4),
     "model/bias": torch.arange(3.0),
