@@ -134,7 +134,7 @@ def _zoos(world: World, root: Path) -> Iterator[Kind]:
         opened = Zoo.open(folder)
         opened.check(ParameterSpec(registries().architectures.create(opened.architecture)))
         models = {str(entry.id): opened.flat(entry.id) for entry in opened.entries}
-        rest = (opened.config, opened.class_names, opened.figures, opened.entries)
+        rest = (opened.config, opened.class_names, opened.figures, list(opened.entries))
         return f"{rest} {writers._state(models)} {writers._state(dict(opened.generic))}"
 
     damage = (*mutations.BYTES, *mutations.FILES, *mutations.JSON, *mutations.HEADERS)
