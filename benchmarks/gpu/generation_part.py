@@ -1,0 +1,73 @@
+"""Part `generation`: milliseconds a model of the shipped generator, one at a time and up to 4,096 in a call."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from functools import partial
+
+from benchmarks.gpu.device import free, peak_gb, repeat, reset_peak
+from benchmarks.gpu.part import Setup
+from benchmarks.gpu.record import Record
+from tina_framework import Generator
+
+_MODEL = "cifar100-cnn"
+
+
+def run(record: Record, setup: Setup) -> None:
+    sizes = setup.sizes
+    record.attempt("against the CPU", lambda: _against_cpu(record))
+    for dtype in ("float32", "bfloat16"):
+        _measure_all(record, sizes.batches, sizes.generation_seconds, dtype)
+        free()
+
+
+def _measure_all(record: Record, batches: Sequence[int], seconds: float, dtype: str) -> None:
+    generator = record.attempt(f"load in {dtype}", lambda: Generator.from_pretrained(_MODEL, dtype=dtype))
+    if generator is None:
+        return
+    for count in batches:
+        name = f"{dtype}, {count} a call"
+        record.attempt(name, partial(_measure, record, generator, name, count, seconds))
+
+
+def _tasks(generator: Generator, count: int, draws: random.Random) -> list[list[str]]:
+    names = list(generator.config.class_names)
+    return [draws.sample(names, generator.config.max_classes) for _ in range(count)]
+
+
+def _measure(record: Record, generator: Generator, name: str, count: int, seconds: float) -> None:
+    draws = random.Random(count)
+    tasks = [_tasks(generator, count, draws) for _ in range(4)]
+    # Networks sampled at once: all of a call, up to 1,024.
+    batch = min(count, 1024)
+    generator(tasks[0], batch_size=batch)
+    reset_peak()
+    calls, taken = repeat(lambda: generator(tasks[draws.randrange(4)], batch_size=batch), seconds)
+    record.set(
+        name,
+        {
+            "ms a model": round(1000 * taken / calls / count, 4),
+            "models a second": round(calls * count / taken, 2),
+            "calls": calls,
+            "batch_size": batch,
+            "peak memory GB": peak_gb(),
+        },
+    )
+
+
+def _against_cpu(record: Record) -> None:
+    """Compare the networks of this device with those of the CPU."""
+    here, there = Generator.from_pretrained(_MODEL), Generator.from_pretrained(_MODEL, device="cpu")
+    tasks = _tasks(here, 8, random.Random(0))
+    worst, largest = 0.0, 0.0
+    for ours, theirs in zip(here(tasks, seed=1), there(tasks, seed=1), strict=True):
+        for mine, other in zip(ours.network.parameters(), theirs.network.parameters(), strict=True):
+            worst = max(worst, float((mine.detach().cpu() - other.detach()).abs().max()))
+            largest = max(largest, float(other.detach().abs().max()))
+    record.set("largest difference from the CPU", {"difference": worst, "largest weight": largest})
+    # Float32 sums in another order. TF32 would give about a thousand times as much.
+    if worst > 1e-3 * largest:
+        raise AssertionError(
+            f"Networks differ from those of the CPU by {worst:g}; their largest weight is {largest:g}."
+        )
