@@ -55,7 +55,9 @@ def ftp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     server = FTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"timeout": 0.05, "handle_exit": False}, daemon=True)
     thread.start()
-    yield f"ftp://me:secret@127.0.0.1:{server.address[1]}", root
+    fsspec.config.conf["ftp"] = {"username": "me", "password": "secret"}
+    yield f"ftp://127.0.0.1:{server.address[1]}", root
+    del fsspec.config.conf["ftp"]
     server.close_all()
     thread.join(5)
 
@@ -139,7 +141,18 @@ def test_threads_fetch_a_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (tmp_path / "back").read_bytes() == (tmp_path / "one").read_bytes()
 
 
-def test_denied_access_is_one_sentence_without_the_password(ftp: tuple[str, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("address", ["ftp://me:secret@127.0.0.1/zoo", "ftp://:secret@127.0.0.1/zoo"])
+def test_a_password_in_an_address_is_refused_and_not_repeated(address: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"'ftp://127\.0\.0\.1/zoo' contains a password.*FSSPEC_FTP_PASSWORD"
+    ) as caught:
+        RemoteFolder(address)
+    assert "secret" not in str(caught.value)
+
+
+def test_denied_access_is_one_sentence_without_the_password(
+    ftp: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     address, root = ftp
     (tmp_path / "one").write_bytes(b"abc")
     (root / "closed" / "two").write_bytes(b"abc")
@@ -149,9 +162,9 @@ def test_denied_access_is_one_sentence_without_the_password(ftp: tuple[str, Path
     assert "secret" not in str(caught.value)
     with pytest.raises(CheckpointError, match="two' cannot be read"):
         folder.fetch("two", tmp_path / "two")
-    wrong = address.replace("secret", "wrong")
+    monkeypatch.setitem(fsspec.config.conf, "ftp", {"username": "me", "password": "wrong"})
     with pytest.raises(TinaError, match=r"ftp://127\.0\.0\.1:\d+'? ?.*cannot be (opened|read)") as caught:
-        RemoteFolder(wrong).exists("one")
+        RemoteFolder(address).exists("one")
     assert "wrong" not in str(caught.value)
 
 

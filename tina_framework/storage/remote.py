@@ -25,6 +25,7 @@ __all__ = ["RemoteFolder", "remote_address"]
 # A path that went through `pathlib` has one slash. A protocol has two letters or more, unlike a drive of Windows.
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/{1,2}(?=[^/])(.*)", re.DOTALL)
 _LOGIN = re.compile(r"(://)[^/@]*@")
+_PASSWORD = re.compile(r"://[^/@:]*:[^/@]+@")
 _BLOCK = 2**20
 
 
@@ -45,12 +46,20 @@ class RemoteFolder:
 
     Raises:
         DependencyError: fsspec, or the package for the protocol, is not installed.
-        ConfigError: no such protocol exists, or the address is not valid.
+        ConfigError: no such protocol exists, the address is not valid, or it contains a password.
     """
 
     def __init__(self, address: str) -> None:
         self._address = address
         self.shown = _LOGIN.sub(r"\1", address)
+        # Addresses are written into generators and checkpoints, which people publish.
+        if _PASSWORD.search(address):
+            protocol = address.partition(":")[0].upper()
+            raise ConfigError(
+                f"The address of '{self.shown}' contains a password. Leave the login out, and put it where the package for the "
+                f"protocol finds it, or into the environment as fsspec reads it (FSSPEC_{protocol}_USERNAME, "
+                f"FSSPEC_{protocol}_PASSWORD)."
+            )
         try:
             import fsspec
         except ImportError as error:
