@@ -17,12 +17,12 @@ from pathlib import Path
 from benchmarks.gpu.runner import Part, python, run_parts
 
 LIMITS: dict[str, float | None] = {
-    "tests": 75.0,
-    "resume": 80.0,
-    "speed": 90.0,
+    "tests": 70.0,
+    "resume": 75.0,
+    "speed": 105.0,
     "zoo": 50.0,
     "generation": 45.0,
-    "full_size": 110.0,
+    "full_size": 105.0,
     "curve": None,
 }
 """Part -> after how many seconds it is stopped. The last one gets what is left."""

@@ -109,11 +109,11 @@ def opened(config: TrainingConfig) -> Iterator[Trainer]:
         shutil.rmtree(config.output_dir, ignore_errors=True)
 
 
-def repeat(act: Callable[[], object], seconds: float, most: int = 10_000) -> tuple[int, float]:
-    """Call a function until so many seconds have passed, at least twice. Return the number of calls and the seconds."""
+def repeat(act: Callable[[], object], seconds: float, most: int = 10_000, least: int = 2) -> tuple[int, float]:
+    """Call a function until so many seconds have passed, `least` to `most` times. Return the number of calls and the seconds."""
     synchronize()
     began, calls = time.perf_counter(), 0
-    while calls < 2 or (time.perf_counter() - began < seconds and calls < most):
+    while calls < least or (time.perf_counter() - began < seconds and calls < most):
         act()
         calls += 1
     synchronize()
