@@ -100,7 +100,9 @@ def build(
     from tina_framework.storage.remote import remote_address
 
     if shards is not None and stage is not Stage.MODELS:
-        raise ConfigError(f"--shards is for --stage models, but the stage is {stage}. Leave one of them out.")
+        raise ConfigError(
+            f"--shards is for --stage models, but the stage is {stage}. Leave out --shards, or give --stage models."
+        )
     if generic is not None and stage not in (Stage.ALL, Stage.GENERIC):
         raise ConfigError(f"--generic is for --stage generic, but the stage is {stage}. Leave it out.")
     overrides = {"architecture": architecture, "num_models": num_models, "seed": seed}

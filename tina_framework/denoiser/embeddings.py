@@ -101,7 +101,7 @@ def _make_index(layout: TokenLayout, device: torch.device) -> LayoutIndex:
     is_sorted = torch.equal(order, torch.arange(layout.num_tokens))
     sizes = torch.tensor(layout.group_sizes)
     offsets = torch.cumsum(sizes, 0) - sizes
-    # Python integers, which `torch.split` needs.
+    # `torch.split` needs Python integers.
     counts = torch.bincount(group, minlength=len(layout.group_widths)).tolist()
     position, token_class, real = (
         offsets[group] + layout.position.cpu(),
@@ -190,9 +190,9 @@ class GroupProjection(nn.Module):
 
         Args:
             hidden_BPH: the tokens.
-            index: of their layout.
-            dtype: of the result; None: that of the projections.
-            forecasts: for each group, what to add to its tokens in that dtype (B, tokens of the group, width), or None.
+            index: the indices of the tokens' layout.
+            dtype: the type of the result; None: the type that the projections compute in.
+            forecasts: for each group, None or the values (B, tokens of the group, width) to add to its tokens.
         """
         if index.order is not None:
             hidden_BPH = hidden_BPH[:, index.order]

@@ -18,7 +18,7 @@ __all__ = ["Normalizer", "ReadModels"]
 
 
 ReadModels = Callable[[], Sequence[tuple[Tensor, int]]]
-"""Reads some p-Models: parameters (N,) and class count of each."""
+"""A function that reads some p-Models, and returns the parameters (N,) and the class count of each."""
 
 
 class Normalizer:
@@ -87,7 +87,7 @@ class Normalizer:
         return torch.cat([values[info.name].expand(info.shape).reshape(-1) for info in infos])
 
     def _flat(self, num_classes: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """The base and the scale of each parameter, two (N,)."""
+        """Return the base and the scale of each parameter, two tensors (N,)."""
 
         def make() -> tuple[Tensor, Tensor]:
             base, scale = self._expand(self.base, num_classes), self._expand(self.scale, num_classes)

@@ -264,7 +264,7 @@ class Denoiser(nn.Module):
         self._check_layout(layout, tokens_BPD, class_mask_BK)
         batch, count = tokens_BPD.shape[0], layout.num_classes
         index = self._index(layout, tokens_BPD.device)
-        # Without padded classes, padding inside of the used widths is rare, and only then is there something to mask.
+        # Without padded classes, only gaps of the layout have to be masked, and most layouts have none.
         exists_BPD = None
         if class_mask_BK is not None:
             exists_BPD = index.element_mask(class_mask_BK)
@@ -307,7 +307,7 @@ class Denoiser(nn.Module):
         return out if exists_BPD is None else out.masked_fill(~exists_BPD, 0.0)
 
     def _forecasts(self, encoded: EncodedClasses, index: LayoutIndex) -> list[Tensor | None]:
-        """What to add to the predicted tokens of each group: rows for the class group, the pooled forecast for the others."""
+        """Return what to add to the predicted tokens of each group: rows for the class group, the pooled forecast for the others."""
         forecasts: list[Tensor | None] = []
         for group, width in enumerate(self.config.group_widths):
             if group == self.config.class_group:

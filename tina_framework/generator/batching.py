@@ -62,7 +62,7 @@ class ParameterSampler:
         rows = [(index, sample) for index in range(len(tasks)) for sample in range(num_samples)]
         rows.sort(key=lambda row: len(tasks[row[0]]))
         done: dict[tuple[int, int], Tensor] = {}
-        # Every part is asked, because switching all of them takes longer than generating a small network.
+        # Reading the mode of every part is quick. `eval()` on all of them takes longer than generating a small network.
         is_training, was_training = any(part.training for part in self.denoiser.modules()), self.denoiser.training
         if is_training:
             self.denoiser.eval()

@@ -17,7 +17,7 @@ T = TypeVar("T")
 class ConstantTables:
     """A bounded cache of constant tables, for several threads. Copies and pickles of it are empty.
 
-    Whoever owns it must not hand out the tables themselves: a caller could change them in place.
+    Its owner must not return the tables themselves to callers, who could change them in place.
 
     Args:
         most: number of tables kept. The one that was not used for the longest time is dropped first.

@@ -160,7 +160,7 @@ class ParameterSpec:
         return tuple(infos)
 
     def _sizes(self, num_classes: int) -> list[int]:
-        """The number of elements of each parameter."""
+        """Return the number of elements of each parameter."""
         return self._tables.get(("sizes", num_classes), lambda: [info.numel for info in self.parameters(num_classes)])
 
     def num_parameters(self, num_classes: int) -> int:
@@ -190,7 +190,7 @@ class ParameterSpec:
         return torch.cat(parts)
 
     def _below(self, num_classes: int, limit: int, device: torch.device) -> Tensor:
-        """The places (N',) in the flat vector of what all classes share and of the class slots below `limit`."""
+        """Return the places (N',) in the flat vector of what all classes share and of the class slots below `limit`."""
 
         def make() -> Tensor:
             return torch.nonzero(self._flat_class(num_classes) < limit).squeeze(1).to(device)
@@ -198,7 +198,7 @@ class ParameterSpec:
         return self._tables.get(("below", num_classes, limit, device), make)
 
     def _selection(self, num_classes: int, selected: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        """What `select_flat` needs for the (N',) elements of the result at `selected` classes.
+        """Return what `select_flat` needs for the (N',) elements of the result at `selected` classes.
 
         Returns:
             start: the place in the flat vector at `num_classes` of an element, if its class were slot 0.

@@ -172,7 +172,7 @@ class _EncodedClass(NamedTuple):
 
     Attributes:
         given: its vector (E,) before the projection onto known classes.
-        identity: what two classes of a task must not have in common; see `_refuse_same`.
+        identity: its words and vectors. Two classes of a task with the same identity are refused; see `_refuse_same`.
         vector: the vector (E,) that the generator reads.
         confidence, familiarity, nearest: as in `EncodedTask`.
     """

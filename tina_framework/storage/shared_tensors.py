@@ -39,7 +39,7 @@ class SharedTensors:
     def open(self) -> dict[str, Tensor]:
         """Map the tensors into memory. The file may be removed afterwards.
 
-        Whoever changes a tensor in place gets a copy of the changed pages; other processes do not see the change.
+        A process that changes a tensor in place gets its own copy of the changed pages. Other processes do not see the change.
 
         Raises:
             OSError: the file cannot be read, or it has another size.
@@ -80,7 +80,7 @@ def shared(tensors: Mapping[str, Tensor]) -> Iterator[SharedTensors]:
                 f"The pictures cannot be written to '{path.parent}', where the processes share them ({error.strerror or error}). "
                 "Free some space there, or set TMPDIR to a folder on another disk."
             ) from error
-        del tensors  # whoever needs them maps the file
+        del tensors  # the processes map the file instead
         yield written
 
 

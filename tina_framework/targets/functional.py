@@ -125,7 +125,7 @@ class TargetRunner:
     def _batched(
         self, flat_BN: Tensor, class_mask_BK: Tensor, images_BM: Tensor, labels_BM: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Do the same under vmap: in one call, or in one for each class count where empty slots would change the networks."""
+        """Compute the same under vmap: in one call, or in one call for each class count if empty slots change the logits."""
         most = class_mask_BK.shape[1]
         if self._ignores_empty_slots:
             return self._together(flat_BN, most, class_mask_BK, images_BM, labels_BM)
@@ -153,7 +153,7 @@ class TargetRunner:
             product = Im2col() if self.convolution == "im2col" else contextlib.nullcontext()
             device, weights = images_BM.device, leaf
             if device.type == "cpu" and resolve_precision(device, self.precision) == "bf16":
-                # Autocast of the CPU does not reach convolutions under vmap, which would get two types.
+                # Autocast of the CPU does not reach convolutions under vmap, so weights and images would differ in type.
                 weights, images_BM = leaf.to(torch.bfloat16), images_BM.to(torch.bfloat16)
             with autocast(device, self.precision), product:
                 run = vmap(lambda flat, images: self.logits(flat, num_classes, images), randomness="different")

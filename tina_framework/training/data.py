@@ -63,7 +63,7 @@ class TrainingImages(ImageBank):
 
     @classmethod
     def from_contents(cls, class_names: Sequence[str], contents: Mapping[str, Tensor], fingerprint: str = "") -> Self:
-        """Make them from what `contents` of other ones returned, without reading a data set."""
+        """Make training images from what `contents` of others returned, without reading a data set."""
         images = super().from_contents(class_names, {**contents, "images": contents["both"]})
         images._both = contents["both"]
         images.images = images._both[: len(images.labels)]

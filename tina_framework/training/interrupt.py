@@ -50,7 +50,7 @@ class StopRequest:
         """Return whether any process has to stop. All processes must call this at the same step.
 
         Args:
-            requests: `own` of each process, exchanged during this step. A single process asks itself again.
+            requests: `own` of each process, exchanged during this step. Ignored with one process, which calls `own` again.
         """
         # A signal may reach the processes at different steps. They must stop together, or the last one waits forever.
         # So a request that came after the exchange counts in the next step.

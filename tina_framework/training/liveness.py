@@ -27,7 +27,7 @@ _MISSED = 3
 """After so many missing signs a process counts as silent, if a connection was lost as well."""
 
 _GRACE_SECONDS = 5.0
-"""How long the main thread has to end in order, after another process was silent for the whole time limit."""
+"""How many seconds the main thread gets to end by itself, after another process was silent for the whole time limit."""
 
 _ADVICE = "To continue, use the same settings and --resume_from_checkpoint latest."
 
@@ -128,7 +128,7 @@ class Watch:
             found, now = self._accused(self._timeout), time.monotonic()
             if found is None and now - max(begin, self._main_was_busy) > self._timeout:
                 found = [0, "hangs", self._rows[0][1], self._timeout]
-            # A process that has finished sent its text before.
+            # If process 0 has finished, it has sent its text already.
             if found is not None and found[1] != "finished":
                 raise TrainingError(f"{self._sentence(found)} {_ADVICE}")
             if now - begin > told * self._timeout:
@@ -180,7 +180,7 @@ class Watch:
                 self._wake.wait(self._interval)
                 self._wake.clear()
             if self._rank == 0:
-                # After a failure the others only need to read it; at the end they may still wait for a text.
+                # After a failure the others only have to read this sign. After a normal end they may still wait for a text.
                 seconds = _GRACE_SECONDS if self._state == "finished" else _MISSED * self._interval
                 deadline = time.monotonic() + seconds
                 while time.monotonic() < deadline and any(row[2] in ("runs", "busy") for row in self._rows.values()):

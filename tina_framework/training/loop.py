@@ -102,7 +102,7 @@ class Trainer:
         self.saved_at: int | None = None
         self._validator: Validator | None = None
         with contextlib.ExitStack() as stack, connected(self.accelerator):
-            # Checked first: processes with different settings would wait for each other at different places.
+            # Checked first: processes with different settings would reach different exchanges and wait for each other forever.
             check_alike(self.accelerator, resume.shared_settings(config))
             on_main(self.accelerator, lambda: stack.enter_context(hold(config)))
             self._source = resume.choose(self)

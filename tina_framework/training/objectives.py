@@ -190,7 +190,7 @@ class TaskObjective:
         noise: Tensor,
         denoiser: Denoiser,
     ) -> Tensor:
-        """Return x_t at `t_B`, made with `noise`, of the x0 that the denoiser predicts from `start`, which is pure noise.
+        """Predict x0 from `start`, which is pure noise, and return x_t of this x0 at `t_B`, made with `noise`.
 
         No gradient flows through this prediction: sampling, too, only reads the tokens of the step before.
         """

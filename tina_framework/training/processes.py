@@ -109,7 +109,7 @@ def _check_launch(config: TrainingConfig) -> None:
     if precision not in ("no", config.mixed_precision):
         raise ConfigError(
             f"The launcher asks for mixed precision {shorten(precision)}, but the setting mixed_precision is "
-            f"{config.mixed_precision}, which counts. Give the launcher the same value, or --mixed_precision no."
+            f"{config.mixed_precision}. Give both the same value, or give the launcher --mixed_precision no."
         )
     parts = os.environ.get("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "1")
     if parts != "1":
@@ -121,7 +121,7 @@ def _check_launch(config: TrainingConfig) -> None:
 
 
 def _watch(accelerator: Any, seconds: float) -> Watch | None:
-    """Start to watch the processes through the store by which they found each other; MPI has none."""
+    """Start to watch the processes through the store by which they found each other. Return None under MPI, which has no store."""
     if "MASTER_PORT" not in os.environ:
         return None
     # Launchers restart a run with the same store, and one process may make several runs.
@@ -132,7 +132,7 @@ def _watch(accelerator: Any, seconds: float) -> Watch | None:
 
 
 def _limit(seconds: float) -> timedelta:
-    # NCCL ends a process without a sentence. It gets more time, so that `Watch` is first.
+    # NCCL ends a process without naming the lost one. Its limit is longer, so that `Watch` reports first.
     return timedelta(seconds=seconds + (_NCCL_SECONDS if torch.accelerator.is_available() else 0.0))
 
 

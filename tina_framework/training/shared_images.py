@@ -29,7 +29,6 @@ def shared_images(
     Args:
         accelerator: the `accelerate.Accelerator` of the run.
         load: loads the images. It is called in one process of each machine.
-
         needed: whether the run trains on images. If not, nothing is loaded and None is yielded.
 
     Raises:

@@ -118,7 +118,7 @@ class Stepper:
         # An infinite limit clips nothing, but the norm is still computed for the check and the log.
         limit = self.config.max_grad_norm if self.config.max_grad_norm is not None else math.inf
         norm = full(self.accelerator.clip_grad_norm_(self.denoiser.parameters(), limit))
-        # The request to stop travels with the losses: an exchange of its own would cost a step of several processes more.
+        # The request to stop is sent together with the losses: a separate exchange would slow down every step.
         request = torch.full((), float(self.own_request()), device=self.accelerator.device)
         gathered = self.accelerator.gather(torch.stack([*totals, norm.detach(), request])[None].float()).cpu()
         gathered, self.requests = gathered[:, :-1], [int(value) for value in gathered[:, -1].tolist()]

@@ -1,7 +1,7 @@
-"""The seam between a build and a place elsewhere that keeps the finished files of a zoo, for example a bucket.
+"""The interface between a build and another place that keeps the finished files of a zoo, for example a bucket.
 
 A build reads and writes files in a folder of this machine. It tells a `FileTransfer` which finished file it looks for, and
-which one is complete. Unfinished work, such as single p-Models in ``models/``, stays on this machine.
+which file it has completed. Unfinished work, such as single p-Models in ``models/``, stays on this machine.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ class Partners:
             TrainingError: it was killed.
         """
         if index.is_file() or _read(self._folder) != self._launch.identity:
-            return  # it is done: it removes its file when it ends in order
+            return  # process 0 is done: it removes its file at a normal end
         # Where the lock was never seen in use, as on Windows, a free lock says nothing.
         if self._leader_held and not _lives(self._folder, 0):
             raise TrainingError(

@@ -114,9 +114,7 @@ class ShardBuilder:
 
     def remove_models(self, shards: Sequence[int]) -> None:
         """Remove single models of complete shards: a build that was killed just after writing a shard leaves them."""
-        if not (
-            self._plan.folder / "models"
-        ).is_dir():  # thousands of names need not be tried, which is slow over a network
+        if not (self._plan.folder / "models").is_dir():  # trying thousands of names is slow over a network
             return
         for shard in shards:
             for model_id in self._plan.config.shard_ids(shard):

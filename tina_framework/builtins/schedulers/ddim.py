@@ -111,7 +111,7 @@ class DDIMScheduler(DiffusionScheduler):
             case "v_prediction":
                 return signal * model_output + sigma * sample  # 2202.00512, appendix D
             case _:
-                # Equation 9, solved for the noise: (sample - signal * x0) / sigma. Both signs are turned, which changes no bit, so
+                # Equation 9, solved for the noise: (sample - signal * x0) / sigma. Both signs are flipped, which changes no bit, so
                 # that one new tensor is enough. Large tensors cost more memory traffic than arithmetic.
                 return _promoted(signal * x0, sample).sub_(sample).div_(-sigma)
 
