@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -109,7 +110,7 @@ def test_an_altered_index_is_refused(split: Path, change: dict[str, Any], senten
         Generator.from_pretrained(split)
 
 
-@pytest.mark.parametrize("size", ["5 apples", 0, -1, "", None])
+@pytest.mark.parametrize("size", ["5 apples", 0, -1, "", None, "0GB", "-1GB", "infGB", 0.0, math.nan, math.inf, True])
 def test_other_sizes_are_refused(tiny_generator: Generator, tmp_path: Path, size: Any) -> None:
     with pytest.raises(ConfigError, match=r"max_shard_size is .*such as '5GB'"):
         tiny_generator.save_pretrained(tmp_path / "new", max_shard_size=size)

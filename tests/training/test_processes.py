@@ -54,6 +54,29 @@ def test_what_a_launcher_may_not_ask_for(
         connect(make_config(), print)
 
 
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"WORLD_SIZE": "abc"}, "RANK='0' and WORLD_SIZE='abc' do not name"),
+        ({"RANK": "five"}, "RANK='five' and WORLD_SIZE='2' do not name"),
+        ({"RANK": "2"}, "RANK='2' and WORLD_SIZE='2' do not name one of several processes"),
+        ({"MASTER_ADDR": ""}, "asks for several processes, but the variable MASTER_ADDR is ''"),
+        ({"MASTER_PORT": "abc"}, "the variable MASTER_PORT is 'abc'"),
+        ({"MASTER_PORT": "0"}, "the variable MASTER_PORT is '0'"),
+        ({"MASTER_PORT": "65536"}, "the variable MASTER_PORT is '65536'"),
+        ({"LOCAL_RANK": "x"}, "the variable LOCAL_RANK is 'x'"),
+    ],
+)
+def test_the_variables_of_a_launch_must_fit_together(
+    make_config: Make, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], sentence: str
+) -> None:
+    good = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+    for name, value in (good | variables).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=sentence):
+        connect(make_config(), print)
+
+
 def test_half_precision_needs_a_gpu(settings: dict[str, Any]) -> None:
     # In a process of its own: Accelerate keeps the precision of the first run of a process.
     done = subprocess.run(
@@ -85,3 +108,28 @@ def test_a_process_that_never_comes(settings: dict[str, Any], rank: str) -> None
     assert done.returncode == 1, done.stderr
     assert f"this is process {rank} of 2) did not answer at 127.0.0.1:{port}" in done.stderr
     assert "Traceback" not in done.stderr
+    assert "frame #" not in done.stderr  # torch's own trace
+
+
+def test_wrong_settings_of_one_process_end_the_others_at_once(settings: dict[str, Any]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    started = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "tina_framework.training",
+                *words(settings, process_timeout=90, mixed_precision=precision),
+            ],
+            env={**os.environ, **group, "RANK": rank, "LOCAL_RANK": rank, "CUDA_VISIBLE_DEVICES": ""},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank, precision in (("0", "no"), ("1", "fp16"))
+    ]
+    main, other = (process.communicate(timeout=150)[1] for process in started)
+    assert "Process 1 of 2 ended with an error at step 0; see its message." in main
+    assert "mixed_precision is fp16, which needs a GPU" in other
+    assert [process.returncode for process in started] == [1, 2]

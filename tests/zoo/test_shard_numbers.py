@@ -18,6 +18,7 @@ from tina_framework.zoo.shard_numbers import in_words, option_for, parse_shards
         (":", list(range(12))),
         ("3::4", [3, 7, 11]),
         ("10:99", [10, 11]),
+        ("0:1000000000000", list(range(12))),
         ("12:16", []),
         ("5:5", []),
     ],
@@ -30,6 +31,8 @@ def test_ranges_are_those_of_python(text, expected):
     ("text", "words"),
     [
         ("12", r"There is no shard 12: the zoo has 12 shards, 0 to 11"),
+        ("1000000000", r"There is no shard 1000000000: the zoo has 12 shards"),
+        ("9" * 30, "expected a number or a range"),
         ("a:b", "The shards are 'a:b'; expected a number or a range"),
         ("", "expected a number or a range"),
         ("-1", "expected a number or a range"),

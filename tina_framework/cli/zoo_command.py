@@ -157,7 +157,7 @@ def _run_stage(
         listed = build_zoo(plan, generic_from=generic, wait=wait, partner_timeout=partner_timeout, notify=print_error)
         return totals | {"models": listed}
     if stage is Stage.MODELS:
-        chosen = parse_shards(shards or ":", plan.config.num_shards)
+        chosen = parse_shards(":" if shards is None else shards, plan.config.num_shards)
         # Processes of one launch, for example one for each GPU of a machine, divide the shards between them.
         mine = chosen[launch.rank :: launch.world]
         trained = build_models(plan, mine)

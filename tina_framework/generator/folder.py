@@ -9,6 +9,7 @@ their files in `model.safetensors.index.json`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -349,10 +350,12 @@ def _split(tensors: Mapping[str, Tensor], max_shard_size: int | str) -> StateDic
     from huggingface_hub import split_torch_state_dict_into_shards
 
     try:
-        if isinstance(max_shard_size, int) and max_shard_size <= 0:
-            raise ValueError("it is not above 0")
+        # huggingface_hub takes "0GB", "-1GB" and fractions of a byte, and would write a file for each tensor.
+        digits = max_shard_size.strip()[:-2] if isinstance(max_shard_size, str) else max_shard_size
+        if isinstance(digits, bool) or not 0 < float(digits) < math.inf:
+            raise ValueError("it is not a size above 0")
         return split_torch_state_dict_into_shards(dict(tensors), max_shard_size=max_shard_size)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise ConfigError(
             f"max_shard_size is {max_shard_size!r}; give a number of bytes above 0, or a text such as '5GB' or '500MB'."
         ) from error

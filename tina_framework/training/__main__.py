@@ -30,7 +30,8 @@ def train(arguments: Sequence[str], program: str) -> None:
         TinaError: the settings are wrong, or training failed.
     """
     # Set before torch is imported: its C++ part prints a trace for each lost connection, which this package reports itself.
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    # Where the others do not come at all, the trace has the level ERROR.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     from tina_framework.training.arguments import help_text, parse_arguments
 
     parsed = parse_arguments(arguments)

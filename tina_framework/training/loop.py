@@ -82,9 +82,6 @@ class Trainer:
         self.sharding = take_request()
         self.accelerator = connect(config, self.log.notify)
         self.stop = StopRequest(self.accelerator, config.max_seconds)
-        check_batches(config, self.accelerator.num_processes)
-        if self.sharding is not None and self.accelerator.num_processes > 1:
-            check_settings(config)
         self.is_main = self.log.active = bool(self.accelerator.is_main_process)
         if self.accelerator.device.type == "cpu":
             keep_freed_memory()  # every step allocates the same tensors
@@ -102,6 +99,9 @@ class Trainer:
         self.saved_at: int | None = None
         self._validator: Validator | None = None
         with contextlib.ExitStack() as stack, connected(self.accelerator):
+            check_batches(config, self.accelerator.num_processes)
+            if self.sharding is not None and self.accelerator.num_processes > 1:
+                check_settings(config)
             # Checked first: processes with different settings would reach different exchanges and wait for each other forever.
             check_alike(self.accelerator, resume.shared_settings(config))
             on_main(self.accelerator, lambda: stack.enter_context(hold(config)))

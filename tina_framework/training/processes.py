@@ -18,11 +18,13 @@ from accelerate.utils import InitProcessGroupKwargs
 from tina_framework.config.training import TrainingConfig
 from tina_framework.errors import ConfigError, DependencyError, TrainingError, shorten
 from tina_framework.training.liveness import Watch, watch_of
+from tina_framework.zoo.launch import Launch
 
 __all__ = ["connect", "connected"]
 
 _SILENT_SECONDS = 5.0
 _NCCL_SECONDS = 60.0
+_LAST_PORT = 65_535
 _numbers = itertools.count()
 _TIMED_OUT = re.compile(r"[Tt]imed? ?out")
 _ENGINES = {
@@ -52,7 +54,7 @@ def connect(config: TrainingConfig, notify: Callable[[str], None]) -> Any:
     _check_launch(config)
     seconds = config.process_timeout
     address = f"{os.environ.get('MASTER_ADDR', 'this machine')}:{os.environ.get('MASTER_PORT', '?')}"
-    several = os.environ.get("WORLD_SIZE", "1") not in ("", "0", "1")
+    several = _is_several()
     # Said late: usually all processes come within seconds, and then there is nothing to say.
     sentence = f"Waiting up to {seconds:g} s for {_others()} at {address}."
     waiting = threading.Timer(_SILENT_SECONDS, notify, [sentence])
@@ -81,6 +83,18 @@ def connect(config: TrainingConfig, notify: Callable[[str], None]) -> Any:
         ) from error
     finally:
         waiting.cancel()
+    with connected(accelerator):
+        _check_machine(config, accelerator)
+    return accelerator
+
+
+def _check_machine(config: TrainingConfig, accelerator: Any) -> None:
+    """Check that this machine can do what the settings say, which Accelerate does not.
+
+    Raises:
+        ConfigError: the precision needs a GPU.
+        DependencyError: the package of an experiment tracker is missing.
+    """
     if config.mixed_precision == "fp16" and accelerator.device.type == "cpu":
         # Accelerate would compute in float32 without a word.
         raise ConfigError("mixed_precision is fp16, which needs a GPU. Use bf16 or no on a CPU.")
@@ -90,7 +104,6 @@ def connect(config: TrainingConfig, notify: Callable[[str], None]) -> Any:
         raise DependencyError(
             f"report_to names '{missing[0]}', whose package is not installed. Install the package, or remove the name."
         )
-    return accelerator
 
 
 def _check_launch(config: TrainingConfig) -> None:
@@ -99,6 +112,7 @@ def _check_launch(config: TrainingConfig) -> None:
     Raises:
         ConfigError: it asks for something that this package does not do, or that differs from the settings.
     """
+    _check_place()
     for name, engine in _ENGINES.items():
         if os.environ.get(name, "").lower() in ("1", "true", "yes", "on"):
             raise ConfigError(
@@ -118,6 +132,40 @@ def _check_launch(config: TrainingConfig) -> None:
             f"The launcher asks for {shorten(parts)} gradient accumulation steps. Use the setting gradient_accumulation_steps "
             f"instead (now {config.gradient_accumulation_steps}), and leave it out of the launcher's configuration."
         )
+
+
+def _check_place() -> None:
+    """Check the variables that tell a process its number and where to meet the others.
+
+    Raises:
+        ConfigError: they do not fit together.
+    """
+    if not _is_several():
+        return  # one process, or several that MPI started
+    Launch.from_environment()
+    given = {name: os.environ.get(name, "") for name in ("MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK")}
+    # Without LOCAL_RANK, Accelerate takes the process for the first one of its machine.
+    given["LOCAL_RANK"] = given["LOCAL_RANK"] or "0"
+    fits = {
+        "MASTER_ADDR": bool(given["MASTER_ADDR"]),
+        "MASTER_PORT": _is_number(given["MASTER_PORT"]) and 0 < int(given["MASTER_PORT"]) <= _LAST_PORT,
+        "LOCAL_RANK": _is_number(given["LOCAL_RANK"]),
+    }
+    for name, is_fit in fits.items():
+        if not is_fit:
+            raise ConfigError(
+                f"WORLD_SIZE={shorten(os.environ['WORLD_SIZE'])} asks for several processes, but the variable {name} is "
+                f"{shorten(given[name])}. Start them with `accelerate launch` or torchrun, which set it."
+            )
+
+
+def _is_several() -> bool:
+    """Return whether the launcher started several processes and told each its number."""
+    return os.environ.get("WORLD_SIZE", "1") not in ("", "0", "1")
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 9
 
 
 def _watch(accelerator: Any, seconds: float) -> Watch | None:

@@ -9,8 +9,8 @@ from tina_framework.errors import ConfigError, shorten
 
 __all__ = ["in_words", "option_for", "parse_shards"]
 
-_DIGITS = 9
-"""Longer numbers would take long to read, and no zoo has so many shards."""
+_DIGITS = 18
+"""Longer numbers may exceed the limits of `range`, and no zoo has so many shards."""
 
 _RANGE = re.compile(rf"(\d{{0,{_DIGITS}}}):(\d{{0,{_DIGITS}}})(?::(\d{{0,{_DIGITS}}}))?", re.ASCII)
 
