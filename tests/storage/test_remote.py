@@ -21,7 +21,7 @@ from tina_framework.storage.remote import RemoteFolder, remote_address
     ("place", "address"),
     [
         ("s3://bucket/zoo", "s3://bucket/zoo"), (Path("s3://bucket/zoo"), "s3://bucket/zoo"),
-        ("memory://zoo/", "memory://zoo"), ("gs://b/a b", "gs://b/a b"), ("ftp://u:p@host:21/x", "ftp://u:p@host:21/x"),
+        ("memory://zoo/", "memory://zoo"), ("gs://b/a b", "gs://b/a b"), ("S3://B/Zoo", "s3://B/Zoo"), ("ftp://u:p@host:21/x", "ftp://u:p@host:21/x"),
         ("zoo", None), ("/zoo", None), ("C:/zoo", None), ("C:\\zoo", None), ("a:b", None), ("s3:", None), ("s3://", None),
         (Path("work") / "s3:" / "x", None), ("", None),
     ],
@@ -29,6 +29,20 @@ from tina_framework.storage.remote import RemoteFolder, remote_address
 )  # fmt: skip
 def test_addresses_are_told_from_paths(place: str | Path, address: str | None) -> None:
     assert remote_address(place) == address
+
+
+@pytest.mark.parametrize("place", ["file:///zoo", Path("file:///zoo"), "file://zoo", "FILE:/zoo", "local:///zoo"])
+def test_folders_of_this_machine_are_no_addresses(place: str | Path) -> None:
+    with pytest.raises(ConfigError, match="is a folder of this machine"):
+        remote_address(place)
+
+
+def test_a_password_with_an_at_sign_is_not_shown() -> None:
+    with pytest.raises(ConfigError, match="contains a password") as caught:
+        RemoteFolder("ftp://me:p@ss:w@rd@127.0.0.1/zoo")
+    assert "'ftp://127.0.0.1/zoo'" in str(caught.value)
+    assert "w@rd" not in str(caught.value)
+    assert "p@" not in str(caught.value)
 
 
 @pytest.fixture(autouse=True)

@@ -17,22 +17,33 @@ from typing import Any
 
 import filelock
 
-from tina_framework.errors import CheckpointError, ConfigError, DependencyError, TinaError
+from tina_framework.errors import CheckpointError, ConfigError, DependencyError, TinaError, shorten
 from tina_framework.storage.files import replacing
 
 __all__ = ["RemoteFolder", "remote_address"]
 
 # A path that went through `pathlib` has one slash. A protocol has two letters or more, unlike a drive of Windows.
-_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/{1,2}(?=[^/])(.*)", re.DOTALL)
-_LOGIN = re.compile(r"(://)[^/@]*@")
-_PASSWORD = re.compile(r"://[^/@:]*:[^/@]+@")
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/{1,2}(?=[^/])(.*)", re.DOTALL | re.IGNORECASE)
+_LOCAL = re.compile(r"(file|local):/+", re.IGNORECASE)
+# Greedy: a password may contain an @.
+_LOGIN = re.compile(r"(://)[^/]*@")
+_PASSWORD = re.compile(r"://[^/@:]*:[^/]+@")
 _BLOCK = 2**20
 
 
 def remote_address(place: str | os.PathLike[str]) -> str | None:
-    """Return the address of a remote folder, ``s3://bucket/zoo``, or None if `place` is a path of this machine."""
+    """Return the address of a remote folder, ``s3://bucket/zoo``, or None if `place` is a path of this machine.
+
+    Raises:
+        ConfigError: it is a folder of this machine, written as an address.
+    """
+    if _LOCAL.match(str(place)):
+        # After `pathlib`, file:///zoo and file://zoo look alike, so this cannot be read as a path.
+        raise ConfigError(
+            f"{shorten(str(place))} is a folder of this machine. Write its path alone, without file:// before it."
+        )
     found = _ADDRESS.fullmatch(str(place))
-    return f"{found[1]}://{found[2].rstrip('/')}" if found else None
+    return f"{found[1].lower()}://{found[2].rstrip('/')}" if found else None
 
 
 class RemoteFolder:
