@@ -124,3 +124,13 @@ def test_precision_names():
         assert torch.is_autocast_enabled("cpu")
     with autocast(torch.device("cpu"), "fp32"):
         assert not torch.is_autocast_enabled("cpu")
+
+
+def test_closing_ends_the_threads_until_they_are_needed_again():
+    runner = TargetRunner(SPEC, "fp32", workers=3)
+    first, _ = runner.losses_and_gradients(*batch())
+    threads = list(runner._pool._threads)
+    runner.close()
+    assert not any(thread.is_alive() for thread in threads)
+    assert torch.equal(runner.losses_and_gradients(*batch())[0], first)
+    runner.close()

@@ -56,7 +56,7 @@ def test_nothing_is_drawn_after_the_last_step():
     draw = Recorder()
     ahead = DrawAhead(draw, parts=1, steps=1)
     ahead.get(0, 0)
-    ahead._thread.shutdown(wait=True)
+    assert ahead._thread is None
     assert [call[:2] for call in draw.calls] == [(0, 0)]
 
 
@@ -70,3 +70,14 @@ def test_an_error_comes_at_its_own_step():
     assert ahead.get(0, 0) == [0]
     with pytest.raises(ValueError, match="damaged"):
         ahead.get(1, 0)
+
+
+def test_a_closed_one_has_no_thread_and_may_go_on():
+    draw = Recorder()
+    ahead = DrawAhead(draw, parts=1, steps=10)
+    ahead.get(0, 0)
+    (thread,) = ahead._thread._threads
+    ahead.close()
+    assert not thread.is_alive()
+    assert [ahead.get(step, 0) for step in (1, 2)] == [[(1, 0)], [(2, 0)]]
+    ahead.close()

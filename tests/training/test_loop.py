@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 
@@ -59,3 +61,10 @@ def test_max_seconds_ends_in_order(make_config: Make, capsys: pytest.CaptureFixt
 def test_settings_that_accelerate_refuses(make_config: Make) -> None:
     with pytest.raises(ConfigError, match=r"report_to=.*nonsense"):
         Trainer(make_config(report_to="nonsense"))
+
+
+def test_a_run_leaves_no_thread(make_config: Make) -> None:
+    before = set(threading.enumerate())
+    trainer = Trainer(make_config(max_steps=2, target_workers=2, num_validation_tasks=0))
+    trainer.train()
+    assert set(threading.enumerate()) <= before, "although the trainer is still referenced"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -68,7 +69,15 @@ class TargetRunner:
         self.precision = precision
         self.convolution = convolution
         self._modules: dict[tuple[int, int], nn.Module] = {}
-        self._pool = worker_threads(workers) if workers > 1 else None
+        self._workers = workers
+        self._pool: ThreadPoolExecutor | None = None
+
+    def close(self) -> None:
+        """End the threads. They are started again when they are needed."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+            self._modules.clear()  # each belongs to a thread
 
     def _module(self, num_classes: int) -> nn.Module:
         # One module per thread: functional_call puts the parameters into the module during the call. Two threads that
@@ -115,6 +124,8 @@ class TargetRunner:
         most, counts = class_mask_BK.shape[1], class_mask_BK.sum(1).tolist()
         flats = [self.spec.narrow(flat, most, count) for flat, count in zip(flat_BN.detach(), counts, strict=True)]
         calls = list(zip(flats, counts, images_BM, labels_BM, strict=True))
+        if self._workers > 1 and self._pool is None:
+            self._pool = worker_threads(self._workers)
         if self._pool is None:
             results = [self._loss_and_gradient(*call) for call in calls]
         else:

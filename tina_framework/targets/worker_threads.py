@@ -18,6 +18,9 @@ def worker_threads(count: int) -> ThreadPoolExecutor:
 
     Args:
         count: number of threads.
+
+    Raises:
+        RuntimeError: the system does not allow so many threads.
     """
     own = torch.get_num_threads()
     started = threading.Barrier(count + 1)
@@ -28,8 +31,12 @@ def worker_threads(count: int) -> ThreadPoolExecutor:
         started.wait()
 
     pool = ThreadPoolExecutor(count, thread_name_prefix="networks", initializer=start)
-    for _ in range(count):
-        pool.submit(lambda: None)
+    try:
+        for _ in range(count):
+            pool.submit(lambda: None)
+    except RuntimeError:
+        started.abort()  # those that did start would wait forever, and Python would wait for them at its end
+        raise
     started.wait()
     # `set_num_threads` also sets the default of threads that are started later, which is not for this pool to change.
     torch.set_num_threads(own)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from tina_framework.targets.worker_threads import worker_threads
 from tina_framework.training.draws import Draws
@@ -26,7 +26,7 @@ class DrawAhead:
 
     def __init__(self, draw: Callable[[int, int], list[Draws]], parts: int, steps: int) -> None:
         self._draw, self._parts, self._steps = draw, parts, steps
-        self._thread = worker_threads(1)
+        self._thread: ThreadPoolExecutor | None = None
         self._next: tuple[Key, Future[list[Draws]]] | None = None
 
     def get(self, step: int, part: int) -> list[Draws]:
@@ -40,5 +40,15 @@ class DrawAhead:
         expected = self._next[1] if self._next is not None and self._next[0] == key else None
         found = self._draw(step, part) if expected is None else expected.result()
         after = (step, part + 1) if part + 1 < self._parts else (step + 1, 0)
-        self._next = (after, self._thread.submit(self._draw, *after)) if after[0] < self._steps else None
+        self._next = None
+        if after[0] < self._steps:
+            self._thread = self._thread or worker_threads(1)
+            self._next = after, self._thread.submit(self._draw, *after)
         return found
+
+    def close(self) -> None:
+        """End the thread. `get` starts a new one."""
+        self._next = None
+        if self._thread is not None:
+            self._thread.shutdown(cancel_futures=True)
+            self._thread = None

@@ -132,7 +132,10 @@ class Trainer:
             self._held = stack.pop_all()  # `close` releases the folder
 
     def close(self) -> None:
-        """Let other processes use the output folder. `train` calls this at its end."""
+        """End the threads, and let other processes use the output folder. `train` calls this at its end."""
+        # The trainer is part of a cycle of references, so its threads would live on until Python collects that.
+        self.stepper.close()
+        self.components.runner.close()
         watch = watch_of(self.accelerator)
         if watch is not None:
             watch.close()

@@ -93,6 +93,10 @@ class Stepper:
         self.own_request: Callable[[], int] = lambda: 0
         self.requests: list[int] = []
 
+    def close(self) -> None:
+        """End the thread that draws ahead. The next step starts a new one."""
+        self._ahead.close()
+
     def train_step(self) -> tuple[dict[str, float], float]:
         """Train on the next global batch.
 
