@@ -22,8 +22,7 @@ from benchmarks.script import REPOSITORY, run
 from tina_framework.errors import ConfigError
 
 FIGURES = {
-    "training, seconds a step": ("training_speed", ("seconds_a_step", "wall", "median")),
-    "training, processor seconds a step": ("training_speed", ("seconds_a_step", "processor", "median")),
+    "training, seconds a step": ("training_speed", ("seconds_a_step", "median")),
     "one model, names read before, seconds": ("timing", ("one_model_seconds", "wall", "median")),
     "one model, new names, seconds": ("timing", ("one_model_of_new_names_seconds", "wall", "median")),
     "batch of 64, seconds a model": ("timing", ("batch_of_64_seconds_each", "wall", "median")),

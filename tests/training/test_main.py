@@ -35,6 +35,21 @@ def test_help_and_mistakes(settings: dict[str, Any], capsys: pytest.CaptureFixtu
     assert "'nowhere' is not a zoo" in capsys.readouterr().err
 
 
+def test_threads_wait_passively_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    def after(given: dict[str, str]) -> str | None:
+        for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+            monkeypatch.setenv(name, "")  # so that the value that the program sets is removed at the end
+            monkeypatch.delenv(name)
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+        assert main(["--help"]) == 0
+        return os.environ.get("GOMP_SPINCOUNT")
+
+    assert after({}) == "3000"
+    assert after({"GOMP_SPINCOUNT": "7"}) == "7"
+    assert after({"OMP_WAIT_POLICY": "active"}) is None
+
+
 def test_an_output_folder_that_cannot_be_is_one_sentence(
     settings: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
