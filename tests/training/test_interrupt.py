@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from tina_framework.training import interrupt
-from tina_framework.training.interrupt import StopRequest
+from tina_framework.training.interrupt import StopRequest, ignoring_signals
 
 ALONE = SimpleNamespace(num_processes=1, is_main_process=True)
 
@@ -92,3 +92,11 @@ def test_other_threads_leave_the_handlers_alone() -> None:
     thread.start()
     thread.join()
     assert inside == [before]
+
+
+def test_signals_that_come_late_do_nothing() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with ignoring_signals():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 
 import pytest
@@ -68,3 +70,16 @@ def test_a_run_leaves_no_thread(make_config: Make) -> None:
     trainer = Trainer(make_config(max_steps=2, target_workers=2, num_validation_tasks=0))
     trainer.train()
     assert set(threading.enumerate()) <= before, "although the trainer is still referenced"
+
+
+def test_a_signal_is_not_repeated_while_a_run_closes(make_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(make_config(num_validation_tasks=0))
+    close = trainer.close
+
+    def close_slowly() -> None:
+        os.kill(os.getpid(), signal.SIGINT)  # a launcher passes on the Ctrl-C that stopped this run
+        close()
+
+    monkeypatch.setattr(trainer, "close", close_slowly)
+    monkeypatch.setattr(trainer.log, "advance", lambda *figures: os.kill(os.getpid(), signal.SIGINT))
+    assert trainer.train().exit_code == 128 + signal.SIGINT

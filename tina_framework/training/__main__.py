@@ -7,6 +7,7 @@ stopped by `max_seconds`, 1 failed, 2 wrong settings, 130 stopped by Ctrl-C, 143
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -49,18 +50,20 @@ def train(arguments: Sequence[str], program: str) -> None:
         load_plugin_file(file)
     config = load_training_config(parsed.flags, parsed.config_file)
 
+    from tina_framework.training.interrupt import ignoring_signals
     from tina_framework.training.loop import Trainer
 
     trainer = Trainer(config)
     outcome = trainer.train()
-    if trainer.is_main:
-        print_line(f"Generator after {outcome.step} steps: {outcome.generator}")
-        if trainer.best is not None and (config.output_dir / "best").is_dir():
-            print_line(f"Best by validation (step {trainer.best['step']}): {config.output_dir / 'best'}")
-    # A connection between processes that is freed only while Python shuts down aborts the process (gloo's threads). The
-    # trainer holds it in a cycle of references, so it is collected here.
-    del trainer
-    gc.collect()
+    with ignoring_signals() if outcome.exit_code else contextlib.nullcontext():
+        if trainer.is_main:
+            print_line(f"Generator after {outcome.step} steps: {outcome.generator}")
+            if trainer.best is not None and (config.output_dir / "best").is_dir():
+                print_line(f"Best by validation (step {trainer.best['step']}): {config.output_dir / 'best'}")
+        # A connection between processes that is freed only while Python shuts down aborts the process (gloo's threads). The
+        # trainer holds it in a cycle of references, so it is collected here.
+        del trainer
+        gc.collect()
     # A script that goes on after a success must not go on with a run that was stopped.
     if outcome.exit_code:
         raise SystemExit(outcome.exit_code)

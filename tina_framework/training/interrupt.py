@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-__all__ = ["StopRequest"]
+__all__ = ["StopRequest", "ignoring_signals"]
 
 _SAME_REQUEST_SECONDS = 1.0
 """A launcher passes on the Ctrl-C that its processes got from the terminal as well. Both are the same request."""
@@ -102,6 +102,23 @@ class StopRequest:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def ignoring_signals() -> Iterator[None]:
+    """Ignore SIGINT and SIGTERM in this context, which must be short. For the last lines of a run that a signal stopped.
+
+    A launcher may repeat the signal this late. Python would then print a traceback.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _end_at_once(number: int) -> None:

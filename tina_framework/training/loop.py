@@ -155,26 +155,27 @@ class Trainer:
                 f"train_split is '{config.train_split}', so training uses the validation images. The validation figures are "
                 "therefore too good, and only show whether training works."
             )
-        try:
-            # Saving and exporting are inside, so that a second signal ends them, too.
-            with connected(self.accelerator), self.stop.listening():
-                on_main(self.accelerator, self._prepare_folder)
-                self.log.start(stepper.step)
-                self._steps()
-                if self.saved_at != stepper.step:
-                    self._save()
-                finished = stepper.step >= config.max_steps
-                validation = self._last_validation()
-                folder = config.output_dir / FINISHED
-                self._export(folder, validation)
-                on_main(
-                    self.accelerator,
-                    lambda: checkpoint.prune(self.root, stepper.step, config.checkpoints_total_limit),
-                )
-        finally:
-            self.log.close()
-            self.close()
-            self.accelerator.end_training()
+        # Saving, exporting and closing are inside: a second signal ends them, and the repeat of a launcher does not.
+        with self.stop.listening():
+            try:
+                with connected(self.accelerator):
+                    on_main(self.accelerator, self._prepare_folder)
+                    self.log.start(stepper.step)
+                    self._steps()
+                    if self.saved_at != stepper.step:
+                        self._save()
+                    finished = stepper.step >= config.max_steps
+                    validation = self._last_validation()
+                    folder = config.output_dir / FINISHED
+                    self._export(folder, validation)
+                    on_main(
+                        self.accelerator,
+                        lambda: checkpoint.prune(self.root, stepper.step, config.checkpoints_total_limit),
+                    )
+            finally:
+                self.log.close()
+                self.close()
+                self.accelerator.end_training()
         if not finished:
             self.log.notify(
                 f"Stopped at step {stepper.step} of {config.max_steps} ({self.stop.reason}). To continue, use the same "
