@@ -130,8 +130,8 @@ def test_what_is_there_is_not_sent_or_fetched_again(tmp_path: Path, monkeypatch:
     (tmp_path / "one").write_bytes(b"abc")
     folder.send(tmp_path / "one", "one")
     monkeypatch.setattr(MemoryFileSystem, "put_file", lambda *_: pytest.fail("sent twice"))
-    monkeypatch.setattr(MemoryFileSystem, "open", lambda *_, **__: pytest.fail("fetched twice"))
     folder.send(tmp_path / "one", "one")
+    monkeypatch.setattr(MemoryFileSystem, "open", lambda *_, **__: pytest.fail("fetched twice"))
     assert folder.fetch("one", tmp_path / "one", "0" * 64)
 
 
@@ -220,3 +220,12 @@ def test_missing_packages_and_protocols(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "fsspec", None)
     with pytest.raises(DependencyError, match=r"pip install 'tina-framework\[remote\]'"):
         RemoteFolder("memory://zoo")
+
+
+def test_a_damaged_file_of_equal_size_is_replaced(address: str, tmp_path: Path) -> None:
+    remote, file = RemoteFolder(address), tmp_path / "file"
+    file.write_bytes(b"damaged")
+    remote.send(file, "shards/file")
+    file.write_bytes(b"correct")
+    remote.send(file, "shards/file")
+    assert remote.read("shards/file", 100) == b"correct"

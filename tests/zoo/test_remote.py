@@ -69,6 +69,16 @@ def test_a_shard_that_is_half_there_is_built_again(plan, remote, zoo_folder):
     assert stored()[name] == (zoo_folder / name).read_bytes()
 
 
+def test_a_shard_with_other_bytes_is_built_and_sent_again(plan, remote, zoo_folder):
+    name = FILES[2]
+    file = MemoryFileSystem.store[f"/bucket/zoo/{name}"]
+    file.seek(-20, 2)
+    file.write(b"damaged")
+    assert len(stored()[name]) == (zoo_folder / name).stat().st_size
+    assert build_models(plan(ADDRESS), range(3)) == 2
+    assert stored()[name] == (zoo_folder / name).read_bytes()
+
+
 def test_another_zoo_in_the_remote_folder_is_refused(plan, config, remote):
     from dataclasses import replace
 

@@ -157,12 +157,13 @@ class RemoteFolder:
         return True
 
     def send(self, path: Path, name: str) -> None:
-        """Copy the file at `path` to the remote folder, whole, unless a file of its size is there already.
+        """Copy the file at `path` to the remote folder, whole, unless an equal file is there already.
 
         Raises:
             CheckpointError: as for `exists`.
         """
-        if self._size(name) == path.stat().st_size:
+        # A damaged file often keeps its size, so the contents are compared, too.
+        if self._size(name) == path.stat().st_size and self._sha256(name) == _sha256_of(path):
             return
         with self._errors(name, "written"):
             target = self._path(name)
@@ -170,6 +171,13 @@ class RemoteFolder:
             self._system.put_file(str(path), target)
         if self._size(name) != path.stat().st_size:
             raise CheckpointError(f"'{self.shown}/{name}' was not written completely. Run the same command again.")
+
+    def _sha256(self, name: str) -> str:
+        with self._errors(name), self._system.open(self._path(name), "rb") as source:
+            digest = hashlib.sha256()
+            while block := source.read(_BLOCK):
+                digest.update(block)
+            return digest.hexdigest()
 
     def _size(self, name: str) -> int | None:
         with self._errors(name):
@@ -197,6 +205,11 @@ class RemoteFolder:
                 f"'{self.shown}/{name}' cannot be {done} ({_reason(error)}). Check the address and the connection, and try "
                 "again."
             ) from error
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _reason(error: BaseException) -> str:

@@ -183,6 +183,7 @@ def build_components(
             _take_weights(denoiser, start, config)
 
     workers = (config.target_workers or torch.get_num_threads()) if device.type == "cpu" else 1
+    workers = min(workers, config.task_batch_size)  # a thread for each network is enough
     runner = TargetRunner(spec, config.target_precision, workers, config.target_convolution)
     components = TrainingComponents(
         config, dataset, zoo, spec, tokenizer, context, denoiser, [], runner, seen, superclasses, generic, {}

@@ -76,6 +76,7 @@ class RemoteTransfer:
     def __init__(self, address: str, folder: Path) -> None:
         self.folder = folder
         self._remote = RemoteFolder(address)
+        self._equal: dict[Path, tuple[int, int]] = {}  # file -> size and time, when both places had the same contents
 
     def fetch(self, path: Path) -> None:
         """Put the file at `path` if it is missing there and exists in the remote folder.
@@ -92,11 +93,22 @@ class RemoteTransfer:
                     f"'{self._remote.shown}' holds another zoo than '{self.folder}', where this machine was building for it. "
                     "Remove the folder of this machine, or choose another remote folder."
                 )
-        self._remote.fetch(name, path)
+        was_here = path.is_file()
+        if self._remote.fetch(name, path) and not was_here:
+            self._equal[path] = _state(path)
 
     def send(self, path: Path) -> None:
         """Copy the file at `path` to the remote folder, unless it is there already."""
-        self._remote.send(path, path.relative_to(self.folder).as_posix())
+        # Comparing contents reads the remote file, so each file is compared once.
+        if self._equal.get(path) != _state(path):
+            self._remote.send(path, path.relative_to(self.folder).as_posix())
+            self._equal[path] = _state(path)
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Return the size and the time of a file, which change when it is replaced."""
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
 
 
 def _name(address: str) -> str:
