@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tina_framework.errors import CheckpointError
+from tina_framework.storage import tensor_file
 from tina_framework.storage.files import read_safetensors, write_safetensors
 from tina_framework.storage.folders import hashes
 from tina_framework.storage.tensor_file import TensorFile
@@ -21,6 +22,14 @@ TENSORS = {
     "none": torch.empty(0),
     "number": torch.tensor(3, dtype=torch.int64),
 }
+
+
+@pytest.fixture(autouse=True, params=["small", "large"])
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Files are small, which are read once, or count as large, which are hashed piece by piece first."""
+    if request.param == "large":
+        monkeypatch.setattr(tensor_file, "_SMALL_BYTES", 0)
+    return str(request.param)
 
 
 @pytest.fixture
@@ -44,6 +53,11 @@ def test_tensors_are_those_that_were_written(path: Path) -> None:
     assert file.verify().metadata == {"text": "words"}
     with pytest.raises(KeyError):
         file.read(["nothing"])
+
+
+def test_a_tensor_keeps_no_larger_part_of_the_file_in_memory(path: Path) -> None:
+    (tensor,) = opened(path).read(["b"])
+    assert tensor.untyped_storage().nbytes() == tensor.nbytes
 
 
 def test_a_file_is_hashed_once_until_it_changes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

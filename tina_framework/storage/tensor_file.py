@@ -25,6 +25,9 @@ __all__ = ["Header", "TensorFile"]
 
 _MAX_HEADER_BYTES = 256 * 2**20
 
+_SMALL_BYTES = 16 * 2**20
+"""Files up to this size are read once, for the hash and for the tensors."""
+
 _Stamp = tuple[int, int, int, int]
 
 
@@ -75,7 +78,7 @@ class TensorFile:
             CheckpointError: it is missing, unreadable, altered, or refused by `check`.
         """
         with _Reading(self.path) as file:
-            return self._verified(file)
+            return self._verified(file)[0]
 
     def read(self, names: Sequence[str]) -> list[Tensor]:
         """Return some tensors. Those that follow each other in the file are read at once.
@@ -87,18 +90,26 @@ class TensorFile:
         import torch
 
         with _Reading(self.path) as file:
-            header = self._verified(file)
+            header, contents = self._verified(file)
+
+            def data(start: int, end: int) -> memoryview:
+                if contents is None:
+                    return self._bytes(file, start, end)
+                part = contents[start:end]
+                # A view would keep the whole file in memory as long as the tensors.
+                return part if 2 * len(part) > len(contents) else memoryview(bytearray(part))
+
             places = [header.places[name] for name in names]
             follow = all(end == start for (_, end), (start, _) in itertools.pairwise(places))
             if follow and places:
-                whole, first = self._bytes(file, places[0][0], places[-1][1]), places[0][0]
+                whole, first = data(places[0][0], places[-1][1]), places[0][0]
                 kinds = {(header.types[name], header.shapes[name]) for name in names}
                 if len(kinds) == 1 and len(whole):  # one call for all of them is much quicker
                     [(kind, shape)] = kinds
                     return list(torch.frombuffer(whole, dtype=kind).reshape(len(names), *shape).unbind())
                 parts = [whole[start - first : end - first] for start, end in places]
             else:
-                parts = [self._bytes(file, start, end) for start, end in places]
+                parts = [data(start, end) for start, end in places]
         return [
             torch.frombuffer(part, dtype=header.types[name]).reshape(header.shapes[name])
             if len(part)
@@ -106,16 +117,21 @@ class TensorFile:
             for part, name in zip(parts, names, strict=True)
         ]
 
-    def _verified(self, file: IO[bytes]) -> Header:
+    def _verified(self, file: IO[bytes]) -> tuple[Header, memoryview | None]:
+        """Return the header, and the whole file if it is small and had to be read."""
         with self._lock:  # threads that read other parts of the file wait for its hash
-            stamp = _stamp(file)
+            stamp, contents = _stamp(file), None
             if self._header is None or self._stamp != stamp:
-                self._header = self._hashed(file, stamp)
+                contents = self._bytes(file, 0, stamp[0]) if stamp[0] <= _SMALL_BYTES else None
+                self._header = self._hashed(file, stamp, contents)
                 self._stamp = stamp
-            return self._header
+            return self._header, contents
 
-    def _hashed(self, file: IO[bytes], stamp: _Stamp) -> Header:
-        found = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    def _hashed(self, file: IO[bytes], stamp: _Stamp, contents: memoryview | None) -> Header:
+        if contents is None:
+            found = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        else:
+            found = hashlib.sha256(contents).hexdigest()
         check_sha256(self.path, self._sha256, self._recorded_in, found)
         header = self._read_header(file, stamp[0])
         if _stamp(file) != stamp:
