@@ -9,11 +9,10 @@ import pytest
 from tina_framework.targets.allocator import keep_freed_memory
 
 PROGRAM = """
-import resource, sys, torch
+import resource, torch
 from tina_framework.targets.allocator import keep_freed_memory
 torch.set_num_threads(1)
-if sys.argv[1] == "keep":
-    assert keep_freed_memory()
+assert keep_freed_memory()
 kept = torch.ones(100)  # something above the blocks that are freed
 def step():
     held = [torch.ones(1_000_000) for _ in range(20)]  # 80 MB
@@ -26,13 +25,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def faults(mode: str) -> int:
-    return int(subprocess.run([sys.executable, "-c", PROGRAM, mode], check=True, capture_output=True, text=True).stdout)
-
-
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="this system's allocator is not that of glibc")
 def test_freed_blocks_cost_no_page_faults():
-    assert faults("keep") < 300 < faults("leave")
+    done = subprocess.run([sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True)
+    # 80 MB have 19,531 pages of 4 kB. Nearly all of them cost a fault without the settings, and none or those of a block with them.
+    assert int(done.stdout) < 4000
 
 
 def test_other_systems_are_left_alone(monkeypatch):
