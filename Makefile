@@ -44,7 +44,9 @@ $(VENV)/.test-installed: pyproject.toml | $(VENV)/.created
 	@$(PIP) install --quiet --editable '.[test]'
 	@touch $@
 
-$(VENV)/.photos-installed: pyproject.toml plugins/tina-photos/pyproject.toml | $(VENV)/.test-installed
+# The demo needs no package of the tests.
+$(VENV)/.photos-installed: pyproject.toml plugins/tina-photos/pyproject.toml | $(VENV)/.created
+	@echo "Installing into $(VENV); the first time, this downloads PyTorch and takes some minutes."
 	@$(PIP) install --quiet --editable . --editable ./plugins/tina-photos
 	@touch $@
 
