@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["tina_register"]
 
-TINA_API = "2.1"
+TINA_API = "2.2"
 
 _HERE = "tina_framework.builtins"
 

@@ -18,7 +18,9 @@ def register(app: typer.Typer) -> None:
 def list_names(
     kind: Annotated[
         str,
-        typer.Argument(help="One of: architectures, datasets, encoders, generators, schedulers, tokenizers, zoos."),
+        typer.Argument(
+            help="One of: architectures, datasets, encoders, exporters, generators, schedulers, tokenizers, zoos."
+        ),
     ],
     pattern: Annotated[str, typer.Argument(help="Shell pattern, e.g. 'cnn*'.")] = "*",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,

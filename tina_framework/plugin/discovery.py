@@ -228,7 +228,8 @@ def register(kind: str, name: str, target: Any) -> None:
     """Add one name, on behalf of the plugin that is being loaded, or else of the running program.
 
     Args:
-        kind: ``encoders``, ``architectures``, ``tokenizers``, ``schedulers``, ``datasets``, ``generators`` or ``zoos``.
+        kind: ``encoders``, ``architectures``, ``tokenizers``, ``schedulers``, ``datasets``, ``exporters``, ``generators``
+            or ``zoos``.
         name: the name.
         target: what it stands for; see `tina_framework.plugin.registry.Registry.add`.
 

@@ -55,7 +55,8 @@ class HookSpecs:
     def tina_register(self, registry: Registrar) -> None:
         """Add names to the registries: ``registry.encoders.add(name, "module:attribute")``.
 
-        The others are ``registry.architectures``, ``.tokenizers``, ``.schedulers`` and ``.datasets``. A target may be a string,
+        The others are ``registry.architectures``, ``.tokenizers``, ``.schedulers``, ``.datasets`` and
+        ``.exporters``. A target may be a string,
         which is imported only when the name is used, or an object.
 
         Pretrained folders that a package carries are named as ``registry.generators.add(name, "package:folder/inside")``, and
@@ -76,6 +77,7 @@ class Registries:
     tokenizers: Registry
     schedulers: Registry
     datasets: Registry
+    exporters: Registry
     generators: FolderRegistry
     zoos: FolderRegistry
 
@@ -118,6 +120,7 @@ class Registrar:
     tokenizers: KindRegistrar
     schedulers: KindRegistrar
     datasets: KindRegistrar
+    exporters: KindRegistrar
     generators: KindRegistrar
     zoos: KindRegistrar
 

@@ -21,6 +21,7 @@ __all__ = [
     "list_architectures",
     "list_datasets",
     "list_encoders",
+    "list_exporters",
     "list_generators",
     "list_schedulers",
     "list_tokenizers",
@@ -28,6 +29,7 @@ __all__ = [
     "register_architecture",
     "register_dataset",
     "register_encoder",
+    "register_exporter",
     "register_scheduler",
     "register_tokenizer",
 ]
@@ -61,6 +63,11 @@ def register_scheduler(name: str) -> Callable[[Target], Target]:
 def register_dataset(name: str) -> Callable[[Target], Target]:
     """Register a class or function that makes a `Dataset`. It is called with the ARGUMENT of ``name:ARGUMENT``, if any."""
     return _decorator("datasets", name)
+
+
+def register_exporter(name: str) -> Callable[[Target], Target]:
+    """Register a class or function that makes an `Exporter`. It is called without arguments."""
+    return _decorator("exporters", name)
 
 
 def register_architecture(
@@ -127,6 +134,11 @@ def list_schedulers(pattern: str = "*") -> list[str]:
 def list_datasets(pattern: str = "*") -> list[str]:
     """Return the names of all data sets that match a shell pattern."""
     return _matching(registries().datasets, pattern)
+
+
+def list_exporters(pattern: str = "*") -> list[str]:
+    """Return the names of all export formats that match a shell pattern."""
+    return _matching(registries().exporters, pattern)
 
 
 def list_generators(pattern: str = "*") -> list[str]:
