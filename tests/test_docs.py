@@ -291,7 +291,7 @@ def test_the_fields_of_sgd_recipes_are_documented_with_their_defaults() -> None:
 def test_every_split_is_documented() -> None:
     from tina_framework.zoo.tasks import SPLITS
 
-    text = (ROOT / "docs" / "guide" / "zoo.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "how-to" / "zoo.md").read_text(encoding="utf-8")
     assert [split for split in SPLITS if f"`{split}`" not in text] == []
 
 
@@ -311,7 +311,7 @@ def test_every_hook_and_built_in_is_documented() -> None:
 def test_every_data_set_is_documented() -> None:
     from tina_framework.plugin.discovery import registries
 
-    text = (ROOT / "docs" / "guide" / "datasets.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "how-to" / "datasets.md").read_text(encoding="utf-8")
     assert [name for name in registries().datasets.names() if f"`{name}" not in text] == []
 
 

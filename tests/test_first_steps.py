@@ -1,4 +1,4 @@
-"""docs/guide/first-steps.md, followed to the letter: its commands in a copy of what they need, and what they print."""
+"""docs/tutorials/first-steps.md, followed to the letter: its commands in a copy of what they need, and what they print."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 BLOCKS = re.findall(
     r"^```(\w*)\n(.*?)^```$",
-    (ROOT / "docs" / "guide" / "first-steps.md").read_text(encoding="utf-8"),
+    (ROOT / "docs" / "tutorials" / "first-steps.md").read_text(encoding="utf-8"),
     re.MULTILINE | re.DOTALL,
 )
 CONSOLE = [text for language, text in BLOCKS if language == "console"]

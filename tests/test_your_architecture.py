@@ -1,4 +1,4 @@
-"""docs/guide/your-architecture.md, done by the letter: its one file, its commands and its Python, in an empty folder."""
+"""docs/tutorials/your-architecture.md, done by the letter: its one file, its commands and its Python, in an empty folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 
 ROOT = Path(__file__).resolve().parent.parent
-TEXT = (ROOT / "docs" / "guide" / "your-architecture.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "tutorials" / "your-architecture.md").read_text(encoding="utf-8")
 
 
 def block(mark: str, language: str) -> str:

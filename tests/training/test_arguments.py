@@ -67,7 +67,7 @@ def test_the_documentation_lists_every_setting() -> None:
 
 
 def test_the_recipe_in_the_documentation_is_valid(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "guide" / "training.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "how-to" / "training.md").read_text(encoding="utf-8")
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(text.split("```toml\n")[1].split("```")[0], encoding="utf-8")
     assert load_training_config({}, recipe).class_counts == {10: 2.0, 5: 1.0, 3: 1.0}

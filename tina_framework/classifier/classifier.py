@@ -211,7 +211,7 @@ class GeneratedClassifier(nn.Module):
         Args:
             images: the pictures, as `predict_proba` takes them.
             abstain: if True, the answer is `NONE_OF_THESE` (None) for pictures whose score is below the classifier's threshold.
-                If a number, this is the threshold. See docs/guide/abstaining.md.
+                If a number, this is the threshold. See docs/how-to/abstaining.md.
 
         Raises:
             DataError: a picture is unreadable or of the wrong type.
@@ -257,7 +257,7 @@ class GeneratedClassifier(nn.Module):
             give = "give one with --threshold, or abstain=NUMBER in Python"
             raise ConfigError(
                 f"This classifier has no threshold to abstain by (fine-tuning changes scores); {give}. "
-                "docs/guide/abstaining.md says how to find one."
+                "docs/how-to/abstaining.md says how to find one."
                 if tuned
                 else f"This classifier has no threshold to abstain by (its generator was not calibrated); {give}, or "
                 "calibrate the generator with 'tina calibrate' and generate again."
@@ -294,7 +294,7 @@ class GeneratedClassifier(nn.Module):
         seed: int = 0,
         on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> GeneratedClassifier:
-        """Return a new classifier, fine-tuned on a few pictures. This one is not changed. See docs/guide/fine-tuning.md.
+        """Return a new classifier, fine-tuned on a few pictures. This one is not changed. See docs/how-to/fine-tuning.md.
 
         Args:
             images: pictures as `predict` takes them, at least one of every class. With `HeadSettings`, two classes are enough, and

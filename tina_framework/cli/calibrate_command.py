@@ -60,7 +60,7 @@ def calibrate(
     """Fit abstention thresholds and the familiarity of prompts on validation images.
 
     Classifiers below their threshold may answer 'none of these'. Familiarity is the probability that a prompt means a class
-    of the training data. See docs/guide/abstaining.md and docs/guide/prompts.md.
+    of the training data. See docs/how-to/abstaining.md and docs/how-to/prompts.md.
     """
     from tina_framework.cli.output import print_error, print_json, print_line, print_table, progress_bar
     from tina_framework.errors import ConfigError

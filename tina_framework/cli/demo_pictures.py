@@ -70,7 +70,7 @@ def _listed(folder: Path) -> list[DemoPicture]:
         pictures = [_picture(folder, entry) for entry in read_json(file)["pictures"]]
     except (CheckpointError, KeyError, TypeError) as error:
         raise PluginError(
-            f"'{file}' is not a list of demo pictures as 'docs/guide/plugins.md' describes; reinstall its package."
+            f"'{file}' is not a list of demo pictures as 'docs/how-to/plugins.md' describes; reinstall its package."
         ) from error
     for picture in pictures:
         if not picture.path.is_file():

@@ -41,7 +41,7 @@ def diagnose(
 ) -> None:
     """Pass p-Models through tokens, noise, denoiser and sampling, and report where accuracy is lost.
 
-    See docs/guide/evaluation.md for the stages.
+    See docs/how-to/evaluation.md for the stages.
     """
     from tina_framework.cli.output import print_json, print_line, print_table, progress_bar
     from tina_framework.evaluation.diagnose import diagnose as diagnose_stages

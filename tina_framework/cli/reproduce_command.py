@@ -45,7 +45,7 @@ def reproduce(
 ) -> None:
     """Measure the published tables again with the bundled checkpoint, and compare them with the recorded figures.
 
-    The exit code is 0 if all figures hold, else 1. See docs/reference/reproduce.md for what is compared and how.
+    The exit code is 0 if all figures hold, else 1. See docs/how-to/reproduce.md for what is compared and how.
     """
     from tina_framework.cli.output import print_error, print_json, print_line, print_table, progress_bar
     from tina_framework.errors import ConfigError

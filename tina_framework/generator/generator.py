@@ -246,7 +246,7 @@ class Generator:
         Args:
             prompts: the classes of one task, or a list of tasks. A class is a name, a picture (PIL), or a prompt of
                 `tina_framework.prompts.build`. Or one task as a sentence: "tell apples from bears and buses". Or a
-                `Path` to a task file. See docs/guide/prompts.md.
+                `Path` to a task file. See docs/how-to/prompts.md.
             encoder: another encoder of the same space: a spec or an object.
             template: index of the encoder's prompt template.
             num_inference_steps: denoising steps; None: the generator's default.
@@ -256,7 +256,7 @@ class Generator:
             batch_size: networks sampled at once.
             compose: compose a classifier of several networks where a task has more classes than the generator makes. True or
                 ``ensemble`` keeps all of them; ``merge`` averages them into one network, which is smaller and faster, but
-                less accurate. See docs/guide/composing.md.
+                less accurate. See docs/how-to/composing.md.
             on_progress: called with (models done, models in total) after every batch.
 
         Returns:

@@ -73,7 +73,7 @@ def _check_classes(dataset: Dataset, record: Record, table: Table) -> None:
         raise DataError(
             f"'{dataset.name}' is not {record.data}: "
             f"it lacks {len(lacking)} of {len(wanted)} classes of the recorded tasks ({shown}). "
-            "Give the recorded data set; docs/reference/reproduce.md names it."
+            "Give the recorded data set; docs/how-to/reproduce.md names it."
         )
 
 
