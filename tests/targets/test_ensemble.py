@@ -160,6 +160,14 @@ def test_a_classifier_of_several_networks(classifier: GeneratedClassifier, pixel
     assert all(tensor.is_meta for tensor in [*moved.network.parameters(), *moved.network.buffers()])
 
 
+def test_it_is_exported_for_any_number_of_pictures(classifier: GeneratedClassifier, tmp_path: Path) -> None:
+    images = torch.randn(5, 3, 32, 32)
+    program = torch.export.export(classifier, (images[:2],), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+    torch.export.save(program, tmp_path / "c.pt2")
+    loaded = torch.export.load(tmp_path / "c.pt2").module()
+    torch.testing.assert_close(loaded(images), classifier(images))
+
+
 def test_folder_round_trip(classifier: GeneratedClassifier, folder: Path, pixels: np.ndarray) -> None:
     loaded = GeneratedClassifier.from_pretrained(folder)
     np.testing.assert_array_equal(loaded.predict_proba(pixels), classifier.predict_proba(pixels))

@@ -42,7 +42,7 @@ class Halves(nn.Module):
         self.scale = nn.Parameter(torch.tensor([scale]))
 
     def forward(self, images: Tensor) -> Tensor:
-        CALLS.append(len(images))
+        CALLS.append(images.shape[0])
         left, right = images[..., :4].mean(dim=(2, 3)), images[..., 4:].mean(dim=(2, 3))
         return torch.cat([left, right], dim=1) * self.scale
 
@@ -247,6 +247,19 @@ def test_an_ensemble_of_heads_asks_the_trunk_once(tmp_path: Path, registered: di
     np.testing.assert_array_equal(again.predict_proba(PIXELS), first)
     tuned = again.fine_tune(PIXELS[:3], ["a", "b", "c"])
     assert not np.array_equal(tuned.predict_proba(PIXELS), first)
+
+
+def test_it_is_exported_with_its_trunk(tmp_path: Path) -> None:
+    """Also where the trunk was never asked for before, and for another number of pictures than that of the example."""
+    made, batch = classifier(), torch.export.Dim("batch", min=1)
+    images = torch.randn(7, 3, 8, 8)
+    load_trunk.cache_clear()
+    program = torch.export.export(made, (images[:3],), dynamic_shapes=({0: batch},))
+    torch.export.save(program, tmp_path / "c.pt2")
+    loaded = torch.export.load(tmp_path / "c.pt2").module()
+    torch.testing.assert_close(loaded(images), made(images))
+    assert not made.network.weight.is_meta
+    assert type(next(load_trunk(HALVES.trunk, torch.device("cpu")).parameters())) is nn.Parameter  # type: ignore[arg-type]
 
 
 def test_a_head_is_refused_behind_another_trunk(tmp_path: Path, registered: dict[str, TargetArchitecture]) -> None:

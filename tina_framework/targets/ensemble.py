@@ -52,7 +52,7 @@ class Ensemble(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the logits (N, K)."""
         logits = torch.cat([member(inputs) for member in self.members], dim=1)
-        total = logits.new_zeros(len(logits), self.num_classes).index_add(1, self.outputs, logits)
+        total = logits.new_zeros(logits.shape[0], self.num_classes).index_add(1, self.outputs, logits)
         return total * self.shares.to(total.dtype)
 
 

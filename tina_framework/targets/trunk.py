@@ -9,6 +9,7 @@ import contextlib
 import functools
 import hashlib
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,13 @@ def load_trunk(trunk: FrozenTrunk, device: torch.device) -> nn.Module:
             f"Trunk '{trunk.name}' has a lazy layer, which has no weights yet; give every layer its input width."
         )
     return module.to(device).eval().requires_grad_(False)
+
+
+def _load_while_exporting(trunk: FrozenTrunk, device: torch.device) -> nn.Module:
+    """Return what `load_trunk` returns, although `torch.export` is tracing."""
+    # The tracer replaces the tensors of its own thread by ones without values. Another thread loads the real weights.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(load_trunk, trunk, device).result()
 
 
 @functools.lru_cache(maxsize=8)
@@ -137,7 +145,6 @@ def check_trunk_record(recorded: Any, architecture: TargetArchitecture, source: 
         )
 
 
-@torch.no_grad()
 def trunk_features(architecture: TargetArchitecture, prepared: Tensor) -> Tensor:
     """Return what the generated network takes for prepared pictures (N, C, H, W), on their device.
 
@@ -149,8 +156,14 @@ def trunk_features(architecture: TargetArchitecture, prepared: Tensor) -> Tensor
     if architecture.trunk is None:
         return prepared
     what = f"Trunk '{architecture.trunk.name}'"
+    # The weights ask for no gradients, so an exported program is the same without the marks that `no_grad` leaves in it.
+    exporting = torch.compiler.is_exporting()
     try:
-        features = load_trunk(architecture.trunk, prepared.device)(prepared)
+        if exporting:
+            features = _load_while_exporting(architecture.trunk, prepared.device)(prepared)
+        else:
+            with torch.no_grad():
+                features = load_trunk(architecture.trunk, prepared.device)(prepared)
     except (TinaError, OSError, ImportError, MemoryError):
         raise
     except Exception as error:
@@ -160,9 +173,11 @@ def trunk_features(architecture: TargetArchitecture, prepared: Tensor) -> Tensor
             f"{what} returns a {type(features).__name__}; return one tensor (N, {', '.join(map(str, architecture.network_input))})."
         )
     features = features.float()
+    if exporting:
+        return features  # an exported program cannot branch on values
     if not bool(features.isfinite().all()):
         raise PluginError(f"{what} gives features that are not finite; check its weights and its precision.")
-    expected = (len(prepared), *architecture.network_input)
+    expected = (prepared.shape[0], *architecture.network_input)
     if tuple(features.shape) != expected:
         raise PluginError(
             f"Trunk '{architecture.trunk.name}' gave features of shape {tuple(features.shape)}; "

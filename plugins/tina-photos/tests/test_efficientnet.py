@@ -46,6 +46,14 @@ def test_features(trunk: EfficientNetLite0) -> None:
     torch.testing.assert_close(features, alone, rtol=1e-4, atol=1e-4)
 
 
+def test_it_is_exported_for_any_number_of_pictures(trunk: EfficientNetLite0) -> None:
+    images = torch.randn(11, 3, 64, 64)
+    batch = torch.export.Dim("batch", min=1)
+    program = torch.export.export(trunk, (images[:2],), dynamic_shapes=({0: batch},)).module()
+    for count in (1, 11):
+        torch.testing.assert_close(program(images[:count]), trunk(images[:count]), rtol=1e-4, atol=1e-4)
+
+
 def test_other_sizes_are_padded_as_in_tensorflow(trunk: EfficientNetLite0) -> None:
     for size in (33, 97, 130):
         assert trunk(torch.zeros(1, 3, size, size)).shape == (1, 1280)

@@ -91,7 +91,8 @@ class EfficientNetLite0(nn.Module):
         self.top = _Conv(inside, FEATURES, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        if images.device.type == "cpu" and len(images) > _GROUP:
+        # An exported program must take any number of pictures: groups, and len(), would fix the number of the example.
+        if images.device.type == "cpu" and not torch.compiler.is_exporting() and images.shape[0] > _GROUP:
             return torch.cat([self._features(group) for group in images.split(_GROUP)])
         return self._features(images)
 
