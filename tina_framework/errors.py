@@ -15,6 +15,7 @@ __all__ = [
     "DataError",
     "DependencyError",
     "DownloadError",
+    "ExportError",
     "LeakageError",
     "PluginError",
     "PromptError",
@@ -203,6 +204,10 @@ class CheckpointError(TinaError):
 
 class DownloadError(TinaError):
     """A download from the Hub failed."""
+
+
+class ExportError(TinaError):
+    """A classifier cannot be written in a format, or the written file does not answer as the classifier does."""
 
 
 class TrainingError(TinaError):

@@ -40,6 +40,9 @@ def tina_register(registry: Registrar) -> None:
     registry.datasets.add("image-folder", f"{_HERE}.datasets.image_folder:image_folder")
     registry.datasets.add("shapes", f"{_HERE}.datasets.shapes:shapes")
 
+    registry.exporters.add("onnx", f"{_HERE}.exporters.onnx:OnnxExporter")
+    registry.exporters.add("torch-export", f"{_HERE}.exporters.torch_export:TorchExportExporter")
+
     for name in ("cifar100", "cifar80"):
         registry.generators.add(f"{name}-cnn", f"tina_framework:pretrained/{name}-cnn")
         registry.zoos.add(f"{name}-zoo", f"tina_framework:pretrained/{name}-zoo")

@@ -40,6 +40,7 @@ from tina_framework.targets.saved_trunk import SavedTrunk
 from tina_framework.targets.trunk import trunk_features
 
 if TYPE_CHECKING:
+    from tina_framework.classifier.exporting.export import ExportReport
     from tina_framework.classifier.fine_tuning.data import FineTuneData
     from tina_framework.classifier.fine_tuning.settings import FineTuneSettings, HeadSettings
 
@@ -355,6 +356,42 @@ class GeneratedClassifier(nn.Module):
         )
         state = self.network.state_dict()
         write_folder(user_path(folder), config, state, include_trunk=include_trunk, dtype=stored)
+
+    def export(
+        self,
+        path: str | Path,
+        format: str,
+        *,
+        int8: Any = None,
+        pictures: Any = None,
+        labels: Any = None,
+        min_agreement: float = 0.98,
+    ) -> ExportReport:
+        """Write the classifier for a program without this package, load it again, and compare the answers.
+
+        The file takes pictures (N, H, W, 3) uint8 that are cropped and scaled already, and returns logits (N, K). Standardisation
+        and a frozen trunk are inside. What it needs besides is in its metadata. See docs/how-to/export.md.
+
+        Args:
+            path: the file, or the folder for formats that write several files. An earlier export is replaced.
+            format: a name of `tina_framework.list_exporters`.
+            int8: compute with 8-bit integers, whose ranges are chosen on these pictures. None: floating point.
+            pictures: on which to compare. None: those of `int8`, else made-up pictures.
+            labels: of `pictures`, as for `fine_tune`; the accuracy of both is measured.
+            min_agreement: with `int8`, the smallest share of equal answers. In floating point all answers have to agree.
+
+        Raises:
+            ConfigError: the format is unknown, cannot hold this network, or needs pictures; or the place holds something else.
+            DataError: a picture or label is not valid.
+            DependencyError: a package of the format is not installed.
+            ExportError: the network cannot be converted, or the file does not answer as the classifier does. In all these
+                cases nothing is written.
+        """
+        from tina_framework.classifier.exporting.export import export_classifier
+
+        return export_classifier(
+            self, user_path(path), format, int8=int8, pictures=pictures, labels=labels, min_agreement=min_agreement
+        )
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> GeneratedClassifier:

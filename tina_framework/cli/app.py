@@ -24,6 +24,7 @@ COMMANDS = (
     "generate",
     "classify",
     "fine-tune",
+    "export",
     "zoo",
     "train",
     "evaluate",

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-__all__ = ["INT8", "Exporter", "ExportNetwork", "ExportSource", "Pixels", "Predict"]
+__all__ = ["INT8", "ExportNetwork", "ExportSource", "Exporter", "Pixels", "Predict"]
 
 Pixels = npt.NDArray[np.uint8]
 """Pictures (N, H, W, 3) uint8, RGB, already cropped and scaled to the size that the network takes."""
@@ -97,10 +97,13 @@ class Exporter(Protocol):
     Attributes:
         suffix: of the files it writes, such as ``.onnx``; an empty string: it writes a folder.
         int8: one of `INT8`.
+        modules: the modules that `write` and `load` import and that an extra installs. Before anything is done, the framework
+            checks that they are there.
     """
 
     suffix: str
     int8: Int8
+    modules: tuple[str, ...]
 
     def write(self, source: ExportSource, path: Path) -> Mapping[str, Any]:
         """Write the file or folder.

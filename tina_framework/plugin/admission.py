@@ -16,7 +16,7 @@ def admit(kind: str, what: str, made: Any) -> Any:
     """Return what a plugin made, checked and in the form that the framework reads.
 
     Args:
-        kind: ``encoder``, ``architecture``, ``tokenizer``, ``scheduler`` or ``dataset``.
+        kind: ``encoder``, ``architecture``, ``tokenizer``, ``scheduler``, ``dataset`` or ``exporter``.
         what: the component and its package, to begin a message: ``Encoder 'sounds' of 'tina-sounds'``.
         made: an object.
 
@@ -41,6 +41,8 @@ def admit(kind: str, what: str, made: Any) -> Any:
                 _check_scheduler(made, what)
             case "architecture":
                 _check_architecture(made, what)
+            case "exporter":
+                _check_exporter(made, what)
     except TinaError as error:
         if str(error).startswith(what):
             raise
@@ -102,3 +104,26 @@ def _check_architecture(made: Any, what: str) -> None:
         raise PluginError(
             f"{what}{str(error).removeprefix(own)}" if str(error).startswith(own) else f"{what}: {error}"
         ) from error
+
+
+def _check_exporter(made: Any, what: str) -> None:
+    from tina_framework.interfaces.exporter import INT8
+
+    missing = [name for name in ("write", "load") if not callable(getattr(made, name, None))]
+    if missing or isinstance(made, type):
+        raise PluginError(
+            f"{what} is {shorten(made)}, which has no {f'method {missing[0]}()' if missing else 'instance'}; "
+            "return an object with suffix, int8, modules and the methods write, load."
+        )
+    suffix = getattr(made, "suffix", None)
+    if not isinstance(suffix, str) or (suffix and not suffix.startswith(".")):
+        raise PluginError(f"{what}: suffix is {shorten(suffix)}; it must begin with '.', or be empty for a folder.")
+    if getattr(made, "int8", None) not in INT8:
+        raise PluginError(
+            f"{what}: int8 is {shorten(getattr(made, 'int8', None))}; it must be one of {', '.join(INT8)}."
+        )
+    modules = getattr(made, "modules", None)
+    if not isinstance(modules, tuple | list) or not all(isinstance(name, str) and name for name in modules):
+        raise PluginError(
+            f"{what}: modules is {shorten(modules)}; it must be a tuple of module names, such as ('onnx',)."
+        )

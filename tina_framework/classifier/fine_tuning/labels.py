@@ -10,42 +10,26 @@ from tina_framework.errors import DataError, shorten
 from tina_framework.interfaces.class_names import MAX_NAME_LENGTH, normalize_name
 from tina_framework.plugin.suggest import closest
 
-__all__ = ["class_indices", "median_count", "short_list"]
+__all__ = ["class_indices", "label_indices", "median_count", "short_list"]
 
 
 def class_indices(
     labels: Any, class_names: Sequence[str], num_pictures: int, *, some_absent: bool = False
 ) -> list[int]:
-    """Return N class indices.
+    """Return N class indices of pictures to fine-tune on.
 
     Args:
-        labels: one label, or a sequence or iterator of N labels, or an array, tensor or list of the shape (N,) or (N, 1): class
-            names, or indices into `class_names`.
+        labels: as `label_indices` takes them.
         class_names: K names.
         num_pictures: N.
         some_absent: whether classes may lack pictures, if two have some.
 
     Raises:
-        DataError: there are no pictures, the numbers of labels and pictures differ, a label is not a class, or too few classes
-            have pictures.
+        DataError: as for `label_indices`, or there are no pictures, or too few classes have pictures.
     """
-    if isinstance(labels, set | frozenset | Mapping):
-        raise DataError(
-            f"Labels were given as a {type(labels).__name__}, which does not say which picture each belongs to; give a list."
-        )
-    if isinstance(labels, Iterator):
-        labels = list(labels)
-    elif getattr(labels, "ndim", 0) == 2 and labels.shape[1] == 1:  # a column, as tables and many data sets have it
-        labels = labels[:, 0]
-    # A string, and a NumPy or torch scalar: one label.
-    if isinstance(labels, str) or not hasattr(labels, "__len__") or getattr(labels, "ndim", 1) == 0:
-        labels = [labels]
-    given = labels.tolist() if hasattr(labels, "tolist") else list(labels)
     if num_pictures == 0:
         raise DataError("There are no pictures to fine-tune on; give at least one of every class.")
-    if len(given) != num_pictures:
-        raise DataError(f"There are {num_pictures} pictures but {len(given)} labels; give one label per picture.")
-    indices = [_index(label, class_names) for label in given]
+    indices = label_indices(labels, class_names, num_pictures)
     absent = [name for k, name in enumerate(class_names) if k not in set(indices)]
     if some_absent and len(class_names) > 1 and len(set(indices)) == 1:
         raise DataError(
@@ -59,6 +43,35 @@ def class_indices(
             "Give at least one picture of every class, or generate a classifier without it."
         )
     return indices
+
+
+def label_indices(labels: Any, class_names: Sequence[str], num_pictures: int) -> list[int]:
+    """Return N class indices.
+
+    Args:
+        labels: one label, or a sequence or iterator of N labels, or an array, tensor or list of the shape (N,) or (N, 1): class
+            names, or indices into `class_names`.
+        class_names: K names.
+        num_pictures: N.
+
+    Raises:
+        DataError: the numbers of labels and pictures differ, or a label is not a class.
+    """
+    if isinstance(labels, set | frozenset | Mapping):
+        raise DataError(
+            f"Labels were given as a {type(labels).__name__}, which does not say which picture each belongs to; give a list."
+        )
+    if isinstance(labels, Iterator):
+        labels = list(labels)
+    elif getattr(labels, "ndim", 0) == 2 and labels.shape[1] == 1:  # a column, as tables and many data sets have it
+        labels = labels[:, 0]
+    # A string, and a NumPy or torch scalar: one label.
+    if isinstance(labels, str) or not hasattr(labels, "__len__") or getattr(labels, "ndim", 1) == 0:
+        labels = [labels]
+    given = labels.tolist() if hasattr(labels, "tolist") else list(labels)
+    if len(given) != num_pictures:
+        raise DataError(f"There are {num_pictures} pictures but {len(given)} labels; give one label per picture.")
+    return [_index(label, class_names) for label in given]
 
 
 def _index(label: Any, class_names: Sequence[str]) -> int:

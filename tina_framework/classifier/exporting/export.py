@@ -1,0 +1,218 @@
+"""Export a classifier: write it in a format, load it again, compare the answers, and only then put it in its place."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tina_framework.classifier.exporting.comparison import Comparison, compare, made_up_pictures, predicted
+from tina_framework.classifier.exporting.source import export_source
+from tina_framework.classifier.exporting.target import check_target, place
+from tina_framework.classifier.fine_tuning.labels import label_indices
+from tina_framework.errors import ConfigError, DataError, DependencyError, ExportError, TinaError, reason_of
+from tina_framework.interfaces.exporter import Exporter, Pixels
+from tina_framework.plugin.discovery import registries
+from tina_framework.plugin.missing_dependency import advice
+from tina_framework.storage.temporary import sweep, temporary_folder
+
+if TYPE_CHECKING:
+    from tina_framework.classifier.classifier import GeneratedClassifier
+
+__all__ = [
+    "MIN_AGREEMENT",
+    "ExportReport",
+    "check_can_write",
+    "check_int8",
+    "export_classifier",
+    "exporter_named",
+    "missing_module",
+]
+
+MIN_AGREEMENT = 0.98
+"""Smallest share of equal answers of a file with 8-bit integers, unless the caller allows less."""
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written, and how it compares with the classifier.
+
+    Attributes:
+        format: the exporter's name.
+        path: the file or folder.
+        size: in bytes; of a folder, of all its files.
+        int8: whether it computes with 8-bit integers.
+        comparison: its answers beside those of the classifier.
+        facts: what the exporter reports, such as the opset.
+    """
+
+    format: str
+    path: Path
+    size: int
+    int8: bool
+    comparison: Comparison
+    facts: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {
+            "format": self.format,
+            "path": str(self.path),
+            "bytes": self.size,
+            "int8": self.int8,
+            "comparison": self.comparison.to_json(),
+            "facts": dict(self.facts),
+        }
+
+
+def export_classifier(
+    classifier: GeneratedClassifier,
+    path: Path,
+    format: str,
+    *,
+    int8: Any = None,
+    pictures: Any = None,
+    labels: Any = None,
+    min_agreement: float = MIN_AGREEMENT,
+) -> ExportReport:
+    """Export a classifier; see `GeneratedClassifier.export`.
+
+    Raises:
+        ConfigError, DataError, DependencyError, ExportError: as there.
+    """
+    exporter = exporter_named(format)
+    check_int8(exporter, format, int8 is not None)
+    check_can_write(exporter, format, path)
+    calibration = None if int8 is None else _pixels(classifier, int8, "int8")
+    pixels, source = _compared(classifier, pictures, calibration)
+    truth = None if labels is None else label_indices(labels, classifier.class_names, len(pixels))
+    ours = predicted(lambda batch: classifier.logits(batch).numpy(), pixels)
+    with _writing(path) as folder, _sentences(format):
+        made = folder / path.name
+        facts = exporter.write(export_source(classifier, calibration), made)
+        theirs = predicted(exporter.load(made), pixels)
+        comparison = compare(
+            ours, theirs, int8=calibration is not None, source=source, min_agreement=min_agreement, labels=truth
+        )
+        report = ExportReport(format, path, _size(made), calibration is not None, comparison, dict(facts))
+        place(made, path, exporter, format)
+    return report
+
+
+def exporter_named(format: str) -> Exporter:
+    """Return the exporter of a format.
+
+    Raises:
+        UnknownNameError: there is none of that name. The message lists the formats.
+        PluginError: it does not keep its contract.
+    """
+    exporter: Exporter = registries().exporters.create(format)
+    return exporter
+
+
+def check_int8(exporter: Exporter, format: str, asked: bool) -> None:
+    """Check that the format can be written with, or without, 8-bit integers.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if asked and exporter.int8 == "never":
+        raise ConfigError(f"Format '{format}' holds no 8-bit integers; leave out --int8 (int8= in Python).")
+    if not asked and exporter.int8 == "always":
+        raise ConfigError(
+            f"Format '{format}' computes with 8-bit integers, whose ranges are chosen on pictures; give some with --int8 PICTURES "
+            "(int8= in Python). About ten pictures of each class are enough."
+        )
+
+
+def missing_module(exporter: Exporter) -> str | None:
+    """Return a module that the exporter needs and that is not installed, or None."""
+    return next((module for module in exporter.modules if importlib.util.find_spec(module) is None), None)
+
+
+def check_can_write(exporter: Exporter, format: str, path: Path) -> None:
+    """Check that `path` may be written, and that the packages of the format are installed. Call this before long work.
+
+    Raises:
+        ConfigError: `path` has another suffix, or holds something that may not be replaced.
+        DependencyError: a package is missing.
+    """
+    check_target(path, exporter, format)
+    module = missing_module(exporter)
+    if module is not None:
+        raise _missing(module, format)
+
+
+def _missing(module: str, format: str) -> DependencyError:
+    distribution = registries().exporters.entry(format.partition(":")[0]).distribution
+    return DependencyError(
+        f"Format '{format}' needs the module '{module}', which is not installed; {advice(module, distribution)}."
+    )
+
+
+def _pixels(classifier: GeneratedClassifier, images: Any, what: str) -> Pixels:
+    pixels = classifier.preprocessing.pixels(images)
+    if not len(pixels):
+        raise DataError(f"No pictures were given for {what}; give at least one.")
+    return pixels
+
+
+def _compared(classifier: GeneratedClassifier, pictures: Any, calibration: Pixels | None) -> tuple[Pixels, str]:
+    """Return the pictures on which answers are compared, and where they come from."""
+    if pictures is not None:
+        return _pixels(classifier, pictures, "the comparison"), "given"
+    if calibration is not None:
+        return calibration, "calibration"
+    return made_up_pictures(classifier.preprocessing.input_shape[1:]), "made up"
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path`, which is removed at the end.
+
+    Raises:
+        ConfigError: the disk is full, or the place cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path)
+        with temporary_folder(path) as folder:
+            yield folder
+    except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        raise ConfigError(f"'{path}' cannot be written ({reason}); choose another place or free some space.") from error
+
+
+@contextmanager
+def _sentences(format: str) -> Iterator[None]:
+    """Turn what libraries raise into one sentence, and keep their warnings from the user."""
+    # Exporters of PyTorch log and warn at length about what does not concern the user.
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "torch.fx", "root")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except ModuleNotFoundError as error:
+        raise _missing(error.name or str(error), format) from error
+    except (TinaError, OSError, MemoryError):
+        raise
+    except Exception as error:  # each library has errors of its own
+        raise ExportError(
+            f"Format '{format}' cannot hold this network: {reason_of(error, 300)}. Nothing was written; try another format "
+            "(tina list exporters)."
+        ) from error
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else sum(f.stat().st_size for f in path.rglob("*") if f.is_file())

@@ -1,0 +1,72 @@
+"""Where an export is written: a file with the format's suffix, or a folder that holds nothing but an earlier export."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.interfaces.exporter import Exporter
+from tina_framework.storage.exchange import put_in_place
+from tina_framework.storage.files import read_json, write_json
+from tina_framework.storage.folders import check_target as check_folder
+from tina_framework.storage.folders import contents
+from tina_framework.storage.paths import real_path
+
+__all__ = ["MARK", "check_target", "default_path", "place"]
+
+MARK = "export.json"
+"""A file in every exported folder. It lists the others, so that a folder with anything else in it is not replaced."""
+
+_FORMAT = "tina-export"
+
+
+def default_path(classifier: Path, exporter: Exporter, format: str) -> Path:
+    """Return where an export goes by default: in the current folder, named after the classifier's folder."""
+    name = classifier.name or "classifier"
+    return Path(f"{name}{exporter.suffix}" if exporter.suffix else f"{name}-{format}")
+
+
+def check_target(path: Path, exporter: Exporter, format: str) -> None:
+    """Check that an export may be written to `path`.
+
+    Raises:
+        ConfigError: it has another suffix, or holds something that may not be replaced.
+    """
+    if exporter.suffix:
+        if path.is_dir():
+            raise ConfigError(f"'{path}' is a folder; format '{format}' writes a file. Choose another place.")
+        if path.suffix != exporter.suffix:
+            raise ConfigError(
+                f"'{path}' does not end in {exporter.suffix}; name a file such as '{path.with_suffix(exporter.suffix)}'."
+            )
+        return
+    check_folder(path, _is_export, "exported")
+
+
+def place(made: Path, path: Path, exporter: Exporter, format: str) -> None:
+    """Move what was made to its place, in one step. An earlier export is replaced.
+
+    Raises:
+        ConfigError: something else was put there meanwhile.
+        OSError: it cannot be moved.
+    """
+    check_target(path, exporter, format)
+    path = real_path(path)  # a link stays a link
+    if made.is_file():
+        os.replace(made, path)
+        return
+    files = sorted(entry.name for entry in made.iterdir())
+    write_json(made / MARK, {"format": _FORMAT, "exporter": format, "files": files})
+    put_in_place(made, path)
+
+
+def _is_export(path: Path) -> bool:
+    try:
+        values = read_json(path / MARK)
+    except CheckpointError:
+        return False
+    if not isinstance(values, Mapping) or values.get("format") != _FORMAT or not isinstance(values.get("files"), list):
+        return False
+    return {entry.name for entry in contents(path)} <= {MARK, *map(str, values["files"])}
