@@ -79,7 +79,8 @@ def made_up_pictures(shape: tuple[int, int], count: int = _MADE_UP, seed: int = 
         + corners[3] * rows * columns
     )
     noise = random.normal(0, 1, (count, height, width, 3)) * random.uniform(0, 60, (count, 1, 1, 1))
-    return np.clip(smooth + noise, 0, 255).astype(np.uint8)
+    pixels: Pixels = np.clip(smooth + noise, 0, 255).astype(np.uint8)
+    return pixels
 
 
 def predicted(predict: Predict, pixels: Pixels) -> Logits:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -55,7 +54,7 @@ def place(made: Path, path: Path, exporter: Exporter, format: str) -> None:
     check_target(path, exporter, format)
     path = real_path(path)  # a link stays a link
     if made.is_file():
-        os.replace(made, path)
+        made.replace(path)
         return
     files = sorted(entry.name for entry in made.iterdir())
     write_json(made / MARK, {"format": _FORMAT, "exporter": format, "files": files})
