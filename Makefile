@@ -14,7 +14,7 @@ WORKERS ?= 2
 DEMO := dandelion giraffe moose scissors "solar panel" "tape measure" windmill goldfish hammer koala
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-plugins attack lint prose format clean
+.PHONY: help demo test test-slow test-plugins attack docs lint prose format clean
 
 help:
 	@echo "make demo       install into $(VENV), generate a classifier of ten things, and show it photographs"
@@ -22,6 +22,7 @@ help:
 	@echo "make test-slow  the slow tests (set TINA_TEST_CIFAR100 to include those on real data)"
 	@echo "make test-plugins  the tests of the first-party plugins, all of them"
 	@echo "make attack     kill, mutate and disturb all that is written (an hour; MINUTES=10 takes a sample)"
+	@echo "make docs       build the site of the documents into build/site"
 	@echo "make lint       ruff, mypy and the import layers"
 	@echo "make prose      list sentences and lines of documents that are too long"
 	@echo "make format     let ruff rewrite the sources"
@@ -82,6 +83,10 @@ attack: export TINA_ALLOW_PLUGINS :=
 
 attack: $(VENV)/.test-installed
 	@$(BIN)/python -m tests.attack $(if $(MINUTES),--minutes $(MINUTES))
+
+docs: $(VENV)/.dev-installed
+	@$(BIN)/python -m sphinx -b html -W --keep-going --quiet -c docs -d build/doctrees . build/site
+	@echo "Open build/site/index.html in a browser."
 
 lint: $(VENV)/.dev-installed
 	$(BIN)/ruff check .

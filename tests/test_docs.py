@@ -371,9 +371,8 @@ def test_documents_that_sources_name_exist() -> None:
 def test_every_document_is_in_the_index() -> None:
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     linked = {(ROOT / "docs" / target.partition("#")[0]).resolve() for target in re.findall(r"\]\(([^)\s]+)\)", index)}
-    missing = [
-        path for path in (ROOT / "docs").rglob("*.md") if path.name != "index.md" and path.resolve() not in linked
-    ]
+    documents = [path for suffix in ("md", "rst", "ipynb") for path in (ROOT / "docs").rglob(f"*.{suffix}")]
+    missing = [path for path in documents if path.name != "index.md" and path.resolve() not in linked]
     assert [path.relative_to(ROOT).as_posix() for path in missing] == []
 
 

@@ -19,7 +19,7 @@ class FrozenTrunk:
     Args:
         name: of the weights, e.g. ``resnet20-cifar100``; saved folders record it with a hash of the weights.
         build: returns the network with its weights. It maps pictures (N, C, H, W) float32, prepared as the architecture says,
-            to features (N, *feature_shape) float32. It is called once for each process and device. The framework puts the
+            to features ``(N, *feature_shape)`` float32. It is called once for each process and device. The framework puts the
             network into evaluation mode and asks for no gradients.
         feature_shape: of one picture's features, without the batch.
         space: id of the vector space that the features lie in, if encoders write vectors of it (`Encoder.space`). The cosine
@@ -46,7 +46,7 @@ class TargetArchitecture:
     Args:
         name: the registry name, e.g. ``cnn-2layer``; this is what checkpoints store.
         build: takes the number of classes K and returns a fresh module from images (N, C, H, W) float32 to logits (N, K). With
-            a `trunk`, the module reads its features (N, *feature_shape).
+            a `trunk`, the module reads its features ``(N, *feature_shape)``.
         input_shape: (C, H, W) of one image.
         mean: per channel, subtracted from pixels in [0, 1].
         std: per channel, divided by after the mean is subtracted.

@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 BETA_SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2")
+"""The names of noise schedules that `DiffusionProcess` takes; diffusers has the same."""
 
 
 class NoiseProcess(Protocol):

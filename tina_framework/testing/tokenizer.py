@@ -18,7 +18,7 @@ class TokenizerTests(ConformanceTests, standard=True):
     """Subclass it and define the fixture `tokenizer`, which returns a `ParameterTokenizer`.
 
     Attributes:
-        architectures: the `TargetArchitecture`s it is tried on; None: small ones that the kit brings.
+        architectures: each `TargetArchitecture` that it is tried on. None: small ones that the kit brings.
         max_classes: the greatest class count it is tried on, at least 3.
         create: makes it from its `config`; None: its class.
     """
