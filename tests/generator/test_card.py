@@ -6,11 +6,13 @@ import dataclasses
 import json
 
 import pytest
+from huggingface_hub import ModelCard
 
-from tina_framework.generator.card import model_card
+from tina_framework.generator.card import datasets_of, model_card
 from tina_framework.generator.generator import Generator
 
 FIGURES = {"accuracy": 0.5, "selection": 0.45, "difference": 0.05, "standard_error": 0.012, "num_tasks": 40}
+EVIL = "</code><script>alert(1)</script>`|\n# Title\n```\n---\n[a](javascript:x)\x1b[31m"
 RECIPE = {"dataset": "arrays:toy.npz", "train_split": "train", "zoo": "toy-zoo"}
 
 
@@ -34,11 +36,36 @@ def test_what_was_not_recorded_is_not_told(config, validation: object) -> None:
     assert "validation tasks" not in card
 
 
+def test_its_metadata_are_those_of_the_hub(config) -> None:
+    data = ModelCard(model_card(config, "me/mine")).data
+    assert (data.license, data.pipeline_tag, data.library_name) == (
+        "unknown",
+        "zero-shot-image-classification",
+        "tina-framework",
+    )
+    assert data.datasets == ["cifar100"]
+    assert 'Generator.from_pretrained("me/mine")' in model_card(config, "me/mine")
+
+
+@pytest.mark.parametrize(
+    ("spec", "names"),
+    [
+        ("shapes", ["shapes"]),
+        ("arrays:/home/me/pets.npz", ["pets"]),
+        ("image-folder:C:\\secret\\pets\\", ["pets"]),
+        ("image-folder:my pets", []),
+        (EVIL, []),
+        (None, []),
+        (3, []),
+    ],
+)
+def test_data_sets_are_named_without_their_folders(config, spec: object, names: list[str]) -> None:
+    assert datasets_of(dataclasses.replace(config, training={"dataset": spec})) == names
+    assert datasets_of(dataclasses.replace(config, training={"datasets": [spec, spec, "other"]})) == [*names, "other"]
+
+
 def test_the_limits_name_the_classes_it_knows(config) -> None:
     assert f"trained on {len(config.class_names)} classes" in model_card(config)
-
-
-EVIL = "</code><script>alert(1)</script>`|\n# Title\n```\n---\n[a](javascript:x)\x1b[31m"
 
 
 def test_nothing_in_a_configuration_is_read_as_markdown_or_html(config) -> None:
@@ -52,7 +79,8 @@ def test_nothing_in_a_configuration_is_read_as_markdown_or_html(config) -> None:
         training=training,
         metrics={EVIL: {EVIL: {EVIL: 0.5, "3": 10**400}}},
     )
-    plain, card = model_card(config).splitlines(), model_card(changed).splitlines()
+    # The last line is a comment of this package.
+    plain, card = model_card(config).splitlines()[:-1], model_card(changed).splitlines()[:-1]
     assert "\x1b" not in "".join(card)
     assert card.count("```") == plain.count("```")
     assert card.count("---") == plain.count("---") == 2

@@ -47,7 +47,7 @@ def diagnose(
     from tina_framework.evaluation.diagnose import diagnose as diagnose_stages
     from tina_framework.evaluation.evaluate import EvaluationRequest, open_context
     from tina_framework.evaluation.result_tables import diagnosis_table
-    from tina_framework.generator.hub import with_revision
+    from tina_framework.storage.hub import with_revision
 
     request = EvaluationRequest(
         model=with_revision(model, revision),

@@ -110,7 +110,7 @@ def evaluate(
     """
     from tina_framework.cli.output import print_error, print_json, print_line, print_table, progress_bar
     from tina_framework.errors import ConfigError
-    from tina_framework.generator.hub import with_revision
+    from tina_framework.storage.hub import with_revision
     from tina_framework.storage.paths import user_path
 
     model = with_revision(model, revision)

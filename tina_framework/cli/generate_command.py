@@ -91,7 +91,7 @@ def generate(
     if contact_sheet is not None:
         _check_sheet(contact_sheet, tasks)
 
-    from tina_framework.generator.hub import with_revision
+    from tina_framework.storage.hub import with_revision
 
     model = with_revision(model, revision)
 

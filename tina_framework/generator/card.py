@@ -7,27 +7,33 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tina_framework.errors import printable
 from tina_framework.generator.config import GeneratorConfig
+from tina_framework.storage.card import UNKNOWN_LICENSE, as_code, as_line, block, write_card
 
-__all__ = ["model_card"]
-
-_MAX_LENGTH = 500
-"""Maximum number of characters of a name or setting in a line."""
-
-_MARKDOWN = re.compile(r"[\\`*_{}\[\]<>()#+!|&~]")
+__all__ = ["datasets_of", "model_card"]
 
 
-def model_card(config: GeneratorConfig) -> str:
-    """Return the card as Markdown, beginning with the metadata block of the Hub."""
+def model_card(config: GeneratorConfig, hub_id: str | None = None) -> str:
+    """Return the card as Markdown, beginning with the metadata block of the Hub.
+
+    Args:
+        config: what the card tells about.
+        hub_id: the repository, ``owner/name``, for the example; None: unknown.
+    """
+    from huggingface_hub import ModelCardData
+
+    metadata = ModelCardData(
+        library_name="tina-framework",
+        license=UNKNOWN_LICENSE,
+        # It sorts pictures into classes of which it was given nothing but the names.
+        pipeline_tag="zero-shot-image-classification",
+        tags=["text-to-model", "weight-generation", "diffusion"],
+        datasets=datasets_of(config) or None,
+    )
+    where = json.dumps(hub_id or "PATH OR HUB ID OF THIS FOLDER")
     listed = " (listed below)" if "seen_classes" in config.training else ""
     lines = [
-        "---",
-        "library_name: tina-framework",
-        "tags: [text-to-model, weight-generation, diffusion]",
-        "---",
-        "",
-        f"# A generator of {_code(config.architecture)} classifiers",
+        f"# A generator of {as_code(config.architecture)} classifiers",
         "",
         f"It generates all parameters of a small image classifier from {config.min_classes} to {config.max_classes} class "
         "names. The classifier knows exactly these classes.",
@@ -35,16 +41,16 @@ def model_card(config: GeneratorConfig) -> str:
         "```python",
         "from tina_framework import Generator",
         "",
-        'generator = Generator.from_pretrained("PATH OR HUB ID OF THIS FOLDER")',
-        f"model = generator({_plain(json.dumps(config.class_names[:3], ensure_ascii=False))})",
+        f"generator = Generator.from_pretrained({block(where)})",
+        f"model = generator({block(json.dumps(config.class_names[:3], ensure_ascii=False))})",
         "```",
         "",
         "| | |",
         "|---|---|",
-        f"| text space | {_code(config.condition['space'])} |",
-        f"| prompt templates | {', '.join(_code(template) for template in config.condition['templates']) or 'none recorded'} |",
-        f"| default encoder | {_code(config.default_encoder)} |",
-        f"| sampler | {_code(config.scheduler['name'])}, {config.num_inference_steps} steps |",
+        f"| text space | {as_code(config.condition['space'])} |",
+        f"| prompt templates | {', '.join(as_code(template) for template in config.condition['templates']) or 'none recorded'} |",
+        f"| default encoder | {as_code(config.default_encoder)} |",
+        f"| sampler | {as_code(config.scheduler['name'])}, {config.num_inference_steps} steps |",
         f"| classes of the training data | {len(config.class_names)} |",
         "",
         "## Data and prompts",
@@ -69,29 +75,25 @@ def model_card(config: GeneratorConfig) -> str:
         "",
     ]
     if config.training:
-        lines += ["```json", _plain(json.dumps(config.to_dict()["training"], indent=2, ensure_ascii=False)), "```"]
+        lines += ["```json", block(json.dumps(config.to_dict()["training"], indent=2, ensure_ascii=False)), "```"]
     else:
         lines.append("Nothing was recorded.")
-    return "\n".join(lines) + "\n"
+    return write_card(metadata, lines)
 
 
-# Names and settings may come from strangers. A card is shown as a web page, so they must not be read as HTML or Markdown.
-def _plain(text: str) -> str:
-    """Return the text of a code block: on a page it shows the same, but nothing in it can end the block."""
-    return text.replace("`", "\\u0060")
+def datasets_of(config: GeneratorConfig) -> list[str]:
+    """Return the names of the data sets that a generator was trained on, as far as they are recorded."""
+    training = config.training
+    named = training.get("datasets", [training.get("dataset")])
+    names = [_dataset_name(spec) for spec in named] if isinstance(named, list | tuple) else []
+    return [name for name in dict.fromkeys(names) if name]
 
 
-def _cell(value: object) -> str:
-    """Return a value for a line or cell of Markdown."""
-    text = printable(" ".join(str(value).split()))[:_MAX_LENGTH]
-    return _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", text)
-
-
-def _code(value: object) -> str:
-    """Return a value as code in a line or cell of Markdown."""
-    text = printable(" ".join(str(value).split()))[:_MAX_LENGTH].replace("`", "'")
-    # In a code span, only a pipe has a meaning: it would end the cell of a table.
-    return f"`{text}`" if "|" not in text else f"<code>{_cell(text)}</code>"
+def _dataset_name(spec: object) -> str:
+    """Return the name of a data set: ``pets`` for ``image-folder:/home/me/pets``. Folders of a machine are private."""
+    name = str(spec).rpartition(":")[2].replace("\\", "/").rstrip("/").rpartition("/")[2]
+    name = re.sub(r"\.(npz|npy|zip|tar|json|toml)$", "", name)
+    return name if isinstance(spec, str) and re.fullmatch(r"[A-Za-z0-9][\w.-]{0,95}", name) else ""
 
 
 def _unless(config: GeneratorConfig) -> str:
@@ -106,8 +108,8 @@ def _data(config: GeneratorConfig) -> list[str]:
     lines = []
     if isinstance(recipe, Mapping) and "dataset" in recipe:
         models = config.training.get("zoo_models")
-        zoo = f", and {_cell(models)} networks of the zoo {_code(recipe.get('zoo'))}" if models else ""
-        images, dataset = _code(recipe.get("train_split")), _code(recipe["dataset"])
+        zoo = f", and {as_line(models)} networks of the zoo {as_code(recipe.get('zoo'))}" if models else ""
+        images, dataset = as_code(recipe.get("train_split")), as_code(recipe["dataset"])
         lines.append(f"Trained on images {images} of the data set {dataset}{zoo}.")
     else:
         lines.append("The training data was not recorded.")
@@ -136,7 +138,7 @@ def _validation(figures: object) -> list[str]:
 
 def _metrics(metrics: Mapping[str, Any]) -> list[str]:
     rows = [
-        f"| {_code(encoder)} | {_cell(split)} | {_cell(count)} | {100 * value:.1f} % |"
+        f"| {as_code(encoder)} | {as_line(split)} | {as_line(count)} | {100 * value:.1f} % |"
         for encoder, splits in metrics.items()
         if isinstance(splits, Mapping)
         for split, counts in splits.items()

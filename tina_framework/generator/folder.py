@@ -25,7 +25,6 @@ from tina_framework.errors import CheckpointError, ConfigError, DataError, Unkno
 from tina_framework.generator.card import model_card
 from tina_framework.generator.components import make_spec, make_tokenizer
 from tina_framework.generator.config import FORMAT, FORMAT_VERSION, GeneratorConfig
-from tina_framework.generator.hub import commit_of, download, split_revision, with_revision
 from tina_framework.images import read_fit_settings
 from tina_framework.plugin.discovery import registries
 from tina_framework.plugin.entry_points import DISTRIBUTION
@@ -33,6 +32,7 @@ from tina_framework.plugin.missing_dependency import extra_named
 from tina_framework.plugin.required import PLUGINS, plugin_hint, plugins_of
 from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.prompts.row_retrieval import RowRetrieval
+from tina_framework.storage.card import CARD
 from tina_framework.storage.digest import HASHES, with_digest
 from tina_framework.storage.exchange import read_consistently, restore_missing
 from tina_framework.storage.files import check_tensors, read_hashed, read_json, write_json, write_safetensors
@@ -45,6 +45,7 @@ from tina_framework.storage.folders import (
     read_config,
     writing_folder,
 )
+from tina_framework.storage.hub import HubAccess, download_model, split_revision, with_revision
 from tina_framework.storage.paths import user_path
 from tina_framework.targets.trunk import check_trunk_record, trunk_record
 
@@ -62,7 +63,6 @@ __all__ = [
 ]
 
 GENERIC = "generic.safetensors"
-CARD = "README.md"
 TRUNK = "trunk"
 WEIGHTS_INDEX = "model.safetensors.index.json"
 MAX_SHARD_SIZE = "5GB"
@@ -71,7 +71,6 @@ MAX_SHARD_SIZE = "5GB"
 _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 _FILES = frozenset({CONFIG, WEIGHTS, WEIGHTS_INDEX, GENERIC, CARD, ".gitattributes"})
 _NEEDS = f"{CONFIG} with format '{FORMAT}' and {WEIGHTS}, as Generator.save_pretrained writes them"
-_PATTERNS = ["*.json", "*.safetensors", "*.md"]
 
 
 @dataclass(frozen=True)
@@ -85,14 +84,14 @@ class GeneratorParts:
     generic: dict[str, Tensor] | None
 
 
-def find_folder(name: str, revision: str | None = None, local_files_only: bool = False) -> Path:
+def find_folder(name: str, revision: str | None = None, access: HubAccess | None = None) -> Path:
     """Return the local folder of a generator, downloading it if necessary.
 
     Args:
         name: a registered name, an existing folder or a Hub id, ``owner/name`` or ``owner/name@revision``. A registered name
             comes first, so that a folder in the working directory cannot take its place. Write ``./NAME`` for the folder.
         revision: branch, tag or commit of the Hub repository.
-        local_files_only: do not ask the Hub; use what was downloaded before.
+        access: how the Hub is read; None: as its client is set up.
 
     Raises:
         ConfigError: a revision is given for something that has none, or two different revisions are given.
@@ -116,16 +115,16 @@ def find_folder(name: str, revision: str | None = None, local_files_only: bool =
         return folder
     parts = split_revision(name, revision)
     if parts is not None:
-        repo, wanted = parts
-        # The configuration first: another kind of repository is refused before its weights are downloaded.
-        folder = download(repo, [CONFIG], wanted, local_files_only)
-        read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
-        # Pinned to the commit, so that configuration and weights belong together.
-        return download(repo, _PATTERNS, commit_of(folder) or wanted, local_files_only)
+        return download_model(*parts, _check_format, access or HubAccess())
     hint = "" if command is None else f" There is an extra of that name: {command}."
     raise UnknownNameError(
         f"{generators.unknown(name)}{hint} Otherwise give an existing folder or a Hub id, 'owner/name' or 'owner/name@revision'."
     )
+
+
+def _check_format(folder: Path) -> None:
+    """Check that the configuration in a folder is that of a generator, before its weights are downloaded."""
+    read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
 
 
 def provider_of(name: str) -> str | None:
@@ -300,7 +299,11 @@ def _without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Ten
 
 
 def write_folder(
-    folder: Path, parts: GeneratorParts, card: str | None = None, max_shard_size: int | str = MAX_SHARD_SIZE
+    folder: Path,
+    parts: GeneratorParts,
+    card: str | None = None,
+    max_shard_size: int | str = MAX_SHARD_SIZE,
+    hub_id: str | None = None,
 ) -> None:
     """Write a generator folder, completely or not at all. An existing generator is replaced.
 
@@ -309,6 +312,7 @@ def write_folder(
         parts: the contents.
         card: the model card (Markdown); None: one made from the configuration.
         max_shard_size: above this size, the weights are split into several files: bytes, or a text such as ``5GB``.
+        hub_id: the repository that the folder is uploaded to, for the card.
 
     Raises:
         ConfigError: the folder exists and holds other files, or `max_shard_size` is no size.
@@ -341,7 +345,7 @@ def write_folder(
         values |= {HASHES: sha256}
         write_json(new / CONFIG, with_digest(values, CONFIG))
         (new / CARD).write_text(
-            card if card is not None else model_card(parts.config), encoding="utf-8", errors="backslashreplace"
+            card if card is not None else model_card(parts.config, hub_id), encoding="utf-8", errors="backslashreplace"
         )
 
 

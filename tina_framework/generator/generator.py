@@ -33,7 +33,6 @@ from tina_framework.generator.folder import (
     read_folder,
     write_folder,
 )
-from tina_framework.generator.hub import upload, with_revision
 from tina_framework.generator.options import ComposeMethod, OnProgress, SamplingOptions
 from tina_framework.interfaces.encoder import Encoder
 from tina_framework.interfaces.scheduler import NoiseScheduler
@@ -44,6 +43,7 @@ from tina_framework.prompts.encoded_task import EncodedTask
 from tina_framework.prompts.known_classes import KnownClasses
 from tina_framework.prompts.read import encode_prompts
 from tina_framework.prompts.warnings import prompt_warnings
+from tina_framework.storage.hub import HubAccess, upload, with_revision
 from tina_framework.storage.paths import user_path
 from tina_framework.targets.device import resolve_device
 
@@ -102,6 +102,9 @@ class Generator:
         device: str | torch.device = "auto",
         encoder: str | Encoder | None = None,
         dtype: str | torch.dtype = torch.float32,
+        *,
+        token: str | None = None,
+        cache_dir: str | Path | None = None,
     ) -> Generator:
         """Load a generator.
 
@@ -115,6 +118,8 @@ class Generator:
                 default one may use the network or files (see `Encoder`), unless the same plugin provides both.
             dtype: the type of the denoiser's weights: ``float32``, ``bfloat16`` or ``float16``. The smaller ones halve its memory,
                 and networks differ a little. Generated networks are in float32 with any of them.
+            token: an access token of the Hub; None: the one of `hf auth login` or of ``HF_TOKEN``.
+            cache_dir: folder of downloads; None: the Hub client's own.
 
         Raises:
             UnknownNameError: no generator has that name.
@@ -128,7 +133,7 @@ class Generator:
         if isinstance(name, Path) and wanted in registered and name.is_dir():
             wanted = f".{os.sep}{name}"  # a path means the folder, also if a generator has its name
         weights_dtype, place = read_dtype(dtype), resolve_device(device)
-        folder = find_folder(wanted, revision, local_files_only)
+        folder = find_folder(wanted, revision, HubAccess(token, cache_dir, local_files_only))
         # Straight to the device, tensor by tensor: the host never holds the whole denoiser for a GPU.
         parts = read_folder(folder, place, weights_dtype)
         generator = cls(parts.config, parts.denoiser, parts.normalizer, parts.condition_space, parts.generic)
@@ -147,7 +152,8 @@ class Generator:
 
         Args:
             folder: where to write.
-            card: the model card (Markdown); None: one made from the configuration.
+            card: the model card (Markdown); None: one made from the configuration. A card in the folder that was edited by
+                hand is kept then.
             max_shard_size: above this size, the weights are split into several files: bytes, or a text such as ``500MB``.
 
         Raises:
@@ -160,20 +166,41 @@ class Generator:
         self,
         repo_id: str,
         *,
-        private: bool = False,
         token: str | None = None,
+        private: bool | None = None,
+        commit_message: str | None = None,
+        revision: str | None = None,
+        create_pr: bool = False,
         card: str | None = None,
         max_shard_size: int | str = MAX_SHARD_SIZE,
     ) -> str:
-        """Upload the folder that `save_pretrained` writes, and return the address of the commit.
+        """Upload the folder that `save_pretrained` writes, and return the address of the commit or of the pull request.
+
+        Args:
+            repo_id: ``owner/name``. The repository is created if it does not exist.
+            token: an access token that may write; None: the one of `hf auth login` or of ``HF_TOKEN``.
+            private: whether a new repository is private; None: as the owner's settings say.
+            commit_message: None: "Upload the model".
+            revision: the branch to commit to, which is created if it does not exist; None: ``main``.
+            create_pr: open a pull request in place of committing.
+            card: as for `save_pretrained`. With None, a card that somebody edited on the Hub is kept.
+            max_shard_size: as for `save_pretrained`.
 
         Raises:
             DownloadError: the Hub cannot be reached or refuses.
         """
         with tempfile.TemporaryDirectory() as root:
             folder = Path(root) / "generator"
-            self.save_pretrained(folder, card, max_shard_size)
-            return upload(folder, repo_id, private=private, token=token)
+            write_folder(folder, self._parts(), card, max_shard_size, hub_id=repo_id)
+            return upload(
+                folder,
+                repo_id,
+                token=token,
+                private=private,
+                commit_message=commit_message,
+                revision=revision,
+                create_pr=create_pr,
+            )
 
     def to(self, device: str | torch.device) -> Generator:
         """Move the denoiser to a device, and return the generator."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tina_framework.errors import CheckpointError, ConfigError, shorten
+from tina_framework.storage.card import keep_edited_card
 from tina_framework.storage.digest import HASHES, check_digest
 from tina_framework.storage.exchange import put_in_place, restore_missing
 from tina_framework.storage.files import read_json
@@ -147,7 +148,8 @@ def contents(path: Path) -> list[Path]:
 def writing_folder(path: Path, may_replace: Callable[[Path], bool], what: str) -> Iterator[Path]:
     """Yield an empty folder beside `path`. On success it takes the place of `path`; otherwise it is removed.
 
-    Readers see the old folder or the new one at any time. What killed processes left beside `path` is removed.
+    Readers see the old folder or the new one at any time. What killed processes left beside `path` is removed. A model card
+    that somebody edited is kept; see `tina_framework.storage.card`.
 
     Args:
         path: the folder to write.
@@ -169,6 +171,7 @@ def writing_folder(path: Path, may_replace: Callable[[Path], bool], what: str) -
             yield temporary
             # Checked again: writing may have taken long, and someone may have put something there.
             check_target(path, may_replace, what)
+            keep_edited_card(path, temporary)
             put_in_place(temporary, path)
     except OSError as error:
         if is_temporary(path):  # this folder is part of a larger one, whose writer knows the name that the user gave
