@@ -143,6 +143,16 @@ def read_run(folder: Path) -> str:
     return " ".join(exported) if found is not None and ABSENT not in exported else UNFINISHED
 
 
+def read_program(path: Path) -> str:
+    """Return a digest of what an exported program answers."""
+    import torch
+
+    if not path.exists():
+        return ABSENT
+    pictures = torch.arange(2 * 32 * 32 * 3).remainder(256).to(torch.uint8).view(2, 32, 32, 3)
+    return _state({"logits": torch.export.load(path).module()(pictures)})
+
+
 def read_json_file(path: Path) -> str:
     """Return the text of a JSON file."""
     return repr(read_json(path)) if path.exists() else ABSENT
@@ -239,6 +249,15 @@ def _commands(world: World) -> list[Writer]:
         ),
         Writer("tina fine-tune --out, new", "fine-tune", tune, _out_classifier),
         Writer("tina fine-tune --out, over an old one", "fine-tune", tune, _out_classifier, old),
+        Writer(
+            "tina export, over an old file",
+            "files",
+            lambda box: main(
+                ["export", str(world.root / "classifier"), "--format", "torch-export", "--out", str(box / "out.pt2")]
+            ),
+            lambda box: read_program(box / "out.pt2"),
+            lambda box: world.other_classifier.export(box / "out.pt2", "torch-export") and None,
+        ),
         Writer(
             "tina zoo tasks", "files", lambda box: _draw_tasks(world, box), lambda box: read_json_file(box / "t.json")
         ),

@@ -20,6 +20,7 @@ _NEXT = {
     "architectures": "tina zoo build --out zoo --dataset shapes --architecture {name}",
     "datasets": "tina zoo build --out zoo --dataset {spec}",
     "encoders": "tina generate apple bear --encoder {spec}",
+    "exporters": "tina export DIR --format {name}",
     "generators": "tina generate CLASS CLASS --model {name}",
     "schedulers": "tina evaluate --model cifar100-cnn --methods tina,tina@{name}:20,selection --dataset DATA --tasks TASKS.json --out results",
     "tokenizers": "tina train --tokenizer {name} --zoo zoo --dataset shapes --encoders clip-lite --output_dir run",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tina_framework.testing.architecture import ArchitectureTests
     from tina_framework.testing.dataset import DatasetTests
     from tina_framework.testing.encoder import EncoderTests
+    from tina_framework.testing.exporter import ExporterTests
     from tina_framework.testing.findings import CheckSkipped, ConformanceError
     from tina_framework.testing.generator import GeneratorTests
     from tina_framework.testing.runner import CheckResult, run_checks
@@ -26,6 +27,7 @@ __all__ = [
     "ConformanceError",
     "DatasetTests",
     "EncoderTests",
+    "ExporterTests",
     "GeneratorTests",
     "SchedulerTests",
     "TokenizerTests",
@@ -40,6 +42,7 @@ _HOMES = {
     "ConformanceError": "findings",
     "DatasetTests": "dataset",
     "EncoderTests": "encoder",
+    "ExporterTests": "exporter",
     "GeneratorTests": "generator",
     "SchedulerTests": "scheduler",
     "TokenizerTests": "tokenizer",

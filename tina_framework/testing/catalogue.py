@@ -10,6 +10,7 @@ from tina_framework.testing.checks import (
     dataset,
     encoder,
     encoder_extras,
+    exporter,
     generator,
     scheduler,
     scheduler_sampling,
@@ -94,6 +95,12 @@ CHECKS: MappingProxyType[str, tuple[Check, ...]] = MappingProxyType(
             dataset.check_deterministic,
             dataset.check_scaled,
             dataset.check_unknown_split,
+        ),
+        "exporter": (
+            exporter.check_fields,
+            exporter.check_floating_point,
+            exporter.check_int8,
+            exporter.check_changes_nothing,
         ),
         "generator": (
             generator.check_folder,

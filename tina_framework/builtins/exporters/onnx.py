@@ -38,7 +38,7 @@ class OnnxExporter:
         """See `tina_framework.interfaces.exporter.Exporter.write`."""
         import onnx
 
-        model = _converted(source)
+        model = _without_traces(_converted(source))
         for key, value in source.metadata.items():
             entry = model.metadata_props.add()
             entry.key, entry.value = key, json.dumps(value, ensure_ascii=False)
@@ -74,3 +74,11 @@ def _converted(source: ExportSource) -> onnx.ModelProto:
     )
     assert program is not None
     return program.model_proto
+
+
+def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Remove how each operation was found in the Python code: thousands of bytes, with names of modules and paths."""
+    for entry in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info):
+        entry.ClearField("metadata_props")
+        entry.ClearField("doc_string")
+    return model

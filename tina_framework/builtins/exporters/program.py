@@ -22,4 +22,8 @@ def exported_program(source: ExportSource, *, batch: int | None = None) -> torch
     _, height, width = source.input_shape
     pixels = torch.zeros((batch or _EXAMPLES, height, width, 3), dtype=torch.uint8)
     shapes = None if batch else ({0: torch.export.Dim("batch", min=1)},)
-    return torch.export.export(source.network.eval(), (pixels,), dynamic_shapes=shapes)
+    program = torch.export.export(source.network.eval(), (pixels,), dynamic_shapes=shapes)
+    for node in program.graph.nodes:
+        # Lines of source code with the paths of this machine, which would be written into files that people publish.
+        node.meta.pop("stack_trace", None)
+    return program

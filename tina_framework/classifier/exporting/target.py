@@ -41,7 +41,7 @@ def check_target(path: Path, exporter: Exporter, format: str) -> None:
                 f"'{path}' does not end in {exporter.suffix}; name a file such as '{path.with_suffix(exporter.suffix)}'."
             )
         return
-    check_folder(path, _is_export, "exported")
+    check_folder(path, _is_export, f"'{format}' export")
 
 
 def place(made: Path, path: Path, exporter: Exporter, format: str) -> None:

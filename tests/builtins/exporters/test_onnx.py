@@ -1,0 +1,51 @@
+"""ONNX files: the opset that is stated, metadata, and any number of pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tina_framework.builtins.exporters.onnx import INPUT, OPSET, OUTPUT, OnnxExporter
+from tina_framework.testing.checks.exporter import sample_source
+
+onnx = pytest.importorskip("onnx", reason="needs the extra onnx")
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("onnx") / "sample.onnx"
+    facts = OnnxExporter().write(sample_source(), path)
+    assert facts["opset"] == OPSET
+    return path
+
+
+def test_opset_and_shapes(path: Path) -> None:
+    model = onnx.load(path)
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", OPSET)]
+    [given], [returned] = model.graph.input, model.graph.output
+    assert (given.name, returned.name) == (INPUT, OUTPUT)
+    assert given.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    first, *rest = given.type.tensor_type.shape.dim
+    assert first.dim_param
+    assert [dim.dim_value for dim in rest] == [12, 12, 3]
+
+
+def test_metadata(path: Path) -> None:
+    source = sample_source()
+    found = {entry.key: json.loads(entry.value) for entry in onnx.load(path).metadata_props}
+    assert found == dict(source.metadata)
+
+
+def test_one_file_without_traces_of_this_machine(path: Path) -> None:
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    assert str(Path.home()).encode() not in path.read_bytes()
+    assert b"site-packages" not in path.read_bytes()
+
+
+def test_any_number_of_pictures(path: Path) -> None:
+    predict = OnnxExporter().load(path)
+    for count in (1, 2, 33):
+        assert predict(np.zeros((count, 12, 12, 3), np.uint8)).shape == (count, 3)
