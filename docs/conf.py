@@ -88,7 +88,7 @@ def navigation(index: str) -> str:
         title = section.partition("\n")[0].partition(":")[0]
         caption = [] if section.startswith("#") else [f":caption: {title}"]
         links = re.findall(r"(?<!!)\[([^]]+)\]\(([^)#]+)\.(?:md|rst|ipynb)\)", section)
-        entries = [f"{text[0].upper()}{text[1:]} <{document}>" for text, document in links]
+        entries = [f"{text} <{document}>" for text, document in links]
         if entries:
             contents.append("\n".join(["```{toctree}", ":hidden:", *caption, "", *dict.fromkeys(entries), "```"]))
     return "\n\n".join(contents)

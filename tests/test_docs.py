@@ -244,10 +244,17 @@ def test_the_figures_of_the_readme_are_recorded_results() -> None:
             assert any(difference.strip() == text.strip() for _, text in recorded), f"{name}: {difference}"
 
 
-def test_the_picture_of_the_readme_is_what_its_script_draws() -> None:
-    script = ROOT / "docs" / "images" / "pipeline.py"
-    drawn = runpy.run_path(str(script))["draw"]()
-    assert script.with_suffix(".svg").read_text(encoding="utf-8") == drawn
+def test_the_diagrams_are_what_their_script_draws() -> None:
+    folder = ROOT / "docs" / "images"
+    drawings = runpy.run_path(str(folder / "drawings.py"))["DRAWINGS"]
+    assert "pipeline.svg" in drawings
+    for name, draw in drawings.items():
+        assert (folder / name).read_text(encoding="utf-8") == draw(), f"run docs/images/drawings.py, which draws {name}"
+
+
+def test_no_document_draws_with_characters() -> None:
+    drawn = [block.label for block in BLOCKS if re.search(r"[\u2500-\u257f\u25b6]", block.text)]
+    assert drawn == []
 
 
 def test_every_command_is_in_the_reference() -> None:

@@ -154,7 +154,7 @@ def test_the_navigation_has_every_document_of_the_index() -> None:
     navigation = runpy.run_path(str(DOCS / "conf.py"))["navigation"]
     index = "# Title\n\nSee [the one](a/one.md).\n\n## Tutorials: learn\n\n| [Two](b/two.ipynb) |\n![no](c.png)\n\n## Empty\n"
     first, second = navigation(index).split("\n\n```")
-    assert first == "```{toctree}\n:hidden:\n\nThe one <a/one>\n```"
+    assert first == "```{toctree}\n:hidden:\n\nthe one <a/one>\n```"
     assert second == "{toctree}\n:hidden:\n:caption: Tutorials\n\nTwo <b/two>\n```"
     contents = navigation((DOCS / "index.md").read_text(encoding="utf-8"))
     inside = {path.relative_to(DOCS).with_suffix("").as_posix() for path in PAGES} - {"index"}
