@@ -38,6 +38,8 @@ FIRST_PARTY = ",".join(
 def pytest_configure() -> None:
     # Not in a fixture, because some test modules list the registries while they are collected.
     os.environ["TINA_DISABLE_PLUGINS"] = FIRST_PARTY
+    # As in an active environment, where commands in messages begin with `tina`.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 
 
 @pytest.fixture(autouse=True)

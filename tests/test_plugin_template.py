@@ -27,7 +27,7 @@ def test_template_install_check_test_train_generate(new_environment: Callable[[]
     checked = tina(["plugins", "check", "my-plugin"])
     assert "passed" in checked
     assert "failed" not in checked.replace("failed\n", "", 1).split("\n\n")[-1]
-    assert "Next: tina zoo build --out zoo --dataset shapes --architecture my-plugin-cnn" in checked
+    assert " zoo build --out zoo --dataset shapes --architecture my-plugin-cnn" in checked
     tested = environment.run([environment.python, "-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)
     assert " passed" in tested
     assert "failed" not in tested

@@ -20,10 +20,12 @@ __all__ = [
     "PluginError",
     "PromptError",
     "PromptWarning",
+    "Stopped",
     "Terminated",
     "TinaError",
     "TrainingError",
     "UnknownNameError",
+    "UsageError",
     "explain",
     "printable",
     "reason_of",
@@ -36,6 +38,8 @@ def explain(error: BaseException) -> tuple[str, int]:
     """Return the message for an error that ended the program, and the exit code."""
     if isinstance(error, TinaError):
         return f"Error: {error}", error.exit_code
+    if isinstance(error, Stopped):
+        return f"Stopped by {signal.Signals(error.args[0]).name}. {error.advice}".rstrip(), error.exit_code
     if isinstance(error, Terminated):
         return "Terminated.", error.exit_code
     if isinstance(error, KeyboardInterrupt):
@@ -128,6 +132,19 @@ class Terminated(KeyboardInterrupt):
         return 128 + int(self.args[0] if self.args else signal.SIGTERM)
 
 
+class Stopped(Terminated):
+    """A signal asked a long command to end, and it ended in order.
+
+    Args:
+        number: of the signal.
+        advice: how to go on. It follows the reason in the message.
+    """
+
+    def __init__(self, number: int, advice: str = "") -> None:
+        super().__init__(number)
+        self.advice = advice
+
+
 def reason_of(error: BaseException, longest: int = 500) -> str:
     """Describe an error that other code raised in one line of a message: ``ValueError: no such file``.
 
@@ -168,6 +185,10 @@ class ConfigError(TinaError):
     """A setting, flag or configuration file is wrong (exit code 2: change the call)."""
 
     exit_code = 2
+
+
+class UsageError(ConfigError):
+    """The command line is wrong: an unknown command or option, or a missing or malformed value."""
 
 
 class UnknownNameError(ConfigError):

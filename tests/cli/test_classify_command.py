@@ -14,6 +14,7 @@ import pytest
 from PIL import Image, JpegImagePlugin
 
 from tina_framework.classifier.classifier import GeneratedClassifier
+from tina_framework.cli import classify_command
 from tina_framework.cli.__main__ import main
 from tina_framework.generator.generator import Generator
 from tina_framework.images import read_picture
@@ -25,6 +26,7 @@ def tina(
 ) -> Any:
     """Runs ``tina classify`` beside a classifier folder ``model`` and two pictures: (exit code, output, errors)."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(classify_command, "output_is_terminal", lambda: True)
     tiny_generator(["ant", "bee", "cat"]).save_pretrained("model")
     draws = np.random.default_rng(0)
     for name, mode in (("a.png", "RGB"), ("b.jpg", "L")):
@@ -49,6 +51,45 @@ def test_answers(tina: Any) -> None:
     assert lines[1].startswith("a.png")
     assert lines[2].startswith("b.jpg")
     assert all(name in lines[1] for name in ("ant", "bee", "cat"))
+
+
+@pytest.fixture
+def piped(monkeypatch: pytest.MonkeyPatch, tina: Any) -> Any:
+    """Runs ``tina classify`` with its output in a pipe."""
+    monkeypatch.setattr(classify_command, "output_is_terminal", lambda: False)
+    return tina
+
+
+def test_in_a_pipe_each_picture_is_one_line_with_tabs(piped: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    folder_of("a folder", 51)
+    Path("b.jpg").rename("b\tc.jpg")
+    code, out, err = piped("model", "a.png", "b\tc.jpg", "a folder", "--top-k", "2")
+    assert (code, err.replace("Pictures", "")) == (0, err)
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert [row[0] for row in rows][:3] == ["a.png", "b\\tc.jpg", "a folder/0.png"]
+    assert len(rows) == 53, "no picture of a large folder is left out"
+    for _, answer, probability, second, other in rows:
+        assert {answer, second} < {"ant", "bee", "cat"}
+        assert 1 >= float(probability) >= float(other) >= 0
+
+
+def test_in_a_pipe_abstaining_has_no_probability(piped: Any) -> None:
+    _, out, _ = piped("model", "a.png", "--abstain", "--threshold", "1e9", "--top-k", "1")
+    name, answer, probability, best, other = out.rstrip("\n").split("\t")
+    assert (name, answer, probability) == ("a.png", "none of these", "")
+    assert best in ("ant", "bee", "cat")
+    assert float(other) > 0
+
+
+def test_in_a_pipe_the_accuracy_follows_the_lines(piped: Any) -> None:
+    folder_of("known/ant", 2)
+    _, out, _ = piped("model", "known", "--lines")
+    first, second, accuracy = out.splitlines()[:3]
+    assert [line.split("\t")[0] for line in (first, second)] == ["known/ant/0.png", "known/ant/1.png"]
+    assert accuracy.startswith("Accuracy:")
+    _, out, _ = piped("model", "known")
+    assert out.startswith("Accuracy:")
 
 
 def test_json_agrees_with_the_library(tina: Any) -> None:

@@ -9,9 +9,9 @@ import sys
 import threading
 
 import pytest
-import typer
 
 from tina_framework.cli.interrupt import clean_stop
+from tina_framework.errors import Stopped, explain
 
 
 def interrupt(number):
@@ -20,12 +20,11 @@ def interrupt(number):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_is_a_sentence_and_an_exit_code(capsys, number, code):
+def test_a_signal_is_a_sentence_and_an_exit_code(number, code):
     before = signal.getsignal(number)
-    with pytest.raises(typer.Exit) as caught, clean_stop("Run it again."):
+    with pytest.raises(Stopped) as caught, clean_stop(lambda: "Run it again."):
         interrupt(number)
-    assert caught.value.exit_code == code
-    assert capsys.readouterr().err == f"Stopped by {number.name}. Run it again.\n"
+    assert explain(caught.value) == (f"Stopped by {number.name}. Run it again.", code)
     assert signal.getsignal(number) is before
 
 
@@ -33,7 +32,7 @@ def test_other_threads_are_left_alone():
     found = []
 
     def work():
-        with clean_stop(""):
+        with clean_stop(str):
             found.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=work)
@@ -47,7 +46,7 @@ def test_the_second_signal_ends_at_once():
     script = """
 import os, signal, time
 from tina_framework.cli.interrupt import clean_stop
-with clean_stop(""):
+with clean_stop(str):
     try:
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(5)

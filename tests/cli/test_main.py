@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -49,6 +51,38 @@ def test_usage_errors_exit_2(capsys: pytest.CaptureFixture[str], args: list[str]
     code, out, err = run(capsys, *args)
     assert (code, out) == (2, "")
     assert "nonsense" in err
+
+
+def commands_with_json() -> list[tuple[str, ...]]:
+    """Every command that takes --json, as the words that name it."""
+
+    def below(group: Any, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        with group.make_context("tina", [], resilient_parsing=True) as context:
+            for name in group.list_commands(context):
+                command = group.get_command(context, name)
+                if hasattr(command, "list_commands"):
+                    yield from below(command, (*words, name))
+                elif any("--json" in parameter.opts for parameter in command.params):
+                    yield (*words, name)
+
+    return list(below(get_command(app_module.build_app()), ()))
+
+
+@pytest.mark.parametrize("words", commands_with_json(), ids=" ".join)
+def test_every_json_command_reports_wrong_usage_as_json(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    code, out, err = run(capsys, *words, "--json", "--nonsense")
+    found = json.loads(out)["error"]
+    assert (code, found["type"], found["exit_code"]) == (2, "UsageError", 2)
+    assert "nonsense" in found["message"]
+    assert err.startswith("Error: ")
+    assert "--help` for help." in err
+
+
+def test_usage_errors_name_the_program_as_it_is_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    _, _, err = run(capsys, "plugins", "list", "--nonsense")
+    assert err.splitlines()[-1] == "Try `tina plugins list --help` for help."
 
 
 @pytest.mark.parametrize(

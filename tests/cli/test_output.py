@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,21 @@ def test_a_table_shows_values_as_they_are(capsys: pytest.CaptureFixture[str]) ->
     assert "[red]apple[/red]" in out
     assert "Title [x]" in out
     assert out.splitlines()[-1].split() == ["-", "-"]
+
+
+@pytest.mark.parametrize("columns", [10, 40, 60, 80, 200])
+def test_a_narrow_terminal_breaks_no_word_and_no_path(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    path = Path("a folder with spaces") / "sub" / "picture.jpg"
+    rows = [{"picture": path, "answer": "oscilloscope", "then": "solar panel 10.5 %, tape measure 3.0 %", "n": 7}]
+    output.print_table(rows, ["picture", "answer", "then", "n"], f"Zoo {path}")
+    title, headings, *lines = capsys.readouterr().out.splitlines()
+    assert title == f"Zoo {path}"
+    assert headings.split() == ["picture", "answer", "then", "n"]
+    assert lines[0].startswith(f"{path}  oscilloscope  solar")
+    assert {"solar", "panel", "measure"} <= set(" ".join(lines).split())
 
 
 def test_an_error_is_neither_wrapped_nor_read_as_markup(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import signal
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from tina_framework.cli.__main__ import main
 from tina_framework.cli.app import build_app
 from tina_framework.errors import ConfigError
 from tina_framework.zoo.store import Zoo
@@ -208,3 +213,41 @@ def test_stages_with_options_that_do_not_fit(tmp_path, options, message):
 def test_an_unknown_stage_is_a_mistake_of_the_call(tmp_path):
     result = tina("zoo", "build", "--out", tmp_path / "zoo", "--dataset", "shapes:8", "--stage", "shards")
     assert result.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ([], "Nothing was finished yet, so nothing is kept."),
+        (["zoo.json"], "Everything finished is kept. To continue, run: tina zoo build --out 'my zoo' --dataset shapes"),
+        (
+            ["generic.partial.safetensors"],
+            "Everything finished is kept. To continue, run: tina zoo build --out 'my zoo' --dataset shapes",
+        ),
+    ],
+)
+def test_an_interrupted_build_says_how_to_go_on(tmp_path, monkeypatch, capsys, files, sentence):
+    from tina_framework.zoo import build_plan
+
+    monkeypatch.chdir(tmp_path)
+
+    def interrupted(*given, **options):
+        Path("my zoo").mkdir()
+        for name in files:
+            (Path("my zoo") / name).touch()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(build_plan, "plan_by_names", interrupted)
+    command = ["zoo", "build", "--out", "my zoo", "--dataset", "shapes"]
+    with pytest.raises(SystemExit) as caught:
+        main(command)
+    assert caught.value.code == 143
+    assert capsys.readouterr() == ("", f"Stopped by SIGTERM. {sentence}\n")
+    if files:
+        monkeypatch.setenv("RANK", "0")
+        shutil.rmtree("my zoo")
+        with pytest.raises(SystemExit):
+            main([*command, "--json"])
+        out, err = capsys.readouterr()
+        assert err.endswith("Everything finished is kept; run the same command again to continue.\n")
+        assert json.loads(out)["error"]["type"] == "Stopped"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -13,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tina_framework.errors import DataError, Terminated
-from tina_framework.terminal.console import print_line
+from tina_framework.errors import DataError, Stopped, Terminated, UsageError
+from tina_framework.terminal.console import print_json, print_line
 from tina_framework.terminal.program import _termination_raises, run_program
 
 
@@ -46,6 +47,52 @@ def test_errors_are_one_line(error: BaseException, code: int, line: str, capsys:
 
     assert run_program(body, []) == code
     assert capsys.readouterr() == ("before\n", line)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message", "code"),
+    [
+        (DataError("It is broken; mend it."), "DataError", "It is broken; mend it.", 1),
+        (UsageError("No such option: --x.\nTry `tina --help` for help."), "UsageError", None, 2),
+        (FileNotFoundError(2, "No such file", "a"), "FileNotFoundError", "No such file ('a').", 1),
+        (ValueError("odd"), "ValueError", "Unexpected ValueError: odd. Run again with --debug to see where.", 1),
+        (KeyboardInterrupt(), "KeyboardInterrupt", "Interrupted.", 130),
+        (Stopped(15, "Go on."), "Stopped", "Stopped by SIGTERM. Go on.", 143),
+        (SystemExit("no more"), "Exit", "no more", 1),
+        (SystemExit(4), "Exit", "It ended with code 4.", 4),
+    ],
+)
+def test_with_json_an_error_is_json_too(
+    error: BaseException, kind: str, message: str | None, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def body(arguments: list[str]) -> int:
+        raise error
+
+    assert run_program(body, ["x", "--json"]) == code
+    out, err = capsys.readouterr()
+    found = json.loads(out)["error"]
+    assert found == {"type": kind, "message": found["message"], "exit_code": code}
+    assert found["message"] == (message or "No such option: --x. Try `tina --help` for help.")
+    if not isinstance(error, SystemExit):
+        assert found["message"].split(". ")[0] in err, "the sentence is on standard error as well"
+    assert run_program(body, ["x", "--", "--json"]) == code
+    assert capsys.readouterr().out == "", "after -- it is no option"
+
+
+def test_standard_output_holds_one_json_document(capsys: pytest.CaptureFixture[str]) -> None:
+    def prints_and_fails(arguments: list[str]) -> int:
+        print_json({"pictures": []})
+        raise DataError("One picture is broken.")
+
+    def only_fails(arguments: list[str]) -> int:
+        return 3
+
+    assert run_program(prints_and_fails, ["--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == {"pictures": []}
+    assert run_program(only_fails, ["--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["error"]["exit_code"] == 3
+    assert run_program(lambda words: 0, ["--json"]) == 0
+    assert capsys.readouterr().out == ""
 
 
 def test_the_traceback_is_escaped_and_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,7 +135,7 @@ def test_sigterm_ends_in_order(capsys: pytest.CaptureFixture[str], tmp_path: Pat
 
 _PROGRAM = """
 import sys
-from tina_framework.terminal.console import print_line
+from tina_framework.terminal.console import print_json, print_line
 from tina_framework.terminal.program import _termination_raises, run_program
 
 def body(arguments):

@@ -153,9 +153,9 @@ def test_no_worker_outlives_the_builder(command, tmp_path, number):
     wait_until(lambda: not group(process), 3)
     if number != signal.SIGKILL:
         assert process.returncode == 128 + number
-        assert err.strip().splitlines()[-1] == (
-            f"Stopped by {number.name}. Everything finished is kept; run the same command again to continue."
-        )
+        last = err.strip().splitlines()[-1]
+        assert last.startswith(f"Stopped by {number.name}. Everything finished is kept. To continue, run: ")
+        assert " zoo build " in last
         assert "Traceback" not in err
         assert not list((tmp_path / "zoo").rglob("*.partial"))
     assert out == ""

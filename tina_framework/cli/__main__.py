@@ -44,7 +44,9 @@ def _run(arguments: list[str]) -> int:
                 error, "format_message"
             ):  # no error of the command line; the class differs between Typer's versions
                 raise
-            return _report_usage(error)
+            if type(error).__name__ == "NoArgsIsHelpError":  # the help page was printed in its place
+                return int(error.exit_code)  # type: ignore[attr-defined]
+            raise _usage_error(error) from None
     except ImportError as error:
         from tina_framework.plugin.missing_dependency import failed_import
 
@@ -52,18 +54,16 @@ def _run(arguments: list[str]) -> int:
     return 0
 
 
-def _report_usage(error: Any) -> int:
-    """Print what is wrong with the command line, and how to get help. Returns the exit code."""
-    from tina_framework.errors import shorten_words
-    from tina_framework.terminal.console import print_error
+def _usage_error(error: Any) -> Exception:
+    """Return the error of the command line as one of this package. It says what is wrong, and how to get help."""
+    from tina_framework.errors import UsageError, shorten_words
 
     message, context = shorten_words(error.format_message()), getattr(error, "ctx", None)
-    if type(error).__name__ == "NoArgsIsHelpError":  # the help page was printed in its place
-        return int(error.exit_code)
-    print_error(f"Error: {message}" if message.endswith((".", "?", "!")) else f"Error: {message}.")
+    if not message.endswith((".", "?", "!")):
+        message += "."
     if context is not None:
-        print_error(f"Try '{context.command_path} --help' for help.")
-    return int(error.exit_code)
+        message += f"\nTry `{context.command_path} --help` for help."
+    return UsageError(message)
 
 
 if __name__ == "__main__":

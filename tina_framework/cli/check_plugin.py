@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tina_framework.errors import ConfigError, PluginError, TinaError
 from tina_framework.plugin.registry import listed
+from tina_framework.terminal.command_line import program
 
 if TYPE_CHECKING:
     from tina_framework.plugin.hookspecs import PluginRecord
@@ -17,16 +18,16 @@ if TYPE_CHECKING:
 __all__ = ["Verdict", "check_records", "read_specs"]
 
 _NEXT = {
-    "architectures": "tina zoo build --out zoo --dataset shapes --architecture {name}",
-    "datasets": "tina zoo build --out zoo --dataset {spec}",
-    "encoders": "tina generate apple bear --encoder {spec}",
-    "exporters": "tina export DIR --format {name}",
-    "generators": "tina generate CLASS CLASS --model {name}",
-    "schedulers": "tina evaluate --model cifar100-cnn --methods tina,tina@{name}:20,selection --dataset DATA --tasks TASKS.json --out results",
-    "tokenizers": "tina train --tokenizer {name} --zoo zoo --dataset shapes --encoders clip-lite --output_dir run",
-    "zoos": "tina list zoos",
+    "architectures": "zoo build --out zoo --dataset shapes --architecture {name}",
+    "datasets": "zoo build --out zoo --dataset {spec}",
+    "encoders": "generate apple bear --encoder {spec}",
+    "exporters": "export DIR --format {name}",
+    "generators": "generate CLASS CLASS --model {name}",
+    "schedulers": "evaluate --model cifar100-cnn --methods tina,tina@{name}:20,selection --dataset DATA --tasks TASKS.json --out results",
+    "tokenizers": "train --tokenizer {name} --zoo zoo --dataset shapes --encoders clip-lite --output_dir run",
+    "zoos": "list zoos",
 }
-"""Kind -> the command to try next with a component of this kind."""
+"""Kind -> the command of ``tina`` to try next with a component of this kind."""
 
 
 @dataclass(frozen=True)
@@ -132,4 +133,4 @@ def _verdict(kind: str, name: str, spec: str) -> Verdict:
         return Verdict(kind, name, problem=f"{error}{hint}")
     except (SystemExit, PluginStopped) as error:
         return Verdict(kind, name, problem=f"while it was checked, {why_stopped(error)}.")
-    return Verdict(kind, name, tuple(results), next_command=_NEXT[kind].format(name=name, spec=spec))
+    return Verdict(kind, name, tuple(results), next_command=f"{program()} {_NEXT[kind].format(name=name, spec=spec)}")

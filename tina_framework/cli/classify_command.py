@@ -12,6 +12,7 @@ import typer
 
 from tina_framework.cli.output import Advance, print_error, print_json, print_line, print_table, progress_bar
 from tina_framework.cli.path_parameters import path_argument, path_option
+from tina_framework.terminal.console import output_is_terminal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +53,7 @@ def classify(
         bool | None,
         typer.Option(
             "--lines/--no-lines",
-            help=f"Print a line for each picture. Default: not for class folders, nor for more than {_MOST_LINES} pictures of folders.",
+            help=f"Print a line for each picture. Default: not for class folders, nor in a terminal for more than {_MOST_LINES} pictures of folders.",
             show_default=False,
         ),
     ] = None,
@@ -73,6 +74,8 @@ def classify(
 
     Sub-folders not named after a class are left out; with --abstain, 'none of these' is right for their pictures.
     Pictures that cannot be read are reported and the others classified. The exit code is 1 then.
+
+    In a pipe or a file, each picture is one line with tabs: path, answer, probability, next answer, its probability, ...
     """
     from tina_framework.classifier.classifier import GeneratedClassifier
     from tina_framework.cli.picture_arguments import given_pictures
@@ -240,18 +243,25 @@ def _confusion(answered: Sequence[tuple[GivenPicture, dict[str, Any]]], class_na
 def _print_answers(
     answered: Sequence[tuple[GivenPicture, dict[str, Any]]], lines: bool | None, top_k: int, abstain: bool
 ) -> None:
-    """Print a line for each picture, or how often each answer was given where there would be too many lines."""
+    """Print a line for each picture, or how often each answer was given where there would be too many lines.
+
+    Without a terminal, each picture without a known class has a line of `_plain_line`.
+    """
+    terminal = output_is_terminal()
     from_folder = [picture for picture, _ in answered if picture.from_folder and not picture.labelled]
     few = len(from_folder) <= _MOST_LINES
 
     def has_line(picture: GivenPicture) -> bool:
         if lines is not None:
             return lines
-        return not picture.labelled and (few or not picture.from_folder)
+        return not picture.labelled and (few or not picture.from_folder or not terminal)
 
     shown = [row for picture, row in answered if has_line(picture)]
     summarized = [row for picture, row in answered if not has_line(picture) and not picture.labelled]
-    if shown:
+    if shown and not terminal:
+        for row in shown:
+            print_line(_plain_line(row))
+    elif shown:
         columns = [
             "picture",
             *(["class"] if any("class" in row for row in shown) else []),
@@ -261,8 +271,8 @@ def _print_answers(
             *(["score"] if abstain else []),
         ]
         print_table([_cells(row) for row in shown], columns)
-        if len(shown) < len(answered):
-            print_line()
+    if shown and len(shown) < len(answered):
+        print_line()
     if summarized:
         counts = Counter(map(_chosen, summarized))
         table = [
@@ -275,11 +285,23 @@ def _print_answers(
             print_line()
 
 
+def _plain_line(row: dict[str, Any]) -> str:
+    """Return the line of a picture for other programs: path, answer, probability, next answer, its probability, and so on.
+
+    They are separated by tabs. Tabs and line breaks in a name are escaped. An abstaining classifier has no probability.
+    """
+    answers = [(other["class"], f"{other['probability']:.4f}") for other in row["answers"]]
+    if "answer" in row and row["answer"] is None:
+        answers.insert(0, (_chosen(row), ""))
+    words = [row["picture"], *(word for answer in answers for word in answer)]
+    return "\t".join(word.replace("\t", "\\t").replace("\n", "\\n") for word in words)
+
+
 def _cells(row: dict[str, Any]) -> dict[str, Any]:
     refused = "answer" in row and row["answer"] is None
     others = [f"{other['class']} {100 * other['probability']:.1f} %" for other in row["answers"]]
     return {
-        "picture": row["picture"],
+        "picture": Path(row["picture"]),
         "class": row.get("class"),
         "answer": _chosen(row),
         "probability": None if refused else f"{100 * row['answers'][0]['probability']:.1f} %",

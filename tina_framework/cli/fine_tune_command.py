@@ -12,6 +12,7 @@ import typer
 from tina_framework.cli.output import print_json, print_line, progress_bar
 from tina_framework.cli.path_parameters import path_argument, path_option
 from tina_framework.cli.saving_options import INCLUDE_TRUNK, Dtype, DtypeOption
+from tina_framework.terminal.command_line import command
 
 __all__ = ["register"]
 
@@ -214,4 +215,4 @@ def _print(result: dict[str, Any], *, measure: bool) -> None:
         )
     for label, value in rows:
         print_line(f"{label + ':':<15}{value}")
-    print_line(f"\nNext: tina classify {result['saved_in']} PICTURE...")
+    print_line(f"\nNext: {command('classify', result['saved_in'], 'PICTURE...')}")

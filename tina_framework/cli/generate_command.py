@@ -13,6 +13,7 @@ from tina_framework.cli.output import print_error, print_json, print_line, print
 from tina_framework.cli.path_parameters import path_option
 from tina_framework.cli.prompt_arguments import HELP, prompts_given
 from tina_framework.cli.saving_options import INCLUDE_TRUNK, Dtype, DtypeOption
+from tina_framework.terminal.command_line import command
 
 if TYPE_CHECKING:
     from tina_framework.classifier.classifier import GeneratedClassifier
@@ -288,7 +289,7 @@ def _print_one(result: dict[str, Any], *, sheet_asked: bool) -> None:
         print_line(f"The pictures with their answers are in {result['contact_sheet']}.")
     elif sheet_asked:
         print_error("No contact sheet was written, because no shipped picture shows one of the classes.")
-    print_line(f"\nNext: tina classify {classifier['path']} PICTURE...")
+    print_line(f"\nNext: {command('classify', classifier['path'], 'PICTURE...')}")
 
 
 def _size(number: int) -> str:
@@ -322,4 +323,4 @@ def _print_many(result: dict[str, Any], out: Path) -> None:
         print_line(f"{parameters}; accuracy: {_accuracy_line(first, result['encoder'])}")
     for warning in result["warnings"]:
         print_error(f"Warning: {warning}")
-    print_line(f"\nNext: tina classify {classifiers[0]['path']} PICTURE...")
+    print_line(f"\nNext: {command('classify', classifiers[0]['path'], 'PICTURE...')}")

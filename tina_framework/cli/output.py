@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import PurePath
 from typing import Any
 
+from rich.cells import cell_len
 from rich.table import Table
 
 from tina_framework.errors import printable
@@ -26,23 +28,45 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title
 
     Args:
         rows: column -> value. Missing values and None are shown as ``-``. Numbers are aligned to the right. A list is shown with
-            one line for each entry.
+            one line for each entry. A path is never broken, not even where it has spaces.
         columns: the columns to show, in this order; they are also the headings.
         title: line above the table.
     """
-    table = Table(
-        title=None if title is None else _cell(title),
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-        header_style="bold",
-    )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    if title is not None:
+        print_line(_cell(title))  # as a title of the table it would be folded to the table's width
+    cells = {column: [_cell(row.get(column)) for row in rows] for column in columns}
+    folded = _folded_column(rows, cells)
     for column in columns:
         numeric = any(isinstance(row.get(column), (int, float)) for row in rows)
-        table.add_column(_cell(column), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(row.get(column)) for column in columns))
+        table.add_column(
+            _cell(column),
+            justify="right" if numeric else "left",
+            overflow="fold",
+            no_wrap=column != folded,
+            min_width=None if column == folded else _width([column, *cells[column]]),
+        )
+    for row in zip(*cells.values(), strict=True):
+        table.add_row(*row)
     print_rendered(table)
+
+
+def _folded_column(rows: Sequence[Mapping[str, Any]], cells: Mapping[str, Sequence[str]]) -> str | None:
+    """Return the column that is folded between words where a table is too wide: the widest one that is no path.
+
+    Only one is, because rich divides what is missing between all that may be folded, and breaks their words.
+    """
+    widths = {
+        column: _width(texts)
+        for column, texts in cells.items()
+        if any(" " in text for text in texts) and not any(isinstance(row.get(column), PurePath) for row in rows)
+    }
+    return max(widths, key=lambda column: widths[column], default=None)
+
+
+def _width(texts: Sequence[str]) -> int:
+    """Return the number of terminal cells of the longest line."""
+    return max(cell_len(line) for text in texts for line in text.split("\n"))
 
 
 def _cell(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,6 +34,7 @@ def list_plugins(
     take to load (60).
     """
     from tina_framework.cli.output import print_json, print_line, print_table
+    from tina_framework.terminal.command_line import command
 
     records = _records()
     if as_json:
@@ -54,7 +56,7 @@ def list_plugins(
         if record.status == "broken":
             print_line(f"\n{record.label} is broken: {record.error}.")
     if any(record.notes for record in records):
-        print_line("\n* has notes for its author: tina plugins show NAME")
+        print_line(f"\n* has notes for its author: {command('plugins', 'show', 'NAME')}")
 
 
 @plugins.command("show")
@@ -148,14 +150,19 @@ def new_plugin(
     """Create a plugin from a template: a package with one architecture, its tests, a README and a CI file."""
     from tina_framework.cli.new_plugin import write_plugin
     from tina_framework.cli.output import print_line
+    from tina_framework.terminal.command_line import program, python
+
+    def in_environment(module: str) -> str:
+        interpreter = python(elsewhere=True)
+        return module if interpreter == "python" else f"{interpreter} -m {module}"
 
     folder = write_plugin(name, parent)
     for line in (
         f"Wrote {folder}. Next:",
-        f"  cd {folder}",
-        "  pip install -e '.[test]'",
-        f"  tina plugins check {folder.name}",
-        "  pytest",
+        f"  cd {shlex.quote(str(folder))}",
+        f"  {in_environment('pip')} install -e '.[test]'",
+        f"  {program(elsewhere=True)} plugins check {folder.name}",
+        f"  {in_environment('pytest')}",
     ):
         print_line(line)
 

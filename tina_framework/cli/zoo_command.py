@@ -12,6 +12,7 @@ import typer
 
 from tina_framework.cli.output import Advance, print_error, print_json, print_line, print_table, progress_bar
 from tina_framework.cli.path_parameters import path_argument, path_option
+from tina_framework.terminal.command_line import command, same_command
 
 if TYPE_CHECKING:
     import torch
@@ -106,7 +107,7 @@ def build(
     if generic is not None and stage not in (Stage.ALL, Stage.GENERIC):
         raise ConfigError(f"--generic is for --stage generic, but the stage is {stage}. Leave it out.")
     overrides = {"architecture": architecture, "num_models": num_models, "seed": seed}
-    with clean_stop("Everything finished is kept; run the same command again to continue."), ExitStack() as stack:
+    with clean_stop(lambda: _how_to_go_on(out)), ExitStack() as stack:
         from tina_framework.zoo.recipe import read_recipe
 
         recipe = read_recipe(config, overrides)  # before torch is imported, so that a mistake shows at once
@@ -129,6 +130,20 @@ def build(
         print_json({"zoo": remote_address(out) or str(out), "stage": str(stage), **done})
     else:
         print_line(_summary(remote_address(out) or str(out), stage, done))
+
+
+def _how_to_go_on(out: Path) -> str:
+    """Return how to continue a build that was stopped, or that there is nothing to continue."""
+    from tina_framework.storage.remote import remote_address
+    from tina_framework.zoo.build_folder import is_begun
+
+    if remote_address(out) is None and not is_begun(out):
+        return "Nothing was finished yet, so nothing is kept."
+    again = same_command()
+    # A process of a launch does not know the launcher's own command.
+    if again is None or "RANK" in os.environ:
+        return "Everything finished is kept; run the same command again to continue."
+    return f"Everything finished is kept. To continue, run: {again}"
 
 
 def _plugin_files() -> tuple[str, ...]:
@@ -176,8 +191,9 @@ def _summary(out: str, stage: Stage, done: dict[str, Any]) -> str:
 
     if stage is Stage.GENERIC:
         return (
-            f"The generic model of {out} is finished. The zoo has {done['shards']} shards: next, run `tina zoo build --stage "
-            f"models --shards 0:{done['shards']}` with the same options, in as many parts as you like."
+            f"The generic model of {out} is finished. The zoo has {done['shards']} shards: next, run "
+            f"`{command('zoo', 'build', '--stage', 'models', '--shards', '0:' + str(done['shards']))}` with the same options, in "
+            "as many parts as you like."
         )
     if stage is Stage.MODELS:
         if not done["shards"]:
@@ -185,9 +201,9 @@ def _summary(out: str, stage: Stage, done: dict[str, Any]) -> str:
         words = in_words(done["shards"])
         return (
             f"{words[0].upper()}{words[1:]} of {out}: {done['models']} p-Models, of which {done['trained']} were trained "
-            "now. After all shards, run `tina zoo build --stage index` with the same options."
+            f"now. After all shards, run `{command('zoo', 'build', '--stage', 'index')}` with the same options."
         )
-    return f"The zoo {out} holds {done['models']} p-Models. Inspect it with: tina zoo info {out}"
+    return f"The zoo {out} holds {done['models']} p-Models. Inspect it with: {command('zoo', 'info', out)}"
 
 
 def info(

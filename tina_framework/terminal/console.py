@@ -16,8 +16,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 
 from tina_framework.errors import TinaError, printable
+from tina_framework.terminal.command_line import with_program
 
 __all__ = [
     "MAX_MESSAGE",
@@ -25,8 +27,10 @@ __all__ = [
     "OutputError",
     "err_console",
     "flush_output",
+    "json_documents",
     "make_console",
     "output_is_closed",
+    "output_is_terminal",
     "prepare_streams",
     "print_error",
     "print_json",
@@ -37,6 +41,10 @@ __all__ = [
 
 MAX_MESSAGE = 2000
 """Number of characters after which an error or a warning is cut. A message may repeat a value of any length."""
+
+
+_WIDEST = 10_000
+"""Width of a line, in characters, that counts as unlimited."""
 
 
 class OutputError(TinaError):
@@ -95,15 +103,26 @@ def print_json(value: Any) -> None:
         OutputError: standard output cannot be written.
         OutputClosedError: its reader has gone away.
     """
+    global _json_documents
     text = json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False)
+    _json_documents += 1
     with _writing_output():
         sys.stdout.write(text + "\n")
+
+
+_json_documents = 0
+
+
+def json_documents() -> int:
+    """Return how many JSON documents `print_json` has printed in this process."""
+    return _json_documents
 
 
 def print_rendered(renderable: Any) -> None:
     """Print something of rich, such as a table, on standard output. Its texts must be printable.
 
-    Without a terminal nothing is folded, so that names stay in one piece for other programs.
+    No word is ever broken, so that paths and names can be copied. In a narrow terminal, a line that cannot be folded between
+    words is longer than the terminal is wide. Without a terminal nothing is folded at all.
 
     Raises:
         OutputError: standard output cannot be written.
@@ -111,7 +130,10 @@ def print_rendered(renderable: Any) -> None:
     """
     console = make_console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = 10_000
+        console.width = _WIDEST
+    # rich would break words to make a table fit. The terminal continues a long line by itself, without a line break in it.
+    unlimited = console.options.update_width(_WIDEST)
+    console.width = max(console.width, Measurement.get(console, unlimited, renderable).minimum)
     with _writing_output():
         console.print(renderable)
 
@@ -119,8 +141,9 @@ def print_rendered(renderable: Any) -> None:
 def print_error(message: str, *, longest: int | None = MAX_MESSAGE) -> None:
     """Print a message on standard error. It is not wrapped, but cut after `longest` characters (None: never).
 
-    It is lost if standard error cannot be written: there is no other place for it.
+    Commands in it are printed as the user has to type them; see `with_program`. The message is lost if standard error cannot be written: there is no other place for it.
     """
+    message = with_program(message)
     if longest is not None and len(message) > longest:
         message = f"{message[:longest]} ... (cut; the message has {len(message):,} characters)"
     with contextlib.suppress(OSError):
@@ -156,6 +179,11 @@ def output_is_closed() -> bool:
         return any(event & select.POLLERR for _, event in poll.poll(0))
     except (AttributeError, OSError, ValueError):  # no such call, or no file, as in a test
         return False
+
+
+def output_is_terminal() -> bool:
+    """Return whether standard output is a terminal, so that a person reads it."""
+    return make_console().is_terminal
 
 
 def silence_output() -> None:

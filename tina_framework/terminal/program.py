@@ -1,4 +1,7 @@
-"""Run a program: exit codes, errors in one sentence, ``--debug``, and signals.
+"""Run a program: exit codes, errors in one sentence or as JSON, ``--debug``, and signals.
+
+With ``--json``, standard output holds exactly one JSON document: the result, or ``{"error": {"type": ..., "message": ...,
+"exit_code": ...}}``. The sentence is on standard error in both cases.
 
 Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted (Ctrl-C), 141 the reader of the output went away, 143 terminated.
 """
@@ -13,16 +16,19 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from tina_framework.errors import Terminated, explain
+from tina_framework.errors import Terminated, UsageError, explain
+from tina_framework.terminal.command_line import remember_arguments, with_program
 from tina_framework.terminal.console import (
     OutputClosedError,
     OutputError,
     flush_output,
+    json_documents,
     output_is_closed,
     prepare_streams,
     print_error,
+    print_json,
     silence_output,
 )
 
@@ -32,23 +38,47 @@ __all__ = ["run_program"]
 def run_program(body: Callable[[list[str]], int], arguments: Sequence[str]) -> int:
     """Call `body` with the arguments, without ``--debug``, and return the exit code.
 
-    An error is printed in one sentence on standard error. With ``--debug`` its traceback comes first.
+    An error is printed in one sentence on standard error. With ``--debug`` its traceback comes first. With ``--json`` the
+    error is also printed on standard output as JSON, unless the result was printed there.
 
     Args:
         body: does the work and returns an exit code.
         arguments: the words after the program's name.
     """
     words, debug = _take_debug(arguments)
+    remember_arguments(words)
     prepare_streams()
+    before = json_documents()
     with _warnings_in_one_line(), _log_in_one_line(), _termination_raises():
         try:
             code = body(words)
             flush_output()
-            return code
+            # A command that prints its errors itself returns only the code.
+            failure = _Failure("Exit", f"The command ended with exit code {code}.", code)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             if isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and error.code in _INTERRUPTED):
                 _end_at_next_interrupt()
-            return _report(error, debug)
+            failure = _report(error, debug)
+        if failure.code and _wants_json(words) and json_documents() == before:
+            _print_failure(failure)
+        return failure.code
+
+
+class _Failure(NamedTuple):
+    """Why the program ends: the class of the error, the sentence, and the exit code."""
+
+    kind: str
+    message: str
+    code: int
+
+
+def _print_failure(failure: _Failure) -> None:
+    # The sentence was printed already, so nothing is lost if this cannot be written.
+    with contextlib.suppress(OutputError, OutputClosedError):
+        print_json({"error": {"type": failure.kind, "message": failure.message, "exit_code": failure.code}})
+        flush_output()
+        return
+    silence_output()
 
 
 _INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
@@ -66,30 +96,43 @@ def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
 
     It is accepted anywhere before a ``--``, because users add it at the end of the line after a failure.
     """
-    given = list(arguments)
-    end = given.index("--") if "--" in given else len(given)
+    given, end = list(arguments), _end_of_options(arguments)
     options = [argument for argument in given[:end] if argument != "--debug"]
     return options + given[end:], len(options) < end
 
 
-def _report(error: BaseException, debug: bool) -> int:
-    """Print why the program ends, and return the exit code."""
+def _end_of_options(arguments: Sequence[str]) -> int:
+    """Return the position of ``--``, or the number of arguments."""
+    return list(arguments).index("--") if "--" in arguments else len(arguments)
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Return whether ``--json`` is among the arguments. They may be wrong, so nothing else is known about them."""
+    return "--json" in arguments[: _end_of_options(arguments)]
+
+
+def _report(error: BaseException, debug: bool) -> _Failure:
+    """Print why the program ends, and return it."""
     error = _cause_in_output(error)
+    kind = type(error).__name__
     if isinstance(error, OutputClosedError):
         silence_output()
-        return error.exit_code
+        return _Failure(kind, str(error), error.exit_code)
     # What was printed before the error comes first. It is lost if it cannot be written, but then this error matters more.
     try:
         flush_output()
     except (OutputError, OutputClosedError):
         silence_output()
     if isinstance(error, SystemExit):
-        return _exit_code(error)
-    if debug:
+        code = _exit_code(error)
+        return _Failure("Exit", str(error.code) if isinstance(error.code, str) else f"It ended with code {code}.", code)
+    # Where a wrong command line was found helps nobody.
+    if debug and not isinstance(error, UsageError):
         print_error("".join(traceback.format_exception(error)).rstrip("\n"), longest=None)
     sentence, code = explain(error)
     print_error(sentence)
-    return code
+    message = " ".join(with_program(sentence).removeprefix("Error: ").splitlines())
+    return _Failure(kind, message, code)
 
 
 def _cause_in_output(error: BaseException) -> BaseException:

@@ -14,7 +14,7 @@ from tina_framework.storage.temporary import sweep_folder
 from tina_framework.zoo.index import INDEX
 from tina_framework.zoo.manifest import GENERIC, MANIFEST
 
-__all__ = ["PARTIAL_GENERIC", "check_place", "clean", "naming_the_zoo", "remove_empty_models"]
+__all__ = ["PARTIAL_GENERIC", "check_place", "clean", "is_begun", "naming_the_zoo", "remove_empty_models"]
 
 PARTIAL_GENERIC = "generic.partial.safetensors"
 """The state of a generic model that is not finished."""
@@ -50,6 +50,11 @@ def _may_be_there(path: Path) -> bool:
             inside.fullmatch(entry.name) or entry.name.startswith(".") for entry in path.iterdir()
         )
     return path.name.startswith(".") or _FILES.fullmatch(path.name) is not None
+
+
+def is_begun(folder: Path) -> bool:
+    """Return whether a folder holds anything that a build continues from."""
+    return any((folder / name).is_file() for name in (MANIFEST, GENERIC, PARTIAL_GENERIC))
 
 
 def clean(folder: Path) -> None:
