@@ -165,3 +165,16 @@ def test_logits_of_pixels_that_were_brought_to_size(classifier: GeneratedClassif
     np.testing.assert_allclose(logits.softmax(dim=1).numpy(), classifier.predict_proba(pixels), atol=1e-6)
     assert classifier.topk_of(logits, 2) == classifier.predict_topk(pixels, 2)
     assert not logits.requires_grad
+
+
+def test_it_says_what_it_is(classifier: GeneratedClassifier) -> None:
+    assert repr(classifier) == (
+        "GeneratedClassifier(3 classes: ant, bee, cat;\n"
+        "  cnn-2layer, 5,139 parameters (float32 on cpu), pictures of 32 x 32)"
+    )
+    many = [f"class {k}" for k in range(8)]
+    made = GeneratedClassifier(
+        classifier.network, "cnn-2layer", many, classifier.preprocessing, {"generator": "toys", "fine_tuning": [{}]}
+    )
+    assert repr(made).endswith("pictures of 32 x 32, made by toys and fine-tuned)")
+    assert "8 classes: class 0, class 1, class 2, class 3, class 4, class 5 and 2 more;" in repr(made)

@@ -33,8 +33,35 @@ def test_folder_round_trip(classifier: GeneratedClassifier, folder: Path, pixels
     assert loaded.preprocessing == classifier.preprocessing
     assert json.loads((folder / "config.json").read_text())["preprocessing"]["fit"] == "crop-centre"
     assert not loaded.training
-    assert {path.name for path in folder.iterdir()} == {"config.json", "model.safetensors"}
+    assert {path.name for path in folder.iterdir()} == {"README.md", "config.json", "model.safetensors"}
     assert (folder / "model.safetensors").stat().st_mode & 0o044
+
+
+def test_labels_are_also_written_as_other_libraries_read_them(folder: Path) -> None:
+    values = json.loads((folder / "config.json").read_text())
+    assert values["id2label"] == {"0": "ant", "1": "bee", "2": "cat"}
+    assert values["label2id"] == {"ant": 0, "bee": 1, "cat": 2}
+    _edit(folder, id2label=None, label2id=None)  # as in folders from before
+    assert GeneratedClassifier.from_pretrained(folder).class_names == NAMES
+
+
+def test_a_card_is_written_and_an_edited_one_is_kept(classifier: GeneratedClassifier, folder: Path) -> None:
+    card = folder / "README.md"
+    assert "ant, bee, cat" in card.read_text()
+    (folder / ".gitattributes").write_text("as the Hub adds it")
+    two = GeneratedClassifier.from_state(cnn_2layer, ["sun", "moon"], CNN2Layer(2).state_dict())
+    two.save_pretrained(folder)
+    assert "sun, moon" in card.read_text()
+    card.write_text("mine")
+    classifier.save_pretrained(folder)
+    assert card.read_text() == "mine"
+    assert GeneratedClassifier.from_pretrained(folder).class_names == NAMES
+    card.unlink()
+    classifier.save_pretrained(folder)
+    assert "ant, bee, cat" in card.read_text()
+    (folder / "notes.txt").write_text("mine, too")
+    with pytest.raises(ConfigError, match="nothing was changed"):
+        classifier.save_pretrained(folder)
 
 
 def test_weights_load_into_the_plain_module(classifier: GeneratedClassifier, folder: Path) -> None:
@@ -91,6 +118,7 @@ def behind(monkeypatch: pytest.MonkeyPatch) -> GeneratedClassifier:
 def test_a_folder_with_its_trunk_needs_no_other_weights(behind: GeneratedClassifier, tmp_path: Path) -> None:
     behind.save_pretrained(tmp_path / "c", include_trunk=True)
     assert {path.name for path in (tmp_path / "c").iterdir()} == {
+        "README.md",
         "config.json",
         "model.safetensors",
         "trunk.safetensors",
@@ -182,7 +210,13 @@ def _edit(folder: Path, **changes: object) -> None:
         ({"extra": 1}, "has unknown extra"),
         ({"class_names": None}, "lacks .*class_names"),
         ({"sha256": None}, "records no SHA-256"),
-        ({"class_names": ["ant", "bee"]}, r"'fc.weight' has shape \(3, 32\), expected \(2, 32\)"),
+        ({"class_names": ["ant", "bee"]}, "id2label does not fit class_names; correct it, or leave it out"),
+        ({"label2id": {"ant": 0, "bee": 2, "cat": 1}}, "label2id does not fit class_names"),
+        ({"id2label": ["ant", "bee", "cat"]}, "id2label does not fit class_names"),
+        (
+            {"class_names": ["ant", "bee"], "id2label": None, "label2id": None},
+            r"'fc.weight' has shape \(3, 32\), expected \(2, 32\)",
+        ),
         ({"class_names": ["ant", "bee", "bee"]}, "has the name 'bee' twice"),
         ({"class_names": "ant"}, "not a list of names"),
         ({"class_names": []}, "not a list of names"),

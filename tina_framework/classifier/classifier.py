@@ -5,39 +5,36 @@ Shapes: N pictures, C channels, H height, W width, K classes.
 
 from __future__ import annotations
 
-import copy
-import json
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from tina_framework.classifier.abstention import abstention_scores, check_threshold
+from tina_framework.classifier.card import ACCURACY
 from tina_framework.classifier.folder import (
     FORMAT,
     ClassifierConfig,
     check_dtype,
     check_has_trunk,
+    find_folder,
     read_folder,
     replaceable,
     write_folder,
 )
-from tina_framework.errors import ConfigError, reason_of, shorten
+from tina_framework.classifier.predictor import NONE_OF_THESE, Predictor
+from tina_framework.errors import printable
 from tina_framework.images import Preprocessing
-from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
-from tina_framework.interfaces.class_names import checked_names
+from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.spec import ParameterSpec
-from tina_framework.interfaces.whole_numbers import plain_number, whole_number
 from tina_framework.plugin.discovery import registries
-from tina_framework.storage.files import to_json
+from tina_framework.storage.hub import HubAccess, upload
 from tina_framework.storage.paths import user_path
+from tina_framework.targets.device import resolve_device
 from tina_framework.targets.ensemble import Ensemble, build_network, member_names
 from tina_framework.targets.saved_trunk import SavedTrunk
-from tina_framework.targets.trunk import trunk_features
 
 if TYPE_CHECKING:
     from tina_framework.classifier.exporting.export import ExportReport
@@ -46,15 +43,11 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "NONE_OF_THESE", "GeneratedClassifier", "replaceable"]
 
-NONE_OF_THESE = None
-"""The answer of a classifier that abstains."""
-
-_BATCH = 1000
-_BATCH_BEHIND_TRUNK = 32
-"""A trunk computes many channels of large pictures. Larger batches need more memory, and on CPUs they are no faster."""
+_NAMES_SHOWN = 6
+"""How many class names `repr` shows."""
 
 
-class GeneratedClassifier(nn.Module):
+class GeneratedClassifier(Predictor):
     """A network for the classes that it was generated for.
 
     Args:
@@ -71,25 +64,22 @@ class GeneratedClassifier(nn.Module):
             the provenance has no form in JSON.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        architecture: str | TargetArchitecture,
-        class_names: Sequence[str],
-        preprocessing: Preprocessing,
-        provenance: Mapping[str, Any] | None = None,
-        abstention_threshold: float | None = None,
-    ) -> None:
-        super().__init__()
-        self.network = network
-        # The trunk is not a submodule: all classifiers of the process share it, and it is neither saved nor trained.
-        self._architecture = None if isinstance(architecture, str) else architecture
-        self.architecture = architecture if isinstance(architecture, str) else architecture.name
-        self.class_names = checked_names(class_names, "class_names", ConfigError)
-        self.preprocessing = preprocessing
-        self.provenance = _json_values(provenance or {})
-        self.abstention_threshold = None if abstention_threshold is None else check_threshold(abstention_threshold)
-        self.eval()
+    def __repr__(self) -> str:
+        """Return the classes, and what kind of network tells them apart. `print(model.network)` shows its layers."""
+        names = [_brief(name) for name in self.class_names[:_NAMES_SHOWN]]
+        more = len(self.class_names) - len(names)
+        _, height, width = self.preprocessing.input_shape
+        networks = "" if self.members is None else f"{len(self.members)} networks of "
+        trunk = "" if self.trunk is None else f" behind the frozen {self.trunk.name}"
+        where = f"{str(self.dtype).removeprefix('torch.')} on {self.device}"
+        maker = self.provenance.get("generator")
+        made = f", made by {_brief(maker)}" if isinstance(maker, str) else ""
+        tuned = " and fine-tuned" if made and "fine_tuning" in self.provenance else ""
+        return (
+            f"GeneratedClassifier({len(self.class_names)} classes: {', '.join(names)}{f' and {more} more' if more else ''};\n"
+            f"  {networks}{self.architecture}{trunk}, {self.num_parameters:,} parameters ({where}), "
+            f"pictures of {width} x {height}{made}{tuned})"
+        )
 
     @classmethod
     def from_state(
@@ -129,25 +119,6 @@ class GeneratedClassifier(nn.Module):
         return self.network.groups if isinstance(self.network, Ensemble) else None
 
     @property
-    def device(self) -> torch.device:
-        """The device of the parameters."""
-        return next(self.network.parameters()).device
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits (N, K) of standardised pictures (N, C, H, W). `predict` takes raw pictures instead."""
-        logits: Tensor = self.network(self.network_input(images))
-        return logits
-
-    def network_input(self, images: Tensor) -> Tensor:
-        """Return what the network takes: the standardised pictures (N, C, H, W), or a frozen trunk's features of them."""
-        return images if self._architecture is None else trunk_features(self._architecture, images)
-
-    @property
-    def trunk(self) -> FrozenTrunk | None:
-        """The frozen network in front of the generated one, or None."""
-        return None if self._architecture is None else self._architecture.trunk
-
-    @property
     def class_tensors(self) -> frozenset[str]:
         """The names of the parameters that grow with the number of classes; the others are shared by all classes."""
         architecture = self._architecture or registries().architectures.create(self.architecture)
@@ -155,136 +126,6 @@ class GeneratedClassifier(nn.Module):
         if self.members is None:
             return frozenset(names)
         return frozenset(name for index in range(len(self.members)) for name in member_names(index, names))
-
-    def predict_proba(self, images: Any, batch_size: int | None = None) -> npt.NDArray[np.float32]:
-        """Return the probabilities (N, K).
-
-        Args:
-            images: one picture or many, of any size and mode: paths, PIL images, uint8 arrays (H, W, 3) or
-                (N, H, W, 3), torch tensors; see `tina_framework.images.pictures`.
-            batch_size: pictures per forward pass; so many are in memory at a time. None: 32 behind a frozen trunk, else 1,000.
-
-        Raises:
-            DataError: a picture is unreadable or of the wrong type.
-            ConfigError: `batch_size` is not a whole number of at least 1.
-        """
-        return self._logits(images, batch_size).softmax(dim=1).numpy()
-
-    def _logits(self, images: Any, batch_size: int | None = None) -> Tensor:
-        """Return (N, K) float32 logits of raw pictures, on the CPU."""
-        if batch_size is None:
-            batch_size = _BATCH if self.trunk is None else _BATCH_BEHIND_TRUNK
-        batch_size = whole_number(batch_size, "batch_size", 1)
-        none = torch.zeros(0, len(self.class_names), dtype=torch.float32)
-        parts = [self.logits(pixels) for pixels in self.preprocessing.batches(images, batch_size)]
-        return torch.cat([none, *parts])
-
-    def logits(self, pixels: npt.NDArray[np.uint8]) -> Tensor:
-        """Return the logits (N, K) float32 of pixels (N, H, W, 3) that `preprocessing.pixels` returned, on the CPU.
-
-        All pictures are computed at once. For many pictures, use `predict_proba`, which works in batches.
-        """
-        network = self.network
-        if any(module.training for module in network.modules()):
-            # After the caller's own training loop, dropout would be at work. Other threads may need the mode, so copy.
-            network = copy.deepcopy(network).eval()
-        with torch.no_grad():
-            inputs = self.preprocessing(pixels, self.device)
-            return self._checked(network(self.network_input(inputs))).float().cpu()
-
-    def _checked(self, logits: Tensor) -> Tensor:
-        if logits.shape[1:] != (len(self.class_names),):
-            raise ConfigError(
-                f"The network returns logits of the shape {tuple(logits.shape)} for {len(self.class_names)} class names; "
-                "give one name for each output."
-            )
-        return logits
-
-    @overload
-    def predict(self, images: Any, abstain: Literal[False] = ...) -> list[str]: ...
-
-    @overload
-    def predict(self, images: Any, abstain: float) -> list[str | None]: ...
-
-    def predict(self, images: Any, abstain: float = False) -> list[str] | list[str | None]:
-        """Return the most likely class name of each picture.
-
-        Args:
-            images: the pictures, as `predict_proba` takes them.
-            abstain: if True, the answer is `NONE_OF_THESE` (None) for pictures whose score is below the classifier's threshold.
-                If a number, this is the threshold. See docs/how-to/abstaining.md.
-
-        Raises:
-            DataError: a picture is unreadable or of the wrong type.
-            ConfigError: `abstain` is True but the classifier has no threshold, or it is not a finite number.
-        """
-        abstain = plain_number(abstain)
-        logits = self._logits(images)
-        names = [self.class_names[k] for k in logits.argmax(dim=1)]
-        if abstain is False:
-            return names
-        threshold = self.threshold_or_own(None if abstain is True else abstain)
-        unsure = (abstention_scores(logits) < threshold).tolist()
-        return [NONE_OF_THESE if low else name for name, low in zip(names, unsure, strict=True)]
-
-    def abstention_scores(self, images: Any) -> npt.NDArray[np.float32]:
-        """Return (N,) scores that thresholds are compared with: the greatest logit of each picture. Higher is surer."""
-        scores: npt.NDArray[np.float32] = abstention_scores(self._logits(images)).numpy()
-        return scores
-
-    def abstains(self, images: Any, threshold: float | None = None) -> npt.NDArray[np.bool_]:
-        """Return (N,) whether the classifier abstains from each picture.
-
-        Args:
-            images: the pictures.
-            threshold: abstain below this score; None: the classifier's own threshold.
-
-        Raises:
-            DataError, ConfigError: as `predict`.
-        """
-        limit = self.threshold_or_own(threshold)  # refused before the pictures are read
-        return self.abstention_scores(images) < limit
-
-    def threshold_or_own(self, threshold: float | None = None) -> float:
-        """Return the threshold to abstain by: the one given, else the classifier's own.
-
-        Raises:
-            ConfigError: the given one is not a finite number, or the classifier has none of its own.
-        """
-        if threshold is not None:
-            return check_threshold(threshold)
-        if self.abstention_threshold is None:
-            tuned = "fine_tuning" in self.provenance
-            give = "give one with --threshold, or abstain=NUMBER in Python"
-            raise ConfigError(
-                f"This classifier has no threshold to abstain by (fine-tuning changes scores); {give}. "
-                "docs/how-to/abstaining.md says how to find one."
-                if tuned
-                else f"This classifier has no threshold to abstain by (its generator was not calibrated); {give}, or "
-                "calibrate the generator with 'tina calibrate' and generate again."
-            )
-        return self.abstention_threshold
-
-    def predict_topk(self, images: Any, k: int = 3) -> list[list[tuple[str, float]]]:
-        """Return the k most likely classes of each picture as (class name, probability), the most likely first.
-
-        If k is greater than K, all K classes are returned.
-
-        Raises:
-            ConfigError: k is not a whole number of at least 1.
-        """
-        whole_number(k, "k", 1)  # refused before the pictures are read
-        return self.topk_of(self._logits(images), k)
-
-    def topk_of(self, logits: Tensor, k: int = 3) -> list[list[tuple[str, float]]]:
-        """Return what `predict_topk` returns, from logits (N, K)."""
-        k = whole_number(k, "k", 1)
-        probabilities = logits.softmax(dim=1).numpy()
-        best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
-        return [
-            [(self.class_names[i], float(row[i])) for i in order]
-            for row, order in zip(probabilities, best, strict=True)
-        ]
 
     def fine_tune(
         self,
@@ -321,7 +162,9 @@ class GeneratedClassifier(nn.Module):
     def fine_tuned_on(self, data: FineTuneData, on_progress: Callable[[int, int], None]) -> GeneratedClassifier:
         """Return a new classifier, as `fine_tune` does, from pictures that `FineTuneData.prepare` has read."""
         network = data.train(on_progress=on_progress)
-        provenance = {**self.provenance, "fine_tuning": [*self.provenance.get("fine_tuning", ()), data.record()]}
+        # The recorded accuracy is that of networks as they were generated.
+        kept = {key: value for key, value in self.provenance.items() if key != ACCURACY}
+        provenance = {**kept, "fine_tuning": [*self.provenance.get("fine_tuning", ()), data.record()]}
         return GeneratedClassifier(
             network, self._architecture or self.architecture, self.class_names, self.preprocessing, provenance
         )
@@ -329,11 +172,11 @@ class GeneratedClassifier(nn.Module):
     def save_pretrained(
         self, folder: str | Path, *, include_trunk: bool | None = None, dtype: str | torch.dtype | None = None
     ) -> None:
-        """Write `config.json` and `model.safetensors`, atomically. An existing classifier folder is replaced.
+        """Write `config.json`, `model.safetensors` and a model card, atomically. An existing classifier folder is replaced.
 
         The tensors have the architecture's names, so that the plain module can load them without this package. Those of an
         ensemble have the prefixes ``members.0.``, ``members.1.``, ... The name of a frozen trunk and the hash of its weights are
-        recorded, and its plugin must be installed to load the folder.
+        recorded, and its plugin must be installed to load the folder. A card in the folder that was edited by hand is kept.
 
         Args:
             folder: where to write.
@@ -345,6 +188,11 @@ class GeneratedClassifier(nn.Module):
             ConfigError: the folder holds something else, there is no trunk to include, or the dtype is another one.
             CheckpointError: a parameter is not finite, or too large for the dtype.
         """
+        self._write(user_path(folder), include_trunk, dtype)
+
+    def _write(
+        self, folder: Path, include_trunk: bool | None, dtype: str | torch.dtype | None, hub_id: str | None = None
+    ) -> None:
         stored = check_dtype(dtype)
         architecture = self._architecture or self.architecture
         if include_trunk is None:
@@ -355,7 +203,50 @@ class GeneratedClassifier(nn.Module):
             architecture, self.class_names, self.preprocessing, self.provenance, self.abstention_threshold, self.members
         )
         state = self.network.state_dict()
-        write_folder(user_path(folder), config, state, include_trunk=include_trunk, dtype=stored)
+        write_folder(folder, config, state, include_trunk=include_trunk, dtype=stored, hub_id=hub_id)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        token: str | None = None,
+        private: bool | None = None,
+        commit_message: str | None = None,
+        revision: str | None = None,
+        create_pr: bool = False,
+        include_trunk: bool | None = None,
+        dtype: str | torch.dtype | None = None,
+    ) -> str:
+        """Upload the folder that `save_pretrained` writes, and return the address of the commit or of the pull request.
+
+        A card that somebody edited on the Hub is kept. See docs/how-to/hub.md.
+
+        Args:
+            repo_id: ``owner/name``. The repository is created if it does not exist.
+            token: an access token that may write; None: the one of `hf auth login` or of ``HF_TOKEN``.
+            private: whether a new repository is private; None: as the owner's settings say.
+            commit_message: None: "Upload the model".
+            revision: the branch to commit to, which is created if it does not exist; None: ``main``.
+            create_pr: open a pull request in place of committing.
+            include_trunk: as for `save_pretrained`.
+            dtype: as for `save_pretrained`.
+
+        Raises:
+            ConfigError, CheckpointError: as for `save_pretrained`.
+            DownloadError: the Hub cannot be reached or refuses.
+        """
+        with tempfile.TemporaryDirectory() as root:
+            folder = Path(root) / "classifier"
+            self._write(folder, include_trunk, dtype, repo_id)
+            return upload(
+                folder,
+                repo_id,
+                token=token,
+                private=private,
+                commit_message=commit_message,
+                revision=revision,
+                create_pr=create_pr,
+            )
 
     def export(
         self,
@@ -394,26 +285,42 @@ class GeneratedClassifier(nn.Module):
         )
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> GeneratedClassifier:
-        """Load a folder that `save_pretrained` wrote.
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        device: str | torch.device = "cpu",
+        *,
+        revision: str | None = None,
+        token: str | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+    ) -> GeneratedClassifier:
+        """Load a folder that `save_pretrained` wrote, or one on the Hub that `push_to_hub` uploaded.
+
+        Args:
+            name: an existing folder or a Hub id, ``owner/name`` or ``owner/name@revision``. A text is searched in this order; a
+                `Path` is a folder.
+            device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``: a GPU if there is one.
+            revision: branch, tag or commit of the Hub repository.
+            token: an access token of the Hub; None: the one of `hf auth login` or of ``HF_TOKEN``.
+            cache_dir: folder of downloads; None: the Hub client's own.
+            local_files_only: do not ask the Hub; use what was downloaded before.
 
         Raises:
+            ConfigError: the machine has no such device; or a revision is given for something that has none.
             CheckpointError: the folder is something else, incomplete or altered.
+            DownloadError: the Hub repository could not be downloaded.
         """
-        config, architecture, state = read_folder(user_path(folder))
+        place = resolve_device(device)
+        folder = find_folder(name, revision, HubAccess(token, cache_dir, local_files_only))
+        config, architecture, state = read_folder(folder)
         classifier = cls.from_state(
             architecture, config.class_names, state, config.provenance, config.abstention_threshold, config.members
         )
         classifier.preprocessing = config.preprocessing
-        return classifier.to(device)
+        return classifier.to(place)
 
 
-def _json_values(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a provenance as `config.json` will hold it, so that saving cannot fail after the work was done."""
-    try:
-        return dict(json.loads(to_json(dict(provenance))))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ConfigError(
-            f"The provenance {shorten(provenance)} cannot be stored as JSON ({reason_of(error, 100)}); "
-            "give a dictionary of numbers and texts."
-        ) from error
+def _brief(text: str) -> str:
+    text = printable(" ".join(text.split()))
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,6 +1,8 @@
 """Write, read and check the folder of a classifier.
 
-It holds `config.json` and `model.safetensors`. With `include_trunk` it also holds `trunk.safetensors`, the weights of the frozen trunk."""
+It holds `config.json`, `model.safetensors` and a model card. With `include_trunk` it also holds `trunk.safetensors`, the weights of the
+frozen trunk.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ import torch
 from torch import Tensor
 
 from tina_framework.classifier.abstention import read_threshold, write_threshold
+from tina_framework.classifier.card import classifier_card
 from tina_framework.errors import CheckpointError, ConfigError, PluginError, shorten
 from tina_framework.images import FIT, Preprocessing
 from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
@@ -21,8 +24,9 @@ from tina_framework.interfaces.class_names import checked_names
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.plugin.required import PLUGINS, plugin_hint, plugins_of
+from tina_framework.storage.card import CARD
 from tina_framework.storage.digest import HASHES, with_digest
-from tina_framework.storage.exchange import read_consistently
+from tina_framework.storage.exchange import read_consistently, restore_missing
 from tina_framework.storage.files import check_tensors, read_hashed, write_json, write_safetensors
 from tina_framework.storage.folders import (
     CONFIG,
@@ -32,6 +36,8 @@ from tina_framework.storage.folders import (
     read_config,
     writing_folder,
 )
+from tina_framework.storage.hub import HubAccess, download_model, split_revision, with_revision
+from tina_framework.storage.paths import user_path
 from tina_framework.targets.ensemble import checked_groups, member_names
 from tina_framework.targets.saved_trunk import with_saved_trunk
 from tina_framework.targets.trunk import check_trunk_name, check_trunk_record, load_trunk, trunk_record, trunk_state
@@ -42,6 +48,7 @@ __all__ = [
     "ClassifierConfig",
     "check_dtype",
     "check_has_trunk",
+    "find_folder",
     "read_folder",
     "replaceable",
     "write_folder",
@@ -55,11 +62,13 @@ TRUNK_WEIGHTS = "trunk.safetensors"
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
 """The types in which weights can be stored."""
 
-_FILES = frozenset({CONFIG, WEIGHTS, TRUNK_WEIGHTS})
+_FILES = frozenset({CONFIG, WEIGHTS, TRUNK_WEIGHTS, CARD, ".gitattributes"})
 _TRUNK = "trunk"
 _ABSTENTION = "abstention"
 _MEMBERS = "members"
 _KEYS = ("architecture", "class_names", "preprocessing", "provenance")
+_LABELS = ("id2label", "label2id")
+"""The class names as Hugging Face libraries write them. Folders from before may lack them."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,7 @@ class ClassifierConfig:
             "format_version": FORMAT_VERSION,
             "architecture": name,
             "class_names": list(self.class_names),
+            **_labels(self.class_names),
             "preprocessing": self.preprocessing.to_json(),
             "provenance": {"package_version": __version__, **self.provenance},
             **({} if threshold is None else {_ABSTENTION: write_threshold(threshold)}),
@@ -106,6 +116,14 @@ class ClassifierConfig:
         }
 
 
+def _labels(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the keys `_LABELS`."""
+    return {
+        "id2label": dict(zip(map(str, range(len(names))), names, strict=True)),
+        "label2id": {n: k for k, n in enumerate(names)},
+    }
+
+
 def write_folder(
     folder: Path,
     config: ClassifierConfig,
@@ -113,6 +131,7 @@ def write_folder(
     *,
     include_trunk: bool = False,
     dtype: torch.dtype | None = None,
+    hub_id: str | None = None,
 ) -> None:
     """Write the files of a classifier, atomically. An existing classifier folder is replaced.
 
@@ -122,6 +141,7 @@ def write_folder(
         state: the weights.
         include_trunk: also write the weights of the trunk.
         dtype: the type in which floating-point numbers are stored; None: the one that they have.
+        hub_id: the repository that the folder is uploaded to, for the card.
 
     Raises:
         ConfigError: the folder holds something else.
@@ -137,6 +157,23 @@ def write_folder(
         sha256 = {file: write_safetensors(new / file, tensors, {"format": "pt"}) for file, tensors in parts.items()}
         values = config.to_dict() | {HASHES: sha256}
         write_json(new / CONFIG, with_digest(values, CONFIG))
+        (new / CARD).write_text(_card(config, state, hub_id), encoding="utf-8", errors="backslashreplace")
+
+
+def _card(config: ClassifierConfig, state: Mapping[str, Tensor], hub_id: str | None) -> str:
+    architecture = config.architecture
+    trunk = None if isinstance(architecture, str) else architecture.trunk
+    return classifier_card(
+        config.class_names,
+        architecture if isinstance(architecture, str) else architecture.name,
+        sum(tensor.numel() for tensor in state.values()),
+        config.preprocessing,
+        config.provenance,
+        num_networks=1 if config.members is None else len(config.members),
+        trunk=None if trunk is None else trunk.name,
+        may_abstain=config.abstention_threshold is not None,
+        hub_id=hub_id,
+    )
 
 
 def check_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
@@ -184,6 +221,34 @@ def _stored(state: Mapping[str, Tensor], dtype: torch.dtype | None, what: str) -
 def replaceable(path: Path) -> bool:
     """Return whether `path` is a classifier folder without other files."""
     return holds_only(path, FORMAT, _FILES)
+
+
+def find_folder(name: str | Path, revision: str | None, access: HubAccess) -> Path:
+    """Return the local folder of a classifier, downloading it if necessary.
+
+    Args:
+        name: an existing folder or a Hub id, ``owner/name`` or ``owner/name@revision``. A text is searched in this order; a
+            `Path` is a folder.
+        revision: branch, tag or commit of the Hub repository.
+        access: how the Hub is read.
+
+    Raises:
+        ConfigError: a revision is given for something that has none, or two different revisions are given.
+        CheckpointError: the Hub repository is no classifier of this framework.
+        DownloadError: the Hub repository could not be downloaded.
+    """
+    folder, parts = user_path(name), split_revision(name, revision) if isinstance(name, str) else None
+    if name:
+        restore_missing(folder)
+    if parts is None or folder.exists():
+        with_revision(str(name), revision)  # a folder has none
+        return folder
+    return download_model(*parts, _check_format, access)
+
+
+def _check_format(folder: Path) -> None:
+    """Check that the configuration in a folder is that of a classifier, before its weights are downloaded."""
+    read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
 
 
 def read_folder(folder: Path) -> tuple[ClassifierConfig, TargetArchitecture, dict[str, Tensor]]:
@@ -235,13 +300,16 @@ def _checked(values: Mapping[str, Any], source: str, has_trunk: bool) -> tuple[C
     """Check every value of a `config.json`, and make the architecture that it names. The trunk's own weights are not needed if the
     folder has them."""
     unknown = sorted(
-        values.keys() - {"format", "format_version", HASHES, PLUGINS, _TRUNK, _ABSTENTION, _MEMBERS, *_KEYS}
+        values.keys() - {"format", "format_version", HASHES, PLUGINS, _TRUNK, _ABSTENTION, _MEMBERS, *_LABELS, *_KEYS}
     )
     missing = [key for key in _KEYS if key not in values]
     if unknown or missing:
         what = f"lacks {', '.join(missing)}" if missing else f"has unknown {', '.join(unknown)}"
         raise CheckpointError(f"{source} {what}; it was altered, or another program wrote it.")
     names = checked_names(values["class_names"], f"{source}: class_names", CheckpointError)
+    for key, expected in _labels(names).items():
+        if key in values and values[key] != expected:
+            raise CheckpointError(f"{source}: {key} does not fit class_names; correct it, or leave it out.")
     if not isinstance(values["architecture"], str) or not isinstance(values["provenance"], Mapping):
         raise CheckpointError(f"{source}: architecture must be a name and provenance a table; it was altered.")
     try:

@@ -18,7 +18,18 @@ from tina_framework.storage.text import read_text
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData
 
-__all__ = ["CARD", "UNKNOWN_LICENSE", "as_code", "as_line", "block", "keep_edited_card", "was_edited", "write_card"]
+__all__ = [
+    "CARD",
+    "UNKNOWN_LICENSE",
+    "as_code",
+    "as_line",
+    "block",
+    "card_license",
+    "keep_edited_card",
+    "license_id",
+    "was_edited",
+    "write_card",
+]
 
 CARD = "README.md"
 
@@ -53,6 +64,22 @@ def was_edited(path: Path) -> bool:
         return True
     seal = _SEAL.fullmatch(last)
     return seal is None or seal["hash"] != _hash(body)
+
+
+def license_id(value: object) -> str | None:
+    """Return a licence in the Hub's spelling (``apache-2.0`` for ``Apache-2.0``), or None if it is unknown or no identifier."""
+    found = value.lower() if isinstance(value, str) else UNKNOWN_LICENSE
+    return found if found != UNKNOWN_LICENSE and re.fullmatch(r"[a-z0-9][a-z0-9.+-]{0,63}", found) else None
+
+
+def card_license(path: Path) -> str | None:
+    """Return the licence that the metadata of a card state, or None."""
+    try:
+        _, *parts = re.split(r"^---\s*$", read_text(path), flags=re.MULTILINE)
+    except (OSError, ValueError):
+        return None
+    found = re.search(r"^license:\s*(\S+)\s*$", parts[0], re.MULTILINE) if parts else None
+    return None if found is None else license_id(found[1].strip("'\""))
 
 
 def keep_edited_card(old: Path, new: Path) -> None:

@@ -19,6 +19,7 @@ from tina_framework.classifier.fine_tuning.head import Head, find_head, fit_head
 from tina_framework.classifier.fine_tuning.labels import class_indices, median_count
 from tina_framework.classifier.fine_tuning.loop import fit
 from tina_framework.classifier.fine_tuning.settings import FineTuneSettings, HeadSettings
+from tina_framework.classifier.predictor import network_dtype
 from tina_framework.errors import ConfigError, shorten
 from tina_framework.interfaces.whole_numbers import check_seed
 
@@ -123,24 +124,28 @@ class FineTuneData:
         with torch.inference_mode(False), torch.enable_grad():
             at = torch.tensor(range(len(self.labels)) if rows is None else list(rows), device=self.inputs.device)
             network = copy.deepcopy(self.classifier.network).requires_grad_(True)
+            stored = network_dtype(network)
+            # Half precision has too few digits for the small steps of training.
+            computed = torch.float64 if stored == torch.float64 else torch.float32
+            network = network.to(computed)
             targets = torch.tensor(self.labels, device=self.inputs.device)[at]
             if isinstance(self.settings, HeadSettings):
                 head = classifier_head(self.classifier)
                 assert head is not None, "`prepare` checked it"
                 fit_head(network, head, self.inputs[at], targets, self.settings, on_progress)
-                return network.eval()
+                return network.to(stored).eval()
             fit(
                 network,
-                self.inputs[at],
+                self.inputs[at].to(computed),
                 targets,
                 self.classifier.class_tensors,
                 self.network_settings(self.settings),
                 seed=self.seed,
                 pictures=self.classifier.trunk is None,
-                mirrored=None if self.mirrored is None else self.mirrored[at],
+                mirrored=None if self.mirrored is None else self.mirrored[at].to(computed),
                 on_progress=on_progress,
             )
-            return network.eval()
+            return network.to(stored).eval()
 
     def folds(self, number: int) -> list[list[int]]:
         """Return the row numbers divided into stratified folds, in an order drawn from the seed."""
@@ -154,7 +159,7 @@ class FineTuneData:
         answers: list[int] = []
         with torch.inference_mode():
             for part in self.inputs[torch.tensor(list(rows), device=self.inputs.device)].split(_BATCH):
-                answers += network(part).argmax(dim=1).tolist()
+                answers += network(part.to(network_dtype(network))).argmax(dim=1).tolist()
         return [answer == self.labels[row] for answer, row in zip(answers, rows, strict=True)]
 
     def cross_validate(
@@ -183,7 +188,10 @@ def classifier_head(classifier: GeneratedClassifier) -> Head | None:
     """Return the form of the classifier's network if it is one linear or cosine head on a frozen trunk, else None."""
     if classifier.trunk is None or classifier.members is not None or len(classifier.trunk.feature_shape) != 1:
         return None
-    return find_head(classifier.network, classifier.class_tensors)
+    network = classifier.network
+    if network_dtype(network) != torch.float32:  # the form is found by computing, which needs digits
+        network = copy.deepcopy(network).float()
+    return find_head(network, classifier.class_tensors)
 
 
 def _inputs(classifier: GeneratedClassifier, pixels: npt.NDArray[np.uint8]) -> Tensor:
