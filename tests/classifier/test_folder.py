@@ -210,7 +210,7 @@ def _edit(folder: Path, **changes: object) -> None:
         ({"extra": 1}, "has unknown extra"),
         ({"class_names": None}, "lacks .*class_names"),
         ({"sha256": None}, "records no SHA-256"),
-        ({"class_names": ["ant", "bee"]}, "id2label does not fit class_names; correct it, or leave it out"),
+        ({"class_names": ["ant", "bee"]}, "id2label does not fit class_names. Change both alike, or remove"),
         ({"label2id": {"ant": 0, "bee": 2, "cat": 1}}, "label2id does not fit class_names"),
         ({"id2label": ["ant", "bee", "cat"]}, "id2label does not fit class_names"),
         (

@@ -309,7 +309,9 @@ def _checked(values: Mapping[str, Any], source: str, has_trunk: bool) -> tuple[C
     names = checked_names(values["class_names"], f"{source}: class_names", CheckpointError)
     for key, expected in _labels(names).items():
         if key in values and values[key] != expected:
-            raise CheckpointError(f"{source}: {key} does not fit class_names; correct it, or leave it out.")
+            raise CheckpointError(
+                f"{source}: {key} does not fit class_names. Change both alike, or remove id2label and label2id."
+            )
     if not isinstance(values["architecture"], str) or not isinstance(values["provenance"], Mapping):
         raise CheckpointError(f"{source}: architecture must be a name and provenance a table; it was altered.")
     try:
