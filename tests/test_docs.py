@@ -252,6 +252,19 @@ def test_the_diagrams_are_what_their_script_draws() -> None:
         assert (folder / name).read_text(encoding="utf-8") == draw(), f"run docs/images/drawings.py, which draws {name}"
 
 
+def test_the_recording_of_the_demo_shows_the_command_of_the_makefile() -> None:
+    """Its lines are compared in the tests of tina-photos, where the demo can run."""
+    pytest.importorskip("fcntl", reason="needs Linux or macOS")
+    terminal = runpy.run_path(str(ROOT / "docs" / "images" / "terminal.py"))
+    recorded = (ROOT / "docs" / "images" / "demo.svg").read_text(encoding="utf-8")
+    assert "generate" in terminal["demo"]()
+    command = shlex.join(["tina", *terminal["demo"]()])
+    assert f"$ {command} " in " ".join(terminal["words"](recorded)), "run docs/images/terminal.py"
+    assert "url(" not in re.sub(r"url\(#", "", recorded), "the picture loads a file"
+    drawn = terminal["draw"](["--version"], "\x1b[1mbold\x1b[0m took 0.25 s")
+    assert " ".join(terminal["words"](drawn)) == "make demo $ tina --version bold took TIME"
+
+
 def test_no_document_draws_with_characters() -> None:
     drawn = [block.label for block in BLOCKS if re.search(r"[\u2500-\u257f\u25b6]", block.text)]
     assert drawn == []

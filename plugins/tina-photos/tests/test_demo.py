@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import shlex
+import sys
 from pathlib import Path
+
+import pytest
 
 import tina_photos
 from tina_framework.images import read_picture
@@ -47,3 +51,20 @@ def test_most_words_of_the_demo_are_no_class_of_imagenet_or_cifar100() -> None:
     ]
     known = {name for folder in folders for name in json.loads((folder / "config.json").read_text())["class_names"]}
     assert {entry["class"] for entry in LISTED} & known == {"goldfish", "hammer", "koala"}
+
+
+@pytest.mark.slow
+def test_the_recording_shows_what_make_demo_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run ``python docs/images/terminal.py`` to record it again."""
+    pytest.importorskip("fcntl", reason="needs Linux or macOS")
+    for name in ("NO_COLOR", "TINA_DISABLE_PLUGINS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    terminal = runpy.run_path(str(ROOT / "docs" / "images" / "terminal.py"))
+    command = [sys.executable, "-m", "tina_framework.cli", *terminal["demo"]()]
+    shown = terminal["draw"](terminal["demo"](), terminal["output_in_a_terminal"](command, tmp_path))
+    recorded = (ROOT / "docs" / "images" / "demo.svg").read_text(encoding="utf-8")
+    assert terminal["words"](shown) == terminal["words"](recorded)
+    assert (tmp_path / "contact-sheet.png").is_file()
