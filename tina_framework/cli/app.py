@@ -25,6 +25,7 @@ COMMANDS = (
     "classify",
     "fine-tune",
     "export",
+    "ui",
     "zoo",
     "train",
     "evaluate",

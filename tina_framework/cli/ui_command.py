@@ -1,0 +1,127 @@
+"""``tina ui``: a local page to type words, try photographs, fine-tune and download classifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tina_framework.cli.interrupt import clean_stop
+from tina_framework.cli.output import print_error, print_line
+
+if TYPE_CHECKING:
+    from tina_framework.generator.generator import Generator
+    from tina_framework.ui.session import Sample
+
+__all__ = ["register"]
+
+_PREFERRED, _FALLBACK = "photos", "cifar100-cnn"
+"""The default generators: the one for photographs of anything, if it is installed; else the one that always is."""
+
+_PORT = 8462
+_EXAMPLE = 3
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("ui")(ui)
+
+
+def ui(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help="Generator: a name of 'tina list generators', a folder or a Hub id. "
+            f"Default: {_PREFERRED} if it is installed, else {_FALLBACK}.",
+            show_default=False,
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on. Others than the default one let other computers in.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port", min=1, max=65535, help=f"Default: {_PORT}, or a free port if it is taken.", show_default=False
+        ),
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+) -> None:
+    """Open a page in the browser: type words, drop photographs, fine-tune, and download the classifier.
+
+    The page works offline. Only programs on this computer can reach it, unless --host says otherwise. Ctrl-C ends it.
+    """
+    # First, because it tells which package is missing.
+    from tina_framework.ui.application import make_application
+    from tina_framework.ui.server import address, is_loopback, listen, own_temporary_folder, serve
+
+    # isort: split
+    from tina_framework.generator.generator import Generator
+    from tina_framework.plugin.discovery import registries
+    from tina_framework.ui.session import Session
+
+    name = model or (_PREFERRED if _PREFERRED in registries().generators else _FALLBACK)
+    with listen(host, port, _PORT) as listener, clean_stop("Its temporary files were removed."):
+        generator = Generator.from_pretrained(name, device=device)
+        samples = _samples(name)
+        about = {"model": generator.name, "example": _example(generator, samples)}
+        _warm_up(Session(generator), about["example"])
+        page = address(listener, host)
+        if not is_loopback(listener):
+            print_error(
+                f"Warning: --host {host} lets everyone in the network use this page and see its pictures. "
+                "There is no password. Leave out --host to keep others out."
+            )
+        print_line(f"The page is at {page} (generator: {generator.name}). Press Ctrl-C to end it.")
+        _flush()
+        with own_temporary_folder() as folder:
+            application = make_application(lambda: Session(generator, samples), about, folder, host)
+            serve(application, listener, (lambda: _open(page)) if open_ else (lambda: None))
+
+
+def _samples(name: str) -> Any:
+    """Return the function that finds shipped pictures for class names."""
+    from tina_framework.cli.demo_pictures import demo_pictures
+    from tina_framework.ui.session import Sample
+
+    def found(class_names: Sequence[str]) -> list[Sample]:
+        return [Sample(picture.path, picture.truth) for picture in demo_pictures(name, class_names)]
+
+    return found
+
+
+def _example(generator: Generator, samples: Any) -> str:
+    """Return words to begin with: classes of shipped pictures, or others that the generator knows."""
+    names = generator.config.class_names
+    found: list[Sample] = samples(names)
+    shown = list(dict.fromkeys(sample.truth for sample in found)) or list(names)
+    return "\n".join(shown[:_EXAMPLE])
+
+
+def _warm_up(session: Any, words: str) -> None:
+    """Generate and classify once, because the first call of each network takes longer than the others."""
+    import io
+
+    from PIL import Image
+
+    picture = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(picture, "PNG")
+    session.generate(words)
+    session.add_photograph("", picture.getvalue())
+
+
+def _open(page: str) -> None:
+    import webbrowser
+
+    # Without a browser, the address was printed.
+    webbrowser.open(page)
+
+
+def _flush() -> None:
+    from tina_framework.terminal.console import flush_output
+
+    # The program goes on for hours, and another program may wait for this line.
+    flush_output()
