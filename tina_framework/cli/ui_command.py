@@ -12,7 +12,7 @@ from tina_framework.cli.output import print_error, print_line
 
 if TYPE_CHECKING:
     from tina_framework.generator.generator import Generator
-    from tina_framework.ui.session import Sample
+    from tina_framework.ui.session import Sample, Session
 
 __all__ = ["register"]
 
@@ -68,7 +68,8 @@ def ui(
         generator = Generator.from_pretrained(name, device=device)
         samples = _samples(name)
         about = {"model": generator.name, "example": _example(generator, samples)}
-        _warm_up(Session(generator), about["example"])
+        first = Session(generator)
+        first.generate(about["example"])  # the first call takes longer than the others
         page = address(listener, host)
         if not is_loopback(listener):
             print_error(
@@ -79,7 +80,13 @@ def ui(
         _flush()
         with own_temporary_folder() as folder:
             application = make_application(lambda: Session(generator, samples), about, folder, host)
-            serve(application, listener, (lambda: _open(page)) if open_ else (lambda: None))
+
+            def on_ready() -> None:
+                if open_:
+                    _open(page)
+                _warm_up(first)
+
+            serve(application, listener, on_ready)
 
 
 def _samples(name: str) -> Any:
@@ -101,16 +108,18 @@ def _example(generator: Generator, samples: Any) -> str:
     return "\n".join(shown[:_EXAMPLE])
 
 
-def _warm_up(session: Any, words: str) -> None:
-    """Generate and classify once, because the first call of each network takes longer than the others."""
+def _warm_up(session: Session) -> None:
+    """Classify and fine-tune once, because PyTorch imports and compiles much at the first time."""
     import io
 
     from PIL import Image
 
     picture = io.BytesIO()
     Image.new("RGB", (64, 64)).save(picture, "PNG")
-    session.generate(words)
     session.add_photograph("", picture.getvalue())
+    for label in range(len(session.classifier.class_names)):
+        session.add_example(label, "", picture.getvalue())
+    session.fine_tune()
 
 
 def _open(page: str) -> None:

@@ -188,7 +188,10 @@ class _Application:
         name, int8 = _text(values, "format"), values.get("int8") is True
         made = await self._in_session(request, lambda session: session.download(name, self._folder, int8=int8))
         remove = BackgroundTask(shutil.rmtree, made.path.parent, ignore_errors=True)
-        return FileResponse(made.path, filename=made.name, media_type="application/octet-stream", background=remove)
+        headers = {"X-Tina-Note": made.note}
+        return FileResponse(
+            made.path, filename=made.name, media_type="application/octet-stream", headers=headers, background=remove
+        )
 
     async def _change(self, request: Request, work: Callable[[Session], None]) -> Response:
         """Do something in the session, and answer with its new state."""

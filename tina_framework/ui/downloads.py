@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -14,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tina_framework.classifier.classifier import GeneratedClassifier
-from tina_framework.errors import ConfigError
+from tina_framework.classifier.exporting.export import ExportReport, check_can_write, exporter_named
+from tina_framework.errors import DataError, TinaError
+from tina_framework.plugin.discovery import registries
 
 __all__ = ["FOLDER", "Download", "DownloadFormat", "download_formats", "write_download"]
 
@@ -47,15 +50,32 @@ class DownloadFormat:
 
 @dataclass(frozen=True)
 class Download:
-    """A file that was written, and the name under which a browser should save it."""
+    """A file that was written.
+
+    Attributes:
+        path: the file, in a folder of its own.
+        name: under which a browser should save it.
+        note: one sentence about it, in ASCII; may be empty.
+    """
 
     path: Path
     name: str
+    note: str = ""
 
 
 def download_formats() -> list[DownloadFormat]:
     """Return all formats. Those that cannot be written here say why."""
-    return [DownloadFormat(FOLDER, "Folder for Python and the command line (.zip)")]
+    exporters = [_exporter_format(row["name"]) for row in registries().exporters.describe()]
+    return [DownloadFormat(FOLDER, "folder for Python and the command line (.zip)"), *exporters]
+
+
+def _exporter_format(name: str) -> DownloadFormat:
+    try:
+        exporter = exporter_named(name)
+        check_can_write(exporter, name, Path(f"unwritten{exporter.suffix}"))
+    except TinaError as error:
+        return DownloadFormat(name, name, problem=str(error))
+    return DownloadFormat(name, f"{name} ({exporter.suffix or 'a folder, as .zip'})", exporter.int8)
 
 
 def write_download(
@@ -73,18 +93,36 @@ def write_download(
         name: of the format.
         folder: where to write. The file gets a folder of its own in it, which the caller removes.
         int8: write 8-bit integers.
-        pictures: pictures (1, H, W, 3) of the size of the network. They choose the ranges of 8-bit integers.
+        pictures: pictures (1, H, W, 3) of the size of the network. Answers are compared on them, and they choose the ranges of
+            8-bit integers.
 
     Raises:
-        TinaError: the format is unknown, cannot hold this network, or lacks a package.
+        TinaError: the format is unknown, cannot hold this network, lacks a package, or needs pictures.
     """
-    if name != FOLDER:
-        raise ConfigError(f"There is no format '{name}' on this page; choose one of its list.")
     stem = _stem(classifier.class_names)
     place = Path(tempfile.mkdtemp(dir=folder))
-    made = place / stem
-    classifier.save_pretrained(made)
-    return Download(_zipped(made), f"{stem}.zip")
+    try:
+        if name == FOLDER:
+            classifier.save_pretrained(place / stem)
+            return Download(_zipped(place / stem), f"{stem}.zip")
+        exporter = exporter_named(name)
+        if int8 and not pictures:
+            raise DataError(
+                "The ranges of 8-bit integers are chosen on photographs; add some above first, about ten of each class."
+            )
+        shown = np.concatenate(pictures) if pictures else None
+        made = place / f"{stem}{exporter.suffix}"
+        report = classifier.export(made, name, int8=shown if int8 else None, pictures=shown)
+        return Download(made if made.is_file() else _zipped(made), f"{stem}{exporter.suffix or '.zip'}", _note(report))
+    except BaseException:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+
+
+def _note(report: ExportReport) -> str:
+    compared = report.comparison
+    source = "made-up pictures" if compared.source == "made up" else "pictures"
+    return f"{100 * compared.agreement:.4g} % of its answers on {compared.pictures} {source} equal the classifier's."
 
 
 def _zipped(made: Path) -> Path:

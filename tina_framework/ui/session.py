@@ -96,6 +96,7 @@ class Session:
     _seconds: dict[str, float] = field(default_factory=dict)
     _photographs: dict[int, _Photograph] = field(default_factory=dict)
     _examples: list[_Example] = field(default_factory=list)
+    _refused: dict[str, str] = field(default_factory=dict)
     _next: int = 1
 
     def generate(self, words: str) -> None:
@@ -113,6 +114,7 @@ class Session:
         [self._generated] = self.generator(encoded, compose=compose)
         self._seconds = {"generate": time.perf_counter() - start}
         self._tuned, self.words = None, words
+        self._refused.clear()
         self._notes = self.generator.prompt_warnings(encoded)
         kept = [example for example in self._examples if example.label in self._generated.class_names]
         if len(kept) < len(self._examples):
@@ -234,8 +236,9 @@ class Session:
         self._answer_again()
 
     def formats(self) -> list[dict[str, Any]]:
-        """Return the formats of a download as JSON values; see `download_formats`."""
-        return [each.to_json() for each in download_formats()]
+        """Return the formats of a download as JSON values. A format that failed for this classifier says why, too."""
+        found = [each.to_json() for each in download_formats()]
+        return [each | {"problem": each["problem"] or self._refused.get(each["name"], "")} for each in found]
 
     def download(self, name: str, folder: Path, *, int8: bool = False) -> Download:
         """Write the classifier in a format into `folder`.
@@ -245,7 +248,11 @@ class Session:
         """
         shown = [photograph.pixels for photograph in self._photographs.values()]
         pictures = shown + [example.pixels for example in self._examples if example.photograph is None]
-        return write_download(self.classifier, name, folder, int8=int8, pictures=pictures)
+        try:
+            return write_download(self.classifier, name, folder, int8=int8, pictures=pictures)
+        except ConfigError as error:  # the format cannot hold this network
+            self._refused[name] = str(error)
+            raise
 
     def to_json(self) -> dict[str, Any]:
         """Return everything that the page shows, as JSON values."""

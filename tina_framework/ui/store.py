@@ -57,6 +57,8 @@ class SessionStore:
         """
         with self._lock:
             if key not in self._sessions:
-                raise SessionLostError("This page was open for too long, or 'tina ui' was restarted; load the page again.")
+                raise SessionLostError(
+                    "This page was open for too long, or 'tina ui' was restarted; load the page again."
+                )
             self._sessions.move_to_end(key)
             yield self._sessions[key]

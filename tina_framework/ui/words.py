@@ -49,7 +49,9 @@ def _of_line(line: str, known_names: Collection[str]) -> list[Any]:
     if not parsed.label:
         return [_plain(parsed.words)]
     if "," in parsed.label:
-        raise PromptError(f"{shorten(line.strip())} has commas before its '='; write each description on a line of its own.")
+        raise PromptError(
+            f"{shorten(line.strip())} has commas before its '='; write each description on a line of its own."
+        )
     return [text(parsed.words, label=parsed.label)]
 
 
@@ -61,4 +63,6 @@ def _plain(part: str) -> str:
 
 
 def _names_a_file(written: str) -> PromptError:
-    return PromptError(f"{shorten(written.strip())} names a file, and this page opens none; drop pictures on the page instead.")
+    return PromptError(
+        f"{shorten(written.strip())} names a file, and this page opens none; drop pictures on the page instead."
+    )

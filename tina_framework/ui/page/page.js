@@ -54,6 +54,7 @@ async function work(button, doing) {
     return;
   }
   working = true;
+  const focused = document.activeElement;
   complain([]);
   document.body.setAttribute("aria-busy", "true");
   button.classList.add("busy");
@@ -68,6 +69,8 @@ async function work(button, doing) {
     document.body.removeAttribute("aria-busy");
     button.classList.remove("busy");
     lock();
+    // Browsers take the focus from a button that is disabled meanwhile.
+    if (document.activeElement === document.body && focused?.isConnected) focused.focus();
   }
 }
 
@@ -315,9 +318,10 @@ async function download() {
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
     const size = data.size < 1e6 ? `${(data.size / 1e3).toFixed(1)} kB` : `${(data.size / 1e6).toFixed(1)} MB`;
-    $("download-text").textContent = `Saved ${name} (${size}).`;
+    $("download-text").textContent = `Saved ${name} (${size}). ${answer.headers.get("X-Tina-Note")}`;
   } catch (error) {
     $("download-text").textContent = "";
+    await loadFormats(); // a format that cannot hold this network says so from now on
     throw error;
   }
 }
