@@ -75,7 +75,7 @@ def test_ctrl_c_ends_it_with_a_sentence(tina: Any) -> None:
     import signal
 
     code, _, err = tina("--no-open", end=lambda *a: signal.raise_signal(signal.SIGINT))
-    assert code == 130
+    assert code == 130, err
     assert err.splitlines()[-1] == "Stopped by SIGINT. Its temporary files were removed."
 
 

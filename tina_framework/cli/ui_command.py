@@ -64,7 +64,7 @@ def ui(
     from tina_framework.ui.session import Session
 
     name = model or (_PREFERRED if _PREFERRED in registries().generators else _FALLBACK)
-    with listen(host, port, _PORT) as listener, clean_stop("Its temporary files were removed."):
+    with listen(host, port, _PORT) as listener, clean_stop(lambda: "Its temporary files were removed."):
         generator = Generator.from_pretrained(name, device=device)
         samples = _samples(name)
         about = {"model": generator.name, "example": _example(generator, samples)}

@@ -66,7 +66,7 @@ class Download:
 def download_formats() -> list[DownloadFormat]:
     """Return all formats. Those that cannot be written here say why."""
     exporters = [_exporter_format(row["name"]) for row in registries().exporters.describe()]
-    return [DownloadFormat(FOLDER, "folder for Python and the command line (.zip)"), *exporters]
+    return [DownloadFormat(FOLDER, "Folder for Python and the command line (.zip)"), *exporters]
 
 
 def _exporter_format(name: str) -> DownloadFormat:

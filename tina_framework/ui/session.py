@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from tina_framework.classifier.abstention import abstention_scores
 from tina_framework.classifier.classifier import GeneratedClassifier
@@ -50,11 +52,22 @@ Samples = Callable[[Sequence[str]], Sequence[Sample]]
 
 @dataclass
 class _Photograph:
-    """Attributes: pixels (1, H, W, 3); `answers` and `before` are cached until the classifier changes."""
+    """A photograph. Its answers are kept until the classifier changes.
+
+    Attributes:
+        number: names it in requests of the page.
+        name: of its file.
+        pixels: (1, H, W, 3).
+        inputs: what networks take, computed once: a frozen trunk is slow, and it is the same for all classifiers of a generator.
+        taught: the class that it is used to teach.
+        answers: of the classifier in use.
+        before: of the generated classifier, if another one is in use.
+    """
 
     number: int
     name: str
     pixels: npt.NDArray[np.uint8]
+    inputs: Tensor | None = None
     taught: str | None = None
     answers: dict[str, Any] | None = None
     before: dict[str, Any] | None = None
@@ -328,17 +341,23 @@ class Session:
     def _answer(self, photographs: Sequence[_Photograph]) -> None:
         if self._generated is None or not photographs:
             return
-        pixels = np.concatenate([photograph.pixels for photograph in photographs])
-        for photograph, answers in zip(photographs, _answers(self.classifier, pixels), strict=True):
+        with torch.no_grad():
+            for photograph in photographs:
+                if photograph.inputs is None:
+                    pixels = self._generated.preprocessing(photograph.pixels, self._generated.device)
+                    photograph.inputs = self._generated.network_input(pixels)
+        inputs = torch.cat([photograph.inputs for photograph in photographs if photograph.inputs is not None])
+        for photograph, answers in zip(photographs, _answers(self.classifier, inputs), strict=True):
             photograph.answers = answers
         if self._tuned is not None:
-            for photograph, answers in zip(photographs, _answers(self._generated, pixels), strict=True):
+            for photograph, answers in zip(photographs, _answers(self._generated, inputs), strict=True):
                 photograph.before = answers
 
 
-def _answers(classifier: GeneratedClassifier, pixels: npt.NDArray[np.uint8]) -> list[dict[str, Any]]:
-    """Return the likeliest classes of pictures (N, H, W, 3), and whether the classifier would abstain."""
-    logits = classifier.logits(pixels)
+def _answers(classifier: GeneratedClassifier, inputs: Tensor) -> list[dict[str, Any]]:
+    """Return the likeliest classes for what the network takes, and whether the classifier would abstain."""
+    with torch.no_grad():
+        logits = classifier.network(inputs).float().cpu()
     best = classifier.topk_of(logits, _TOP)
     threshold = classifier.abstention_threshold
     unsure = [threshold is not None and score < threshold for score in abstention_scores(logits).tolist()]

@@ -142,7 +142,7 @@ function card(row) {
     lists.append(bars(row.now, "", "now"));
   }
   const select = teach.querySelector("select");
-  select.append(element("option", { value: "", text: "(not used to teach)" }));
+  select.append(element("option", { value: "", text: "choose, to teach" }));
   state.classifier.classes.forEach((name, index) => select.append(element("option", { value: index, text: name })));
   select.value = row.taught === null ? "" : state.classifier.classes.indexOf(row.taught);
   select.setAttribute("aria-label", `What ${row.name} shows, to teach with it`);
