@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard
 
-from tina_framework.generator.card import datasets_of, model_card
+from tina_framework.generator.card import datasets_of, license_of, model_card
 from tina_framework.generator.generator import Generator
 
 FIGURES = {"accuracy": 0.5, "selection": 0.45, "difference": 0.05, "standard_error": 0.012, "num_tasks": 40}
@@ -102,3 +103,14 @@ def test_a_long_name_is_cut(config) -> None:
     card = model_card(dataclasses.replace(config, default_encoder="x" * 10**5))
     assert max(map(len, card.splitlines())) < 1000
     assert json.dumps(config.class_names[:3]) in card
+
+
+def test_the_licence_is_that_of_the_card_or_else_of_the_package(tmp_path: Path) -> None:
+    assert license_of(None, "tina-framework") == "apache-2.0"
+    assert license_of(tmp_path, None) is None
+    assert license_of(tmp_path, "no-such-package") is None
+    for line, expected in (("license: MIT", "mit"), ("license: unknown", None), ("", None), ("license: [a, b]", None)):
+        (tmp_path / "README.md").write_text(f"---\n{line}\ntags: [a]\n---\n\nlicense: bsd\n")
+        assert license_of(tmp_path, None) == expected
+    (tmp_path / "README.md").write_text("license: mit\n")
+    assert license_of(tmp_path, "tina-framework") == "apache-2.0"

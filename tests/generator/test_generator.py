@@ -199,3 +199,28 @@ def test_old_encoders_are_released(tiny_generator: Generator) -> None:
     del encoder
     gc.collect()
     assert len(made) < 10
+
+
+def test_it_says_what_it_is(tiny_generator: Generator) -> None:
+    first, second = repr(tiny_generator).splitlines()
+    assert first == "Generator(unsaved: writes cnn-2layer for 2 to 10 classes (5,370 parameters at 10);"
+    size = sum(parameter.numel() for parameter in tiny_generator.denoiser.parameters())
+    assert (
+        second == f"  knows 12 classes, encoder toy, 4 steps of ddim, denoiser of {size:,} parameters (float32 on cpu))"
+    )
+
+
+def test_classifiers_record_licence_data_and_accuracy() -> None:
+    generator = Generator.from_pretrained("cifar100-cnn", device="cpu")
+    known = generator(generator.config.class_names[:10]).provenance
+    assert (known["license"], known["datasets"]) == ("apache-2.0", ["cifar100"])
+    assert known["mean_accuracy"] == {"unseen-combination": 0.7063}
+    for names, options in (
+        (["apple", "zeppelin", "submarine"], {}),
+        (["apple", "bear", "bus"], {"num_inference_steps": 1}),
+    ):
+        assert "mean_accuracy" not in generator(names, **options).provenance
+    two = generator(["apple", "bear", "bus"])
+    assert two.provenance["mean_accuracy"] == {"unseen-combination": 0.8891}
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    assert "mean_accuracy" not in two.fine_tune(pixels, [0, 1, 2]).provenance

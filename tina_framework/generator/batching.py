@@ -72,7 +72,7 @@ class ParameterSampler:
                 count = len(tasks[window[0][0]])
                 batch = [row for row in window if len(tasks[row[0]]) == count]
                 with torch.inference_mode():
-                    flat_BN = self._sample_batch(tasks, batch, options.seed, scheduler, steps)
+                    flat_BN = self._sample_batch(tasks, batch, options, scheduler, steps)
                 # Cloned outside inference mode: inference tensors could not be trained further.
                 done.update(zip(batch, flat_BN.clone().unbind(), strict=True))
                 if options.on_progress is not None:
@@ -100,7 +100,7 @@ class ParameterSampler:
         self,
         tasks: Sequence[EncodedTask],
         rows: Sequence[tuple[int, int]],
-        seed: int,
+        options: SamplingOptions,
         scheduler: NoiseScheduler,
         steps: int,
     ) -> Tensor:
@@ -108,14 +108,15 @@ class ParameterSampler:
         places = {index: place for place, index in enumerate(dict.fromkeys(index for index, _ in rows))}
         count = len(tasks[rows[0][0]])
         orders = {index: _key_order(tasks[index]) for index in places}
-        draws = [task_draws(seed, sample, sorted(tasks[index].keys)) for index, sample in rows]
+        draws = [task_draws(options.seed, sample, sorted(tasks[index].keys)) for index, sample in rows]
         # A task is encoded once, however many samples it has.
         encoded = self._encode([tasks[index] for index in places], list(orders.values()))
         if len(places) < len(rows):
             task_of_row = torch.tensor([places[index] for index, _ in rows], device=encoded.hidden_BKH.device)
             encoded = encoded.select(task_of_row)
         layout = self.layout(count)
-        tokens_BPD = sample_tokens(self.denoiser, scheduler, encoded, layout, draws, steps, self.config.initial_noise)
+        noise, on_step_end = self.config.initial_noise, options.on_step_end
+        tokens_BPD = sample_tokens(self.denoiser, scheduler, encoded, layout, draws, steps, noise, on_step_end)
         sorted_BN = self.normalizer.denormalize(layout.scatter(tokens_BPD).float(), count)
         # Class slot j was sampled for class `order[j]`.
         slots_BK = torch.argsort(torch.tensor([orders[index] for index, _ in rows]), dim=1)

@@ -5,12 +5,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from tina_framework.generator.config import GeneratorConfig
-from tina_framework.storage.card import UNKNOWN_LICENSE, as_code, as_line, block, write_card
+from tina_framework.storage.card import (
+    CARD,
+    UNKNOWN_LICENSE,
+    as_code,
+    as_line,
+    block,
+    card_license,
+    license_id,
+    write_card,
+)
 
-__all__ = ["datasets_of", "model_card"]
+__all__ = ["datasets_of", "license_of", "model_card"]
 
 
 def model_card(config: GeneratorConfig, hub_id: str | None = None) -> str:
@@ -22,7 +33,7 @@ def model_card(config: GeneratorConfig, hub_id: str | None = None) -> str:
     """
     from huggingface_hub import ModelCardData
 
-    metadata = ModelCardData(
+    data = ModelCardData(
         library_name="tina-framework",
         license=UNKNOWN_LICENSE,
         # It sorts pictures into classes of which it was given nothing but the names.
@@ -78,7 +89,7 @@ def model_card(config: GeneratorConfig, hub_id: str | None = None) -> str:
         lines += ["```json", block(json.dumps(config.to_dict()["training"], indent=2, ensure_ascii=False)), "```"]
     else:
         lines.append("Nothing was recorded.")
-    return write_card(metadata, lines)
+    return write_card(data, lines)
 
 
 def datasets_of(config: GeneratorConfig) -> list[str]:
@@ -87,6 +98,23 @@ def datasets_of(config: GeneratorConfig) -> list[str]:
     named = training.get("datasets", [training.get("dataset")])
     names = [_dataset_name(spec) for spec in named] if isinstance(named, list | tuple) else []
     return [name for name in dict.fromkeys(names) if name]
+
+
+def license_of(folder: Path | None, provider: str | None) -> str | None:
+    """Return the licence of a generator in the Hub's spelling, or None if nobody stated it.
+
+    Args:
+        folder: the folder of the generator, whose card may state it.
+        provider: the distribution that provides the generator; its metadata state it otherwise.
+    """
+    found = None if folder is None else card_license(folder / CARD)
+    if found is not None or provider is None:
+        return found
+    try:
+        stated = metadata.metadata(provider).get_all("License-Expression")
+    except metadata.PackageNotFoundError:  # a source tree that is not installed
+        return None
+    return license_id(stated[0]) if stated else None
 
 
 def _dataset_name(spec: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tina_framework.classifier.card import ACCURACY
 from tina_framework.classifier.classifier import GeneratedClassifier
 from tina_framework.generator.compose import GeneratedNetworks, ensemble_state
 from tina_framework.generator.config import GeneratorConfig
@@ -25,6 +26,7 @@ def make_classifiers(
     config: GeneratorConfig,
     provenance: Mapping[str, Any],
     compose_method: ComposeMethod | None,
+    accuracies: Sequence[Mapping[str, float]] = (),
 ) -> list[GeneratedClassifier]:
     """Build one classifier for each task and sample.
 
@@ -35,6 +37,7 @@ def make_classifiers(
         config: of the generator; the classifiers get its abstention thresholds.
         provenance: what the records of all classifiers have in common.
         compose_method: how tasks of several networks become one classifier.
+        accuracies: split -> recorded mean accuracy, for each task; empty: nothing was recorded.
     """
     models, num_samples = [], len(generated) // len(tasks) if tasks else 1
     preprocessing = Preprocessing.of(spec.architecture)
@@ -50,6 +53,7 @@ def make_classifiers(
             **provenance,
             **summarize_prompts(task),
             **networks.record(compose_method),
+            **({ACCURACY: dict(found)} if accuracies and (found := accuracies[i // num_samples]) else {}),
             "sample": i % num_samples,
         }
         network = build_network(spec.architecture, len(task), state, members, spec.template)

@@ -11,15 +11,18 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 import torch
 from torch import Tensor
 
+from tina_framework.classifier.card import DATASETS, LICENSE
 from tina_framework.denoiser.normalizer import Normalizer
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import ConfigError, PromptWarning
 from tina_framework.generator.batching import ParameterSampler
+from tina_framework.generator.calling import TENSOR_INPUTS, CallOptions, StepCallback, drawn_seed, step_end
+from tina_framework.generator.card import datasets_of, license_of
 from tina_framework.generator.classifiers import make_classifiers
 from tina_framework.generator.components import make_encoder, make_recorded_encoder, make_spec, make_tokenizer
 from tina_framework.generator.compose import GeneratedNetworks, generate_networks
@@ -34,6 +37,7 @@ from tina_framework.generator.folder import (
     write_folder,
 )
 from tina_framework.generator.options import ComposeMethod, OnProgress, SamplingOptions
+from tina_framework.generator.recorded_accuracy import recorded_accuracy
 from tina_framework.interfaces.encoder import Encoder
 from tina_framework.interfaces.scheduler import NoiseScheduler
 from tina_framework.interfaces.tokenizer import TokenLayout
@@ -46,6 +50,10 @@ from tina_framework.prompts.warnings import prompt_warnings
 from tina_framework.storage.hub import HubAccess, upload, with_revision
 from tina_framework.storage.paths import user_path
 from tina_framework.targets.device import resolve_device
+
+if TYPE_CHECKING:
+    from tina_framework.classifier.classifier import GeneratedClassifier
+    from tina_framework.generator.calling import ManyTasks, OneTask
 
 __all__ = ["Generator", "GeneratorConfig"]
 
@@ -92,6 +100,21 @@ class Generator:
         self.folder: Path | None = None
         self._provider: str | None = None
         self._known_classes: dict[tuple[int, int], KnownClasses] = {}
+
+    def __repr__(self) -> str:
+        """Return what it writes, from what, and how large it is."""
+        config, most = self.config, self.config.max_classes
+        size = sum(parameter.numel() for parameter in self.denoiser.parameters())
+        dtype = str(next(self.denoiser.parameters()).dtype).removeprefix("torch.")
+        steps = (
+            f"{config.num_inference_steps} step{'s' * (config.num_inference_steps > 1)} of {config.scheduler['name']}"
+        )
+        return (
+            f"Generator({self.name}: writes {config.architecture} for {config.min_classes} to {most} classes "
+            f"({self.spec.num_parameters(most):,} parameters at {most});\n"
+            f"  knows {len(config.class_names)} classes{' and any other words' if config.open_vocabulary else ''}, "
+            f"encoder {config.default_encoder}, {steps}, denoiser of {size:,} parameters ({dtype} on {self.device}))"
+        )
 
     @classmethod
     def from_pretrained(
@@ -226,6 +249,12 @@ class Generator:
             return make_recorded_encoder(spec, self.condition_space, self.name, self._provider)
         return make_encoder(spec, self.condition_space)
 
+    @cached_property
+    def _origin(self) -> dict[str, Any]:
+        """What the records of classifiers say about the licence and the data of this generator, as far as it is known."""
+        found = {LICENSE: license_of(self.folder, self._provider), DATASETS: datasets_of(self.config)}
+        return {key: value for key, value in found.items() if value}
+
     def known_classes(self, encoder: Encoder | None = None, template: int = 0) -> KnownClasses:
         """Return the classes it was trained on, as an encoder sees them."""
         reader = self.encoder if encoder is None else encoder
@@ -251,19 +280,36 @@ class Generator:
             self._layouts[num_classes] = self.tokenizer.layout(self.spec, num_classes, largest)
         return self._layouts[num_classes]
 
+    # To a type checker, a text is also a sequence of texts. So the first form, which fits a list of texts, has to come first.
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, prompts: OneTask, *, num_samples: Literal[1] = 1, **options: Unpack[CallOptions]
+    ) -> GeneratedClassifier: ...
+
+    @overload
+    def __call__(
+        self, prompts: ManyTasks, *, num_samples: Literal[1] = 1, **options: Unpack[CallOptions]
+    ) -> list[GeneratedClassifier]: ...
+
+    @overload
+    def __call__(self, prompts: Any, *, num_samples: int, **options: Unpack[CallOptions]) -> Any: ...
+
     def __call__(
         self,
-        prompts: Sequence[Any] | str | EncodedTask | Sequence[EncodedTask],
+        prompts: Any,
         *,
         encoder: str | Encoder | None = None,
         template: int = 0,
         num_inference_steps: int | None = None,
         seed: int = 0,
+        generator: torch.Generator | None = None,
         num_samples: int = 1,
         scheduler: str | NoiseScheduler | None = None,
         batch_size: int = 64,
         compose: bool | ComposeMethod = False,
         on_progress: OnProgress | None = None,
+        callback_on_step_end: StepCallback | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = TENSOR_INPUTS,
     ) -> Any:
         """Generate one classifier for each task.
 
@@ -278,6 +324,8 @@ class Generator:
             template: index of the encoder's prompt template.
             num_inference_steps: denoising steps; None: the generator's default.
             seed: a whole number from 0 to 2^63 - 1.
+            generator: a torch generator from which the seed is drawn. Its state moves on, so the next call gives other networks.
+                The record of a classifier has the seed that was drawn.
             num_samples: models for each task; above 1, each task gives a list of them.
             scheduler: another scheduler for the same noise process: a registry name or a (diffusers) object.
             batch_size: networks sampled at once.
@@ -285,6 +333,9 @@ class Generator:
                 ``ensemble`` keeps all of them; ``merge`` averages them into one network, which is smaller and faster, but
                 less accurate. See docs/how-to/composing.md.
             on_progress: called with (models done, models in total) after every batch.
+            callback_on_step_end: called as ``callback(self, step_index, timestep, callback_kwargs)`` after every denoising step
+                of every batch, as in diffusers. It returns a dictionary of the tensors that it changed, or None.
+            callback_on_step_end_tensor_inputs: the tensors in `callback_kwargs`: ``latents``, the tokens (B, P, D) of B networks.
 
         Returns:
             A `GeneratedClassifier` on the generator's device for one task, a list for a list of tasks.
@@ -299,12 +350,13 @@ class Generator:
         """
         options = SamplingOptions(
             num_inference_steps=num_inference_steps,
-            seed=seed,
+            seed=drawn_seed(seed, generator),
             num_samples=num_samples,
             scheduler=scheduler,
             batch_size=batch_size,
             compose=compose,
             on_progress=on_progress,
+            on_step_end=step_end(self, callback_on_step_end, callback_on_step_end_tensor_inputs),
         )
         reader = self.encoder if encoder is None else make_encoder(encoder, self.condition_space)
         most = self.config.max_classes if options.compose_method is None else None
@@ -321,8 +373,14 @@ class Generator:
             "scheduler": options.scheduler_name(self.config),
             "encoder": reader.name,
             "space": reader.space,
+            **self._origin,
         }
-        models = make_classifiers(self.spec, tasks, networks, self.config, provenance, options.compose_method)
+        # The accuracies were recorded with the default steps and scheduler.
+        is_default = scheduler is None and options.steps(self.config) == self.config.num_inference_steps
+        accuracies = [recorded_accuracy(self.config, reader.name, task) for task in tasks] if is_default else []
+        models = make_classifiers(
+            self.spec, tasks, networks, self.config, provenance, options.compose_method, accuracies
+        )
         grouped: list[Any] = models
         count = options.num_samples
         if count > 1:

@@ -12,6 +12,7 @@ from tina_framework.interfaces.whole_numbers import check_seed, whole_number
 
 if TYPE_CHECKING:
     from tina_framework.generator.config import GeneratorConfig
+    from tina_framework.generator.sampling import OnStepEnd
 
 __all__ = ["ComposeMethod", "OnProgress", "SamplingOptions"]
 
@@ -40,6 +41,7 @@ class SamplingOptions:
             build an ensemble of several networks. ``merge``: average several networks into one, which is smaller and
             faster, but less accurate.
         on_progress: called after every batch.
+        on_step_end: called after every denoising step of every batch; see `tina_framework.generator.sampling`.
 
     Raises:
         ConfigError: a value has the wrong type or range.
@@ -52,6 +54,7 @@ class SamplingOptions:
     batch_size: int = 64
     compose: bool | ComposeMethod = False
     on_progress: OnProgress | None = None
+    on_step_end: OnStepEnd | None = None
 
     def __post_init__(self) -> None:
         for name in ("num_inference_steps", "num_samples", "batch_size"):

@@ -21,7 +21,10 @@ from tina_framework.denoiser.transformer import Denoiser, EncodedClasses
 from tina_framework.interfaces.scheduler import NoiseScheduler, chosen_timesteps, next_sample
 from tina_framework.interfaces.tokenizer import TokenLayout
 
-__all__ = ["sample_tokens", "task_draws"]
+__all__ = ["OnStepEnd", "sample_tokens", "task_draws"]
+
+OnStepEnd = Callable[[int, Tensor, Tensor], Tensor]
+"""Called with (number of the step, timestep, tokens (B, P, D)) after every step. Returns the tokens to continue with."""
 
 
 def task_draws(seed: int, sample: int, sorted_keys: Sequence[str]) -> torch.Generator:
@@ -59,6 +62,7 @@ def sample_tokens(
     draws: list[torch.Generator],
     num_inference_steps: int,
     initial_noise: bool = True,
+    on_step_end: OnStepEnd | None = None,
 ) -> Tensor:
     """Run the scheduler's loop from noise to clean tokens.
 
@@ -70,6 +74,7 @@ def sample_tokens(
         draws: B random number generators on the CPU, one for each row.
         num_inference_steps: number of denoising steps.
         initial_noise: start from noise; False: start from zeros, as a regressor was trained to.
+        on_step_end: called after every step.
 
     Returns:
         (B, P, D) on the denoiser's device.
@@ -91,10 +96,12 @@ def sample_tokens(
     # Deterministic schedulers take no generator.
     extra = {"generator": draws} if _takes_generator(scheduler) else {}
     # One upload for all steps; the scheduler itself reads timesteps on the host.
-    for t, t_there in zip(timesteps, timesteps.to(device), strict=True):
+    for step, (t, t_there) in enumerate(zip(timesteps, timesteps.to(device), strict=True)):
         scaled = scheduler.scale_model_input(tokens_BPD, t)
         t_B = t_there.expand(len(draws))
         inputs_BPD = model_input(scaled, t_B, alphas_cumprod_T, prediction_type)
         predicted = denoiser.denoise(inputs_BPD, t_B, encoded, layout)
         tokens_BPD = next_sample(scheduler, predicted, t, tokens_BPD, **extra)
+        if on_step_end is not None:
+            tokens_BPD = on_step_end(step, t, tokens_BPD)
     return tokens_BPD
