@@ -92,6 +92,24 @@ def test_runnable_blocks_run(block: Block, tmp_path: Path) -> None:
             assert text in shown, f"{block.label} promises {text!r} but printed {shown}"
 
 
+@pytest.mark.slow
+def test_the_python_of_the_page_on_zoos_runs_in_its_order(tmp_path: Path) -> None:
+    """One block builds a zoo in stages, and the next one reads it."""
+    code = [block.text for block in PYTHON if block.document.name == "zoo.md" and block.runnable is None]
+    assert len(code) == 2
+    short = "epochs = 1\nbatch_size = 64\nlr = 0.1\n"
+    recipe = f"num_models = 2\nclass_counts = {{ 4 = 1 }}\n\n[generic]\n{short}\n[model]\n{short}"
+    (tmp_path / "zoo.toml").write_text(recipe, encoding="utf-8")
+    # Workers import the program that started them, so it is a file.
+    body = "\n".join(code).replace("\n", "\n    ")
+    (tmp_path / "page.py").write_text(f"if __name__ == '__main__':\n    {body}\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "page.py"], capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(done.stdout.splitlines()) == 2
+
+
 # Commands
 
 
