@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.script import PRETRAINED, run
+from benchmarks.script import REPOSITORY, run
 from tina_framework.evaluation.methods.substitute import assign
 from tina_framework.evaluation.scoring import Network, Scorer
 from tina_framework.interfaces.spec import ParameterSpec
@@ -28,7 +28,7 @@ from tina_framework.training.data import ConditionBank
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.store import Zoo
 
-ZOO = PRETRAINED / "cifar80-zoo"
+ZOO = REPOSITORY / "plugins" / "tina-cifar80" / "tina_cifar80" / "pretrained" / "cifar80-zoo"
 
 
 def main(words: list[str]) -> None:

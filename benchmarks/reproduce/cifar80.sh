@@ -5,7 +5,7 @@
 # ONLY="unseen-classes lite-unseen-classes" measures these tables alone.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-model=${1:-tina_framework/pretrained/cifar80-cnn}
+model=${1:-plugins/tina-cifar80/tina_cifar80/pretrained/cifar80-cnn}
 table=embedding-table:${TABLE:?set TABLE to the .npz of CLIP text vectors}
 data=arrays:${DATA:?set DATA to the .npz of CIFAR-100}
 tina=${TINA:-.venv/bin/tina}

@@ -2,6 +2,7 @@
 # Run the prompt suite on test images: kinds of prompts, class counts, order, similar classes, familiarity (docs/experiments/prompts.md).
 #   DATA=cifar100.npz DESCRIPTIONS=descriptions.json bash benchmarks/reproduce/prompts.sh
 # DESCRIPTIONS is a JSON file: class name -> sentence.
+# The tables of cifar80-cnn need the plugin tina-cifar80 in PYTHON and PLUGINS.
 # PLUGINS is a Python with tina-sentence-transformers[minilm]; without it, that encoder is skipped.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

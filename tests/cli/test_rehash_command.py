@@ -66,7 +66,7 @@ def test_generators_and_zoos_are_accepted_too(tmp_path: Path, tiny_generator: Ge
     tiny_generator.save_pretrained(tmp_path / "generator")
     edit(tmp_path / "generator" / "config.json", num_inference_steps=1)
     assert renew_folder(tmp_path / "generator") == ["config.json"]
-    shutil.copytree(Path(__file__).parents[2] / "tina_framework" / "pretrained" / "cifar80-zoo", tmp_path / "zoo")
+    shutil.copytree(Path(__file__).parents[2] / "tina_framework" / "pretrained" / "cifar100-zoo", tmp_path / "zoo")
     edit(tmp_path / "zoo" / "zoo.json", figures={})
     assert renew_folder(tmp_path / "zoo") == ["zoo.json"]
     assert Zoo.open(tmp_path / "zoo").figures == {}

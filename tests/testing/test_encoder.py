@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tina_framework.builtins.encoders.clip_lite import CLIPLite, CLIPLite80
+from tina_framework.builtins.encoders.clip_lite import CLIPLite
 from tina_framework.builtins.encoders.clip_vit import CLIPEncoder
 from tina_framework.builtins.encoders.embedding_table import EmbeddingTable
 from tina_framework.testing import EncoderTests
@@ -29,20 +29,6 @@ class TestCLIPLite(EncoderTests):
     @pytest.fixture
     def encoder(self, clip_lite: CLIPLite) -> CLIPLite:
         return clip_lite
-
-
-@pytest.fixture(scope="module")
-def lite_80() -> CLIPLite:
-    return CLIPLite80()
-
-
-class TestCLIPLite80(EncoderTests):
-    images = True
-    confidence = True
-
-    @pytest.fixture
-    def encoder(self, lite_80: CLIPLite) -> CLIPLite:
-        return lite_80
 
 
 class TestEmbeddingTable(EncoderTests):

@@ -15,12 +15,6 @@ class TestCIFAR100(GeneratorTests):
         return "cifar100-cnn"
 
 
-class TestCIFAR80(GeneratorTests):
-    @pytest.fixture
-    def generator(self) -> str:
-        return "cifar80-cnn"
-
-
 class TestAFolder(GeneratorTests):
     @pytest.fixture
     def generator(self, tiny_folder: Path) -> Path:

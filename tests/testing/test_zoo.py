@@ -14,9 +14,3 @@ class TestCIFAR100(ZooTests):
     @pytest.fixture
     def zoo(self) -> Path:
         return registries().zoos.target("cifar100-zoo")
-
-
-class TestCIFAR80(ZooTests):
-    @pytest.fixture
-    def zoo(self) -> Path:
-        return registries().zoos.target("cifar80-zoo")

@@ -24,7 +24,6 @@ def tina_register(registry: Registrar) -> None:
     registry.encoders.add("clip-vit-b-32", f"{_HERE}.encoders.clip_vit:CLIPEncoder")
     registry.encoders.add("embedding-table", f"{_HERE}.encoders.embedding_table:EmbeddingTable")
     registry.encoders.add("clip-lite", f"{_HERE}.encoders.clip_lite:CLIPLite")
-    registry.encoders.add("clip-lite-80", f"{_HERE}.encoders.clip_lite:CLIPLite80")
 
     registry.architectures.add("cnn-2layer", f"{_HERE}.architectures.cnn_2layer:cnn_2layer")
 
@@ -43,6 +42,5 @@ def tina_register(registry: Registrar) -> None:
     registry.exporters.add("onnx", f"{_HERE}.exporters.onnx:OnnxExporter")
     registry.exporters.add("torch-export", f"{_HERE}.exporters.torch_export:TorchExportExporter")
 
-    for name in ("cifar100", "cifar80"):
-        registry.generators.add(f"{name}-cnn", f"tina_framework:pretrained/{name}-cnn")
-        registry.zoos.add(f"{name}-zoo", f"tina_framework:pretrained/{name}-zoo")
+    registry.generators.add("cifar100-cnn", "tina_framework:pretrained/cifar100-cnn")
+    registry.zoos.add("cifar100-zoo", "tina_framework:pretrained/cifar100-zoo")

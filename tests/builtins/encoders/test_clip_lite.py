@@ -20,7 +20,6 @@ from tina_framework.builtins.encoders.clip_lite import CLIPLite
 from tina_framework.builtins.encoders.embedding_table import EmbeddingTable
 from tina_framework.errors import CheckpointError, PromptError
 from tina_framework.interfaces.encoder import Encoder, ImageEncoder, StatesConfidence
-from tina_framework.plugin.discovery import registries
 from tina_framework.storage.digest import renew_digest
 from tina_framework.storage.files import read_safetensors, write_safetensors
 
@@ -50,16 +49,6 @@ def test_both_towers_take_at_most_8_mb() -> None:
     files = sorted(path.name for path in SHIPPED.iterdir() if not path.name.startswith("."))
     assert files == ["config.json", "image.safetensors", "text.safetensors"]
     assert sum((SHIPPED / name).stat().st_size for name in files) <= 8_000_000
-
-
-def test_the_tower_of_eighty_classes_shares_the_text_tower(encoder: CLIPLite) -> None:
-    other = registries().encoders.create("clip-lite-80")
-    assert other.name == "clip-lite-80"
-    assert np.array_equal(other.encode_text(CLASSES), encoder.encode_text(CLASSES))
-    seen = other.encode_images(pictures())
-    assert seen.shape == (6, 512)
-    assert not np.allclose(seen, encoder.encode_images(pictures()))
-    assert not (SHIPPED.with_name("clip-lite-80") / "text.safetensors").exists()
 
 
 def test_a_missing_tower_is_taken_from_the_package_only_if_the_hash_matches(copy: Path) -> None:

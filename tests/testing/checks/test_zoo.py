@@ -11,7 +11,7 @@ from tina_framework.storage.digest import renew_digest
 
 
 def test_a_zoo_that_was_altered_is_rejected(tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(registries().zoos.target("cifar80-zoo"), tmp_path / "zoo"))
+    folder = Path(shutil.copytree(registries().zoos.target("cifar100-zoo"), tmp_path / "zoo"))
     manifest = folder / "zoo.json"
     text = manifest.read_text(encoding="utf-8")
     manifest.write_text(text.replace('"cnn-2layer"', '"cnn-3layer"'), encoding="utf-8")

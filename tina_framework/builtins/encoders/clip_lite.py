@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from tina_framework.builtins.encoders.clip_lite_image import ImageTower
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "IMAGE_WEIGHTS", "TEXT_WEIGHTS", "CLIPLite", "CLIPLite80"]
+__all__ = ["FORMAT", "FORMAT_VERSION", "IMAGE_WEIGHTS", "TEXT_WEIGHTS", "CLIPLite"]
 
 FORMAT = "tina-clip-lite"
 FORMAT_VERSION = 1
@@ -222,13 +222,6 @@ class CLIPLite:
 
     def __repr__(self) -> str:
         return f"CLIPLite({self.name!r})"
-
-
-class CLIPLite80(CLIPLite):
-    """``clip-lite-80``: the same text tower, and an image tower trained on the eighty CIFAR-100 classes of `cifar80-cnn`."""
-
-    def __init__(self) -> None:
-        super().__init__(_shipped().with_name("clip-lite-80"), "clip-lite-80")
 
 
 def _shipped() -> Path:
