@@ -41,6 +41,7 @@ def tina_register(registry: Registrar) -> None:
 
     registry.exporters.add("onnx", f"{_HERE}.exporters.onnx:OnnxExporter")
     registry.exporters.add("torch-export", f"{_HERE}.exporters.torch_export:TorchExportExporter")
+    registry.exporters.add("web", f"{_HERE}.exporters.web.exporter:WebExporter")
 
     registry.generators.add("cifar100-cnn", "tina_framework:pretrained/cifar100-cnn")
     registry.zoos.add("cifar100-zoo", "tina_framework:pretrained/cifar100-zoo")

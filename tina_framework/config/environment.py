@@ -15,6 +15,7 @@ VARIABLES = frozenset(
         "TINA_CACHE",
         "TINA_DISABLE_PLUGINS",
         "TINA_FORCE_BATCHED",
+        "TINA_ORT_WEB",
         "TINA_PLUGIN_TIMEOUT",
         "TINA_STRICT_PLUGINS",
     }
