@@ -89,7 +89,9 @@ def _cached() -> dict[str, bytes] | None:
 
 
 def _fetched() -> dict[str, bytes]:
-    otherwise = f"or set {VARIABLE} to the package's folder or .tgz file, which 'npm pack {PACKAGE}' writes on another machine"
+    otherwise = (
+        f"or set {VARIABLE} to the package's folder or .tgz file, which 'npm pack {PACKAGE}' writes on another machine"
+    )
     npm = shutil.which("npm")
     if npm is None:
         raise DependencyError(
@@ -129,9 +131,7 @@ def _pack(npm: str, folder: Path, otherwise: str) -> None:
         said = error.stderr if isinstance(error, subprocess.CalledProcessError) else str(error)
         lines = [line for line in (said or "").splitlines() if line.strip()]
         reason = shorten(lines[0] if lines else type(error).__name__, 200)
-        raise DownloadError(
-            f"npm could not fetch {PACKAGE} ({reason}); check the connection, {otherwise}."
-        ) from error
+        raise DownloadError(f"npm could not fetch {PACKAGE} ({reason}); check the connection, {otherwise}.") from error
 
 
 def _unpacked(archive: IO[bytes]) -> dict[str, bytes]:
