@@ -23,6 +23,7 @@ def tina(tiny_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
 
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setenv("DISPLAY", ":0")
 
     def run(*arguments: str, end: Callable[..., None] = lambda *a: None) -> tuple[int, str, str]:
         def serve(application: Any, listener: socket.socket, on_ready: Callable[[], None]) -> None:
@@ -52,6 +53,14 @@ def test_the_address_is_printed_and_opened(tina: Any) -> None:
 
 def test_the_browser_can_stay_closed(tina: Any) -> None:
     assert tina("--no-open")[0] == 0
+    assert tina.opened == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems have graphical browsers only")
+def test_no_browser_of_a_terminal_is_opened(tina: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    assert tina()[0] == 0
     assert tina.opened == []
 
 

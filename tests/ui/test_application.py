@@ -16,6 +16,7 @@ from tests.ui.test_session import picture
 from tina_framework.generator.generator import Generator
 from tina_framework.ui.limits import MAX_PICTURE_BYTES, MAX_TEXT_BYTES
 from tina_framework.ui.session import Sample, Session
+from tina_framework.ui.store import SessionStore
 
 pytest.importorskip("starlette", reason="needs the extra ui")
 from tina_framework.ui.application import SESSION_HEADER, make_application
@@ -77,8 +78,8 @@ def page(tiny_generator: Generator, tmp_path: Path) -> Page:
     sample.write_bytes(picture(7))
     (tmp_path / "temporary").mkdir()
     about = {"model": "tiny", "example": "ant"}
-    make = lambda: Session(tiny_generator, lambda names: [Sample(sample, "ant")])  # noqa: E731
-    return Page(make_application(make, about, tmp_path / "temporary"))
+    store = SessionStore(lambda: Session(tiny_generator, lambda names: [Sample(sample, "ant")]))
+    return Page(make_application(store, about, tmp_path / "temporary"))
 
 
 def test_the_files_of_the_page_are_served(page: Page) -> None:

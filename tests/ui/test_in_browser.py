@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -228,6 +229,19 @@ def test_what_is_wrong_is_one_sentence(program: Program, browser: Browser, tmp_p
     assert list(program.temporary.iterdir()) == []
     page.click("#generate")
     assert "Is 'tina ui' still running?" in said()
+
+
+def test_nothing_is_left_if_it_ends_while_it_writes(program: Program, browser: Browser) -> None:
+    browser.generate("apple, forest, mountain")
+    browser.page.check("#formats input[value='torch-export']")
+    browser.page.click("#download")
+    for _ in range(600):
+        if any(folder.iterdir() for folder in program.temporary.iterdir()):
+            break
+        time.sleep(0.01)
+    program.process.send_signal(signal.SIGINT)
+    program.process.wait(timeout=120)
+    assert list(program.temporary.iterdir()) == []
 
 
 def test_it_works_with_the_keyboard(browser: Browser) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from tina_framework.generator.generator import Generator
@@ -35,3 +37,32 @@ def test_a_removed_session_is_gone(tiny_generator: Generator) -> None:
     store.remove(key)
     with pytest.raises(SessionLostError), store.using(key):
         pass
+
+
+def test_closing_waits_for_the_work_in_progress(tiny_generator: Generator) -> None:
+    store = SessionStore(lambda: Session(tiny_generator))
+    key, started, go_on, done = store.new(), threading.Event(), threading.Event(), []
+
+    def work() -> None:
+        with store.using(key):
+            started.set()
+            go_on.wait()
+            done.append("work")
+
+    def close() -> None:
+        store.close()
+        done.append("closed")
+
+    threads = [threading.Thread(target=each) for each in (work, close)]
+    threads[0].start()
+    started.wait()
+    threads[1].start()
+    assert done == []
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert done == ["work", "closed"]
+    with pytest.raises(SessionLostError), store.using(key):
+        pass
+    with pytest.raises(SessionLostError, match="start it again"):
+        store.new()

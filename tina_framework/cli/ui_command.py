@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,6 +64,7 @@ def ui(
     from tina_framework.generator.generator import Generator
     from tina_framework.plugin.discovery import registries
     from tina_framework.ui.session import Session
+    from tina_framework.ui.store import SessionStore
 
     name = model or (_PREFERRED if _PREFERRED in registries().generators else _FALLBACK)
     with listen(host, port, _PORT) as listener, clean_stop(lambda: "Its temporary files were removed."):
@@ -79,14 +82,17 @@ def ui(
         print_line(f"The page is at {page} (generator: {generator.name}). Press Ctrl-C to end it.")
         _flush()
         with own_temporary_folder() as folder:
-            application = make_application(lambda: Session(generator, samples), about, folder, host)
+            store = SessionStore(lambda: Session(generator, samples))
 
             def on_ready() -> None:
                 if open_:
                     _open(page)
                 _warm_up(first)
 
-            serve(application, listener, on_ready)
+            try:
+                serve(make_application(store, about, folder, host), listener, on_ready)
+            finally:
+                store.close()
 
 
 def _samples(name: str) -> Any:
@@ -123,10 +129,15 @@ def _warm_up(session: Session) -> None:
 
 
 def _open(page: str) -> None:
+    """Open the page in a graphical browser, if there is one. In any case the address was printed."""
+    import threading
     import webbrowser
 
-    # Without a browser, the address was printed.
-    webbrowser.open(page)
+    has_display = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+    # Elsewhere on Linux, Python would start a browser for terminals in this terminal.
+    if has_display or not sys.platform.startswith("linux"):
+        # Some browsers keep the caller waiting until they are closed.
+        threading.Thread(target=webbrowser.open, args=(page,), daemon=True).start()
 
 
 def _flush() -> None:

@@ -44,18 +44,16 @@ _LONGEST_NAME = 100
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def make_application(
-    make_session: Callable[[], Session], about: dict[str, Any], folder: Path, host: str = "127.0.0.1"
-) -> Starlette:
+def make_application(store: SessionStore, about: dict[str, Any], folder: Path, host: str = "127.0.0.1") -> Starlette:
     """Return the application.
 
     Args:
-        make_session: makes the session of a new page.
+        store: the sessions of open pages. The caller closes it at the end.
         about: JSON values that the page shows, such as the generator's name.
-        folder: for downloads while they are sent. The caller removes it at the end.
+        folder: for downloads while they are sent. The caller removes it after the store was closed.
         host: the address on which the server listens.
     """
-    return _Application(SessionStore(make_session), about, folder).starlette(host)
+    return _Application(store, about, folder).starlette(host)
 
 
 class _Application:

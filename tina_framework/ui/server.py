@@ -103,7 +103,7 @@ def serve(application: ASGIApp, listener: socket.socket, on_ready: Callable[[], 
     Args:
         application: answers the requests.
         listener: from `listen`.
-        on_ready: called in a thread once requests are accepted.
+        on_ready: called in a thread when requests are accepted. The server ends after it.
     """
     config = uvicorn.Config(
         application,
@@ -119,5 +119,9 @@ def serve(application: ASGIApp, listener: socket.socket, on_ready: Callable[[], 
         timeout_graceful_shutdown=_SECONDS_TO_END,
     )
     # Connections wait in the socket, so that a browser may be opened a moment too early.
-    threading.Thread(target=on_ready, daemon=True).start()
-    uvicorn.Server(config).run(sockets=[listener])
+    ready = threading.Thread(target=on_ready)
+    ready.start()
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        ready.join()

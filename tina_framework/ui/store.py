@@ -33,11 +33,18 @@ class SessionStore:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         # One computation at a time: they all use the same generator, and share the cores anyway.
         self._lock = threading.Lock()
+        self._closed = False
 
     def new(self) -> str:
-        """Make a session and return its key."""
+        """Make a session and return its key.
+
+        Raises:
+            SessionLostError: the store was closed.
+        """
         key = secrets.token_urlsafe(16)
         with self._lock:
+            if self._closed:
+                raise SessionLostError("'tina ui' is ending; start it again.")
             while len(self._sessions) >= MAX_SESSIONS:
                 self._sessions.popitem(last=False)
             self._sessions[key] = self._make()
@@ -47,6 +54,12 @@ class SessionStore:
         """Forget a session, if it is there, with all its pictures."""
         with self._lock:
             self._sessions.pop(key, None)
+
+    def close(self) -> None:
+        """Wait until the work in progress is done, and refuse any more. Then no thread writes files any longer."""
+        with self._lock:
+            self._sessions.clear()
+            self._closed = True
 
     @contextmanager
     def using(self, key: str) -> Iterator[Session]:
