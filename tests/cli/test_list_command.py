@@ -53,3 +53,8 @@ def test_generators_are_listed_with_their_package(generator_plugin: Path, capsys
         ("toys", "fake-toys"),
     ]
     assert rows[-1]["target"] == "fake_toys:pretrained/toys"
+    assert (rows[1]["writes"], rows[1]["knows"]) == ("cnn-2layer for 2 to 10 classes", "100 classes")
+    assert rows[0]["writes"] is rows[0]["knows"] is None  # its folder is missing
+    out = tina(capsys, "generators")[1]
+    assert out.split("\n")[0].split() == ["name", "writes", "knows", "distribution"]
+    assert "cnn-2layer for 2 to 10 classes  100 classes  tina-framework" in out

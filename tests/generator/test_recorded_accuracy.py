@@ -18,7 +18,9 @@ from tina_framework.prompts.encoded_task import encode_task
 
 @pytest.fixture
 def config(tiny_generator: Generator) -> GeneratorConfig:
-    return dataclasses.replace(tiny_generator.config, metrics={"toy": {"seen": {"2": 0.5, "3": 0.25}}})
+    return dataclasses.replace(
+        tiny_generator.config, metrics={"toy": {"seen": {"2": 0.5, "3": 0.25}, "unseen-classes": {"2": 0.4}}}
+    )
 
 
 def test_known_names_have_the_accuracy_of_their_count(tiny_generator: Generator, config: GeneratorConfig) -> None:

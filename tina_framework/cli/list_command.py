@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from tina_framework.plugin.folder_registry import FolderRegistry
 
 __all__ = ["register"]
 
@@ -36,7 +39,9 @@ def list_names(
     if wanted not in kinds:
         raise ConfigError(f"There is no kind '{kind}'; choose one of {', '.join(sorted(kinds))}.")
     described = kinds[wanted].describe()
-    rows = [row for row in described if fnmatch.fnmatchcase(row["name"], pattern)]
+    rows: list[dict[str, Any]] = [row for row in described if fnmatch.fnmatchcase(row["name"], pattern)]
+    if wanted == "generators":
+        rows = [{**row, **_summary(registries().generators, row["name"])} for row in rows]
     if as_json:
         print_json(rows)
         return
@@ -44,6 +49,22 @@ def list_names(
         known = listed([row["name"] for row in described])
         print_error(f"No {wanted.removesuffix('s')} matches '{pattern}'. Known: {known}.")
         return
-    print_table(
-        [{**row, "distribution": row["distribution"] or None} for row in rows], ["name", "distribution", "target"]
+    # Where a generator's folder lies helps nobody to choose one.
+    columns = (
+        ["name", "writes", "knows", "distribution"] if wanted == "generators" else ["name", "distribution", "target"]
     )
+    print_table([{**row, "distribution": row["distribution"] or None} for row in rows], columns)
+
+
+def _summary(generators: FolderRegistry, name: str) -> dict[str, str | None]:
+    """Return what a generator writes, and for which classes, from its configuration alone. None if it cannot be read."""
+    from tina_framework.errors import TinaError
+    from tina_framework.storage.files import read_json
+
+    try:
+        config = read_json(generators.target(name) / "config.json")
+        writes = f"{config['architecture']} for {config['min_classes']} to {config['max_classes']} classes"
+        more = " and any other words" if config["condition"].get("open_vocabulary") else ""
+        return {"writes": writes, "knows": f"{len(config['class_names'])} classes{more}"}
+    except (TinaError, OSError, KeyError, TypeError, AttributeError):
+        return {"writes": None, "knows": None}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tina_framework.generator.config import GeneratorConfig
 from tina_framework.prompts.encoded_task import EncodedTask
 from tina_framework.prompts.familiarity import WARN_BELOW
 
-__all__ = ["recorded_accuracy"]
+__all__ = ["figures_of_known", "recorded_accuracy"]
+
+_UNSEEN = ("unseen-classes", "two-unseen-classes")
 
 
 def recorded_accuracy(config: GeneratorConfig, encoder: str, task: EncodedTask) -> dict[str, float]:
@@ -24,4 +28,10 @@ def recorded_accuracy(config: GeneratorConfig, encoder: str, task: EncodedTask) 
         return {}
     if any(len(prompt.images) > 0 or len(prompt.vectors) > 0 for prompt in task.prompts):
         return {}
-    return config.accuracy(encoder, len(task))
+    found = config.accuracy(encoder, len(task))
+    return figures_of_known(found) if float(task.familiarity.min()) >= 1.0 else found
+
+
+def figures_of_known(figures: Mapping[str, float]) -> dict[str, float]:
+    """Return the figures that hold for known classes. Those of classes that the generator was not trained on say nothing there."""
+    return {split: value for split, value in figures.items() if split not in _UNSEEN}
