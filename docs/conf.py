@@ -66,6 +66,7 @@ suppress_warnings = ["toc.not_included"]
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True  # an attribute of a docstring may also be a property; this describes it without a second entry
 python_use_unqualified_type_names = True
@@ -107,6 +108,12 @@ def _keep_first_line(app: Sphinx, what: str, name: str, obj: object, options: ob
         lines[:] = ["\\", *str(GoogleDocstring(list(lines), app.config, app, "method", name)).splitlines()]
 
 
+def _link_documents(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Make links of the documents that docstrings name by their path."""
+    lines[:] = [re.sub(r"`*\b(docs/[\w/-]+)\.md\b`*", r":doc:`/\1`", line) for line in lines]
+
+
 def setup(app: Sphinx) -> None:
     app.connect("source-read", _add_navigation)
     app.connect("autodoc-process-docstring", _keep_first_line, priority=100)
+    app.connect("autodoc-process-docstring", _link_documents)

@@ -54,9 +54,7 @@ def test_most_words_of_the_demo_are_no_class_of_imagenet_or_cifar100() -> None:
 
 
 @pytest.mark.slow
-def test_the_recording_shows_what_make_demo_prints(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_recording_shows_what_make_demo_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run ``python docs/images/terminal.py`` to record it again."""
     pytest.importorskip("fcntl", reason="needs Linux or macOS")
     for name in ("NO_COLOR", "TINA_DISABLE_PLUGINS"):
