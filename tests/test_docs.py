@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import runpy
 import shlex
@@ -108,6 +109,24 @@ def test_the_python_of_the_page_on_zoos_runs_in_its_order(tmp_path: Path) -> Non
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert len(done.stdout.splitlines()) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.cifar100
+def test_the_python_of_the_page_on_evaluation_runs(cifar100_path: Path, tmp_path: Path) -> None:
+    (code,) = (block.text for block in PYTHON if block.document.name == "evaluation.md")
+    (tmp_path / "cifar100.npz").symlink_to(cifar100_path.resolve())
+    tasks = {"tasks": [{"classes": ["apple", "bear"], "split": "seen"}, {"classes": ["bus", "train"], "split": "seen"}]}
+    (tmp_path / "tasks.json").write_text(json.dumps(tasks), encoding="utf-8")
+    shown = subprocess.run(
+        [sys.executable, "-c", f"{code}\nprint(results.summary['paired'][0]['method'])"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert shown.stdout.strip() == "tina", shown.stderr[-3000:]
 
 
 # Commands
