@@ -39,7 +39,7 @@ def test_prints_what_it_made(tina: Any) -> None:
     assert "5,139 (" in out
     assert "kB on disk" in out
     assert "saved in:     classifier" in out
-    assert "50.0 % (seen), 25.0 % (unseen-combination), recorded for models made with toy at 3 classes" in out
+    assert "accuracy:     50.0 %, measured at 3 classes on test images (tasks of the training); 25.0 %," in out
     assert "tina classify classifier" in out
     assert GeneratedClassifier.from_pretrained("classifier").class_names == ("ant", "bee", "cat")
 
@@ -47,7 +47,7 @@ def test_prints_what_it_made(tina: Any) -> None:
 def test_a_missing_record_of_accuracy_is_reported(tina: Any) -> None:
     code, out, _ = tina("ant", "bee")
     assert code == 0
-    assert "not recorded for models made with toy at 2 classes" in out
+    assert "accuracy:     was not measured at 2 classes" in out
 
 
 def test_json(tina: Any) -> None:

@@ -289,13 +289,13 @@ def test_unknown_names_list_and_suggest(generator_plugin: Path, monkeypatch: pyt
             UnknownNameError, match=r"Unknown generator .* Otherwise give an existing folder or a Hub id"
         ):
             Generator.from_pretrained(name)
-    monkeypatch.setattr(generator_folder, "extra_named", lambda name, of: f"pip install '{of}[{name}]'")
+    monkeypatch.setattr(generator_folder, "extra_named", lambda name, of: f"It is in {of}'s {name}.")
     with pytest.raises(
-        UnknownNameError, match=r"There is an extra of that name: pip install 'tina-framework\[birds\]'\. Oth"
+        UnknownNameError, match=r"It is in tina-framework's birds\. Oth"
     ):
         Generator.from_pretrained("birds")
     Path("birds").mkdir()  # of pictures
-    with pytest.raises(UnknownNameError, match=r"There is an extra of that name"):
+    with pytest.raises(UnknownNameError, match=r"It is in tina-framework's birds"):
         Generator.from_pretrained("birds")
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import gc
 import warnings
 import weakref
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,14 @@ import pytest
 import torch
 from PIL import Image
 
+import tina_framework
 from tests.generator.comparison import assert_differ, assert_same, state_of
 from tina_framework import prompt
 from tina_framework.classifier.classifier import GeneratedClassifier
 from tina_framework.errors import ConfigError, PromptError, PromptWarning
 from tina_framework.generator.generator import Generator
 from tina_framework.interfaces.encoder import Encoder
-from tina_framework.prompts.encoded_task import encode_task
+from tina_framework.prompts.encoded_task import encode_task, encode_tasks
 
 NAMES = ["dog", "ant", "fox", "bee"]
 
@@ -51,9 +53,9 @@ def test_a_name_of_the_training_data_needs_no_warning(tiny_generator: Generator)
     names = ("ant", "mystery thing")
     config = dataclasses.replace(tiny_generator.config, class_names=names)
     tasks = [encode_task(names, tiny_generator.encoder)]
-    for encoders, number in ((["another"], 1), (["toy"], 0)):
+    for encoders, default, number in ((["another"], "another", 1), (["toy"], "another", 0), (["another"], "toy", 0)):
         generator = copy.copy(tiny_generator)
-        generator.config = dataclasses.replace(config, training={"encoders": encoders})
+        generator.config = dataclasses.replace(config, training={"encoders": encoders}, default_encoder=default)
         assert len(generator.prompt_warnings(tasks)) == number
 
 
@@ -224,3 +226,25 @@ def test_classifiers_record_licence_data_and_accuracy() -> None:
     assert two.provenance["mean_accuracy"] == {"unseen-combination": 0.8891}
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     assert "mean_accuracy" not in two.fine_tune(pixels, [0, 1, 2]).provenance
+
+
+BUNDLED = [
+    name for name in ("cifar100-cnn", "cifar80-cnn") if (Path(tina_framework.__file__).parent / "pretrained" / name).is_dir()
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BUNDLED)
+def test_no_name_of_the_training_data_has_a_warning(name: str) -> None:
+    """In any of the spellings that users write: with spaces or underscores, in upper case, with an article, as a plural."""
+    generator = Generator.from_pretrained(name, device="cpu")
+    names = generator.config.class_names
+    assert len(names) in (80, 100)
+    known = generator.known_classes()
+    spellings = (str, str.upper, str.title, lambda word: word.replace(" ", "_"), lambda word: f"the {word}")
+    for spelling in spellings:
+        # All in one task at the end: no two of them may count as equal.
+        for start, size in (*((start, 10) for start in range(0, len(names), 10)), (0, len(names))):
+            words = [spelling(word) for word in names[start : start + size]]
+            tasks = encode_tasks([words], generator.encoder, known_classes=known)
+            assert generator.prompt_warnings(tasks) == [], words

@@ -130,7 +130,10 @@ def test_a_crafted_module_name_gets_into_no_command(module: str) -> None:
 
 
 def test_an_extra_is_advised_by_its_name(site: Path) -> None:
-    assert extra_named("audio", "tina-sounds") == "pip install 'tina-sounds[audio]'"
+    assert extra_named("audio", "tina-sounds") == "There is an extra of that name: pip install 'tina-sounds[audio]'."
+    assert extra_named("birds", "tina-sounds") == (
+        "It comes with tina-birds; in the folder of this project, run: pip install ./plugins/tina-birds."
+    ), "it is not on PyPI"
     assert extra_named("pictures", "tina-sounds") is None, "pillow is installed, so the extra would bring nothing"
     for name in ("test", "video", "", "a b", "x]'; rm"):
         assert extra_named(name, "tina-sounds") is None

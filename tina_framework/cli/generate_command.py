@@ -12,6 +12,7 @@ import typer
 from tina_framework.cli.output import print_error, print_json, print_line, print_table, progress_bar
 from tina_framework.cli.path_parameters import path_option
 from tina_framework.cli.prompt_arguments import HELP, prompts_given
+from tina_framework.cli.recorded_accuracy import accuracy_line, recorded_accuracy
 from tina_framework.cli.saving_options import INCLUDE_TRUNK, Dtype, DtypeOption
 from tina_framework.terminal.command_line import command
 
@@ -125,16 +126,19 @@ def generate(
     seconds = time.perf_counter() - start
     folders = _save(models, out, many=tasks is not None, include_trunk=include_trunk, dtype=dtype.value)
     summaries = [summarize_by_class(task) for task in encoded]
+    warnings = generator.prompt_warnings(encoded)
     result: dict[str, Any] = {
         "model": model,
         "encoder": generator.encoder.name,
         "seed": seed,
         "seconds": round(seconds, 4),
         "classifiers": [
-            _describe(generator, model, folder) | {"prompts": summary}
+            _describe(model, folder)
+            | recorded_accuracy(generator.config, generator.encoder.name, summary, warnings)
+            | {"prompts": summary}
             for model, folder, summary in zip(models, folders, summaries, strict=True)
         ],
-        "warnings": generator.prompt_warnings(encoded),
+        "warnings": warnings,
         "pictures": [],
         "contact_sheet": None,
     }
@@ -196,13 +200,12 @@ def _replaceable(path: Path) -> bool:
     return all(entry.name.isdecimal() and entry.is_dir() and replaceable(entry) for entry in contents(path))
 
 
-def _describe(generator: Generator, model: GeneratedClassifier, folder: Path) -> dict[str, Any]:
+def _describe(model: GeneratedClassifier, folder: Path) -> dict[str, Any]:
     return {
         "path": str(folder),
         "class_names": list(model.class_names),
         "parameters": model.num_parameters,
         "bytes": sum(file.stat().st_size for file in folder.iterdir()),
-        "accuracy": generator.config.accuracy(generator.encoder.name, len(model.class_names)),
         "composed": model.provenance.get("composed"),
     }
 
@@ -248,17 +251,6 @@ def _label_pictures(model: str, folder: Path, sheet: Path | None) -> dict[str, A
     return {"pictures": rows, "contact_sheet": str(sheet)}
 
 
-def _accuracy_line(classifier: dict[str, Any], encoder: str) -> str:
-    # The recorded accuracy was measured with class names as prompts.
-    who = f"models made with {encoder} at {len(classifier['class_names'])} classes"
-    if any("images" in summary or summary.get("texts") != [summary["label"]] for summary in classifier["prompts"]):
-        who += ", from names"
-    if not classifier["accuracy"]:
-        return f"not recorded for {who}"
-    figures = ", ".join(f"{100 * value:.1f} % ({split})" for split, value in classifier["accuracy"].items())
-    return f"{figures}, recorded for {who}"
-
-
 def _composed_words(composed: dict[str, Any]) -> str:
     networks = f"{composed['networks']} networks of {composed['classes']} classes"
     return f"of {networks}, merged into one" if composed["method"] == "merge" else f"an ensemble of {networks}"
@@ -272,7 +264,7 @@ def _print_one(result: dict[str, Any], *, sheet_asked: bool) -> None:
         *([("composed", _composed_words(classifier["composed"]))] if classifier["composed"] else []),
         ("generated in", f"{result['seconds']:.2f} s by {result['model']}, without training"),
         ("saved in", classifier["path"]),
-        ("accuracy", _accuracy_line(classifier, result["encoder"])),
+        ("accuracy", accuracy_line(classifier, result["warnings"])),
     ]
     for label, value in rows:
         print_line(f"{label + ':':<14}{value}")
@@ -320,7 +312,7 @@ def _print_many(result: dict[str, Any], out: Path) -> None:
         first = next(entry for entry in classifiers if len(entry["class_names"]) == count)
         parameters = f"{count} classes: {first['parameters']:,} parameters"
         parameters += f", {_composed_words(first['composed'])}" if first["composed"] else ""
-        print_line(f"{parameters}; accuracy: {_accuracy_line(first, result['encoder'])}")
+        print_line(f"{parameters}; accuracy: {accuracy_line(first, result['warnings'])}")
     for warning in result["warnings"]:
         print_error(f"Warning: {warning}")
     print_line(f"\nNext: {command('classify', classifiers[0]['path'], 'PICTURE...')}")

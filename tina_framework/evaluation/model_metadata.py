@@ -48,16 +48,21 @@ def check_recordable(model: str, methods: list[str], image_split: str, template:
         )
 
 
-def merge_metrics(metrics: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
+def merge_metrics(
+    metrics: Mapping[str, Any], summary: Mapping[str, Any], trained_on: str | None = None
+) -> dict[str, Any]:
     """Return the metrics updated with those of *tina* in `summary`.
 
-    Metrics are nested dictionaries: encoder -> split -> class count -> fraction of 1.
+    Metrics are nested dictionaries: encoder -> split -> class count -> fraction of 1. If the data set is not the one in
+    `trained_on`, the split also names the data set.
     """
+    measured_on = summary["setup"].get("dataset")
+    other = f" of {measured_on}" if trained_on is not None and measured_on not in (None, trained_on) else ""
     encoder = summary["setup"]["encoder"]["name"].partition(":")[0]
     merged: dict[str, Any] = json.loads(json.dumps(dict(metrics)))
     for row in summary["rows"]:
         if row["method"] == _METHOD and "num_classes" in row:
-            counts = merged.setdefault(encoder, {}).setdefault(row["split"], {})
+            counts = merged.setdefault(encoder, {}).setdefault(row["split"] + other, {})
             counts[str(row["num_classes"])] = round(row["accuracy"]["mean"], 4)
     return merged
 
@@ -104,7 +109,14 @@ def record_accuracy(folder: Path, summary: Mapping[str, Any]) -> bool:
     Returns:
         Whether the card has them too. A card written by hand may have no table for them.
     """
-    return _rewrite(folder, lambda old: replace(old, metrics=merge_metrics(old.metrics, summary)))
+
+    def change(old: GeneratorConfig) -> GeneratorConfig:
+        trained_on = old.training.get("dataset")
+        return replace(
+            old, metrics=merge_metrics(old.metrics, summary, trained_on if isinstance(trained_on, str) else None)
+        )
+
+    return _rewrite(folder, change)
 
 
 def record_calibration(

@@ -105,9 +105,9 @@ def find_folder(name: str, revision: str | None = None, access: HubAccess | None
     if name and not is_registered:
         restore_missing(user_path(name))
     # The name may be that of an extra which is not installed. A folder of pictures with that name must not hide the advice.
-    command = None if is_registered else extra_named(name, DISTRIBUTION)
+    advice = None if is_registered else extra_named(name, DISTRIBUTION)
     is_folder = bool(name) and user_path(name).is_dir()
-    if is_folder and command is not None:
+    if is_folder and advice is not None:
         is_folder = (user_path(name) / CONFIG).is_file()
     if is_registered or is_folder:
         with_revision(name, revision)  # neither has revisions
@@ -116,7 +116,7 @@ def find_folder(name: str, revision: str | None = None, access: HubAccess | None
     parts = split_revision(name, revision)
     if parts is not None:
         return download_model(*parts, _check_format, access or HubAccess())
-    hint = "" if command is None else f" There is an extra of that name: {command}."
+    hint = "" if advice is None else f" {advice}"
     raise UnknownNameError(
         f"{generators.unknown(name)}{hint} Otherwise give an existing folder or a Hub id, 'owner/name' or 'owner/name@revision'."
     )

@@ -395,7 +395,8 @@ class Generator:
             encoder: the encoder that read them; None: the generator's own.
         """
         reader = self.encoder if encoder is None else encoder
-        trained = reader.name in self.config.trained_encoders
+        # An encoder's doubts do not matter for names whose vectors the generator was fitted to, or is made to be used with.
+        trained = reader.name in (*self.config.trained_encoders, self.config.default_encoder)
         return prompt_warnings(tasks, reader, self.config.class_names if trained else ())
 
     def generate_parameters(self, tasks: Sequence[EncodedTask], options: SamplingOptions | None = None) -> list[Tensor]:

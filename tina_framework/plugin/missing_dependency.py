@@ -12,6 +12,9 @@ __all__ = ["advice", "extra_for", "extra_named", "failed_import", "missing_depen
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _EXTRA = re.compile(r"""extra\s*==\s*["']([^"']+)["']""")
 _DEVELOPER_EXTRAS = ("test", "tests", "dev", "docs")
+_OURS = "tina-"
+"""Packages of this project's repository begin with this. They are not on PyPI yet, so an extra cannot install them."""
+
 _PACKAGE_OF = {
     "pil": "pillow",
     "sklearn": "scikit-learn",
@@ -47,10 +50,10 @@ def extra_for(distribution: str, module: str) -> str | None:
 
 
 def extra_named(name: str, distribution: str) -> str | None:
-    """Return advice to install the extra `name` of an installed distribution, such as ``pip install 'tina-sounds[audio]'``.
+    """Return a sentence that says how to install the extra `name` of an installed distribution.
 
     Returns:
-        The command; None if there is no such extra, or if everything that it requires is installed.
+        The sentence; None if there is no such extra, or if everything that it requires is installed.
     """
     import importlib.metadata
 
@@ -62,9 +65,13 @@ def extra_named(name: str, distribution: str) -> str | None:
         return None
     of_extra = [text for text in requirements if (extra := _EXTRA.search(text)) and _normal(extra[1]) == _normal(name)]
     packages = [found[0] for text in of_extra if (found := _NAME.match(text))]
-    if all(map(_is_installed, packages)):
+    missing = [package for package in packages if not _is_installed(package)]
+    if not missing:
         return None
-    return f"pip install '{distribution}[{name}]'"
+    if all(_normal(package).startswith(_OURS) for package in missing):
+        folders = " ".join(f"./plugins/{_normal(package)}" for package in missing)
+        return f"It comes with {' and '.join(missing)}; in the folder of this project, run: pip install {folders}."
+    return f"There is an extra of that name: pip install '{distribution}[{name}]'."
 
 
 def _is_installed(distribution: str) -> bool:
