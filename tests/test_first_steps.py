@@ -46,6 +46,9 @@ def test_the_commands_run_and_print_what_the_page_shows(tmp_path: Path) -> None:
         **os.environ,
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "COLUMNS": "120",
+        # As in a terminal, where pictures are listed in a table.
+        "FORCE_COLOR": "1",
+        "TERM": "xterm",
         "OMP_NUM_THREADS": "1",
         "TINA_ALLOW_PLUGINS": "",
         # The copied folder holds pictures alone: the package is found where it is.
@@ -62,7 +65,7 @@ def test_the_commands_run_and_print_what_the_page_shows(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    printed = words_of(done.stdout)
+    printed = words_of(re.sub(r"\x1b\[[0-9;]*m", "", done.stdout))
     for language, text in BLOCKS:
         if language == "":
             assert [line for line in words_of(text) if line not in printed] == []

@@ -290,9 +290,7 @@ def test_unknown_names_list_and_suggest(generator_plugin: Path, monkeypatch: pyt
         ):
             Generator.from_pretrained(name)
     monkeypatch.setattr(generator_folder, "extra_named", lambda name, of: f"It is in {of}'s {name}.")
-    with pytest.raises(
-        UnknownNameError, match=r"It is in tina-framework's birds\. Oth"
-    ):
+    with pytest.raises(UnknownNameError, match=r"It is in tina-framework's birds\. Oth"):
         Generator.from_pretrained("birds")
     Path("birds").mkdir()  # of pictures
     with pytest.raises(UnknownNameError, match=r"It is in tina-framework's birds"):

@@ -229,7 +229,9 @@ def test_classifiers_record_licence_data_and_accuracy() -> None:
 
 
 BUNDLED = [
-    name for name in ("cifar100-cnn", "cifar80-cnn") if (Path(tina_framework.__file__).parent / "pretrained" / name).is_dir()
+    name
+    for name in ("cifar100-cnn", "cifar80-cnn")
+    if (Path(tina_framework.__file__).parent / "pretrained" / name).is_dir()
 ]
 
 

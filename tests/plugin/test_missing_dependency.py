@@ -22,6 +22,8 @@ Requires-Dist: sound_files>=2; extra == "test"
 Provides-Extra: audio
 Requires-Dist: Sound.Files[fast]>=2; python_version > "3" and extra == 'audio'
 Requires-Dist: pillow; extra == "pictures"
+Provides-Extra: birds
+Requires-Dist: tina-birds; extra == "birds"
 """
 CODE = """
 TINA_API = "2.0"
