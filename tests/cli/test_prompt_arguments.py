@@ -76,9 +76,11 @@ def test_json_describes_the_prompt_of_every_class(tina: Any) -> None:
     ]
 
 
-def test_recorded_accuracy_is_that_of_names(tina: Any) -> None:
-    assert "at 3 classes, from names" in tina("ant", "bee", "cat=@pictures/a.png")[1]
-    assert "from names" not in tina("ant", "bee", "cat")[1]
+def test_recorded_accuracy_is_that_of_known_names(tina: Any) -> None:
+    _, out, err = tina("ant", "bee", "cat=@pictures/a.png")
+    assert "accuracy:     unknown for these classes, see the warnings" in out
+    assert "'cat' resembles no class" in err, "the picture shows something else"
+    assert "accuracy:     not measured at 3 classes" in tina("ant", "bee", "cat")[1], "with this encoder"
 
 
 @pytest.mark.parametrize("arguments", [("tell ants from bees and foxes",), ("--sentence", "ants, bees or foxes")])

@@ -67,4 +67,4 @@ def test_descriptions_and_pictures_have_the_figure_of_names(entry: dict[str, Any
 
 
 def test_another_number_of_classes_was_not_measured() -> None:
-    assert line(CLOSED, APPLE, BEAR, ZEBRA) == "was not measured at 3 classes"
+    assert line(CLOSED, APPLE, BEAR, ZEBRA) == "not measured at 3 classes"

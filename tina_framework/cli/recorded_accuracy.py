@@ -67,7 +67,7 @@ def accuracy_line(classifier: Mapping[str, Any], warnings: Sequence[str]) -> str
     if warnings:
         return "unknown for these classes, see the warnings"
     if not classifier["accuracy"]:
-        return f"was not measured at {count} classes"
+        return f"not measured at {count} classes"
     figures = [
         f"{100 * value:.1f} %, measured at {count} classes on {classifier['accuracy_of'][split]}"
         for split, value in classifier["accuracy"].items()
