@@ -40,6 +40,7 @@ def tina_register(registry: Registrar) -> None:
     registry.datasets.add("shapes", f"{_HERE}.datasets.shapes:shapes")
 
     registry.exporters.add("onnx", f"{_HERE}.exporters.onnx:OnnxExporter")
+    registry.exporters.add("c", f"{_HERE}.exporters.c.exporter:CExporter")
     registry.exporters.add("torch-export", f"{_HERE}.exporters.torch_export:TorchExportExporter")
     registry.exporters.add("web", f"{_HERE}.exporters.web.exporter:WebExporter")
 
