@@ -27,6 +27,10 @@ def _run(arguments: list[str]) -> int:
         from typer.main import get_command
 
         from tina_framework.cli.app import build_app
+        from tina_framework.cli.completion import answer_shell, is_asked
+
+        if is_asked():
+            return answer_shell(get_command(build_app()))
         from tina_framework.config.environment import unknown_variables
         from tina_framework.terminal.console import print_error
 

@@ -49,7 +49,6 @@ def build_app() -> typer.Typer:
         help="Generate the weights of a small image classifier from class names.",
         epilog="Run 'tina COMMAND --help' for help on a command. Plugins may add commands: 'tina plugins list' shows them.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
@@ -61,7 +60,13 @@ class _Commands(TyperGroup):
     """The group of all commands, each of which is imported when it is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(COMMANDS)
+        return [*COMMANDS, *(name for name in self.commands if name not in COMMANDS)]
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Complete the names of commands, including those of plugins."""
+        if not any(name.startswith(incomplete) for name in COMMANDS):
+            self.commands.update(load_plugin_commands())
+        return super().shell_complete(ctx, incomplete)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name in COMMANDS and cmd_name not in self.commands:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tina_framework.cli.completion import DEVICES, registered
 from tina_framework.cli.path_parameters import path_option
 
 __all__ = ["register"]
@@ -27,12 +28,18 @@ def calibrate(
         str,
         typer.Option(
             "--dataset",
+            autocompletion=registered("datasets"),
             help="Data set that the generator was trained on, e.g. arrays:FILE.npz. For a generator that reads any words: "
             "pictures of any classes, e.g. image-folder:DIR.",
         ),
     ],
     encoder: Annotated[
-        str | None, typer.Option("--encoder", help="Encoder of the class names. Default: the model's own.")
+        str | None,
+        typer.Option(
+            "--encoder",
+            autocompletion=registered("encoders"),
+            help="Encoder of the class names. Default: the model's own.",
+        ),
     ] = None,
     kept: Annotated[
         float, typer.Option("--kept", help="Share of correct answers that classifiers keep when they may abstain.")
@@ -53,7 +60,7 @@ def calibrate(
     num_tasks: Annotated[
         int, typer.Option("--num-tasks", min=1, help="Largest number of tasks of each class count.")
     ] = 100,
-    device: Annotated[str, typer.Option("--device", help="cpu, cuda, mps or auto.")] = "auto",
+    device: Annotated[str, typer.Option("--device", autocompletion=DEVICES, help="cpu, cuda, mps or auto.")] = "auto",
     seed: Annotated[int, typer.Option("--seed", help="Seed of tasks and generation.")] = 0,
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:

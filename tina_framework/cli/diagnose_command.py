@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tina_framework.cli.completion import DEVICES, registered
 from tina_framework.cli.evaluate_command import ImageSplit
 from tina_framework.cli.path_parameters import path_option
 
@@ -19,8 +20,18 @@ def register(app: typer.Typer) -> None:
 
 
 def diagnose(
-    model: Annotated[str, typer.Option("--model", help="Bundled name, folder or Hub id of a generator.")],
-    dataset: Annotated[str, typer.Option("--dataset", help="Data set, e.g. arrays:FILE.npz, cifar100, shapes.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", autocompletion=registered("generators"), help="Bundled name, folder or Hub id of a generator."
+        ),
+    ],
+    dataset: Annotated[
+        str,
+        typer.Option(
+            "--dataset", autocompletion=registered("datasets"), help="Data set, e.g. arrays:FILE.npz, cifar100, shapes."
+        ),
+    ],
     zoo: Annotated[
         Path | None,
         path_option(
@@ -31,11 +42,16 @@ def diagnose(
         str | None, typer.Option("--revision", help="Branch, tag or commit of a generator on the Hub.")
     ] = None,
     encoder: Annotated[
-        str | None, typer.Option("--encoder", help="Encoder of the class names. Default: the model's own.")
+        str | None,
+        typer.Option(
+            "--encoder",
+            autocompletion=registered("encoders"),
+            help="Encoder of the class names. Default: the model's own.",
+        ),
     ] = None,
     num_tasks: Annotated[int, typer.Option("--num-tasks", min=1, help="Number of p-Models to test.")] = 20,
     split: Annotated[ImageSplit, typer.Option("--split", help="Images to measure on.")] = ImageSplit.validation,
-    device: Annotated[str, typer.Option("--device", help="cpu, cuda, mps or auto.")] = "auto",
+    device: Annotated[str, typer.Option("--device", autocompletion=DEVICES, help="cpu, cuda, mps or auto.")] = "auto",
     seed: Annotated[int, typer.Option("--seed", help="Seed of noise and generation.")] = 0,
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON instead of a table.")] = False,
 ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from tina_framework.cli.completion import DEVICES, registered
 from tina_framework.cli.path_parameters import path_option
 from tina_framework.evaluation.methods.catalogue import methods_help
 
@@ -38,8 +39,18 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    model: Annotated[str, typer.Option("--model", help="Bundled name, folder or Hub id of a generator.")],
-    dataset: Annotated[str, typer.Option("--dataset", help="Data set, e.g. arrays:FILE.npz, cifar100, shapes.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", autocompletion=registered("generators"), help="Bundled name, folder or Hub id of a generator."
+        ),
+    ],
+    dataset: Annotated[
+        str,
+        typer.Option(
+            "--dataset", autocompletion=registered("datasets"), help="Data set, e.g. arrays:FILE.npz, cifar100, shapes."
+        ),
+    ],
     out: Annotated[Path, path_option("--out", help="Folder for results.json, results.md and tasks.json.")],
     tasks: Annotated[
         Path | None,
@@ -66,7 +77,9 @@ def evaluate(
     encoder: Annotated[
         str | None,
         typer.Option(
-            "--encoder", help="Encoder, e.g. clip-lite or embedding-table:FILE.npz. Default: the model's own."
+            "--encoder",
+            autocompletion=registered("encoders"),
+            help="Encoder, e.g. clip-lite or embedding-table:FILE.npz. Default: the model's own.",
         ),
     ] = None,
     zoo: Annotated[
@@ -84,7 +97,7 @@ def evaluate(
     record: Annotated[
         bool, typer.Option("--record", help="Write the accuracy of 'tina' to the config and card of the model folder.")
     ] = False,
-    device: Annotated[str, typer.Option("--device", help="cpu, cuda, mps or auto.")] = "auto",
+    device: Annotated[str, typer.Option("--device", autocompletion=DEVICES, help="cpu, cuda, mps or auto.")] = "auto",
     seed: Annotated[int, typer.Option("--seed", help="Seed of generation.")] = 0,
     descriptions: Annotated[
         Path | None, path_option("--descriptions", help="With --suite: JSON file, class name -> description.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tina_framework.cli.completion import registered
 from tina_framework.cli.output import print_json, print_line
 from tina_framework.cli.path_parameters import path_argument, path_option
 
@@ -37,7 +38,12 @@ def export(
     folder: Annotated[
         Path, path_argument(metavar="DIR", help="Folder of a classifier, as written by 'tina generate'.")
     ],
-    format: Annotated[str, typer.Option("--format", help="A name of 'tina list exporters', such as onnx.")],
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format", autocompletion=registered("exporters"), help="A name of 'tina list exporters', such as onnx."
+        ),
+    ],
     out: Annotated[
         Path | None,
         path_option("--out", help="File or folder to write. Default: in the current folder, named after DIR."),

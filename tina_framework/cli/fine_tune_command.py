@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tina_framework.cli.completion import DEVICES
 from tina_framework.cli.output import print_json, print_line, progress_bar
 from tina_framework.cli.path_parameters import path_argument, path_option
 from tina_framework.cli.saving_options import INCLUDE_TRUNK, Dtype, DtypeOption
@@ -69,7 +70,7 @@ def fine_tune(
         ),
     ] = None,
     dtype: DtypeOption = Dtype.float32,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "cpu",
+    device: Annotated[str, typer.Option("--device", autocompletion=DEVICES, help="auto, cpu, cuda or mps.")] = "cpu",
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train a classifier further on your own pictures.

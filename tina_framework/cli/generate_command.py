@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tina_framework.cli.completion import DEVICES, registered
 from tina_framework.cli.output import print_error, print_json, print_line, print_table, progress_bar
 from tina_framework.cli.path_parameters import path_option
 from tina_framework.cli.prompt_arguments import HELP, prompts_given
@@ -32,14 +33,23 @@ def register(app: typer.Typer) -> None:
 def generate(
     names: Annotated[list[str] | None, typer.Argument(metavar="CLASS", help=HELP)] = None,
     model: Annotated[
-        str, typer.Option("--model", help="Generator: a name of 'tina list generators', a folder or a Hub id.")
+        str,
+        typer.Option(
+            "--model",
+            autocompletion=registered("generators"),
+            help="Generator: a name of 'tina list generators', a folder or a Hub id.",
+        ),
     ] = "cifar100-cnn",
     revision: Annotated[
         str | None, typer.Option("--revision", help="Branch, tag or commit of a generator on the Hub.")
     ] = None,
     encoder: Annotated[
         str | None,
-        typer.Option("--encoder", help="Encoder of the prompts, e.g. clip-lite. Default: the generator's own."),
+        typer.Option(
+            "--encoder",
+            autocompletion=registered("encoders"),
+            help="Encoder of the prompts, e.g. clip-lite. Default: the generator's own.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed and classes give the same classifier.")] = 0,
     steps: Annotated[
@@ -47,7 +57,11 @@ def generate(
     ] = None,
     scheduler: Annotated[
         str | None,
-        typer.Option("--scheduler", help="Another scheduler, e.g. ddpm. List them with 'tina list schedulers'."),
+        typer.Option(
+            "--scheduler",
+            autocompletion=registered("schedulers"),
+            help="Another scheduler, e.g. ddpm. List them with 'tina list schedulers'.",
+        ),
     ] = None,
     out: Annotated[Path, path_option("--out", help="Folder to write. A classifier in it is replaced.")] = Path(
         "classifier"
@@ -78,7 +92,7 @@ def generate(
     ] = None,
     include_trunk: Annotated[bool, typer.Option("--include-trunk", help=INCLUDE_TRUNK)] = False,
     dtype: DtypeOption = Dtype.float32,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    device: Annotated[str, typer.Option("--device", autocompletion=DEVICES, help="auto, cpu, cuda or mps.")] = "auto",
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Generate an image classifier for exactly the classes you name. No training is needed.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tina_framework.cli.completion import kinds
+
 if TYPE_CHECKING:
     from tina_framework.plugin.folder_registry import FolderRegistry
 
@@ -22,7 +24,8 @@ def list_names(
     kind: Annotated[
         str,
         typer.Argument(
-            help="One of: architectures, datasets, encoders, exporters, generators, schedulers, tokenizers, zoos."
+            autocompletion=kinds,
+            help="One of: architectures, datasets, encoders, exporters, generators, schedulers, tokenizers, zoos.",
         ),
     ],
     pattern: Annotated[str, typer.Argument(help="Shell pattern, e.g. 'cnn*'.")] = "*",

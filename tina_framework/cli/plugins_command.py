@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tina_framework.cli.completion import plugins as installed
 from tina_framework.cli.path_parameters import path_option
 
 if TYPE_CHECKING:
@@ -61,7 +62,10 @@ def list_plugins(
 
 @plugins.command("show")
 def show_plugin(
-    name: Annotated[str, typer.Argument(help="Entry point or distribution, as shown by 'tina plugins list'.")],
+    name: Annotated[
+        str,
+        typer.Argument(autocompletion=installed, help="Entry point or distribution, as shown by 'tina plugins list'."),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Show the details of one plugin: origin, names it provides, errors, and notes for its author."""
@@ -95,7 +99,12 @@ def show_plugin(
 
 @plugins.command("check")
 def check_plugin(
-    name: Annotated[str, typer.Argument(help="Entry point, distribution, or file that was loaded with --plugin.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=installed, help="Entry point, distribution, or file that was loaded with --plugin."
+        ),
+    ],
     given: Annotated[
         list[str] | None,
         typer.Option("--with", metavar="NAME:ARGUMENT", help="Argument for a component that needs one. Repeatable."),

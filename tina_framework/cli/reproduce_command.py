@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tina_framework.cli.completion import DEVICES, registered, tables
 from tina_framework.cli.path_parameters import path_option
 from tina_framework.errors import ConfigError
 
@@ -27,10 +28,20 @@ def register(app: typer.Typer) -> None:
 
 
 def reproduce(
-    name: Annotated[str, typer.Argument(help="What to reproduce: cifar100.")],
-    data: Annotated[str, typer.Option("--data", help="Data set: FILE.npz, or a spec such as cifar100.")],
+    name: Annotated[str, typer.Argument(autocompletion=tables, help="What to reproduce: cifar100.")],
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data", autocompletion=registered("datasets"), help="Data set: FILE.npz, or a spec such as cifar100."
+        ),
+    ],
     encoder: Annotated[
-        str | None, typer.Option("--encoder", help="Use another encoder. Default: the recorded one, which is bundled.")
+        str | None,
+        typer.Option(
+            "--encoder",
+            autocompletion=registered("encoders"),
+            help="Use another encoder. Default: the recorded one, which is bundled.",
+        ),
     ] = None,
     out: Annotated[
         Path | None, path_option("--out", help="Folder for the measured results. Default: do not keep them.")
@@ -40,7 +51,7 @@ def reproduce(
     record: Annotated[
         bool, typer.Option("--record", help="For maintainers, in a checkout: replace the recorded figures.")
     ] = False,
-    device: Annotated[str, typer.Option("--device", help="cpu, cuda, mps or auto.")] = "auto",
+    device: Annotated[str, typer.Option("--device", autocompletion=DEVICES, help="cpu, cuda, mps or auto.")] = "auto",
     json_: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON instead of tables.")] = False,
 ) -> None:
     """Measure the published tables again with the bundled checkpoint, and compare them with the recorded figures.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tina_framework.cli.completion import DEVICES, registered
 from tina_framework.cli.interrupt import clean_stop
 from tina_framework.cli.output import print_error, print_line
 
@@ -35,6 +36,7 @@ def ui(
         str | None,
         typer.Option(
             "--model",
+            autocompletion=registered("generators"),
             help="Generator: a name of 'tina list generators', a folder or a Hub id. "
             f"Default: {_PREFERRED} if it is installed, else {_FALLBACK}.",
             show_default=False,
@@ -50,7 +52,7 @@ def ui(
         ),
     ] = None,
     open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    device: Annotated[str, typer.Option("--device", autocompletion=DEVICES, help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Open a page in the browser: type words, drop photographs, fine-tune, and download the classifier.
 

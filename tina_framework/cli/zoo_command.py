@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tina_framework.cli.completion import DEVICES, registered
 from tina_framework.cli.output import Advance, print_error, print_json, print_line, print_table, progress_bar
 from tina_framework.cli.path_parameters import path_argument, path_option
 from tina_framework.terminal.command_line import command, same_command
@@ -57,18 +58,26 @@ def build(
     out: Annotated[
         Path, path_option("--out", help="Folder of the zoo, or s3://BUCKET/NAME. Run the same command again to resume.")
     ],
-    dataset: Annotated[str, typer.Option("--dataset", help="Data set, e.g. arrays:FILE.npz, cifar100, shapes.")],
+    dataset: Annotated[
+        str,
+        typer.Option(
+            "--dataset", autocompletion=registered("datasets"), help="Data set, e.g. arrays:FILE.npz, cifar100, shapes."
+        ),
+    ],
     config: Annotated[
         Path | None, path_option("--config", help="Recipe (TOML). The options below override it.")
     ] = None,
-    architecture: Annotated[str | None, typer.Option("--architecture", help="Target architecture.")] = None,
+    architecture: Annotated[
+        str | None,
+        typer.Option("--architecture", autocompletion=registered("architectures"), help="Target architecture."),
+    ] = None,
     num_models: Annotated[int | None, typer.Option("--num-models", min=0, help="Number of p-Models.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of tasks and training.")] = None,
     generic: Annotated[
         Path | None, path_option("--generic", help="Reuse the generic model of this zoo instead of training one.")
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Number of CPU processes.")] = 2,
-    device: Annotated[str, typer.Option("--device", help="cpu, cuda or auto.")] = "auto",
+    device: Annotated[str, typer.Option("--device", autocompletion=DEVICES, help="cpu, cuda or auto.")] = "auto",
     stage: Annotated[
         Stage,
         typer.Option(
@@ -208,7 +217,12 @@ def _summary(out: str, stage: Stage, done: dict[str, Any]) -> str:
 
 def info(
     folder: Annotated[Path, path_argument(help="Folder of the zoo, or s3://BUCKET/NAME.")],
-    dataset: Annotated[str | None, typer.Option("--dataset", help="Data set; needed for --test and --signal.")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset", autocompletion=registered("datasets"), help="Data set; needed for --test and --signal."
+        ),
+    ] = None,
     test: Annotated[bool, typer.Option("--test", help="Also measure the accuracy on test images.")] = False,
     signal: Annotated[
         bool, typer.Option("--signal", help="Also measure how much of the p-Models depends on their classes.")
@@ -255,7 +269,10 @@ def export(
 
 def tasks(
     out: Annotated[Path, path_argument(help="Task file (JSON) to write.")],
-    dataset: Annotated[str | None, typer.Option("--dataset", help="Data set to draw classes from.")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", autocompletion=registered("datasets"), help="Data set to draw classes from."),
+    ] = None,
     zoo: Annotated[
         Path | None,
         path_option(
