@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tina_framework.errors import TinaError
 from tina_framework.ui.limits import MAX_PHOTOGRAPHS, MAX_PICTURE_BYTES
 
 pytest.importorskip("starlette", reason="needs the extra ui")
@@ -48,11 +49,46 @@ class Program:
     temporary: Path
 
 
+PLUGIN = """
+import torch
+from tina_framework import hookimpl
+from tina_framework.errors import ConfigError
+
+class Integers:
+    suffix, int8, modules, network = ".txt", "always", (), None
+
+    def write(self, source, path):
+        path.write_text(f"{len(source.calibration)} pictures")
+        type(self).network = source.network
+        return {}
+
+    def load(self, path):
+        return lambda pixels: self.network(torch.from_numpy(pixels)).detach().numpy()
+
+class Refusing(Integers):
+    int8 = "never"
+
+    def write(self, source, path):
+        raise ConfigError("Format 'refusing' holds no such network; choose another one.")
+
+class Missing(Integers):
+    modules = ("a_module_that_nobody_has",)
+
+@hookimpl
+def tina_register(registry):
+    registry.exporters.add("integers", Integers)
+    registry.exporters.add("missing", Missing)
+    registry.exporters.add("refusing", Refusing)
+"""
+
+
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[Program]:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    command = [sys.executable, "-m", "tina_framework.cli", "ui", "--no-open", "--model", "cifar100-cnn"]
+    (tmp_path / "formats.py").write_text(PLUGIN)
+    command = [sys.executable, "-m", "tina_framework.cli", "--plugin", str(tmp_path / "formats.py"), "ui"]
+    command += ["--no-open", "--model", "cifar100-cnn"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment(temporary)) as process:
         assert process.stdout is not None
@@ -130,6 +166,16 @@ def same(first: list[list[tuple[str, float]]], second: list[list[tuple[str, floa
         assert [p for _, p in one] == pytest.approx([p for _, p in other], abs=1e-4)
 
 
+def has_web_runtime() -> bool:
+    """Whether the files that the format ``web`` copies are here, or npm can fetch them."""
+    from tina_framework.builtins.exporters.web.runtime import runtime_files
+
+    try:
+        return bool(runtime_files())
+    except TinaError:
+        return False
+
+
 def unpacked(archive: Path) -> Path:
     zipfile.ZipFile(archive).extractall(archive.parent)
     return archive.with_suffix("")
@@ -183,13 +229,37 @@ def test_every_format_is_downloaded_or_says_why_not(browser: Browser, tmp_path: 
     browser.generate("apple, forest, mountain")
     names = [each.get_attribute("value") for each in page.query_selector_all("#formats input")]
     assert names[0] == "folder"
+    skipped = {"refusing"} if has_web_runtime() else {"refusing", "web"}
     assert "torch-export" in names
     for name in names:
         choice = page.locator(f"#formats input[value='{name}']")
         if choice.is_disabled():
-            assert "install" in page.locator("#formats label", has=choice).inner_text()
-        elif choice.get_attribute("data-int8") != "always":
+            assert "install" in page.inner_text(f"#formats label:has(input[value='{name}'])")
+        elif choice.get_attribute("data-int8") != "always" and name not in skipped:
             assert browser.download(tmp_path, name).stat().st_size > 10_000
+
+
+def test_formats_that_need_pictures_packages_or_another_network(browser: Browser, tmp_path: Path) -> None:
+    page = browser.page
+    browser.generate("apple, forest, mountain")
+    assert page.is_hidden("#int8-label")
+    assert "a_module_that_nobody_has" in page.locator(".format.off").inner_text()
+    page.check("#formats input[value='integers']")
+    assert page.is_visible("#int8-label")
+    assert page.is_checked("#int8")
+    page.click("#download")
+    page.wait_for_selector(f"{IDLE} #message:not([hidden])")
+    assert "chosen on photographs" in page.inner_text("#message")
+    page.set_input_files("#photographs", [str(path) for path in PICTURES])
+    page.wait_for_selector(f"{IDLE} .card:nth-child(3)")
+    assert browser.download(tmp_path, "integers").read_text() == "3 pictures"
+    assert "100 % of its answers on 3 pictures" in page.inner_text("#download-text")
+
+    page.check("#formats input[value='refusing']")
+    page.click("#download")
+    page.wait_for_selector(f"{IDLE} #formats input[value='refusing']:disabled")
+    assert "holds no such network" in page.inner_text("#message")
+    assert page.is_disabled("#formats input[value='refusing']")
 
 
 def test_what_is_wrong_is_one_sentence(program: Program, browser: Browser, tmp_path: Path) -> None:
