@@ -35,6 +35,7 @@ COMMANDS = (
     "rehash",
     "list",
     "plugins",
+    "env",
 )
 """In the order of the help page. Each is a module ``<name>_command`` (hyphens become underscores) with ``register(app)``."""
 

@@ -7,7 +7,15 @@ import re
 from tina_framework.errors import DependencyError, PluginError
 from tina_framework.plugin.api_version import import_advice
 
-__all__ = ["advice", "extra_for", "extra_named", "failed_import", "missing_dependency"]
+__all__ = [
+    "advice",
+    "extra_for",
+    "extra_named",
+    "failed_import",
+    "installed_version",
+    "missing_dependency",
+    "requirements",
+]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _EXTRA = re.compile(r"""extra\s*==\s*["']([^"']+)["']""")
@@ -32,10 +40,10 @@ def extra_for(distribution: str, module: str) -> str | None:
     top = _normal(module.partition(".")[0])
     wanted = {top, _PACKAGE_OF.get(top, top)}
     try:
-        requirements = importlib.metadata.requires(distribution) or []
+        required = importlib.metadata.requires(distribution) or []
     except Exception:  # it is not installed, or its metadata are damaged, which fails in many ways
         return None
-    for requirement in requirements:
+    for requirement in required:
         name, extra = _NAME.match(requirement), _EXTRA.search(requirement)
         # Extras for developers install much more than a user needs.
         if (
@@ -55,17 +63,12 @@ def extra_named(name: str, distribution: str) -> str | None:
     Returns:
         The sentence; None if there is no such extra, or if everything that it requires is installed.
     """
-    import importlib.metadata
-
-    if not _NAME.fullmatch(name) or name in _DEVELOPER_EXTRAS:
+    if not _NAME.fullmatch(name):
         return None
-    try:
-        requirements = importlib.metadata.requires(distribution) or []
-    except Exception:  # it is not installed, or its metadata are damaged, which fails in many ways
-        return None
-    of_extra = [text for text in requirements if (extra := _EXTRA.search(text)) and _normal(extra[1]) == _normal(name)]
-    packages = [found[0] for text in of_extra if (found := _NAME.match(text))]
-    missing = [package for package in packages if not _is_installed(package)]
+    packages = next(
+        (found for extra, found in requirements(distribution).items() if extra and _normal(extra) == _normal(name)), []
+    )
+    missing = [package for package in packages if installed_version(package) is None]
     if not missing:
         return None
     if all(_normal(package).startswith(_OURS) for package in missing):
@@ -74,14 +77,33 @@ def extra_named(name: str, distribution: str) -> str | None:
     return f"There is an extra of that name: pip install '{distribution}[{name}]'."
 
 
-def _is_installed(distribution: str) -> bool:
+def requirements(distribution: str) -> dict[str | None, list[str]]:
+    """Return the packages that an installed distribution requires: by extra, and under None those without an extra.
+
+    The extras of developers are left out. Nothing is required by a distribution that is not installed.
+    """
     import importlib.metadata
 
     try:
-        importlib.metadata.distribution(distribution)
-    except Exception:  # as above
-        return False
-    return True
+        lines = importlib.metadata.requires(distribution) or []
+    except Exception:  # it is not installed, or its metadata are damaged, which fails in many ways
+        return {}
+    found: dict[str | None, list[str]] = {}
+    for line in lines:
+        name, extra = _NAME.match(line), _EXTRA.search(line)
+        if name and not (extra and extra[1] in _DEVELOPER_EXTRAS):
+            found.setdefault(extra[1] if extra else None, []).append(name[0])
+    return found
+
+
+def installed_version(distribution: str) -> str | None:
+    """Return the version of an installed distribution; None if it is not installed or its metadata are damaged."""
+    import importlib.metadata
+
+    try:
+        return importlib.metadata.version(distribution)
+    except Exception:  # damaged metadata fail in many ways
+        return None
 
 
 def advice(module: str, distribution: str | None) -> str:
