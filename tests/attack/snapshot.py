@@ -26,8 +26,8 @@ _TIMES = {
 _LOCK = ".lock"
 """The lock file of a folder. It stays there, and names the last process that held it."""
 
-_LINE = re.compile(r'"(?:seconds|recipe_sha256|resume_from_checkpoint)": .*')
-"""Lines of JSON in a model card with such a key."""
+_LINE = re.compile(r'"(?:seconds|recipe_sha256|resume_from_checkpoint)": .*|<!-- Written by tina-framework.*')
+"""Lines of JSON in a model card with such a key, and the last line, which has a hash of the whole text."""
 
 _DURATION = re.compile(r"\d[\d.,]* (?:s|seconds|minutes|min)\b")
 
