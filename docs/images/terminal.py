@@ -80,9 +80,9 @@ def draw(command: list[str], output: str) -> str:
 
 
 def words(svg: str) -> list[str]:
-    """Return the words of a recording. A time is replaced by TIME, because it differs from run to run."""
+    """Return the words of a recording, with TIME and SIZE for what differs from run to run and with the versions of packages."""
     shown = html.unescape(" ".join(re.findall(r">([^<>]+)</text>", svg))).replace("\xa0", " ")
-    return re.sub(r"\b\d+(\.\d+)? s\b", "TIME", shown).split()
+    return re.sub(r"\b[\d.]+ kB\b", "SIZE", re.sub(r"\b[\d.]+ s\b", "TIME", shown)).split()
 
 
 if __name__ == "__main__":
