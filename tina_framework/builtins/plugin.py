@@ -39,9 +39,11 @@ def tina_register(registry: Registrar) -> None:
     registry.datasets.add("image-folder", f"{_HERE}.datasets.image_folder:image_folder")
     registry.datasets.add("shapes", f"{_HERE}.datasets.shapes:shapes")
 
+    registry.exporters.add("executorch", f"{_HERE}.exporters.executorch:ExecuTorchExporter")
     registry.exporters.add("onnx", f"{_HERE}.exporters.onnx:OnnxExporter")
     registry.exporters.add("c", f"{_HERE}.exporters.c.exporter:CExporter")
     registry.exporters.add("torch-export", f"{_HERE}.exporters.torch_export:TorchExportExporter")
+    registry.exporters.add("tflite", f"{_HERE}.exporters.tflite:TFLiteExporter")
     registry.exporters.add("web", f"{_HERE}.exporters.web.exporter:WebExporter")
 
     registry.generators.add("cifar100-cnn", "tina_framework:pretrained/cifar100-cnn")

@@ -49,3 +49,18 @@ def test_any_number_of_pictures(path: Path) -> None:
     predict = OnnxExporter().load(path)
     for count in (1, 2, 33):
         assert predict(np.zeros((count, 12, 12, 3), np.uint8)).shape == (count, 3)
+
+
+def test_8_bit_integers(tmp_path: Path) -> None:
+    path = tmp_path / "int8.onnx"
+    source = sample_source(int8=True)
+    OnnxExporter().write(source, path)
+    model = onnx.load(path)
+    assert [(entry.domain, entry.version) for entry in model.opset_import if not entry.domain] == [("", OPSET)]
+    assert {entry.key for entry in model.metadata_props} >= set(source.metadata)
+    assert "QuantizeLinear" in {node.op_type for node in model.graph.node}
+    assert onnx.TensorProto.INT8 in {tensor.data_type for tensor in model.graph.initializer}
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+    # The last layer stays in floating point, and so do the pictures.
+    assert model.graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    assert OnnxExporter().load(path)(np.zeros((5, 12, 12, 3), np.uint8)).shape == (5, 3)

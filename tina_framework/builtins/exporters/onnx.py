@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ OPSET = 18
 
 INPUT, OUTPUT = "pixels", "logits"
 
+# What is computed with 8-bit integers; see `int8`.
+_INT8 = ("Conv", "Relu", "Clip", "Add", "MaxPool")
+
 
 class OnnxExporter:
     """Writes one ``.onnx`` file: input ``pixels`` (N, H, W, 3) uint8, output ``logits`` (N, K) float32.
@@ -31,19 +35,19 @@ class OnnxExporter:
     """
 
     suffix = ".onnx"
-    int8: Int8 = "never"
+    int8: Int8 = "optional"
     modules = ("onnx", "onnxscript", "onnxruntime")
 
     def write(self, source: ExportSource, path: Path) -> Mapping[str, Any]:
         """See `tina_framework.interfaces.exporter.Exporter.write`."""
         import onnx
 
-        model = _without_traces(_converted(source))
+        model = _without_traces(_converted(source) if source.calibration is None else _quantised(source))
         for key, value in source.metadata.items():
             entry = model.metadata_props.add()
             entry.key, entry.value = key, json.dumps(value, ensure_ascii=False)
         onnx.checker.check_model(model, full_check=True)
-        onnx.save_model(model, path)
+        path.write_bytes(model.SerializeToString())
         return {"opset": OPSET, "operators": len(model.graph.node)}
 
     def load(self, path: Path) -> Predict:
@@ -82,3 +86,40 @@ def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
         entry.ClearField("metadata_props")
         entry.ClearField("doc_string")
     return model
+
+
+def _quantised(source: ExportSource) -> onnx.ModelProto:
+    import onnx
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    from tina_framework.builtins.exporters.int8 import prepared
+
+    pictures = source.calibration
+    assert pictures is not None
+    with tempfile.TemporaryDirectory() as folder:
+        floating, fused, written = (Path(folder, f"{name}.onnx") for name in ("floating", "fused", "written"))
+        onnx.save_model(_converted(prepared(source)), floating)
+        quant_pre_process(floating, fused, skip_symbolic_shape=True)
+        quantize_static(
+            fused,
+            written,
+            _Pictures(pictures),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(_INT8),
+            per_channel=True,
+            activation_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8,
+        )
+        return onnx.load_model(written)
+
+
+class _Pictures:
+    """Calibration pictures in the form that ONNX Runtime takes: one at a time, then None."""
+
+    def __init__(self, pictures: Pixels) -> None:
+        self._rest = iter(pictures)
+
+    def get_next(self) -> dict[str, Pixels] | None:
+        picture = next(self._rest, None)
+        return None if picture is None else {INPUT: picture[None]}
