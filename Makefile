@@ -14,13 +14,16 @@ WORKERS ?= 2
 DEMO := dandelion giraffe moose scissors "solar panel" "tape measure" windmill goldfish hammer koala
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-plugins attack docs lint prose format clean
+.PHONY: help demo test test-slow test-plugins test-lowest test-sdist package attack docs lint prose format clean
 
 help:
 	@echo "make demo       install into $(VENV), generate a classifier of ten things, and show it photographs"
 	@echo "make test       the tests without the slow ones"
 	@echo "make test-slow  the slow tests (set TINA_TEST_CIFAR100 to include those on real data)"
 	@echo "make test-plugins  the tests of the first-party plugins, all of them"
+	@echo "make test-lowest  the tests without the slow ones, with the lowest versions that pyproject.toml allows"
+	@echo "make package    build sdists and wheels into dist/ and check them"
+	@echo "make test-sdist some tests, run from the unpacked sdist"
 	@echo "make attack     kill, mutate and disturb all that is written (an hour; MINUTES=10 takes a sample)"
 	@echo "make docs       build the site of the documents into build/site"
 	@echo "make lint       ruff, mypy and the import layers"
@@ -77,6 +80,38 @@ test-plugins: export OMP_NUM_THREADS := 1
 
 test-plugins: $(VENV)/.plugins-installed
 	@$(PLUGIN_PYTHON) -m pytest -n $(WORKERS) -m "slow or not slow" plugins
+
+# uv is the installer that can choose the lowest versions. They hold for the oldest Python: newer ones lack builds of old packages.
+LOWEST := $(VENV)/lowest
+LOWEST_PYTHON := $(LOWEST)/$(notdir $(BIN))/python
+UV := $(BIN)/python -m uv --quiet
+
+$(VENV)/.lowest-installed: pyproject.toml | $(VENV)/.dev-installed
+	@echo "Installing the lowest versions into $(LOWEST); the first time, this downloads another PyTorch."
+	@$(UV) venv --clear --python $(BIN)/python $(LOWEST)
+	@$(UV) pip compile --resolution lowest-direct --extra test --python $(LOWEST_PYTHON) pyproject.toml \
+		--output-file $(LOWEST)/requirements.txt
+	@$(UV) pip install --python $(LOWEST_PYTHON) --requirement $(LOWEST)/requirements.txt
+	@$(UV) pip install --python $(LOWEST_PYTHON) --no-deps --editable .
+	@touch $@
+
+test-lowest: export OMP_NUM_THREADS := 1
+
+test-lowest: $(VENV)/.lowest-installed
+	@$(LOWEST_PYTHON) -m pytest -n $(WORKERS) -m "not slow"
+
+SDIST_TESTS := tests/storage tests/prompts tests/classifier tests/generator tests/release
+
+# The core and each plugin: sdist and wheel, of the files that git tracks.
+package: $(VENV)/.dev-installed
+	@$(BIN)/python release/build.py dist
+	@$(BIN)/twine check --strict dist/*
+
+test-sdist: export OMP_NUM_THREADS := 1
+
+test-sdist: package
+	@rm -rf build/sdist && mkdir -p build/sdist && tar -xzf dist/tina_framework-*.tar.gz -C build/sdist --strip-components=1
+	@cd build/sdist && PYTHONPATH=$(CURDIR)/build/sdist $(CURDIR)/$(BIN)/python -m pytest -n $(WORKERS) $(SDIST_TESTS)
 
 # Built-ins only: the plugin of the demo is not under attack.
 attack: export TINA_ALLOW_PLUGINS :=

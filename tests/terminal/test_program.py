@@ -205,6 +205,7 @@ def test_a_second_interrupt_prints_no_traceback(words: list[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.usefixtures("capsys")  # or the program would silence the file in which pytest keeps all output
 def test_a_console_that_ends_the_program_at_a_closed_pipe() -> None:
     def body(words: list[str]) -> int:
         try:
