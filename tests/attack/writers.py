@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tests.attack import snapshot
+from tests.attack import processes, snapshot
 from tests.attack.world import World
 from tina_framework.classifier.classifier import GeneratedClassifier
 from tina_framework.cli.__main__ import main
@@ -145,12 +146,25 @@ def read_run(folder: Path) -> str:
 
 def read_program(path: Path) -> str:
     """Return a digest of what an exported program answers."""
-    import torch
-
     if not path.exists():
         return ABSENT
-    pictures = torch.arange(2 * 32 * 32 * 3).remainder(256).to(torch.uint8).view(2, 32, 32, 3)
-    return _state({"logits": torch.export.load(path).module()(pictures)})
+
+    def digest() -> str:
+        import torch
+
+        pictures = torch.arange(2 * 32 * 32 * 3).remainder(256).to(torch.uint8).view(2, 32, 32, 3)
+        return _state({"logits": torch.export.load(path).module()(pictures)})
+
+    return _forked(digest)
+
+
+def _forked(function: Callable[[], str | None]) -> str:
+    """Call a function in a forked process, and return its text. `torch.export` starts threads, after which this one must not fork."""
+    with tempfile.TemporaryDirectory() as folder:
+        note = Path(folder) / "note"
+        ended = processes.run(lambda: note.write_text(function() or "", encoding="utf-8"), Path(folder) / "log")
+        assert ended.code == 0, ended.output
+        return note.read_text(encoding="utf-8")
 
 
 def read_json_file(path: Path) -> str:
@@ -256,7 +270,9 @@ def _commands(world: World) -> list[Writer]:
                 ["export", str(world.root / "classifier"), "--format", "torch-export", "--out", str(box / "out.pt2")]
             ),
             lambda box: read_program(box / "out.pt2"),
-            lambda box: world.other_classifier.export(box / "out.pt2", "torch-export") and None,
+            lambda box: (
+                _forked(lambda: world.other_classifier.export(box / "out.pt2", "torch-export") and None) and None
+            ),
         ),
         Writer(
             "tina zoo tasks", "files", lambda box: _draw_tasks(world, box), lambda box: read_json_file(box / "t.json")
