@@ -70,7 +70,7 @@ def test_wrong_calibrations_are_refused(changes: dict[str, object], sentence: st
 
 
 def test_a_threshold_of_another_score_is_refused() -> None:
-    with pytest.raises(ConfigError, match="calibrate the generator again with 'tina calibrate'"):
+    with pytest.raises(ConfigError, match="calibrate the generator again with `tina calibrate`"):
         read_threshold({"score": "margin", "threshold": 0.5})
 
 

@@ -36,7 +36,7 @@ def test_each_name_below_the_limit_gets_one_warning() -> None:
     conditions = encode_tasks([["a", "bee"], ["bee", "b"]], Unsure())
     assert prompt_warnings(conditions, Unsure()) == [
         "unsure is unsure what 'bee' means (confidence 0.33 of 1), so the classifier may miss this class. "
-        "Use another word, another encoder, or another generator (tina list generators)."
+        "Use another word, another encoder, or another generator (`tina list generators`)."
     ]
 
 

@@ -126,7 +126,7 @@ def _table(values: object, keys: set[str]) -> dict[str, Any]:
     if values["score"] != SCORE:
         raise ConfigError(
             f"The score of abstention is {shorten(values['score'])}, but this program reads thresholds of '{SCORE}' alone; "
-            "remove the key 'abstention' from config.json, and calibrate the generator again with 'tina calibrate'."
+            "remove the key 'abstention' from config.json, and calibrate the generator again with `tina calibrate`."
         )
     return dict(values)
 

@@ -85,7 +85,7 @@ def _confidence_warnings(
     if len(unsure) > _MAX_SENTENCES:
         return [
             f"{encoder.name} is unsure what {len(unsure)} of the classes mean, so the classifier may miss them: "
-            f"{_lowest(unsure)}. Use other words, another encoder, or another generator (tina list generators)."
+            f"{_lowest(unsure)}. Use other words, another encoder, or another generator (`tina list generators`)."
         ]
     return [_confidence_warning(name, value, texts[name], encoder) for name, value in unsure.items()]
 
@@ -107,7 +107,7 @@ def _confidence_warning(name: str, confidence: float, texts: Sequence[str], enco
     subject = f"{shorten(name)} means" if is_name else f"the words for {shorten(name)} mean"
     return (
         f"{encoder.name} is unsure what {subject} ({details}), so the classifier may miss this class. Use another word, "
-        "another encoder, or another generator (tina list generators)."
+        "another encoder, or another generator (`tina list generators`)."
     )
 
 
@@ -150,11 +150,12 @@ def _familiarity_warnings(tasks: Sequence[EncodedTask], skipped: Container[str])
     if len(shown) > _MAX_SENTENCES:
         return [
             f"{len(shown)} of the classes resemble no class that the generator was trained on, so the classifier may miss them: "
-            f"{_lowest({name: value for name, (value, _) in shown.items()})}. Use other words, show pictures, or train a "
-            "generator on them."
+            f"{_lowest({name: value for name, (value, _) in shown.items()})}. Use other words or another generator "
+            "(`tina list generators`), show pictures, or train a generator on them."
         ]
     return [
         f"{shorten(name)} resembles no class that the generator was trained on (familiarity {value:.2f} of 1, nearest: "
-        f"{shorten(nearest)}), so the classifier may miss it. Use other words, show pictures, or train a generator on it."
+        f"{shorten(nearest)}), so the classifier may miss it. Use other words or another generator (`tina list generators`), "
+        "show pictures, or train a generator on it."
         for name, (value, nearest) in shown.items()
     ]

@@ -12,6 +12,7 @@ from tina_cifar80.encoder import CLIPLite80
 from tina_framework import Generator, list_generators, registries
 from tina_framework.builtins.encoders.clip_lite import CLIPLite
 from tina_framework.evaluation.zoo_lookup import find_zoo
+from tina_framework.prompts.encoded_task import encode_tasks
 from tina_framework.testing import EncoderTests, GeneratorTests, ZooTests
 
 CLASSES = ["apple", "bear", "bicycle", "bus", "castle", "clock", "cloud", "forest", "mountain", "train"]
@@ -71,3 +72,11 @@ def test_every_class_count_has_a_threshold_of_abstention() -> None:
     assert config.abstention is not None
     counts = range(config.min_classes, config.max_classes + 1)
     assert all(config.abstention.threshold(count) is not None for count in counts)
+
+
+def test_no_name_of_the_training_data_has_a_warning() -> None:
+    generator = Generator.from_pretrained("cifar80-cnn", device="cpu")
+    names = generator.config.class_names
+    tasks = [names[start : start + 10] for start in range(0, 80, 10)]
+    encoded = encode_tasks(tasks, generator.encoder, known_classes=generator.known_classes())
+    assert generator.prompt_warnings(encoded) == []

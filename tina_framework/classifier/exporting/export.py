@@ -207,7 +207,7 @@ def _sentences(format: str) -> Iterator[None]:
     except Exception as error:  # each library has errors of its own
         raise ExportError(
             f"Format '{format}' cannot hold this network: {reason_of(error, 300)}. Nothing was written; try another format "
-            "(tina list exporters)."
+            "(`tina list exporters`)."
         ) from error
     finally:
         for logger, level in zip(loggers, levels, strict=True):
