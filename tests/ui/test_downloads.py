@@ -94,7 +94,7 @@ def test_an_exporter_writes_its_file(model: GeneratedClassifier, exporters: Any,
 
 def test_an_exported_folder_is_zipped(model: GeneratedClassifier, exporters: Any, tmp_path: Path) -> None:
     made = write_download(model, "files", tmp_path)
-    assert made.name.endswith(".zip")
+    assert made.name == "ant-bee-gr-e-7-files.zip"
     assert any(name.endswith("/classes.txt") for name in zipfile.ZipFile(made.path).namelist())
 
 

@@ -104,16 +104,18 @@ def write_download(
     try:
         if name == FOLDER:
             classifier.save_pretrained(place / stem)
-            return Download(_zipped(place / stem), f"{stem}.zip")
+            path = _zipped(place / stem)
+            return Download(path, path.name)
         exporter = exporter_named(name)
         if int8 and not pictures:
             raise DataError(
                 "The ranges of 8-bit integers are chosen on photographs; add some above first, about ten of each class."
             )
         shown = np.concatenate(pictures) if pictures else None
-        made = place / f"{stem}{exporter.suffix}"
+        made = place / (f"{stem}{exporter.suffix}" if exporter.suffix else f"{stem}-{name}")
         report = classifier.export(made, name, int8=shown if int8 else None, pictures=shown)
-        return Download(made if made.is_file() else _zipped(made), f"{stem}{exporter.suffix or '.zip'}", _note(report))
+        path = made if made.is_file() else _zipped(made)
+        return Download(path, path.name, _note(report))
     except BaseException:
         shutil.rmtree(place, ignore_errors=True)
         raise

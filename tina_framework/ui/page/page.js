@@ -309,7 +309,7 @@ function showInt8() {
 
 async function download() {
   const chosenFormat = document.querySelector("#formats input:checked");
-  $("download-text").textContent = "Writing the file…";
+  $("download-text").textContent = "Writing the file and comparing its answers. Large networks take up to a minute.";
   try {
     const answer = await send("/api/download", { ...json({ format: chosenFormat.value, int8: $("int8").checked }), raw: true });
     const name = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition"))[1];
