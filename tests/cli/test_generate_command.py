@@ -50,6 +50,18 @@ def test_a_missing_record_of_accuracy_is_reported(tina: Any) -> None:
     assert "accuracy:     not measured at 2 classes" in out
 
 
+def test_edited_model_cards_are_kept(tina: Any, tmp_path: Path) -> None:
+    (tmp_path / "t.json").write_text(json.dumps({"tasks": [{"classes": ["ant", "bee"]}]}))
+    for arguments, card in (
+        (["ant", "bee"], "classifier/README.md"),
+        (["--tasks", "t.json", "--out", "many"], "many/000/README.md"),
+    ):
+        assert tina(*arguments)[0] == 0
+        (tmp_path / card).write_text("mine")
+        assert tina(*arguments, "--seed", "1")[0] == 0
+        assert (tmp_path / card).read_text() == "mine"
+
+
 def test_json(tina: Any) -> None:
     code, out, _ = tina("ant", "bee", "cat", "--json", "--seed", "3", "--steps", "2", "--out", "a/b")
     assert code == 0

@@ -71,6 +71,14 @@ def test_an_edited_card_is_kept_unless_the_new_one_was_written_by_hand(folder: P
     assert (new / CARD).read_text() == written
 
 
+def test_edited_cards_of_numbered_folders_are_kept(folder: Path, tmp_path: Path) -> None:
+    for place, text in (("old", "mine"), ("new", (folder / CARD).read_text())):
+        (tmp_path / place / "000").mkdir(parents=True)
+        (tmp_path / place / "000" / CARD).write_text(text)
+    keep_edited_card(tmp_path / "old", tmp_path / "new")
+    assert (tmp_path / "new" / "000" / CARD).read_text() == "mine"
+
+
 def test_texts_of_strangers_are_not_read_as_markdown() -> None:
     assert as_code("a`b\n|") == "<code>a'b &#124;</code>".replace("'", "'")
     assert as_code("plain") == "`plain`"

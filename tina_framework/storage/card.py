@@ -83,14 +83,16 @@ def card_license(path: Path) -> str | None:
 
 
 def keep_edited_card(old: Path, new: Path) -> None:
-    """Copy the card of a folder into the folder that replaces it, if it was edited and the new card was not.
+    """Copy the cards of a folder into the folder that replaces it, where they were edited and the new ones were not.
 
     Args:
-        old: the folder that will be replaced; it may be missing.
+        old: the folder that will be replaced; it may be missing. It may also hold numbered folders of models.
         new: the folder that takes its place.
     """
-    if (new / CARD).is_file() and not was_edited(new / CARD) and was_edited(old / CARD):
-        (new / CARD).write_bytes((old / CARD).read_bytes())
+    for card in [new / CARD, *new.glob(f"*/{CARD}")]:
+        before = old / card.relative_to(new)
+        if card.is_file() and not was_edited(card) and was_edited(before):
+            card.write_bytes(before.read_bytes())
 
 
 def _hash(text: str) -> str:
