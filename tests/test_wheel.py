@@ -105,6 +105,10 @@ def test_the_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
     assert inside - copied == set(), "not in the tree"
 
 
+def test_the_wheel_is_small(wheel: Path) -> None:
+    assert wheel.stat().st_size <= 20 * 2**20
+
+
 def test_the_package_is_the_wheels(run: Run, environment: Path) -> None:
     found = Path(run(["python", "-c", "import tina_framework; print(tina_framework.__file__)"]).strip())
     assert found.resolve().is_relative_to(environment.resolve())

@@ -295,6 +295,9 @@ def test_unknown_names_list_and_suggest(generator_plugin: Path, monkeypatch: pyt
     Path("birds").mkdir()  # of pictures
     with pytest.raises(UnknownNameError, match=r"It is in tina-framework's birds"):
         Generator.from_pretrained("birds")
+    monkeypatch.setattr(generator_folder, "extra_named", lambda name, of: f"It comes with {name}." * (name == "birds"))
+    with pytest.raises(UnknownNameError, match=r"It comes with birds\. Oth"):
+        Generator.from_pretrained("birds-cnn")
 
 
 @pytest.mark.skipif(torch.__version__ < "2.14", reason="torch 2.8 and 2.9 import sympy to check a size")

@@ -116,6 +116,8 @@ def find_folder(name: str, revision: str | None = None, access: HubAccess | None
     parts = split_revision(name, revision)
     if parts is not None:
         return download_model(*parts, _check_format, access or HubAccess())
+    # An extra may be named after the data of a generator: `cifar80` brings `cifar80-cnn`.
+    advice = advice or extra_named(name.partition("-")[0], DISTRIBUTION)
     hint = "" if advice is None else f" {advice}"
     raise UnknownNameError(
         f"{generators.unknown(name)}{hint} Otherwise give an existing folder or a Hub id, 'owner/name' or 'owner/name@revision'."
