@@ -243,7 +243,7 @@ def test_formats_that_need_pictures_packages_or_another_network(browser: Browser
     page = browser.page
     browser.generate("apple, forest, mountain")
     assert page.is_hidden("#int8-label")
-    assert "a_module_that_nobody_has" in page.locator(".format.off").inner_text()
+    assert "a_module_that_nobody_has" in page.inner_text(".format.off:has(input[value='missing'])")
     page.check("#formats input[value='integers']")
     assert page.is_visible("#int8-label")
     assert page.is_checked("#int8")
