@@ -18,6 +18,7 @@ let expanded = false;
 start();
 
 async function start() {
+  at("late").remove(); // scripts work, so the hint that they do not would mislead
   at("file").addEventListener("change", () => {
     take([...at("file").files]);
     at("file").value = ""; // so that the same file can be chosen again
@@ -78,9 +79,16 @@ async function load() {
   const session = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
   progress.hidden = true;
   const { width, height } = classifier.input;
-  return async (pixels) => {
+  const run = async (pixels) => {
     const { logits } = await session.run({ pixels: new ort.Tensor("uint8", pixels, [1, height, width, 3]) });
     return logits.data;
+  };
+  // One after the other: the live camera may still wait for an answer when a picture is taken.
+  let before = Promise.resolve();
+  return (pixels) => {
+    const answered = before.then(() => run(pixels));
+    before = answered.catch(() => {});
+    return answered;
   };
 }
 
@@ -213,14 +221,10 @@ async function startCamera() {
     return;
   }
   complain("");
-  const turn = ++latest;
+  const before = latest;
+  let opened;
   try {
-    const opened = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
-    if (turn !== latest) {
-      opened.getTracks().forEach((track) => track.stop());
-      return;
-    }
-    stream = opened;
+    opened = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
   } catch (error) {
     complain(
       error.name === "NotAllowedError"
@@ -229,6 +233,19 @@ async function startCamera() {
     );
     return;
   }
+  if (before !== latest) {
+    // A file was chosen while the browser asked for permission.
+    opened.getTracks().forEach((track) => track.stop());
+    return;
+  }
+  stream = opened;
+  const turn = ++latest;
+  opened.getTracks().forEach((track) =>
+    track.addEventListener("ended", () => {
+      stopCamera();
+      complain("The camera has stopped.");
+    }),
+  );
   const video = at("video");
   video.srcObject = stream;
   showStage("video");
@@ -266,11 +283,17 @@ async function takeSnapshot() {
   show(still, still.width, still.height);
   stopCamera(false);
   at("camera").focus();
-  const predict = await ready;
-  const pixels = pixelsOfFrame(still, still.width, still.height, classifier.input);
-  still.close();
-  const logits = await predict(pixels);
-  if (turn === latest) answer(pixels, logits);
+  try {
+    const predict = await ready;
+    const pixels = pixelsOfFrame(still, still.width, still.height, classifier.input);
+    const logits = await predict(pixels);
+    if (turn === latest) answer(pixels, logits);
+  } catch (error) {
+    console.error(error);
+    if (turn === latest) say("There is no answer for this picture.", messageOf(error), true);
+  } finally {
+    still.close();
+  }
 }
 
 function stopCamera(clear = true) {
@@ -313,7 +336,7 @@ function answer(pixels, logits) {
       row.dataset.probability = probabilities[k];
       const track = element("div");
       track.className = "track";
-      track.ariaHidden = "true";
+      track.setAttribute("aria-hidden", "true");
       const bar = element("span");
       bar.style.width = `${100 * probabilities[k]}%`;
       track.append(bar);
@@ -337,7 +360,7 @@ function showRows() {
   rows.forEach((row, place) => (row.hidden = place >= SHOWN && !expanded));
   const more = at("more");
   more.hidden = rows.length <= SHOWN;
-  more.ariaExpanded = String(expanded);
+  more.setAttribute("aria-expanded", String(expanded));
   more.textContent = expanded ? `Show the first ${SHOWN} only` : `Show all ${number.format(rows.length)} classes`;
 }
 
