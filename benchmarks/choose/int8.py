@@ -72,7 +72,8 @@ EXACT = Way("", ())
 def rounded(value: Tensor, low: float, high: float, bits: int = 8) -> Tensor:
     """Return a value rounded to steps between two numbers."""
     step = (high - low) / (2**bits - 1)
-    return ((value.clamp(low, high) - low) / step).round() * step + low
+    result: Tensor = ((value.clamp(low, high) - low) / step).round() * step + low
+    return result
 
 
 class Rounded:
@@ -119,8 +120,8 @@ class Rounded:
             return weight, bias
         flat = weight.flatten(1).double().numpy()
         scales = np.abs(flat).max(axis=1) / 127
-        read = value if weight.ndim == 2 else F.unfold(value, 3, padding=1, stride=stride).transpose(1, 2).flatten(0, 1)
-        read = read[:: max(1, len(read) // 20_000)].double().numpy()
+        rows = value if weight.ndim == 2 else F.unfold(value, 3, padding=1, stride=stride).transpose(1, 2).flatten(0, 1)
+        read = rows[:: max(1, len(rows) // 20_000)].double().numpy()
         # Without inputs, weights are rounded to the nearest.
         whole, moved = rounded_weights(
             flat, bias.double().numpy(), scales, read if self._way.weights == "gptq" else read[:0]
