@@ -69,7 +69,10 @@ def export(
     min_agreement: Annotated[
         float,
         typer.Option(
-            "--min-agreement", min=0.0, max=1.0, help="With --int8, the smallest share of answers that have to agree."
+            "--min-agreement",
+            min=0.0,
+            max=1.0,
+            help="With --int8, the smallest share of answers that have to agree. The number of others is rounded up.",
         ),
     ] = 0.98,
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -142,7 +145,7 @@ def _listed(paths: Sequence[Path], model: GeneratedClassifier) -> _Listed:
 def _print(report: ExportReport, model: GeneratedClassifier) -> None:
     compared = report.comparison
     _, height, width = model.preprocessing.input_shape
-    facts = ", ".join(f"{name.replace('_', ' ')} {_number(value)}" for name, value in report.facts.items())
+    facts = ", ".join(f"{name.replace('_', ' ')} {_fact(value)}" for name, value in report.facts.items())
     rows = [
         ("written to", f"{report.path} ({_bytes(report.size)})"),
         ("arithmetic", "8-bit integers" if report.int8 else "floating point"),
@@ -170,7 +173,9 @@ def _share(share: float) -> str:
     return f"{math.floor(1000 * share) / 10:g} %"
 
 
-def _number(value: Any) -> str:
+def _fact(value: Any) -> str:
+    if isinstance(value, list):
+        return " and ".join(map(str, value))
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 

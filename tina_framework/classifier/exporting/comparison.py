@@ -105,7 +105,8 @@ def compare(
         theirs: of the file.
         int8: whether the file computes with 8-bit integers. Then only the answers have to agree.
         source: where the pictures came from.
-        min_agreement: smallest agreement of a file with 8-bit integers.
+        min_agreement: smallest agreement of a file with 8-bit integers. The number of other answers that this allows is rounded up,
+            because one tie among a dozen pictures says nothing.
         labels: N class indices, if the pictures have labels.
 
     Raises:
@@ -129,7 +130,7 @@ def compare(
                 f"{tolerance:.2g}), and {_percent(same.mean())} of the {len(ours)} answers agree. Nothing was written. "
                 "Another format may hold this network."
             )
-    elif same.mean() < min_agreement:
+    elif int((~same).sum()) > math.ceil(round((1 - min_agreement) * len(same), 6)):
         raise ExportError(
             f"With 8-bit integers, {_percent(same.mean())} of the {len(ours)} answers agree with the classifier; "
             f"{_percent(min_agreement)} are required. Nothing was written. Calibrate on more pictures, on pictures like those "
