@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,7 +33,10 @@ class TorchExportExporter:
     def write(self, source: ExportSource, path: Path) -> Mapping[str, Any]:
         """See `tina_framework.interfaces.exporter.Exporter.write`."""
         program = exported_program(source)
-        torch.export.save(program, path, extra_files={_METADATA: json.dumps(source.metadata, ensure_ascii=False)})
+        # PyTorch aborts with a trace of its C++ code when the disk is full; Python raises an OSError.
+        written = io.BytesIO()
+        torch.export.save(program, written, extra_files={_METADATA: json.dumps(source.metadata, ensure_ascii=False)})
+        path.write_bytes(written.getvalue())
         return {"torch": torch.__version__.partition("+")[0], "operators": _operators(program)}
 
     def load(self, path: Path) -> Predict:
