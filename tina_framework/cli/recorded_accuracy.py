@@ -20,8 +20,6 @@ _TASKS = {
 }
 """Split -> the tasks in words. The accuracy of another split is that on something with its name."""
 
-_UNSEEN = ("unseen-classes", "two-unseen-classes")
-
 
 def recorded_accuracy(
     config: GeneratorConfig, encoder: str, prompts: Sequence[Mapping[str, Any]], warnings: Sequence[str]
@@ -37,11 +35,14 @@ def recorded_accuracy(
     Returns:
         ``accuracy`` (split -> fraction of 1) and ``accuracy_of`` (split -> what it was measured on, in words).
     """
+    from tina_framework.generator.recorded_accuracy import figures_of_known
+
     figures = {} if warnings else config.accuracy(encoder, len(prompts))
     is_open = bool(config.condition.get("open_vocabulary"))
     known = all(entry.get("familiarity", 1.0) >= 1.0 for entry in prompts)
     # A record of classes that the generator was not trained on says nothing about those that it was.
-    figures = {split: value for split, value in figures.items() if not (known and split in _UNSEEN)}
+    if known:
+        figures = figures_of_known(figures)
     names = "" if is_open or known else ", with names that it was trained on"
     plain = all(entry.get("texts") == [entry["label"]] and "images" not in entry for entry in prompts)
     names = names or ("" if plain else ", with names")
