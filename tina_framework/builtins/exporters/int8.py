@@ -71,7 +71,8 @@ def _some(source: ExportSource) -> Pixels:
     pictures = source.calibration
     assert pictures is not None
     count = min(max(_PIXELS // (pictures.shape[1] * pictures.shape[2]), 16), _MOST_PICTURES)
-    return pictures[_spread(len(pictures), count).numpy()]
+    some: Pixels = pictures[_spread(len(pictures), count).numpy()]
+    return some
 
 
 def _spread(total: int, wanted: int) -> Tensor:
@@ -247,7 +248,8 @@ def _products(inputs: Tensor, weight: Tensor, rest: list[Any]) -> Tensor:
         weight: (G O, C / G, kernel height, kernel width).
         rest: what follows the bias among the arguments of the convolution.
     """
-    stride, padding, dilation, groups = (*rest, *([1, 1], [0, 0], [1, 1], 1)[len(rest) :])
+    defaults: list[Any] = [[1, 1], [0, 0], [1, 1], 1]
+    stride, padding, dilation, groups = [*rest, *defaults[len(rest) :]]
     size = weight.shape[2:]
     if isinstance(padding, str):
         total = [d * (k - 1) if padding == "same" else 0 for d, k in zip(dilation, size, strict=True)]
@@ -257,11 +259,12 @@ def _products(inputs: Tensor, weight: Tensor, rest: list[Any]) -> Tensor:
         # Unfolding copies each pixel once for each weight, so fewer pictures are unfolded where they are large.
         positions = inputs.shape[2] * inputs.shape[3] // (stride[0] * stride[-1])
         inputs = inputs[_spread(len(inputs), max(8, _ROWS // max(positions, 1)))]
-    columns = F.unfold(inputs, list(size), dilation, padding, stride)  # (M, G D, L)
+    columns = F.unfold(inputs, tuple(size), dilation, padding, stride)  # (M, G D, L)
     rows = columns.unflatten(1, (groups, -1)).permute(1, 0, 3, 2).flatten(1, 2)
     if rows.shape[1] > _ROWS:
         rows = rows[:, _spread(rows.shape[1], _ROWS)]
-    return rows.transpose(1, 2) @ rows
+    products: Tensor = rows.transpose(1, 2) @ rows
+    return products
 
 
 def rounded_weights(weights: Tensor, products: Tensor) -> Tensor:
