@@ -18,7 +18,7 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 ADDRESS = "https://forge.example/owner/name"
 README = """# Title
 
-[guide](docs/guide.md#part) and [below](#title), [a [nested] text](../x.md), [elsewhere](https://example.org/a)
+[guide](docs/a-guide.txt#part) and [below](#title), [a [nested] text](../x.md), [elsewhere](https://example.org/a)
 ![A picture](docs/a.png)
 
 ```python
@@ -34,7 +34,7 @@ def describe(repository: str, folder: str = "") -> str:
 def test_relative_links_become_absolute() -> None:
     text = describe(ADDRESS + "/", "plugins/p")
     files = f"{ADDRESS}/blob/v1.2.3/plugins"
-    assert f"[guide]({files}/p/docs/guide.md#part)" in text
+    assert f"[guide]({files}/p/docs/a-guide.txt#part)" in text
     assert f"[below]({files}/p/README.md#title)" in text
     assert f"[a [nested] text]({files}/x.md)" in text
     assert f"![A picture]({ADDRESS}/raw/v1.2.3/plugins/p/docs/a.png)" in text

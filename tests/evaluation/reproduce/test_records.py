@@ -35,7 +35,10 @@ def test_every_table_is_sound(name: str, table: Table) -> None:
     assert rows(figures(record.tasks(table), table.against)) == table.recorded.rows
     found = table.recorded.images[table.image_split]
     assert len(record.digests(table.image_split)) == found.images
-    assert config_sha256(bundled_folder(table.model)) == table.recorded.model_sha256, (
+    # Tests see no plugin, but some tables are of a plugin's generator.
+    places = [path.parent for path in (ROOT / "plugins").glob(f"*/*/pretrained/{table.model}/config.json")]
+    model = places[0] if places else bundled_folder(table.model)
+    assert config_sha256(model) == table.recorded.model_sha256, (
         f"'{table.model}' changed: tina reproduce {name} --data FILE --record"
     )
 

@@ -92,7 +92,7 @@ def runnable(tables: Sequence[Table], *, recording: bool, quick: bool = False) -
     chosen, reasons = [], []
     for table in tables:
         if not _is_bundled(table.model):
-            reasons.append(f"Left out: {table.name}: the generator '{table.model}' does not ship with the package.")
+            reasons.append(f"Left out: {table.name}: the generator '{table.model}' is not installed.")
         elif table.recorded is None and not recording:
             reasons.append(f"Left out: {table.name}: nothing is recorded yet.")
         elif quick and table.quick_tasks is None:
