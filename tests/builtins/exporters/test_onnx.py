@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,21 @@ def test_any_number_of_pictures(path: Path) -> None:
     predict = OnnxExporter().load(path)
     for count in (1, 2, 33):
         assert predict(np.zeros((count, 12, 12, 3), np.uint8)).shape == (count, 3)
+
+
+def test_nothing_is_reported_unless_the_user_allows_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    OnnxExporter().load(path)
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
+    OnnxExporter().load(path)
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "0"
+
+
+def test_any_name(path: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"odd\xff.onnx")
+    odd.write_bytes(path.read_bytes())
+    assert OnnxExporter().load(odd)(np.zeros((1, 12, 12, 3), np.uint8)).shape == (1, 3)
 
 
 def test_8_bit_integers(tmp_path: Path) -> None:

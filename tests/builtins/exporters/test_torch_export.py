@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -45,3 +47,12 @@ def test_no_paths_of_this_machine(path: Path) -> None:
         texts = b"".join(archive.read(name) for name in archive.namelist())
     assert b"site-packages" not in texts
     assert str(Path(__file__).resolve().parents[3]).encode() not in texts
+
+
+def test_any_name_and_a_full_disk(path: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"odd\xff.pt2")
+    odd.write_bytes(path.read_bytes())
+    assert TorchExportExporter().load(odd)(np.zeros((1, 12, 12, 3), np.uint8)).shape == (1, 3)
+    if Path("/dev/full").exists():
+        with pytest.raises(OSError, match="No space left"):
+            TorchExportExporter().write(sample_source(), Path("/dev/full"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -181,3 +182,60 @@ def test_an_exporter_that_breaks_its_contract(add: Any, field: str, value: Any, 
     add(exporter)
     with pytest.raises(TinaError, match=sentence):
         exporter_named("remembers")
+
+
+@pytest.mark.parametrize("value", [float("nan"), -0.1, 98, True, "0.9"])
+def test_an_agreement_is_a_share(classifier: GeneratedClassifier, tmp_path: Path, add: Any, value: Any) -> None:
+    add(Remembers())
+    with pytest.raises(ConfigError, match=r"min_agreement is .*; it must be a number from 0 to 1"):
+        export(classifier, tmp_path, min_agreement=value)
+
+
+def test_a_format_is_a_name(classifier: GeneratedClassifier, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="format is 3; it must be the name of an exporter"):
+        classifier.export(tmp_path / "x.onnx", 3)  # type: ignore[arg-type]
+
+
+def test_a_link_stays_a_link(classifier: GeneratedClassifier, tmp_path: Path, add: Any) -> None:
+    add(Remembers())
+    (tmp_path / "real").mkdir()
+    (tmp_path / "pets.number").symlink_to(tmp_path / "real" / "cats.number")
+    assert export(classifier, tmp_path).path == tmp_path / "pets.number"
+    assert (tmp_path / "pets.number").is_symlink()
+    assert [entry.name for entry in (tmp_path / "real").iterdir()] == ["cats.number"]
+
+
+def test_half_precision_is_compared_in_full_precision(classifier: GeneratedClassifier, tmp_path: Path) -> None:
+    rough = copy.deepcopy(classifier)
+    report = rough.bfloat16().export(tmp_path / "pets.pt2", "torch-export")
+    assert report.comparison.largest_difference < 1e-3
+    assert rough.dtype is torch.bfloat16
+
+
+def test_logits_that_are_not_finite(classifier: GeneratedClassifier, tmp_path: Path, add: Any) -> None:
+    add(Remembers())
+    huge = copy.deepcopy(classifier)
+    for parameter in huge.network.parameters():
+        parameter.data *= 1e30
+    with pytest.raises(ExportError, match="Logits of this classifier are not finite on made up pictures"):
+        export(huge, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_package_is_told_from_a_network_that_does_not_fit(
+    classifier: GeneratedClassifier, tmp_path: Path, add: Any
+) -> None:
+    add(failing(ImportError("libfancy.so: cannot open shared object file")))
+    with pytest.raises(DependencyError, match=r"cannot be imported \(.*libfancy"):
+        export(classifier, tmp_path)
+
+
+def test_folders_are_made_only_for_an_export(classifier: GeneratedClassifier, tmp_path: Path, add: Any) -> None:
+    add(failing(RuntimeError("no such operator")))
+    with pytest.raises(ExportError):
+        classifier.export(tmp_path / "new" / "deep" / "pets.number", "remembers")
+    assert list(tmp_path.iterdir()) == []
+    add_working = Remembers()
+    registries().exporters.add("works", lambda: add_working)
+    classifier.export(tmp_path / "new" / "deep" / "pets.number", "works")
+    assert (tmp_path / "new" / "deep" / "pets.number").is_file()

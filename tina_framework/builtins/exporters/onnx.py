@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,17 +53,24 @@ class OnnxExporter:
 
     def load(self, path: Path) -> Predict:
         """See `tina_framework.interfaces.exporter.Exporter.load`."""
-        import onnxruntime
-
+        onnxruntime = _runtime()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors only
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
 
         def predict(pixels: Pixels) -> npt.NDArray[np.float32]:
             logits: npt.NDArray[np.float32] = session.run([OUTPUT], {INPUT: pixels})[0]
             return logits
 
         return predict
+
+
+def _runtime() -> Any:
+    # Since version 1.32 it reports its use to its maker. Who exports a classifier did not ask for that, but may allow it.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
 
 
 def _converted(source: ExportSource) -> onnx.ModelProto:
@@ -90,6 +98,8 @@ def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _quantised(source: ExportSource) -> onnx.ModelProto:
     import onnx
+
+    _runtime()
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 

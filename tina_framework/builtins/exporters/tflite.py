@@ -53,7 +53,7 @@ class TFLiteExporter:
         with quiet():
             from ai_edge_litert.interpreter import Interpreter
 
-            interpreter = Interpreter(str(path), num_threads=1)
+            interpreter = Interpreter(model_content=path.read_bytes(), num_threads=1)
             interpreter.allocate_tensors()
         inside = interpreter.get_input_details()[0]["index"]
         outside = interpreter.get_output_details()[0]["index"]

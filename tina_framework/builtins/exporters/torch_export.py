@@ -41,7 +41,7 @@ class TorchExportExporter:
 
     def load(self, path: Path) -> Predict:
         """See `tina_framework.interfaces.exporter.Exporter.load`."""
-        module = torch.export.load(path).module()
+        module = torch.export.load(io.BytesIO(path.read_bytes())).module()
 
         def predict(pixels: Pixels) -> npt.NDArray[np.float32]:
             with torch.no_grad():

@@ -6,19 +6,24 @@ import importlib.util
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
 
 from tina_framework.classifier.exporting.comparison import Comparison, compare, made_up_pictures, predicted
 from tina_framework.classifier.exporting.source import export_source
 from tina_framework.classifier.exporting.target import check_target, place
 from tina_framework.classifier.fine_tuning.labels import label_indices
-from tina_framework.errors import ConfigError, DataError, DependencyError, ExportError, TinaError, reason_of
-from tina_framework.interfaces.exporter import Exporter, Pixels
+from tina_framework.errors import ConfigError, DataError, DependencyError, ExportError, TinaError, reason_of, shorten
+from tina_framework.interfaces.exporter import Exporter, ExportSource, Pixels, Predict
+from tina_framework.interfaces.whole_numbers import plain_number
 from tina_framework.plugin.discovery import registries
 from tina_framework.plugin.missing_dependency import advice
+from tina_framework.storage.paths import real_path
 from tina_framework.storage.temporary import sweep, temporary_folder
 
 if TYPE_CHECKING:
@@ -87,21 +92,43 @@ def export_classifier(
     """
     exporter = exporter_named(format)
     check_int8(exporter, format, int8 is not None)
+    min_agreement = _share("min_agreement", min_agreement)
     check_can_write(exporter, format, path)
     calibration = None if int8 is None else _pixels(classifier, int8, "int8")
     pixels, source = _compared(classifier, pictures, calibration)
     truth = None if labels is None else label_indices(labels, classifier.class_names, len(pixels))
-    ours = predicted(lambda batch: classifier.logits(batch).numpy(), pixels)
-    with _writing(path) as folder, _sentences(format):
-        made = folder / path.name
-        facts = exporter.write(export_source(classifier, calibration), made)
+    with _sentences(format):
+        exported = export_source(classifier, calibration)
+        ours = predicted(_answers(classifier, exported), pixels)
+    if not np.isfinite(ours).all():
+        raise ExportError(
+            f"Logits of this classifier are not finite on {source} pictures, so nothing was written; its weights are too large."
+        )
+    with _writing(path) as (folder, target), _sentences(format):
+        made = folder / (path.name if path.name not in ("", "..") else target.name)
+        facts = exporter.write(exported, made)
         theirs = predicted(exporter.load(made), pixels)
         comparison = compare(
             ours, theirs, int8=calibration is not None, source=source, min_agreement=min_agreement, labels=truth
         )
         report = ExportReport(format, path, _size(made), calibration is not None, comparison, dict(facts))
-        place(made, path, exporter, format)
+        place(made, target, exporter, format)
     return report
+
+
+def _share(name: str, value: Any) -> float:
+    number = plain_number(value)
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= 1:
+        raise ConfigError(f"{name} is {shorten(value)}; it must be a number from 0 to 1.")
+    return float(number)
+
+
+def _answers(classifier: GeneratedClassifier, exported: ExportSource) -> Predict:
+    """Return the prediction to compare with: the classifier's own, or in half precision that of its weights in float32."""
+    if classifier.dtype in (torch.float16, torch.bfloat16):
+        # Files compute in float32. The rounding of bfloat16 changes logits by more than is allowed.
+        return lambda batch: exported.network(torch.from_numpy(batch)).detach().numpy()
+    return lambda batch: classifier.logits(batch).numpy()
 
 
 def exporter_named(format: str) -> Exporter:
@@ -111,6 +138,8 @@ def exporter_named(format: str) -> Exporter:
         UnknownNameError: there is none of that name. The message lists the formats.
         PluginError: it does not keep its contract.
     """
+    if not isinstance(format, str):
+        raise ConfigError(f"format is {shorten(format)}; it must be the name of an exporter, such as 'onnx'.")
     exporter: Exporter = registries().exporters.create(format)
     return exporter
 
@@ -172,20 +201,35 @@ def _compared(classifier: GeneratedClassifier, pictures: Any, calibration: Pixel
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `path`, which is removed at the end.
+def _writing(path: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield an empty folder, which is removed at the end, and the place beside it that `path` stands for.
 
     Raises:
         ConfigError: the disk is full, or the place cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sweep(path)
-        with temporary_folder(path) as folder:
-            yield folder
+        target = real_path(path)  # a link stays a link, and may lead to another disk
+        with _parents(target):
+            sweep(target)
+            with temporary_folder(target) as folder:
+                yield folder, target
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
         raise ConfigError(f"'{path}' cannot be written ({reason}); choose another place or free some space.") from error
+
+
+@contextmanager
+def _parents(path: Path) -> Iterator[None]:
+    """Make the folders that lead to `path`. If the body fails, those that are new and empty are removed."""
+    new = [folder for folder in path.parents if not folder.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for folder in new:
+            with suppress(OSError):  # another program has put something there
+                folder.rmdir()
+        raise
 
 
 @contextmanager
@@ -202,6 +246,10 @@ def _sentences(format: str) -> Iterator[None]:
             yield
     except ModuleNotFoundError as error:
         raise _missing(error.name or str(error), format) from error
+    except ImportError as error:
+        raise DependencyError(
+            f"Format '{format}' needs a package that is installed but cannot be imported ({reason_of(error, 300)}); install it again."
+        ) from error
     except (TinaError, OSError, MemoryError):
         raise
     except Exception as error:  # each library has errors of its own
