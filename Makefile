@@ -14,12 +14,13 @@ WORKERS ?= 2
 DEMO := dandelion giraffe moose scissors "solar panel" "tape measure" windmill goldfish hammer koala
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-plugins test-lowest test-sdist package attack docs lint prose format clean
+.PHONY: help demo test test-slow test-exports test-plugins test-lowest test-sdist package attack docs lint prose format clean
 
 help:
 	@echo "make demo       install into $(VENV), generate a classifier of ten things, and show it photographs"
 	@echo "make test       the tests without the slow ones"
 	@echo "make test-slow  the slow tests (set TINA_TEST_CIFAR100 to include those on real data)"
+	@echo "make test-exports  the tests of the export formats executorch and tflite, whose packages need environments of their own"
 	@echo "make test-plugins  the tests of the first-party plugins, all of them"
 	@echo "make test-lowest  the tests without the slow ones, with the lowest versions that pyproject.toml allows"
 	@echo "make package    build sdists and wheels into dist/ and check them"
@@ -80,6 +81,25 @@ test-plugins: export OMP_NUM_THREADS := 1
 
 test-plugins: $(VENV)/.plugins-installed
 	@$(PLUGIN_PYTHON) -m pytest -n $(WORKERS) -m "slow or not slow" plugins
+
+# The packages of these export formats are large, and one needs an older pydantic. So each format has its own environment, which uses
+# the libraries of the first one. pip may report conflicts with packages that these tests do not use.
+EXPORTS := executorch tflite
+
+$(EXPORTS:%=$(VENV)/.%-installed): $(VENV)/.%-installed: pyproject.toml | $(VENV)/.test-installed
+	@echo "Installing the packages of the format $* into $(VENV)/$*."
+	@$(BIN)/python -m venv --without-pip $(VENV)/$*
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])' \
+		> "$$($(VENV)/$*/$(notdir $(BIN))/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/libraries.pth"
+	@$(PIP) --python $(VENV)/$*/$(notdir $(BIN))/python install --quiet --editable '.[$*]'
+	@touch $@
+
+test-exports: export OMP_NUM_THREADS := 1
+
+test-exports: $(EXPORTS:%=$(VENV)/.%-installed)
+	@for format in $(EXPORTS); do \
+		$(VENV)/$$format/$(notdir $(BIN))/python -m pytest -m "slow or not slow" tests/builtins/exporters/test_$$format.py || exit 1; \
+	done
 
 # uv is the installer that can choose the lowest versions. They hold for the oldest Python: newer ones lack builds of old packages.
 LOWEST := $(VENV)/lowest

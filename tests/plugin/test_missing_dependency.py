@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from tina_framework.plugin.hookspecs import PluginRecord
 from tina_framework.plugin.missing_dependency import advice, extra_for, extra_named, failed_import, missing_dependency
 from tina_framework.plugin.registry import Registry
 
+ROOT = Path(__file__).parents[2]
 METADATA = """Metadata-Version: 2.4
 Name: tina-sounds
 Version: 1.0
@@ -95,6 +98,18 @@ def test_a_command_that_needs_it(site: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     sentence = "This needs the module 'sound_files', which is not installed; install it: pip install sound-files."
     assert (done.returncode, done.stderr) == (1, f"Error: {sentence}\n")
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [("onnxscript", "onnx"), ("executorch", "executorch"), ("litert_torch", "tflite"), ("starlette.routing", "ui")],
+)
+def test_the_extras_of_this_package(monkeypatch: pytest.MonkeyPatch, module: str, extra: str) -> None:
+    # As pyproject.toml has them: an installed package may be older.
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    lines = [f'{package}; extra == "{name}"' for name, packages in extras.items() for package in packages]
+    monkeypatch.setattr(importlib.metadata, "requires", lambda distribution: lines)
+    assert extra_for("tina-framework", module) == extra
 
 
 def test_the_error_of_a_missing_module() -> None:
