@@ -71,7 +71,7 @@ class ExecuTorchExporter:
         with quiet():
             from executorch.runtime import Runtime
 
-            method = Runtime.get().load_program(path.read_bytes()).load_method(_FORWARD)
+            method = Runtime.get().load_program(path).load_method(_FORWARD)
         assert method is not None
 
         def predict(pixels: Pixels) -> npt.NDArray[np.float32]:
