@@ -300,7 +300,7 @@ def test_unknown_names_list_and_suggest(generator_plugin: Path, monkeypatch: pyt
         Generator.from_pretrained("birds-cnn")
 
 
-@pytest.mark.skipif(torch.__version__ < "2.14", reason="torch 2.8 and 2.9 import sympy to check a size")
+@pytest.mark.skipif(torch.__version__ < "2.14", reason="torch 2.9 imports sympy to check a size")
 def test_loading_and_generating_start_no_compiler() -> None:
     """Drawing normal numbers on the device "meta" imports torch's compiler, which took a third of a command's time."""
     code = (
