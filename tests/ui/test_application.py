@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -198,3 +200,46 @@ def test_other_sites_are_refused(page: Page) -> None:
         assert answer.status == 403
         assert "open the address that 'tina ui' printed" in answer.json["error"]
         assert "content-security-policy" in answer.headers
+
+
+def test_an_address_with_a_long_number(page: Page) -> None:
+    answer = page("DELETE", f"/api/photographs/{'9' * 5000}")
+    assert answer.status == 414
+    assert "too long" in answer.json["error"]
+
+
+def test_a_signal_during_a_request(tiny_generator: Generator, tmp_path: Path) -> None:
+    """The server cancels a request that takes too long after a signal. The browser still gets a sentence."""
+    store = SessionStore(lambda: Session(tiny_generator))
+    application = make_application(store, {}, tmp_path)
+    page = Page(application)
+    sent: list[Any] = []
+
+    async def cancelled() -> None:
+        headers = {**page.headers, SESSION_HEADER.lower(): page.key}
+        scope = {
+            "type": "http", "method": "POST", "path": "/api/undo", "query_string": b"", "root_path": "",
+            "headers": [(key.encode(), value.encode()) for key, value in headers.items()],
+        }  # fmt: skip
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b""}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        task = asyncio.create_task(application(scope, receive, send))
+        await asyncio.sleep(0.2)
+        assert not sent
+        task.cancel()
+        await task
+
+    with store.using(page.key):
+        runner = threading.Thread(target=asyncio.run, args=(cancelled(),))
+        runner.start()
+        deadline = time.monotonic() + 20
+        while not sent and time.monotonic() < deadline:
+            time.sleep(0.05)
+    runner.join()
+    assert sent[0]["status"] == 503
+    assert "is ending" in json.loads(sent[1]["body"])["error"]

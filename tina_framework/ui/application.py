@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import mimetypes
 import shutil
 from collections.abc import Awaitable, Callable
@@ -40,6 +41,8 @@ _FILES = {"/": "index.html", "/page.js": "page.js", "/style.css": "style.css", "
 """Path -> file of the page. Nothing else is served, so that no path of a request ever names a file."""
 
 _LONGEST_NAME = 100
+_LONGEST_PATH = 500
+"""Of a request. Starlette fails at numbers of thousands of digits."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -94,6 +97,8 @@ class _Application:
                 return await endpoint(request)
             except ClientDisconnect:  # the person left the page, so that nobody reads the answer
                 return Response(status_code=400)
+            except asyncio.CancelledError:  # by a signal: the server waits no longer for this answer
+                return _sentence("'tina ui' is ending; start it again.", 503)
             except UploadTooLargeError as error:
                 return _sentence(str(error), 413)
             except SessionLostError as error:
@@ -230,6 +235,8 @@ class _Guard:
         headers = Headers(scope=scope)
         reason = refusal(headers.get("host"), headers.get("origin"), self._names)
         answer: ASGIApp = self._app if reason is None else _sentence(reason, 403)
+        if reason is None and len(scope["path"]) > _LONGEST_PATH:
+            answer = _sentence("The address of a request is too long; load the page again.", 414)
         await answer(scope, receive, send_with_headers)
 
 

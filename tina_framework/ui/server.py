@@ -112,6 +112,7 @@ def serve(application: ASGIApp, listener: socket.socket, on_ready: Callable[[], 
         ws="none",
         lifespan="off",
         log_config=None,
+        log_level="critical",  # the application prints its own errors, in one sentence each
         access_log=False,
         server_header=False,
         proxy_headers=False,
