@@ -32,6 +32,7 @@ class FakeHub(ThreadingHTTPServer):
         self.private: set[str] = set()
         self.gated: set[str] = set()
         self.asked: list[tuple[str, str, str | None]] = []
+        self.always: tuple[int, bytes] | None = None  # this answer to every request
         self.cut: str | None = None  # the connection breaks once in the middle of a file with this ending
 
     def commit(self, repo: str, ref: str, files: dict[str, bytes], message: str = "") -> str:
@@ -89,6 +90,9 @@ class _Handler(BaseHTTPRequestHandler):
         path, size = urlsplit(self.path).path, int(self.headers.get("Content-Length") or 0)
         self.server.asked.append((self.command, path, self.headers.get("Range")))
         body = self._chunks() if self.headers.get("Transfer-Encoding") == "chunked" else self.rfile.read(size)
+        if self.server.always is not None:
+            self._answer(self.server.always[1], self.server.always[0])
+            return
         try:
             for name in [name for name in dir(self) if name.startswith("_on_")]:
                 if (found := re.fullmatch(getattr(self, name).__doc__, f"{self.command} {path}")) is not None:

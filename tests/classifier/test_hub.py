@@ -74,9 +74,19 @@ def test_a_folder_that_is_no_classifier(tiny_generator: Generator, hub: FakeHub,
 def test_names_that_are_no_repository(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="only models on the Hub"):
         GeneratedClassifier.from_pretrained(folder, revision="v1")
-    for name in (Path("owner/name"), "name", "./owner/name"):
-        with pytest.raises(CheckpointError, match="is not a folder; a classifier folder holds"):
+    with pytest.raises(CheckpointError, match="is not a folder; a classifier folder holds"):
+        GeneratedClassifier.from_pretrained(Path("owner/name"))
+    for name in ("name", "./owner/name", "owner/name@", "owner/name@a@b"):
+        with pytest.raises(
+            CheckpointError, match=r"is not a folder, and no Hub id \('owner/name' or 'owner/name@revision'\)"
+        ):
             GeneratedClassifier.from_pretrained(name)
+    for wrong in ("", None, b"name", "a\0b"):
+        with pytest.raises(ConfigError, match="give a folder or a Hub id"):
+            GeneratedClassifier.from_pretrained(wrong)  # type: ignore[arg-type]
+    for revision in ("", " ", 5):
+        with pytest.raises(ConfigError, match="give a branch, a tag or a commit, or leave it out"):
+            GeneratedClassifier.from_pretrained("owner/name", revision=revision)  # type: ignore[arg-type]
     # A folder comes first.
     monkeypatch.chdir(folder.parent.parent)
     assert GeneratedClassifier.from_pretrained(f"{folder.parent.name}/model").class_names == ("ant", "bee", "cat")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
@@ -161,6 +162,51 @@ def test_refused_uploads(tiny_generator: Generator, hub: FakeHub, monkeypatch: p
     assert hub.repos == {}
     with pytest.raises(ConfigError, match="opened against the branch 'main', but the revision 'v2' is given too"):
         tiny_generator.push_to_hub("me/mine", revision="v2", create_pr=True)
+
+
+@pytest.mark.parametrize("token", ["", "a\nb", "secr\u00e9t", 5])
+def test_a_token_that_is_none_is_not_shown(tiny_generator: Generator, tmp_path: Path, token: Any) -> None:
+    for call in (
+        lambda: Generator.from_pretrained("owner/name", token=token, cache_dir=tmp_path),
+        lambda: tiny_generator.push_to_hub("me/mine", token=token),
+    ):
+        with pytest.raises(ConfigError, match=r"^The token is empty, or has spaces, .*; copy it again\.$"):
+            call()
+
+
+def test_a_repository_that_is_no_text(tiny_generator: Generator) -> None:
+    for repo in (None, Path("me/mine")):
+        with pytest.raises(ConfigError, match="give its name as a text, 'owner/name'"):
+            tiny_generator.push_to_hub(repo)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "read", "write"),
+    [
+        (403, b"{}", "refuses to show it", "may not write there"),
+        (429, b"{}", "Try again later", "Try again later"),
+        (500, b"{}", "Try again later", "Try again later"),
+        (200, b"<html>", "what answers is not a Hub", "what answers is not a Hub"),
+        (200, b"{}", "what answers is not a Hub", "what answers is not a Hub"),
+    ],
+)
+def test_a_server_that_does_not_answer_as_a_hub(
+    tiny_generator: Generator, hub: FakeHub, tmp_path: Path, status: int, body: bytes, read: str, write: str
+) -> None:
+    hub.always = (status, body)
+    with pytest.raises(DownloadError, match=read):
+        Generator.from_pretrained("owner/name", cache_dir=tmp_path)
+    with pytest.raises(DownloadError, match=write):
+        tiny_generator.push_to_hub("me/mine")
+
+
+def test_a_folder_of_downloads_that_cannot_be_written(tiny_folder: Path, hub: FakeHub, tmp_path: Path) -> None:
+    push_folder(hub, tiny_folder)
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        DownloadError, match=r"could not be written to the folder of downloads \(.*\)\. Check that folder"
+    ):
+        Generator.from_pretrained("owner/name", cache_dir=tmp_path / "file")
 
 
 def test_without_a_network(tiny_generator: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

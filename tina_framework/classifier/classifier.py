@@ -30,7 +30,7 @@ from tina_framework.images import Preprocessing
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
-from tina_framework.storage.hub import HubAccess, upload
+from tina_framework.storage.hub import HubAccess, check_repo_id, upload
 from tina_framework.storage.paths import user_path
 from tina_framework.targets.device import resolve_device
 from tina_framework.targets.ensemble import Ensemble, build_network, member_names
@@ -235,6 +235,7 @@ class GeneratedClassifier(Predictor):
             ConfigError, CheckpointError: as for `save_pretrained`.
             DownloadError: the Hub cannot be reached or refuses.
         """
+        check_repo_id(repo_id)
         with tempfile.TemporaryDirectory() as root:
             folder = Path(root) / "classifier"
             self._write(folder, include_trunk, dtype, repo_id)

@@ -233,15 +233,20 @@ def find_folder(name: str | Path, revision: str | None, access: HubAccess) -> Pa
         access: how the Hub is read.
 
     Raises:
-        ConfigError: a revision is given for something that has none, or two different revisions are given.
-        CheckpointError: the Hub repository is no classifier of this framework.
+        ConfigError: the name is empty; a revision is given for something that has none, or two different revisions are given.
+        CheckpointError: there is no such folder, or the Hub repository is no classifier of this framework.
         DownloadError: the Hub repository could not be downloaded.
     """
+    if not isinstance(name, (str, Path)) or name == "" or "\0" in str(name):
+        raise ConfigError(f"The classifier is {shorten(name)}; give a folder or a Hub id, 'owner/name'.")
     folder, parts = user_path(name), split_revision(name, revision) if isinstance(name, str) else None
-    if name:
-        restore_missing(folder)
+    restore_missing(folder)
     if parts is None or folder.exists():
         with_revision(str(name), revision)  # a folder has none
+        if isinstance(name, str) and not folder.exists():
+            raise CheckpointError(
+                f"'{name}' is not a folder, and no Hub id ('owner/name' or 'owner/name@revision'); a classifier folder holds {_NEEDS}."
+            )
         return folder
     return download_model(*parts, _check_format, access)
 

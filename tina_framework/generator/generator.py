@@ -47,7 +47,7 @@ from tina_framework.prompts.encoded_task import EncodedTask
 from tina_framework.prompts.known_classes import KnownClasses
 from tina_framework.prompts.read import encode_prompts
 from tina_framework.prompts.warnings import prompt_warnings
-from tina_framework.storage.hub import HubAccess, upload, with_revision
+from tina_framework.storage.hub import HubAccess, check_repo_id, upload, with_revision
 from tina_framework.storage.paths import user_path
 from tina_framework.targets.device import resolve_device
 
@@ -212,6 +212,7 @@ class Generator:
         Raises:
             DownloadError: the Hub cannot be reached or refuses.
         """
+        check_repo_id(repo_id)
         with tempfile.TemporaryDirectory() as root:
             folder = Path(root) / "generator"
             write_folder(folder, self._parts(), card, max_shard_size, hub_id=repo_id)

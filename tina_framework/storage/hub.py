@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import re
 import tempfile
@@ -10,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tina_framework.errors import ConfigError, DownloadError
+from tina_framework.errors import ConfigError, DownloadError, shorten
 from tina_framework.storage.card import CARD, was_edited
 from tina_framework.storage.folders import CONFIG
 from tina_framework.storage.paths import user_path
@@ -18,10 +20,11 @@ from tina_framework.storage.paths import user_path
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-__all__ = ["HubAccess", "download_model", "split_revision", "upload", "with_revision"]
+__all__ = ["HubAccess", "check_repo_id", "download_model", "split_revision", "upload", "with_revision"]
 
 _HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([^\s@]+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_TOKEN = re.compile(r"[!-~]+")
 _PATTERNS = ["*.json", "*.safetensors", "*.md"]
 _WEIGHT_FILES = (".safetensors", ".safetensors.index.json")
 _LOG_IN = "log in with `hf auth login`, or give a token"
@@ -35,11 +38,34 @@ class HubAccess:
         token: an access token; None: the one of `hf auth login` or of the environment variable ``HF_TOKEN``.
         cache_dir: folder of downloads; None: the Hub client's own.
         local_files_only: do not ask the Hub; use what was downloaded before.
+
+    Raises:
+        ConfigError: the token is not one.
     """
 
     token: str | None = None
     cache_dir: str | Path | None = None
     local_files_only: bool = False
+
+    def __post_init__(self) -> None:
+        _check_token(self.token)
+
+
+def check_repo_id(repo: str) -> None:
+    """Check that the name of a repository to write to is a text. The client checks which text.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if not isinstance(repo, str):
+        raise ConfigError(f"The repository is {shorten(repo)}; give its name as a text, 'owner/name'.")
+
+
+def _check_token(token: object) -> None:
+    """Refuse what cannot be a token. The client's own message would show it."""
+    # The client takes booleans, too: False sends no token.
+    if token is not None and not isinstance(token, bool) and not (isinstance(token, str) and _TOKEN.fullmatch(token)):
+        raise ConfigError("The token is empty, or has spaces, line breaks or letters beyond ASCII; copy it again.")
 
 
 def split_revision(name: str, revision: str | None = None) -> tuple[str, str | None] | None:
@@ -53,12 +79,16 @@ def split_revision(name: str, revision: str | None = None) -> tuple[str, str | N
         The id without the revision, and the revision or None. None if `name` is no Hub id.
 
     Raises:
-        ConfigError: the name and `revision` state different revisions.
+        ConfigError: the name and `revision` state different revisions, or the revision is not one.
     """
     found = _HUB_ID.fullmatch(name)
     if found is None:
         return None
     repo, own = found.groups()
+    if revision is not None and not (isinstance(revision, str) and revision.strip()):
+        raise ConfigError(
+            f"The revision of '{repo}' is {shorten(revision)}; give a branch, a tag or a commit, or leave it out."
+        )
     if own is not None and revision is not None and own != revision:
         raise ConfigError(
             f"'{name}' states the revision '{own}', but the revision '{revision}' is given too; give one."
@@ -149,11 +179,13 @@ def upload(
         create_pr: open a pull request in place of committing.
 
     Raises:
-        ConfigError: a pull request is asked for, and another branch than ``main``.
+        ConfigError: the name or the token is not valid, or a pull request is asked for, and another branch than ``main``.
         DownloadError: the Hub cannot be reached or refuses.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
+    check_repo_id(repo)
+    _check_token(token)
     if create_pr and revision not in (None, "main"):
         raise ConfigError(
             f"A pull request is opened against the branch 'main', but the revision '{revision}' is given too; give one."
@@ -217,7 +249,9 @@ def _why_not_read(error: Exception, access: HubAccess) -> str:
             "it was not downloaded before, and downloads are switched off (local_files_only or HF_HUB_OFFLINE). "
             "Allow a download, or check the name"
         )
-    return f"it could not be downloaded from the Hub ({_reason(error)}). Check the name and the connection"
+    if _is_of_this_machine(error):
+        return f"it could not be written to the folder of downloads ({_reason(error)}). Check that folder"
+    return f"it could not be downloaded from the Hub ({_reason(error)}). {_advice(error)}"
 
 
 def _why_not_written(error: Exception) -> str:
@@ -233,25 +267,53 @@ def _why_not_written(error: Exception) -> str:
         return "the token may not write there. Give a token with the right to write, and check the owner's name"
     if errors.OfflineModeIsEnabled in _kinds(error):
         return "the environment variable HF_HUB_OFFLINE switches the network off. Unset it"
-    return f"{_reason(error)}. Check the name and the connection"
+    return f"{_reason(error)}. {_advice(error)}"
+
+
+def _advice(error: Exception) -> str:
+    status = _status(error)
+    if status is not None and (status == 429 or status >= 500):
+        return "Try again later"
+    return "Check HF_ENDPOINT and the connection" if _is_unreadable(error) else "Check the name and the connection"
+
+
+def _is_of_this_machine(error: Exception) -> bool:
+    """Return whether a file could not be written, for example because the disk is full."""
+    return isinstance(error, OSError) and (error.filename is not None or error.errno in (errno.ENOSPC, errno.EDQUOT))
+
+
+def _is_unreadable(error: Exception) -> bool:
+    """Return whether a server answered that is no Hub: the client found no JSON, or missed a value in it."""
+    return isinstance(error, (KeyError, json.JSONDecodeError))
 
 
 def _status(error: Exception) -> int | None:
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    return status if isinstance(status, int) else None
+    """Return the status code that the Hub answered with. It may be in an error that caused this one."""
+    for each in _causes(error):
+        status = getattr(getattr(each, "response", None), "status_code", None)
+        if isinstance(status, int):
+            return status
+    return None
 
 
 def _kinds(error: BaseException) -> set[type[BaseException]]:
     """Return the types of an error and of those that caused it."""
-    found: set[type[BaseException]] = set()
+    return {type(each) for each in _causes(error)}
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return an error and those that caused it, the last one first."""
+    found: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and len(found) < 10:
-        found.add(type(cause))
+        found.append(cause)
         cause = cause.__cause__ or cause.__context__
     return found
 
 
 def _reason(error: Exception) -> str:
     """Return the first line of an error's message that says something."""
+    if _is_unreadable(error):
+        return "what answers is not a Hub"
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(".")
