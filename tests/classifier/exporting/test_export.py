@@ -79,6 +79,15 @@ def test_pictures_and_labels(classifier: GeneratedClassifier, tmp_path: Path, ad
     assert export(classifier, tmp_path, int8=pixels).comparison.source == "calibration"
 
 
+def test_a_classifier_in_bfloat16(classifier: GeneratedClassifier, tmp_path: Path, add: Any) -> None:
+    """The file computes in float32, so it is compared with the same weights in float32."""
+    add(Remembers())
+    half = copy.deepcopy(classifier).bfloat16()
+    report = export(half, tmp_path)
+    assert report.comparison.agreement == 1.0
+    assert half.dtype == torch.bfloat16
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "sentence"),
     [
