@@ -115,6 +115,12 @@ def test_devices_and_types_that_do_not_exist(classifier: GeneratedClassifier, fo
     for dtype in (torch.int8, torch.bool, torch.complex64):
         with pytest.raises(ConfigError, match=r"layers compute in floating point.* export the classifier"):
             classifier.to(dtype)
+    with pytest.raises(ConfigError, match="layers compute in floating point"):
+        classifier.to(torch.zeros(1, dtype=torch.int8))
+    with pytest.raises(ConfigError, match=r"Device '.*99' cannot be used"):
+        classifier.to(99)
+    with pytest.raises(ConfigError, match="Device 'None' cannot be used"):
+        GeneratedClassifier.from_pretrained(folder, device=None)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"'half' is a type and not a device; write to\(torch\.half\)"):
         classifier.to("half")
     with pytest.raises(ConfigError, match="Device 'gpu' cannot be used"):
@@ -126,10 +132,12 @@ def test_devices_and_types_that_do_not_exist(classifier: GeneratedClassifier, fo
 @pytest.mark.parametrize(
     ("given", "what"),
     [
-        (Image.new("RGB", (8, 8)), "a Image was given"),
-        (np.zeros((1, 32, 32, 3), np.uint8), "a ndarray was given"),
-        ("a.png", "a str was given"),
-        ([], "a list was given"),
+        (Image.new("RGB", (8, 8)), "an object of the type Image was given"),
+        (np.zeros((1, 32, 32, 3), np.uint8), "an object of the type ndarray was given"),
+        ("a.png", "an object of the type str was given"),
+        ([], "an object of the type list was given"),
+        (torch.zeros(3, 32, 32), r"a tensor of the shape \(3, 32, 32\) was given"),
+        (torch.zeros(1, 32, 32, 3), r"a tensor of the shape \(1, 32, 32, 3\) was given"),
         (torch.zeros(1, 3, 32, 32, dtype=torch.uint8), "a tensor of uint8 was given"),
     ],
 )

@@ -71,9 +71,12 @@ def test_a_callback_sees_every_step_and_may_change_the_tokens(tiny_generator: Ge
 def test_callbacks_that_are_refused(tiny_generator: Generator) -> None:
     with pytest.raises(ConfigError, match="callback_on_step_end is 3; give a function"):
         tiny_generator(NAMES, callback_on_step_end=3)  # type: ignore[arg-type]
-    for names in (["noise"], "latents"):
+    for names in (["noise"], "latents", None, 5):
         with pytest.raises(ConfigError, match="give a list of the names latents"):
-            tiny_generator(NAMES, callback_on_step_end=print, callback_on_step_end_tensor_inputs=names)
+            tiny_generator(NAMES, callback_on_step_end=print, callback_on_step_end_tensor_inputs=names)  # type: ignore[arg-type]
+    for answer in ("latents", torch.zeros(2), True):
+        with pytest.raises(ConfigError, match="return a dictionary of the changed tensors, or None"):
+            tiny_generator(NAMES, callback_on_step_end=lambda *_, answer=answer: answer)
     for wrong, what in ((torch.zeros(2), r"of shape \(2,\)"), (None, "None")):
         with pytest.raises(ConfigError, match=f"returned latents {what}; return a tensor of shape"):
             tiny_generator(NAMES, callback_on_step_end=lambda *_, value=wrong: {"latents": value})

@@ -113,9 +113,9 @@ class Predictor(nn.Module):
         """Return the logits (N, K) of standardised pictures (N, C, H, W). `predict` takes raw pictures instead.
 
         Raises:
-            DataError: something else than a floating-point tensor is given.
+            DataError: something else than a floating-point tensor (N, C, H, W) is given.
         """
-        _check_standardised(images)
+        _check_standardised(images, self.preprocessing.input_shape[0])
         logits: Tensor = self.network(self.network_input(images).to(self.dtype))
         return logits
 
@@ -276,15 +276,18 @@ class Predictor(nn.Module):
         ]
 
 
-def _check_standardised(images: object) -> None:
+def _check_standardised(images: object, channels: int) -> None:
     if not isinstance(images, Tensor):
-        what = f"a {type(images).__name__}"
+        what = f"an object of the type {type(images).__name__}"
     elif not images.is_floating_point():
         what = f"a tensor of {str(images.dtype).removeprefix('torch.')}"
+    elif images.ndim != 4 or images.shape[1] != channels:
+        what = f"a tensor of the shape {tuple(images.shape)}"
     else:
         return
     raise DataError(
-        f"A classifier that is called takes standardised pictures, a floating-point tensor (N, C, H, W), but {what} was given; "
+        f"A classifier that is called takes standardised pictures, a floating-point tensor (N, {channels}, H, W), but {what} was "
+        "given; "
         "call predict, which takes files, PIL images and arrays."
     )
 
@@ -296,6 +299,10 @@ def _device_or_dtype(value: Any) -> Any:
             f"Weights cannot be turned into {str(value).removeprefix('torch.')}, because layers compute in floating point "
             "(float32, float16, bfloat16, float64). For 8-bit integers, export the classifier: model.export(path, format, int8=pictures)."
         )
+    if isinstance(value, Tensor):  # `to` takes the device and the type of a tensor, too
+        _device_or_dtype(value.dtype)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return resolve_device(torch.device(value))
     if isinstance(value, str):
         if hasattr(torch, value) and isinstance(getattr(torch, value), torch.dtype):
             raise ConfigError(f"{shorten(value)} is a type and not a device; write to(torch.{value}).")

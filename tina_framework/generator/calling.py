@@ -87,14 +87,17 @@ def step_end(generator: Generator, callback: StepCallback | None, names: Sequenc
         return None
     if not callable(callback):
         raise ConfigError(f"callback_on_step_end is {shorten(callback)}; give a function, or None.")
-    unknown = [name for name in names if name not in TENSOR_INPUTS]
-    if unknown or isinstance(names, str):
+    if isinstance(names, str) or not isinstance(names, Sequence) or any(name not in TENSOR_INPUTS for name in names):
         raise ConfigError(
             f"callback_on_step_end_tensor_inputs is {shorten(names)}; give a list of the names {', '.join(TENSOR_INPUTS)}."
         )
 
     def on_step_end(step: int, timestep: Tensor, tokens_BPD: Tensor) -> Tensor:
         changed = callback(generator, step, timestep, {"latents": tokens_BPD} if "latents" in names else {})
+        if changed is not None and not isinstance(changed, Mapping):
+            raise ConfigError(
+                f"callback_on_step_end returned {shorten(changed)}; return a dictionary of the changed tensors, or None."
+            )
         found = tokens_BPD if changed is None else changed.get("latents", tokens_BPD)
         if not isinstance(found, Tensor) or found.shape != tokens_BPD.shape:
             what = f"of shape {tuple(found.shape)}" if isinstance(found, Tensor) else shorten(found)

@@ -27,7 +27,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     try:
         chosen = torch.device(device)
         torch.zeros(1, device=chosen)  # fails now, with a clear message, if the device is absent
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise ConfigError(f"Device '{device}' cannot be used ({reason}); try 'auto' or 'cpu'.") from error
     return chosen
