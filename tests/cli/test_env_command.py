@@ -120,8 +120,9 @@ def test_a_strict_environment_reports_the_broken_plugin(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse() -> Any:
-        raise discovery.PluginError("Plugin 'bad' failed to load.")
+        raise discovery.PluginError("Plugin 'bad' failed with hf_secret.")
 
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
     monkeypatch.setattr(discovery, "plugin_records", refuse)
     [plugin] = env(capsys)["plugins"]
-    assert (plugin["status"], plugin["error"]) == ("broken", "Plugin 'bad' failed to load")
+    assert (plugin["status"], plugin["error"]) == ("broken", "Plugin 'bad' failed with (hidden)")

@@ -34,6 +34,9 @@ _OTHER_VARIABLES = ("CUDA_VISIBLE_DEVICES", "HF_HOME", "HF_HUB_OFFLINE", "OMP_NU
 """Variables of other programs that change what this one does."""
 
 _SECRET = re.compile(r"TOKEN|SECRET|PASS|KEY|CREDENTIAL|AUTH", re.IGNORECASE)
+_SHORTEST_SECRET = 6
+"""Shorter values, such as 1, occur in texts by chance."""
+
 _LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -156,8 +159,12 @@ def _cache() -> dict[str, Any]:
 
 
 def _shown(text: str) -> str:
-    """Return a text without the name of the home folder and without logins in addresses."""
+    """Return a text without the name of the home folder, logins in addresses, and values of secret variables."""
     home = str(Path("~").expanduser())
+    # An error that is shown, such as that of a plugin, may quote a token.
+    for name, value in os.environ.items():
+        if _SECRET.search(name) and len(value) >= _SHORTEST_SECRET and not os.path.isabs(value):
+            text = text.replace(value, "(hidden)")
     text = _LOGIN.sub("(hidden)@", text)
     return text if home in ("/", "~", "") else re.sub(rf"{re.escape(home)}(?=[/\\\s'\"]|$)", "~", text)
 
