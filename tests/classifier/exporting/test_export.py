@@ -138,6 +138,15 @@ def test_a_failure_leaves_nothing_and_keeps_an_old_file(
     assert [entry.name for entry in tmp_path.iterdir()] == ["pets.number"]
 
 
+def test_an_interrupt_that_python_wrapped(classifier: GeneratedClassifier, tmp_path: Path, add: Any) -> None:
+    wrapped = RuntimeError("Error calling __set_name__ on 'Field' instance")
+    wrapped.__cause__ = KeyboardInterrupt("stop")
+    add(failing(wrapped))
+    with pytest.raises(KeyboardInterrupt, match="stop"):
+        export(classifier, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_that_answers_otherwise_is_not_written(
     classifier: GeneratedClassifier, tmp_path: Path, add: Any
 ) -> None:

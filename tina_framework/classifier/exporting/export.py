@@ -253,6 +253,9 @@ def _sentences(format: str) -> Iterator[None]:
     except (TinaError, OSError, MemoryError):
         raise
     except Exception as error:  # each library has errors of its own
+        # Python 3.11 turns what ends the creation of a class, also Ctrl-C, into a RuntimeError.
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise error.__cause__ from None
         raise ExportError(
             f"Format '{format}' cannot hold this network: {reason_of(error, 300)}. Nothing was written; try another format "
             "(`tina list exporters`)."
