@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import gc
+import pickle
 import warnings
 import weakref
 from typing import Any
@@ -240,3 +241,12 @@ def test_no_name_of_the_training_data_has_a_warning() -> None:
             words = [spelling(word) for word in names[start : start + size]]
             tasks = encode_tasks([words], generator.encoder, known_classes=known)
             assert generator.prompt_warnings(tasks) == [], words
+
+
+def test_copies_give_the_same_networks() -> None:
+    generator = Generator.from_pretrained("cifar100-cnn", device="cpu")
+    expected = generator(["apple", "bear"])
+    for copied in (copy.deepcopy(generator), pickle.loads(pickle.dumps(generator))):
+        assert not copied._known_classes, "an entry of another encoder could be taken for one of its own"
+        assert copied.encoder is not generator.encoder
+        assert_same(copied(["apple", "bear"]), expected)

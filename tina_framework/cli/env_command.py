@@ -163,7 +163,7 @@ def _shown(text: str) -> str:
     home = str(Path("~").expanduser())
     # An error that is shown, such as that of a plugin, may quote a token.
     for name, value in os.environ.items():
-        if _SECRET.search(name) and len(value) >= _SHORTEST_SECRET and not os.path.isabs(value):
+        if _SECRET.search(name) and len(value) >= _SHORTEST_SECRET and not Path(value).is_absolute():
             text = text.replace(value, "(hidden)")
     text = _LOGIN.sub("(hidden)@", text)
     return text if home in ("/", "~", "") else re.sub(rf"{re.escape(home)}(?=[/\\\s'\"]|$)", "~", text)

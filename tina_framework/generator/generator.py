@@ -101,6 +101,10 @@ class Generator:
         self._provider: str | None = None
         self._known_classes: dict[tuple[int, int], KnownClasses] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Copies get other encoders, and an entry is found by the id of its encoder.
+        return {**self.__dict__, "_known_classes": {}}
+
     def __repr__(self) -> str:
         """Return what it writes, from what, and how large it is."""
         config, most = self.config, self.config.max_classes

@@ -84,6 +84,10 @@ class CLIPLite:
         except (KeyError, TypeError, ValueError) as error:
             raise self._broken(error) from error
 
+    def __reduce__(self) -> tuple[type[CLIPLite], tuple[Path, str]]:
+        # A lock cannot be copied. The folder is quickly read again.
+        return CLIPLite, (self._folder, self.name)
+
     @property
     def mean(self) -> npt.NDArray[np.float32]:
         """The mean unit vector (E,) of the names in the fit."""
