@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -257,3 +258,10 @@ def test_folders_are_made_only_for_an_export(classifier: GeneratedClassifier, tm
     registries().exporters.add("works", lambda: add_working)
     classifier.export(tmp_path / "new" / "deep" / "pets.number", "works")
     assert (tmp_path / "new" / "deep" / "pets.number").is_file()
+
+
+def test_threads_export_one_after_the_other(classifier: GeneratedClassifier, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(3) as threads:
+        reports = threads.map(lambda _: classifier.export(tmp_path / "pets.pt2", "torch-export"), range(3))
+    assert {report.comparison.agreement for report in reports} == {1}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["pets.pt2"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -38,6 +39,9 @@ __all__ = [
     "exporter_named",
     "missing_module",
 ]
+
+# PyTorch traces one network at a time in a process, and fails if two threads try. Warnings and loggers are shared, too.
+_ONE_AT_A_TIME = threading.Lock()
 
 MIN_AGREEMENT = 0.98
 """Smallest share of equal answers of a file with 8-bit integers, unless the caller allows less."""
@@ -97,14 +101,14 @@ def export_classifier(
     calibration = None if int8 is None else _pixels(classifier, int8, "int8")
     pixels, source = _compared(classifier, pictures, calibration)
     truth = None if labels is None else label_indices(labels, classifier.class_names, len(pixels))
-    with _sentences(format):
+    with _ONE_AT_A_TIME, _sentences(format):
         exported = export_source(classifier, calibration)
         ours = predicted(_answers(classifier, exported), pixels)
     if not np.isfinite(ours).all():
         raise ExportError(
             f"Logits of this classifier are not finite on {source} pictures, so nothing was written; its weights are too large."
         )
-    with _writing(path) as (folder, target), _sentences(format):
+    with _writing(path) as (folder, target), _ONE_AT_A_TIME, _sentences(format):
         made = folder / (path.name if path.name not in ("", "..") else target.name)
         facts = exporter.write(exported, made)
         theirs = predicted(exporter.load(made), pixels)

@@ -161,3 +161,23 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
     (path / "pets.c").write_text("int x;\n")
     with pytest.raises(CheckpointError, match="header is not one"):
         compiled(path)
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "sentence"),
+    [
+        ("echo 'x.c:1:1: fatal error: No space left on device' >&2; exit 1", OSError, "No space left on device"),
+        ("exit 0", DependencyError, "cannot be loaded"),
+        ("echo no such option >&2; exit 1", DependencyError, r"does not compile the exported file \(no such option\)"),
+    ],
+)
+def test_compilers_that_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, error: type[Exception], sentence: str
+) -> None:
+    path = written(sample("class maps"), tmp_path)
+    compiler = tmp_path / "broken-cc"
+    compiler.write_text(f"#!/bin/sh\n{script}\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    with pytest.raises(error, match=sentence):
+        compiled(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import re
 import shutil
@@ -90,14 +91,24 @@ def compiled(folder: Path, options: tuple[str, ...] = ("-O2",)) -> CompiledClass
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         library = Path(scratch) / f"{sources[0].stem}.so"
         command = [compiler, "-std=c99", *options, "-shared", "-fPIC", "-o", str(library), str(sources[0])]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", check=False, env={**os.environ, "LC_ALL": "C"}
+        )
+        if done.returncode and "No space left on device" in done.stderr:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), scratch)
         if done.returncode:
             lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
             raise DependencyError(
                 f"The C compiler '{compiler}' does not compile the exported file ({shorten_words(lines[0])}); choose another one "
                 "with the environment variable CC."
             )
-        return CompiledClassifier(library, sources[0].with_suffix(".h").read_text(encoding="utf-8"))
+        try:
+            return CompiledClassifier(library, sources[0].with_suffix(".h").read_text(encoding="utf-8"))
+        except OSError as error:
+            raise DependencyError(
+                f"What the C compiler '{compiler}' made cannot be loaded ({shorten_words(str(error))}); choose another compiler with "
+                "the environment variable CC, or another folder for temporary files with TMPDIR."
+            ) from error
 
 
 def find_compiler() -> str:
