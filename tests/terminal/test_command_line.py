@@ -33,6 +33,7 @@ def test_an_active_environment_needs_no_path(environment: Path, monkeypatch: pyt
     monkeypatch.setenv("PATH", f"{environment}{os.pathsep}/usr/bin")
     assert (program(), python()) == ("tina", "python")
     assert command("classify", "a folder", "PICTURE...") == "tina classify 'a folder' PICTURE..."
+    assert command("classify", Path("-x"), "--json") == "tina classify ./-x --json", "no option"
 
 
 def test_another_program_of_that_name_on_path_is_not_meant(

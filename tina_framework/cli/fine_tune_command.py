@@ -216,4 +216,4 @@ def _print(result: dict[str, Any], *, measure: bool) -> None:
         )
     for label, value in rows:
         print_line(f"{label + ':':<15}{value}")
-    print_line(f"\nNext: {command('classify', result['saved_in'], 'PICTURE...')}")
+    print_line(f"\nNext: {command('classify', Path(result['saved_in']), 'PICTURE...')}")

@@ -295,7 +295,7 @@ def _print_one(result: dict[str, Any], *, sheet_asked: bool) -> None:
         print_line(f"The pictures with their answers are in {result['contact_sheet']}.")
     elif sheet_asked:
         print_error("No contact sheet was written, because no shipped picture shows one of the classes.")
-    print_line(f"\nNext: {command('classify', classifier['path'], 'PICTURE...')}")
+    print_line(f"\nNext: {command('classify', Path(classifier['path']), 'PICTURE...')}")
 
 
 def _size(number: int) -> str:
@@ -329,4 +329,4 @@ def _print_many(result: dict[str, Any], out: Path) -> None:
         print_line(f"{parameters}; accuracy: {accuracy_line(first, result['warnings'])}")
     for warning in result["warnings"]:
         print_error(f"Warning: {warning}")
-    print_line(f"\nNext: {command('classify', classifiers[0]['path'], 'PICTURE...')}")
+    print_line(f"\nNext: {command('classify', Path(classifiers[0]['path']), 'PICTURE...')}")

@@ -42,8 +42,16 @@ def python(*, elsewhere: bool = False) -> str:
 
 
 def command(*words: object) -> str:
-    """Return a command line to paste: the program and these words, in quotes where the shell needs them."""
-    return f"{program()} {shlex.join(map(str, words))}"
+    """Return a command line to paste: the program and these words, in quotes where the shell needs them.
+
+    A `Path` that begins with ``-`` gets ``./`` before it, because it would be read as an option.
+    """
+    return f"{program()} {shlex.join(map(_word, words))}"
+
+
+def _word(word: object) -> str:
+    text = str(word)
+    return os.path.join(".", text) if isinstance(word, Path) and text.startswith("-") else text  # noqa: PTH118
 
 
 def with_program(text: str) -> str:
