@@ -55,7 +55,10 @@ def test_integers_need_only_the_same_answers() -> None:
         check(theirs, int8=True)
 
 
-@pytest.mark.parametrize(("count", "wrong", "passes"), [(100, 2, True), (100, 3, False), (40, 1, True), (40, 2, False)])
+@pytest.mark.parametrize(
+    ("count", "wrong", "passes"),
+    [(100, 2, True), (100, 3, False), (40, 1, True), (40, 2, False), (3, 1, False), (1, 1, False)],
+)
 def test_two_of_a_hundred_answers_may_differ(count: int, wrong: int, passes: bool) -> None:
     ours = np.tile(np.array([[2.0, 1.0]], np.float32), (count, 1))
     theirs = ours.copy()

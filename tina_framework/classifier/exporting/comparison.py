@@ -27,6 +27,9 @@ programs add up the same products in another order. The files of this project di
 _BATCH = 32
 _MADE_UP = 100
 
+_FEW = 4
+"""With fewer pictures, no other answer is allowed by rounding up."""
+
 
 @dataclass(frozen=True)
 class Accuracy:
@@ -105,8 +108,8 @@ def compare(
         theirs: of the file.
         int8: whether the file computes with 8-bit integers. Then only the answers have to agree.
         source: where the pictures came from.
-        min_agreement: smallest agreement of a file with 8-bit integers. The number of other answers that this allows is rounded up,
-            because one tie among a dozen pictures says nothing.
+        min_agreement: smallest agreement of a file with 8-bit integers. The number of other answers that this allows is rounded up
+            from four pictures on, because one tie among a dozen pictures says nothing.
         labels: N class indices, if the pictures have labels.
 
     Raises:
@@ -130,7 +133,7 @@ def compare(
                 f"{tolerance:.2g}), and {_percent(same.mean())} of the {len(ours)} answers agree. Nothing was written. "
                 "Another format may hold this network."
             )
-    elif int((~same).sum()) > math.ceil(round((1 - min_agreement) * len(same), 6)):
+    elif int((~same).sum()) > _most_others(len(same), min_agreement):
         raise ExportError(
             f"With 8-bit integers, {_percent(same.mean())} of the {len(ours)} answers agree with the classifier; "
             f"{_percent(min_agreement)} are required. Nothing was written. Calibrate on more pictures, on pictures like those "
@@ -141,6 +144,12 @@ def compare(
         truth = np.asarray(labels)
         accuracy = Accuracy(float((chosen == truth).mean()), float((answers == truth).mean()))
     return Comparison(len(ours), source, difference, float(same.mean()), accuracy)
+
+
+def _most_others(count: int, min_agreement: float) -> int:
+    allowed = round((1 - min_agreement) * count, 6)
+    # Of one or two pictures, a single other answer would be most of them.
+    return math.ceil(allowed) if count >= _FEW else math.floor(allowed)
 
 
 def _percent(share: float) -> str:
