@@ -23,7 +23,9 @@ def exported_program(source: ExportSource, *, batch: int | None = None) -> torch
     pixels = torch.zeros((batch or _EXAMPLES, height, width, 3), dtype=torch.uint8)
     shapes = None if batch else ({0: torch.export.Dim("batch", min=1)},)
     program = torch.export.export(source.network.eval(), (pixels,), dynamic_shapes=shapes)
-    for node in program.graph.nodes:
-        # Lines of source code with the paths of this machine, which would be written into files that people publish.
-        node.meta.pop("stack_trace", None)
+    # A part under `torch.no_grad()` or `torch.autocast` has a graph of its own inside.
+    for part in program.graph_module.modules():
+        for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
+            # Lines of source code with the paths of this machine, which would be written into files that people publish.
+            node.meta.pop("stack_trace", None)
     return program
