@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from torch import nn
+
 from tina_framework.interfaces.exporter import Exporter
 from tina_framework.testing._base import ConformanceTests, conforms, missing_fixture, pytest
 from tina_framework.testing.checks import exporter as checks
@@ -10,7 +14,14 @@ __all__ = ["ExporterTests"]
 
 
 class ExporterTests(ConformanceTests, standard=True):
-    """Subclass it and define the fixture `exporter`, which returns an `Exporter`."""
+    """Subclass it and define the fixture `exporter`, which returns an `Exporter`.
+
+    Attributes:
+        network: a network from (N, 3, 12, 12) to (N, 3) that the format holds. None: a convolution, an activation and a linear
+            layer; if the format refuses these, the tests are skipped.
+    """
+
+    network: ClassVar[nn.Module | None] = None
 
     @pytest.fixture
     def exporter(self) -> Exporter:
