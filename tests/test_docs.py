@@ -260,7 +260,8 @@ def test_the_first_commands_of_the_readme_are_targets_of_make() -> None:
 
 def test_the_readme_keeps_its_order() -> None:
     headings = re.findall(r"^## (.+)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert headings[:6] == ["Install", "First use", "What it can and cannot do", "How it works", "Extending", "Links"]
+    assert headings[:4] == ["Install", "First use", "Use it elsewhere", "What it can and cannot do"]
+    assert headings[4:7] == ["How it works", "Extending", "Links"]
 
 
 def test_the_figures_of_the_readme_are_recorded_results() -> None:
