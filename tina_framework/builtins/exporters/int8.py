@@ -255,16 +255,26 @@ def _products(inputs: Tensor, weight: Tensor, rest: list[Any]) -> Tensor:
         total = [d * (k - 1) if padding == "same" else 0 for d, k in zip(dilation, size, strict=True)]
         inputs = F.pad(inputs, (total[1] // 2, total[1] - total[1] // 2, total[0] // 2, total[0] - total[0] // 2))
         padding = [0, 0]
-    if size.numel() > 1:
+    if size.numel() == 1 and not any(padding):
+        rows = _pixels_of(inputs[:, :, :: stride[0], :: stride[-1]])
+    else:
         # Unfolding copies each pixel once for each weight, so fewer pictures are unfolded where they are large.
         positions = inputs.shape[2] * inputs.shape[3] // (stride[0] * stride[-1])
         inputs = inputs[_spread(len(inputs), max(8, _ROWS // max(positions, 1)))]
-    columns = F.unfold(inputs, tuple(size), dilation, padding, stride)  # (M, G D, L)
-    rows = columns.unflatten(1, (groups, -1)).permute(1, 0, 3, 2).flatten(1, 2)
-    if rows.shape[1] > _ROWS:
-        rows = rows[:, _spread(rows.shape[1], _ROWS)]
+        columns = F.unfold(inputs, tuple(size), dilation, padding, stride)  # (M, G D, L)
+        rows = columns.transpose(1, 2).flatten(0, 1)
+        if len(rows) > _ROWS:
+            rows = rows[_spread(len(rows), _ROWS)]
+    rows = rows.unflatten(1, (groups, -1)).transpose(0, 1)
     products: Tensor = rows.transpose(1, 2) @ rows
     return products
+
+
+def _pixels_of(images: Tensor) -> Tensor:
+    """Return some pixels (rows, C) of images (M, C, H, W), and copy no others: early layers have half a million."""
+    place = _spread(len(images) * images[0, 0].numel(), _ROWS)
+    height, width = images.shape[2:]
+    return images[place // (height * width), :, place // width % height, place % width]
 
 
 def rounded_weights(weights: Tensor, products: Tensor) -> Tensor:
