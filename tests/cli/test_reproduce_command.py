@@ -69,7 +69,7 @@ def test_recording_writes_figures_tasks_and_digests(place: Path, capsys: pytest.
     assert run("--record") == 0
     output = capsys.readouterr()
     assert "Measured: pairs." in output.out
-    assert "'none' does not ship" in output.err
+    assert "'none' is not installed" in output.err
     folder = place / "recorded" / "toy"
     assert sorted(path.name for path in folder.iterdir()) == ["images-test.txt", "pairs.json", "record.json"]
     pairs, absent = json.loads((folder / "record.json").read_text())["tables"]

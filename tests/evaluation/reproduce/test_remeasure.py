@@ -13,4 +13,4 @@ def test_what_cannot_be_run_is_left_out() -> None:
     chosen, reasons = runnable([here, elsewhere], recording=False)
     assert not chosen
     assert "nothing is recorded" in reasons[0]
-    assert "does not ship" in reasons[1]
+    assert "is not installed" in reasons[1]
