@@ -41,6 +41,14 @@ def demo() -> list[str]:
     return shlex.split(command.group(1).replace("$(DEMO)", words.group(1)))
 
 
+def program(folder: Path) -> Path:
+    """Write the script `tina` into a folder. It is the program of this interpreter, also where none is installed beside it."""
+    script = folder / "tina"
+    script.write_text(f"#!{sys.executable}\nfrom tina_framework.cli.__main__ import main\n\nmain()\n", encoding="utf-8")
+    script.chmod(0o755)
+    return script
+
+
 def output_in_a_terminal(command: list[str], folder: Path) -> str:
     """Return what a command writes to a terminal of `COLUMNS` columns, with its colours.
 
@@ -50,7 +58,7 @@ def output_in_a_terminal(command: list[str], folder: Path) -> str:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
     # As in an activated environment, so that the command is called `tina` wherever this runs.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    path = os.pathsep.join([str(Path(command[0]).parent), os.environ.get("PATH", "")])
     environment = {**os.environ, "TERM": "xterm-256color", "PATH": path}
     with subprocess.Popen(command, stdout=theirs, stderr=theirs, stdin=theirs, cwd=folder, env=environment) as process:
         os.close(theirs)
@@ -86,6 +94,6 @@ def words(svg: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as temporary:
-        shown = output_in_a_terminal([sys.executable, "-m", "tina_framework.cli", *demo()], Path(temporary))
+    with tempfile.TemporaryDirectory() as scripts, tempfile.TemporaryDirectory() as temporary:
+        shown = output_in_a_terminal([str(program(Path(scripts))), *demo()], Path(temporary))
     Path(__file__).with_name("demo.svg").write_text(draw(demo(), shown), encoding="utf-8")

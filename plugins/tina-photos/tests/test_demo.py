@@ -6,7 +6,6 @@ import json
 import re
 import runpy
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
@@ -61,7 +60,8 @@ def test_the_recording_shows_what_make_demo_prints(tmp_path: Path, monkeypatch: 
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FORCE_COLOR", "1")
     terminal = runpy.run_path(str(ROOT / "docs" / "images" / "terminal.py"))
-    command = [sys.executable, "-m", "tina_framework.cli", *terminal["demo"]()]
+    (tmp_path / "bin").mkdir()
+    command = [str(terminal["program"](tmp_path / "bin")), *terminal["demo"]()]
     shown = terminal["draw"](terminal["demo"](), terminal["output_in_a_terminal"](command, tmp_path))
     recorded = (ROOT / "docs" / "images" / "demo.svg").read_text(encoding="utf-8")
     assert terminal["words"](shown) == terminal["words"](recorded)
