@@ -111,7 +111,8 @@ $(VENV)/.lowest-installed: pyproject.toml | $(VENV)/.dev-installed
 	@$(UV) venv --clear --python $(BIN)/python $(LOWEST)
 	@$(UV) pip compile --resolution lowest-direct --extra test --python $(LOWEST_PYTHON) pyproject.toml \
 		--output-file $(LOWEST)/requirements.txt
-	@$(UV) pip install --python $(LOWEST_PYTHON) --requirement $(LOWEST)/requirements.txt
+	@# torch 2.9 imports setuptools when it compiles a network, and does not require it.
+	@$(UV) pip install --python $(LOWEST_PYTHON) --requirement $(LOWEST)/requirements.txt setuptools
 	@$(UV) pip install --python $(LOWEST_PYTHON) --no-deps --editable .
 	@touch $@
 

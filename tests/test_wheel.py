@@ -122,7 +122,7 @@ def test_built_ins_are_found(run: Run) -> None:
     assert built_in["distribution"] == "tina-framework"
     assert built_in["version"] == run(["tina", "--version"]).split()[-1]
     assert {kind: len(names) > 0 for kind, names in built_in["provides"].items()} == dict.fromkeys(
-        ("encoders", "architectures", "tokenizers", "schedulers", "datasets", "generators", "zoos"), True
+        ("encoders", "architectures", "tokenizers", "schedulers", "datasets", "exporters", "generators", "zoos"), True
     )
     assert "clip-lite" in built_in["provides"]["encoders"]
 
@@ -146,7 +146,7 @@ needs_checkpoint = pytest.mark.skipif(
 def test_the_demo_runs_from_the_wheel(run: Run, tmp_path: Path) -> None:
     made = json.loads(run(["tina", "generate", *DEMO, "--out", "x", "--json"]))
     folder = tmp_path / "elsewhere" / "x"
-    assert {path.name for path in folder.iterdir()} == {"config.json", "model.safetensors"}
+    assert {path.name for path in folder.iterdir()} == {"README.md", "config.json", "model.safetensors"}
     assert made["classifiers"][0]["parameters"] == 5370
     assert made["classifiers"][0]["accuracy"], "the card records no accuracy for the default encoder at ten classes"
     assert made["pictures"], "the demo pictures are not in the wheel"

@@ -101,9 +101,11 @@ async function fetchFile(name) {
 async function keepForOffline() {
   if (!("serviceWorker" in navigator)) return;
   try {
-    await navigator.serviceWorker.register("sw.js");
+    const registration = await navigator.serviceWorker.register("sw.js");
     await navigator.serviceWorker.ready;
     at("offline").textContent = "This page is saved on this device. It also works without a connection.";
+    // Browsers look for a new version some time after a visit, and not at all if the visit is short.
+    await registration.update();
   } catch {
     // Private windows forbid it. The page works without.
   }
