@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tina_framework.cli.accuracy_line import accuracy_line, recorded_accuracy
 from tina_framework.cli.completion import DEVICES, registered
 from tina_framework.cli.output import print_error, print_json, print_line, print_table, progress_bar
 from tina_framework.cli.path_parameters import path_option
 from tina_framework.cli.prompt_arguments import HELP, prompts_given
-from tina_framework.cli.recorded_accuracy import accuracy_line, recorded_accuracy
 from tina_framework.cli.saving_options import INCLUDE_TRUNK, Dtype, DtypeOption
 from tina_framework.terminal.command_line import command
 

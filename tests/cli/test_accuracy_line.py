@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tina_framework.cli.recorded_accuracy import accuracy_line, recorded_accuracy
+from tina_framework.cli.accuracy_line import accuracy_line, recorded_accuracy
 
 
 @dataclass
