@@ -124,20 +124,31 @@ def test_it_loads_no_torch(args: list[str]) -> None:
     assert done.stderr.splitlines()[-1] == "[]"
 
 
+# What any run of the command line imports before its own modules.
+LIBRARIES = "import time, typer, rich.table, pydantic_settings; print(time.process_time())"
+
+
 def test_with_the_built_ins_alone_it_is_fast_and_loads_no_torch() -> None:
-    """Half a second on a quiet machine; processor time of the whole process, since other tests run beside this one."""
+    """It takes 0.22 s here, and the libraries alone 0.21 s. Machines differ, so the test compares the two.
+
+    The time is the processor time of whole processes, since other tests run beside this one.
+    """
     environment = {**os.environ, "TINA_ALLOW_PLUGINS": ""}
     code = (
         CODE.format(args=["plugins", "list", "--json"])
         + "    import time; print(time.process_time(), file=sys.stderr)\n"
     )
-    seconds = []
+
+    def python(code: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+
+    listing_seconds, library_seconds = [], []
     for _ in range(3):
-        done = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=30, check=True
-        )
+        library_seconds.append(float(python(LIBRARIES).stdout))
+        done = python(code)
         assert [r["name"] for r in json.loads(done.stdout) if r["status"] == "ok"] == ["builtins"]
         loaded, taken = done.stderr.splitlines()[-2:]
         assert loaded == "[]"
-        seconds.append(float(taken))
-    assert min(seconds) < 0.5
+        listing_seconds.append(float(taken))
+    assert min(listing_seconds) < 2.5 * min(library_seconds)
