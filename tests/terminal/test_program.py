@@ -185,6 +185,9 @@ _INTERRUPTED_TWICE = """
 import atexit, os, signal, sys
 from tina_framework.terminal.program import _termination_raises, run_program
 
+# A shell starts programs in the background with SIGINT ignored, and a program that the tests start inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 def body(words):
     if words:
         raise SystemExit(int(words[0]))  # the body stopped in order
