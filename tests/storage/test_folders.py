@@ -102,9 +102,11 @@ def test_what_holds_something_else_is_refused_before_the_work(tmp_path: Path) ->
 def test_a_link_to_itself_is_refused_with_a_sentence(tmp_path: Path) -> None:
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
+    # Since Python 3.13, `Path.resolve` returns such a link instead of raising OSError. So the next operation finds it.
+    reason = r"cannot be written \((Too many levels of symbolic links|File exists)\)|exists and is not a folder"
     for path in (loop, loop / "inside"):
         with (
-            pytest.raises(ConfigError, match=r"cannot be written \(Too many levels of symbolic links\)"),
+            pytest.raises(ConfigError, match=reason),
             writing_folder(path, lambda path: True, "test"),
         ):
             pass
