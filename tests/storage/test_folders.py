@@ -102,7 +102,7 @@ def test_what_holds_something_else_is_refused_before_the_work(tmp_path: Path) ->
 def test_a_link_to_itself_is_refused_with_a_sentence(tmp_path: Path) -> None:
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
-    # Since Python 3.13, `Path.resolve` returns such a link instead of raising OSError. So the next operation finds it.
+    # Until Python 3.12, `Path.resolve` raises an error for such a link. From 3.13 on it returns the link, and writing fails.
     reason = r"cannot be written \((Too many levels of symbolic links|File exists)\)|exists and is not a folder"
     for path in (loop, loop / "inside"):
         with (
