@@ -21,7 +21,7 @@ LIGHT = [
     "tina_framework.cli.__main__",
     "tina_framework.cli.app",
     "tina_framework.cli.output",
-    "tina_framework.evaluation.methods.catalogue",
+    "tina_framework.evaluation.methods",
 ]
 LIGHT_WITH_NUMPY = [
     "tina_framework.interfaces.encoder",

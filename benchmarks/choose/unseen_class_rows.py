@@ -20,7 +20,8 @@ from torch.nn import functional as F
 
 from benchmarks.script import REPOSITORY, run
 from tina_framework.evaluation.methods.substitute import assign
-from tina_framework.evaluation.scoring import Network, Scorer
+from tina_framework.evaluation.scoring import Scorer
+from tina_framework.interfaces.method import Network
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.row_retrieval import RowRetrieval

@@ -143,14 +143,15 @@ def test_a_leaking_task_file_of_our_own_stops_the_run(place: Path, capsys: pytes
 
 
 def test_help_describes_every_method(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from tina_framework.evaluation.methods.catalogue import DEFAULT_METHODS, METHODS
+    from tina_framework.evaluation.methods import DEFAULT_METHODS
+    from tina_framework.plugin.discovery import registries
 
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit):
         main(["evaluate", "--help"])
     # The help page breaks lines anywhere, so that only letters and digits can be compared.
     text = _letters(capsys.readouterr().out)
-    missing = [name for name, entry in METHODS.items() if _letters(entry.usage(name) + entry.summary) not in text]
+    missing = [e.name for e in registries().methods.entries() if _letters(e.usage + e.summary) not in text]
     assert missing == []
     assert _letters(DEFAULT_METHODS) in text
 

@@ -12,10 +12,10 @@ import torch
 from tests.conftest import TOY_CLASSES, ToyEncoder
 from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
 from tina_framework.builtins.datasets.arrays import arrays
-from tina_framework.evaluation.context import Context
 from tina_framework.evaluation.generic_model import GenericModel
 from tina_framework.evaluation.suite.prompt_measurer import SuiteRequest
 from tina_framework.interfaces.dataset import ArrayDataset, LabelledImages
+from tina_framework.interfaces.method import Context
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.storage.files import write_safetensors

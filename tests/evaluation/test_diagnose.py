@@ -9,11 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from tina_framework.evaluation.context import Context
 from tina_framework.evaluation.diagnose import Diagnosis, Stage, diagnose, verdict
-from tina_framework.evaluation.method import MethodUnavailable
 from tina_framework.evaluation.result_tables import diagnosis_table
 from tina_framework.evaluation.scoring import Scorer
+from tina_framework.interfaces.method import Context, MethodUnavailable
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.store import Zoo

@@ -13,8 +13,9 @@ import pytest
 from tina_framework.errors import CheckpointError, DataError, LeakageError, PromptError, TinaError
 from tina_framework.evaluation import evaluate as evaluate_module
 from tina_framework.evaluation.evaluate import EvaluationRequest, config_sha256, evaluate
-from tina_framework.evaluation.methods import DEFAULT_METHODS, METHODS, parse_methods
+from tina_framework.evaluation.methods import DEFAULT_METHODS, parse_methods
 from tina_framework.generator.generator import Generator
+from tina_framework.plugin.discovery import registries
 from tina_framework.storage.digest import renew_digest
 from tina_framework.zoo.tasks import Task, save_tasks
 
@@ -48,7 +49,9 @@ def foreign(path: Path, entries: list[dict[str, Any]]) -> Path:
 
 
 def test_all_methods_together(request_: EvaluationRequest) -> None:
-    plain = [name for name in METHODS if name not in ("taper", "regressor")]  # these need an argument
+    plain = [
+        name for name in registries().methods.names() if name not in ("taper", "regressor")
+    ]  # these need an argument
     methods = ",".join([*plain, "tina@2", "random-prompt@ddpm:3", f"selection@{request_.zoo}"])
     results = evaluate(dataclasses.replace(request_, methods=parse_methods(methods), fine_tune_tasks=2))
     summary = results.summary

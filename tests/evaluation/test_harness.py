@@ -13,8 +13,7 @@ import torch
 from tina_framework.errors import PromptError
 from tina_framework.evaluation import harness
 from tina_framework.evaluation.harness import run_method, run_methods
-from tina_framework.evaluation.method import Answer, Method, MethodUnavailable, Missing
-from tina_framework.evaluation.scoring import Network
+from tina_framework.interfaces.method import Answer, Method, MethodUnavailable, Missing, Network
 from tina_framework.zoo.tasks import Task
 
 TASKS = [Task((f"{split}{i}", "other"), split) for split in ("seen", "validation") for i in range(3)]

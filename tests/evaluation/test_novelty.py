@@ -10,13 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tina_framework.evaluation.context import Context
-from tina_framework.evaluation.method import MethodUnavailable
 from tina_framework.evaluation.novelty import Novelty, measure_novelty, nearest_distances, overlap, verdict
 from tina_framework.evaluation.result_tables import novelty_sentence
 from tina_framework.evaluation.scoring import Scorer
 from tina_framework.generator.options import SamplingOptions
 from tina_framework.interfaces.architecture import TargetArchitecture
+from tina_framework.interfaces.method import Context, MethodUnavailable
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.store import Zoo

@@ -10,10 +10,13 @@ import pytest
 from tests.playing_device import DEVICE, PlayedDevice
 from tina_framework.evaluation import evaluate as evaluate_module
 from tina_framework.evaluation.evaluate import EvaluationRequest, evaluate
-from tina_framework.evaluation.methods import METHODS, parse_methods
+from tina_framework.evaluation.methods import parse_methods
+from tina_framework.plugin.discovery import registries
 from tina_framework.zoo.tasks import Task, save_tasks
 
-EVERY = ",".join(name for name in METHODS if name not in ("taper", "regressor"))  # these two need an argument
+EVERY = ",".join(
+    name for name in registries().methods.names() if name not in ("taper", "regressor")
+)  # these two need an argument
 
 
 @pytest.mark.parametrize("methods", ["selection,tina", pytest.param(EVERY, marks=pytest.mark.slow)])

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from tina_framework.errors import DataError, TinaError
-from tina_framework.evaluation.scoring import Network, Scorer
+from tina_framework.evaluation.scoring import Scorer
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.dataset import ArrayDataset, LabelledImages
+from tina_framework.interfaces.method import Network
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.tasks import Task

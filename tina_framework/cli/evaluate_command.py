@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from tina_framework.cli.completion import DEVICES, registered
+from tina_framework.cli.methods_option import MethodsCommand
 from tina_framework.cli.path_parameters import path_option
-from tina_framework.evaluation.methods.catalogue import methods_help
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +34,7 @@ class Suite(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("evaluate")(evaluate)
+    app.command("evaluate", cls=MethodsCommand)(evaluate)
 
 
 def evaluate(
@@ -67,8 +66,7 @@ def evaluate(
         str | None,
         typer.Option(
             "--methods",
-            # Typer renders rich markup, which would swallow "[@STRENGTH]".
-            help=escape(methods_help()),
+            help="Comma-separated list.",  # `MethodsCommand` adds the names
         ),
     ] = None,
     revision: Annotated[

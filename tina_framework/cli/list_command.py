@@ -25,7 +25,7 @@ def list_names(
         str,
         typer.Argument(
             autocompletion=kinds,
-            help="One of: architectures, datasets, encoders, exporters, generators, schedulers, tokenizers, zoos.",
+            help="One of: architectures, datasets, encoders, exporters, generators, methods, schedulers, tokenizers, zoos.",
         ),
     ],
     pattern: Annotated[str, typer.Argument(help="Shell pattern, e.g. 'cnn*'.")] = "*",
@@ -52,10 +52,12 @@ def list_names(
         known = listed([row["name"] for row in described])
         print_error(f"No {wanted.removesuffix('s')} matches '{pattern}'. Known: {known}.")
         return
-    # Where a generator's folder lies helps nobody to choose one.
-    columns = (
-        ["name", "writes", "knows", "distribution"] if wanted == "generators" else ["name", "distribution", "target"]
-    )
+    # Where a generator's folder or a method's class lies helps nobody to choose one.
+    special = {
+        "generators": ["name", "writes", "knows", "distribution"],
+        "methods": ["usage", "summary", "distribution"],
+    }
+    columns = special.get(wanted, ["name", "distribution", "target"])
     print_table([{**row, "distribution": row["distribution"] or None} for row in rows], columns)
 
 

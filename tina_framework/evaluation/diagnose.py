@@ -16,17 +16,17 @@ import torch
 from torch import Tensor
 
 from tina_framework.denoiser.preconditioning import model_input
-from tina_framework.evaluation.method import MethodUnavailable
-from tina_framework.evaluation.scoring import Network, Scorer
+from tina_framework.evaluation.scoring import Scorer
 from tina_framework.evaluation.statistics import paired, summarize
 from tina_framework.generator.options import SamplingOptions
 from tina_framework.generator.scheduler import trained_process
 from tina_framework.interfaces.class_names import fold
+from tina_framework.interfaces.method import MethodUnavailable, Network
 from tina_framework.interfaces.noise_process import NoiseProcess
 from tina_framework.prompts.encoded_task import encode_task
 
 if TYPE_CHECKING:
-    from tina_framework.evaluation.context import Context
+    from tina_framework.interfaces.method import Context
     from tina_framework.zoo.entries import ZooEntry
 
 __all__ = ["Diagnosis", "Stage", "diagnose", "verdict"]

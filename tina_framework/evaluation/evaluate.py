@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from tina_framework import __version__
 from tina_framework.errors import PromptError, TinaError
-from tina_framework.evaluation.context import Context
 from tina_framework.evaluation.draw_tasks import draw_tasks, drawn_note
 from tina_framework.evaluation.environment import busy_warning, describe_machine, now
 from tina_framework.evaluation.generic_model import GenericModel
@@ -24,6 +23,7 @@ from tina_framework.evaluation.scoring import Scorer
 from tina_framework.evaluation.zoo_lookup import find_zoo, open_zoo, training_setting
 from tina_framework.generator.generator import Generator
 from tina_framework.images import fit_settings
+from tina_framework.interfaces.method import Context
 from tina_framework.plugin.discovery import registries
 from tina_framework.storage.digest import HASHES
 from tina_framework.storage.files import read_json

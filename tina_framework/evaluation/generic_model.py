@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 
 from tina_framework.errors import CheckpointError, ConfigError
-from tina_framework.evaluation.method import Answer, Missing
-from tina_framework.evaluation.scoring import Network
 from tina_framework.evaluation.zoo_lookup import open_zoo
 from tina_framework.generator.config import FORMAT as GENERATOR_FORMAT
 from tina_framework.generator.folder import GENERIC, find_folder, read_folder
+from tina_framework.interfaces.method import Answer, Missing, Network
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.storage.files import check_tensors, read_metadata, read_safetensors

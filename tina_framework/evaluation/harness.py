@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import torch
 
 from tina_framework.errors import TinaError
-from tina_framework.evaluation.method import Answer, Method, Missing
 from tina_framework.evaluation.peak_memory import PeakMemory
 from tina_framework.evaluation.scoring import Scorer
+from tina_framework.interfaces.method import Answer, Method, Missing
 from tina_framework.zoo.tasks import Task
 
 __all__ = [

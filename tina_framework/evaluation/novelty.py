@@ -18,16 +18,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from tina_framework.evaluation.method import MethodUnavailable
 from tina_framework.evaluation.methods.nearest import Nearest
 from tina_framework.evaluation.methods.selection import Selection
-from tina_framework.evaluation.scoring import Network
 from tina_framework.generator.options import SamplingOptions
+from tina_framework.interfaces.method import MethodUnavailable, Network
 from tina_framework.prompts.encoded_task import encode_tasks
 
 if TYPE_CHECKING:
-    from tina_framework.evaluation.context import Context
     from tina_framework.evaluation.scoring import Scorer
+    from tina_framework.interfaces.method import Context
     from tina_framework.zoo.tasks import Task
 
 __all__ = ["Novelty", "measure_novelty", "nearest_distances", "overlap", "verdict"]

@@ -6,7 +6,6 @@ Shapes: N parameters, K outputs, M images of a task, A images of the whole split
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,32 +13,13 @@ from torch.func import functional_call
 
 from tina_framework.errors import TinaError
 from tina_framework.generator.compose import ensemble_state
+from tina_framework.interfaces.method import Network
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.targets.ensemble import build_network
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.tasks import Task
 
-__all__ = ["Network", "Scorer"]
-
-
-@dataclass(frozen=True, eq=False)
-class Network:
-    """A network, the answer of a method to a task.
-
-    Attributes:
-        flat: (N,) parameters.
-        outputs: the class of each of the K outputs. There may be more outputs than the task has classes; then an
-            answer outside the task is a mistake.
-        members: for an ensemble, the outputs of each of its networks. Their parameters follow each other in `flat`.
-    """
-
-    flat: Tensor
-    outputs: tuple[str, ...]
-    members: Sequence[Sequence[int]] | None = None
-
-    @property
-    def num_parameters(self) -> int:
-        return int(self.flat.numel())
+__all__ = ["Scorer"]
 
 
 class Scorer:

@@ -16,7 +16,7 @@ def admit(kind: str, what: str, made: Any) -> Any:
     """Return what a plugin made, checked and in the form that the framework reads.
 
     Args:
-        kind: ``encoder``, ``architecture``, ``tokenizer``, ``scheduler``, ``dataset`` or ``exporter``.
+        kind: ``encoder``, ``architecture``, ``tokenizer``, ``scheduler``, ``dataset``, ``exporter`` or ``method``.
         what: the component and its package, to begin a message: ``Encoder 'sounds' of 'tina-sounds'``.
         made: an object.
 
@@ -43,6 +43,10 @@ def admit(kind: str, what: str, made: Any) -> Any:
                 _check_architecture(made, what)
             case "exporter":
                 _check_exporter(made, what)
+            case "method":
+                from tina_framework.plugin.checked_method import CheckedMethod
+
+                return CheckedMethod(made, what)
     except TinaError as error:
         if str(error).startswith(what):
             raise

@@ -224,20 +224,21 @@ def plugin_records() -> list[PluginRecord]:
     return list(_loaded().records)
 
 
-def register(kind: str, name: str, target: Any) -> None:
+def register(kind: str, name: str, target: Any, **details: Any) -> None:
     """Add one name, on behalf of the plugin that is being loaded, or else of the running program.
 
     Args:
-        kind: ``encoders``, ``architectures``, ``tokenizers``, ``schedulers``, ``datasets``, ``exporters``, ``generators``
-            or ``zoos``.
+        kind: ``encoders``, ``architectures``, ``tokenizers``, ``schedulers``, ``datasets``, ``exporters``, ``methods``,
+            ``generators`` or ``zoos``.
         name: the name.
         target: what it stands for; see `tina_framework.plugin.registry.Registry.add`.
+        details: of a method, as for `tina_framework.plugin.hookspecs.MethodRegistrar`.
 
     Raises:
         PluginError: the name or target is malformed, or the name is taken.
     """
     host = _loaded()
-    getattr(Registrar(host.registries, host.loading), kind).add(name, target)
+    getattr(Registrar(host.registries, host.loading), kind).add(name, target, **details)
 
 
 def command_hooks() -> list[tuple[PluginRecord, Callable[..., Any]]]:

@@ -25,6 +25,7 @@ from tina_framework.errors import PluginError
 from tina_framework.plugin.api_version import import_advice
 from tina_framework.plugin.folder_registry import FolderRegistry
 from tina_framework.plugin.guard import leave_out, why_stopped
+from tina_framework.plugin.method_registry import MethodRegistry
 from tina_framework.plugin.missing_dependency import advice
 from tina_framework.plugin.registry import Admit, Hint, Registry
 
@@ -32,6 +33,7 @@ __all__ = [
     "GROUP",
     "HookSpecs",
     "KindRegistrar",
+    "MethodRegistrar",
     "PluginRecord",
     "Registrar",
     "Registries",
@@ -55,9 +57,9 @@ class HookSpecs:
     def tina_register(self, registry: Registrar) -> None:
         """Add names to the registries: ``registry.encoders.add(name, "module:attribute")``.
 
-        The others are ``registry.architectures``, ``.tokenizers``, ``.schedulers``, ``.datasets`` and
-        ``.exporters``. A target may be a string,
-        which is imported only when the name is used, or an object.
+        The others are ``registry.architectures``, ``.tokenizers``, ``.schedulers``, ``.datasets``, ``.exporters`` and
+        ``.methods``. A target may be a string, which is imported only when the name is used, or an object.
+        A method also states what help pages say of it: ``registry.methods.add(name, target, summary="...")``.
 
         Pretrained folders that a package carries are named as ``registry.generators.add(name, "package:folder/inside")``, and
         zoos as ``registry.zoos.add(...)``. They are read only when the name is used.
@@ -78,6 +80,7 @@ class Registries:
     schedulers: Registry
     datasets: Registry
     exporters: Registry
+    methods: MethodRegistry
     generators: FolderRegistry
     zoos: FolderRegistry
 
@@ -86,13 +89,18 @@ class Registries:
         """Return empty registries. `hint` and `admit`: see `Registry`."""
         made: dict[str, Any] = {}
         for entry in fields(cls):
-            registry = FolderRegistry if entry.name in _FOLDERS else Registry
-            made[entry.name] = registry(entry.name.removesuffix("s"), hint=hint, admit=admit)
+            made[entry.name] = _registry_class(entry.name)(entry.name.removesuffix("s"), hint=hint, admit=admit)
         return cls(**made)
 
     def __iter__(self) -> Iterator[tuple[str, Registry]]:
         """Iterate over pairs such as (``encoders``, registry)."""
         return ((f.name, getattr(self, f.name)) for f in fields(self))
+
+
+def _registry_class(kind: str) -> type[Registry]:
+    if kind in _FOLDERS:
+        return FolderRegistry
+    return MethodRegistry if kind == "methods" else Registry
 
 
 class KindRegistrar:
@@ -103,13 +111,40 @@ class KindRegistrar:
 
     def add(self, name: str, target: Any) -> None:
         """See `tina_framework.plugin.registry.Registry.add`. A plugin may add 10,000 names of one kind."""
+        self._add(name, target)
+
+    def _add(self, name: str, target: Any, **details: Any) -> None:
         if self._record and len(self._record.provides.get(self._kind, [])) >= _MAX_NAMES:
             raise PluginError(
                 f"it registers more than {_MAX_NAMES:,} {self._kind}; register one name that takes an argument, NAME:ARGUMENT"
             )
-        self._registry.add(name, target, distribution=self._record.distribution if self._record else None)
+        self._registry.add(name, target, distribution=self._record.distribution if self._record else None, **details)
         if self._record:
             self._record.provides.setdefault(self._kind, []).append(name)
+
+
+class MethodRegistrar(KindRegistrar):
+    """Add evaluation methods, with what help pages say about each."""
+
+    def add(
+        self,
+        name: str,
+        target: Any,
+        *,
+        summary: str = "",
+        argument: str | None = None,
+        argument_required: bool = False,
+    ) -> None:
+        """Add the `Method` class `target`, or a string ``"module:Class"``.
+
+        Args:
+            name: how users write it after ``--methods``.
+            target: the class.
+            summary: what it does, in one line. It must be given.
+            argument: how the text behind ``@`` is written, such as ``STEPS``; None: the method takes none.
+            argument_required: whether the method cannot do without its argument.
+        """
+        self._add(name, target, summary=summary, argument=argument, argument_required=argument_required)
 
 
 class Registrar:
@@ -121,12 +156,14 @@ class Registrar:
     schedulers: KindRegistrar
     datasets: KindRegistrar
     exporters: KindRegistrar
+    methods: MethodRegistrar
     generators: KindRegistrar
     zoos: KindRegistrar
 
     def __init__(self, registries: Registries, record: PluginRecord | None) -> None:
         for kind, registry in registries:
-            setattr(self, kind, KindRegistrar(kind, registry, record))
+            registrar = MethodRegistrar if kind == "methods" else KindRegistrar
+            setattr(self, kind, registrar(kind, registry, record))
 
 
 @dataclass

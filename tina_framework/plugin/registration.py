@@ -23,6 +23,7 @@ __all__ = [
     "list_encoders",
     "list_exporters",
     "list_generators",
+    "list_methods",
     "list_schedulers",
     "list_tokenizers",
     "list_zoos",
@@ -30,6 +31,7 @@ __all__ = [
     "register_dataset",
     "register_encoder",
     "register_exporter",
+    "register_method",
     "register_scheduler",
     "register_tokenizer",
 ]
@@ -37,9 +39,9 @@ __all__ = [
 Target = TypeVar("Target", bound=Callable[..., object])
 
 
-def _decorator(kind: str, name: str) -> Callable[[Target], Target]:
+def _decorator(kind: str, name: str, **details: object) -> Callable[[Target], Target]:
     def add(target: Target) -> Target:
-        register(kind, name, target)
+        register(kind, name, target, **details)
         return target
 
     return add
@@ -68,6 +70,20 @@ def register_dataset(name: str) -> Callable[[Target], Target]:
 def register_exporter(name: str) -> Callable[[Target], Target]:
     """Register a class or function that makes an `Exporter`. It is called without arguments."""
     return _decorator("exporters", name)
+
+
+def register_method(
+    name: str, *, summary: str, argument: str | None = None, argument_required: bool = False
+) -> Callable[[Target], Target]:
+    """Register a subclass of `Method`, which `tina evaluate --methods NAME` and `tina bench` then run.
+
+    Args:
+        name: the registry name, which is also the class's `name`.
+        summary: what it does, in one line, for help pages.
+        argument: how the text behind ``@`` is written, such as ``STEPS``; None: the method takes none.
+        argument_required: whether the method cannot do without its argument.
+    """
+    return _decorator("methods", name, summary=summary, argument=argument, argument_required=argument_required)
 
 
 def register_architecture(
@@ -139,6 +155,11 @@ def list_datasets(pattern: str = "*") -> list[str]:
 def list_exporters(pattern: str = "*") -> list[str]:
     """Return the names of all export formats that match a shell pattern."""
     return _matching(registries().exporters, pattern)
+
+
+def list_methods(pattern: str = "*") -> list[str]:
+    """Return the names of all evaluation methods that match a shell pattern."""
+    return _matching(registries().methods, pattern)
 
 
 def list_generators(pattern: str = "*") -> list[str]:

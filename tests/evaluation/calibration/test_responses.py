@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from tina_framework.errors import DataError
 from tina_framework.evaluation.calibration.responses import Scored, auroc, figures, respond, threshold_for
-from tina_framework.evaluation.scoring import Network, Scorer
+from tina_framework.evaluation.scoring import Scorer
 from tina_framework.generator.generator import Generator
+from tina_framework.interfaces.method import Network
 from tina_framework.prompts.encoded_task import encode_tasks
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.tasks import Task

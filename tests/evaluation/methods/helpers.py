@@ -6,9 +6,7 @@ from typing import Any
 
 import torch
 
-from tina_framework.evaluation.context import Context
-from tina_framework.evaluation.method import Method
-from tina_framework.evaluation.scoring import Network
+from tina_framework.interfaces.method import Context, Method, Network
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import Task
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from tests.evaluation.methods.helpers import TASK, answer, entry_state, state
-from tina_framework.evaluation.context import Context
 from tina_framework.evaluation.methods.average import Average, mean_model
+from tina_framework.interfaces.method import Context
 from tina_framework.zoo.store import Zoo
 
 

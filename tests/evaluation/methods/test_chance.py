@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from tina_framework.evaluation.context import Context
 from tina_framework.evaluation.methods.chance import Chance
-from tina_framework.evaluation.scoring import Network, Scorer
+from tina_framework.evaluation.scoring import Scorer
+from tina_framework.interfaces.method import Context, Network
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.tasks import Task
 

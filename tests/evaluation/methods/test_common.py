@@ -6,10 +6,9 @@ from typing import Any
 
 import torch
 
-from tina_framework.evaluation.context import Context
 from tina_framework.evaluation.methods.common import Common
 from tina_framework.evaluation.methods.tina import Tina
-from tina_framework.evaluation.scoring import Network
+from tina_framework.interfaces.method import Context, Network
 from tina_framework.zoo.tasks import Task
 
 

@@ -11,11 +11,10 @@ import torch
 
 from tests.evaluation.methods.helpers import TASK, answer
 from tina_framework.errors import ConfigError
-from tina_framework.evaluation.context import Context
-from tina_framework.evaluation.method import Missing
 from tina_framework.evaluation.methods import parse_methods
 from tina_framework.evaluation.methods.fine_tune import FineTune, parse_recipe, subset
 from tina_framework.evaluation.methods.selection import Selection
+from tina_framework.interfaces.method import Context, Missing
 from tina_framework.targets.sgd import SGDRecipe
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import Task

@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from tests.evaluation.methods.helpers import TASK, answer, state
-from tina_framework.evaluation.context import Context
-from tina_framework.evaluation.method import Method, MethodUnavailable, Missing
 from tina_framework.evaluation.methods.generic import Generic
 from tina_framework.evaluation.methods.selection import Selection
+from tina_framework.interfaces.method import Context, Method, MethodUnavailable, Missing
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import Task
 

@@ -7,8 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.evaluation.methods.helpers import TASK
 from tina_framework.errors import ConfigError, UnknownNameError
-from tina_framework.evaluation.methods import METHODS, parse_methods
+from tina_framework.evaluation.methods import methods_help, parse_methods
+from tina_framework.evaluation.methods.average import Average
+from tina_framework.evaluation.methods.fine_tune import FineTune
+from tina_framework.evaluation.methods.nearest import Nearest
+from tina_framework.evaluation.methods.p_model import PModel
+from tina_framework.interfaces.method import Context, Method, MethodUnavailable
+from tina_framework.plugin.discovery import registries
 
 DOCUMENTATION = Path(__file__).parents[3] / "docs" / "reference" / "methods.md"
 
@@ -37,6 +44,8 @@ def test_labels_show_no_folders_of_this_machine() -> None:
         ("tina,tina", ConfigError, "both be called 'tina'"),
         ("selection@/a/zoo,selection@/b/zoo", ConfigError, "selection@zoo"),
         ("selecton", UnknownNameError, "Did you mean 'selection'"),
+        ("taper", ConfigError, "write taper@FOLDER"),
+        ("regressor", ConfigError, "write regressor@MODEL"),
         ("generic@x", ConfigError, "takes no argument"),
         ("tina@", ConfigError, "ends in '@'"),
         ("tina@0", ConfigError, "is no sampler"),
@@ -50,6 +59,18 @@ def test_mistakes_are_named_before_anything_is_loaded(text: str, error: type[Exc
         parse_methods(text)
 
 
+@pytest.mark.parametrize("method", [Average, Nearest, PModel, FineTune])
+def test_without_a_zoo_the_reason_is_given(context: Context, method: type[Method]) -> None:
+    context.zoo, context.no_zoo = None, "no zoo here; give its folder with --zoo"
+    with pytest.raises(MethodUnavailable, match="give its folder with --zoo"):
+        method(context).prepare([TASK])
+
+
 def test_every_method_is_documented() -> None:
     text = DOCUMENTATION.read_text(encoding="utf-8")
-    assert [name for name in METHODS if f"### `{name}`" not in text] == []
+    assert [name for name in registries().methods.names() if f"### `{name}`" not in text] == []
+
+
+def test_help_names_every_method_and_its_argument() -> None:
+    text = methods_help()
+    assert [e.name for e in registries().methods.entries() if f"{e.usage}: {e.summary}" not in text] == []

@@ -10,10 +10,8 @@ import torch
 
 from tests.evaluation.methods.helpers import TASK, answer, entry_state, state
 from tina_framework.errors import PromptError
-from tina_framework.evaluation.context import Context
-from tina_framework.evaluation.method import Missing
 from tina_framework.evaluation.methods.nearest import Nearest, greedy_matching
-from tina_framework.evaluation.scoring import Network
+from tina_framework.interfaces.method import Context, Missing, Network
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import Task
 

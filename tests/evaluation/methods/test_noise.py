@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from tina_framework.errors import ConfigError
-from tina_framework.evaluation.context import Context
 from tina_framework.evaluation.methods import parse_methods
 from tina_framework.evaluation.methods.nearest import Nearest
 from tina_framework.evaluation.methods.noise import Noise, deltas
-from tina_framework.evaluation.scoring import Network
+from tina_framework.interfaces.method import Context, Network
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import Task
 

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from tests.evaluation.methods.helpers import TASK, answer, entry_state, state
-from tina_framework.evaluation.context import Context
-from tina_framework.evaluation.method import MethodUnavailable, Missing
 from tina_framework.evaluation.methods.p_model import PModel
+from tina_framework.interfaces.method import Context, MethodUnavailable, Missing
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import Task
 

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from tina_framework.evaluation.context import Context
 from tina_framework.evaluation.methods.random_prompt import RandomPrompt
 from tina_framework.evaluation.methods.tina import Tina
-from tina_framework.evaluation.scoring import Network
 from tina_framework.evaluation.vectors import unit
+from tina_framework.interfaces.method import Context, Network
 from tina_framework.zoo.tasks import Task
 
 

@@ -10,12 +10,10 @@ import pytest
 import torch
 
 from tina_framework.errors import CheckpointError, ConfigError
-from tina_framework.evaluation.context import Context
-from tina_framework.evaluation.method import MethodUnavailable
 from tina_framework.evaluation.methods import parse_methods
 from tina_framework.evaluation.methods.regressor import Regressor
-from tina_framework.evaluation.scoring import Network
 from tina_framework.generator.generator import Generator
+from tina_framework.interfaces.method import Context, MethodUnavailable, Network
 from tina_framework.storage.digest import renew_digest
 from tina_framework.zoo.tasks import Task
 

@@ -9,12 +9,10 @@ import pytest
 import torch
 
 from tina_framework.errors import ConfigError
-from tina_framework.evaluation.context import Context
-from tina_framework.evaluation.method import MethodUnavailable
 from tina_framework.evaluation.methods import parse_methods
 from tina_framework.evaluation.methods.ridge import STRENGTHS, Ridge, left_out_errors
 from tina_framework.evaluation.methods.selection import Selection
-from tina_framework.evaluation.scoring import Network
+from tina_framework.interfaces.method import Context, MethodUnavailable, Network
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import Task
 

@@ -10,12 +10,10 @@ import pytest
 import torch
 
 from tina_framework.errors import PromptError
-from tina_framework.evaluation.context import Context
 from tina_framework.evaluation.generic_model import GenericModel
-from tina_framework.evaluation.method import Missing
 from tina_framework.evaluation.methods.selection import Selection
 from tina_framework.evaluation.methods.substitute import Substitute, assign
-from tina_framework.evaluation.scoring import Network
+from tina_framework.interfaces.method import Context, Missing, Network
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import Task
 

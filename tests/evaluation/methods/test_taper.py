@@ -9,12 +9,10 @@ import pytest
 import torch
 
 from tina_framework.errors import CheckpointError, ConfigError
-from tina_framework.evaluation.context import Context
-from tina_framework.evaluation.method import MethodUnavailable, Missing
 from tina_framework.evaluation.methods import parse_methods
 from tina_framework.evaluation.methods.taper import Taper
-from tina_framework.evaluation.scoring import Network
 from tina_framework.evaluation.taper_model import TaperConfig, TaperModel
+from tina_framework.interfaces.method import Context, MethodUnavailable, Missing, Network
 from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.prompts.encoded_task import encode_task
 from tina_framework.zoo.store import Zoo

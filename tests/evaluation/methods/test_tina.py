@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from tina_framework.errors import ConfigError
-from tina_framework.evaluation.context import Context
 from tina_framework.evaluation.methods.common import Common
 from tina_framework.evaluation.methods.tina import Tina, parse_sampler
-from tina_framework.evaluation.scoring import Network
+from tina_framework.interfaces.method import Context, Network
 from tina_framework.zoo.tasks import Task
 
 

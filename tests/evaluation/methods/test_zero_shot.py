@@ -12,13 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from tina_framework.errors import ConfigError
-from tina_framework.evaluation.context import Context
-from tina_framework.evaluation.method import MethodUnavailable
 from tina_framework.evaluation.methods import DEFAULT_METHODS, default_methods, parse_methods
 from tina_framework.evaluation.methods.zero_shot import ZeroShot, linear_head
-from tina_framework.evaluation.scoring import Network
 from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
 from tina_framework.interfaces.encoder import Vectors
+from tina_framework.interfaces.method import Context, MethodUnavailable, Network
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.zoo.tasks import Task
 

@@ -22,9 +22,10 @@ from torch import Tensor
 
 from tina_framework.classifier.abstention import abstention_scores
 from tina_framework.errors import DataError
-from tina_framework.evaluation.scoring import Network, Scorer
+from tina_framework.evaluation.scoring import Scorer
 from tina_framework.evaluation.statistics import summarize
 from tina_framework.generator.options import SamplingOptions
+from tina_framework.interfaces.method import Network
 from tina_framework.prompts.encoded_task import encode_tasks
 
 if TYPE_CHECKING:

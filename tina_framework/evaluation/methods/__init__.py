@@ -1,6 +1,7 @@
-"""The methods `tina evaluate` can compare, one a file. The list of them is in `catalogue`.
+"""The built-in methods of `tina evaluate`, one a file, and how methods are written and found.
 
-A method is written ``NAME`` or ``NAME@ARGUMENT``: ``tina``, ``tina@ddpm:1000``, ``selection@OTHER_ZOO``.
+A method is written ``NAME`` or ``NAME@ARGUMENT``: ``tina``, ``tina@ddpm:1000``, ``selection@OTHER_ZOO``. Names are those of
+``registries().methods``, which plugins extend. Neither torch nor a method is imported here.
 """
 
 from __future__ import annotations
@@ -8,25 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tina_framework.errors import ConfigError, UnknownNameError
-from tina_framework.evaluation.methods.catalogue import DEFAULT_METHODS, METHODS, MethodEntry, methods_help
+from tina_framework.errors import ConfigError
 from tina_framework.evaluation.paths import without_folders
-from tina_framework.plugin.suggest import did_you_mean
+from tina_framework.plugin.discovery import registries
 
 if TYPE_CHECKING:
-    from tina_framework.evaluation.context import Context
-    from tina_framework.evaluation.method import Method
     from tina_framework.interfaces.architecture import TargetArchitecture
+    from tina_framework.interfaces.method import Context, Method
 
-__all__ = [
-    "DEFAULT_METHODS",
-    "METHODS",
-    "MethodEntry",
-    "MethodSpec",
-    "default_methods",
-    "methods_help",
-    "parse_methods",
-]
+__all__ = ["DEFAULT_METHODS", "MethodSpec", "default_methods", "methods_help", "parse_methods"]
+
+DEFAULT_METHODS = "tina,generic,selection,average,nearest,fine-tune"
+"""What is compared if ``--methods`` is not given; `default_methods` adds *zero-shot* where it applies."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +28,7 @@ class MethodSpec:
     """One method as the user wrote it.
 
     Attributes:
-        name: a key of `METHODS`.
+        name: a registered name.
         argument: the text after ``@``; None if there is no ``@``.
     """
 
@@ -47,8 +41,13 @@ class MethodSpec:
         return self.name if self.argument is None else f"{self.name}@{without_folders(self.argument)}"
 
     def create(self, context: Context) -> Method:
-        """Make the method for one evaluation."""
-        return METHODS[self.name].load()(context, self.argument)
+        """Make the method for one evaluation. A method of a plugin is wrapped in one that checks its answers.
+
+        Raises:
+            TinaError: the method cannot be imported or made.
+        """
+        made: Method = registries().methods.create(self.name, context=context, argument=self.argument)
+        return made
 
 
 def parse_methods(text: str) -> list[MethodSpec]:
@@ -57,18 +56,21 @@ def parse_methods(text: str) -> list[MethodSpec]:
     Raises:
         UnknownNameError: there is no such method.
         ConfigError: the list is empty, names a method twice, or an argument is malformed.
+        PluginError: the method of a plugin cannot be imported.
     """
+    known = registries().methods
     labels = [part.strip() for part in text.split(",") if part.strip()]
     if not labels:
-        raise ConfigError(f"--methods is empty; choose from {', '.join(METHODS)}.")
+        raise ConfigError(f"--methods is empty; choose from {', '.join(entry.name for entry in known.entries())}.")
     specs: list[MethodSpec] = []
     for label in labels:
         name, at, argument = label.partition("@")
-        if name not in METHODS:
-            suggestion = did_you_mean(name, METHODS, fold_case=True)
-            raise UnknownNameError(f"Unknown method '{name}'.{suggestion} Known: {', '.join(METHODS)}.")
+        entry = known.entry(name)
         spec = MethodSpec(name, argument if at else None)
-        METHODS[name].load().check_argument(spec.argument)
+        entry.check_argument(spec.argument)
+        known.method_class(name).check_argument(spec.argument)
+        if spec.argument is None and entry.argument_required:
+            raise ConfigError(f"Method '{name}' needs an argument; write {entry.usage}.")
         if spec.label in {other.label for other in specs}:
             raise ConfigError(
                 f"--methods names two methods whose rows would both be called '{spec.label}'; drop or rename one."
@@ -84,3 +86,9 @@ def default_methods(architecture: TargetArchitecture) -> list[MethodSpec]:
     """
     zero_shot = architecture.trunk is not None and architecture.trunk.space is not None
     return parse_methods(f"{DEFAULT_METHODS},zero-shot" if zero_shot else DEFAULT_METHODS)
+
+
+def methods_help() -> str:
+    """Return the help text of ``--methods``: every method, how it is written, and the default."""
+    lines = "; ".join(f"{entry.usage}: {entry.summary}" for entry in registries().methods.entries())
+    return f"Comma-separated list. {lines}. Default: {DEFAULT_METHODS}, and zero-shot where it applies."

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tina_framework.evaluation.generic_model import GenericModel
-from tina_framework.evaluation.method import Answer, Method
+from tina_framework.interfaces.method import Answer, Method
 from tina_framework.interfaces.spec import ParameterSpec
 
 if TYPE_CHECKING:

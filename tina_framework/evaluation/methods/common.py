@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from tina_framework.evaluation.method import Answer
 from tina_framework.evaluation.methods.tina import Tina
-from tina_framework.evaluation.scoring import Network
+from tina_framework.interfaces.method import Answer, Network
 from tina_framework.prompts.encoded_task import encode_tasks
 from tina_framework.zoo.task_sampler import TaskSampler
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tina_framework.errors import ConfigError
 from tina_framework.evaluation.generic_model import GenericModel
-from tina_framework.evaluation.method import Answer, Method, MethodUnavailable, Missing
-from tina_framework.evaluation.scoring import Network
+from tina_framework.interfaces.method import Answer, Method, MethodUnavailable, Missing, Network
 from tina_framework.plugin.suggest import did_you_mean
 from tina_framework.targets.sgd import SGDRecipe
 from tina_framework.zoo.image_bank import ImageBank
@@ -105,7 +104,6 @@ class FineTune(Method):
 
     @classmethod
     def check_argument(cls, argument: str | None) -> None:
-        super().check_argument(argument)
         if argument is not None:
             parse_recipe(argument)
 

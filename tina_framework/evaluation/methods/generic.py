@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tina_framework.evaluation.method import Answer, Method
-from tina_framework.evaluation.scoring import Network
+from tina_framework.interfaces.method import Answer, Method, Network
 
 if TYPE_CHECKING:
     from tina_framework.zoo.tasks import Task

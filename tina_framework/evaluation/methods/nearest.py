@@ -15,8 +15,8 @@ import numpy.typing as npt
 import torch
 
 from tina_framework.evaluation.generic_model import GenericModel
-from tina_framework.evaluation.method import Answer, Method, MethodUnavailable, Missing
 from tina_framework.evaluation.vectors import encode_known, unit
+from tina_framework.interfaces.method import Answer, Method, MethodUnavailable, Missing
 
 if TYPE_CHECKING:
     from tina_framework.zoo.entries import ZooEntry

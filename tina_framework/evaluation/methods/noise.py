@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from tina_framework.errors import ConfigError
-from tina_framework.evaluation.method import Answer
 from tina_framework.evaluation.methods.nearest import Nearest
-from tina_framework.evaluation.scoring import Network
 from tina_framework.generator.sampling import task_draws
 from tina_framework.interfaces.class_names import fold
+from tina_framework.interfaces.method import Answer, Network
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from tina_framework.evaluation.context import Context
+    from tina_framework.interfaces.method import Context
     from tina_framework.zoo.tasks import Task
 
 __all__ = ["Noise", "deltas"]
@@ -54,7 +53,6 @@ class Noise(Nearest):
 
     @classmethod
     def check_argument(cls, argument: str | None) -> None:
-        super().check_argument(argument)
         if argument is None:
             return
         try:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from tina_framework.evaluation.method import Answer, Method, MethodUnavailable, Missing
-from tina_framework.evaluation.scoring import Network
+from tina_framework.interfaces.method import Answer, Method, MethodUnavailable, Missing, Network
 
 if TYPE_CHECKING:
     from tina_framework.zoo.tasks import Task

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tina_framework.evaluation.method import MethodUnavailable
 from tina_framework.evaluation.methods.tina import Tina
 from tina_framework.evaluation.vectors import encode_known, unit
+from tina_framework.interfaces.method import MethodUnavailable
 from tina_framework.prompts.encoded_task import EncodedTask
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class RandomPrompt(Tina):
     """
 
     name = "random-prompt"
+    reads_text = False
 
     def prepare(self, tasks: Sequence[Task]) -> None:
         super().prepare(tasks)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tina_framework.errors import ConfigError
-from tina_framework.evaluation.method import MethodUnavailable
 from tina_framework.evaluation.methods.tina import Tina
 from tina_framework.evaluation.paths import without_folders
 from tina_framework.generator.generator import Generator
 from tina_framework.generator.options import SamplingOptions
+from tina_framework.interfaces.method import MethodUnavailable
 
 if TYPE_CHECKING:
     from tina_framework.zoo.tasks import Task
@@ -28,7 +28,6 @@ class Regressor(Tina):
 
     @classmethod
     def check_argument(cls, argument: str | None) -> None:
-        super(Tina, cls).check_argument(argument)
         if argument is None:
             raise ConfigError(
                 "Method 'regressor' needs a generator that was trained with regression = true; write regressor@MODEL."

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from tina_framework.errors import ConfigError
-from tina_framework.evaluation.method import Answer, Method, MethodUnavailable
-from tina_framework.evaluation.scoring import Network
 from tina_framework.evaluation.vectors import encode_known
+from tina_framework.interfaces.method import Answer, Method, MethodUnavailable, Network
 from tina_framework.prompts.encoded_task import encode_tasks
 
 if TYPE_CHECKING:
@@ -50,11 +49,11 @@ class Ridge(Method):
     """
 
     name = "ridge"
+    reads_text = True
     batch_size = 64
 
     @classmethod
     def check_argument(cls, argument: str | None) -> None:
-        super().check_argument(argument)
         if argument is None:
             return
         try:

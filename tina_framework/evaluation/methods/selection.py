@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tina_framework.evaluation.generic_model import read_generic
-from tina_framework.evaluation.method import Answer, Method
+from tina_framework.interfaces.method import Answer, Method
 
 if TYPE_CHECKING:
     from tina_framework.zoo.tasks import Task

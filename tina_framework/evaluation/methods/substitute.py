@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tina_framework.evaluation.method import Answer, Method, Missing
-from tina_framework.evaluation.scoring import Network
 from tina_framework.evaluation.vectors import encode_known, unit
+from tina_framework.interfaces.method import Answer, Method, Missing, Network
 
 if TYPE_CHECKING:
     from tina_framework.zoo.tasks import Task

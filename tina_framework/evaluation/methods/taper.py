@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from tina_framework.errors import ConfigError
-from tina_framework.evaluation.method import Answer, Method, MethodUnavailable, Missing
-from tina_framework.evaluation.scoring import Network
 from tina_framework.evaluation.taper_model import TaperModel
+from tina_framework.interfaces.method import Answer, Method, MethodUnavailable, Missing, Network
 from tina_framework.prompts.encoded_task import encode_tasks
 from tina_framework.storage.paths import user_path
 
@@ -24,11 +23,11 @@ class Taper(Method):
     """Mixes the networks of the TAPER model in the argument's folder. A file in that folder may be named instead."""
 
     name = "taper"
+    reads_text = True
     batch_size = 64
 
     @classmethod
     def check_argument(cls, argument: str | None) -> None:
-        super().check_argument(argument)
         if argument is None:
             raise ConfigError(
                 "Method 'taper' needs a trained TAPER model; write taper@FOLDER. "

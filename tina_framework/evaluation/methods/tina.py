@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from tina_framework.errors import ConfigError
-from tina_framework.evaluation.method import Answer, Method
-from tina_framework.evaluation.scoring import Network
 from tina_framework.generator.compose import GeneratedNetworks
 from tina_framework.generator.options import ComposeMethod, SamplingOptions
+from tina_framework.interfaces.method import Answer, Method, Network
 from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.encoded_task import EncodedTask, encode_tasks
 
@@ -47,12 +46,12 @@ class Tina(Method):
     """
 
     name = "tina"
+    reads_text = True
     compose: ClassVar[ComposeMethod] = "ensemble"
     batch_size = 64
 
     @classmethod
     def check_argument(cls, argument: str | None) -> None:
-        super().check_argument(argument)
         if argument is not None:
             parse_sampler(argument)
 

@@ -17,10 +17,9 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from tina_framework.errors import ConfigError
-from tina_framework.evaluation.method import Answer, Method, MethodUnavailable
 from tina_framework.evaluation.paths import without_folders
-from tina_framework.evaluation.scoring import Network
 from tina_framework.evaluation.vectors import unit
+from tina_framework.interfaces.method import Answer, Method, MethodUnavailable, Network
 from tina_framework.prompts.encoded_task import encode_tasks
 
 if TYPE_CHECKING:
@@ -61,11 +60,11 @@ class ZeroShot(Method):
     """
 
     name = "zero-shot"
+    reads_text = True
     batch_size = 64
 
     @classmethod
     def check_argument(cls, argument: str | None) -> None:
-        super().check_argument(argument)
         if argument is not None and not re.fullmatch(r"\d{1,6}", argument):
             raise ConfigError(
                 f"'zero-shot@{argument}' has no valid template; write its number, counted from 0: zero-shot@0."

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from tina_framework.errors import ConfigError
-from tina_framework.evaluation.scoring import Network, Scorer
+from tina_framework.evaluation.scoring import Scorer
 from tina_framework.evaluation.suite.prompt_variants import PromptMaterial, PromptVariant, read_descriptions
 from tina_framework.generator.generator import Generator
 from tina_framework.generator.options import SamplingOptions
 from tina_framework.interfaces.dataset import ArrayDataset, Dataset, LabelledImages
+from tina_framework.interfaces.method import Network
 from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.encoded_task import EncodedTask, encode_tasks
 from tina_framework.zoo.image_bank import ImageBank, for_architecture
