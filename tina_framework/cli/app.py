@@ -29,6 +29,7 @@ COMMANDS = (
     "zoo",
     "train",
     "evaluate",
+    "bench",
     "calibrate",
     "reproduce",
     "diagnose",

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["DEVICES", "answer_shell", "is_asked", "kinds", "one_of", "plugins", "registered", "tables"]
+__all__ = ["DEVICES", "answer_shell", "is_asked", "kinds", "one_of", "plugins", "protocols", "registered", "tables"]
 
 _VARIABLE = "_TINA_COMPLETE"
 _SECONDS_A_PLUGIN = "2"
@@ -106,3 +106,12 @@ def tables(incomplete: str) -> list[str]:
 
     recorded = resources.files("tina_framework") / "evaluation" / "recorded"
     return one_of(*sorted(entry.name for entry in recorded.iterdir() if entry.is_dir()))(incomplete)
+
+
+def protocols(incomplete: str) -> list[str]:
+    """Complete the protocol of ``tina bench``."""
+    from importlib import resources
+
+    files = (resources.files("tina_framework") / "evaluation" / "protocols").iterdir()
+    names = sorted(file.name.removesuffix(".json") for file in files if file.name.count(".") == 1)
+    return one_of(*names)(incomplete)

@@ -139,10 +139,10 @@ def _write_summary(out: Path, summary: Mapping[str, Any]) -> None:
 
 def _dataset(data: str) -> Dataset:
     """Open a data set from the path of an .npz file, or from a spec as ``--dataset`` takes it."""
+    from tina_framework.cli.data_argument import data_spec
     from tina_framework.plugin.discovery import registries
 
-    spec = f"arrays:{data}" if data.endswith(".npz") and ":" not in data else data
-    dataset: Dataset = registries().datasets.create(spec)
+    dataset: Dataset = registries().datasets.create(data_spec(data))
     return dataset
 
 

@@ -37,7 +37,7 @@ from tina_framework.zoo.tasks import Task, TaskFile, load_task_file
 if TYPE_CHECKING:
     from tina_framework.interfaces.dataset import Dataset
 
-__all__ = ["EvaluationRequest", "config_sha256", "evaluate", "open_context"]
+__all__ = ["EvaluationRequest", "checked_tasks", "config_sha256", "evaluate", "open_context", "setup_record"]
 
 
 @dataclass(frozen=True)
@@ -106,13 +106,7 @@ def evaluate(
         drawn = draw_tasks(generator.config, dataset, request.num_tasks, request.seed, request.num_classes)
         notify(drawn_note(drawn, dataset.name, request.seed))
         task_file = TaskFile(tuple(drawn), own=True)
-    # Checked before any method runs, because figures of a leaking task file are worthless.
-    report = check_leakage(
-        task_file.tasks,
-        own=task_file.own,
-        trained_classes=generator.config.class_names,
-        trained_class_sets=[entry.classes for entry in context.zoo.entries] if context.zoo else None,
-    )
+    report = checked_tasks(context, task_file)
     scorer = Scorer(generator.spec, ImageBank(dataset, request.image_split, generator.spec, generator.device))
     scorer.check(report.tasks)
     specs = default_methods(generator.spec.architecture) if request.methods is None else request.methods
@@ -123,7 +117,7 @@ def evaluate(
         raise TinaError(f"No method could run, so nothing was written. {reasons}")
     generated = any(spec.name == "tina" for spec in specs)
     novelty = _novelty(context, report.tasks, scorer, progress) if request.novelty and generated else None
-    return assemble(report.tasks, results, _setup(request, context, report, busy), novelty)
+    return assemble(report.tasks, results, setup_record(request, context, report, busy), novelty)
 
 
 def open_context(request: EvaluationRequest) -> tuple[Context, Scorer]:
@@ -136,6 +130,20 @@ def open_context(request: EvaluationRequest) -> tuple[Context, Scorer]:
     generator = _generator(request)
     bank = ImageBank(dataset, request.image_split, generator.spec, generator.device)
     return _context(request, generator, dataset), Scorer(generator.spec, bank)
+
+
+def checked_tasks(context: Context, task_file: TaskFile) -> LeakageReport:
+    """Check that training could not see the tasks, before any method runs: figures of a leaking task file are worthless.
+
+    Raises:
+        LeakageError: a task file of our own calls a task unseen that training could have seen.
+    """
+    return check_leakage(
+        task_file.tasks,
+        own=task_file.own,
+        trained_classes=context.generator.config.class_names,
+        trained_class_sets=[entry.classes for entry in context.zoo.entries] if context.zoo else None,
+    )
 
 
 def _dataset(request: EvaluationRequest) -> Dataset:
@@ -217,7 +225,17 @@ def _warnings(request: EvaluationRequest, context: Context) -> list[str]:
     ]
 
 
-def _setup(request: EvaluationRequest, context: Context, report: LeakageReport, busy: str | None) -> dict[str, Any]:
+def setup_record(
+    request: EvaluationRequest, context: Context, report: LeakageReport, busy: str | None
+) -> dict[str, Any]:
+    """Return what was measured, with what and where, as JSON values.
+
+    Args:
+        request: what was asked for.
+        context: what was loaded.
+        report: the tasks.
+        busy: a warning about a busy machine, or None.
+    """
     generator = context.generator
     assert generator.folder is not None  # _generator loaded it
     return {

@@ -16,7 +16,7 @@ import torch
 from tina_framework.errors import TinaError
 from tina_framework.evaluation.peak_memory import PeakMemory
 from tina_framework.evaluation.scoring import Scorer
-from tina_framework.interfaces.method import Answer, Method, Missing
+from tina_framework.interfaces.method import Answer, Method, Missing, Network
 from tina_framework.zoo.tasks import Task
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Progress",
     "TaskResult",
     "Timing",
+    "ask_all",
     "group_of",
     "no_progress",
     "run_method",
@@ -115,9 +116,23 @@ def run_methods(
 
 
 def run_method(
-    label: str, method: Method, tasks: Sequence[Task], scorer: Scorer, advance: Callable[..., None]
+    label: str,
+    method: Method,
+    tasks: Sequence[Task],
+    scorer: Scorer,
+    advance: Callable[..., None],
+    keep: Callable[[int, Network], None] = lambda number, network: None,
 ) -> MethodResult:
-    """Run one method on all tasks."""
+    """Run one method on all tasks.
+
+    Args:
+        label: what the method's rows are called.
+        method: the method.
+        tasks: tasks with their splits.
+        scorer: measures accuracies.
+        advance: called with the number of tasks just done.
+        keep: called with the number of a task and its network, once it is measured.
+    """
     result = MethodResult(label, tasks=[None] * len(tasks))
     try:
         method.prepare(tasks)
@@ -131,7 +146,7 @@ def run_method(
         groups.setdefault(group_of(task), []).append(i)
     reasons: dict[str, list[str]] = {}
     for group, members in groups.items():
-        missing = _run_group(result, method, group, members, tasks, scorer, advance)
+        missing = _run_group(result, method, group, members, tasks, scorer, advance, keep)
         reasons.setdefault(group[0], []).extend(missing)
     _summarise(result, tasks, reasons)
     return result
@@ -145,6 +160,7 @@ def _run_group(
     tasks: Sequence[Task],
     scorer: Scorer,
     advance: Callable[..., None],
+    keep: Callable[[int, Network], None],
 ) -> list[str]:
     """Fill in the results of one group, and return the reasons why tasks have no network."""
     device = scorer.bank.images.device
@@ -171,6 +187,7 @@ def _run_group(
                 reasons.append(str(error))
                 continue
             result.tasks[i] = TaskResult(accuracy, answer.num_parameters)
+            keep(i, answer)
         if networks:
             seconds, made = seconds + spent, made + networks
         advance(len(chunk))
@@ -180,6 +197,30 @@ def _run_group(
         each = seconds / made
         result.timings[group] = Timing(each) if alone is None else Timing(alone, each)
     return reasons
+
+
+def ask_all(
+    method: Method, tasks: Sequence[Task], device: torch.device, advance: Callable[[int], None] = lambda count: None
+) -> list[Answer]:
+    """Return the answer to each task, in order. The method must be prepared.
+
+    Args:
+        method: the method.
+        tasks: tasks of one or several class counts.
+        device: where networks are made.
+        advance: called with the number of tasks just done.
+    """
+    answers: dict[int, Answer] = {}
+    counts: dict[int, list[int]] = {}
+    for i, task in enumerate(tasks):
+        counts.setdefault(len(task.classes), []).append(i)
+    for members in counts.values():
+        for start in range(0, len(members), method.batch_size):
+            chunk = members[start : start + method.batch_size]
+            found, _ = _ask(method, [tasks[i] for i in chunk], device)
+            answers.update(zip(chunk, found, strict=True))
+            advance(len(chunk))
+    return [answers[i] for i in range(len(tasks))]
 
 
 def _ask(method: Method, tasks: Sequence[Task], device: torch.device) -> tuple[list[Answer], float]:

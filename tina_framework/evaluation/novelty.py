@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tina_framework.interfaces.method import Context
     from tina_framework.zoo.tasks import Task
 
-__all__ = ["Novelty", "measure_novelty", "nearest_distances", "overlap", "verdict"]
+__all__ = ["Novelty", "ZooComparison", "measure_novelty", "nearest_distances", "overlap", "shared_mistakes", "verdict"]
 
 TASKS = 50
 MODELS = 400
@@ -131,6 +131,45 @@ def overlap(one: Tensor, other: Tensor) -> float:
     return int((one & other).sum()) / union if union else 0.0
 
 
+class ZooComparison:
+    """The p-Models of a zoo, standardised, to compare the shared tensors of other networks with theirs.
+
+    Args:
+        context: generator and zoo. Up to 400 p-Models are read.
+
+    Raises:
+        MethodUnavailable: there is no zoo with two p-Models, or all parameters belong to classes, so that no shared tensors
+            can be compared.
+    """
+
+    def __init__(self, context: Context) -> None:
+        spec, zoo = context.spec, context.need_zoo()
+        self._shared = [name for name, axis in spec.class_axes.items() if axis is None]
+        if not self._shared:
+            raise MethodUnavailable(
+                f"all parameters of '{spec.architecture.name}' belong to classes, so networks of different tasks cannot be compared"
+            )
+        entries = zoo.entries[:: max(1, len(zoo.entries) // MODELS)][:MODELS]
+        if len(entries) < 2:
+            raise MethodUnavailable(f"{len(entries)} p-Models are too few to compare")
+        self._spec, self._normalizer = spec, context.generator.normalizer
+        self.models = torch.stack([self.standardised(zoo.flat(entry.id), len(entry.classes)) for entry in entries])
+
+    def standardised(self, flat: Tensor, outputs: int) -> Tensor:
+        """Return the standardised shared tensors (S,) of a network with so many outputs."""
+        normalized = self._spec.unflatten(self._normalizer.normalize(flat.cpu().float(), outputs), outputs)
+        return torch.cat([normalized[name].flatten() for name in self._shared])
+
+    def between_models(self) -> float:
+        """Return the median distance of a p-Model to the nearest other p-Model."""
+        return float(nearest_distances(self.models).median())
+
+    def to_nearest(self, networks: Sequence[Network]) -> float:
+        """Return the median distance of a network to the nearest p-Model. Ensembles cannot be compared."""
+        rows = torch.stack([self.standardised(network.flat, len(network.outputs)) for network in networks])
+        return float(nearest_distances(rows, self.models).median())
+
+
 def measure_novelty(context: Context, tasks: Sequence[Task], scorer: Scorer) -> Novelty:
     """Compare networks generated for up to 50 of the tasks with up to 400 p-Models.
 
@@ -144,50 +183,45 @@ def measure_novelty(context: Context, tasks: Sequence[Task], scorer: Scorer) -> 
             so that no shared tensors can be compared.
         TinaError: the tasks cannot be generated.
     """
-    spec, zoo = context.spec, context.need_zoo()
-    shared = [name for name, axis in spec.class_axes.items() if axis is None]
-    if not shared:
-        raise MethodUnavailable(
-            f"all parameters of '{spec.architecture.name}' belong to classes, so networks of different tasks cannot be compared"
-        )
+    zoo = ZooComparison(context)
     counts = [len(task.classes) for task in tasks]
     count = max(sorted(set(counts), reverse=True), key=counts.count)
     fitting = [task for task in tasks if len(task.classes) == count]
     chosen = [fitting[i * len(fitting) // min(TASKS, len(fitting))] for i in range(min(TASKS, len(fitting)))]
-    entries = zoo.entries[:: max(1, len(zoo.entries) // MODELS)][:MODELS]
-    if len(chosen) < 2 or len(entries) < 2:
-        raise MethodUnavailable(f"{len(chosen)} tasks and {len(entries)} p-Models are too few to compare")
-
-    def standardised(flat: Tensor, classes: int) -> Tensor:
-        normalized = spec.unflatten(context.generator.normalizer.normalize(flat.cpu().float(), classes), classes)
-        return torch.cat([normalized[name].flatten() for name in shared])
-
+    if len(chosen) < 2:
+        raise MethodUnavailable(f"{len(chosen)} tasks are too few to compare")
     conditions = encode_tasks([task.classes for task in chosen], context.encoder, context.template)
     seeds = [context.seed + i for i in range(SEEDS)]
     flats = [
         context.generator.generate_parameters(conditions, SamplingOptions(seed=seed, compose="merge")) for seed in seeds
     ]
-    generated = torch.stack([torch.stack([standardised(flat, count) for flat in drawn]) for drawn in flats])
-    models = torch.stack([standardised(zoo.flat(entry.id), len(entry.classes)) for entry in entries])
+    generated = torch.stack([torch.stack([zoo.standardised(flat, count) for flat in drawn]) for drawn in flats])
     networks = [Network(flat, task.classes) for flat, task in zip(flats[0], chosen, strict=True)]
     return Novelty(
         tasks=len(chosen),
-        models=len(entries),
+        models=len(zoo.models),
         to_base=float(generated[0].double().square().mean(dim=1).sqrt().median()),
-        to_nearest=float(nearest_distances(generated[0], models).median()),
-        between_models=float(nearest_distances(models).median()),
+        to_nearest=zoo.to_nearest(networks),
+        between_models=zoo.between_models(),
         over_tasks=_mean_distance(generated[0]),
-        models_over_tasks=_mean_distance(models),
+        models_over_tasks=_mean_distance(zoo.models),
         over_seeds=sum(_mean_distance(generated[:, i]) for i in range(len(chosen))) / len(chosen),
-        errors_nearest=_shared_mistakes(Nearest(context), networks, chosen, scorer),
-        errors_selection=_shared_mistakes(Selection(context), networks, chosen, scorer),
+        errors_nearest=shared_mistakes(Nearest(context), networks, chosen, scorer),
+        errors_selection=shared_mistakes(Selection(context), networks, chosen, scorer),
     )
 
 
-def _shared_mistakes(
+def shared_mistakes(
     method: Nearest | Selection, networks: Sequence[Network], tasks: Sequence[Task], scorer: Scorer
 ) -> float | None:
-    """Return the mean overlap of mistakes with another method's networks; None if the method has none."""
+    """Return the mean overlap of mistakes with another method's networks; None if the method has none.
+
+    Args:
+        method: the other method, not prepared.
+        networks: one for each of `tasks`.
+        tasks: the tasks.
+        scorer: finds the mistakes of networks.
+    """
     try:
         method.prepare(tasks)
     except MethodUnavailable:

@@ -12,9 +12,13 @@ __all__ = [
     "command_block",
     "diagnosis_table",
     "markdown",
+    "markdown_table",
     "novelty_sentence",
+    "plain_line",
+    "setup_lines",
     "short_tables",
     "table",
+    "with_half",
 ]
 
 COLUMNS = (
@@ -38,7 +42,7 @@ SHORT_COLUMNS = ("method", "tasks", "accuracy %", "vs selection", "s/model", "pa
 
 def table(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one line for each row, under `COLUMNS`. Accuracies are in percent, differences in percentage points."""
-    differences = _against_selection(summary)
+    differences = _against(summary, "selection")
     lines = []
     for row in summary["rows"]:
         accuracy = row["accuracy"]
@@ -60,9 +64,14 @@ def table(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     return lines
 
 
-def short_tables(summary: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Return (title, lines under `SHORT_COLUMNS`) for each split and class count."""
-    differences = _against_selection(summary)
+def short_tables(summary: Mapping[str, Any], reference: str = "selection") -> list[tuple[str, list[dict[str, Any]]]]:
+    """Return (title, lines under `SHORT_COLUMNS`) for each split and class count.
+
+    Args:
+        summary: the contents of ``results.json``.
+        reference: the method that differences are taken from.
+    """
+    differences = _against(summary, reference)
     tables: dict[str, list[dict[str, Any]]] = {}
     for row in summary["rows"]:
         count = row.get("num_classes")
@@ -72,8 +81,8 @@ def short_tables(summary: Mapping[str, Any]) -> list[tuple[str, list[dict[str, A
             {
                 "method": row["method"],
                 "tasks": row["num_tasks"],
-                "accuracy %": _with_half(row["accuracy"], ".1f"),
-                "vs selection": None if difference is None else _with_half(difference, "+.2f"),
+                "accuracy %": with_half(row["accuracy"], ".1f"),
+                f"vs {reference}": None if difference is None else with_half(difference, "+.2f"),
                 "s/model": _seconds(row["seconds_per_model"]),
                 "parameters": None if row["parameters"] is None else f"{row['parameters']:,}",
                 "MB": _megabytes(row),
@@ -82,13 +91,14 @@ def short_tables(summary: Mapping[str, Any]) -> list[tuple[str, list[dict[str, A
     return list(tables.items())
 
 
-def _with_half(statistics: Mapping[str, Any], form: str) -> str:
+def with_half(statistics: Mapping[str, Any], form: str) -> str:
+    """Return a mean in percent and half of its 95 % interval: ``70.6 ± 0.7``."""
     mean, ends = 100 * statistics["mean"], statistics["ci95"]
     return f"{mean:{form}}" + ("" if ends is None else f" ± {50 * (ends[1] - ends[0]):{form.lstrip('+')}}")
 
 
-def _against_selection(summary: Mapping[str, Any]) -> dict[tuple[str, str, int | None], Any]:
-    return {_key(entry): entry["difference"] for entry in summary["paired"] if entry["against"] == "selection"}
+def _against(summary: Mapping[str, Any], reference: str) -> dict[tuple[str, str, int | None], Any]:
+    return {_key(entry): entry["difference"] for entry in summary["paired"] if entry["against"] == reference}
 
 
 def _key(entry: Mapping[str, Any]) -> tuple[str, str, int | None]:
@@ -121,7 +131,7 @@ def _megabytes(row: Mapping[str, Any]) -> str | None:
 def markdown(summary: Mapping[str, Any]) -> str:
     """Return the contents of ``results.md``."""
     setup = summary["setup"]
-    lines = [f"# Evaluation of {setup['model']['name']}", "", *_table(table(summary), COLUMNS), ""]
+    lines = [f"# Evaluation of {setup['model']['name']}", "", *markdown_table(table(summary), COLUMNS), ""]
     lines += [
         "Accuracy in percent, of networks in float32 on the images of their own classes: mean, standard deviation and 95 % t",
         "interval over tasks. *selection* is the generic model with only the task's outputs; *vs selection* is the paired",
@@ -143,17 +153,17 @@ def markdown(summary: Mapping[str, Any]) -> str:
             }
             for e in others
         ]
-        lines += ["## Against other bases", "", *_table(rows, columns), ""]
+        lines += ["## Against other bases", "", *markdown_table(rows, columns), ""]
     if "novelty" in summary:
         lines += ["## Novelty", "", *_novelty(summary["novelty"]), ""]
     if summary["skipped"]:
         lines += ["## Not run", ""]
-        lines += [f"- {_where(entry)}: {_plain(entry['reason'])}" for entry in summary["skipped"]]
+        lines += [f"- {_where(entry)}: {plain_line(entry['reason'])}" for entry in summary["skipped"]]
         lines.append("")
-    lines += ["## Methods", "", *(f"- `{name}`: {_plain(text)}" for name, text in setup["methods"].items()), ""]
+    lines += ["## Methods", "", *(f"- `{name}`: {plain_line(text)}" for name, text in setup["methods"].items()), ""]
     if setup.get("warnings"):
-        lines += ["## Warnings", "", *(f"- {_plain(text)}" for text in setup["warnings"]), ""]
-    lines += ["## Setup", "", *_setup(setup)]
+        lines += ["## Warnings", "", *(f"- {plain_line(text)}" for text in setup["warnings"]), ""]
+    lines += ["## Setup", "", *setup_lines(setup)]
     return "\n".join(lines) + "\n"
 
 
@@ -163,7 +173,7 @@ def novelty_sentence(novelty: Mapping[str, Any]) -> str:
 
 
 def _novelty(novelty: Mapping[str, Any]) -> list[str]:
-    lines = [_plain(novelty_sentence(novelty))]
+    lines = [plain_line(novelty_sentence(novelty))]
     if "verdict" not in novelty:
         return lines
     rows = [
@@ -190,8 +200,8 @@ def diagnosis_table(diagnosis: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "stage": row["stage"],
-            "accuracy %": _with_half(row["accuracy"], ".1f"),
-            "vs p-model": _with_half(row["minus_p_model"], "+.2f") if "minus_p_model" in row else None,
+            "accuracy %": with_half(row["accuracy"], ".1f"),
+            "vs p-model": with_half(row["minus_p_model"], "+.2f") if "minus_p_model" in row else None,
         }
         for row in diagnosis["stages"]
     ]
@@ -201,7 +211,8 @@ def _where(entry: Mapping[str, Any]) -> str:
     return f"`{entry['method']}`" + (f" on {entry['split']}" if "split" in entry else "")
 
 
-def _setup(setup: Mapping[str, Any]) -> list[str]:
+def setup_lines(setup: Mapping[str, Any]) -> list[str]:
+    """Return a Markdown list of what was measured, with what and where."""
     machine, relabelled = setup["machine"], setup["relabelled_tasks"]
     accelerator = f", {machine['accelerator']}" if machine["accelerator"] else ""
     return [
@@ -229,13 +240,14 @@ def command_block(command: str, width: int = 110) -> str:
     return "```console\n" + " \\\n".join(lines) + "\n```"
 
 
-def _plain(value: Any) -> str:
+def plain_line(value: Any) -> str:
     """Return text from users or models in one line of Markdown, without line breaks and cell borders."""
     return " ".join(str(value).split()).replace("|", "\\|")
 
 
-def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[str]:
+def markdown_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[str]:
+    """Return the lines of a table in Markdown. None is shown as a dash."""
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for row in rows:
-        lines.append("| " + " | ".join("–" if row[c] is None else _plain(row[c]) for c in columns) + " |")
+        lines.append("| " + " | ".join("–" if row[c] is None else plain_line(row[c]) for c in columns) + " |")
     return lines

@@ -15,7 +15,7 @@ from tina_framework.evaluation.statistics import paired, summarize
 from tina_framework.storage.files import replacing, to_json
 from tina_framework.zoo.tasks import Task
 
-__all__ = ["FILES", "FORMAT", "VERSION", "Results", "assemble", "check_output", "write_results"]
+__all__ = ["FILES", "FORMAT", "VERSION", "Results", "assemble", "check_output", "write_results", "write_together"]
 
 FORMAT = "tina-evaluation"
 VERSION = 1
@@ -142,7 +142,7 @@ def _task_entry(index: int, task: Task, results: Sequence[MethodResult]) -> dict
     return {"classes": list(task.classes), "split": task.split, "accuracy": accuracy}
 
 
-def check_output(folder: Path) -> None:
+def check_output(folder: Path, files: Sequence[str] = FILES) -> None:
     """Refuse an output folder that cannot take the files, before hours of work.
 
     Raises:
@@ -151,7 +151,7 @@ def check_output(folder: Path) -> None:
     existing = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     if not existing.is_dir():
         raise ConfigError(f"'{existing}' exists and is not a folder; choose another place with --out.")
-    for name in FILES:
+    for name in files:
         if (folder / name).is_dir():
             raise ConfigError(
                 f"'{folder / name}' is a folder, but a file of that name must be written; choose another place."
@@ -165,10 +165,23 @@ def write_results(folder: Path, results: Results) -> None:
         ConfigError: the folder cannot be written.
     """
     texts = (to_json(results.summary), markdown(results.summary), to_json(results.tasks))
+    write_together(folder, dict(zip(FILES, texts, strict=True)))
+
+
+def write_together(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write text files, all of them or none.
+
+    Args:
+        folder: where to write; it is created if needed.
+        texts: name of a file -> its contents.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
     try:
         # All temporary files are written before the first one replaces an old file.
         with contextlib.ExitStack() as stack:
-            for name, text in zip(FILES, texts, strict=True):
+            for name, text in texts.items():
                 stack.enter_context(replacing(folder / name)).write_text(
                     text, encoding="utf-8", errors="backslashreplace"
                 )

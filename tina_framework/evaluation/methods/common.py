@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from tina_framework.evaluation.methods.tina import Tina
+from tina_framework.evaluation.prompt_sensitivity import mean_shared, training_tasks, with_shared
 from tina_framework.interfaces.method import Answer, Network
-from tina_framework.prompts.encoded_task import encode_tasks
-from tina_framework.zoo.task_sampler import TaskSampler
 
 if TYPE_CHECKING:
     from tina_framework.zoo.tasks import Task
@@ -44,23 +42,15 @@ class Common(Tina):
         return f"shared tensors averaged over {_TASKS} training tasks; {super().describe()}"
 
     def parameters(self, tasks: Sequence[Task]) -> list[Answer]:
-        spec, answers = self.context.spec, super().parameters(tasks)
         replaced: list[Answer] = []
-        for answer in answers:
+        for answer in super().parameters(tasks):
             assert isinstance(answer, Network)
-            count = len(answer.outputs)
-            state = spec.unflatten(answer.flat, count) | self._mean(count)
-            replaced.append(Network(spec.flatten(state, count), answer.outputs))
+            replaced.append(with_shared(self.context.spec, answer, self._mean(len(answer.outputs))))
         return replaced
 
     def _mean(self, count: int) -> dict[str, Tensor]:
         """Return the mean shared tensors of networks for `count` classes."""
         if count not in self._means:
-            spec = self.context.spec
-            sampler = TaskSampler(self.generator.config.class_names, class_counts={count: 1.0}, seed=self.context.seed)
-            drawn = [task.classes for task in sampler.tasks(_TASKS, allow_fewer=True)]
-            conditions = encode_tasks(drawn, self.encoder, self.context.template)
-            flats = self.generator.generate_parameters(conditions, self.options)
-            mean = spec.unflatten(torch.stack(flats).mean(dim=0), count)
-            self._means[count] = {name: mean[name] for name, axis in spec.class_axes.items() if axis is None}
+            answers = super().parameters(training_tasks(self.context, count, _TASKS))
+            self._means[count] = mean_shared(self.context.spec, answers, count)
         return self._means[count]

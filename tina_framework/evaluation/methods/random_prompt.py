@@ -6,8 +6,6 @@ If this is far above chance, the generator ignores its prompts.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tina_framework.evaluation.methods.tina import Tina
-from tina_framework.evaluation.vectors import encode_known, unit
-from tina_framework.interfaces.method import MethodUnavailable
+from tina_framework.evaluation.prompt_sensitivity import RandomVectors
 from tina_framework.prompts.encoded_task import EncodedTask
 
 if TYPE_CHECKING:
@@ -38,10 +35,7 @@ class RandomPrompt(Tina):
 
     def prepare(self, tasks: Sequence[Task]) -> None:
         super().prepare(tasks)
-        known, vectors = encode_known(self.encoder, self.context.dataset.class_names, self.context.template)
-        if len(known) < 2:
-            raise MethodUnavailable(f"encoder '{self.encoder.name}' knows fewer than two of the class names")
-        self.mean, self.std = unit(vectors).mean(axis=0), unit(vectors).std(axis=0)
+        self.vectors = RandomVectors.fit(self.encoder, self.context.dataset.class_names, self.context.template)
 
     def describe(self) -> str:
         return f"random vectors with the mean and spread of the encoder's; {super().describe()}"
@@ -54,9 +48,5 @@ class RandomPrompt(Tina):
 
     def _draw(self, condition: EncodedTask) -> npt.NDArray[np.float32]:
         """Draw the vectors (K, E) of a task."""
-        # A hash of the task is the seed, so the vectors do not depend on which other tasks are evaluated.
-        text = json.dumps([self.context.seed, *condition.keys])
-        draws = np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
-        noise = draws.standard_normal((len(condition), len(self.mean)))
-        vectors: npt.NDArray[np.float32] = (self.mean + self.std * noise).astype(np.float32)
-        return vectors
+        # A hash of the task is the key, so the vectors do not depend on which other tasks are evaluated.
+        return self.vectors.draw([self.context.seed, *condition.keys], len(condition))
