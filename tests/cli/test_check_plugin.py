@@ -89,3 +89,35 @@ def test_the_generators_of_a_plugin_are_checked(generator_plugin: Path, capsys: 
     assert (verdicts["toys"]["kind"], verdicts["toys"]["status"]) == ("generators", "passed")
     assert len(verdicts["toys"]["checks"]) == 4
     assert "no such folder; reinstall it" in verdicts["absent"]["problem"]
+
+
+METHOD = """
+TINA_API = "2.3"
+import tina_framework as tina
+from tina_framework.interfaces.method import Method
+
+@tina.register_method("checked-selection", summary="selection again", argument="SCALE", argument_required=True)
+class Again(Method):
+    name = "checked-selection"
+
+    def parameters(self, tasks):
+        return [self.context.need_generic().select(self.context.spec, task.classes) for task in tasks]
+"""
+
+
+def test_a_method_is_checked_with_its_argument(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discovery, "_host", None)
+    (tmp_path / "again.py").write_text(METHOD)
+    words = ["--plugin", str(tmp_path / "again.py"), "plugins", "check", "again.py"]
+    with pytest.raises(SystemExit):
+        main([*words, "--json"])
+    [verdict] = json.loads(capsys.readouterr().out)
+    assert verdict["status"] == "not checked"
+    assert "Give it with --with checked-selection:ARGUMENT" in verdict["problem"]
+    with pytest.raises(SystemExit) as end:
+        main([*words, "--with", "checked-selection:0.5"])
+    printed = capsys.readouterr().out
+    assert end.value.code in (0, None)
+    assert "bench --quick --methods checked-selection@0.5" in printed

@@ -12,7 +12,7 @@ import pytest
 
 from tina_framework import list_architectures, list_datasets, list_encoders, list_exporters, list_generators
 from tina_framework.cli.app import COMMANDS
-from tina_framework.cli.completion import kinds, one_of, plugins, registered, tables
+from tina_framework.cli.completion import kinds, one_of, plugins, protocols, registered, tables
 from tina_framework.plugin.discovery import registries
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -153,3 +153,4 @@ def test_words_that_do_not_fit_complete_nothing() -> None:
     assert kinds("enc") == ["encoders"]
     assert "builtins" in plugins("")
     assert tables("") == ["cifar100"]
+    assert protocols("") == ["cifar100-10way"]

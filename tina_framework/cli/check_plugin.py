@@ -13,6 +13,7 @@ from tina_framework.terminal.command_line import program
 
 if TYPE_CHECKING:
     from tina_framework.plugin.hookspecs import PluginRecord
+    from tina_framework.plugin.method_registry import MethodRegistry
     from tina_framework.testing.runner import CheckResult
 
 __all__ = ["Verdict", "check_records", "read_specs"]
@@ -23,6 +24,7 @@ _NEXT = {
     "encoders": "generate apple bear --encoder {spec}",
     "exporters": "export DIR --format {name}",
     "generators": "generate CLASS CLASS --model {name}",
+    "methods": "bench --quick --methods {spec}",
     "schedulers": "evaluate --model cifar100-cnn --methods tina,tina@{name}:20,selection --dataset DATA --tasks TASKS.json --out results",
     "tokenizers": "train --tokenizer {name} --zoo zoo --dataset shapes --encoders clip-lite --output_dir run",
     "zoos": "list zoos",
@@ -111,6 +113,19 @@ def check_records(records: Sequence[PluginRecord], specs: Mapping[str, str]) -> 
     return [_verdict(kind, name, specs.get(name, name)) for kind, name in provided]
 
 
+def _method(registry: MethodRegistry, name: str, spec: str) -> partial[Any]:
+    """Return a function that makes a method, with the argument of ``NAME:ARGUMENT``."""
+    from tina_framework.cli.method_context import method_context
+
+    _, colon, text = spec.partition(":")
+    entry, argument = registry.entry(name), text if colon else None
+    if argument is None and entry.argument_required:
+        raise ConfigError(f"Method '{name}' needs an argument: {entry.usage}.")
+    entry.check_argument(argument)
+    registry.method_class(name).check_argument(argument)
+    return partial(registry.create_unchecked, name, context=method_context(), argument=argument)
+
+
 def _verdict(kind: str, name: str, spec: str) -> Verdict:
     from tina_framework.plugin.discovery import registries
     from tina_framework.plugin.guard import PluginStopped, guarded, leave_out, why_stopped
@@ -120,9 +135,11 @@ def _verdict(kind: str, name: str, spec: str) -> Verdict:
     create = partial(registry.create_unchecked, spec)
     owner = registry.entry(name).distribution or ""
     try:
+        if kind == "methods":
+            create = _method(registry, name, spec)
         component = create()
-        if kind in ("schedulers", "datasets"):
-            # Schedulers keep state, and data sets are compared with a second instance: their checks create several objects.
+        if kind in ("schedulers", "datasets", "methods"):
+            # Schedulers keep state, and the others are compared with a second instance: their checks create several objects.
             component = create
         elif kind == "generators":
             component = name  # by name, it may use an encoder of the same plugin
@@ -133,4 +150,14 @@ def _verdict(kind: str, name: str, spec: str) -> Verdict:
         return Verdict(kind, name, problem=f"{error}{hint}")
     except (SystemExit, PluginStopped) as error:
         return Verdict(kind, name, problem=f"while it was checked, {why_stopped(error)}.")
-    return Verdict(kind, name, tuple(results), next_command=f"{program()} {_NEXT[kind].format(name=name, spec=spec)}")
+    return Verdict(
+        kind,
+        name,
+        tuple(results),
+        next_command=f"{program()} {_NEXT[kind].format(name=name, spec=_written(kind, spec))}",
+    )
+
+
+def _written(kind: str, spec: str) -> str:
+    """Return how a component is named in a command: the argument of a method follows ``@``."""
+    return spec.replace(":", "@", 1) if kind == "methods" else spec

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tina_framework.testing.exporter import ExporterTests
     from tina_framework.testing.findings import CheckSkipped, ConformanceError
     from tina_framework.testing.generator import GeneratorTests
+    from tina_framework.testing.method import MethodTests
+    from tina_framework.testing.pictures import noise_dataset
     from tina_framework.testing.runner import CheckResult, run_checks
     from tina_framework.testing.scheduler import SchedulerTests
     from tina_framework.testing.tokenizer import TokenizerTests
@@ -29,9 +31,11 @@ __all__ = [
     "EncoderTests",
     "ExporterTests",
     "GeneratorTests",
+    "MethodTests",
     "SchedulerTests",
     "TokenizerTests",
     "ZooTests",
+    "noise_dataset",
     "run_checks",
 ]
 
@@ -44,9 +48,11 @@ _HOMES = {
     "EncoderTests": "encoder",
     "ExporterTests": "exporter",
     "GeneratorTests": "generator",
+    "MethodTests": "method",
     "SchedulerTests": "scheduler",
     "TokenizerTests": "tokenizer",
     "ZooTests": "zoo",
+    "noise_dataset": "pictures",
     "run_checks": "runner",
 }
 

@@ -12,6 +12,7 @@ from tina_framework.testing.checks import (
     encoder_extras,
     exporter,
     generator,
+    method,
     scheduler,
     scheduler_sampling,
     tokenizer,
@@ -101,6 +102,14 @@ CHECKS: MappingProxyType[str, tuple[Check, ...]] = MappingProxyType(
             exporter.check_floating_point,
             exporter.check_int8,
             exporter.check_changes_nothing,
+        ),
+        "method": (
+            method.check_fields,
+            method.check_answers,
+            method.check_changes_nothing,
+            method.check_repeatable,
+            method.check_batches,
+            method.check_reads_text,
         ),
         "generator": (
             generator.check_folder,

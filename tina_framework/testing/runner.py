@@ -39,10 +39,10 @@ def run_checks(kind: str, thing: Any, **flags: Any) -> list[CheckResult]:
     """Run all checks of a kind, the basic ones first.
 
     Args:
-        kind: ``architecture``, ``tokenizer``, ``scheduler``, ``encoder``, ``dataset``, ``exporter``, ``generator`` or ``zoo``, or
+        kind: ``architecture``, ``tokenizer``, ``scheduler``, ``encoder``, ``dataset``, ``exporter``, ``method``, ``generator`` or ``zoo``, or
             its plural, the name of a registry.
         thing: a `TargetArchitecture`; a tokenizer; the class or function that makes schedulers; an encoder; a data set
-            or a function without arguments that makes one; an exporter; the registered name or folder of a generator; the folder of a
+            or a function without arguments that makes one; an exporter; a function without arguments that makes a method; the registered name or folder of a generator; the folder of a
             zoo.
         flags: capability flags, the class attributes of the base classes: ``stochastic=True``, ``texts=("apple",)``.
 

@@ -104,9 +104,7 @@ def values() -> dict[str, Any]:
 
 
 @pytest.fixture
-def installed(
-    tmp_path: Path, tiny_folder: Path, zoo_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
+def installed(tmp_path: Path, tiny_folder: Path, zoo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Registries of their own, with the toys and with an installed plugin ``fake-methods``. Its METADATA file is returned."""
     from tina_framework.plugin import discovery
 

@@ -42,7 +42,9 @@ def test_without_batches_and_memory() -> None:
     assert (again.result.timings, again.result.memory, again.has_networks) == (made.result.timings, {}, False)
 
 
-@pytest.mark.parametrize("value", [None, [], {}, {**entry().to_json(), "tasks": 3}, {**entry().to_json(), "groups": [{}]}])
+@pytest.mark.parametrize(
+    "value", [None, [], {}, {**entry().to_json(), "tasks": 3}, {**entry().to_json(), "groups": [{}]}]
+)
 def test_damage_is_named(value: Any) -> None:
     with pytest.raises(CheckpointError, match="an entry of a method is damaged"):
         BenchEntry.from_json(value)

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[3]
 
 def test_a_mistake_lists_the_names() -> None:
     assert DEFAULT_PROTOCOL in protocol_names()
-    with pytest.raises(UnknownNameError, match="Did you mean 'cifar100-10way'.*Known: cifar100-10way"):
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'cifar100-10way'.*Known: cifar100-10way"):
         open_protocol("cifar100-10wa")
 
 

@@ -40,7 +40,12 @@ def test_rows_are_those_of_tina_evaluate(request_of: Any, data_file: Path, tasks
     save_tasks(tmp_path / "tasks.json", tasks[:6])
     zoo = registries().zoos.target("toy-zoo")
     request = EvaluationRequest(
-        "tiny", f"arrays:{data_file}", tmp_path / "tasks.json", parse_methods("selection,tina,ridge,generic"), "toy", zoo
+        "tiny",
+        f"arrays:{data_file}",
+        tmp_path / "tasks.json",
+        parse_methods("selection,tina,ridge,generic"),
+        "toy",
+        zoo,
     )
     expected = by_method(evaluate(request).summary, "rows")
     found = by_method(summary, "rows")

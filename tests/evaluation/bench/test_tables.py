@@ -42,7 +42,12 @@ def test_one_line_a_method() -> None:
     first, second = pick(lines, method="selection"), pick(lines, method="tina")
     assert len(lines) == 2
     assert set(bench_columns(SUMMARY)) <= set(first)
-    assert (first["vs selection"], first["prompt"], first["mistakes"], first["distance"]) == (None, None, "0.25", "0.50")
+    assert (first["vs selection"], first["prompt"], first["mistakes"], first["distance"]) == (
+        None,
+        None,
+        "0.25",
+        "0.50",
+    )
     assert (second["accuracy %"][:4], second["vs selection"][:6], second["prompt"]) == ("65.0", "+15.00", "0.50")
     assert second["mistakes"] is None
 
