@@ -282,8 +282,10 @@ def _commands(world: World) -> list[Writer]:
 
 def _changes(world: World) -> list[Writer]:
     """Return the writers that change single files of a folder, and those of reports."""
+    from tests.evaluation.bench.test_tables import SUMMARY as BENCH
     from tests.evaluation.test_model_metadata import SUMMARY
     from tests.evaluation.test_results import SETUP, TASKS, result
+    from tina_framework.evaluation.bench.files import read_entries, write_bench
     from tina_framework.evaluation.model_metadata import record_accuracy
     from tina_framework.evaluation.results import assemble, write_results
 
@@ -312,6 +314,13 @@ def _changes(world: World) -> list[Writer]:
     def read_report(box: Path) -> str:
         return read_json_file(box / "out" / "results.json")
 
+    def old_bench(box: Path) -> None:
+        write_bench(box / "out", {**BENCH, "methods": BENCH["methods"][:2]})
+
+    def read_bench(box: Path) -> str:
+        found = read_entries(box / "out", BENCH["identity"])
+        return repr([entry.to_json() for entry in found.values()]) if found else ABSENT
+
     return [
         Writer(
             "accuracy recorded in a generator",
@@ -331,6 +340,7 @@ def _changes(world: World) -> list[Writer]:
         ),
         Writer("results, new", "files", report, read_report),
         Writer("results, over old ones", "files", report, read_report, old_report),
+        Writer("bench, one more method", "files", lambda box: write_bench(box / "out", BENCH), read_bench, old_bench),
     ]
 
 
