@@ -23,7 +23,9 @@ def entry(label: str = "tina", accuracies: tuple[float | None, ...] = (0.5, None
         {(SPLIT, 3): 1000},
         [(SPLIT, "one task left out")],
     )
-    return BenchEntry(result, "fake 1.0", {"paper": "A paper"}, {"ratio": 0.5}, {"reason": "no zoo"}, 3.14, **more)
+    return BenchEntry(
+        result, "fake 1.0", {"paper": "A paper"}, {"ratio": 0.5}, {"reason": "no zoo"}, 3.14, "2026-11-28", **more
+    )
 
 
 def test_json_gives_back_the_entry() -> None:

@@ -23,6 +23,7 @@ class BenchEntry:
         sensitivity: what `measure_sensitivity` returns, or ``{"reason": ...}``.
         novelty: ``num_tasks``, ``models``, ``errors_nearest``, ``to_nearest`` and ``between_models``, or ``{"reason": ...}``.
         seconds: how long everything took, accuracies and the additional columns included.
+        date: when it was measured, UTC.
     """
 
     result: MethodResult
@@ -31,6 +32,7 @@ class BenchEntry:
     sensitivity: dict[str, Any] = field(default_factory=dict)
     novelty: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    date: str = ""
 
     @property
     def has_networks(self) -> bool:
@@ -50,6 +52,7 @@ class BenchEntry:
             "package": self.package,
             "description": result.description,
             "about": self.about,
+            "date": self.date,
             "seconds": round(self.seconds, 1),
             "groups": groups,
             "skipped": [[split, reason] for split, reason in result.skipped],
@@ -73,6 +76,7 @@ class BenchEntry:
                 dict(value["sensitivity"]),
                 dict(value["novelty"]),
                 float(value["seconds"]),
+                str(value["date"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"an entry of a method is damaged ({type(error).__name__}: {error})") from None

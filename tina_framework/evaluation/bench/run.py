@@ -13,7 +13,7 @@ from tina_framework.errors import TinaError
 from tina_framework.evaluation.bench.entries import BenchEntry
 from tina_framework.evaluation.bench.files import FORMAT, VERSION, read_entries, write_bench
 from tina_framework.evaluation.bench.protocol import Numbers, Protocol
-from tina_framework.evaluation.environment import busy_warning
+from tina_framework.evaluation.environment import busy_warning, now
 from tina_framework.evaluation.evaluate import (
     EvaluationRequest,
     checked_tasks,
@@ -88,16 +88,14 @@ def run_bench(
         if out is not None:
             stack.enter_context(folder_lock(out, "runs a bench"))
         bench = _Bench(request, busy)
-        found = {} if out is None else read_entries(out, bench.identity)
-        specs = _specs(request)
-        kept = {spec.label for spec in specs if bench.is_current(found.get(spec.label), spec)}
-        if kept:
-            notify(f"Measured before, and kept: {', '.join(spec.label for spec in specs if spec.label in kept)}.")
-        left = [spec for spec in specs if spec.label not in kept]
         # Rows of methods that were named in an earlier run stay, after those that are named now.
-        entries = {spec.label: found[spec.label] for spec in specs if spec.label in kept}
-        order = [*(spec.label for spec in specs), *found]
-        entries = {**found, **entries}
+        entries = {} if out is None else read_entries(out, bench.identity)
+        specs = _specs(request)
+        order = list(dict.fromkeys([*(spec.label for spec in specs), *entries]))
+        left = [spec for spec in specs if not bench.is_current(entries.get(spec.label), spec)]
+        kept = [spec.label for spec in specs if spec not in left]
+        if kept:
+            notify(f"Measured before, and kept: {', '.join(kept)}.")
         for number, spec in enumerate(left, 1):
             entries[spec.label] = bench.measure(spec, f"{spec.label} ({number} of {len(left)})", progress)
             if out is not None:
@@ -109,7 +107,7 @@ def run_bench(
 
 
 def _ordered(entries: Mapping[str, BenchEntry], order: Sequence[str]) -> list[BenchEntry]:
-    return [entries[label] for label in dict.fromkeys(order) if label in entries]
+    return [entries[label] for label in order if label in entries]
 
 
 def _specs(request: BenchRequest) -> list[MethodSpec]:
@@ -167,6 +165,7 @@ class _Bench:
         context, names = self.context, self.context.dataset.class_names
         assert context.generator.folder is not None  # `open_context` loaded it
         assert context.zoo is not None
+        machine = self.setup["machine"]
         pictures = context.dataset.load(self.protocol.image_split)  # type: ignore[arg-type]
         return {
             **self.protocol.sha256(),
@@ -174,7 +173,7 @@ class _Bench:
             "pictures": fingerprint(pictures, picture_digests(pictures, names)).unordered,
             "generator": config_sha256(context.generator.folder),
             "zoo": manifest_sha256(context.zoo.folder),
-            "device": context.device.type,
+            "machine": f"{machine['accelerator'] or machine['processor']}, {machine['threads']} threads",
         }
 
     def is_current(self, entry: BenchEntry | None, spec: MethodSpec) -> bool:
@@ -199,7 +198,7 @@ class _Bench:
                 if method.reads_text:
                     entry.sensitivity = self._sensitivity(spec, entry.result, networks, advance)
                 entry.novelty = self._novelty(networks)
-        entry.seconds = time.monotonic() - begin
+        entry.seconds, entry.date = time.monotonic() - begin, now()
         return entry
 
     def _sensitivity(
