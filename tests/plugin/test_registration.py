@@ -37,6 +37,19 @@ def test_an_architecture_is_one_function() -> None:
     assert tina.list_architectures() == ["cnn-2layer", "linear"]
 
 
+def test_a_method_is_registered_with_its_summary() -> None:
+    from tina_framework.interfaces.method import Method
+
+    @tina.register_method("mine-too", summary="A method of mine.", argument="SCALE", argument_required=True)
+    class Mine(Method):
+        name = "mine-too"
+
+    entry = registries().methods.entry("mine-too")
+    assert (entry.usage, entry.summary) == ("mine-too@SCALE", "A method of mine")
+    assert registries().methods.method_class("mine-too") is Mine
+    assert tina.list_methods("mine-*") == ["mine-too"]
+
+
 class Tied(nn.Module):
     def __init__(self, num_classes: int) -> None:
         super().__init__()
