@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 API = DOCS / "reference" / "api"
 PAGES = [path for suffix in ("md", "rst", "ipynb") for path in DOCS.rglob(f"*.{suffix}")]
-KINDS = ("architecture", "spec", "tokenizer", "encoder", "scheduler", "noise_process", "dataset", "exporter")
+KINDS = ("architecture", "spec", "tokenizer", "encoder", "scheduler", "noise_process", "dataset", "exporter", "method")
 """The modules of `tina_framework.interfaces` that plugins import from."""
 
 needs_sphinx = pytest.mark.skipif(importlib.util.find_spec("sphinx") is None, reason="needs the extra 'docs'")

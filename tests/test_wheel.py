@@ -122,7 +122,18 @@ def test_built_ins_are_found(run: Run) -> None:
     assert built_in["distribution"] == "tina-framework"
     assert built_in["version"] == run(["tina", "--version"]).split()[-1]
     assert {kind: len(names) > 0 for kind, names in built_in["provides"].items()} == dict.fromkeys(
-        ("encoders", "architectures", "tokenizers", "schedulers", "datasets", "exporters", "generators", "zoos"), True
+        (
+            "encoders",
+            "architectures",
+            "tokenizers",
+            "schedulers",
+            "datasets",
+            "exporters",
+            "methods",
+            "generators",
+            "zoos",
+        ),
+        True,
     )
     assert "clip-lite" in built_in["provides"]["encoders"]
 

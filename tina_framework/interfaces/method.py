@@ -64,6 +64,7 @@ class Missing:
 
 
 Answer = Network | Missing
+"""What a method gives for one task."""
 
 
 @dataclass
