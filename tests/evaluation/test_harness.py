@@ -82,10 +82,10 @@ class Slow(Method):
         return [network(0.5, task) for task in tasks]
 
 
-def run(method: type[Method]) -> Any:
+def run(method: type[Method], limit: float | None = None) -> Any:
     none: Any = None
     scorer: Any = FakeScorer()
-    return run_method(method.name, method(none), TASKS, scorer, lambda count=1, note="": None)
+    return run_method(method.name, method(none), TASKS, scorer, lambda count=1, note="": None, limit=limit)
 
 
 def test_every_task_gets_its_result() -> None:
@@ -126,6 +126,19 @@ def test_single_tasks_and_batches_are_timed_apart_and_warm(monkeypatch: pytest.M
     timing = run(Slow).timings["seen", 2]
     assert timing.alone == pytest.approx(3.0)
     assert timing.in_batch == pytest.approx(5.0 / 3)
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_a_slow_method_is_measured_on_fewer_tasks(monkeypatch: pytest.MonkeyPatch, batch_size: int) -> None:
+    monkeypatch.setattr(harness, "time", SimpleNamespace(perf_counter=lambda: Slow.now))
+    monkeypatch.setattr(Slow, "batch_size", batch_size)
+    monkeypatch.setattr(Slow, "warm", True)
+    result = run(Slow, limit=1.0)
+    assert [task is None for task in result.tasks] == [False, False, True] * 2
+    spent = 6 if batch_size == 1 else 4
+    reason = f"1 of 3 tasks left out; the first because its networks took {spent} s, and a row gets 1 s"
+    assert result.skipped == [("seen", reason), ("validation", reason)]
+    assert [task is None for task in run(Slow, limit=100.0).tasks] == [False] * 6
 
 
 def test_progress_counts_every_task_once() -> None:

@@ -39,9 +39,7 @@ def bench(
         str | None,
         typer.Option("--methods", help="Comma-separated list."),  # `MethodsCommand` adds the names
     ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Measure fewer tasks: ten methods take less than half an hour on two cores.")
-    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Measure 20 tasks, and a slow method on fewer.")] = False,
     out: Annotated[
         Path | None,
         path_option(

@@ -41,6 +41,8 @@ Progress = Callable[[str, int], AbstractContextManager[Callable[..., None]]]
 # Single tasks are timed a few times, and fewer times if they are slow, so that timing does not double the work.
 _SINGLES = 5
 _SECONDS_FOR_SINGLES = 10.0
+# A limited method answers so many tasks whatever they take, because an interval needs two.
+_LEAST = 2
 
 
 def group_of(task: Task) -> Group:
@@ -122,6 +124,7 @@ def run_method(
     scorer: Scorer,
     advance: Callable[..., None],
     keep: Callable[[int, Network], None] = lambda number, network: None,
+    limit: float | None = None,
 ) -> MethodResult:
     """Run one method on all tasks.
 
@@ -132,6 +135,8 @@ def run_method(
         scorer: measures accuracies.
         advance: called with the number of tasks just done.
         keep: called with the number of a task and its network, once it is measured.
+        limit: how many seconds the networks of a group may take; None: as many as they need. Once they took that long,
+            the group's other tasks are left out. At least two tasks get a network.
     """
     result = MethodResult(label, tasks=[None] * len(tasks))
     try:
@@ -146,7 +151,7 @@ def run_method(
         groups.setdefault(group_of(task), []).append(i)
     reasons: dict[str, list[str]] = {}
     for group, members in groups.items():
-        missing = _run_group(result, method, group, members, tasks, scorer, advance, keep)
+        missing = _run_group(result, method, group, members, tasks, scorer, advance, keep, limit)
         reasons.setdefault(group[0], []).extend(missing)
     _summarise(result, tasks, reasons)
     return result
@@ -161,6 +166,7 @@ def _run_group(
     scorer: Scorer,
     advance: Callable[..., None],
     keep: Callable[[int, Network], None],
+    limit: float | None,
 ) -> list[str]:
     """Fill in the results of one group, and return the reasons why tasks have no network."""
     device = scorer.bank.images.device
@@ -170,8 +176,18 @@ def _run_group(
         alone = _time_singles(method, [tasks[i] for i in members], device) if method.batch_size > 1 else None
     seconds, made = 0.0, 0
     reasons: list[str] = []
-    for start in range(0, len(members), method.batch_size):
-        chunk = members[start : start + method.batch_size]
+    start = 0
+    while start < len(members):
+        size = method.batch_size
+        if limit is not None:
+            if made >= _LEAST and seconds >= limit:
+                reasons += [f"its networks took {seconds:.0f} s, and a row gets {limit:g} s"] * (len(members) - start)
+                advance(len(members) - start)
+                break
+            if alone:  # a batch cannot be stopped, so a slow method gets a small one
+                size = min(size, max(int((limit - seconds) / alone), _LEAST))
+        chunk = members[start : start + size]
+        start += size
         with peak:
             answers, spent = _ask(method, [tasks[i] for i in chunk], device)
         networks = 0

@@ -29,8 +29,22 @@ VALUES: dict[str, Any] = {
     "seed": 0,
     "reference": "selection",
     "leave_out": ["common", "random-prompt", "fine-tune"],
-    "full": {"tasks": 6, "fine_tune_tasks": 1, "novelty_tasks": 4, "training_tasks": 8, "extra_seconds": 600},
-    "quick": {"tasks": 3, "fine_tune_tasks": 1, "novelty_tasks": 3, "training_tasks": 4, "extra_seconds": 600},
+    "full": {
+        "tasks": 6,
+        "fine_tune_tasks": 1,
+        "row_seconds": None,
+        "novelty_tasks": 4,
+        "training_tasks": 8,
+        "extra_seconds": 600,
+    },
+    "quick": {
+        "tasks": 3,
+        "fine_tune_tasks": 1,
+        "row_seconds": None,
+        "novelty_tasks": 3,
+        "training_tasks": 4,
+        "extra_seconds": 600,
+    },
 }
 
 METHODS = '''

@@ -32,6 +32,7 @@ class Numbers(_Strict):
     Attributes:
         tasks: how many tasks every method answers.
         fine_tune_tasks: how many of them *fine-tune* trains on.
+        row_seconds: a method is asked for no further network once its networks took so long; None: it is asked for all.
         novelty_tasks: how many networks are compared with those of the zoo.
         training_tasks: over how many training tasks shared tensors are averaged, for the prompt sensitivity.
         extra_seconds: the prompt sensitivity of a method is left out if its networks would take longer than this.
@@ -39,6 +40,7 @@ class Numbers(_Strict):
 
     tasks: int = Field(ge=2)
     fine_tune_tasks: int = Field(ge=1)
+    row_seconds: float | None = Field(gt=0)
     novelty_tasks: int = Field(ge=1)
     training_tasks: int = Field(ge=2)
     extra_seconds: float = Field(gt=0)

@@ -193,7 +193,9 @@ class _Bench:
         networks: dict[int, Network] = {}
         more = len(self.tasks) + self.numbers.training_tasks if method.reads_text else 0
         with progress(title, len(self.tasks) + more) as advance:
-            entry.result = run_method(spec.label, method, self.tasks, self.scorer, advance, networks.__setitem__)
+            entry.result = run_method(
+                spec.label, method, self.tasks, self.scorer, advance, networks.__setitem__, self.numbers.row_seconds
+            )
             if networks:
                 if method.reads_text:
                     entry.sensitivity = self._sensitivity(spec, entry.result, networks, advance)
