@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -101,13 +102,42 @@ class TooEarly(Plain):
         return self.flats[task.classes]
 
 
+class Wrapped(Method):
+    """Correct: hands every task to another method, as what checks a plugin's method does."""
+
+    name = "wrapped"
+    reads_text = True
+    inner: type[Plain] = Plain
+
+    def __init__(self, context: Context, argument: str | None = None) -> None:
+        super().__init__(context, argument)
+        self.wrapped = self.inner(context, argument)
+
+    def prepare(self, tasks: Sequence[Task]) -> None:
+        self.wrapped.prepare(tasks)
+
+    def parameters(self, tasks: Sequence[Task]) -> Any:
+        return self.wrapped.parameters(tasks)
+
+
+class WrappedTooEarly(Wrapped):
+    inner = TooEarly
+
+
 class Unavailable(Plain):
     def prepare(self, tasks: Sequence[Task]) -> None:
         raise MethodUnavailable("there are no weights")
 
 
-def test_a_correct_method_passes(context: Context) -> None:
-    assert [result for result in run_checks("method", partial(Plain, context)) if not result.passed] == []
+@pytest.mark.parametrize("method", [Plain, Wrapped])
+def test_a_correct_method_passes(method: type[Method], context: Context) -> None:
+    assert [result for result in run_checks("method", partial(method, context)) if not result.passed] == []
+    assert context.replaced_encoder is None
+
+
+def test_each_method_may_have_its_own_context(context: Context) -> None:
+    results = run_checks("method", lambda: Wrapped(replace(context)))
+    assert [result for result in results if not result.passed] == []
 
 
 @pytest.mark.parametrize(
@@ -125,6 +155,7 @@ def test_a_correct_method_passes(context: Context) -> None:
         (ByBatch, "check_batches", "alone than among others"),
         (Overwrites, "check_changes_nothing", "It changes generic."),
         (TooEarly, "check_reads_text", "the networks are the same for other vectors"),
+        (WrappedTooEarly, "check_reads_text", "the networks are the same for other vectors"),
     ],
 )
 def test_mistakes_are_found(method: type[Method], check: str, message: str, context: Context) -> None:

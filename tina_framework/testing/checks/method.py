@@ -5,8 +5,8 @@ Shapes: N parameters of a network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -141,13 +141,16 @@ def check_reads_text(method: Make, *, class_count: int = 10) -> None:
         raise CheckSkipped("The method does not say that it reads text.")
     tasks = _tasks(made.context, class_count)
     own = _flats(_answers(made, tasks, tasks))
-    other = method()
-    encoder = _Turned(other.context.encoder)
-    other.context = replace(other.context, replaced_encoder=encoder)
-    with guarded("prepare() failed", "It is called once, with all tasks.", "See the error above."):
-        other.prepare(tasks)
-    encoder.turned = True
-    turned = _flats(_answers(other, tasks, None))
+    encoder = _Turned(made.context.encoder)
+    with ExitStack() as stack:
+        stack.enter_context(_encoder_of(made.context, encoder))
+        other = method()
+        if other.context is not made.context:
+            stack.enter_context(_encoder_of(other.context, encoder))
+        with guarded("prepare() failed", "It is called once, with all tasks.", "See the error above."):
+            other.prepare(tasks)
+        encoder.turned = True
+        turned = _flats(_answers(other, tasks, None))
     same = own.keys() == turned.keys() and all(torch.equal(own[i], turned[i]) for i in own)
     require(
         not same,
@@ -168,6 +171,16 @@ class _Turned:
     def encode_text(self, texts: Sequence[str], template: int = 0) -> Vectors:
         vectors = self._encoder.encode_text(texts, template=template)
         return vectors[:, ::-1].copy() if self.turned else vectors
+
+
+@contextmanager
+def _encoder_of(context: Context, encoder: _Turned) -> Iterator[None]:
+    """Replace the encoder in the context itself: a copy would not reach a method that another one wraps."""
+    before, context.replaced_encoder = context.replaced_encoder, encoder
+    try:
+        yield
+    finally:
+        context.replaced_encoder = before
 
 
 def _tasks(context: Context, class_count: int) -> list[Task]:
