@@ -232,3 +232,22 @@ def test_the_first_models_of_a_zoo_alone(make_config: Make) -> None:
     assert learnt(2) == everything[:2]
     with pytest.raises(ConfigError, match=f"zoo_models is 999, .* holds {len(everything)} p-Models"):
         learnt(999)
+
+
+def test_whitening_starts_at_the_generic_model_too(make_config: Callable[..., TrainingConfig]) -> None:
+    """The ridge regression is fitted to whitened rows, so the first prediction is the same network."""
+    made = [
+        build_components(make_config(whitening=damping, ridge=1e-6), torch.device("cpu")) for damping in (None, 0.1)
+    ]
+    names = made[0].seen_classes[:3]
+    flats = []
+    for components in made:
+        context = components.context
+        condition = context.pad_conditions([context.conditions.of(names)])
+        mask = context.class_mask(torch.tensor([3]))
+        tokens = torch.zeros(1, context.layout.num_tokens, context.layout.token_width)
+        last = torch.tensor([context.config.num_train_timesteps - 1])
+        predicted = components.denoiser.eval()(condition, mask, tokens, last, context.layout)
+        flat = context.normalizer.denormalize(context.layout.scatter(predicted), context.config.max_classes)
+        flats.append(components.spec.narrow(flat, context.config.max_classes, 3))
+    torch.testing.assert_close(flats[0], flats[1], atol=2e-3, rtol=2e-3)

@@ -55,3 +55,21 @@ def test_the_folder_loads_and_tells_where_it_comes_from(make_config: Make, tmp_p
 def test_the_generic_model_stays_at_home_by_default(make_config: Make) -> None:
     components = build_components(make_config(), torch.device("cpu"))
     assert make_generator(components, components.denoiser).generic is None
+
+
+def test_a_whitened_generator_comes_back_with_its_factors(make_config: Make, tmp_path: Path) -> None:
+    components = build_components(make_config(whitening=0.1), torch.device("cpu"))
+    made = make_generator(components, components.denoiser)
+    made.save_pretrained(tmp_path / "out")
+    loaded = Generator.from_pretrained(tmp_path / "out", device="cpu")
+    assert loaded.config.whitened == made.config.whitened != ()
+    whitening, kept = components.context.normalizer.whitening, loaded.normalizer.whitening
+    assert whitening is not None
+    assert kept is not None
+    assert kept.factors.keys() == whitening.factors.keys()
+    assert all(torch.equal(kept.factors[name], factor) for name, factor in whitening.factors.items())
+
+
+def test_without_whitening_the_configuration_does_not_name_it(make_config: Make) -> None:
+    components = build_components(make_config(), torch.device("cpu"))
+    assert "whitened" not in make_generator(components, components.denoiser).config.to_dict()

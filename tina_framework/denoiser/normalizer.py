@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tina_framework.denoiser.whitening import Whitening, factor_shapes
 from tina_framework.interfaces.constant_tables import ConstantTables
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.storage.files import check_tensors
@@ -32,12 +33,20 @@ class Normalizer:
         spec: the architecture's parameters.
         base: name -> tensor; class axes have length 1. Neither it nor `scale` may change afterwards.
         scale: name -> positive scalar tensor.
+        whitening: mixes the elements of weight matrices; None: each element is standardised by itself.
     """
 
-    def __init__(self, spec: ParameterSpec, base: Mapping[str, Tensor], scale: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self,
+        spec: ParameterSpec,
+        base: Mapping[str, Tensor],
+        scale: Mapping[str, Tensor],
+        whitening: Whitening | None = None,
+    ) -> None:
         self.spec = spec
         self.base = {name: base[name].float() for name in spec.class_axes}
         self.scale = {name: scale[name].float() for name in spec.class_axes}
+        self.whitening = whitening
         self._tables = ConstantTables()
 
     @classmethod
@@ -49,6 +58,7 @@ class Normalizer:
         *,
         default_scale: float = 0.1,
         per_tensor: bool = True,
+        whitening: Whitening | None = None,
     ) -> Normalizer:
         """Compute base and scale.
 
@@ -60,27 +70,31 @@ class Normalizer:
                 shared tensor by `default_scale` times its standard deviation.
             default_scale: see `readers`.
             per_tensor: whether each tensor has its own scale; if not, all have the root mean square over all parameters.
+            whitening: mixes the elements of weight matrices. Scales are then those of whitened differences.
         """
         base = {}
         for name, axis in spec.class_axes.items():
             tensor = base_state[name].float()
             base[name] = tensor if axis is None else tensor.mean(dim=axis, keepdim=True)
-        squares, count = _sum_squares(spec, base, readers)
+        squares, count = _sum_squares(spec, base, readers, whitening)
         scale = {}
+        rows = {name: base_state[name].float() - base[name] for name in base}
+        if whitening is not None:
+            rows = {name: whitening.invert_tensor(name, difference) for name, difference in rows.items()}
         for name, axis in spec.class_axes.items():
             if count[name]:
                 scale[name] = (squares[name] / count[name]).sqrt()
             elif axis is None:
                 scale[name] = default_scale * base[name].std()
             else:
-                scale[name] = (base_state[name].float() - base[name]).square().mean().sqrt()
+                scale[name] = rows[name].square().mean().sqrt()
             # A tensor that never differs must not lead to a division by zero.
             scale[name] = scale[name].clamp(min=1e-6)
         if not per_tensor:
             sizes = {name: (count[name] or base[name].numel()) for name in scale}
             mean = sum(sizes[name] * scale[name].square() for name in scale) / sum(sizes.values())
             scale = {name: torch.as_tensor(mean).sqrt() for name in scale}
-        return cls(spec, base, scale)
+        return cls(spec, base, scale, whitening)
 
     def _expand(self, values: Mapping[str, Tensor], num_classes: int) -> Tensor:
         infos = self.spec.parameters(num_classes)
@@ -106,41 +120,52 @@ class Normalizer:
     def normalize(self, flat_BN: Tensor, num_classes: int) -> Tensor:
         """Convert parameters (..., N) to standardised differences (..., N)."""
         base_N, scale_N = self._flat(num_classes, flat_BN.device, flat_BN.dtype)
-        return (flat_BN - base_N) / scale_N
+        difference = (flat_BN - base_N) / scale_N
+        return difference if self.whitening is None else self.whitening.invert(difference, num_classes)
 
     def denormalize(self, flat_BN: Tensor, num_classes: int) -> Tensor:
         """Convert standardised differences (..., N) to parameters (..., N)."""
+        if self.whitening is not None:
+            flat_BN = self.whitening.apply(flat_BN, num_classes)
         base_N, scale_N = self._flat(num_classes, flat_BN.device, flat_BN.dtype)
         return flat_BN * scale_N + base_N
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the tensors ``base.NAME`` and ``scale.NAME``, for a checkpoint."""
+        """Return the tensors ``base.NAME``, ``scale.NAME`` and those of the whitening, for a checkpoint."""
         tensors = {f"base.{name}": tensor for name, tensor in self.base.items()}
-        return tensors | {f"scale.{name}": tensor for name, tensor in self.scale.items()}
+        tensors |= {f"scale.{name}": tensor for name, tensor in self.scale.items()}
+        return tensors if self.whitening is None else tensors | self.whitening.factors
 
     @staticmethod
-    def shapes(spec: ParameterSpec) -> dict[str, tuple[int, ...]]:
-        """Return the names and shapes of the tensors of `state_dict`."""
+    def shapes(spec: ParameterSpec, whitened: Sequence[str] = ()) -> dict[str, tuple[int, ...]]:
+        """Return the names and shapes of the tensors of `state_dict`, where the weights `whitened` have factors."""
         shapes: dict[str, tuple[int, ...]] = {}
         for info in spec.parameters(1):
             shapes[f"base.{info.name}"] = info.shape
             shapes[f"scale.{info.name}"] = ()
-        return shapes
+        return shapes | factor_shapes(spec, whitened)
 
     @classmethod
-    def from_tensors(cls, spec: ParameterSpec, tensors: Mapping[str, Tensor]) -> Normalizer:
+    def from_tensors(
+        cls, spec: ParameterSpec, tensors: Mapping[str, Tensor], whitened: Sequence[str] = ()
+    ) -> Normalizer:
         """Return the normalizer that `state_dict` described.
 
         Raises:
             CheckpointError: a tensor is missing or unknown, has the wrong shape, or is not finite.
         """
-        check_tensors(tensors, cls.shapes(spec), "The checkpoint's normalizer")
+        check_tensors(tensors, cls.shapes(spec, whitened), "The checkpoint's normalizer")
         names = list(spec.class_axes)
-        return cls(spec, {n: tensors[f"base.{n}"] for n in names}, {n: tensors[f"scale.{n}"] for n in names})
+        factors = {name: tensors[name] for name in factor_shapes(spec, whitened)}
+        whitening = Whitening(spec, factors) if factors else None
+        return cls(spec, {n: tensors[f"base.{n}"] for n in names}, {n: tensors[f"scale.{n}"] for n in names}, whitening)
 
 
 def _sum_squares(
-    spec: ParameterSpec, base: Mapping[str, Tensor], readers: Iterable[ReadModels]
+    spec: ParameterSpec,
+    base: Mapping[str, Tensor],
+    readers: Iterable[ReadModels],
+    whitening: Whitening | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, int]]:
     """Return name -> sum of squared differences from the base over all p-Models, and name -> number of elements."""
     totals, models_of = np.zeros((1, len(spec.class_axes)), dtype=np.float32), Counter[int]()
@@ -156,8 +181,10 @@ def _sum_squares(
             for column, (name, part) in enumerate(spec.unflatten(torch.from_numpy(flats), num_classes).items()):
                 difference = part.numpy()  # a view of `flats`, which is a copy
                 np.subtract(difference, base[name].numpy(), out=difference)
+                if whitening is not None:
+                    difference = whitening.invert_tensor(name, part).numpy()
                 np.multiply(difference, difference, out=difference)
-                sums[rows, column] = _row_sums(part.flatten(1))
+                sums[rows, column] = _row_sums(torch.from_numpy(difference).flatten(1))
         return sums, counts
 
     for sums, counts in in_threads(read, readers):

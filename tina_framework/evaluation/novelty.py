@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from tina_framework.denoiser.normalizer import Normalizer
 from tina_framework.evaluation.methods.nearest import Nearest
 from tina_framework.evaluation.methods.selection import Selection
 from tina_framework.generator.options import SamplingOptions
@@ -152,7 +153,12 @@ class ZooComparison:
         entries = zoo.entries[:: max(1, len(zoo.entries) // MODELS)][:MODELS]
         if len(entries) < 2:
             raise MethodUnavailable(f"{len(entries)} p-Models are too few to compare")
-        self._spec, self._normalizer = spec, context.generator.normalizer
+        normalizer = context.generator.normalizer
+        if normalizer.whitening is not None:
+            # Distances are between networks, so all elements of a tensor count alike.
+            read = [(zoo.flat(entry.id), len(entry.classes)) for entry in entries]
+            normalizer = Normalizer.fit(spec, normalizer.base, [lambda: read])
+        self._spec, self._normalizer = spec, normalizer
         self.models = torch.stack([self.standardised(zoo.flat(entry.id), len(entry.classes)) for entry in entries])
 
     def standardised(self, flat: Tensor, outputs: int) -> Tensor:

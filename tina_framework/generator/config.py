@@ -50,6 +50,8 @@ class GeneratorConfig:
         num_inference_steps: default number of denoising steps.
         min_classes: smallest class count of a task.
         initial_noise: whether sampling starts from noise; False: a plain regressor, which takes one step from zeros.
+        whitened: the weights whose differences the denoiser predicts in whitened coordinates; their factors are tensors
+            (`tina_framework.denoiser.whitening`).
         preprocessing: ``{"fit": ...}``, and ``crop_pct`` if it is not 1: how the training pictures were brought to the size of the
             architecture. Generated classifiers do the same; see `tina_framework.images.fit_picture`.
         training: how it was trained: recipe, its hash, commit, data and validation figures, as any JSON values.
@@ -73,6 +75,7 @@ class GeneratorConfig:
     num_inference_steps: int = 20
     min_classes: int = 2
     initial_noise: bool = True
+    whitened: tuple[str, ...] = ()
     preprocessing: Mapping[str, Any] = field(default_factory=fit_settings)
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -98,6 +101,9 @@ class GeneratorConfig:
             raise ConfigError(
                 f"num_inference_steps={self.num_inference_steps}, but a regressor (initial_noise=false) takes one step."
             )
+        if not isinstance(self.whitened, list | tuple) or not all(isinstance(name, str) for name in self.whitened):
+            raise ConfigError(f"Generator setting whitened={shorten(self.whitened)} is not a list of names.")
+        object.__setattr__(self, "whitened", tuple(self.whitened))
         if self.min_classes > self.max_classes:
             raise ConfigError(f"min_classes={self.min_classes} is above max_classes={self.max_classes}.")
         for name in _NAMED:
@@ -188,6 +194,8 @@ class GeneratorConfig:
         if self.initial_noise:
             # Left out at its default, so that older versions of this program can read the folder.
             del values["initial_noise"]
+        if not self.whitened:
+            del values["whitened"]
         if self.abstention is None:
             del values["abstention"]
         else:

@@ -209,12 +209,12 @@ def _read_once(folder: Path, convert: Callable[[str, Tensor], Tensor]) -> Genera
     except (RuntimeError, OverflowError, ValueError) as error:
         raise CheckpointError(f"{source} describes a denoiser that cannot be built: {error}") from error
     shapes = {f"denoiser.{name}": tuple(tensor.shape) for name, tensor in denoiser.state_dict().items()}
-    shapes |= {f"normalizer.{name}": shape for name, shape in Normalizer.shapes(spec).items()}
+    shapes |= {f"normalizer.{name}": shape for name, shape in Normalizer.shapes(spec, config.whitened).items()}
     shapes |= {f"condition.{name}": shape for name, shape in condition_shapes(config).items()}
     tensors = _read_weights(folder, shapes, values, convert)
     denoiser.load_state_dict(_without_prefix(tensors, "denoiser."), assign=True)
     denoiser.eval()
-    normalizer = Normalizer.from_tensors(spec, _without_prefix(tensors, "normalizer."))
+    normalizer = Normalizer.from_tensors(spec, _without_prefix(tensors, "normalizer."), config.whitened)
     space = make_space(config, _without_prefix(tensors, "condition."))
     generic = None
     # The digest covers the table of hashes. So a file that was removed is noticed.

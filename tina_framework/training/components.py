@@ -14,6 +14,7 @@ from torch import Tensor
 from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.normalizer import Normalizer
 from tina_framework.denoiser.transformer import Denoiser
+from tina_framework.denoiser.whitening import Whitening
 from tina_framework.errors import ConfigError, DataError, LeakageError
 from tina_framework.generator.generator import Generator
 from tina_framework.generator.scheduler import noise_process_named, trained_process
@@ -27,9 +28,11 @@ from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.targets.functional import TargetRunner, resolve_precision
 from tina_framework.training.data import ConditionBank, TrainingImages
 from tina_framework.training.initialization import build_denoiser
+from tina_framework.training.kronecker import fit_whitening
 from tina_framework.training.objective_context import ObjectiveContext
 from tina_framework.training.objectives import DenoiseObjective, Objective, TaskObjective
 from tina_framework.training.p_models import TrainingModels
+from tina_framework.training.randomness import generator_at
 from tina_framework.zoo.small_data import FEW_CLASSES, default_class_counts, default_max_steps
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.task_sampler import TaskSampler
@@ -167,7 +170,12 @@ def build_components(
     layout = tokenizer.layout(spec, config.max_classes, config.max_classes)
     conditions = ConditionBank(dataset.class_names, config.encoders, seen)
     if start is None:
-        normalizer = Normalizer.fit(spec, generic, models.readers(), per_tensor=config.scale == "tensor")
+        whitening = None
+        if config.whitening is not None:
+            images = load_images(config, device, dataset, spec) if images is None else images
+            whitening = _whitening(config, spec, generic, seen, images)
+        per_tensor = config.scale == "tensor"
+        normalizer = Normalizer.fit(spec, generic, models.readers(), per_tensor=per_tensor, whitening=whitening)
     else:
         # The weights of a generator only make sense with its own normalizer and its own condition space.
         normalizer, conditions.space = start.normalizer, _same_space(start, conditions)
@@ -207,6 +215,34 @@ def build_components(
             )
         components.objectives.append(DenoiseObjective(context, models))
     return components
+
+
+_WHITENING_TASKS = 40
+"""Enough: the factors average over all pixels of all images of these tasks."""
+
+
+def _whitening(
+    config: TrainingConfig,
+    spec: ParameterSpec,
+    generic: Mapping[str, Tensor],
+    seen: tuple[str, ...],
+    images: TrainingImages,
+) -> Whitening | None:
+    """Return the whitening on random training tasks, or None if no layer can be whitened."""
+    damping = config.whitening
+    if damping is None:
+        return None
+    sampler = TaskSampler(seen, None, partition="train", class_counts=config.class_counts, seed=config.seed)
+
+    def draw(number: int) -> tuple[Tensor, Tensor, Tensor]:
+        classes = sampler.task(number).classes
+        rows, flips, slots = images.draw(
+            classes, config.images_per_task, generator_at(config.seed, "whitening", number)
+        )
+        own = torch.tensor([seen.index(name) for name in classes])
+        return own, images.take(rows, flips), slots.to(images.labels.device)
+
+    return fit_whitening(spec, generic, draw, _WHITENING_TASKS, damping)
 
 
 def _same_space(start: Generator, conditions: ConditionBank) -> ConditionSpace:

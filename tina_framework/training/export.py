@@ -72,6 +72,7 @@ def make_generator(
         class_names=components.known_classes,
         num_inference_steps=1 if config.regression else config.num_inference_steps,
         initial_noise=not config.regression,
+        whitened=() if context.normalizer.whitening is None else context.normalizer.whitening.names,
         preprocessing=fit_settings(components.spec.architecture.crop_pct),
         training=training,
     )

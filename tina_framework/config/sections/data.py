@@ -45,6 +45,11 @@ class DataSettings(Section):
         "tensor",
         description="Standardise differences from the generic model with one scale per tensor or one for the network.",
     )
+    whitening: Annotated[Positive | None, OrNone] = Field(
+        None,
+        description="Damping of the whitening, for example 0.03: train in coordinates in which all directions change the "
+        "generic model equally. none trains in plain coordinates.",
+    )
     held_out_classes: TextList = Field(
         [], description="Classes that training never uses, kept to test the generator on unseen classes."
     )
