@@ -110,7 +110,8 @@ def train_taper(
             masks.append(torch.arange(most, device=device) < len(task))
             batches.append(images.take(rows, flips))
             labels.append(slots.to(device))
-        loss = runner.task_loss(*map(torch.stack, (flats, masks, batches, labels))).mean()
+        stacked = [torch.stack(parts) for parts in (flats, masks, batches, labels)]
+        loss = runner.task_loss(stacked[0], stacked[1], stacked[2], stacked[3]).mean()
         if not bool(loss.isfinite()):
             raise TrainingError(
                 f"TAPER's loss became {float(loss.detach())} at step {step}; "

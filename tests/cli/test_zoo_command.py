@@ -87,12 +87,12 @@ def test_seen_tasks_of_some_class_counts(folder, tmp_path):
 def test_every_process_takes_its_own_gpu(monkeypatch, device, gpus, rank, chosen):
     import torch
 
-    from tina_framework.cli.zoo_command import _device
+    from tina_framework.cli.zoo_command import training_device
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setenv("LOCAL_RANK", rank)
-    assert str(_device(device)) == chosen
+    assert str(training_device(device)) == chosen
 
 
 def test_a_device_that_is_not_there_is_one_sentence(tmp_path):

@@ -28,6 +28,7 @@ COMMANDS = (
     "ui",
     "zoo",
     "train",
+    "train-teacher",
     "evaluate",
     "bench",
     "calibrate",

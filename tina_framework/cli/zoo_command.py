@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tina_framework.interfaces.spec import ParameterSpec
     from tina_framework.zoo.build_plan import BuildPlan
 
-__all__ = ["register"]
+__all__ = ["StageBars", "register", "training_device"]
 
 MAX_TASKS = 1_000_000
 
@@ -29,6 +29,7 @@ _LABELS = {
     "features": "Features of the frozen trunk",
     "mirrored features": "Features of mirrored pictures",
     "generic": "Generic model (epochs)",
+    "teacher": "Teacher (epochs)",
     "models": "p-Models",
 }
 
@@ -75,6 +76,13 @@ def build(
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of tasks and training.")] = None,
     generic: Annotated[
         Path | None, path_option("--generic", help="Reuse the generic model of this zoo instead of training one.")
+    ] = None,
+    teacher: Annotated[
+        Path | None,
+        path_option(
+            "--teacher",
+            help="File of 'tina train-teacher', for recipes with a teacher_weight.",
+        ),
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Number of CPU processes.")] = 2,
     device: Annotated[str, typer.Option("--device", autocompletion=DEVICES, help="cpu, cuda or auto.")] = "auto",
@@ -128,9 +136,10 @@ def build(
             dataset,
             recipe,
             plugin_files=_plugin_files(),
-            device=_device(device),
+            device=training_device(device),
             workers=workers,
-            progress=_Bars(stack),
+            progress=StageBars(stack),
+            teacher=teacher,
         )
         done = _run_stage(plan, stage, shards, generic, wait, partner_timeout)
     if int(os.environ.get("RANK", "0")):
@@ -345,7 +354,7 @@ def _spec(architecture: str) -> ParameterSpec:
     return ParameterSpec(registries().architectures.create(architecture))
 
 
-def _device(device: str) -> torch.device:
+def training_device(device: str) -> torch.device:
     """Return the device. Under ``accelerate launch``, ``auto`` and ``cuda`` mean the GPU assigned to this process."""
     import torch
 
@@ -357,7 +366,7 @@ def _device(device: str) -> torch.device:
     return torch.device("cpu") if device == "auto" else resolve_device(device)
 
 
-class _Bars:
+class StageBars:
     """One progress bar for each stage, opened when the stage begins."""
 
     def __init__(self, stack: ExitStack) -> None:

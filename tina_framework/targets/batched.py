@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
-from torch.nn import functional as F
 
-from tina_framework.errors import TrainingError
+from tina_framework.errors import ConfigError, TrainingError
 from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.targets.distillation import image_losses
 from tina_framework.targets.functional import autocast
-from tina_framework.targets.sgd import SGDRecipe, epoch_draws, learning_rate, pick_images
+from tina_framework.targets.sgd import SGDRecipe, epoch_draws, learning_rate, needs_teacher, pick_images
 
 __all__ = ["fit_batched"]
 
@@ -27,6 +27,7 @@ def fit_batched(
     recipe: SGDRecipe,
     seeds: Sequence[int],
     mirrored: Tensor | None = None,
+    teachers: Sequence[Tensor] | None = None,
 ) -> Tensor:
     """Train M networks of one class count, each as `tina_framework.targets.sgd.fit` trains it alone.
 
@@ -40,13 +41,17 @@ def fit_batched(
         recipe: how to train.
         seeds: M seeds.
         mirrored: see `tina_framework.targets.sgd.pick_images`.
+        teachers: M tensors (2, n, K): a teacher's logits of each network's images and of the mirrored ones.
 
     Returns:
         (M, N) trained parameters.
 
     Raises:
+        ConfigError: the recipe needs a teacher, and there is none.
         TrainingError: a loss is not finite.
     """
+    if recipe.teacher_weight and teachers is None:
+        raise ConfigError(needs_teacher(recipe))
     device = images.device
     with torch.device("meta"):
         module = spec.architecture.build(num_classes).train()
@@ -54,6 +59,10 @@ def fit_batched(
     momenta = torch.zeros_like(flats)
     rows_Mn = torch.stack([part.to(device) for part in indices])
     slots_Mn = torch.stack([part.to(device) for part in labels])
+    if not recipe.teacher_weight:
+        teachers = None
+    teacher_M2nK = None if teachers is None else torch.stack([part.to(device) for part in teachers])
+    each_network = torch.arange(len(flats), device=device)[:, None]
     count = rows_Mn.shape[1]
     steps_per_epoch, total_steps = recipe.steps(count)
     average_from = total_steps - round(recipe.average_last * total_steps)
@@ -70,14 +79,15 @@ def fit_batched(
         for index in range(min(steps_per_epoch, total_steps - step)):
             picks = order_Mn[:, index * recipe.batch_size : (index + 1) * recipe.batch_size]
             rows = rows_Mn.gather(1, picks)
-            batch = pick_images(images, rows, flips_Mn.gather(1, picks), mirrored) if recipe.flip else images[rows]
+            flips = flips_Mn.gather(1, picks) & recipe.flip
+            batch = pick_images(images, rows, flips, mirrored) if recipe.flip else images[rows]
             targets = slots_Mn.gather(1, picks)
             leaf = flats.detach().requires_grad_(True)
             with autocast(device, recipe.precision):
                 output = vmap(forward)(leaf, batch)
             # The networks share no parameters. So the gradient of the summed losses is each network's own gradient.
-            each = F.cross_entropy(output.float().flatten(0, 1), targets.flatten(), reduction="none")
-            loss = each.view(len(flats), -1).mean(dim=1)
+            said = None if teacher_M2nK is None else teacher_M2nK[each_network, flips.long(), picks]
+            loss = image_losses(output.float(), targets, recipe.soft_targets(said)).mean(dim=1)
             (gradient,) = torch.autograd.grad(loss.sum(), leaf)
             gradient = gradient + recipe.weight_decay * flats
             momenta = gradient.clone() if step == 0 else recipe.momentum * momenta + gradient

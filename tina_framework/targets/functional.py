@@ -17,10 +17,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.nn import functional as F
 
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.targets.device import runs_batched
+from tina_framework.targets.distillation import SoftTargets, image_losses
 from tina_framework.targets.im2col import Im2col
 from tina_framework.targets.worker_threads import worker_threads
 
@@ -95,35 +95,44 @@ class TargetRunner:
         return output
 
     def _loss_and_gradient(
-        self, flat_N: Tensor, num_classes: int, images: Tensor, labels: Tensor
+        self, flat_N: Tensor, num_classes: int, images: Tensor, labels: Tensor, soft: SoftTargets | None
     ) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
             leaf = flat_N.detach().requires_grad_(True)
             with autocast(images.device, self.precision):
                 output = self.logits(leaf, num_classes, images)
-            loss = F.cross_entropy(output.float(), labels)
+            loss = image_losses(output.float(), labels, soft).mean()
             (gradient,) = torch.autograd.grad(loss, leaf)
         return loss.detach(), gradient
 
     def losses_and_gradients(
-        self, flat_BN: Tensor, class_mask_BK: Tensor, images_BM: Tensor, labels_BM: Tensor
+        self,
+        flat_BN: Tensor,
+        class_mask_BK: Tensor,
+        images_BM: Tensor,
+        labels_BM: Tensor,
+        soft: SoftTargets | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Return the cross-entropy of each network on its own images, and the gradient for the network's parameters.
+        """Return the loss of each network on its own images, and the gradient for the network's parameters.
+
+        The loss is the cross-entropy, or `tina_framework.targets.distillation.image_losses` with a teacher.
 
         Args:
             flat_BN: (B, N) parameters at K class slots.
             class_mask_BK: (B, K) bool, which class slots exist: the first ones, at least one in each row.
             images_BM: (B, M, C, H, W), or features (B, M, *feature_shape).
             labels_BM: (B, M) slots of classes that exist.
+            soft: what a teacher says of these images, with logits (B, M, K).
 
         Returns:
             (B,) mean losses, and gradients (B, N), zero in empty slots. Neither carries an autograd graph: see `task_loss`.
         """
         if runs_batched(images_BM.device):
-            return self._batched(flat_BN.detach(), class_mask_BK, images_BM, labels_BM)
+            return self._batched(flat_BN.detach(), class_mask_BK, images_BM, labels_BM, soft)
         most, counts = class_mask_BK.shape[1], class_mask_BK.sum(1).tolist()
         flats = [self.spec.narrow(flat, most, count) for flat, count in zip(flat_BN.detach(), counts, strict=True)]
-        calls = list(zip(flats, counts, images_BM, labels_BM, strict=True))
+        softs = [None if soft is None else soft.of_network(row, count) for row, count in enumerate(counts)]
+        calls = list(zip(flats, counts, images_BM, labels_BM, softs, strict=True))
         if self._workers > 1 and self._pool is None:
             self._pool = worker_threads(self._workers)
         if self._pool is None:
@@ -134,12 +143,17 @@ class TargetRunner:
         return torch.stack([loss for loss, _ in results]), torch.stack(gradients)
 
     def _batched(
-        self, flat_BN: Tensor, class_mask_BK: Tensor, images_BM: Tensor, labels_BM: Tensor
+        self,
+        flat_BN: Tensor,
+        class_mask_BK: Tensor,
+        images_BM: Tensor,
+        labels_BM: Tensor,
+        soft: SoftTargets | None,
     ) -> tuple[Tensor, Tensor]:
         """Compute the same under vmap: in one call, or in one call for each class count if empty slots change the logits."""
         most = class_mask_BK.shape[1]
         if self._ignores_empty_slots:
-            return self._together(flat_BN, most, class_mask_BK, images_BM, labels_BM)
+            return self._together(flat_BN, most, class_mask_BK, images_BM, labels_BM, soft)
         counts = class_mask_BK.sum(1).tolist()
         losses: list[Tensor] = list(flat_BN.new_zeros(len(counts)))
         gradients: list[Tensor] = list(flat_BN)
@@ -149,13 +163,20 @@ class TargetRunner:
                 torch.stack([values[row] for row in rows])
                 for values in (flat_BN, images_BM, labels_BM, class_mask_BK[:, :count])
             )
-            found = self._together(self.spec.narrow(flats, most, count), count, mask, images, labels)
+            own = None if soft is None else soft.of_network(rows, count)
+            found = self._together(self.spec.narrow(flats, most, count), count, mask, images, labels, own)
             for row, loss, gradient in zip(rows, found[0], self.spec.widen(found[1], count, most), strict=True):
                 losses[row], gradients[row] = loss, gradient
         return torch.stack(losses), torch.stack(gradients)
 
     def _together(
-        self, flat_BN: Tensor, num_classes: int, class_mask_BK: Tensor, images_BM: Tensor, labels_BM: Tensor
+        self,
+        flat_BN: Tensor,
+        num_classes: int,
+        class_mask_BK: Tensor,
+        images_BM: Tensor,
+        labels_BM: Tensor,
+        soft: SoftTargets | None,
     ) -> tuple[Tensor, Tensor]:
         """Return losses and gradients of networks of one size. Empty slots get no probability, so their gradient is zero."""
         self._module(num_classes)  # built here, because vmap does not allow random initial values
@@ -170,8 +191,7 @@ class TargetRunner:
                 run = vmap(lambda flat, images: self.logits(flat, num_classes, images), randomness="different")
                 output: Tensor = run(weights, images_BM)
             logits = output.float().masked_fill(~class_mask_BK[:, None], -torch.inf)
-            each = F.cross_entropy(logits.flatten(0, 1), labels_BM.flatten(), reduction="none")
-            losses = each.view(labels_BM.shape).mean(1)
+            losses = image_losses(logits, labels_BM, soft).mean(1)
             (gradient,) = torch.autograd.grad(losses.sum(), leaf)
         return losses.detach(), gradient
 
@@ -194,12 +214,19 @@ class TargetRunner:
                 found.append(functional_call(module, state, (images,))[:, :few])
         return torch.allclose(found[0], found[1], rtol=1e-4, atol=1e-5)
 
-    def task_loss(self, flat_BN: Tensor, class_mask_BK: Tensor, images_BM: Tensor, labels_BM: Tensor) -> Tensor:
-        """Return the cross-entropy (B,) of each generated network, differentiable for the network's parameters.
+    def task_loss(
+        self,
+        flat_BN: Tensor,
+        class_mask_BK: Tensor,
+        images_BM: Tensor,
+        labels_BM: Tensor,
+        soft: SoftTargets | None = None,
+    ) -> Tensor:
+        """Return the loss (B,) of each generated network, differentiable for the network's parameters.
 
         The gradients through the target networks are computed here, outside the caller's graph, and attached to the losses.
         So CPU networks can run in threads. The arguments are those of `losses_and_gradients`.
         """
-        losses, gradients = self.losses_and_gradients(flat_BN, class_mask_BK, images_BM, labels_BM)
+        losses, gradients = self.losses_and_gradients(flat_BN, class_mask_BK, images_BM, labels_BM, soft)
         # The added term is zero, and its gradient for `flat_BN` is the gradient that was computed.
         return losses + ((flat_BN - flat_BN.detach()) * gradients).sum(1)

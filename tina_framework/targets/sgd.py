@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from tina_framework.errors import ConfigError, TrainingError
+from tina_framework.targets.distillation import SoftTargets, image_losses
 from tina_framework.targets.functional import autocast
 
-__all__ = ["FitState", "SGDRecipe", "epoch_draws", "fit", "learning_rate", "mirror", "pick_images"]
+__all__ = ["FitState", "SGDRecipe", "epoch_draws", "fit", "learning_rate", "mirror", "needs_teacher", "pick_images"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class SGDRecipe:
         flip: mirror each image with probability 1/2.
         average_last: the weights at the end of each epoch are averaged over this last share of the epochs (0: off).
         precision: ``fp32``, ``bf16`` (autocast) or ``auto`` (bf16 if the CPU or GPU has the instructions).
+        teacher_weight: share of the teacher in the loss; see `tina_framework.targets.distillation`. It needs a teacher.
+        teacher_temperature: temperature of the teacher's part of the loss.
 
     Raises:
         ConfigError: a value is out of range.
@@ -44,6 +46,8 @@ class SGDRecipe:
     flip: bool = True
     average_last: float = 0.0
     precision: str = "auto"
+    teacher_weight: float = 0.0
+    teacher_temperature: float = 1.0
 
     def __post_init__(self) -> None:
         if self.epochs <= 0 or self.batch_size < 1 or self.lr <= 0:
@@ -58,6 +62,17 @@ class SGDRecipe:
                 f"momentum is {self.momentum} and average_last is {self.average_last}; "
                 "momentum must be in [0, 1), and average_last in [0, 1]."
             )
+        if not 0 <= self.teacher_weight <= 1 or self.teacher_temperature <= 0:
+            raise ConfigError(
+                f"teacher_weight is {self.teacher_weight} and teacher_temperature is {self.teacher_temperature}; "
+                "teacher_weight must be in [0, 1], and teacher_temperature above 0."
+            )
+
+    def soft_targets(self, logits: Tensor | None) -> SoftTargets | None:
+        """Return the targets that a teacher's logits give under this recipe."""
+        if self.teacher_weight == 0 or logits is None:
+            return None
+        return SoftTargets(logits, self.teacher_weight, self.teacher_temperature)
 
     def steps(self, num_images: int) -> tuple[int, int]:
         """Return the steps per epoch and the steps in all, for that many images."""
@@ -104,6 +119,14 @@ def pick_images(images: Tensor, rows: Tensor, flips: Tensor, mirrored: Tensor | 
     return torch.where(flips.view(*flips.shape, *(1,) * (batch.dim() - flips.dim())), mirrored[rows], batch)
 
 
+def needs_teacher(recipe: SGDRecipe) -> str:
+    """Return what to say where a recipe needs a teacher that was not given."""
+    return (
+        f"The recipe has teacher_weight = {recipe.teacher_weight:g}, but no teacher was given. Make one with "
+        "'tina train-teacher' and give it with --teacher, or set teacher_weight to 0."
+    )
+
+
 @dataclass(frozen=True)
 class FitState:
     """The state of a training run after an epoch, from which it can be continued exactly."""
@@ -124,6 +147,7 @@ def fit(
     on_epoch: Callable[[int, float, Callable[[], FitState]], None] | None = None,
     resume: FitState | None = None,
     mirrored: Tensor | None = None,
+    teacher: Tensor | None = None,
 ) -> nn.Module:
     """Train `module` in place.
 
@@ -136,10 +160,17 @@ def fit(
         on_epoch: called with (epochs done, mean loss of the last epoch, function that returns the current state).
         resume: continue from this state; the result is the same as without an interruption.
         mirrored: the features of the mirrored images; see `pick_images`.
+        teacher: (2, N, K) a teacher's logits of the images and of the mirrored images, for the module's K classes. Needed if
+            the recipe has a `teacher_weight`.
 
     Raises:
+        ConfigError: the recipe needs a teacher, and there is none.
         TrainingError: the loss is not finite.
     """
+    if recipe.teacher_weight and teacher is None:
+        raise ConfigError(needs_teacher(recipe))
+    if not recipe.teacher_weight:
+        teacher = None
     device = images.device
     names = [name for name, _ in module.named_parameters()]
     parameters = list(module.parameters())
@@ -180,7 +211,8 @@ def fit(
                 group["lr"] = learning_rate(recipe, step, total_steps, steps_per_epoch)
             with autocast(device, recipe.precision):
                 output = module(batch)
-            loss = F.cross_entropy(output.float(), labels[rows])
+            soft = None if teacher is None else recipe.soft_targets(teacher[flips[rows].long() * recipe.flip, rows])
+            loss = image_losses(output.float(), labels[rows], soft).mean()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()

@@ -36,6 +36,7 @@ from tina_framework.training.randomness import generator_at
 from tina_framework.zoo.small_data import FEW_CLASSES, default_class_counts, default_max_steps
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.task_sampler import TaskSampler
+from tina_framework.zoo.teacher import Teacher
 
 __all__ = ["TrainingComponents", "build_components", "load_images"]
 
@@ -57,9 +58,10 @@ class TrainingComponents:
         seen_classes: the classes that training may use, in the order of the data set.
         seen_superclasses: the superclass of each, or None if the data set has none.
         generic: parameters of the generic model, reduced to `seen_classes`.
-        fingerprints: hashes of the data, the zoo and the text vectors; a resumed run must have the same.
+        fingerprints: hashes of the data, the zoo, the text vectors and the teacher; a resumed run must have the same.
         origin: the training record of the generator of `init_from`, or None.
         start: the generator of `init_from`, or None.
+        taught_by: what the teacher is, or None without a teacher.
     """
 
     config: TrainingConfig
@@ -77,6 +79,7 @@ class TrainingComponents:
     fingerprints: dict[str, str]
     origin: dict[str, Any] | None = None
     start: Generator | None = None
+    taught_by: str | None = None
 
     @property
     def open_vocabulary(self) -> bool:
@@ -121,6 +124,7 @@ def load_images(
 
     Raises:
         ConfigError, DataError, CheckpointError, PluginError: something is missing or does not fit together.
+        LeakageError: the teacher was trained on a class that training must not see.
     """
     if dataset is None:
         dataset = registries().datasets.create(config.dataset)
@@ -129,7 +133,11 @@ def load_images(
             registries().architectures.create(config.architecture or Zoo.open(config.zoo).architecture)
         )
     dtype = torch.bfloat16 if resolve_precision(device, config.target_precision) == "bf16" else torch.float32
-    return TrainingImages(dataset, config.train_split, spec, device, dtype)
+    teacher = None if config.teacher is None else Teacher.load(config.teacher)
+    unseen = [*config.held_out_classes, *config.validation_classes]
+    if teacher is not None:
+        teacher.check_unseen(unseen)
+    return TrainingImages(dataset, config.train_split, spec, device, dtype, teacher, unseen)
 
 
 def build_components(
@@ -155,6 +163,11 @@ def build_components(
             f"'{spec.architecture.name}'. Remove the setting, or build a zoo of that architecture."
         )
     zoo.check(spec)
+    if config.image_shift and spec.architecture.trunk is not None:
+        raise ConfigError(
+            f"image_shift is {config.image_shift}, but '{spec.architecture.name}' has a frozen trunk, whose features cannot be "
+            "shifted. Set image_shift to 0."
+        )
     seen = _seen_classes(config, dataset, zoo)
     start = None if config.init_from is None else Generator.from_pretrained(config.init_from, device="cpu")
     if start is not None and start.denoiser.config.num_landmarks and "max_classes" not in config.model_fields_set:
@@ -205,6 +218,9 @@ def build_components(
         if images is None:
             images = load_images(config, device, dataset, spec)
         components.fingerprints["images"] = images.fingerprint
+        if images.taught_by is not None:
+            components.taught_by = images.taught_by
+            components.fingerprints["teacher"] = images.teacher_sha256
         sampler = components.sampler("train", dict[str, float](config.schemes.items()), config.class_counts)
         components.objectives.append(TaskObjective(context, images, sampler, runner))
     if config.denoise_weight > 0:

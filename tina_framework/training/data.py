@@ -22,6 +22,7 @@ from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.prompts.row_retrieval import RowRetrieval
 from tina_framework.zoo.image_bank import ImageBank, for_architecture, load_split
+from tina_framework.zoo.teacher import Teacher
 
 __all__ = ["ConditionBank", "TrainingImages"]
 
@@ -36,9 +37,13 @@ class TrainingImages(ImageBank):
         device: where the images are kept.
         dtype: type in which they are kept. Where networks run in bfloat16, bfloat16 saves converting every batch. Results
             do not change, because autocast rounds the input of the first layer anyway.
+        teacher: the table of a teacher that was made from this split.
+        unseen: classes of the data set that the teacher may lack, because they are never drawn.
 
     Attributes:
         fingerprint: hash of the images, the labels and the class names.
+        taught_by: what the teacher is, or None without a teacher.
+        teacher_sha256: that of the teacher's table.
     """
 
     def __init__(
@@ -48,8 +53,12 @@ class TrainingImages(ImageBank):
         spec: ParameterSpec,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        teacher: Teacher | None = None,
+        unseen: Sequence[str] = (),
     ) -> None:
-        super().__init__(dataset, split, spec, device)
+        super().__init__(dataset, split, spec, device, teacher=teacher, unseen=unseen)
+        self.taught_by = None if teacher is None else teacher.taught_by
+        self.teacher_sha256 = "" if teacher is None else teacher.sha256
         # Mirrored images are stored, because flipping every batch costs a tenth of the time of running networks on it.
         pictures = self.images.to(dtype)
         mirrored = pictures.flip(-1) if self.mirrored is None else self.mirrored.to(dtype)
@@ -62,17 +71,26 @@ class TrainingImages(ImageBank):
         self.fingerprint = digest.hexdigest()
 
     @classmethod
-    def from_contents(cls, class_names: Sequence[str], contents: Mapping[str, Tensor], fingerprint: str = "") -> Self:
+    def from_contents(
+        cls,
+        class_names: Sequence[str],
+        contents: Mapping[str, Tensor],
+        fingerprint: str = "",
+        taught_by: str | None = None,
+        teacher_sha256: str = "",
+    ) -> Self:
         """Make training images from what `contents` of others returned, without reading a data set."""
         images = super().from_contents(class_names, {**contents, "images": contents["both"]})
         images._both = contents["both"]
         images.images = images._both[: len(images.labels)]
         images.fingerprint = fingerprint
+        images.taught_by, images.teacher_sha256 = taught_by, teacher_sha256
         return images
 
     def contents(self) -> dict[str, Tensor]:
-        """Return the images followed by the mirrored ones, and the labels, for `from_contents`."""
-        return {"both": self._both, "labels": self.labels}
+        """Return the images followed by the mirrored ones, the labels and the teacher's logits, for `from_contents`."""
+        found = {"both": self._both, "labels": self.labels}
+        return found if self.teacher is None else {**found, "teacher": self.teacher}
 
     @cached_property
     def _by_class(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -114,6 +132,19 @@ class TrainingImages(ImageBank):
     def at(self, places: Tensor) -> Tensor:
         """Return the images at `places`, which must be on the device of the images."""
         return self._both.index_select(0, places)  # copies whole images, unlike indexing
+
+    def teacher_at(self, places_BM: Tensor, labels_BK: Tensor | None) -> Tensor | None:
+        """Return the teacher's logits (B, M, K) of the images at `places_BM` (see `at`), or None without a teacher.
+
+        Args:
+            places_BM: (B, M) for B tasks, on the device of the images.
+            labels_BK: (B, K) label numbers of each task's classes, on the same device. None: without a teacher.
+        """
+        if self.teacher is None or labels_BK is None:
+            return None
+        # Rows first: a look-up of both at once would be ten times as slow, because it reads single numbers.
+        rows_BMC = self.teacher.flatten(0, 1).index_select(0, places_BM.flatten()).view(*places_BM.shape, -1)
+        return rows_BMC.gather(2, labels_BK[:, None].expand(-1, places_BM.shape[1], -1))
 
     def draw(self, classes: Sequence[str], number: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Draw images for a task: equally many of each class, half of them mirrored.

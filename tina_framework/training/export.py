@@ -51,6 +51,8 @@ def make_generator(
         "zoo_models": len(components.zoo.entries),
         "zoo_sha256": manifest_sha256(components.zoo.folder),
     }
+    if components.taught_by is not None:
+        training["taught_by"] = components.taught_by
     if components.origin is not None:
         training["start"] = components.origin
     if validation is not None:
@@ -80,14 +82,17 @@ def make_generator(
     return Generator(described, denoiser, components.context.normalizer, space, generic)
 
 
+_PATHS = frozenset(
+    {"output_dir", "zoo", "dataset", "init_from", "resume_from_checkpoint", "default_encoder", "teacher"}
+)
+"""Settings that may name a folder or a file."""
+
+
 def recipe(config: TrainingConfig) -> dict[str, Any]:
     """Return the settings as JSON values, without folders that exist on this machine only."""
     values = config.to_json()
     for name, value in values.items():
-        if (
-            name in ("output_dir", "zoo", "dataset", "init_from", "resume_from_checkpoint", "default_encoder")
-            and value is not None
-        ):
+        if name in _PATHS and value is not None:
             values[name] = portable(value)
     values["encoders"] = [portable(encoder) for encoder in config.encoders]
     return values

@@ -69,7 +69,8 @@ def inverse_root(matrix: Tensor, damping: float) -> Tensor:
     values = values.clamp(min=0)
     roots = (values + damping * values.mean().clamp(min=1e-30)).rsqrt()
     roots = roots / roots.square().mean().sqrt()
-    return ((vectors * roots) @ vectors.T).float()
+    root: Tensor = (vectors * roots) @ vectors.T
+    return root.float()
 
 
 def _second_moments(module: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Tensor]:

@@ -6,7 +6,8 @@ computes one loss per example.
 
 The total loss is task_weight * L_task + denoise_weight * L_denoise, with
 
-    L_task    = E [ cross_entropy(network(x0_hat), images, labels) ]       (this project)
+    L_task    = E [ cross_entropy(network(x0_hat), images, labels) ]       (this project; with a teacher, see
+                                                                            `tina_framework.targets.distillation`)
     L_denoise = E [ w_t || target_t - denoiser(x_t, t, condition) ||^2 ]   (DDPM, arXiv 2006.11239, equation 14)
 
 where x0_hat is the x0 that the prediction implies, target_t is what `prediction_type` says, and w_t is `loss_weights`.
@@ -22,9 +23,11 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.transformer import Denoiser
+from tina_framework.targets.distillation import SoftTargets
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.training.data import TrainingImages
 from tina_framework.training.draws import Draws
@@ -93,8 +96,12 @@ class Objective(Protocol):
         ...
 
 
+_SHIFTS = 8
+"""How many shifts the images of a task have."""
+
+
 class TaskObjective:
-    """Cross-entropy of generated networks on training images of their tasks.
+    """Cross-entropy of generated networks on training images of their tasks; with a teacher, also its soft targets.
 
     Most examples start from pure noise at t = T - 1, where the denoiser predicts from the prompt alone. The others are
     rollouts: the denoiser's own prediction, noised again to a random t. They train the later sampling steps to improve
@@ -141,6 +148,11 @@ class TaskObjective:
             "images": self.images.places(places, flips),
             "labels": slots,
         }
+        if self.images.teacher is not None:
+            numbers = [torch.tensor(self.images.labels_of(task)) for task in tasks]
+            tensors["teacher_columns"] = torch.stack(
+                [F.pad(own, (0, config.max_classes - len(own))) for own in numbers]
+            )
         if not config.regression:
             tensors["noise"] = context.noise("task-noise", step, indices)
         if rolled:
@@ -166,10 +178,13 @@ class TaskObjective:
         # One look-up for all tasks: on a GPU many small look-ups cost more than running the networks.
         images = self.images.at(drawn["images"])
         shape = (len(condition), config.images_per_task)
-        extra = {
-            "images": images.view(*shape, *images.shape[1:]),
-            "labels": drawn["labels"].view(shape),
-        }
+        images = images.view(*shape, *images.shape[1:])
+        if config.image_shift:
+            images = self._shifted(images, draws)
+        extra: dict[str, Any] = {"images": images, "labels": drawn["labels"].view(shape)}
+        logits = self.images.teacher_at(drawn["images"].view(shape), drawn.get("teacher_columns"))
+        if logits is not None:
+            extra["soft"] = SoftTargets(logits, config.teacher_weight, config.teacher_temperature)
         return Batch(condition, mask, noisy, t_B, extra)
 
     def _rollout_timestep(self, step: int, index: int) -> int | None:
@@ -204,15 +219,31 @@ class TaskObjective:
         noisy: Tensor = context.process.add_noise(x0, noise, t_B)
         return noisy
 
+    def _shifted(self, images_BM: Tensor, draws: Draws) -> Tensor:
+        """Shift the images of each task by up to `image_shift` pixels. A part of them shares each shift, which is faster."""
+        config = self.context.config
+        size, (height, width) = config.image_shift, images_BM.shape[-2:]
+        padded = F.pad(images_BM.flatten(0, 1), (size,) * 4, mode="reflect").unflatten(0, images_BM.shape[:2])
+        tasks = []
+        for images, index in zip(padded, draws.indices, strict=True):
+            generator = generator_at(config.seed, "image-shift", draws.step, index)
+            parts = images.chunk(_SHIFTS)
+            shifts = torch.randint(2 * size + 1, (len(parts), 2), generator=generator).tolist()
+            tasks.append(
+                torch.cat([p[..., y : y + height, x : x + width] for p, (y, x) in zip(parts, shifts, strict=True)])
+            )
+        return torch.stack(tasks)
+
     def losses(self, predicted_BPD: Tensor, batch: Batch) -> Tensor:
-        """Return (B,) cross-entropies, differentiable with respect to the prediction.
+        """Return (B,) losses, differentiable with respect to the prediction.
 
         `TargetRunner.task_loss` computes the gradient g of each loss L at the parameters p at once, and attaches it to
         the graph as L + g . (p - stop_gradient(p)). Its value is L and its gradient is g, so the chain rule through the
         denoiser stays exact, while the target networks may run in threads.
         """
         flat_BN = self.parameters(predicted_BPD, batch)
-        return self.runner.task_loss(flat_BN, batch.class_mask_BK, batch.extra["images"], batch.extra["labels"])
+        extra = batch.extra
+        return self.runner.task_loss(flat_BN, batch.class_mask_BK, extra["images"], extra["labels"], extra.get("soft"))
 
     def parameters(self, predicted_BPD: Tensor, batch: Batch) -> Tensor:
         """Return the parameters (B, N) of the predicted networks at K class slots."""

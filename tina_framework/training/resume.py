@@ -51,6 +51,7 @@ _FINGERPRINTS = {
     "zoo": "the zoo's models have",
     "vectors": "the encoders' vectors have",
     "images": "the training images have",
+    "teacher": "the teacher has",
     "start": "the generator of init_from has",
 }
 """Names of fingerprints -> subject and verb of the message that they differ."""
@@ -67,6 +68,7 @@ _OF_A_MACHINE = frozenset(
         "output_dir",
         "resume_from_checkpoint",
         "target_workers",
+        "teacher",
         "zoo",
     }
 )

@@ -46,7 +46,8 @@ def shared_images(
                 return None
             images = load()
             place = stack.enter_context(shared(images.contents()))
-            return json.dumps([images.class_names, images.fingerprint, place.path, place.places, place.size])
+            teacher = [images.taught_by, images.teacher_sha256]
+            return json.dumps([images.class_names, images.fingerprint, teacher, place.path, place.places, place.size])
 
         mine = on_all(accelerator, prepare)
         offers = {name: offer for name, offer in gather_object([(machine, mine)]) if offer is not None}
@@ -55,9 +56,9 @@ def shared_images(
 
 
 def _opened(offer: str) -> TrainingImages | None:
-    class_names, fingerprint, path, places, size = json.loads(offer)
+    class_names, fingerprint, teacher, path, places, size = json.loads(offer)
     try:
         tensors = SharedTensors(path, places, size).open()
     except OSError:
         return None  # the first process has other folders, for example those of another container
-    return TrainingImages.from_contents(class_names, tensors, fingerprint)
+    return TrainingImages.from_contents(class_names, tensors, fingerprint, *teacher)

@@ -16,7 +16,7 @@ from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.storage.paths import user_path
 from tina_framework.storage.remote import remote_address
-from tina_framework.targets.sgd import SGDRecipe
+from tina_framework.targets.sgd import SGDRecipe, needs_teacher
 from tina_framework.zoo.build_folder import check_place
 from tina_framework.zoo.build_process import ProcessSetup
 from tina_framework.zoo.file_transfer import FileTransfer, NoTransfer
@@ -26,6 +26,7 @@ from tina_framework.zoo.remote import RemoteTransfer, working_folder
 from tina_framework.zoo.subset import without_classes
 from tina_framework.zoo.task_sampler import sample_tasks
 from tina_framework.zoo.tasks import Task
+from tina_framework.zoo.teacher import Teacher
 from tina_framework.zoo.zoo_config import ZooConfig
 
 __all__ = ["BuildPlan", "Progress", "check_folder", "plan_build", "plan_by_names"]
@@ -54,6 +55,7 @@ class BuildPlan:
         workers: number of CPU processes (ignored on a GPU).
         progress: called after every epoch of the generic model and every p-Model.
         transfer: told of finished files, so that they can be kept elsewhere too; see `FileTransfer`.
+        teacher: the teacher that the recipes use, or None.
     """
 
     folder: Path
@@ -66,6 +68,7 @@ class BuildPlan:
     workers: int
     progress: Progress
     transfer: FileTransfer
+    teacher: Teacher | None = None
 
 
 def plan_build(
@@ -79,6 +82,7 @@ def plan_build(
     workers: int = 1,
     progress: Progress = lambda stage, done, total: None,
     transfer: FileTransfer | None = None,
+    teacher: Teacher | None = None,
 ) -> BuildPlan:
     """Check the arguments of a build, and draw its tasks. Nothing is written.
 
@@ -93,15 +97,22 @@ def plan_build(
         workers: number of CPU processes (ignored on a GPU).
         progress: called after every epoch of the generic model and every p-Model.
         transfer: told of finished files; see `FileTransfer`.
+        teacher: the teacher whose SHA-256 `config` names.
 
     Raises:
-        ConfigError: the folder holds a zoo of other settings, or something else; or a value is out of range.
+        ConfigError: the folder holds a zoo of other settings, or something else; or a value is out of range; or the recipes
+            need a teacher and there is none.
         CheckpointError: the folder's ``zoo.json`` was altered.
+        LeakageError: the teacher was trained on a held-out class.
     """
     if not 1 <= workers <= _MAX_WORKERS:
         raise ConfigError(f"{workers} worker processes cannot be started; choose 1 to {_MAX_WORKERS}.")
-    for recipe in (config.generic, config.model):
-        SGDRecipe(**recipe)  # raises for values out of range now, not after hours of training
+    for values in (config.generic, config.model):
+        recipe = SGDRecipe(**values)  # raises for values out of range now, not after hours of training
+        if recipe.teacher_weight and teacher is None:
+            raise ConfigError(needs_teacher(recipe))
+    if teacher is not None:
+        teacher.check_unseen(config.held_out_classes)
     address = remote_address(folder)
     if address is not None:
         folder = working_folder(address)
@@ -112,7 +123,7 @@ def plan_build(
     check_folder(folder, config, dataset)
     tasks = sample_tasks(config, dataset)
     return BuildPlan(
-        folder, config, spec, dataset, tasks, worker_setup, torch.device(device), workers, progress, transfer
+        folder, config, spec, dataset, tasks, worker_setup, torch.device(device), workers, progress, transfer, teacher
     )
 
 
@@ -126,6 +137,7 @@ def plan_by_names(
     workers: int = 1,
     progress: Progress = lambda stage, done, total: None,
     transfer: FileTransfer | None = None,
+    teacher: Path | None = None,
 ) -> BuildPlan:
     """Plan a build from registered names, as ``tina zoo build`` does.
 
@@ -135,10 +147,13 @@ def plan_by_names(
         recipe: the fields that the user set, from `tina_framework.zoo.recipe.read_recipe`. The others get their defaults.
         plugin_files: files given with ``--plugin``, for worker processes.
         device: as for `plan_build`; so are `workers`, `progress`, `transfer` and the errors.
+        teacher: the file of a teacher.
     """
     data = registries().datasets.create(dataset)
     spec = ParameterSpec(registries().architectures.create(recipe.get("architecture", ZooConfig.architecture)))
-    config = complete_recipe({**recipe, "dataset": _without_path(dataset)}, data, spec)
+    taught = None if teacher is None else Teacher.load(teacher)
+    values = {**recipe, "dataset": _without_path(dataset), "teacher": "" if taught is None else taught.sha256}
+    config = complete_recipe(values, data, spec)
     setup = ProcessSetup(config.architecture, plugin_files)
     return plan_build(
         folder,
@@ -150,6 +165,7 @@ def plan_by_names(
         workers=workers,
         progress=progress,
         transfer=transfer,
+        teacher=taught,
     )
 
 

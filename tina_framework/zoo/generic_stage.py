@@ -32,11 +32,12 @@ from tina_framework.zoo.manifest import (
 )
 from tina_framework.zoo.p_models import network
 from tina_framework.zoo.store import Zoo
+from tina_framework.zoo.zoo_config import ZooConfig
 
 __all__ = ["generic_figures", "has_generic", "make_generic", "read_generic"]
 
 GENERIC_SETTINGS = ("architecture", "dataset", "train_split", "held_out_classes", "seed", "generic")
-"""The settings on which the generic model depends."""
+"""The settings on which the generic model depends. A teacher is one more, if the generic model learns from it."""
 
 
 def has_generic(plan: BuildPlan) -> bool:
@@ -70,11 +71,11 @@ def read_generic(plan: BuildPlan) -> dict[str, Tensor]:
 def _train_generic(plan: BuildPlan) -> None:
     folder, config = plan.folder, plan.config
     recipe = SGDRecipe(**config.generic)
-    train = ImageBank(plan.dataset, config.train_split, plan.spec, plan.device, plan.progress)
+    train = ImageBank(plan.dataset, config.train_split, plan.spec, plan.device, plan.progress, plan.teacher)
     # Read before training, so that missing images are reported at once.
     validation = ImageBank(plan.dataset, "validation", plan.spec, plan.device)
     epochs = int(-(-recipe.epochs // 1))
-    settings = {name: config.to_json()[name] for name in GENERIC_SETTINGS}
+    settings = {name: config.to_json()[name] for name in _generic_settings(config)}
     # A state of other settings must not be continued; the identity tells them apart.
     identity = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     state = train_generic(
@@ -90,10 +91,14 @@ def _train_generic(plan: BuildPlan) -> None:
     _declare(plan, {"generic": {"validation": generic_figures(plan.spec, state, validation)}})
 
 
+def _generic_settings(config: ZooConfig) -> tuple[str, ...]:
+    return (*GENERIC_SETTINGS, "teacher") if config.generic.get("teacher_weight") else GENERIC_SETTINGS
+
+
 def _take_generic(plan: BuildPlan, source: Path) -> None:
     zoo = Zoo.open(source)
     zoo.check(plan.spec)
-    odd = [name for name in GENERIC_SETTINGS if name in zoo.config.differences(plan.config)]
+    odd = [name for name in _generic_settings(plan.config) if name in zoo.config.differences(plan.config)]
     names = checked_names(plan.dataset.class_names, f"Data set '{plan.dataset.name}': class_names")
     if odd or zoo.class_names != names:
         raise ConfigError(
@@ -110,6 +115,8 @@ def _declare(plan: BuildPlan, figures: dict[str, Any]) -> None:
     trunk = trunk_record(plan.spec.architecture)
     if trunk is not None:
         manifest["trunk"] = trunk
+    if plan.teacher is not None:
+        manifest["taught_by"] = plan.teacher.taught_by
     manifest |= {"class_names": list(plan.dataset.class_names), "figures": figures}
     write_manifest(plan.folder, manifest)
 

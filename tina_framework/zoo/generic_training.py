@@ -54,7 +54,8 @@ def train_generic(
             on_epoch(epoch, loss)
 
     mirrored = bank.mirrored if recipe.flip else None
-    fit(module, bank.images, bank.labels, recipe, seed, save, _resume(partial, identity), mirrored)
+    state = _resume(partial, identity)
+    fit(module, bank.images, bank.labels, recipe, seed, save, state, mirrored, bank.teacher)
     return {name: parameter.detach().cpu() for name, parameter in module.named_parameters()}
 
 

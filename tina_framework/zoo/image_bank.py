@@ -18,6 +18,7 @@ from tina_framework.interfaces.dataset import Dataset, LabelledImages, scaled_to
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.targets.accuracy import remap_labels
 from tina_framework.targets.trunk import cached_features
+from tina_framework.zoo.teacher import Teacher
 
 __all__ = ["ImageBank", "for_architecture", "load_split"]
 
@@ -49,11 +50,17 @@ class ImageBank:
         device: where the images are kept.
         on_progress: called with (stage, images done, images) while a frozen trunk computes features. The stages are
             ``features`` and ``mirrored features``.
+        teacher: the table of a teacher that was made from this split.
+        unseen: classes of the data set that the teacher may lack.
 
     Attributes:
         images: (A, C, H, W). For an architecture with a frozen trunk these are its features, (A, *feature_shape).
         labels: (A,) int64.
         class_names: the name of each label.
+        teacher: (2, A, K) float16 logits of a teacher, of the images and of the mirrored images; None without a teacher.
+
+    Raises:
+        DataError: the teacher's table was made from other pictures.
     """
 
     def __init__(
@@ -63,6 +70,8 @@ class ImageBank:
         spec: ParameterSpec,
         device: torch.device | str = "cpu",
         on_progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+        teacher: Teacher | None = None,
+        unseen: Sequence[str] = (),
     ) -> None:
         data = load_split(for_architecture(dataset, spec.architecture), split)
         self.class_names = dataset.class_names
@@ -79,6 +88,9 @@ class ImageBank:
                 compute, mirrored=True, on_progress=functools.partial(on_progress, "mirrored features")
             )
         self.labels = torch.from_numpy(data.labels.astype("int64")).to(device)
+        self.teacher: Tensor | None = None
+        if teacher is not None:
+            self.teacher = teacher.of_pictures(data, dataset.class_names, unseen).to(device)
 
     @classmethod
     def from_contents(cls, class_names: Sequence[str], contents: Mapping[str, Tensor]) -> Self:
@@ -88,12 +100,14 @@ class ImageBank:
         bank.images, bank.labels = contents["images"], contents["labels"]
         mirrored = contents.get("mirrored")
         bank._mirrored = None if mirrored is None else lambda: mirrored
+        bank.teacher = contents.get("teacher")
         return bank
 
     def contents(self) -> dict[str, Tensor]:
         """Return all tensors of the bank, for `from_contents`. Mirrored features are computed now, if there are any."""
         found = {"images": self.images, "labels": self.labels}
-        return found if self.mirrored is None else {**found, "mirrored": self.mirrored}
+        optional = {"mirrored": self.mirrored, "teacher": self.teacher}
+        return found | {name: tensor for name, tensor in optional.items() if tensor is not None}
 
     @cached_property
     def _number(self) -> dict[str, int]:
@@ -110,6 +124,15 @@ class ImageBank:
     def mirrored_rows(self, rows: Tensor) -> Tensor | None:
         """Return `mirrored` at the given (M,) indices; None if there is none."""
         return None if self.mirrored is None else self.mirrored[rows]
+
+    def teacher_rows(self, rows: Tensor, labels: Sequence[int]) -> Tensor | None:
+        """Return the teacher's logits (2, M, K) of the images at the given indices, for classes; None without a teacher.
+
+        Args:
+            rows: (M,) indices of `images`.
+            labels: K label numbers.
+        """
+        return None if self.teacher is None else self.teacher[:, rows][:, :, list(labels)]
 
     def labels_of(self, classes: Sequence[str]) -> list[int]:
         """Return the label number of each class name.

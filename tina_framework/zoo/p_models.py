@@ -47,7 +47,15 @@ def fine_tune(
     rows, slots = bank.rows(classes)
     start = spec.flatten(start_of(spec, generic, labels), len(classes))
     module = network(spec, start.to(bank.images.device), len(classes))
-    fit(module, bank.images[rows], slots, recipe, seed, mirrored=bank.mirrored_rows(rows) if recipe.flip else None)
+    fit(
+        module,
+        bank.images[rows],
+        slots,
+        recipe,
+        seed,
+        mirrored=bank.mirrored_rows(rows) if recipe.flip else None,
+        teacher=bank.teacher_rows(rows, labels),
+    )
     return spec.flatten(dict(module.named_parameters()), len(classes)).detach().cpu()
 
 
@@ -125,7 +133,14 @@ def _train_batched(
             recipe,
             [tasks[i][1] for i in members],
             train.mirrored if recipe.flip else None,
+            _teachers(train, [tasks[i][2] for i in members], [picked[i][0] for i in members]),
         )
         for i, flat in zip(members, trained.cpu(), strict=True):
             flats[i] = flat
     return flats
+
+
+def _teachers(bank: ImageBank, tasks: Sequence[Task], rows: Sequence[Tensor]) -> list[Tensor] | None:
+    """Return the teacher's logits (2, M, K) of each task's images, or None without a teacher."""
+    found = [bank.teacher_rows(own, bank.labels_of(task.classes)) for task, own in zip(tasks, rows, strict=True)]
+    return [part for part in found if part is not None] or None

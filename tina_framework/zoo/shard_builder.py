@@ -159,7 +159,7 @@ class ShardBuilder:
             with _shared_banks(plan) as banks:
                 yield from train_in_processes(plan.worker_setup, plan.folder, plan.config, banks, queue, plan.workers)
             return
-        train = ImageBank(plan.dataset, plan.config.train_split, plan.spec, plan.device)
+        train = ImageBank(plan.dataset, plan.config.train_split, plan.spec, plan.device, teacher=plan.teacher)
         validation = ImageBank(plan.dataset, "validation", plan.spec, plan.device)
         recipe = SGDRecipe(**plan.config.model)
         size = _GPU_BATCH if runs_batched(plan.device) else 1
@@ -179,7 +179,11 @@ def _shared_banks(plan: BuildPlan) -> Iterator[Banks]:
     tensors = {
         f"{name}.{part}": tensor
         for name, split in zip(SPLITS, (plan.config.train_split, "validation"), strict=True)
-        for part, tensor in ImageBank(plan.dataset, split, plan.spec).contents().items()
+        for part, tensor in ImageBank(
+            plan.dataset, split, plan.spec, teacher=None if split == "validation" else plan.teacher
+        )
+        .contents()
+        .items()
     }
     with shared(tensors) as place:
         del tensors  # the workers read the file

@@ -45,6 +45,7 @@ class ZooConfig:
         generic: fields of `tina_framework.targets.sgd.SGDRecipe` for the generic model.
         model: the same for the p-Models.
         shard_size: how many p-Models a shard file holds.
+        teacher: SHA-256 of the teacher's table that the recipes use; empty without one.
     """
 
     architecture: str = "cnn-2layer"
@@ -59,6 +60,7 @@ class ZooConfig:
     generic: dict[str, Any] = field(default_factory=lambda: dict(GENERIC_RECIPE))
     model: dict[str, Any] = field(default_factory=lambda: dict(MODEL_RECIPE))
     shard_size: int = 64
+    teacher: str = ""
 
     def __post_init__(self) -> None:
         for f in fields(self):  # scalars of NumPy become plain numbers, because JSON and the seeds need those
@@ -93,6 +95,8 @@ class ZooConfig:
         value = asdict(self)
         if isinstance(self.class_counts, Mapping):
             value["class_counts"] = {str(count): weight for count, weight in self.class_counts.items()}
+        if not self.teacher:  # left out, so that zoos without a teacher keep their digests
+            del value["teacher"]
         return value
 
     @classmethod
@@ -105,8 +109,9 @@ class ZooConfig:
         names = {f.name for f in fields(cls)}
         if not isinstance(value, Mapping):
             raise CheckpointError(f"The zoo's settings are {shorten(value)}, not an object; rebuild the zoo.")
-        if set(value) != names:
-            odd = shorten(", ".join(sorted(set(value) ^ names)))[1:-1]
+        odd_keys = (set(value) ^ names) - {"teacher"}
+        if odd_keys:
+            odd = shorten(", ".join(sorted(odd_keys)))[1:-1]
             raise CheckpointError(f"The zoo's settings have missing or unknown keys: {odd}; rebuild the zoo.")
         found = mistakes(value)
         if found:
@@ -154,6 +159,8 @@ _RECIPE: dict[str, tuple[type, Callable[[Any], bool], str]] = {
     "flip": (bool, lambda value: True, ""),
     "average_last": (float, lambda value: 0 <= value <= 1, "a share from 0 to 1"),
     "precision": (str, lambda value: value in ("auto", "fp32", "bf16"), "auto, fp32 or bf16"),
+    "teacher_weight": (float, lambda value: 0 <= value <= 1, "a share from 0 to 1"),
+    "teacher_temperature": (float, lambda value: 0 < value <= _MAX_VALUE, "a number above 0, up to 1,000,000"),
 }
 """Field of a recipe -> type, check, and the check in words."""
 

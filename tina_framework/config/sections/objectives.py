@@ -6,7 +6,17 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from tina_framework.config.fields import Count, Fraction, NotNegative, OrNone, Positive, Section
+from tina_framework.config.fields import (
+    MAY_CHANGE,
+    Count,
+    Fraction,
+    NotNegative,
+    NotNegativeCount,
+    OrNone,
+    Positive,
+    Section,
+    UserPath,
+)
 
 __all__ = ["ObjectiveSettings"]
 
@@ -33,6 +43,20 @@ class ObjectiveSettings(Section):
     snr_gamma: Annotated[Positive | None, OrNone] = Field(
         None,
         description="Gamma of Min-SNR weighting (arXiv 2303.09556) in the denoising loss; none weights all timesteps equally.",
+    )
+    teacher: Annotated[UserPath | None, OrNone] = Field(
+        None,
+        description="File of a teacher (see tina train-teacher), whose logits generated networks learn from; none for labels alone.",
+        json_schema_extra=MAY_CHANGE,
+    )
+    teacher_weight: Fraction = Field(
+        0.9, description="With a teacher: its share in the task loss. The rest is the cross-entropy with the labels."
+    )
+    teacher_temperature: Positive = Field(
+        1.0, description="With a teacher: the temperature by which its logits and the network's are divided."
+    )
+    image_shift: NotNegativeCount = Field(
+        0, description="Shift training images at random by up to this many pixels; the edges are mirrored."
     )
     regression: bool = Field(
         False,
