@@ -12,6 +12,7 @@ from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.targets.device import FORCE_BATCHED_VARIABLE
+from tina_framework.targets.distillation import SoftTargets, image_losses
 from tina_framework.targets.functional import TargetRunner, autocast, resolve_precision
 
 COUNTS = [10, 3, 3, 5]
@@ -134,3 +135,21 @@ def test_closing_ends_the_threads_until_they_are_needed_again():
     assert not any(thread.is_alive() for thread in threads)
     assert torch.equal(runner.losses_and_gradients(*batch())[0], first)
     runner.close()
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_a_teacher_gives_the_same_gradients_alone_and_together(monkeypatch, batched):
+    flats, mask, images, labels = batch()
+    rng = torch.Generator().manual_seed(1)
+    soft = SoftTargets(torch.randn(len(COUNTS), 12, MOST, generator=rng), 0.7, 2.0)
+    if batched:
+        monkeypatch.setenv(FORCE_BATCHED_VARIABLE, "1")
+    losses, gradients = TargetRunner(SPEC, "fp32").losses_and_gradients(flats, mask, images, labels, soft)
+    for row, count in enumerate(COUNTS):
+        leaf = flats[row].clone().requires_grad_(True)
+        state = SPEC.unflatten(SPEC.narrow(leaf, MOST, count), count)
+        logits = functional_call(SPEC.architecture.build(count), state, (images[row],))
+        loss = image_losses(logits, labels[row], SoftTargets(soft.logits[row, :, :count], 0.7, 2.0)).mean()
+        loss.backward()
+        torch.testing.assert_close(losses[row], loss.detach(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(gradients[row], leaf.grad, rtol=1e-3, atol=1e-5)

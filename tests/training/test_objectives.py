@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +11,12 @@ from torch.nn import functional as F
 
 from tests.training.runs import draw
 from tina_framework.config.training import TrainingConfig
+from tina_framework.plugin.discovery import registries
 from tina_framework.training.components import TrainingComponents, build_components
 from tina_framework.training.objectives import DenoiseObjective, TaskObjective, loss_weights
+from tina_framework.zoo.image_bank import load_split
 from tina_framework.zoo.reservation import partition_of
+from tina_framework.zoo.teacher import Teacher
 
 Make = Callable[..., TrainingConfig]
 CPU = torch.device("cpu")
@@ -188,3 +192,47 @@ def test_snr_weights(make_config: Make) -> None:
     torch.testing.assert_close(
         loss_weights(alphas, make_config(snr_gamma=5, prediction_type="v_prediction")), expected / (snr + 1)
     )
+
+
+def test_a_teacher_enters_the_task_loss(make_config: Make, world: Path, tmp_path: Path) -> None:
+    dataset = registries().datasets.create(f"arrays:{world / 'data.npz'}")
+    data = load_split(dataset, "train")
+    logits = torch.randn(2, len(data), len(dataset.class_names), generator=torch.Generator().manual_seed(0))
+    Teacher.of(data, dataset.class_names, logits, "a test", {}).save(tmp_path / "t.safetensors")
+    settings = {"teacher": str(tmp_path / "t.safetensors"), "teacher_weight": 0.6, "teacher_temperature": 2.0}
+    components, task, _ = parts(make_config(**settings))
+    assert components.taught_by == "a test"
+    assert "teacher" in components.fingerprints
+    rows = draw(task, 3, range(4), components.denoiser)
+    soft = rows.extra["soft"]
+    # The logits are those of the drawn pictures and of the task's classes, in their order.
+    drawn = task.draw(3, range(4)).tensors
+    table = torch.cat([logits[0], logits[1]]).half()
+    for i, count in enumerate(rows.class_mask_BK.sum(1).tolist()):
+        columns = task.images.labels_of(task.sampler.task(3 * task.batch_size + i).classes)
+        own = drawn["images"].view(4, -1)[i]
+        assert torch.equal(soft.logits[i, :, :count], table[own][:, columns])
+    plain = components.runner.task_loss(
+        task.parameters(predict(components, rows), rows), rows.class_mask_BK, rows.extra["images"], rows.extra["labels"]
+    )
+    assert not torch.allclose(task.losses(predict(components, rows), rows), plain)
+
+
+def test_images_are_shifted_by_whole_pixels_within_the_limit(make_config: Make) -> None:
+    _, still, _ = parts(make_config())
+    components, task, _ = parts(make_config(image_shift=2))
+    before = draw(still, 3, range(2), components.denoiser).extra["images"]
+    after = draw(task, 3, range(2), components.denoiser).extra["images"]
+    assert torch.equal(after, draw(task, 3, range(2), components.denoiser).extra["images"])
+    inside = slice(4, 28)
+    moved = set()
+    for was, now in zip(before.flatten(0, 1), after.flatten(0, 1), strict=True):
+        shifts = [
+            (y, x)
+            for y in range(-2, 3)
+            for x in range(-2, 3)
+            if torch.equal(now[:, inside, inside], was[:, 4 + y : 28 + y, 4 + x : 28 + x])
+        ]
+        assert len(shifts) == 1
+        moved.add(shifts[0])
+    assert len(moved) > 3

@@ -1,0 +1,116 @@
+"""Training a teacher on a tiny data set, and networks that learn from it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from tina_framework.errors import ConfigError
+from tina_framework.targets.sgd import SGDRecipe
+from tina_framework.zoo import generic_training
+from tina_framework.zoo.image_bank import ImageBank
+from tina_framework.zoo.p_models import _train_batched, fine_tune
+from tina_framework.zoo.store import Zoo
+from tina_framework.zoo.tasks import Task
+from tina_framework.zoo.teacher import Teacher
+from tina_framework.zoo.teacher_training import best_temperature, train_teacher
+
+RECIPE = SGDRecipe(epochs=3, batch_size=32, lr=0.05, precision="fp32")
+TAUGHT = SGDRecipe(epochs=2, batch_size=16, lr=0.05, precision="fp32", teacher_weight=0.8, teacher_temperature=2.0)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory, dataset, spec):
+    path = tmp_path_factory.mktemp("teacher") / "t.safetensors"
+    train_teacher(path, dataset, spec, RECIPE, taught_by="a test")
+    return path
+
+
+def test_the_table_holds_calibrated_logits_of_all_training_pictures(table, dataset, spec):
+    teacher = Teacher.load(table)
+    bank = ImageBank(dataset, "train", spec, teacher=teacher)
+    assert teacher.logits.shape == (2, len(bank.labels), len(dataset.class_names))
+    assert teacher.record["temperature"] > 0
+    accuracy = float((teacher.logits[0].float().argmax(1) == bank.labels).float().mean())
+    assert accuracy == pytest.approx(teacher.record["train_accuracy"])
+    assert not torch.equal(teacher.logits[0], teacher.logits[1])
+    assert not list(table.parent.glob("*.partial"))
+
+
+def test_a_stopped_teacher_goes_on_and_writes_the_same_file(tmp_path, table, dataset, spec):
+    class Cut(Exception):
+        pass
+
+    def stop(stage, done, total):
+        if (stage, done) == ("teacher", 2):
+            raise Cut
+
+    path = tmp_path / "t.safetensors"
+    with pytest.raises(Cut):
+        train_teacher(path, dataset, spec, RECIPE, taught_by="a test", progress=stop)
+    assert not path.exists()
+    train_teacher(path, dataset, spec, RECIPE, taught_by="a test")
+    assert path.read_bytes() == table.read_bytes()
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_training(tmp_path, monkeypatch, dataset, spec):
+    monkeypatch.setattr(generic_training, "fit", None)
+    with pytest.raises(ConfigError, match="cannot be written"):
+        train_teacher(tmp_path / "no" / "t.safetensors", dataset, spec, RECIPE, taught_by="a test")
+    with pytest.raises(ConfigError, match="labels alone"):
+        train_teacher(tmp_path / "t.safetensors", dataset, spec, TAUGHT, taught_by="a test")
+
+
+def test_the_best_temperature_undoes_a_scale():
+    rng = torch.Generator().manual_seed(0)
+    logits = torch.randn(4000, 5, generator=rng)
+    labels = torch.distributions.Categorical(logits=logits).sample()
+    assert best_temperature(3.0 * logits, labels) == pytest.approx(3.0, rel=0.2)
+
+
+def test_p_models_learn_from_the_teacher(table, dataset, spec, zoo_folder):
+    zoo, bank = Zoo.open(zoo_folder), ImageBank(dataset, "train", spec, teacher=Teacher.load(table))
+    classes = zoo.class_names[:3]
+    taught = fine_tune(spec, zoo.generic, classes, bank, TAUGHT, 0)
+    untaught = fine_tune(spec, zoo.generic, classes, bank, dataclasses.replace(TAUGHT, teacher_weight=0.0), 0)
+    plain = fine_tune(
+        spec,
+        zoo.generic,
+        classes,
+        ImageBank(dataset, "train", spec),
+        dataclasses.replace(TAUGHT, teacher_weight=0.0),
+        0,
+    )
+    assert torch.equal(untaught, plain)
+    assert not torch.allclose(taught, plain, atol=1e-3)
+    together = _train_batched(spec, zoo.generic, [(0, 0, Task(classes)), (1, 0, Task(classes))], bank, TAUGHT)
+    torch.testing.assert_close(together[1], taught, rtol=1e-3, atol=1e-4)
+
+
+def test_with_the_teacher_alone_a_network_comes_nearer_to_it(table, dataset, spec, zoo_folder):
+    zoo, bank = Zoo.open(zoo_folder), ImageBank(dataset, "train", spec, teacher=Teacher.load(table))
+    classes = zoo.class_names[:3]
+    labels = bank.labels_of(classes)
+    rows, _ = bank.rows(classes)
+    wanted = bank.teacher_rows(rows, labels)[0].float().softmax(1)
+
+    def distance(epochs):
+        recipe = SGDRecipe(epochs=epochs, batch_size=8, lr=0.05, precision="fp32", flip=False, teacher_weight=1.0)
+        flat = fine_tune(spec, zoo.generic, classes, bank, recipe, 0)
+        from tina_framework.zoo.p_models import network
+
+        found = network(spec, flat, 3).eval()(bank.images[rows]).log_softmax(1)
+        return float(F.kl_div(found, wanted, reduction="batchmean"))
+
+    assert distance(20) < distance(1)
+
+
+def test_a_recipe_that_needs_a_teacher_says_so(dataset, spec, zoo_folder):
+    zoo, bank = Zoo.open(zoo_folder), ImageBank(dataset, "train", spec)
+    with pytest.raises(ConfigError, match="no teacher was given"):
+        fine_tune(spec, zoo.generic, zoo.class_names[:3], bank, TAUGHT, 0)
+    with pytest.raises(ConfigError, match="no teacher was given"):
+        _train_batched(spec, zoo.generic, [(0, 0, Task(zoo.class_names[:3]))], bank, TAUGHT)
