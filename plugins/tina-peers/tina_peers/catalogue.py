@@ -1,0 +1,46 @@
+"""The peers of this plugin. This list imports no torch, so that the command line can show it without delay."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tina_framework.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from tina_peers.peer import Peer
+
+__all__ = ["PEERS", "Entry", "peer_class"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a peer is implemented, and what it is.
+
+    Attributes:
+        target: ``module:attribute`` of its class.
+        summary: what it does, in one line without a final period.
+    """
+
+    target: str
+    summary: str
+
+
+PEERS: dict[str, Entry] = {
+    "norm-only": Entry("tina_peers.norm_only:NormOnly", "scales of channels, shifts and class rows written from text"),
+}
+"""Name of the method -> entry."""
+
+
+def peer_class(name: str) -> type[Peer]:
+    """Import the class of a peer.
+
+    Raises:
+        UnknownNameError: there is no such peer.
+    """
+    if name not in PEERS:
+        raise UnknownNameError(f"Unknown peer '{name}'; choose one of {', '.join(PEERS)}.")
+    module, _, attribute = PEERS[name].target.partition(":")
+    found: type[Peer] = getattr(importlib.import_module(module), attribute)
+    return found

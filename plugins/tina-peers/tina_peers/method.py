@@ -1,0 +1,100 @@
+"""The peers as methods of ``tina evaluate``: ``NAME`` with the weights of this plugin, ``NAME@FOLDER`` with others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tina_framework.errors import ConfigError
+from tina_framework.evaluation.method import Answer, Method, MethodUnavailable
+from tina_framework.evaluation.scoring import Network
+from tina_framework.images import Preprocessing
+from tina_framework.prompts.encoded_task import encode_tasks
+from tina_framework.storage.paths import user_path
+from tina_framework.training.randomness import generator_at
+from tina_peers.catalogue import peer_class
+from tina_peers.inputs import TaskInputs
+from tina_peers.peer import Peer
+
+if TYPE_CHECKING:
+    from tina_framework.zoo.tasks import Task
+
+__all__ = ["PeerMethod", "shipped"]
+
+
+def shipped(name: str) -> Path:
+    """Return the folder of the weights that this plugin has for a peer. It need not exist."""
+    return Path(__file__).resolve().parent / "weights" / name
+
+
+class PeerMethod(Method):
+    """The networks of a trained peer. The classes of a task are given in alphabetical order, so any order is equal.
+
+    Subclasses set `name`, the name of the peer.
+    """
+
+    batch_size = 64
+    peer: Peer
+    name: ClassVar[str]
+
+    @classmethod
+    def check_argument(cls, argument: str | None) -> None:
+        if argument == "":
+            raise ConfigError(f"Method '{cls.name}@' ends in '@'; write '{cls.name}' or '{cls.name}@FOLDER'.")
+
+    def prepare(self, tasks: Sequence[Task]) -> None:
+        folder = shipped(self.name) if self.argument is None else user_path(self.argument)
+        if self.argument is None and not folder.is_dir():
+            raise MethodUnavailable(
+                f"this version of tina-peers has no weights of '{self.name}'; "
+                f"train some with `python -m tina_peers.train {self.name}` and write {self.name}@FOLDER"
+            )
+        self.peer = peer_class(self.name).load(folder, self.context.spec).to(self.context.device)
+        encoder, space = self.context.encoder, self.peer.space
+        if (encoder.space, encoder.dim) != (space.space, space.dim):
+            raise MethodUnavailable(
+                f"encoder '{encoder.name}' gives vectors of the space '{encoder.space}' ({encoder.dim} wide), "
+                f"but this '{self.name}' reads '{space.space}' ({space.dim} wide)"
+            )
+        self._examples: dict[str, Tensor] = {}
+        if self.peer.shots:
+            self._examples = self._draw_examples(sorted({name for task in tasks for name in task.classes}))
+
+    def describe(self) -> str:
+        parameters = sum(p.numel() for p in self.peer.parameters())
+        text = f"{parameters:,} parameters"
+        more = self.peer.describe()
+        return f"{text}; {more}" if more else text
+
+    @torch.no_grad()
+    def parameters(self, tasks: Sequence[Task]) -> list[Answer]:
+        orders = [tuple(sorted(task.classes)) for task in tasks]
+        encoded = encode_tasks(orders, self.context.encoder, self.context.template)
+        conditions = torch.stack([self.peer.space.apply(task.vectors) for task in encoded])
+        draws = [generator_at(self.context.seed, "/".join(order)) for order in orders]
+        pictures = None
+        if self.peer.shots:
+            pictures = torch.stack([torch.stack([self._examples[name] for name in order]) for order in orders])
+        flats = self.peer.networks(TaskInputs(orders, conditions, draws, pictures).to(self.context.device))
+        return [Network(flat, order) for flat, order in zip(flats, orders, strict=True)]
+
+    def _draw_examples(self, names: Sequence[str]) -> dict[str, Tensor]:
+        """Return example pictures (P, C, H, W) of each class, drawn from the training split. Each class has its own."""
+        context = self.context
+        if context.spec.architecture.trunk is not None:
+            raise MethodUnavailable(f"'{self.name}' reads pictures, and cannot read features of a frozen trunk")
+        data, look = context.dataset.load("train"), Preprocessing.of(context.spec.architecture)
+        found = {}
+        for name in names:
+            rows = np.flatnonzero(data.labels == context.dataset.class_names.index(name))
+            if len(rows) < self.peer.shots:
+                raise MethodUnavailable(f"class '{name}' has fewer than {self.peer.shots} training pictures")
+            picked = torch.randperm(len(rows), generator=generator_at(context.seed, "examples/" + name))
+            pictures = data.images[rows[picked[: self.peer.shots].numpy()]]
+            found[name] = look(pictures if look.crop_pct == 1 else look.pixels(pictures), "cpu")
+        return found

@@ -1,0 +1,163 @@
+"""The data of one training run: zoo, conditioning vectors, pictures and validation tasks. No test picture is read."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from tina_framework.errors import ConfigError
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.plugin.discovery import registries
+from tina_framework.storage.paths import user_path
+from tina_framework.targets.functional import TargetRunner, resolve_precision
+from tina_framework.training.data import ConditionBank, TrainingImages
+from tina_framework.training.randomness import generator_at
+from tina_framework.zoo.image_bank import ImageBank
+from tina_framework.zoo.p_models import start_of, task_accuracy
+from tina_framework.zoo.store import Zoo
+from tina_framework.zoo.task_sampler import TaskSampler
+from tina_framework.zoo.tasks import Task
+from tina_peers.differences import Differences
+from tina_peers.inputs import TaskInputs, WeightBatch
+from tina_peers.p_models import PModels
+from tina_peers.peer import Peer
+from tina_peers.recipe import PeerSettings, Recipe
+
+__all__ = ["Setup", "mean_and_error"]
+
+
+class Setup:
+    """Everything that training reads, and the accuracy of *selection* on the validation tasks.
+
+    Args:
+        peer_class: the peer to train.
+        recipe: how it is trained.
+        dataset: spec of the data set, such as ``arrays:cifar100.npz``.
+        zoo: folder or registered name of the zoo.
+        encoder: spec of the text encoder.
+        tasks: number of validation tasks.
+        classes: their class count.
+        threads: how many networks are trained at a time on a CPU.
+        device: where everything runs.
+    """
+
+    def __init__(
+        self,
+        peer_class: type[Peer],
+        recipe: Recipe,
+        *,
+        dataset: str,
+        zoo: str,
+        encoder: str,
+        tasks: int = 100,
+        classes: int = 10,
+        threads: int = 1,
+        device: str = "cpu",
+    ) -> None:
+        self.recipe, self.device, self.shots = recipe, torch.device(device), peer_class.shots
+        place = registries().zoos.target(zoo) if zoo in registries().zoos else user_path(zoo)
+        self.zoo = Zoo.open(place)
+        self.spec = ParameterSpec(registries().architectures.create(self.zoo.architecture))
+        self.zoo.check(self.spec)
+        self.dataset = registries().datasets.create(dataset)
+        self.class_names = self.zoo.class_names
+        if lacking := [name for name in self.class_names if name not in self.dataset.class_names]:
+            raise ConfigError(
+                f"The data set lacks the zoo's class '{lacking[0]}'; use the data set that the zoo was built on."
+            )
+        self.conditions = ConditionBank(self.dataset.class_names, [encoder], self.class_names)
+        self.runner = TargetRunner(self.spec, "auto", threads)
+        self.validation = ImageBank(self.dataset, "validation", self.spec, self.device)
+        self.differences = Differences(self.spec, self.conditions.width)
+        self.p_models = PModels(self.zoo, self.differences, self.conditions, recipe.seed)
+        self.differences.fit(self.zoo.generic, self.conditions.of(self.class_names), self.p_models.fit_groups())
+        self._samplers: dict[int, TaskSampler] = {}
+        self.tasks: list[Task] = self._sampler(classes, "validation").tasks(tasks, allow_fewer=True)
+        generic = {name: tensor.float() for name, tensor in self.zoo.generic.items()}
+        self.selection = []
+        for task in self.tasks:
+            rows = [self.class_names.index(name) for name in task.classes]
+            flat = self.spec.flatten(start_of(self.spec, generic, rows), len(rows))
+            self.selection.append(task_accuracy(self.spec, flat, task.classes, self.validation))
+
+    @cached_property
+    def images(self) -> TrainingImages:
+        """The training pictures. They are read when they are first needed, because training from weights needs none."""
+        dtype = torch.bfloat16 if resolve_precision(self.device, "auto") == "bf16" else torch.float32
+        return TrainingImages(self.dataset, "train", self.spec, self.device, dtype)
+
+    def _sampler(self, classes: int, partition: str) -> TaskSampler:
+        return TaskSampler(self.class_names, partition=partition, class_counts={classes: 1.0}, seed=self.recipe.seed)
+
+    def peer(self, peer_class: type[Peer], settings: PeerSettings) -> Peer:
+        """Return an untrained peer. Its initial weights depend on the seed alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.recipe.seed)
+            return peer_class(settings, self.differences, self.conditions.space).to(self.device)
+
+    def weight_batch(self, step: int) -> WeightBatch:
+        """Return the p-Models of one training step."""
+        return self.p_models.batch(step, self.recipe.batch_size, self.recipe.condition_noise).to(self.device)
+
+    def all_p_models(self) -> list[WeightBatch]:
+        """Return all p-Models of the zoo, one batch for each class count."""
+        return [batch.to(self.device) for batch in self.p_models.all()]
+
+    def task_batch(self, step: int) -> tuple[TaskInputs, Tensor, Tensor]:
+        """Draw the training tasks of one step, all with the same class count.
+
+        Returns:
+            the tasks, the images (B, M, C, H, W) and their labels (B, M).
+        """
+        recipe = self.recipe
+        draws = generator_at(recipe.seed, "class count", step)
+        most, count = min(recipe.max_classes, len(self.class_names)), recipe.max_classes
+        if float(torch.rand((), generator=draws)) >= recipe.full_share:
+            count = int(torch.randint(2, most + 1, (), generator=draws))
+        count = min(count, most)
+        if count not in self._samplers:
+            self._samplers[count] = self._sampler(count, "train")
+        classes, conditions, own, pictures, images, labels = [], [], [], [], [], []
+        for place in range(step * recipe.batch_size, (step + 1) * recipe.batch_size):
+            task = self._samplers[count].task(place).classes
+            draws = generator_at(recipe.seed, "task", place)
+            classes.append(task)
+            conditions.append(self.conditions.draw(task, draws, mixing=True, noise=recipe.condition_noise))
+            rows, flips, slots = self.images.draw(task, recipe.images_per_task, draws)
+            images.append(self.images.take(rows, flips))
+            labels.append(slots.to(self.device))
+            if self.shots:
+                pictures.append(self._examples(task, draws))
+            own.append(generator_at(recipe.seed, "noise", place))
+        inputs = TaskInputs(classes, torch.stack(conditions), own, torch.stack(pictures) if pictures else None)
+        return inputs.to(self.device), torch.stack(images), torch.stack(labels)
+
+    def _examples(self, classes: Sequence[str], draws: torch.Generator) -> Tensor:
+        """Draw example pictures (K, P, C, H, W) of each class from the training pictures."""
+        rows, flips, slots = self.images.draw(classes, self.shots * len(classes), draws)
+        order = torch.argsort(slots, stable=True)
+        pictures = self.images.take(rows[order], flips[order]).float()
+        return pictures.unflatten(0, (len(classes), self.shots))
+
+    @torch.no_grad()
+    def gains(self, peer: Peer) -> list[float]:
+        """Return the points over *selection* for each validation task, on validation pictures."""
+        found = []
+        for task, before in zip(self.tasks, self.selection, strict=True):
+            order = tuple(sorted(task.classes))  # as `tina_peers.method` gives them
+            draws = [generator_at(self.recipe.seed, "/".join(order))]
+            pictures = self._examples(order, draws[0])[None] if self.shots else None
+            inputs = TaskInputs([order], self.conditions.of(order)[None], draws, pictures)
+            flat = peer.networks(inputs.to(self.device))[0]
+            found.append(100 * (task_accuracy(self.spec, flat, order, self.validation) - before))
+        return found
+
+
+def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean and its standard error."""
+    return statistics.mean(values), statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
