@@ -28,6 +28,12 @@ class Entry:
 
 
 PEERS: dict[str, Entry] = {
+    "p-diff": Entry(
+        "tina_peers.p_diff:PDiff", "latent diffusion of stored networks, conditioned on text (p-diff, T2W)"
+    ),
+    "weight-flow": Entry(
+        "tina_peers.weight_flow:WeightFlow", "flow matching on stored networks, conditioned on text (DeepWeightFlow)"
+    ),
     "norm-only": Entry("tina_peers.norm_only:NormOnly", "scales of channels, shifts and class rows written from text"),
 }
 """Name of the method -> entry."""

@@ -60,7 +60,7 @@ class Run:
             TrainingError: the loss is not finite. The weights are those before the step.
         """
         phase, start, _ = self.recipe.phase(self.step, self.peer.phases)
-        if self.step == start and self.peer.phases > 1:
+        if self.step == start:
             self._begin(phase)
         self.peer.train()
         loss = self._loss(phase)
