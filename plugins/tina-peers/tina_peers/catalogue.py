@@ -19,7 +19,7 @@ class Entry:
     """Where a peer is implemented, and what it is.
 
     Attributes:
-        target: ``module:attribute`` of its class.
+        target: ``module:Class`` of the peer. The module also has ``ClassMethod``, the method of `tina evaluate`.
         summary: what it does, in one line without a final period.
     """
 

@@ -10,14 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tina_framework.errors import ConfigError
-from tina_framework.evaluation.method import Answer, Method, MethodUnavailable
-from tina_framework.evaluation.scoring import Network
 from tina_framework.images import Preprocessing
+from tina_framework.interfaces.method import Answer, Method, MethodUnavailable, Network
 from tina_framework.prompts.encoded_task import encode_tasks
 from tina_framework.storage.paths import user_path
 from tina_framework.training.randomness import generator_at
-from tina_peers.catalogue import peer_class
 from tina_peers.inputs import TaskInputs
 from tina_peers.peer import Peer
 
@@ -35,17 +32,18 @@ def shipped(name: str) -> Path:
 class PeerMethod(Method):
     """The networks of a trained peer. The classes of a task are given in alphabetical order, so any order is equal.
 
-    Subclasses set `name`, the name of the peer.
+    Subclasses set `peer_class`, and inherit its name and its texts for the report.
     """
 
     batch_size = 64
+    reads_text = True
+    peer_class: ClassVar[type[Peer]]
     peer: Peer
-    name: ClassVar[str]
 
-    @classmethod
-    def check_argument(cls, argument: str | None) -> None:
-        if argument == "":
-            raise ConfigError(f"Method '{cls.name}@' ends in '@'; write '{cls.name}' or '{cls.name}@FOLDER'.")
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        peer = cls.peer_class
+        cls.name, cls.paper, cls.differs, cls.tuning = peer.name, peer.paper, peer.differs, peer.tuning
 
     def prepare(self, tasks: Sequence[Task]) -> None:
         folder = shipped(self.name) if self.argument is None else user_path(self.argument)
@@ -54,7 +52,7 @@ class PeerMethod(Method):
                 f"this version of tina-peers has no weights of '{self.name}'; "
                 f"train some with `python -m tina_peers.train {self.name}` and write {self.name}@FOLDER"
             )
-        self.peer = peer_class(self.name).load(folder, self.context.spec).to(self.context.device)
+        self.peer = self.peer_class.load(folder, self.context.spec).to(self.context.device)
         encoder, space = self.context.encoder, self.peer.space
         if (encoder.space, encoder.dim) != (space.space, space.dim):
             raise MethodUnavailable(

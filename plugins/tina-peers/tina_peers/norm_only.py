@@ -32,10 +32,11 @@ from tina_framework.prompts.condition_space import ConditionSpace
 from tina_peers.differences import Differences
 from tina_peers.inputs import TaskInputs
 from tina_peers.layers import SetNetwork
+from tina_peers.method import PeerMethod
 from tina_peers.peer import Peer
 from tina_peers.recipe import PeerSettings, Recipe
 
-__all__ = ["NormOnly", "NormOnlySettings"]
+__all__ = ["NormOnly", "NormOnlyMethod", "NormOnlySettings"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class NormOnly(Peer):
     """Writes exp(scale) for each output channel (and input channel), shifts for biases, and differences of class rows."""
 
     name = "norm-only"
+    paper = "FiLM layers and class rows for each task as in Requeima et al., CNAPs, 2019 (arXiv 1906.07697), from text"
+    differs = (
+        "Text instead of example pictures; scales are folded into the weights, and shifts exist only where a "
+        "layer has a bias; input channels are scaled, too"
+    )
     settings_class = NormOnlySettings
     recipe: ClassVar[Recipe] = Recipe(steps=1600, lr=1e-3, objective="task")
     settings: NormOnlySettings
@@ -98,3 +104,9 @@ class NormOnly(Peer):
     def describe(self) -> str:
         what = "output and input channels" if self.settings.scale_inputs else "output channels"
         return f"scales of {what} and class rows from text"
+
+
+class NormOnlyMethod(PeerMethod):
+    """`NormOnly` as a method of `tina evaluate`."""
+
+    peer_class = NormOnly

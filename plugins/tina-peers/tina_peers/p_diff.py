@@ -39,10 +39,11 @@ from tina_framework.prompts.condition_space import ConditionSpace
 from tina_peers.differences import Differences
 from tina_peers.inputs import TaskInputs, WeightBatch
 from tina_peers.layers import SetNetwork, mlp, time_features
+from tina_peers.method import PeerMethod
 from tina_peers.peer import Peer
 from tina_peers.recipe import PeerSettings, Recipe
 
-__all__ = ["PDiff", "PDiffSettings"]
+__all__ = ["PDiff", "PDiffMethod", "PDiffSettings"]
 
 TIMESTEPS = 1000
 PREDICTIONS = ("epsilon", "sample")
@@ -125,6 +126,13 @@ class PDiff(Peer):
     """An autoencoder of shared tensors, one of class rows, and a denoiser of their latent vectors."""
 
     name = "p-diff"
+    paper = (
+        "Wang et al., Neural Network Diffusion, 2024 (arXiv 2402.13144); conditioned on text as in Tian et al., Text2Weight"
+    )
+    differs = (
+        "Perceptrons instead of convolutions; one latent vector for the shared tensors and one for each class"
+        " row; differences from a base read off the text instead of raw weights; DDIM steps"
+    )
     settings_class = PDiffSettings
     recipe: ClassVar[Recipe] = Recipe(steps=6000, batch_size=64, lr=1e-3, objective="weights")
     phases = 2
@@ -213,6 +221,12 @@ class PDiff(Peer):
 
     def describe(self) -> str:
         return f"{self.settings.sampling_steps} DDIM steps in a latent space of {self.settings.latent}"
+
+
+class PDiffMethod(PeerMethod):
+    """`PDiff` as a method of `tina evaluate`."""
+
+    peer_class = PDiff
 
 
 def _mix(kept_B: Tensor, clean: Tensor, noise: Tensor) -> Tensor:

@@ -49,6 +49,12 @@ class Peer(nn.Module):
 
     name: ClassVar[str]
     """The name of the method."""
+    paper: ClassVar[str] = ""
+    """The published method: authors, title, year."""
+    differs: ClassVar[str] = ""
+    """What is simplified or different from the paper, in a sentence or two, for reports."""
+    tuning: ClassVar[str] = ""
+    """Which settings were tried on validation tasks, for reports."""
     settings_class: ClassVar[type[PeerSettings]] = PeerSettings
     recipe: ClassVar[Recipe] = Recipe()
     """How the peer is trained if the user sets nothing."""

@@ -35,10 +35,11 @@ from tina_framework.prompts.condition_space import ConditionSpace
 from tina_peers.differences import Differences
 from tina_peers.inputs import TaskInputs, WeightBatch
 from tina_peers.layers import SetNetwork, time_features
+from tina_peers.method import PeerMethod
 from tina_peers.peer import Peer
 from tina_peers.recipe import PeerSettings, Recipe
 
-__all__ = ["WeightFlow", "WeightFlowSettings"]
+__all__ = ["WeightFlow", "WeightFlowMethod", "WeightFlowSettings"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,11 @@ class WeightFlow(Peer):
     """A velocity network over the shared tensors (as principal components) and the class rows."""
 
     name = "weight-flow"
+    paper = "DeepWeightFlow, 2026 (arXiv 2601.05052)"
+    differs = (
+        "Conditioned on text; no re-basin, because all p-Models share one start; the perceptron is shared "
+        "among class rows; differences from a base read off the text instead of raw weights; Euler steps"
+    )
     settings_class = WeightFlowSettings
     recipe: ClassVar[Recipe] = Recipe(steps=4000, batch_size=64, lr=1e-3, objective="weights")
     settings: WeightFlowSettings
@@ -145,3 +151,9 @@ class WeightFlow(Peer):
     def describe(self) -> str:
         reduced = f"{self.settings.components} principal components" if self.settings.components else "all weights"
         return f"{self.settings.sampling_steps} Euler steps on {reduced}"
+
+
+class WeightFlowMethod(PeerMethod):
+    """`WeightFlow` as a method of `tina evaluate`."""
+
+    peer_class = WeightFlow
