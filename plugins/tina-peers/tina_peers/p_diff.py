@@ -126,9 +126,7 @@ class PDiff(Peer):
     """An autoencoder of shared tensors, one of class rows, and a denoiser of their latent vectors."""
 
     name = "p-diff"
-    paper = (
-        "Wang et al., Neural Network Diffusion, 2024 (arXiv 2402.13144); conditioned on text as in Tian et al., Text2Weight"
-    )
+    paper = "Wang et al., Neural Network Diffusion, 2024 (arXiv 2402.13144); conditioned on text as in Tian et al., Text2Weight"
     differs = (
         "Perceptrons instead of convolutions; one latent vector for the shared tensors and one for each class"
         " row; differences from a base read off the text instead of raw weights; DDIM steps"

@@ -13,16 +13,22 @@ from tina_framework.errors import ConfigError
 __all__ = ["PeerSettings", "Recipe", "checked", "field_types"]
 
 OBJECTIVES = ("weights", "task")
+MOST = 65_536
+"""The greatest size of a peer. It keeps an altered file from asking for a network without end."""
 
 
 @dataclass(frozen=True)
 class PeerSettings:
-    """Sizes of a peer's networks, and how it samples. Each peer has a subclass; all values must be above 0 or a switch."""
+    """Sizes of a peer's networks, and how it samples. Each peer has a subclass.
+
+    Raises:
+        ConfigError: a number is negative or above `MOST`.
+    """
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
-            if not isinstance(value, str) and (not math.isfinite(value) or value < 0):
-                raise ConfigError(f"Setting {name} is {value}; it must be a finite number of at least 0.")
+            if not isinstance(value, str) and not 0 <= value <= MOST:
+                raise ConfigError(f"Setting {name} is {value}; it must be a number from 0 to {MOST:,}.")
 
 
 @dataclass(frozen=True)

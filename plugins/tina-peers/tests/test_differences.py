@@ -1,0 +1,72 @@
+"""Networks become standardised differences and come back; zero is nearly the network of *selection*."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from tina_framework import TargetArchitecture
+from tina_framework.errors import ConfigError
+from tina_framework.interfaces.architecture import FrozenTrunk
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_peers.differences import Differences
+from tina_peers.setup import Setup
+
+
+@pytest.fixture(scope="module")
+def setup(make_setup: Callable[..., Setup]) -> Setup:
+    return make_setup("norm-only")
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_split_and_join_are_inverse(setup: Setup, count: int) -> None:
+    flat = torch.randn(3, setup.spec.num_parameters(count))
+    shared, rows = setup.differences.split(flat, count)
+    assert shared.shape == (3, setup.differences.shared)
+    assert rows.shape == (3, count, setup.differences.row)
+    assert torch.equal(setup.differences.join(shared, rows), flat)
+    state = setup.spec.unflatten(flat, count)
+    assert torch.equal(rows[..., :32], state["fc.weight"])
+    assert torch.equal(rows[..., 32], state["fc.bias"])
+
+
+def test_differences_give_the_p_models_back(setup: Setup) -> None:
+    for batch in setup.all_p_models():
+        flats = setup.differences.networks(batch.shared, batch.rows, batch.inputs.conditions)
+        for names, flat in zip(batch.inputs.classes, flats, strict=True):
+            [entry] = [entry for entry in setup.zoo.entries if entry.classes == names]
+            torch.testing.assert_close(flat, setup.zoo.flat(entry.id), atol=1e-5, rtol=1e-4)
+
+
+def test_the_differences_of_each_tensor_have_size_one(setup: Setup) -> None:
+    shared = torch.cat([batch.shared for batch in setup.all_p_models()])
+    assert float(shared.square().mean()) == pytest.approx(1.0, abs=1e-3)
+    rows = torch.cat([batch.rows.flatten(0, 1) for batch in setup.all_p_models()])
+    assert float(rows[:, :32].square().mean()) == pytest.approx(1.0, abs=1e-3)
+    assert float(rows[:, 32].square().mean()) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_zero_is_nearly_selection(setup: Setup) -> None:
+    conditions = torch.randn(len(setup.class_names), 128, generator=torch.Generator().manual_seed(0))
+    differences = Differences(setup.spec, 128)
+    groups = [(torch.randn(2, differences.shared), torch.randn(2, 3, differences.row), torch.zeros(2, 3, 128))]
+    differences.fit(setup.zoo.generic, conditions, groups, ridge=1e-6)
+    shared, rows = torch.zeros(1, differences.shared), torch.zeros(1, 4, differences.row)
+    [flat] = differences.networks(shared, rows, conditions[None, :4])
+    state = setup.spec.unflatten(flat, 4)
+    assert torch.equal(state["conv1.weight"], setup.zoo.generic["conv1.weight"])
+    torch.testing.assert_close(state["fc.weight"], setup.zoo.generic["fc.weight"][:4], atol=1e-3, rtol=0)
+
+
+def test_a_zoo_without_p_models_is_refused(setup: Setup) -> None:
+    with pytest.raises(ConfigError, match="no p-Model"):
+        Differences(setup.spec, 4).fit(setup.zoo.generic, torch.randn(len(setup.class_names), 4), [])
+
+
+def test_heads_are_refused() -> None:
+    trunk = FrozenTrunk("t", lambda: torch.nn.Flatten(), feature_shape=(8,))
+    head = TargetArchitecture(name="head", build=lambda count: torch.nn.Linear(8, count), trunk=trunk)
+    with pytest.raises(ConfigError, match="class rows only"):
+        Differences(ParameterSpec(head), 4)
