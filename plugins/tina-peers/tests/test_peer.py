@@ -79,11 +79,8 @@ def test_an_altered_folder_is_refused(folder: tuple[Path, Setup]) -> None:
         ("name", "p-diff", "holds the peer 'p-diff'"),
         ("architecture", "other", "'cnn-2layer' is evaluated"),
         ("settings", {"hidden": 8}, "lacks"),
-        (
-            "settings",
-            {"hidden": 10**12, "depth": 1, "scale_inputs": True, "strength": 0.3, "row_strength": 1.0},
-            "shape",
-        ),
+        ("settings", {**SETTINGS, "hidden": 9}, "shape"),
+        ("settings", {**SETTINGS, "hidden": 10**12}, "65,536"),
         ("condition", {"space": "x"}, "wrong"),
         ("more", 1, "does not know more"),
     ],

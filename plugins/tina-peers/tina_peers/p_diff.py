@@ -132,7 +132,7 @@ class PDiff(Peer):
         " row; differences from a base read off the text instead of raw weights; DDIM steps"
     )
     settings_class = PDiffSettings
-    recipe: ClassVar[Recipe] = Recipe(steps=6000, batch_size=64, lr=1e-3, objective="weights")
+    recipe: ClassVar[Recipe] = Recipe(steps=6000, batch_size=32, lr=1e-3, objective="weights")
     phases = 2
     settings: PDiffSettings
     kept_T: Tensor

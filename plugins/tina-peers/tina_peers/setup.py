@@ -141,8 +141,8 @@ class Setup:
         """Draw example pictures (K, P, C, H, W) of each class from the training pictures."""
         rows, flips, slots = self.images.draw(classes, self.shots * len(classes), draws)
         order = torch.argsort(slots, stable=True)
-        pictures = self.images.take(rows[order], flips[order]).float()
-        return pictures.unflatten(0, (len(classes), self.shots))
+        pictures: Tensor = self.images.take(rows[order], flips[order]).float()
+        return pictures.view(len(classes), self.shots, *pictures.shape[1:])
 
     @torch.no_grad()
     def gains(self, peer: Peer) -> list[float]:

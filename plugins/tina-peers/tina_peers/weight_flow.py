@@ -76,7 +76,7 @@ class WeightFlow(Peer):
         "among class rows; differences from a base read off the text instead of raw weights; Euler steps"
     )
     settings_class = WeightFlowSettings
-    recipe: ClassVar[Recipe] = Recipe(steps=4000, batch_size=64, lr=1e-3, objective="weights")
+    recipe: ClassVar[Recipe] = Recipe(steps=4000, batch_size=32, lr=1e-3, objective="weights")
     settings: WeightFlowSettings
     mean_S: Tensor
     basis_PS: Tensor
