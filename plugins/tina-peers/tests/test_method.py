@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from tina_framework import Generator
-from tina_framework.interfaces.method import Context, MethodUnavailable, Network
+from tina_framework.interfaces.method import Context, Method, MethodUnavailable, Network
 from tina_framework.plugin.discovery import registries
+from tina_framework.testing import MethodTests
 from tina_framework.zoo.tasks import Task
 from tina_peers.catalogue import PEERS
 from tina_peers.method import PeerMethod, shipped
@@ -48,8 +49,7 @@ def saved(make_peer: MakePeer, name: str, folder: Path) -> Path:
 
 def made(name: str, context: Context, folder: Path | None) -> Any:
     """Make a method as `tina evaluate` does."""
-    entry = registries().methods
-    return entry.target(name)(context, None if folder is None else str(folder))
+    return registries().methods.target(name)(context, None if folder is None else str(folder))
 
 
 @pytest.mark.parametrize("name", PEERS)
@@ -71,6 +71,17 @@ def test_answers(name: str, make_peer: MakePeer, context: Context, tasks: list[T
     assert answers[0].outputs == answers[2].outputs
     torch.testing.assert_close(answers[0].flat, answers[2].flat)
     assert not torch.allclose(answers[0].flat, answers[1].flat)
+
+
+class TestStandard(MethodTests):
+    class_count = 4
+
+    @pytest.fixture(params=list(PEERS))
+    def method(
+        self, request: pytest.FixtureRequest, make_peer: MakePeer, context: Context, tmp_path: Path
+    ) -> Callable[[], Method]:
+        folder = saved(make_peer, request.param, tmp_path / "peer")
+        return lambda: made(request.param, context, folder)
 
 
 class Shuffled:

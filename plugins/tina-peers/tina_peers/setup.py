@@ -10,9 +10,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from tina_framework import registries
 from tina_framework.errors import ConfigError
 from tina_framework.interfaces.spec import ParameterSpec
-from tina_framework.plugin.discovery import registries
 from tina_framework.storage.paths import user_path
 from tina_framework.targets.functional import TargetRunner, resolve_precision
 from tina_framework.training.data import ConditionBank, TrainingImages
