@@ -27,8 +27,8 @@ def test_it_trains_and_records_the_command(zoo: Path, tmp_path: Path, capsys: py
 
 
 def test_settings_of_the_peer_and_of_training() -> None:
-    _, settings, recipe = parse(["norm-only", *COMMON, "--scale_inputs", "false", "--lr", "0.1"])
-    assert vars(settings)["scale_inputs"] is False
+    _, settings, recipe = parse(["norm-only", *COMMON, "--scale_inputs", "true", "--lr", "0.1"])
+    assert vars(settings)["scale_inputs"] is True
     assert recipe.lr == 0.1
     assert recipe.objective == "task"
 

@@ -53,7 +53,7 @@ class NormOnlySettings(PeerSettings):
 
     hidden: int = 256
     depth: int = 2
-    scale_inputs: bool = True
+    scale_inputs: bool = False
     strength: float = 0.3
     row_strength: float = 1.0
 
@@ -65,10 +65,14 @@ class NormOnly(Peer):
     paper = "FiLM layers and class rows for each task as in Requeima et al., CNAPs, 2019 (arXiv 1906.07697), from text"
     differs = (
         "Text instead of example pictures; scales are folded into the weights, and shifts exist only where a "
-        "layer has a bias; input channels are scaled, too"
+        "layer has a bias"
+    )
+    tuning = (
+        "Learning rate, scales of input channels and strength of the rows, in 4 short runs on 100 validation tasks; "
+        "their differences were within the error, so the settings nearest to the paper were kept"
     )
     settings_class = NormOnlySettings
-    recipe: ClassVar[Recipe] = Recipe(steps=1600, lr=1e-3, objective="task")
+    recipe: ClassVar[Recipe] = Recipe(steps=6000, lr=1e-3, objective="task")
     settings: NormOnlySettings
 
     def __init__(self, settings: NormOnlySettings, differences: Differences, space: ConditionSpace) -> None:

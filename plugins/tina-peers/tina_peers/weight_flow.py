@@ -75,8 +75,12 @@ class WeightFlow(Peer):
         "Conditioned on text; no re-basin, because all p-Models share one start; the perceptron is shared "
         "among class rows; differences from a base read off the text instead of raw weights; Euler steps"
     )
+    tuning = (
+        "Number of principal components (16, 64, all weights) and noise on the text vectors, in 4 short runs on "
+        "100 validation tasks; 64 components were best"
+    )
     settings_class = WeightFlowSettings
-    recipe: ClassVar[Recipe] = Recipe(steps=4000, batch_size=32, lr=1e-3, objective="weights")
+    recipe: ClassVar[Recipe] = Recipe(steps=3000, batch_size=32, lr=1e-3, objective="weights")
     settings: WeightFlowSettings
     mean_S: Tensor
     basis_PS: Tensor
