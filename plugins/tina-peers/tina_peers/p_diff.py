@@ -18,7 +18,7 @@ Simplified:
 - T2W's further losses and its augmentation of weights are left out. All p-Models share one start, so permutations of
   hidden units do not occur.
 - Networks are standardised differences from the base (`tina_peers.differences`) instead of raw weights, which helps it.
-- The denoiser predicts the latent vector. The papers' prediction of the noise is `prediction = epsilon`; it was worse here.
+- The denoiser predicts the latent vector. p-diff predicts the noise, which is `prediction = epsilon` and was worse here.
 - Sampling takes deterministic DDIM steps (arXiv 2010.02502).
 
 Shapes: B tasks, K classes, E width of a conditioning vector, S shared parameters, R parameters of a class row, L and M
