@@ -35,6 +35,12 @@ PEERS: dict[str, Entry] = {
         "tina_peers.weight_flow:WeightFlow", "flow matching on stored networks, conditioned on text (DeepWeightFlow)"
     ),
     "norm-only": Entry("tina_peers.norm_only:NormOnly", "scales of channels, shifts and class rows written from text"),
+    "t2m-hn": Entry("tina_peers.equivariant:T2MHN", "equivariant hypernetwork (T2M-HN)"),
+    "per-layer": Entry("tina_peers.per_layer:PerLayer", "one hypernetwork for each layer in turn, as text-to-LoRA"),
+    "ghn-decoder": Entry("tina_peers.ghn_decoder:GHNDecoder", "decoder of a graph hypernetwork, without the graph"),
+    "five-pictures": Entry(
+        "tina_peers.five_pictures:FivePictures", "hypernetwork that reads five training pictures of each class"
+    ),
 }
 """Name of the method -> entry."""
 

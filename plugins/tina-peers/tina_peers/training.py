@@ -99,6 +99,8 @@ class Run:
         # The decay rises, so that the random weights of the start are forgotten quickly.
         share = 1 - min(self.recipe.ema_decay, (1 + updates) / (10 + updates))
         torch._foreach_lerp_(list(self.average.parameters()), [p.detach() for p in self.peer.parameters()], share)
+        for averaged, current in zip(self.average.buffers(), self.peer.buffers(), strict=True):
+            averaged.copy_(current)  # such as the running statistics of a normalisation layer
 
     def measure(self) -> str:
         """Measure the averaged weights on the validation tasks, add them to the curve, and return a text for the log."""
