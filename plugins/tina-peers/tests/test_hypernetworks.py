@@ -6,6 +6,7 @@ import torch
 from tina_framework import registries
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.prompts.condition_space import ConditionSpace
+from tina_peers.catalogue import peer_class
 from tina_peers.differences import Differences
 from tina_peers.equivariant import T2MHN, EquivariantSettings
 from tina_peers.five_pictures import FivePictures, FivePicturesSettings
@@ -104,6 +105,13 @@ class TestEveryHypernetwork:
         networks = peer.networks(inputs())
         (networks * torch.randn(networks.shape, generator=rng)).sum().backward()
         assert [name for name, parameter in peer.named_parameters() if not parameter.grad.any()] == []
+
+    def test_a_saved_folder_gives_the_same_networks(self, spec, kind, settings, tmp_path):
+        peer = made(spec, kind, settings)
+        peer.round()
+        peer.save(tmp_path / "peer")
+        assert peer_class(kind.name) is kind
+        assert torch.equal(peer.load(tmp_path / "peer", spec).networks(inputs()), peer.networks(inputs()))
 
     def test_it_says_what_runs(self, spec, kind, settings):
         assert "width 16" in made(spec, kind, settings).describe()

@@ -31,6 +31,7 @@ from torch.nn import functional as F
 from tina_framework.prompts.condition_space import ConditionSpace
 from tina_peers.differences import Differences
 from tina_peers.inputs import TaskInputs
+from tina_peers.layers import mlp
 from tina_peers.peer import Peer
 from tina_peers.recipe import PeerSettings, Recipe
 
@@ -79,12 +80,11 @@ class EquivariantHypernetwork(nn.Module):
         self.first = EquivariantLayer(inputs, width)
         self.layers = nn.ModuleList(EquivariantLayer(width, width) for _ in range(number - 1))
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(number))
-        self.invariant = nn.ModuleList(
-            nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, size)) for size in shared_sizes
-        )
+        heads = [mlp(width, width, size) for size in shared_sizes]
+        self.invariant = nn.ModuleList(heads)
         self.row = EquivariantLayer(width, row_size)
         # Zero is the base network, where training starts.
-        for last in (*(head[-1] for head in self.invariant), self.row.each, self.row.pooled):
+        for last in (*(head[-1] for head in heads), self.row.each, self.row.pooled):
             for parameter in last.parameters():
                 nn.init.zeros_(parameter)
 

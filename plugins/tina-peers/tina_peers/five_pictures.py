@@ -70,8 +70,10 @@ class GenericFeatures:
         owner = next(name for name, axis in spec.class_axes.items() if axis is not None).rpartition(".")[0]
         self.network.get_submodule(owner).register_forward_pre_hook(self._keep)
         self._kept: Tensor = torch.empty(0)
-        nothing = torch.zeros(spec.num_parameters(2)), torch.zeros(1, *spec.architecture.network_input)
-        self.width = self.of(*nothing).shape[1]
+        # On the CPU, because a peer is loaded under the meta device, where the forward pass may not run.
+        with torch.device("cpu"):
+            nothing = torch.zeros(spec.num_parameters(2)), torch.zeros(1, *spec.architecture.network_input)
+            self.width = self.of(*nothing).shape[1]
 
     def _keep(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self._kept = inputs[0]

@@ -37,6 +37,7 @@ from tina_framework.interfaces.spec import ParameterInfo
 from tina_framework.prompts.condition_space import ConditionSpace
 from tina_peers.differences import Differences
 from tina_peers.inputs import TaskInputs
+from tina_peers.layers import mlp
 from tina_peers.peer import Peer
 from tina_peers.recipe import PeerSettings, Recipe
 
@@ -82,11 +83,7 @@ class TileDecoder(nn.Module):
         super().__init__()
         self.outputs, self.inputs, self.height, self.width = (max(sizes) for sizes in zip(*shapes, strict=True))
         self.channels, positions = settings.channels, self.height * self.width
-        self.perceptron = nn.Sequential(
-            nn.Linear(settings.hidden, settings.hidden),
-            nn.GELU(),
-            nn.Linear(settings.hidden, self.channels * positions),
-        )
+        self.perceptron = mlp(settings.hidden, settings.hidden, self.channels * positions)
         self.inner = nn.Linear(self.channels, 2 * self.channels)
         self.outer = nn.Linear(2 * self.channels, self.outputs * self.inputs)
         nn.init.zeros_(self.outer.weight)
@@ -103,7 +100,8 @@ class TileDecoder(nn.Module):
         weight = self.outer.weight.unflatten(0, (self.outputs, self.inputs))[:outputs, :inputs].flatten(0, 1)
         bias = self.outer.bias.unflatten(0, (self.outputs, self.inputs))[:outputs, :inputs].flatten()
         tile = F.linear(vectors, weight, bias).unflatten(-1, (outputs, inputs))
-        return tile.permute(0, 3, 4, 1, 2).flatten(1)
+        in_order: Tensor = tile.permute(0, 3, 4, 1, 2).flatten(1)
+        return in_order
 
 
 class _Modulation(nn.Module):
@@ -111,7 +109,7 @@ class _Modulation(nn.Module):
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
-        self.perceptron = nn.Sequential(nn.Linear(inputs, width), nn.GELU(), nn.Linear(width, 2 * width))
+        self.perceptron = mlp(inputs, width, 2 * width)
 
     def forward(self, nodes: Tensor, condition: Tensor) -> Tensor:
         scale, shift = self.perceptron(condition).chunk(2, dim=-1)

@@ -81,7 +81,7 @@ class LowRankHead(nn.Module):
         if self.right is None:
             return left
         right = self.right(hidden_BH).unflatten(1, (self.rank, self.inputs))
-        product = left.unflatten(1, (self.outputs, self.rank)) @ right
+        product: Tensor = left.unflatten(1, (self.outputs, self.rank)) @ right
         return product.flatten(1) / math.sqrt(self.rank)
 
 
