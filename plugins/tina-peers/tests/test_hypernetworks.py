@@ -1,12 +1,14 @@
 """The four hypernetworks that are trained through the task loss: shapes, symmetries, and what they read."""
 
+import importlib
+
 import pytest
 import torch
 
 from tina_framework import registries
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.prompts.condition_space import ConditionSpace
-from tina_peers.catalogue import peer_class
+from tina_peers.catalogue import PEERS, peer_class
 from tina_peers.differences import Differences
 from tina_peers.equivariant import T2MHN, EquivariantSettings
 from tina_peers.five_pictures import FivePictures, FivePicturesSettings
@@ -113,8 +115,13 @@ class TestEveryHypernetwork:
         assert peer_class(kind.name) is kind
         assert torch.equal(peer.load(tmp_path / "peer", spec).networks(inputs()), peer.networks(inputs()))
 
-    def test_it_says_what_runs(self, spec, kind, settings):
+    def test_it_says_what_runs_and_where_it_is_from(self, spec, kind, settings):
         assert "width 16" in made(spec, kind, settings).describe()
+        module, _, name = PEERS[kind.name].target.partition(":")
+        method = getattr(importlib.import_module(module), f"{name}Method")
+        assert (method.peer_class, method.name) == (kind, kind.name)
+        assert "arXiv" in method.paper
+        assert method.differs
 
 
 class TestLowRankHead:

@@ -32,10 +32,11 @@ from tina_framework.prompts.condition_space import ConditionSpace
 from tina_peers.differences import Differences
 from tina_peers.inputs import TaskInputs
 from tina_peers.layers import mlp
+from tina_peers.method import PeerMethod
 from tina_peers.peer import Peer
 from tina_peers.recipe import PeerSettings, Recipe
 
-__all__ = ["T2MHN", "EquivariantHypernetwork", "EquivariantLayer", "EquivariantSettings"]
+__all__ = ["T2MHN", "EquivariantHypernetwork", "EquivariantLayer", "EquivariantSettings", "T2MHNMethod"]
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,11 @@ class T2MHN(Peer):
     """Writes the network from the vectors of the class names with an `EquivariantHypernetwork`."""
 
     name = "t2m-hn"
+    paper = "Amosy et al., Text2Model (T2M-HN), 2022 (arXiv 2210.15182)"
+    differs = (
+        "Class names instead of long descriptions; differences from the generic model instead of a whole network; "
+        "classes pooled by their mean; LayerNorm and residual connections"
+    )
     settings_class = EquivariantSettings
     recipe = Recipe()
     settings: EquivariantSettings
@@ -117,3 +123,9 @@ class T2MHN(Peer):
 
     def describe(self) -> str:
         return f"{self.settings.depth} equivariant layers of width {self.settings.hidden}"
+
+
+class T2MHNMethod(PeerMethod):
+    """`T2MHN` as a method of `tina evaluate`."""
+
+    peer_class = T2MHN

@@ -36,10 +36,11 @@ from tina_framework.prompts.condition_space import ConditionSpace
 from tina_peers.differences import Differences
 from tina_peers.equivariant import EquivariantHypernetwork, EquivariantSettings
 from tina_peers.inputs import TaskInputs
+from tina_peers.method import PeerMethod
 from tina_peers.peer import Peer
 from tina_peers.recipe import Recipe
 
-__all__ = ["FivePictures", "FivePicturesSettings", "GenericFeatures"]
+__all__ = ["FivePictures", "FivePicturesMethod", "FivePicturesSettings", "GenericFeatures"]
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,11 @@ class FivePictures(Peer):
     """Writes the network from the mean features of five pictures of each class."""
 
     name = "five-pictures"
+    paper = "In the manner of Zhmoginov et al., HyperTransformer, 2022 (arXiv 2201.04182)"
+    differs = (
+        "Reads five training pictures of each class; an equivariant hypernetwork over mean features of the generic model "
+        "instead of a transformer over pictures and weights; the rows are differences from those that text predicts"
+    )
     settings_class = FivePicturesSettings
     recipe = Recipe()
     shots = 5
@@ -133,3 +139,9 @@ class FivePictures(Peer):
 
     def describe(self) -> str:
         return f"{self.shots} training pictures of each class, no text; width {self.settings.hidden}"
+
+
+class FivePicturesMethod(PeerMethod):
+    """`FivePictures` as a method of `tina evaluate`."""
+
+    peer_class = FivePictures

@@ -38,10 +38,11 @@ from tina_framework.prompts.condition_space import ConditionSpace
 from tina_peers.differences import Differences
 from tina_peers.inputs import TaskInputs
 from tina_peers.layers import mlp
+from tina_peers.method import PeerMethod
 from tina_peers.peer import Peer
 from tina_peers.recipe import PeerSettings, Recipe
 
-__all__ = ["GHNDecoder", "GHNSettings", "TileDecoder", "tile_shape"]
+__all__ = ["GHNDecoder", "GHNDecoderMethod", "GHNSettings", "TileDecoder", "tile_shape"]
 
 TileShape = tuple[int, int, int, int]
 
@@ -121,6 +122,11 @@ class GHNDecoder(Peer):
     """Writes every tensor with one decoder, from a learnt node that the class names modulate."""
 
     name = "ghn-decoder"
+    paper = "Zhang et al., Graph HyperNetworks, 2018 (arXiv 1810.05749); Knyazev et al., GHN-2, 2021 (arXiv 2110.13100)"
+    differs = (
+        "No graph network, because the architecture is fixed: learnt nodes, modulated by the class names; the decoder of "
+        "all tensors also writes the class rows; differences from the generic model"
+    )
     settings_class = GHNSettings
     recipe = Recipe()
     settings: GHNSettings
@@ -147,3 +153,9 @@ class GHNDecoder(Peer):
         decoder = self.decoder
         tile = f"{decoder.outputs}x{decoder.inputs}x{decoder.height}x{decoder.width}"
         return f"nodes of width {self.settings.hidden}, tiles of {tile}"
+
+
+class GHNDecoderMethod(PeerMethod):
+    """`GHNDecoder` as a method of `tina evaluate`."""
+
+    peer_class = GHNDecoder

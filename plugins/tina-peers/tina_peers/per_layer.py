@@ -33,10 +33,11 @@ from torch.nn import functional as F
 from tina_framework.prompts.condition_space import ConditionSpace
 from tina_peers.differences import Differences
 from tina_peers.inputs import TaskInputs
+from tina_peers.method import PeerMethod
 from tina_peers.peer import Peer
 from tina_peers.recipe import PeerSettings, Recipe
 
-__all__ = ["LowRankHead", "PerLayer", "PerLayerSettings"]
+__all__ = ["LowRankHead", "PerLayer", "PerLayerMethod", "PerLayerSettings"]
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,11 @@ class PerLayer(Peer):
     """Writes each layer by itself, from the embedding of the task and that of the layer."""
 
     name = "per-layer"
+    paper = "In the manner of Charakorn et al., Text-to-LoRA, 2025 (arXiv 2506.06105)"
+    differs = (
+        "The mean of the class names instead of a sentence about the task; a head for each layer; the perceptron also "
+        "writes a row for each class, from the class's own vector"
+    )
     settings_class = PerLayerSettings
     recipe = Recipe()
     settings: PerLayerSettings
@@ -132,3 +138,9 @@ class PerLayer(Peer):
     def describe(self) -> str:
         settings = self.settings
         return f"{settings.depth} residual blocks of width {settings.hidden}, rank {settings.rank}"
+
+
+class PerLayerMethod(PeerMethod):
+    """`PerLayer` as a method of `tina evaluate`."""
+
+    peer_class = PerLayer
