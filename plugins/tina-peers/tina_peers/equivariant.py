@@ -108,8 +108,12 @@ class T2MHN(Peer):
         "Class names instead of long descriptions; differences from the generic model instead of a whole network; "
         "classes pooled by their mean; LayerNorm and residual connections"
     )
+    tuning = (
+        "Three settings: learning rates 1e-3 and 3e-3, and twice the steps with half the images; "
+        "100 validation tasks, validation images, one seed, short runs"
+    )
     settings_class = EquivariantSettings
-    recipe = Recipe()
+    recipe = Recipe(steps=1600, images_per_task=96, lr=3e-3)
     settings: EquivariantSettings
 
     def __init__(self, settings: EquivariantSettings, differences: Differences, space: ConditionSpace) -> None:

@@ -127,8 +127,9 @@ class GHNDecoder(Peer):
         "No graph network, because the architecture is fixed: learnt nodes, modulated by the class names; the decoder of "
         "all tensors also writes the class rows; differences from the generic model"
     )
+    tuning = "Two settings: learning rates 1e-3 and 3e-3; 100 validation tasks, validation images, one seed, short runs"
     settings_class = GHNSettings
-    recipe = Recipe()
+    recipe = Recipe(steps=800, lr=1e-3)
     settings: GHNSettings
 
     def __init__(self, settings: GHNSettings, differences: Differences, space: ConditionSpace) -> None:

@@ -108,8 +108,12 @@ class PerLayer(Peer):
         "The mean of the class names instead of a sentence about the task; a head for each layer; the perceptron also "
         "writes a row for each class, from the class's own vector"
     )
+    tuning = (
+        "Three settings: learning rates 1e-3 and 3e-3, and twice the steps with half the images; "
+        "100 validation tasks, validation images, one seed, short runs"
+    )
     settings_class = PerLayerSettings
-    recipe = Recipe()
+    recipe = Recipe(steps=1600, images_per_task=96, lr=3e-3)
     settings: PerLayerSettings
 
     def __init__(self, settings: PerLayerSettings, differences: Differences, space: ConditionSpace) -> None:
