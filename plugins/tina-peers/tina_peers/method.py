@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tina_framework.images import Preprocessing
-from tina_framework.interfaces.method import Answer, Method, MethodUnavailable, Network
+from tina_framework.interfaces.method import Answer, Method, MethodUnavailable, Missing, Network
 from tina_framework.prompts.encoded_task import encode_tasks
 from tina_framework.storage.paths import user_path
 from tina_framework.training.randomness import generator_at
@@ -69,8 +69,21 @@ class PeerMethod(Method):
         more = self.peer.describe()
         return f"{text}; {more}" if more else text
 
-    @torch.no_grad()
     def parameters(self, tasks: Sequence[Task]) -> list[Answer]:
+        if not self.peer.shots:
+            return self._networks(tasks)
+        lacking = {task: [name for name in task.classes if name not in self._examples] for task in tasks}
+        able = [task for task in tasks if not lacking[task]]
+        found = iter(self._networks(able) if able else [])
+        return [
+            Missing(f"class '{lacking[task][0]}' has fewer than {self.peer.shots} training pictures")
+            if lacking[task]
+            else next(found)
+            for task in tasks
+        ]
+
+    @torch.no_grad()
+    def _networks(self, tasks: Sequence[Task]) -> list[Answer]:
         orders = [tuple(sorted(task.classes)) for task in tasks]
         encoded = encode_tasks(orders, self.context.encoder, self.context.template)
         conditions = torch.stack([self.peer.space.apply(task.vectors) for task in encoded])
@@ -82,16 +95,18 @@ class PeerMethod(Method):
         return [Network(flat, order) for flat, order in zip(flats, orders, strict=True)]
 
     def _draw_examples(self, names: Sequence[str]) -> dict[str, Tensor]:
-        """Return example pictures (P, C, H, W) of each class, drawn from the training split. Each class has its own."""
+        """Return training pictures (P, C, H, W) of each class, drawn for itself. Classes with too few are left out."""
         context = self.context
         if context.spec.architecture.trunk is not None:
             raise MethodUnavailable(f"'{self.name}' reads pictures, and cannot read features of a frozen trunk")
         data, look = context.dataset.load("train"), Preprocessing.of(context.spec.architecture)
         found = {}
         for name in names:
+            if name not in context.dataset.class_names:
+                continue
             rows = np.flatnonzero(data.labels == context.dataset.class_names.index(name))
             if len(rows) < self.peer.shots:
-                raise MethodUnavailable(f"class '{name}' has fewer than {self.peer.shots} training pictures")
+                continue
             picked = torch.randperm(len(rows), generator=generator_at(context.seed, "examples/" + name))
             pictures = data.images[rows[picked[: self.peer.shots].numpy()]]
             found[name] = look(pictures if look.crop_pct == 1 else look.pixels(pictures), "cpu")
