@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from tina_framework import Generator
 from tina_framework.interfaces.method import Context, Method, MethodUnavailable, Network
 from tina_framework.plugin.discovery import registries
-from tina_framework.testing import MethodTests
+from tina_framework.testing import MethodTests, noise_dataset
 from tina_framework.zoo.tasks import Task
 from tina_peers.catalogue import PEERS
 from tina_peers.method import PeerMethod, shipped
@@ -48,7 +49,7 @@ def saved(make_peer: MakePeer, name: str, folder: Path) -> Path:
 
 
 def made(name: str, context: Context, folder: Path | None) -> Any:
-    """Make a method as `tina evaluate` does."""
+    """Make a method of the plugin, without the checks of the framework around it."""
     return registries().methods.target(name)(context, None if folder is None else str(folder))
 
 
@@ -80,8 +81,12 @@ class TestStandard(MethodTests):
     def method(
         self, request: pytest.FixtureRequest, make_peer: MakePeer, context: Context, tmp_path: Path
     ) -> Callable[[], Method]:
+        # One of the peers reads training pictures of the classes that the tests draw.
+        pictures = noise_dataset(context.generator.config.class_names)
+        context = replace(context, dataset=pictures)
         folder = saved(make_peer, request.param, tmp_path / "peer")
-        return lambda: made(request.param, context, folder)
+        # As `tina evaluate` does, so what checks the answers of plugins is around the method.
+        return lambda: registries().methods.create(request.param, context=context, argument=str(folder))
 
 
 class Shuffled:

@@ -1,12 +1,12 @@
 """*p-diff*: diffusion in the latent space of an autoencoder of stored networks, conditioned on text.
 
 Papers: *Neural Network Diffusion* (p-diff, Wang et al., arXiv 2402.13144): an autoencoder of flattened parameters, and a
-diffusion model of its latent vectors. *Text2Weight* (T2W, Tian et al.) conditions such a diffusion model on text vectors
-of the task's classes.
+diffusion model of its latent vectors. *Text2Weight* (T2W, Tian et al., arXiv 2508.13633) conditions a diffusion transformer
+of parameter blocks on CLIP's text vectors.
 
 Kept: two phases of training, first the autoencoder, then the diffusion model on its frozen latent vectors; noise on the
-autoencoder's inputs and on its latent vectors; DDPM with 1,000 timesteps, linear betas; no
-loss but that of the weights, so no picture is seen.
+autoencoder's inputs and on its latent vectors; DDPM with 1,000 timesteps, linear betas; no loss but that
+of the weights, so no picture is seen.
 
 Simplified:
 
@@ -127,7 +127,10 @@ class PDiff(Peer):
     """An autoencoder of shared tensors, one of class rows, and a denoiser of their latent vectors."""
 
     name = "p-diff"
-    paper = "Wang et al., Neural Network Diffusion, 2024 (arXiv 2402.13144); conditioned on text as in Tian et al., Text2Weight"
+    paper = (
+        "Wang et al., Neural Network Diffusion (p-diff), 2024 (arXiv 2402.13144); conditioned on text as in Tian et al., "
+        "Text2Weight (T2W), 2025 (arXiv 2508.13633)"
+    )
     differs = (
         "Perceptrons instead of convolutions; one latent vector for the shared tensors and one for each class"
         " row; differences from a base read off the text instead of raw weights; DDIM steps"

@@ -1,6 +1,6 @@
 """*weight-flow*: flow matching on stored networks along straight paths, conditioned on text.
 
-Paper: *DeepWeightFlow* (arXiv 2601.05052): a perceptron learns the velocity of straight paths from Gaussian noise to the
+Paper: *DeepWeightFlow* (Gupta et al., arXiv 2601.05052): a perceptron learns the velocity of straight paths from Gaussian noise to the
 flattened weights of trained networks; long weight vectors are reduced by principal components first, and networks are
 aligned by re-basin where hidden units are permuted.
 
@@ -70,7 +70,7 @@ class WeightFlow(Peer):
     """A velocity network over the shared tensors (as principal components) and the class rows."""
 
     name = "weight-flow"
-    paper = "DeepWeightFlow, 2026 (arXiv 2601.05052)"
+    paper = "Gupta et al., DeepWeightFlow, 2026 (arXiv 2601.05052)"
     differs = (
         "Conditioned on text; no re-basin, because all p-Models share one start; the perceptron is shared "
         "among class rows; differences from a base read off the text instead of raw weights; Euler steps"
