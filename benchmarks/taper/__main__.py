@@ -34,6 +34,7 @@ from tina_framework.zoo.p_models import start_of, task_accuracy
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.task_sampler import TaskSampler
 from tina_framework.zoo.tasks import Task
+from tina_framework.zoo.teacher import Teacher
 
 BUNDLED_ZOO = PRETRAINED / "cifar100-zoo"
 
@@ -68,6 +69,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--tasks", type=int, default=100, help="number of validation tasks")
+    parser.add_argument("--teacher", type=Path, help="file of 'tina train-teacher' to learn from as well")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="+", choices=list(GRID), help="train these settings only")
     parser.add_argument("--shard", default="0/1", help="I/N: run every N-th setting, from the I-th")
@@ -88,7 +90,8 @@ class Setup:
         self.class_names, device = zoo.class_names, torch.device(args.device)
         self.conditions = ConditionBank(dataset.class_names, args.encoders, zoo.class_names)
         dtype = torch.bfloat16 if resolve_precision(device, "auto") == "bf16" else torch.float32
-        self.images = TrainingImages(dataset, "train", self.spec, device, dtype)
+        teacher = None if args.teacher is None else Teacher.load(args.teacher)
+        self.images = TrainingImages(dataset, "train", self.spec, device, dtype, teacher)
         self.validation = ImageBank(dataset, "validation", self.spec, device)
         self.runner = TargetRunner(self.spec, "auto", args.threads)
         self.device, self.seed = device, args.seed
@@ -128,7 +131,7 @@ def train_one(setup: Setup, name: str, steps: int, folder: Path) -> None:
         setup.spec.architecture.name,
         setup.class_names,
         **{key: v for key, v in changes.items() if key in MODEL_SETTINGS},
-        training={"setting": name, "recipe": asdict(recipe)},
+        training={"setting": name, "recipe": asdict(recipe), "taught_by": setup.images.taught_by},
     )
     torch.manual_seed(setup.seed)
     taper = TaperModel(config, setup.spec, setup.conditions.space)

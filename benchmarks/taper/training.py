@@ -12,6 +12,7 @@ import torch
 
 from tina_framework.errors import ConfigError, TrainingError
 from tina_framework.evaluation.taper_model import TaperModel
+from tina_framework.targets.distillation import SoftTargets
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.training.data import ConditionBank, TrainingImages
 from tina_framework.training.randomness import generator_at
@@ -34,6 +35,8 @@ class TaperRecipe:
         spread: how different the bases are at the start; see `TaperModel.start_from`.
         warmup: share of the steps with a rising learning rate.
         seed: seed of every random draw.
+        teacher_weight: with a teacher, its share in the loss (`tina_framework.targets.distillation`).
+        teacher_temperature: with a teacher, the temperature of that part.
 
     Raises:
         ConfigError: a value is out of range.
@@ -48,6 +51,8 @@ class TaperRecipe:
     spread: float = 0.1
     warmup: float = 0.05
     seed: int = 0
+    teacher_weight: float = 0.9
+    teacher_temperature: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("steps", "tasks_per_step", "images_per_task", "lr", "mixer_lr"):
@@ -80,7 +85,7 @@ def train_taper(
 
     Args:
         taper: a model after `TaperModel.start_from`, on the device of the images.
-        images: training images.
+        images: training images. If they have a teacher, the networks learn from it as well.
         conditions: condition vectors in the space of `taper`.
         sampler: draws tasks of the training partition.
         runner: runs the mixed networks.
@@ -100,7 +105,7 @@ def train_taper(
         places = range(step * recipe.tasks_per_step, (step + 1) * recipe.tasks_per_step)
         tasks = [sampler.task(place).classes for place in places]
         most = max(len(task) for task in tasks)
-        flats, batches, labels, masks = [], [], [], []
+        flats, batches, labels, masks, said = [], [], [], [], []
         for place, task in zip(places, tasks, strict=True):
             draws = generator_at(recipe.seed, "taper", place)
             condition = conditions.draw(task, draws, mixing=True, noise=0.0).to(device)
@@ -108,10 +113,16 @@ def train_taper(
             classes = torch.tensor([[number[name] for name in task]], device=device)
             flats.append(runner.spec.widen(taper.networks(condition[None], classes)[0], len(task), most))
             masks.append(torch.arange(most, device=device) < len(task))
-            batches.append(images.take(rows, flips))
+            at = images.places(rows, flips).to(device)
+            batches.append(images.at(at))
+            columns = torch.tensor([images.labels_of(task)], device=device)
+            logits = images.teacher_at(at[None], columns)
+            if logits is not None:
+                said.append(torch.nn.functional.pad(logits[0], (0, most - len(task))))
             labels.append(slots.to(device))
         stacked = [torch.stack(parts) for parts in (flats, masks, batches, labels)]
-        loss = runner.task_loss(stacked[0], stacked[1], stacked[2], stacked[3]).mean()
+        soft = SoftTargets(torch.stack(said), recipe.teacher_weight, recipe.teacher_temperature) if said else None
+        loss = runner.task_loss(stacked[0], stacked[1], stacked[2], stacked[3], soft).mean()
         if not bool(loss.isfinite()):
             raise TrainingError(
                 f"TAPER's loss became {float(loss.detach())} at step {step}; "

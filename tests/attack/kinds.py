@@ -63,6 +63,7 @@ def kinds(world: World, root: Path) -> list[Kind]:
         *_models(world, root),
         *_zoos(world, root),
         *_runs(world, root),
+        *_teachers(world, root),
         *_users(world, root),
         *_pictures(world, root),
     ]
@@ -151,6 +152,23 @@ def _zoos(world: World, root: Path) -> Iterator[Kind]:
         yield Kind(
             f"zoo, stopped in its {name}", stopped, root / "z2", resume, True, damage, 150, writes=True, seconds=20.0
         )
+
+
+def _teachers(world: World, root: Path) -> Iterator[Kind]:
+    from tina_framework.zoo.teacher import Teacher
+
+    for name, seed in (("h1", 0), ("h2", 1)):
+        (root / name).mkdir()
+        command = [*world.teacher_command(root / name / "t.safetensors"), "--seed", str(seed)]
+        _in_fork(lambda command=command: main(command), root)
+
+    def read(folder: Path) -> str:
+        teacher = Teacher.load(folder / "t.safetensors")
+        tensors = {"logits": teacher.logits, "labels": teacher.labels, "colours": teacher.colours}
+        return f"{teacher.class_names} {teacher.taught_by} {teacher.record} {writers._state(tensors)}"
+
+    damage = (*mutations.BYTES, *mutations.FILES, *mutations.HEADERS)
+    yield Kind("table of a teacher", root / "h1", root / "h2", read, True, damage, 300)
 
 
 def _stopped_zoo(world: World, root: Path, file: str) -> Path:

@@ -72,6 +72,11 @@ class World:
         words = ["zoo", "build", "--out", out, "--dataset", self.data, "--config", self.root / "recipe.toml"]
         return [str(word) for word in [*words, "--num-models", ZOO_MODELS, "--workers", workers, "--device", "cpu"]]
 
+    def teacher_command(self, out: Path) -> list[str]:
+        """Return the words of a `tina train-teacher` of two epochs."""
+        words = ["train-teacher", "--out", out, "--dataset", self.data, "--architecture", "cnn-2layer", "--epochs", 2]
+        return [str(word) for word in [*words, "--batch-size", 32, "--device", "cpu"]]
+
     def train_command(self, out: Path, zoo: Path, **changes: str) -> list[str]:
         """Return the words of a `tina train` of a few steps."""
         settings = {

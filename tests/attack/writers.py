@@ -132,6 +132,13 @@ def read_zoo(folder: Path) -> str:
     return f"{[entry.classes for entry in zoo.entries]} {_state(models)} {_state(dict(zoo.generic))}"
 
 
+def read_teacher(path: Path) -> str:
+    """Return a digest of a teacher's table."""
+    from tina_framework.zoo.teacher import Teacher
+
+    return f"{Teacher.load(path).record} {_state({'logits': Teacher.load(path).logits})}" if path.exists() else ABSENT
+
+
 def read_run(folder: Path) -> str:
     """Return a digest of the exported generators of a run. Its newest checkpoint must be usable."""
     from tina_framework.training import checkpoint
@@ -273,6 +280,12 @@ def _commands(world: World) -> list[Writer]:
             lambda box: (
                 _forked(lambda: world.other_classifier.export(box / "out.pt2", "torch-export") and None) and None
             ),
+        ),
+        Writer(
+            "tina train-teacher",
+            "files",
+            lambda box: main(world.teacher_command(box / "t.safetensors")),
+            lambda box: read_teacher(box / "t.safetensors"),
         ),
         Writer(
             "tina zoo tasks", "files", lambda box: _draw_tasks(world, box), lambda box: read_json_file(box / "t.json")

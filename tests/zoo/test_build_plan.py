@@ -84,3 +84,8 @@ def test_a_plan_records_no_folder_of_this_machine(tmp_path):
     np.savez(tmp_path / "data.npz", class_names=np.array(["ant", "bee", "cat"]), **arrays)
     planned = plan_by_names(tmp_path / "zoo", f"arrays:{tmp_path / 'data.npz'}", {"num_models": 1})
     assert planned.config.dataset == "arrays:data.npz"
+
+
+def test_a_teacher_is_given_as_a_file_and_not_in_the_recipe(tmp_path):
+    with pytest.raises(ConfigError, match="--teacher"):
+        plan_by_names(tmp_path / "zoo", "shapes:8", {"teacher": "ab12"})

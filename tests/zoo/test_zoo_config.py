@@ -29,3 +29,11 @@ def test_how_a_zoo_is_cut_into_shards_is_no_difference():
     one = ZooConfig(num_models=5, seed=3)
     assert one.differences(ZooConfig(num_models=5, seed=3, shard_size=1)) == []
     assert one.differences(ZooConfig(num_models=6, seed=4)) == ["num_models", "seed"]
+
+
+def test_a_teacher_is_written_only_if_there_is_one():
+    plain, taught = ZooConfig(), ZooConfig(teacher="ab12")
+    assert "teacher" not in plain.to_json()
+    assert ZooConfig.from_json(plain.to_json()) == plain
+    assert ZooConfig.from_json(taught.to_json()) == taught
+    assert plain.differences(taught) == ["teacher"]

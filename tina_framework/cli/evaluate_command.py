@@ -89,6 +89,12 @@ def evaluate(
     fine_tune_tasks: Annotated[
         int | None, typer.Option("--fine-tune-tasks", min=1, help="Fine-tune on only this many tasks of each split.")
     ] = None,
+    teacher: Annotated[
+        Path | None,
+        path_option(
+            "--teacher", help="File of 'tina train-teacher', for rows such as fine-tune@long:teacher_weight=0.9."
+        ),
+    ] = None,
     novelty: Annotated[
         bool, typer.Option("--novelty/--no-novelty", help="Also compare generated networks with those of the zoo.")
     ] = True,
@@ -139,6 +145,7 @@ def evaluate(
             "--zoo": zoo,
         }
         given |= {"--split": split.value, "--template": template, "--fine-tune-tasks": fine_tune_tasks}
+        given |= {"--teacher": teacher}
         given |= {"--record": record, "--no-novelty": not novelty, "--device": device, "--seed": seed}
         evaluate_prompts(given | suite_options, out, json_=json_)
         return
@@ -171,6 +178,7 @@ def evaluate(
         "--split": split.value,
         "--template": template,
         "--fine-tune-tasks": fine_tune_tasks,
+        "--teacher": teacher,
         "--out": out,
         "--device": device,
         "--seed": seed,
@@ -195,6 +203,7 @@ def evaluate(
         novelty=novelty,
         num_tasks=100 if num_tasks is None else num_tasks,
         num_classes=classes,
+        teacher=teacher,
     )
     results = evaluate_methods(request, progress_bar, print_error)
     write_results(out, results)

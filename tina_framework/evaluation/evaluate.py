@@ -33,6 +33,7 @@ from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.reservation import LeakageReport, check_leakage
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import Task, TaskFile, load_task_file
+from tina_framework.zoo.teacher import Teacher
 
 if TYPE_CHECKING:
     from tina_framework.interfaces.dataset import Dataset
@@ -61,6 +62,7 @@ class EvaluationRequest:
         novelty: also compare generated networks with those of the zoo, if *tina* is among the methods.
         num_tasks: without a task file: the most tasks of each kind.
         num_classes: without a task file: classes per task; None: as many as the generator and the data set allow.
+        teacher: file of `tina train-teacher`, for *fine-tune* with a `teacher_weight`.
     """
 
     model: str
@@ -78,6 +80,7 @@ class EvaluationRequest:
     novelty: bool = True
     num_tasks: int = 100
     num_classes: int | None = None
+    teacher: Path | None = None
 
 
 def evaluate(
@@ -193,6 +196,7 @@ def _context(request: EvaluationRequest, generator: Generator, dataset: Dataset)
         fine_tune_tasks=request.fine_tune_tasks,
         no_generic=f"the model folder holds no generic model, and {no_zoo}",
         no_zoo=no_zoo,
+        teacher=None if request.teacher is None else Teacher.load(request.teacher),
     )
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tina_framework.interfaces.encoder import Encoder
     from tina_framework.zoo.store import Zoo
     from tina_framework.zoo.tasks import Task
+    from tina_framework.zoo.teacher import Teacher
 
 __all__ = ["Answer", "Context", "Method", "MethodUnavailable", "Missing", "Network"]
 
@@ -82,6 +83,7 @@ class Context:
         zoo: the p-Models (the generic model fine-tuned on single tasks). None: there are none; `no_zoo` says why.
         fine_tune_tasks: how many tasks of each split *fine-tune* trains on; None: all.
         replaced_encoder: an encoder in place of the generator's. `tina bench` gives random vectors in this way.
+        teacher: logits of a teacher for the zoo's training pictures, for rows with a `teacher_weight`; None: there is none.
     """
 
     generator: Generator
@@ -94,6 +96,7 @@ class Context:
     no_generic: str = "there is no generic model"
     no_zoo: str = "there is no zoo"
     replaced_encoder: Encoder | None = None
+    teacher: Teacher | None = None
 
     @property
     def spec(self) -> ParameterSpec:

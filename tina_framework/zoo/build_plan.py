@@ -149,6 +149,8 @@ def plan_by_names(
         device: as for `plan_build`; so are `workers`, `progress`, `transfer` and the errors.
         teacher: the file of a teacher.
     """
+    if recipe.get("teacher"):
+        raise ConfigError("The recipe sets 'teacher'. Remove it, and give the teacher's file with --teacher.")
     data = registries().datasets.create(dataset)
     spec = ParameterSpec(registries().architectures.create(recipe.get("architecture", ZooConfig.architecture)))
     taught = None if teacher is None else Teacher.load(teacher)

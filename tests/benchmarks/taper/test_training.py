@@ -15,19 +15,26 @@ from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.training.data import ConditionBank, TrainingImages
+from tina_framework.zoo.image_bank import load_split
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.task_sampler import TaskSampler
+from tina_framework.zoo.teacher import Teacher
 
 RECIPE = TaperRecipe(steps=40, tasks_per_step=4, images_per_task=24, lr=0.01, mixer_lr=0.02, spread=0.3)
 
 
-def run(world: Path, recipe: TaperRecipe) -> tuple[TaperModel, TaperModel, list[float]]:
+def run(world: Path, recipe: TaperRecipe, taught: bool = False) -> tuple[TaperModel, TaperModel, list[float]]:
     """Return the model before and after training, and the losses."""
     dataset = registries().datasets.create(f"arrays:{world / 'data.npz'}")
     zoo = Zoo.open(world / "zoo")
     spec = ParameterSpec(registries().architectures.create("cnn-2layer"))
     conditions = ConditionBank(dataset.class_names, [f"embedding-table:{world / 'table.npz'}"], zoo.class_names)
-    images = TrainingImages(dataset, "train", spec)
+    teacher = None
+    if taught:
+        data = load_split(dataset, "train")
+        logits = torch.randn(2, len(data), len(dataset.class_names), generator=torch.Generator().manual_seed(0))
+        teacher = Teacher.of(data, dataset.class_names, logits, "random numbers", {})
+    images = TrainingImages(dataset, "train", spec, teacher=teacher)
     sampler = TaskSampler(zoo.class_names, class_counts={3: 1.0})
 
     def make() -> TaperModel:
@@ -53,6 +60,13 @@ def test_training_lowers_the_loss_and_moves_every_part(world: Path) -> None:
     # The bases move in different directions, because the mixer weights them differently for each task.
     moved = trained.bases.detach() - start.bases.detach()
     assert not torch.allclose(moved[0], moved[1])
+
+
+def test_a_teacher_changes_what_is_learnt(world: Path) -> None:
+    short = dataclasses.replace(RECIPE, steps=2)
+    assert not torch.allclose(run(world, short)[1].bases, run(world, short, taught=True)[1].bases, atol=1e-3)
+    unheard = dataclasses.replace(short, teacher_weight=0.0)
+    assert torch.equal(run(world, short)[1].bases, run(world, unheard, taught=True)[1].bases)
 
 
 def test_the_same_seed_gives_the_same_model(world: Path) -> None:

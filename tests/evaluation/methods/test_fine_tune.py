@@ -14,10 +14,12 @@ from tina_framework.errors import ConfigError
 from tina_framework.evaluation.methods import parse_methods
 from tina_framework.evaluation.methods.fine_tune import FineTune, parse_recipe, subset
 from tina_framework.evaluation.methods.selection import Selection
-from tina_framework.interfaces.method import Context, Missing
+from tina_framework.interfaces.method import Context, MethodUnavailable, Missing
 from tina_framework.targets.sgd import SGDRecipe
+from tina_framework.zoo.image_bank import load_split
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import Task
+from tina_framework.zoo.teacher import Teacher
 
 
 def _arrays(context: Context) -> Any:
@@ -92,6 +94,20 @@ def test_fine_tune_trains_from_the_zoos_generic_model(context: Context, zoo: Zoo
     assert (trained.flat - start.flat).abs().max() < 0.5
     assert torch.equal(answer(FineTune(context), TASK).flat, trained.flat)
     assert "2 epochs" in method.describe()
+
+
+def test_a_row_learns_from_the_teacher_only_if_its_recipe_says_so(context: Context) -> None:
+    taught = "short:teacher_weight=0.9:teacher_temperature=2"
+    with pytest.raises(MethodUnavailable, match="--teacher"):
+        FineTune(context, taught).prepare([TASK])
+    plain = answer(FineTune(context), TASK).flat
+    data, names = load_split(context.dataset, "train"), context.dataset.class_names
+    logits = torch.randn(2, len(data), len(names), generator=torch.Generator().manual_seed(0))
+    context.teacher = Teacher.of(data, names, logits, "random numbers", {})
+    assert torch.equal(answer(FineTune(context), TASK).flat, plain)
+    method = FineTune(context, taught)
+    assert not torch.allclose(answer(method, TASK).flat, plain, atol=1e-3)
+    assert method.describe().endswith("taught by random numbers (weight 0.9, temperature 2)")
 
 
 def test_fine_tune_finds_its_rows_by_name(context: Context, zoo: Zoo) -> None:

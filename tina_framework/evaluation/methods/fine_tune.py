@@ -10,7 +10,7 @@ from tina_framework.errors import ConfigError
 from tina_framework.evaluation.generic_model import GenericModel
 from tina_framework.interfaces.method import Answer, Method, MethodUnavailable, Missing, Network
 from tina_framework.plugin.suggest import did_you_mean
-from tina_framework.targets.sgd import SGDRecipe
+from tina_framework.targets.sgd import SGDRecipe, needs_teacher
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.p_models import fine_tune
 
@@ -97,7 +97,7 @@ class FineTune(Method):
     """Continues the training of the zoo's generic model on the task's images.
 
     The images are those that the zoo was trained on. The recipe is that of the zoo's p-Models, with the changes that
-    the argument names.
+    the argument names. With ``teacher_weight=0.9``, say, networks also learn from the evaluation's teacher.
     """
 
     name = "fine-tune"
@@ -118,17 +118,33 @@ class FineTune(Method):
         # tasks with such a class are refused.
         names = [name if name in zoo.class_names else zoo.class_names[0] for name in self.context.dataset.class_names]
         self.start = self.context.spec.select_classes(zoo.generic, self.base.rows(names))
-        self.bank = ImageBank(self.context.dataset, zoo.config.train_split, self.context.spec, self.context.device)
         changes = {} if self.argument is None else parse_recipe(self.argument)
         self.recipe = SGDRecipe(**{**zoo.config.model, **changes})
+        self.teacher = self.context.teacher if self.recipe.teacher_weight else None
+        if self.recipe.teacher_weight and self.teacher is None:
+            raise MethodUnavailable(needs_teacher(self.recipe))
+        self.bank = ImageBank(
+            self.context.dataset,
+            zoo.config.train_split,
+            self.context.spec,
+            self.context.device,
+            teacher=self.teacher,
+            unseen=[name for name in self.context.dataset.class_names if name not in zoo.class_names],
+        )
 
     def describe(self) -> str:
         recipe = self.recipe
         averaged = f", last {recipe.average_last:g} of the epochs averaged" if recipe.average_last else ""
+        taught = ""
+        if self.teacher is not None:
+            taught = (
+                f", taught by {self.teacher.taught_by} (weight {recipe.teacher_weight:g}, temperature "
+                f"{recipe.teacher_temperature:g})"
+            )
         return (
             f"{recipe.epochs:g} epochs, lr {recipe.lr:g}, batch {recipe.batch_size}, weight decay "
             f"{recipe.weight_decay:g}{averaged}, '{self.zoo.config.train_split}' images, "
-            f"from the generic model of zoo '{self.zoo.folder.name}'"
+            f"from the generic model of zoo '{self.zoo.folder.name}'{taught}"
         )
 
     def parameters(self, tasks: Sequence[Task]) -> list[Answer]:
