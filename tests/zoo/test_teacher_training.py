@@ -12,7 +12,7 @@ from tina_framework.errors import ConfigError
 from tina_framework.targets.sgd import SGDRecipe
 from tina_framework.zoo import generic_training
 from tina_framework.zoo.image_bank import ImageBank
-from tina_framework.zoo.p_models import _train_batched, fine_tune
+from tina_framework.zoo.p_models import _train_batched, fine_tune, network
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import Task
 from tina_framework.zoo.teacher import Teacher
@@ -100,9 +100,8 @@ def test_with_the_teacher_alone_a_network_comes_nearer_to_it(table, dataset, spe
     def distance(epochs):
         recipe = SGDRecipe(epochs=epochs, batch_size=8, lr=0.05, precision="fp32", flip=False, teacher_weight=1.0)
         flat = fine_tune(spec, zoo.generic, classes, bank, recipe, 0)
-        from tina_framework.zoo.p_models import network
-
-        found = network(spec, flat, 3).eval()(bank.images[rows]).log_softmax(1)
+        with torch.no_grad():
+            found = network(spec, flat, 3).eval()(bank.images[rows]).log_softmax(1)
         return float(F.kl_div(found, wanted, reduction="batchmean"))
 
     assert distance(20) < distance(1)
