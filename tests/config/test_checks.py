@@ -48,6 +48,8 @@ def test_names_that_nobody_provides_are_mistakes_like_any_other() -> None:
         ({"scheduler": "flow-match-euler", "prediction_type": "epsilon"}, "prediction_type"),
         ({"shift": "3"}, "shift"),
         ({"regression": "true"}, "denoise_weight"),
+        ({"input_floor": "0.5", "prediction_type": "epsilon"}, "input_floor"),
+        ({"task_batch_size": "6", "draws_per_task": "4"}, "task_batch_size"),
         ({"torch_compile_mode": "max-autotune"}, "torch_compile_mode"),
         ({"torch_compile_backend": "eager"}, "torch_compile_backend"),
         ({"unseen_class_probability": "0.5"}, "unseen_class_probability"),

@@ -40,3 +40,10 @@ def test_fractional_timesteps_are_rounded_and_kept_in_range():
     noisy = torch.ones(2, 1, 1)
     seen = model_input(noisy, torch.tensor([499.6, 1200.0]), ALPHAS, "sample").flatten()
     torch.testing.assert_close(seen, ALPHAS[[500, 999]].sqrt())
+
+
+def test_a_floor_bounds_the_factor_from_below():
+    noisy, t = torch.ones(3, 1, 1), torch.tensor([0, 500, 999])
+    seen = model_input(noisy, t, ALPHAS, "sample", 0.1).flatten()
+    torch.testing.assert_close(seen, torch.tensor([float(ALPHAS[0].sqrt()), float(ALPHAS[500].sqrt()), 0.1]))
+    assert torch.equal(model_input(noisy, t, ALPHAS, "sample", 1.0), noisy)

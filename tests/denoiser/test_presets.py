@@ -144,6 +144,8 @@ def test_a_configuration_goes_through_json() -> None:
         ({"equivariant": "yes"}, "equivariant='yes' is not true or false"),
         ({"dropout": 1.0}, r"dropout=1\.0 lies outside"),
         ({"embedding_std": float("nan")}, "embedding_std=nan"),
+        ({"input_floor": 1.5}, r"input_floor=1\.5 lies outside"),
+        ({"input_floor": True}, "input_floor=True lies outside"),
         ({"group_widths": (4,)}, "1 group widths but 2 group sizes"),
         ({"group_widths": ()}, r"group_widths=\(\)"),
         ({"group_sizes": (2, 0)}, "group_sizes=0"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from typing import Any
 
 import pytest
@@ -45,6 +47,17 @@ def test_spelling_changes_no_noise(tiny_generator: Generator) -> None:
     assert loud.class_names == ("DOG", "ANT", "FOX", "BEE")
     for name, tensor in state_of(tiny_generator(NAMES)).items():
         assert torch.equal(tensor, state_of(loud)[name])
+
+
+def test_a_floor_lets_the_noise_through(tiny_generator: Generator) -> None:
+    """The first step of a generator with `input_floor` 1 reads all noise, so its networks differ more."""
+    condition = [encode_task(sorted(NAMES), tiny_generator.encoder)]
+    options = SamplingOptions(num_inference_steps=1, num_samples=2)
+    first, second = tiny_generator.generate_parameters(condition, options)
+    open_ended = copy.deepcopy(tiny_generator)
+    open_ended.denoiser.config = dataclasses.replace(tiny_generator.denoiser.config, input_floor=1.0)
+    third, fourth = open_ended.generate_parameters(condition, options)
+    assert float((third - fourth).norm()) > 10 * float((first - second).norm())
 
 
 def test_one_step_is_regression(tiny_generator: Generator) -> None:

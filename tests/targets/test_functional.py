@@ -153,3 +153,51 @@ def test_a_teacher_gives_the_same_gradients_alone_and_together(monkeypatch, batc
         loss.backward()
         torch.testing.assert_close(losses[row], loss.detach(), rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(gradients[row], leaf.grad, rtol=1e-3, atol=1e-5)
+
+
+DRAW_COUNTS = [10, 10, 3, 3, 5, 5]
+
+
+def groups(spec):
+    """Three tasks of two networks each, with images, labels and a teacher for each task."""
+    rng = torch.Generator().manual_seed(0)
+    flats = 0.1 * torch.randn(6, spec.num_parameters(MOST), generator=rng)
+    images = torch.randn(3, 12, *spec.architecture.network_input, generator=rng)
+    labels = torch.stack([torch.randint(0, k, (12,), generator=rng) for k in DRAW_COUNTS[::2]])
+    soft = SoftTargets(torch.randn(3, 12, MOST, generator=rng), 0.7, 2.0)
+    return flats, torch.arange(MOST) < torch.tensor(DRAW_COUNTS)[:, None], images, labels, soft
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("taught", [False, True])
+def test_draws_of_a_task_share_a_loss(workers, taught):
+    flats, mask, images, labels, soft = groups(SPEC)
+    soft = soft if taught else None
+    leaf, expected = flats.clone().requires_grad_(True), []
+    for group, count in enumerate(DRAW_COUNTS[::2]):
+        rows = leaf[2 * group : 2 * group + 2]
+        states = [SPEC.unflatten(SPEC.narrow(row, MOST, count), count) for row in rows]
+        logits = [functional_call(SPEC.architecture.build(count), state, (images[group],)) for state in states]
+        own = None if soft is None else soft.of_network(group, count)
+        mean = torch.stack(logits).softmax(-1).mean(0).log()
+        joint = image_losses(mean, labels[group], own).mean()
+        expected += [0.75 * image_losses(one, labels[group], own).mean() + 0.25 * joint for one in logits]
+    torch.stack(expected).mean().backward()
+    ours = flats.clone().requires_grad_(True)
+    losses = TargetRunner(SPEC, "fp32", workers).task_loss(ours, mask, images, labels, soft, 2, 0.25)
+    losses.mean().backward()
+    torch.testing.assert_close(losses, torch.stack(expected))
+    torch.testing.assert_close(ours.grad, leaf.grad, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("taught", [False, True])
+@pytest.mark.parametrize("architecture", [ARCHITECTURES[0], CENTRED], ids=lambda architecture: architecture.name)
+def test_the_code_of_a_gpu_gives_the_same_for_draws(monkeypatch, architecture, taught):
+    spec = ParameterSpec(architecture)
+    flats, mask, images, labels, soft = groups(spec)
+    call = flats, mask, images, labels, soft if taught else None, 2, 0.25
+    alone = TargetRunner(spec, "fp32").losses_and_gradients(*call)
+    monkeypatch.setenv(FORCE_BATCHED_VARIABLE, "1")
+    losses, gradients = TargetRunner(spec, "fp32").losses_and_gradients(*call)
+    torch.testing.assert_close(losses, alone[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(gradients, alone[1], atol=1e-5, rtol=0)

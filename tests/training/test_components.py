@@ -211,6 +211,8 @@ def test_a_run_that_starts_from_an_open_vocabulary_keeps_it(make_config: Make, t
     other = make_config(init_from=str(folder), beta_end=0.03, output_dir=tmp_path / "third", **settings)
     with pytest.raises(ConfigError, match="differs from the settings in beta_end"):
         build_components(other, CPU)
+    with pytest.raises(ConfigError, match="differs from the settings in input_floor"):
+        build_components(make_config(init_from=str(folder), input_floor=1, **settings), CPU)
 
 
 def test_validation_classes_are_left_alone(make_config: Make) -> None:

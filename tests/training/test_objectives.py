@@ -236,3 +236,40 @@ def test_images_are_shifted_by_whole_pixels_within_the_limit(make_config: Make) 
         assert len(shifts) == 1
         moved.add(shifts[0])
     assert len(moved) > 3
+
+
+def test_draws_of_a_task_share_everything_but_their_noise(make_config: Make) -> None:
+    settings = {"rollout_probability": 0.5, "task_batch_size": 8, "image_shift": 2}
+    components, task, _ = parts(make_config(**settings, draws_per_task=4, joint_weight=0.25))
+    rows = draw(task, 1, range(32), components.denoiser)
+    plain = parts(make_config(**settings))[1]
+    first = draw(plain, 1, range(0, 32, 4), components.denoiser)
+    for name in ("condition_BKE", "class_mask_BK", "t_B", "noisy_BPD"):
+        found, expected = getattr(rows, name), getattr(first, name)
+        torch.testing.assert_close(found[::4], expected)  # the first of a group is the example of its place
+        if name != "noisy_BPD":
+            assert torch.equal(found, expected.repeat_interleave(4, 0))
+    assert torch.equal(rows.extra["images"], first.extra["images"])
+    assert torch.equal(rows.extra["labels"], first.extra["labels"])
+    assert len({tuple(row.flatten().tolist()) for row in rows.noisy_BPD}) == 32
+    assert 0 < int((rows.t_B == 999).sum()) < 32
+    # A process that computes one group of the batch computes the same.
+    part = draw(task, 1, range(4, 8), components.denoiser)
+    torch.testing.assert_close(part.noisy_BPD, rows.noisy_BPD[4:8])
+    assert torch.equal(part.extra["images"], rows.extra["images"][1:2])
+    losses = task.losses(predict(components, rows), rows)
+    torch.testing.assert_close(losses[4:8], task.losses(predict(components, part), part))
+    flats = task.parameters(predict(components, part), part)
+    same = components.runner.task_loss(
+        flats, part.class_mask_BK, part.extra["images"], part.extra["labels"], None, 4, 0.25
+    )
+    torch.testing.assert_close(losses[4:8], same)
+
+
+def test_a_draw_of_one_is_a_run_without_draws(make_config: Make) -> None:
+    components, task, _ = parts(make_config(joint_weight=1.0))
+    plain = parts(make_config())[1]
+    mine, theirs = (draw(each, 2, range(4), components.denoiser) for each in (task, plain))
+    assert torch.equal(mine.noisy_BPD, theirs.noisy_BPD)
+    prediction = predict(components, mine)
+    assert torch.equal(task.losses(prediction, mine), plain.losses(prediction, theirs))

@@ -17,6 +17,7 @@ from tina_framework.training import resume
 from tina_framework.training.components import build_components
 from tina_framework.training.export import make_generator
 from tina_framework.training.objectives import TaskObjective
+from tina_framework.training.regressor_heads import head_inputs
 from tina_framework.training.run_state import RunState
 
 Make = Callable[..., TrainingConfig]
@@ -67,3 +68,26 @@ def test_a_checkpoint_from_before_the_setting_can_be_resumed(make_config: Make) 
     resume.check_same(trainer(config), Path("checkpoint"), state)
     with pytest.raises(CheckpointError, match=r"regression=False \(now True\)"):
         resume.check_same(trainer(make_config(denoise_weight=0, regression="true")), Path("checkpoint"), state)
+
+
+def test_every_head_has_its_own_fixed_input(make_config: Make) -> None:
+    settings = {"regression": "true", "denoise_weight": 0, "task_batch_size": 6}
+    components = build_components(make_config(**settings, draws_per_task=3), CPU)
+    (task,) = components.objectives
+    rows = draw(task, 2, range(6), components.denoiser)
+    width = components.context.layout.token_width
+    inputs = head_inputs(components.config.seed, 3, width)
+    for row, noisy in enumerate(rows.noisy_BPD):
+        assert torch.equal(noisy, inputs[row % 3].expand_as(noisy))
+    later = draw(task, 5, range(6), components.denoiser)
+    assert torch.equal(later.noisy_BPD, rows.noisy_BPD)
+    seen = [
+        build_components(make_config(**settings, draws_per_task=3, **floor), CPU).context.model_input(
+            rows.noisy_BPD, rows.t_B
+        )
+        for floor in ({}, {"input_floor": 1})
+    ]
+    assert torch.equal(seen[1], rows.noisy_BPD)  # without the floor, the heads would read almost the same
+    assert float(seen[0].abs().max()) < 0.05
+    # Head 0 reads zeros, which is where the exported generator starts.
+    assert make_generator(components, components.denoiser).config.initial_noise is False

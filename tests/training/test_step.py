@@ -47,12 +47,19 @@ def test_a_non_finite_loss_or_gradient_stops_before_the_step(
 def test_batches_must_be_shared_equally(make_config: Make) -> None:
     with pytest.raises(ConfigError, match=r"task_batch_size is 4, .*Choose a multiple of 3"):
         Trainer(make_config(gradient_accumulation_steps=3))
+    with pytest.raises(ConfigError, match=r"task_batch_size is 4, .*the 4 draws of a task .*Choose a multiple of 8"):
+        Trainer(make_config(gradient_accumulation_steps=2, draws_per_task=4))
 
 
-def test_accumulation_gives_the_same_step(make_config: Make, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("draws", "divisions"), [(1, (1, 2, 4)), (2, (1, 2))])
+def test_accumulation_gives_the_same_step(
+    make_config: Make, tmp_path: Path, draws: int, divisions: tuple[int, ...]
+) -> None:
     norms = []
-    for parts in (1, 2, 4):
-        trainer = Trainer(make_config(gradient_accumulation_steps=parts, output_dir=tmp_path / str(parts)))
+    for parts in divisions:
+        trainer = Trainer(
+            make_config(gradient_accumulation_steps=parts, draws_per_task=draws, output_dir=tmp_path / str(parts))
+        )
         norms.append(trainer.stepper.train_step())
     for losses, norm in norms[1:]:
         assert losses == pytest.approx(norms[0][0], rel=1e-5)

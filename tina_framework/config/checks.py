@@ -123,6 +123,13 @@ def _objectives(config: TrainingConfig) -> list[Finding]:
     found = []
     if config.task_weight + config.denoise_weight == 0:
         found.append(("task_weight", "expected task_weight or denoise_weight above 0"))
+    if config.task_batch_size % config.draws_per_task:
+        found.append((
+            "task_batch_size",
+            f"expected a multiple of draws_per_task, which is {config.draws_per_task}: every task has that many networks",
+        ))  # fmt: skip
+    if config.input_floor and config.prediction_type != "sample":
+        found.append(("input_floor", "expected 0 unless prediction_type is sample: the others read all noise anyway"))
     if config.regression and config.denoise_weight > 0:
         found.append(("denoise_weight", "expected 0 with regression, which adds no noise to p-Models"))
     if config.regression and config.prediction_type != "sample":

@@ -74,6 +74,8 @@ class DenoiserConfig:
         num_timestep_frequencies: F; the timestep is encoded as F sines and F cosines.
         embedding_std: initial standard deviation of position and slot embeddings. It is larger than
             GPT-2's 0.02, because they are added to projected noise of unit variance and must not drown in it.
+        input_floor: least factor on noisy tokens, from 0 to 1; see `tina_framework.denoiser.preconditioning`. It says how
+            the input must be scaled, and changes no layer.
 
     Raises:
         ConfigError: a value is out of range or two do not fit together.
@@ -100,6 +102,7 @@ class DenoiserConfig:
     dropout: float = 0.0
     num_timestep_frequencies: int = 128
     embedding_std: float = 0.5
+    input_floor: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("group_widths", "group_sizes"):
@@ -129,6 +132,9 @@ class DenoiserConfig:
             raise ConfigError(
                 f"Denoiser setting embedding_std={shorten(self.embedding_std)} is not a number of at least 0."
             )
+        floor = self.input_floor
+        if isinstance(floor, bool) or not isinstance(floor, int | float) or not 0.0 <= floor <= 1.0:
+            raise ConfigError(f"Denoiser setting input_floor={shorten(floor)} lies outside 0 to 1.")
         sharpness = self.kernel_sharpness
         # Above 50 the kernel is zero for all but identical vectors, and below 0.01 it is one for all.
         if isinstance(sharpness, bool) or not isinstance(sharpness, int | float) or not 0.01 <= sharpness <= 50.0:

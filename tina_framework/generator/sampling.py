@@ -99,7 +99,7 @@ def sample_tokens(
     for step, (t, t_there) in enumerate(zip(timesteps, timesteps.to(device), strict=True)):
         scaled = scheduler.scale_model_input(tokens_BPD, t)
         t_B = t_there.expand(len(draws))
-        inputs_BPD = model_input(scaled, t_B, alphas_cumprod_T, prediction_type)
+        inputs_BPD = model_input(scaled, t_B, alphas_cumprod_T, prediction_type, denoiser.config.input_floor)
         predicted = denoiser.denoise(inputs_BPD, t_B, encoded, layout)
         tokens_BPD = next_sample(scheduler, predicted, t, tokens_BPD, **extra)
         if on_step_end is not None:

@@ -204,7 +204,8 @@ def build_components(
             _take_weights(denoiser, start, config)
 
     workers = (config.target_workers or torch.get_num_threads()) if device.type == "cpu" else 1
-    workers = min(workers, config.task_batch_size)  # a thread for each network is enough
+    # A thread runs all draws of a task, so a thread for each task is enough.
+    workers = min(workers, config.task_batch_size // config.draws_per_task)
     runner = TargetRunner(spec, config.target_precision, workers, config.target_convolution)
     components = TrainingComponents(
         config, dataset, zoo, spec, tokenizer, context, denoiser, [], runner, seen, superclasses, generic, {}
@@ -299,6 +300,8 @@ def _check_start(denoiser: Denoiser, layout: TokenLayout, start: Generator, conf
         odd.append("tokenizer or architecture")
     if sizes.max_classes != config.max_classes:
         odd.append("max_classes")
+    if sizes.input_floor != config.input_floor:
+        odd.append("input_floor")
     if odd:
         raise ConfigError(
             f"The generator '{config.init_from}' differs from the settings in {', '.join(odd)}. "

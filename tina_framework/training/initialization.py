@@ -77,6 +77,7 @@ def build_denoiser(
         # The skip connection predicts x0, which must not be added to a prediction of noise or velocity.
         skip=None if config.prediction_type == "sample" else False,
         dropout=config.dropout,
+        input_floor=config.input_floor,
         given_row=conditions.space.row_retrieval is not None,
         **overrides,
     )

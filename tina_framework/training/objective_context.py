@@ -67,7 +67,8 @@ class ObjectiveContext:
     def model_input(self, noisy_BPD: Tensor, t_B: Tensor) -> Tensor:
         """Return x_t in the form that the denoiser reads; see `tina_framework.denoiser.preconditioning`."""
         scaled = self.process.scale_model_input(noisy_BPD, t_B)
-        return model_input(scaled, t_B, self._alphas_cumprod_T, self.config.prediction_type)
+        config = self.config
+        return model_input(scaled, t_B, self._alphas_cumprod_T, config.prediction_type, config.input_floor)
 
     @cached_property
     def _alphas_cumprod_T(self) -> Tensor:

@@ -10,7 +10,8 @@ The total loss is task_weight * L_task + denoise_weight * L_denoise, with
                                                                             `tina_framework.targets.distillation`)
     L_denoise = E [ w_t || target_t - denoiser(x_t, t, condition) ||^2 ]   (DDPM, arXiv 2006.11239, equation 14)
 
-where x0_hat is the x0 that the prediction implies, target_t is what `prediction_type` says, and w_t is `loss_weights`.
+With k draws of a task, L_task also has the loss of their mean probabilities; see `tina_framework.targets.mean_prediction`.
+In the formulas, x0_hat is the x0 that the prediction implies, target_t is what `prediction_type` says, and w_t is `loss_weights`.
 
 Shapes: B examples, P tokens, D token width, K class slots (`max_classes`, padded), E condition width, N parameters.
 """
@@ -34,6 +35,7 @@ from tina_framework.training.draws import Draws
 from tina_framework.training.objective_context import ObjectiveContext
 from tina_framework.training.p_models import TrainingModels
 from tina_framework.training.randomness import generator_at
+from tina_framework.training.regressor_heads import head_inputs
 from tina_framework.zoo.task_sampler import TaskSampler
 
 __all__ = ["Batch", "DenoiseObjective", "Objective", "TaskObjective", "loss_weights"]
@@ -107,6 +109,10 @@ class TaskObjective:
     rollouts: the denoiser's own prediction, noised again to a random t. They train the later sampling steps to improve
     the first prediction. With `regression`, every example is zeros at t = T - 1.
 
+    With `draws_per_task` k, each k neighbours in the batch form a group. Its examples share the task, the conditioning
+    vectors, the images and the timestep, and differ in their noise. With `regression`, they differ in the fixed input of
+    their head. All lists of places must consist of whole groups.
+
     Args:
         context: what all objectives share.
         images: training images.
@@ -128,22 +134,24 @@ class TaskObjective:
 
     def draw(self, step: int, indices: Sequence[int]) -> Draws:
         context, config = self.context, self.context.config
-        tasks = [self.sampler.task(step * self.batch_size + i).classes for i in indices]
+        # Whatever a group shares is drawn at the place of its first example.
+        groups, size = indices[:: config.draws_per_task], config.draws_per_task
+        tasks = [self.sampler.task(step * self.batch_size + i).classes for i in groups]
         conditions = [
             context.draw_condition("task-condition", step, i, task, context.draw_unseen_classes(step, i, len(task)))
-            for i, task in zip(indices, tasks, strict=True)
+            for i, task in zip(groups, tasks, strict=True)
         ]
-        starts = [self._rollout_timestep(step, i) for i in indices]
+        starts = [t for i in groups for t in [self._rollout_timestep(step, i)] * size]
         rolled = [row for row, t in enumerate(starts) if t is not None]
         last = config.num_train_timesteps - 1
         drawn = [
             self.images.draw(task, config.images_per_task, generator_at(config.seed, "task-images", step, i))
-            for i, task in zip(indices, tasks, strict=True)
+            for i, task in zip(groups, tasks, strict=True)
         ]
         places, flips, slots = (torch.cat(parts) for parts in zip(*drawn, strict=True))
         tensors = {
-            "condition": context.pad_conditions(conditions),
-            "count": torch.tensor([len(task) for task in tasks]),
+            "condition": context.pad_conditions([row for row in conditions for _ in range(size)]),
+            "count": torch.tensor([len(task) for task in tasks for _ in range(size)]),
             "t": torch.tensor([last if t is None else t for t in starts]),
             "images": self.images.places(places, flips),
             "labels": slots,
@@ -153,7 +161,9 @@ class TaskObjective:
             tensors["teacher_columns"] = torch.stack(
                 [F.pad(own, (0, config.max_classes - len(own))) for own in numbers]
             )
-        if not config.regression:
+        if config.regression:
+            tensors["heads"] = head_inputs(config.seed, size, context.layout.token_width)
+        else:
             tensors["noise"] = context.noise("task-noise", step, indices)
         if rolled:
             tensors["rolled"] = torch.tensor(rolled)
@@ -164,7 +174,8 @@ class TaskObjective:
         context, config, drawn = self.context, self.context.config, draws.tensors
         condition, mask, t_B = drawn["condition"], context.class_mask(drawn["count"]), drawn["t"]
         if config.regression:
-            noisy = condition.new_zeros(len(condition), context.layout.num_tokens, context.layout.token_width)
+            heads_BD = drawn["heads"].repeat(len(condition) // config.draws_per_task, 1)
+            noisy = heads_BD[:, None].repeat(1, context.layout.num_tokens, 1)
         else:
             noisy = drawn["noise"]
         # Only rollouts cost the second forward pass.
@@ -172,12 +183,12 @@ class TaskObjective:
             rows = drawn["rolled"]
             start = condition[rows], mask[rows], noisy[rows], t_B[rows]
             noisy = noisy.index_copy(0, rows, self._roll_out(*start, drawn["rollout_noise"], denoiser))
-        elif any(self._rollout_timestep(draws.step, i) is not None for i in together):
+        elif any(self._rollout_timestep(draws.step, i) is not None for i in together[:: config.draws_per_task]):
             # Another process rolls out, and the denoiser runs in all processes or in none. The result is not used.
             self._roll_out(condition[:1], mask[:1], noisy[:1], t_B[:1], noisy[:1], denoiser)
         # One look-up for all tasks: on a GPU many small look-ups cost more than running the networks.
         images = self.images.at(drawn["images"])
-        shape = (len(condition), config.images_per_task)
+        shape = (len(condition) // config.draws_per_task, config.images_per_task)
         images = images.view(*shape, *images.shape[1:])
         if config.image_shift:
             images = self._shifted(images, draws)
@@ -222,10 +233,11 @@ class TaskObjective:
     def _shifted(self, images_BM: Tensor, draws: Draws) -> Tensor:
         """Shift the images of each task by up to `image_shift` pixels. A part of them shares each shift, which is faster."""
         config = self.context.config
+        groups = draws.indices[:: config.draws_per_task]
         size, (height, width) = config.image_shift, images_BM.shape[-2:]
         padded = F.pad(images_BM.flatten(0, 1), (size,) * 4, mode="reflect").unflatten(0, images_BM.shape[:2])
         tasks = []
-        for images, index in zip(padded, draws.indices, strict=True):
+        for images, index in zip(padded, groups, strict=True):
             generator = generator_at(config.seed, "image-shift", draws.step, index)
             parts = images.chunk(_SHIFTS)
             shifts = torch.randint(2 * size + 1, (len(parts), 2), generator=generator).tolist()
@@ -242,8 +254,10 @@ class TaskObjective:
         denoiser stays exact, while the target networks may run in threads.
         """
         flat_BN = self.parameters(predicted_BPD, batch)
-        extra = batch.extra
-        return self.runner.task_loss(flat_BN, batch.class_mask_BK, extra["images"], extra["labels"], extra.get("soft"))
+        extra, config = batch.extra, self.context.config
+        images, labels, soft = extra["images"], extra["labels"], extra.get("soft")
+        group = config.draws_per_task, config.joint_weight
+        return self.runner.task_loss(flat_BN, batch.class_mask_BK, images, labels, soft, *group)
 
     def parameters(self, predicted_BPD: Tensor, batch: Batch) -> Tensor:
         """Return the parameters (B, N) of the predicted networks at K class slots."""

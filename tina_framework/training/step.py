@@ -29,9 +29,17 @@ def check_batches(config: TrainingConfig, processes: int) -> None:
     """Check that the processes can share each batch equally.
 
     Raises:
-        ConfigError: a batch size is not a multiple of processes x gradient_accumulation_steps.
+        ConfigError: a batch size is not a multiple of processes x gradient_accumulation_steps, or that of tasks not of
+            this number x draws_per_task.
     """
     shares = processes * config.gradient_accumulation_steps
+    draws = config.draws_per_task
+    if config.task_weight > 0 and config.task_batch_size % (shares * draws) and not config.task_batch_size % shares:
+        raise ConfigError(
+            f"task_batch_size is {config.task_batch_size}, which {processes} process(es) with gradient_accumulation_steps="
+            f"{config.gradient_accumulation_steps} cannot share without separating the {draws} draws of a task "
+            f"(draws_per_task). Choose a multiple of {shares * draws}."
+        )
     for name, weight in (("task_batch_size", config.task_weight), ("denoise_batch_size", config.denoise_weight)):
         if weight > 0 and getattr(config, name) % shares:
             raise ConfigError(

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator
 
-from tina_framework.config.fields import FractionBelowOne, Number, OrNone, Positive, Section
+from tina_framework.config.fields import Fraction, FractionBelowOne, Number, OrNone, Positive, Section
 from tina_framework.denoiser.presets import MAX_VALUES, PRESETS
 from tina_framework.plugin.suggest import did_you_mean
 
@@ -33,6 +33,11 @@ class DenoiserSettings(Section):
         Annotated[int, Number, Field(ge=1, le=MAX_VALUES["num_attention_heads"])] | None, OrNone
     ] = Field(None, description="Number of attention heads; none uses the preset's.")
     dropout: FractionBelowOne = Field(0.0, description="Dropout probability in attention and residual branches.")
+    input_floor: Fraction = Field(
+        0.0,
+        description="With prediction_type sample: least factor on noisy tokens that the denoiser reads. At 0, noise of the "
+        "last timestep almost vanishes; at 1, it is read in full.",
+    )
     ridge: Annotated[Positive | None, OrNone] = Field(
         0.01,
         description="Penalty of the ridge regression that initialises the skip connection; none initialises it with zeros.",

@@ -29,7 +29,19 @@ class ObjectiveSettings(Section):
     task_weight: NotNegative = Field(
         1.0, description="Weight of the task loss: cross-entropy of generated networks on training images."
     )
-    task_batch_size: Count = Field(8, description="Tasks per step, over all processes.")
+    task_batch_size: Count = Field(
+        8, description="Generated networks per step, over all processes: one for each task by default."
+    )
+    draws_per_task: Count = Field(
+        1,
+        description="Networks per task in a step: this many neighbours of the batch share task, prompt and images, and "
+        "differ in their noise.",
+    )
+    joint_weight: Fraction = Field(
+        0.5,
+        description="With several draws per task: share of the loss of their mean probabilities in the task loss. "
+        "The rest is the mean of their own losses.",
+    )
     images_per_task: Count = Field(200, description="Training images per task.")
     rollout_probability: Fraction = Field(
         0.25,
@@ -61,5 +73,5 @@ class ObjectiveSettings(Section):
     regression: bool = Field(
         False,
         description="Train a regressor instead of diffusion: the denoiser always sees zeros at the last timestep "
-        "and generates in one step.",
+        "and generates in one step. With draws_per_task, it has as many heads, each with a fixed input.",
     )
