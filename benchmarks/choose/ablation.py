@@ -3,7 +3,7 @@
     python -m benchmarks.choose.ablation --dataset arrays:cifar100.npz --encoders embedding-table:cifar100_clip_text.npz
     python -m benchmarks.choose.ablation ... --rows base task-only regressor --seeds 0 1 2     # some rows, more seeds
 
-The rows are those of ablation.toml. Each run trains in OUT/ROW/SEED (`python -m tina_framework.training`, one
+The rows are those of ablation.toml, or of another --file. Each run trains in OUT/ROW/SEED (`python -m tina_framework.training`, one
 thread). Then it is measured on 200 tasks of the validation partition and validation images, in 1, 2 and 50 sampling
 steps. Its figures.json has the accuracy of every task. A stopped command continues where it was, even within a run.
 The command prints a Markdown table; --table prints the table of the finished runs without training. It uses no test
@@ -24,7 +24,7 @@ from typing import Any
 
 from benchmarks.choose import ablation_setup as setup
 from benchmarks.script import REPOSITORY, run
-from tina_framework.errors import TrainingError
+from tina_framework.errors import ConfigError, TrainingError
 from tina_framework.evaluation.statistics import Summary, paired, summarize
 from tina_framework.storage.files import read_json, write_json
 
@@ -48,6 +48,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--max-steps", type=int, help="training steps instead of those of the file; use another --out")
     parser.add_argument("--tasks", type=int, default=200, help="number of validation tasks of ten classes")
     parser.add_argument("--jobs", type=int, default=2, help="runs at the same time, one thread each")
+    parser.add_argument("--teacher", type=Path, help="file of 'tina train-teacher', for rows with a teacher_weight")
     parser.add_argument("--table", action="store_true", help="print the table of finished runs without training")
     return parser.parse_args(words)
 
@@ -59,6 +60,8 @@ def train(given: argparse.Namespace, plan: dict[str, Any], name: str, seed: int)
     recipe |= plan["proxy"] | row["change"] | {"seed": seed}
     zoo = given.out / "zoos" / row["zoo"] if "zoo" in row else given.zoo
     recipe |= {"dataset": given.dataset, "encoders": given.encoders, "zoo": str(zoo)}
+    if "teacher_weight" in row["change"]:
+        recipe["teacher"] = str(given.teacher)
     folder.mkdir(parents=True, exist_ok=True)
     flags = [f"--{key}={setup.as_flag(value)}" for key, value in recipe.items()]
     if any((folder / "checkpoints").glob("step-*/manifest.json")):
@@ -189,6 +192,9 @@ def main(words: list[str] | None = None) -> None:
         plan["proxy"]["max_steps"] = given.max_steps
     wanted = given.rows or list(plan["rows"])
     setup.check(plan, wanted)
+    taught = [name for name in wanted if "teacher_weight" in plan["rows"][name]["change"]]
+    if taught and given.teacher is None and not given.table:
+        raise ConfigError(f"Row '{taught[0]}' learns from a teacher; add --teacher FILE, or choose other --rows.")
     if not given.table:
         run_all(given, plan, wanted)
     print(table(given, plan, wanted))

@@ -31,6 +31,7 @@ from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.p_models import fine_tune, start_of, task_accuracy
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.task_sampler import TaskSampler
+from tina_framework.zoo.teacher import Teacher
 
 BUNDLED_ZOO = PRETRAINED / "cifar100-zoo"
 
@@ -62,6 +63,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--settings", nargs="+", default=list(GRID), help="what is written after fine-tune@; default: the whole grid"
     )
+    parser.add_argument("--teacher", type=Path, help="file of 'tina train-teacher', for settings with a teacher_weight")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--shard", default="0/1", help="I/N: run every N-th setting, from the I-th")
     parser.add_argument("--device", default="cpu")
@@ -74,7 +76,9 @@ def search(args: argparse.Namespace) -> list[dict[str, Any]]:
     spec = ParameterSpec(registries().architectures.create(zoo.architecture))
     zoo.check(spec)
     dataset = registries().datasets.create(args.dataset)
-    train, validation = (ImageBank(dataset, split, spec, args.device) for split in ("train", "validation"))
+    teacher = None if args.teacher is None else Teacher.load(args.teacher)
+    train = ImageBank(dataset, "train", spec, args.device, teacher=teacher)
+    validation = ImageBank(dataset, "validation", spec, args.device)
     generic = {name: tensor.float() for name, tensor in zoo.generic.items()}
     # `fine_tune` counts classes as the data set's labels do, so the rows are put in that order.
     order = [zoo.class_names.index(name) if name in zoo.class_names else 0 for name in dataset.class_names]
@@ -91,10 +95,7 @@ def search(args: argparse.Namespace) -> list[dict[str, Any]]:
     mine = args.settings[int(index) :: int(shards)]
     recipes = {setting: SGDRecipe(**{**zoo.config.model, **parse_recipe(setting)}) for setting in mine}
     files = {setting: args.out / f"{setting.replace(':', '_').replace('=', '-')}.json" for setting in mine}
-    kept = {
-        setting: _kept(path, {"zoo": args.zoo.resolve().name, "seed": args.seed, "setting": setting})
-        for setting, path in files.items()
-    }
+    kept = {setting: _kept(path, _head(args, setting, recipes[setting], teacher)) for setting, path in files.items()}
     # Time is proportional to epochs, so these measure the progress.
     todo = sum(recipes[s].epochs * sum(_key(c) not in kept[s]["tasks"] for c in tasks) for s in mine)
     done, started = 0.0, time.perf_counter()
@@ -120,6 +121,12 @@ def search(args: argparse.Namespace) -> list[dict[str, Any]]:
                 flush=True,
             )
     return [{"setting": s, "recipe": recipes[s], "rows": [kept[s]["tasks"][_key(c)] for c in tasks]} for s in mine]
+
+
+def _head(args: argparse.Namespace, setting: str, recipe: SGDRecipe, teacher: Teacher | None) -> dict[str, Any]:
+    """Return what a kept file must say, so that its results may be used."""
+    taught = {"teacher": teacher.sha256} if teacher is not None and recipe.teacher_weight else {}
+    return {"zoo": args.zoo.resolve().name, "seed": args.seed, "setting": setting, **taught}
 
 
 def _key(classes: tuple[str, ...]) -> str:

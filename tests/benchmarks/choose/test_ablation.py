@@ -17,20 +17,28 @@ from tina_framework.config.training import load_training_config
 from tina_framework.errors import ConfigError, TrainingError
 from tina_framework.storage.files import write_json
 
-PLAN = tomllib.loads((REPOSITORY / "benchmarks" / "choose" / "ablation.toml").read_text(encoding="utf-8"))
+PLANS = {
+    name: tomllib.loads((REPOSITORY / "benchmarks" / "choose" / f"{name}.toml").read_text(encoding="utf-8"))
+    for name in ("ablation", "coordinates")
+}
+PLAN = PLANS["ablation"]
+ROWS = [(plan, row) for plan in PLANS for row in PLANS[plan]["rows"]]
 
 
-@pytest.mark.parametrize("name", PLAN["rows"])
-def test_every_row_is_a_recipe_that_changes_something(name: str) -> None:
-    recipe = tomllib.loads((REPOSITORY / "examples/cifar100/train.toml").read_text(encoding="utf-8")) | PLAN["proxy"]
+@pytest.mark.parametrize(("file", "name"), ROWS)
+def test_every_row_is_a_recipe_that_changes_something(file: str, name: str) -> None:
+    plan = PLANS[file]
+    recipe = tomllib.loads((REPOSITORY / "examples/cifar100/train.toml").read_text(encoding="utf-8")) | plan["proxy"]
     given = {"output_dir": "o", "dataset": "shapes", "zoo": "z", "encoders": "clip-lite"}
 
     def config(change: dict[str, Any]) -> dict[str, Any]:
-        return load_training_config({k: setup.as_flag(v) for k, v in (recipe | change).items()} | given).to_json()
+        teacher = {"teacher": "t.safetensors"} if "teacher_weight" in change else {}
+        flags = {k: setup.as_flag(v) for k, v in (recipe | change).items()}
+        return load_training_config(flags | given | teacher).to_json()
 
-    row = PLAN["rows"][name]
-    setup.check(PLAN, [name])
-    against = PLAN["rows"][row.get("against", "base")]
+    row = plan["rows"][name]
+    setup.check(plan, [name])
+    against = plan["rows"][row.get("against", "base")]
     changed = config(row["change"]) != config(against["change"]) or row.get("zoo") != against.get("zoo")
     assert changed == (name != "base")
 
@@ -39,6 +47,12 @@ def test_rows_that_name_nothing_are_refused() -> None:
     for rows, wanted in (({}, ["x"]), ({"x": {"against": "y"}}, ["x"]), ({"x": {"against": "x", "zoo": "z"}}, ["x"])):
         with pytest.raises(ConfigError):
             setup.check({"rows": rows, "zoo": {}}, wanted)
+
+
+def test_taught_rows_need_a_teacher(tmp_path: Path) -> None:
+    words = ["--dataset", "shapes", "--encoders", "x", "--out", str(tmp_path), "--rows", "taught"]
+    with pytest.raises(ConfigError, match="--teacher"):
+        ablation.main([*words, "--file", str(REPOSITORY / "benchmarks" / "choose" / "coordinates.toml")])
 
 
 def test_the_table_pairs_tasks_and_seeds(tmp_path: Path) -> None:
