@@ -167,7 +167,9 @@ def _teachers(world: World, root: Path) -> Iterator[Kind]:
         tensors = {"logits": teacher.logits, "labels": teacher.labels, "colours": teacher.colours}
         return f"{teacher.class_names} {teacher.taught_by} {teacher.record} {writers._state(tensors)}"
 
-    damage = (*mutations.BYTES, *mutations.FILES, *mutations.HEADERS)
+    # The table is one file, so another teacher's file in its place is no damage. A pupil records the SHA-256 of its teacher.
+    files = [mutation for mutation in mutations.FILES if mutation is not mutations.foreign]
+    damage = (*mutations.BYTES, *files, *mutations.HEADERS)
     yield Kind("table of a teacher", root / "h1", root / "h2", read, True, damage, 300)
 
 

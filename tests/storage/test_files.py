@@ -200,6 +200,19 @@ def test_the_digest_in_the_header_shows_every_flipped_bit(tmp_path: Path) -> Non
             read_digested(path)
 
 
+def test_a_header_without_metadata_has_no_digest(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    write_safetensors(path, TENSORS)
+    data = path.read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    for metadata in (None, {}):  # the library takes null, too
+        header = json.dumps({**json.loads(data[8:end]), "__metadata__": metadata}).encode()
+        path.write_bytes(len(header).to_bytes(8, "little") + header + data[end:])
+        assert read_safetensors(path).keys() == TENSORS.keys()
+        with pytest.raises(CheckpointError, match="was altered"):
+            read_digested(path)
+
+
 def test_the_hash_is_that_of_the_bytes_that_were_read(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     write_safetensors(path, TENSORS)

@@ -99,6 +99,26 @@ def test_what_holds_something_else_is_refused_before_the_work(tmp_path: Path) ->
         check_target(tmp_path / "notes.txt", lambda path: True, "toy")
 
 
+def test_a_folder_that_another_writer_replaces_during_the_check_is_looked_at_again(tmp_path: Path) -> None:
+    target = tmp_path / "toy"
+    target.mkdir()
+    (target / "a").write_text("1")
+    answers = []
+
+    def may_replace(path: Path) -> bool:
+        if not answers:  # the other writer moves the old folder away, so its settings are missing for a moment
+            path.rename(tmp_path / "old")
+            answers.append(is_folder_of(path, "toy"))
+            path.mkdir()
+            (path / "config.json").write_text('{"format": "toy"}')
+        else:
+            answers.append(is_folder_of(path, "toy"))
+        return answers[-1]
+
+    check_target(target, may_replace, "toy")
+    assert answers == [False, True]
+
+
 def test_a_link_to_itself_is_refused_with_a_sentence(tmp_path: Path) -> None:
     loop = tmp_path / "loop"
     loop.symlink_to(loop)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from tina_framework.errors import CheckpointError, TinaError
 from tina_framework.storage.temporary import OLD, remove, replaced_folders, temporary_name
 
-__all__ = ["put_in_place", "read_consistently", "restore_missing"]
+__all__ = ["put_in_place", "read_consistently", "restore_missing", "retry_if_replaced"]
 
 T = TypeVar("T")
 
@@ -131,14 +131,19 @@ def read_consistently(folder: Path, read: Callable[[Path], T]) -> T:
     """
     restore_missing(folder)
     try:
-        return _read_again(folder, read)
+        return retry_if_replaced(folder, read)
     except PermissionError as error:
         raise CheckpointError(
             f"'{folder}' cannot be read ({error.strerror}). Give yourself the right to read it."
         ) from error
 
 
-def _read_again(folder: Path, read: Callable[[Path], T]) -> T:
+def retry_if_replaced(folder: Path, read: Callable[[Path], T]) -> T:
+    """Return ``read(folder)``. Call it again if it raised and another process replaced the folder meanwhile.
+
+    Raises:
+        Exception: what `read` raised while the folder stayed the same.
+    """
     for _ in range(_TRIES):
         before = _identity(folder)
         try:

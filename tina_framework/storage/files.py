@@ -202,9 +202,13 @@ def _compact(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def _metadata(header: Mapping[str, Any]) -> dict[str, str]:
+    return header.get(METADATA) or {}  # the library that parsed the file before also takes null
+
+
 def _digest(header: Mapping[str, Any], *body: Any) -> str:
     """Return the SHA-256 of a file's contents: its header without the digest itself, and its tensors."""
-    texts = {name: text for name, text in header.get(METADATA, {}).items() if name != DIGEST}
+    texts = {name: text for name, text in _metadata(header).items() if name != DIGEST}
     rest = {**header, METADATA: texts}
     digest = hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode())
     for part in body:
@@ -252,7 +256,7 @@ def read_digested(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     data = _read(path)
     tensors = _parse(path, data)
     header, body = _split(memoryview(data))
-    texts: dict[str, str] = header.get(METADATA, {})
+    texts = _metadata(header)
     if texts.get(DIGEST) != _digest(header, body):
         raise CheckpointError(
             f"'{path}' was altered (its SHA-256 is not the one in its header); restore or rebuild it."

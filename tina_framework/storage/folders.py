@@ -11,7 +11,7 @@ from typing import Any
 from tina_framework.errors import CheckpointError, ConfigError, shorten
 from tina_framework.storage.card import keep_edited_card
 from tina_framework.storage.digest import HASHES, check_digest
-from tina_framework.storage.exchange import put_in_place, restore_missing
+from tina_framework.storage.exchange import put_in_place, restore_missing, retry_if_replaced
 from tina_framework.storage.files import read_json
 from tina_framework.storage.litter import is_litter
 from tina_framework.storage.paths import real_path
@@ -188,6 +188,11 @@ def check_target(path: Path, may_replace: Callable[[Path], bool], what: str) -> 
     Raises:
         ConfigError: `path` is a file, or a non-empty folder that may not be replaced.
     """
+    # Between two of the questions below, another writer may move the folder away and put a new one there.
+    retry_if_replaced(path, lambda folder: _check_target(folder, may_replace, what))
+
+
+def _check_target(path: Path, may_replace: Callable[[Path], bool], what: str) -> None:
     if path.is_dir():
         if contents(path) and not may_replace(path):
             raise ConfigError(
