@@ -32,6 +32,7 @@ from tina_framework.targets.distillation import SoftTargets
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.training.data import TrainingImages
 from tina_framework.training.draws import Draws
+from tina_framework.training.image_shifts import shifted
 from tina_framework.training.objective_context import ObjectiveContext
 from tina_framework.training.p_models import TrainingModels
 from tina_framework.training.randomness import generator_at
@@ -96,10 +97,6 @@ class Objective(Protocol):
     def losses(self, predicted_BPD: Tensor, batch: Batch) -> Tensor:
         """Return (B,) one loss per example."""
         ...
-
-
-_SHIFTS = 8
-"""How many shifts the images of a task have."""
 
 
 class TaskObjective:
@@ -191,7 +188,9 @@ class TaskObjective:
         shape = (len(condition) // config.draws_per_task, config.images_per_task)
         images = images.view(*shape, *images.shape[1:])
         if config.image_shift:
-            images = self._shifted(images, draws)
+            tasks = draws.indices[:: config.draws_per_task]
+            own = [generator_at(config.seed, "image-shift", draws.step, index) for index in tasks]
+            images = shifted(images, config.image_shift, own)
         extra: dict[str, Any] = {"images": images, "labels": drawn["labels"].view(shape)}
         logits = self.images.teacher_at(drawn["images"].view(shape), drawn.get("teacher_columns"))
         if logits is not None:
@@ -229,22 +228,6 @@ class TaskObjective:
         x0 = context.process.predict_original_sample(predicted.float(), last, start)
         noisy: Tensor = context.process.add_noise(x0, noise, t_B)
         return noisy
-
-    def _shifted(self, images_BM: Tensor, draws: Draws) -> Tensor:
-        """Shift the images of each task by up to `image_shift` pixels. A part of them shares each shift, which is faster."""
-        config = self.context.config
-        groups = draws.indices[:: config.draws_per_task]
-        size, (height, width) = config.image_shift, images_BM.shape[-2:]
-        padded = F.pad(images_BM.flatten(0, 1), (size,) * 4, mode="reflect").unflatten(0, images_BM.shape[:2])
-        tasks = []
-        for images, index in zip(padded, groups, strict=True):
-            generator = generator_at(config.seed, "image-shift", draws.step, index)
-            parts = images.chunk(_SHIFTS)
-            shifts = torch.randint(2 * size + 1, (len(parts), 2), generator=generator).tolist()
-            tasks.append(
-                torch.cat([p[..., y : y + height, x : x + width] for p, (y, x) in zip(parts, shifts, strict=True)])
-            )
-        return torch.stack(tasks)
 
     def losses(self, predicted_BPD: Tensor, batch: Batch) -> Tensor:
         """Return (B,) losses, differentiable with respect to the prediction.

@@ -60,6 +60,26 @@ def test_zero_is_nearly_selection(setup: Setup) -> None:
     torch.testing.assert_close(state["fc.weight"], setup.zoo.generic["fc.weight"][:4], atol=1e-3, rtol=0)
 
 
+@pytest.fixture(scope="module")
+def whitened(make_setup: Callable[..., Setup]) -> Setup:
+    return make_setup("p-diff", whitening=0.1)
+
+
+def test_whitened_differences_give_the_p_models_back_and_have_size_one(whitened: Setup, setup: Setup) -> None:
+    names = {name for name, _ in whitened.differences.named_buffers() if name.startswith("factor_")}
+    assert {"factor_left_conv2_weight", "factor_right_conv2_weight", "factor_right_fc_weight"} <= names
+    assert "factor_left_fc_weight" not in names  # classes are treated alike
+    plain = {batch.inputs.classes[0]: batch for batch in setup.all_p_models()}
+    for batch in whitened.all_p_models():
+        flats = whitened.differences.networks(batch.shared, batch.rows, batch.inputs.conditions)
+        for names_of, flat in zip(batch.inputs.classes, flats, strict=True):
+            [entry] = [entry for entry in whitened.zoo.entries if entry.classes == names_of]
+            torch.testing.assert_close(flat, whitened.zoo.flat(entry.id), atol=1e-5, rtol=1e-3)
+        assert not torch.allclose(batch.shared, plain[batch.inputs.classes[0]].shared, atol=0.1)
+    shared = torch.cat([batch.shared for batch in whitened.all_p_models()])
+    assert float(shared.square().mean()) == pytest.approx(1.0, abs=1e-3)
+
+
 def test_a_zoo_without_p_models_is_refused(setup: Setup) -> None:
     with pytest.raises(ConfigError, match="no p-Model"):
         Differences(setup.spec, 4).fit(setup.zoo.generic, torch.randn(len(setup.class_names), 4), [])

@@ -30,9 +30,13 @@ def tasks_of(setup: Setup, peer: Peer) -> TaskInputs:
     return TaskInputs(classes, conditions, [torch.Generator().manual_seed(i) for i in range(2)], pictures)
 
 
-@pytest.mark.parametrize("name", PEERS)
-def test_a_folder_gives_the_same_networks(name: str, make_peer: MakePeer, tmp_path: Path) -> None:
-    peer, setup = make_peer(name)
+@pytest.mark.parametrize(
+    ("name", "changes"), [*((name, {}) for name in PEERS), ("t2m-hn", {"whitening": 0.1}), ("p-diff", {"whitening": 1.0})]
+)
+def test_a_folder_gives_the_same_networks(
+    name: str, changes: dict[str, float], make_peer: MakePeer, tmp_path: Path
+) -> None:
+    peer, setup = make_peer(name, **changes)
     with torch.no_grad():
         for parameter in peer.parameters():  # last layers may start at zero
             parameter.add_(0.01 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)))

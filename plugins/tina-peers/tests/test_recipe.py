@@ -18,6 +18,8 @@ from tina_peers.weight_flow import WeightFlowSettings
         {"warmup": 2.0},
         {"weight_decay": -1.0},
         {"max_classes": 1},
+        {"whitening": -0.1},
+        {"image_shift": -1},
         {"objective": "x"},
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tina_framework.errors import CheckpointError, TrainingError
+from tina_framework.errors import CheckpointError, ConfigError, TrainingError
 from tina_peers.catalogue import PEERS, peer_class
 from tina_peers.peer import CHECKPOINT, Peer
 from tina_peers.setup import Setup
@@ -84,6 +84,20 @@ def test_a_loss_that_is_not_finite_stops_it(make_peer: MakePeer) -> None:
         peer.get_parameter("hypernetwork.write_class.bias").fill_(float("nan"))
     with pytest.raises(TrainingError, match="lower lr"):
         Run(peer, setup, {}).advance()
+
+
+def test_images_are_shifted_and_nothing_else(make_setup: Callable[..., Setup]) -> None:
+    still, images, labels = make_setup("t2m-hn").task_batch(3)
+    moved, shifted_images, shifted_labels = make_setup("t2m-hn", image_shift=2).task_batch(3)
+    assert moved.classes == still.classes
+    assert torch.equal(shifted_labels, labels)
+    assert shifted_images.shape == images.shape
+    assert not torch.equal(shifted_images, images)
+
+
+def test_a_peer_that_scales_channels_cannot_whiten(make_setup: Callable[..., Setup]) -> None:
+    with pytest.raises(ConfigError, match="'norm-only' cannot write whitened differences"):
+        make_setup("norm-only", whitening=0.03)
 
 
 def test_validation_tasks_and_training_tasks_do_not_meet(make_setup: Callable[..., Setup]) -> None:

@@ -4,21 +4,29 @@ The base has the shared tensors of the generic model. Its class rows are predict
 regression on the generic model's rows. So a peer that writes zeros gives almost the network of *selection*, and no peer
 knows a class by anything but its text.
 
+Differences may be whitened (`tina_framework.denoiser.whitening`): a peer then writes the coordinates that `tina` writes.
+
 Shapes: B tasks, K classes, E width of a conditioning vector, S shared parameters, R parameters of one class row,
 N = S + K R parameters, C classes of the generic model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from tina_framework.denoiser.whitening import Whitening, factor_shapes
 from tina_framework.errors import ConfigError
 from tina_framework.interfaces.spec import ParameterInfo, ParameterSpec
 
-__all__ = ["Differences"]
+__all__ = ["Differences", "factor_buffer"]
+
+
+def factor_buffer(name: str) -> str:
+    """Return the name of the buffer that holds a factor of the whitening, such as ``left.conv1.weight``."""
+    return "factor_" + name.replace(".", "_")
 
 
 class Differences(nn.Module):
@@ -29,6 +37,7 @@ class Differences(nn.Module):
     Args:
         spec: parameters of the architecture.
         width: E.
+        whitened: the weights whose differences are whitened.
 
     Attributes:
         shared: S.
@@ -45,7 +54,7 @@ class Differences(nn.Module):
     row_mean_R: Tensor
     row_scale_R: Tensor
 
-    def __init__(self, spec: ParameterSpec, width: int) -> None:
+    def __init__(self, spec: ParameterSpec, width: int, whitened: Sequence[str] = ()) -> None:
         super().__init__()
         self.spec = spec
         self.row = spec.num_parameters(3) - spec.num_parameters(2)
@@ -61,7 +70,17 @@ class Differences(nn.Module):
         self.register_buffer("row_map_ER", torch.zeros(width, self.row))
         self.register_buffer("row_mean_R", torch.zeros(self.row))
         self.register_buffer("row_scale_R", torch.ones(self.row))
+        self._factors = factor_shapes(spec, whitened)
+        for name, (size, _) in self._factors.items():
+            self.register_buffer(factor_buffer(name), torch.eye(size))
         self._places: dict[int, tuple[Tensor, Tensor]] = {}
+
+    @property
+    def whitening(self) -> Whitening | None:
+        """The whitening, or None."""
+        if not self._factors:
+            return None
+        return Whitening(self.spec, {name: self.get_buffer(factor_buffer(name)) for name in self._factors})
 
     def _places_at(self, num_classes: int) -> tuple[Tensor, Tensor]:
         """Return the places in the flat vector of the shared parameters (S,) and of the class rows (K, R)."""
@@ -90,15 +109,24 @@ class Differences(nn.Module):
 
     def standardise(self, shared_BS: Tensor, rows_BKR: Tensor, conditions_BKE: Tensor) -> tuple[Tensor, Tensor]:
         """Convert shared parameters and class rows to standardised differences from the base."""
+        shared, rows = self._plain(shared_BS, rows_BKR, conditions_BKE)
+        return shared / self.scale_S, rows / self.row_scale_R
+
+    def _plain(self, shared_BS: Tensor, rows_BKR: Tensor, conditions_BKE: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the differences from the base, whitened where there is a whitening, before they are scaled."""
+        shared, rows = shared_BS - self.base_S, rows_BKR - self.base_rows(conditions_BKE)
+        whitening, count = self.whitening, rows.shape[-2]
         return (
-            (shared_BS - self.base_S) / self.scale_S,
-            (rows_BKR - self.base_rows(conditions_BKE)) / self.row_scale_R,
+            (shared, rows) if whitening is None else self.split(whitening.invert(self.join(shared, rows), count), count)
         )
 
     def networks(self, shared_BS: Tensor, rows_BKR: Tensor, conditions_BKE: Tensor) -> Tensor:
         """Return the networks (B, N) that standardised differences describe."""
-        shared = self.base_S + self.scale_S * shared_BS
-        return self.join(shared, self.base_rows(conditions_BKE) + self.row_scale_R * rows_BKR)
+        shared, rows = self.scale_S * shared_BS, self.row_scale_R * rows_BKR
+        whitening, count = self.whitening, rows.shape[-2]
+        if whitening is not None:
+            shared, rows = self.split(whitening.apply(self.join(shared, rows), count), count)
+        return self.join(self.base_S + shared, self.base_rows(conditions_BKE) + rows)
 
     @torch.no_grad()
     def fit(
@@ -107,6 +135,7 @@ class Differences(nn.Module):
         conditions_CE: Tensor,
         p_models: Iterable[tuple[Tensor, Tensor, Tensor]],
         ridge: float = 0.01,
+        whitening: Whitening | None = None,
     ) -> None:
         """Compute the base and the scales.
 
@@ -116,7 +145,10 @@ class Differences(nn.Module):
             p_models: shared parameters (M, S), class rows (M, K, R) and conditioning vectors (M, K, E) of groups of M
                 p-Models.
             ridge: strength of the ridge regression, relative to the mean squared length of a conditioning vector.
+            whitening: the whitening of the weights that were named when this object was made.
         """
+        for name, factor in (whitening.factors if whitening is not None else {}).items():
+            self.get_buffer(factor_buffer(name)).copy_(factor)
         count = len(conditions_CE)
         flat = self.spec.flatten({name: generic[name].float() for name in self.spec.class_axes}, count)
         base, rows = self.split(flat, count)
@@ -129,8 +161,9 @@ class Differences(nn.Module):
         self.row_map_ER.copy_(vectors.T @ torch.linalg.solve(gram, (rows - rows.mean(0)).double()))
         squares_S, squares_R, models, places = torch.zeros(self.shared), torch.zeros(self.row), 0, 0
         for shared_MS, rows_MKR, conditions_MKE in p_models:
-            squares_S += (shared_MS - self.base_S).square().sum(0)
-            squares_R += (rows_MKR - self.base_rows(conditions_MKE)).square().sum((0, 1))
+            shared, rows = self._plain(shared_MS, rows_MKR, conditions_MKE)
+            squares_S += shared.square().sum(0)
+            squares_R += rows.square().sum((0, 1))
             models, places = models + len(shared_MS), places + rows_MKR.shape[0] * rows_MKR.shape[1]
         if not models:
             raise ConfigError("The zoo holds no p-Model to learn from; build one with `tina zoo build`.")

@@ -72,6 +72,7 @@ class NormOnly(Peer):
         "their differences were within the error, so the settings nearest to the paper were kept"
     )
     settings_class = NormOnlySettings
+    whitens = False  # it writes scales of channels
     recipe: ClassVar[Recipe] = Recipe(steps=6000, lr=1e-3, objective="task")
     settings: NormOnlySettings
 

@@ -19,7 +19,7 @@ from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.storage.digest import HASHES, with_digest
 from tina_framework.storage.files import check_tensors, read_hashed, write_json, write_safetensors
 from tina_framework.storage.folders import CONFIG, WEIGHTS, check_hash, contents, read_config, writing_folder
-from tina_peers.differences import Differences
+from tina_peers.differences import Differences, factor_buffer
 from tina_peers.inputs import TaskInputs, WeightBatch
 from tina_peers.recipe import PeerSettings, Recipe, checked
 
@@ -62,6 +62,8 @@ class Peer(nn.Module):
     """How many parts training has. Each has its own learning rate schedule, and starts from the averaged weights."""
     shots: ClassVar[int] = 0
     """How many training pictures of each class the peer reads besides the class names."""
+    whitens: ClassVar[bool] = True
+    """Whether the peer can write whitened differences."""
 
     def __init__(self, settings: PeerSettings, differences: Differences, space: ConditionSpace) -> None:
         super().__init__()
@@ -173,8 +175,9 @@ class Peer(nn.Module):
         if mean.dim() != 1:
             raise CheckpointError(f"'{folder / WEIGHTS}' lacks {_MEAN}; it was altered or made by something else.")
         # On the meta device, so that sizes in an altered file take no memory before they are compared with the tensors.
+        whitened = [name for name in spec.class_axes if f"differences.{factor_buffer(f'right.{name}')}" in tensors]
         with torch.device("meta"):
-            peer = cls(settings, Differences(spec, len(mean)), ConditionSpace(space, mean, scale))
+            peer = cls(settings, Differences(spec, len(mean), whitened), ConditionSpace(space, mean, scale))
         shapes = {name: tuple(tensor.shape) for name, tensor in peer.state_dict().items()}
         check_tensors(tensors, shapes, f"'{folder / WEIGHTS}'")
         peer.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)

@@ -47,6 +47,9 @@ class Recipe:
         condition_noise: length of noise on a conditioning vector, relative to the vector's.
         full_share: share of the steps whose tasks have `max_classes` classes; the others have from 2 on.
         max_classes: the greatest class count of a training task; both for the objective ``task``.
+        image_shift: how many pixels training images are shifted at most; for the objective ``task``.
+        whitening: damping of the whitening of differences, as the setting of `tina train`; 0 for plain differences, which the
+            papers write.
         objective: ``weights`` (the peer's own loss on p-Models) or ``task`` (cross-entropy of the generated networks).
         seed: seed of every random draw.
     """
@@ -62,6 +65,8 @@ class Recipe:
     condition_noise: float = 0.05
     full_share: float = 0.7
     max_classes: int = 10
+    image_shift: int = 0
+    whitening: float = 0.0
     objective: str = "task"
     seed: int = 0
 
@@ -72,7 +77,7 @@ class Recipe:
         for name in ("warmup", "ema_decay", "full_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"Setting {name} is {getattr(self, name)}; it must lie between 0 and 1.")
-        for name in ("weight_decay", "condition_noise"):
+        for name in ("weight_decay", "condition_noise", "image_shift", "whitening"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"Setting {name} is {getattr(self, name)}; it must be a finite number of at least 0.")
         if self.max_classes < 2:

@@ -11,11 +11,14 @@ import torch
 from torch import Tensor
 
 from tina_framework import registries
+from tina_framework.denoiser.whitening import Whitening
 from tina_framework.errors import ConfigError
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.storage.paths import user_path
 from tina_framework.targets.functional import TargetRunner, resolve_precision
 from tina_framework.training.data import ConditionBank, TrainingImages
+from tina_framework.training.image_shifts import shifted
+from tina_framework.training.kronecker import fit_whitening
 from tina_framework.training.randomness import generator_at
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.p_models import start_of, task_accuracy
@@ -29,6 +32,9 @@ from tina_peers.peer import Peer
 from tina_peers.recipe import PeerSettings, Recipe
 
 __all__ = ["Setup", "mean_and_error"]
+
+WHITENING_TASKS = 40
+"""On how many tasks the whitening is computed, as in `tina train`."""
 
 
 class Setup:
@@ -73,10 +79,13 @@ class Setup:
         self.conditions = ConditionBank(self.dataset.class_names, [encoder], self.class_names)
         self.runner = TargetRunner(self.spec, "auto", threads)
         self.validation = ImageBank(self.dataset, "validation", self.spec, self.device)
-        self.differences = Differences(self.spec, self.conditions.width)
-        self.p_models = PModels(self.zoo, self.differences, self.conditions, recipe.seed)
-        self.differences.fit(self.zoo.generic, self.conditions.of(self.class_names), self.p_models.fit_groups())
         self._samplers: dict[int, TaskSampler] = {}
+        whitening = self._whitening(peer_class)
+        whitened = () if whitening is None else whitening.names
+        self.differences = Differences(self.spec, self.conditions.width, whitened)
+        self.p_models = PModels(self.zoo, self.differences, self.conditions, recipe.seed)
+        groups, generic_conditions = self.p_models.fit_groups(), self.conditions.of(self.class_names)
+        self.differences.fit(self.zoo.generic, generic_conditions, groups, whitening=whitening)
         self.tasks: list[Task] = self._sampler(classes, "validation").tasks(tasks, allow_fewer=True)
         generic = {name: tensor.float() for name, tensor in self.zoo.generic.items()}
         self.selection = []
@@ -90,6 +99,25 @@ class Setup:
         """The training pictures. They are read when they are first needed, because training from weights needs none."""
         dtype = torch.bfloat16 if resolve_precision(self.device, "auto") == "bf16" else torch.float32
         return TrainingImages(self.dataset, "train", self.spec, self.device, dtype)
+
+    def _whitening(self, peer_class: type[Peer]) -> Whitening | None:
+        """Return the whitening of random training tasks, if the recipe wants one."""
+        recipe = self.recipe
+        if not recipe.whitening:
+            return None
+        if not peer_class.whitens:
+            raise ConfigError(f"Peer '{peer_class.name}' cannot write whitened differences; set whitening to 0.")
+        sampler = self._sampler(min(recipe.max_classes, len(self.class_names)), "train")
+
+        def draw(number: int) -> tuple[Tensor, Tensor, Tensor]:
+            task = sampler.task(number).classes
+            draws = generator_at(recipe.seed, "whitening", number)
+            rows, flips, slots = self.images.draw(task, recipe.images_per_task, draws)
+            own = torch.tensor([self.class_names.index(name) for name in task])
+            return own, self.images.take(rows, flips), slots.to(self.device)
+
+        generic = {name: tensor.float() for name, tensor in self.zoo.generic.items()}
+        return fit_whitening(self.spec, generic, draw, WHITENING_TASKS, recipe.whitening)
 
     def _sampler(self, classes: int, partition: str) -> TaskSampler:
         return TaskSampler(self.class_names, partition=partition, class_counts={classes: 1.0}, seed=self.recipe.seed)
@@ -135,7 +163,12 @@ class Setup:
                 pictures.append(self._examples(task, draws))
             own.append(generator_at(recipe.seed, "noise", place))
         inputs = TaskInputs(classes, torch.stack(conditions), own, torch.stack(pictures) if pictures else None)
-        return inputs.to(self.device), torch.stack(images), torch.stack(labels)
+        batch = torch.stack(images)
+        if recipe.image_shift:
+            places = range(step * recipe.batch_size, (step + 1) * recipe.batch_size)
+            own_shifts = [generator_at(recipe.seed, "image-shift", place) for place in places]
+            batch = shifted(batch, recipe.image_shift, own_shifts)
+        return inputs.to(self.device), batch, torch.stack(labels)
 
     def _examples(self, classes: Sequence[str], draws: torch.Generator) -> Tensor:
         """Draw example pictures (K, P, C, H, W) of each class from the training pictures."""
