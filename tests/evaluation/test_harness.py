@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from tina_framework.errors import PromptError
+from tina_framework.errors import PluginError, PromptError
 from tina_framework.evaluation import harness
 from tina_framework.evaluation.harness import run_method, run_methods
 from tina_framework.interfaces.method import Answer, Method, MethodUnavailable, Missing, Network
@@ -104,6 +104,38 @@ def test_a_method_that_cannot_run_stops_no_other() -> None:
     assert absent.skipped == [(None, "nothing for 6 tasks")]
     assert absent.tasks == [None] * 6
     assert constant.skipped == []
+
+
+class Mute(Constant):
+    """Describes itself with an error."""
+
+    name = "mute"
+
+    def describe(self) -> str:
+        raise PluginError("describe() failed")
+
+
+class Sizeless(Constant):
+    """Has no batch size once it is prepared."""
+
+    name = "sizeless"
+    prepared = False
+
+    def prepare(self, tasks: Sequence[Task]) -> None:
+        self.prepared = True
+
+    @property
+    def batch_size(self) -> int:  # type: ignore[override]
+        if self.prepared:
+            raise PluginError("batch_size is 0")
+        return 1
+
+
+@pytest.mark.parametrize(("method", "message"), [(Mute, "describe() failed"), (Sizeless, "batch_size is 0")])
+def test_errors_of_a_method_outside_its_answers_stop_no_other(method: type[Method], message: str) -> None:
+    result = run(method)
+    assert result.tasks == [None] * 6
+    assert result.skipped == [(None, message)]
 
 
 def test_one_bad_name_spoils_one_task_of_a_batch() -> None:

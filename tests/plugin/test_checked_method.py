@@ -43,6 +43,12 @@ class Mine(Method):
         return self.given
 
 
+class Sizeless(Mine):
+    @property
+    def batch_size(self) -> int:  # type: ignore[override]
+        return 1 // 0
+
+
 def checked(given: Any) -> CheckedMethod:
     return admit("method", WHAT, Mine(SimpleNamespace(spec=SPEC), given))
 
@@ -87,6 +93,17 @@ def test_more_outputs_and_ensembles_are_allowed() -> None:
         ([Network(torch.zeros(SIZE), ("hen", "lion", "cat"))], "have no 'fox'"),
         ([Network(torch.zeros(SIZE), ("hen", "lion", "fox", "fox"))], "name a class twice"),
         ([Network(torch.zeros(SIZE), TASK.classes, ((0, 1),))], "do not cover its outputs"),
+        (
+            [Network(torch.zeros(SIZE), None)],
+            "outputs for the task hen, lion, fox are None; give a tuple of class names",
+        ),
+        ([Network(torch.zeros(SIZE), (["hen"], "lion", "fox"))], "give a tuple of class names"),
+        (
+            [Network(torch.zeros(SIZE), TASK.classes, 3)],
+            "members for the task hen, lion, fox are 3; give a tuple of numbers",
+        ),
+        ([Network(torch.zeros(SIZE), TASK.classes, ((0, 1), 2))], "give a tuple of numbers"),
+        ([Network(torch.zeros(SIZE), TASK.classes, (([0], 1, 2),))], "give a tuple of numbers"),
         (RuntimeError("no\nweights"), "failed in parameters(): RuntimeError: no weights"),
     ],
 )
@@ -108,6 +125,8 @@ def test_objects_that_are_no_methods_are_refused() -> None:
     lazy.batch_size = 0
     with pytest.raises(PluginError, match="batch_size is 0; it must be a whole number above 0"):
         admit("method", WHAT, lazy)
+    with pytest.raises(PluginError, match=r"failed in batch_size: ZeroDivisionError"):
+        admit("method", WHAT, Sizeless(SimpleNamespace(spec=SPEC), []))
     del lazy.context
     with pytest.raises(PluginError, match=re.escape("call super().__init__(context, argument)")):
         admit("method", WHAT, lazy)

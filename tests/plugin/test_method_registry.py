@@ -68,6 +68,7 @@ def test_entries_keep_the_order_of_registration(registry: MethodRegistry) -> Non
         ({"summary": "two\nlines"}, "give one printable line"),
         ({"summary": 3}, "give one printable line"),
         ({"summary": "fine", "argument": ""}, "give one printable line"),
+        ({"summary": "fine", "argument_required": True}, "does not say how it is written"),
     ],
 )
 def test_texts_are_checked(registry: MethodRegistry, details: dict[str, Any], message: str) -> None:

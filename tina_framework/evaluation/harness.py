@@ -141,17 +141,20 @@ def run_method(
     result = MethodResult(label, tasks=[None] * len(tasks))
     try:
         method.prepare(tasks)
+        result.description = method.describe()
     except TinaError as error:
         result.skipped.append((None, str(error)))
         return result
-    result.description = method.describe()
     # The tasks of a group have one class count, so a method can answer them in batches, and their times are comparable.
     groups: dict[Group, list[int]] = {}
     for i, task in enumerate(tasks):
         groups.setdefault(group_of(task), []).append(i)
     reasons: dict[str, list[str]] = {}
     for group, members in groups.items():
-        missing = _run_group(result, method, group, members, tasks, scorer, advance, keep, limit)
+        try:
+            missing = _run_group(result, method, group, members, tasks, scorer, advance, keep, limit)
+        except TinaError as error:
+            missing = [str(error)] * sum(result.tasks[i] is None for i in members)
         reasons.setdefault(group[0], []).extend(missing)
     _summarise(result, tasks, reasons)
     return result
@@ -170,15 +173,16 @@ def _run_group(
 ) -> list[str]:
     """Fill in the results of one group, and return the reasons why tasks have no network."""
     device = scorer.bank.images.device
+    most = method.batch_size  # asked before anything is measured, because it may raise
     peak = PeakMemory(device)
     with peak:
         # Methods with a batch size of 1 are timed in the loop below anyway.
-        alone = _time_singles(method, [tasks[i] for i in members], device) if method.batch_size > 1 else None
+        alone = _time_singles(method, [tasks[i] for i in members], device) if most > 1 else None
     seconds, made = 0.0, 0
     reasons: list[str] = []
     start = 0
     while start < len(members):
-        size = method.batch_size
+        size = most
         if limit is not None:
             if made >= _LEAST and seconds >= limit:
                 reasons += [f"its networks took {seconds:.0f} s, and a row gets {limit:g} s"] * (len(members) - start)

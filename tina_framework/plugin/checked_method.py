@@ -50,7 +50,10 @@ class CheckedMethod(Method):
         return self._batch_size()
 
     def _batch_size(self) -> int:
-        size = self._made.batch_size
+        try:
+            size = self._made.batch_size
+        except Exception as error:  # a property of a plugin may raise anything
+            raise PluginError(f"{self._what} failed in batch_size: {reason_of(error)}.") from error
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise PluginError(f"{self._what}: batch_size is {shorten(size)}; it must be a whole number above 0.")
         return size
@@ -99,6 +102,12 @@ def checked_network(answer: Any, classes: Sequence[str], spec: ParameterSpec, wh
     task = f"the task {', '.join(classes[:3])}{', ...' if len(classes) > 3 else ''}"
     if not isinstance(answer, Network):
         raise PluginError(f"{what} returned {shorten(answer)} for {task}; return a Network or Missing.")
+    if not isinstance(answer.outputs, list | tuple) or not all(isinstance(name, str) for name in answer.outputs):
+        raise PluginError(f"{what}: the outputs for {task} are {shorten(answer.outputs)}; give a tuple of class names.")
+    if answer.members is not None and not _are_numbers(answer.members):
+        raise PluginError(
+            f"{what}: the members for {task} are {shorten(answer.members)}; give a tuple of numbers of outputs for each."
+        )
     flat, outputs = answer.flat, tuple(answer.outputs)
     if not isinstance(flat, torch.Tensor) or flat.dim() != 1 or not flat.is_floating_point():
         got = f"{tuple(flat.shape)} {flat.dtype}" if isinstance(flat, torch.Tensor) else shorten(flat)
@@ -124,4 +133,12 @@ def checked_network(answer: Any, classes: Sequence[str], spec: ParameterSpec, wh
         answer
         if plain.data_ptr() == flat.data_ptr() and not flat.requires_grad
         else Network(plain, outputs, answer.members)
+    )
+
+
+def _are_numbers(members: Any) -> bool:
+    groups = list(members) if isinstance(members, list | tuple) else [None]
+    return all(
+        isinstance(group, list | tuple | range) and all(isinstance(i, int) and not isinstance(i, bool) for i in group)
+        for group in groups
     )

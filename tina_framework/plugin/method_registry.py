@@ -65,7 +65,7 @@ class MethodRegistry(Registry):
         """Register the class `target` under `name`. For the other arguments see `MethodEntry`.
 
         Raises:
-            PluginError: a name, target or text is malformed, or the name is taken.
+            PluginError: a name, target or text is malformed, the name is taken, or a required argument has no text.
         """
         for what, text in (("summary", summary), ("argument", "" if argument is None else argument or None)):
             if not isinstance(text, str) or not (text == "" or text.isprintable()) or len(text) > _MAX_TEXT:
@@ -75,6 +75,11 @@ class MethodRegistry(Registry):
                 )
         if not summary:
             raise PluginError(f'Method {shorten(name)} has no summary; say in one line what it does: summary="...".')
+        if argument_required and argument is None:
+            raise PluginError(
+                f"Method {shorten(name)} needs an argument, but does not say how it is written. "
+                'Name it, as in argument="STEPS", or leave out argument_required.'
+            )
         super().add(name, target, distribution=distribution)
         required = bool(argument_required)
         self._entries[name] = MethodEntry(name, target, distribution, summary.rstrip("."), argument, required)
