@@ -25,6 +25,9 @@ def test_a_teacher_is_trained_and_used_by_a_zoo(tmp_path):
     assert teacher.taught_by == "a small network"
     assert "outlined red star" not in teacher.class_names
 
+    told = tina(*words[:-1], tmp_path / "all.safetensors", "--split", "train+validation").stdout
+    assert "None was held back, so its accuracy was not measured." in " ".join(told.split())
+
     recipe = tmp_path / "zoo.toml"
     recipe.write_text(
         'num_models = 2\nheld_out_classes = ["outlined red star"]\n[class_counts]\n3 = 1\n'
@@ -33,6 +36,9 @@ def test_a_teacher_is_trained_and_used_by_a_zoo(tmp_path):
     build = ("zoo", "build", "--out", tmp_path / "zoo", "--dataset", "shapes:8", "--config", recipe)
     refused = tina(*build)
     assert "no teacher was given" in str(refused.exception)
+    unused = tmp_path / "unused.toml"
+    unused.write_text("num_models = 2\n[model]\nepochs = 1\n")
+    assert "nothing would learn from it" in str(tina(*build, "--config", unused, "--teacher", table).exception)
     for workers in (1, 2):  # in this process, and in processes that map the pictures
         folder = tmp_path / f"zoo{workers}"
         result = tina(*build, "--out", folder, "--workers", workers, "--teacher", table)
@@ -52,5 +58,7 @@ def test_a_teacher_that_saw_held_out_classes_is_refused(tmp_path):
     result = tina(
         "zoo", "build", "--out", tmp_path / "zoo", "--dataset", "shapes:8", "--config", recipe, "--teacher", table
     )
-    assert "is held out" in str(result.exception)
+    assert "which training must not see. Make one without it: tina train-teacher --held-out 'outlined red star'" in str(
+        result.exception
+    )
     assert not (tmp_path / "zoo").exists()

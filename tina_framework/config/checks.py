@@ -128,6 +128,10 @@ def _objectives(config: TrainingConfig) -> list[Finding]:
             "task_batch_size",
             f"expected a multiple of draws_per_task, which is {config.draws_per_task}: every task has that many networks",
         ))  # fmt: skip
+    if config.teacher is not None and not (config.task_weight and config.teacher_weight):
+        found.append(
+            ("teacher", "expected none unless task_weight and teacher_weight are above 0: nothing would learn from it")
+        )
     if config.input_floor and config.prediction_type != "sample":
         found.append(("input_floor", "expected 0 unless prediction_type is sample: the others read all noise anyway"))
     if config.regression and config.denoise_weight > 0:

@@ -101,7 +101,7 @@ def plan_build(
 
     Raises:
         ConfigError: the folder holds a zoo of other settings, or something else; or a value is out of range; or the recipes
-            need a teacher and there is none.
+            need a teacher and there is none; or there is one that they do not use.
         CheckpointError: the folder's ``zoo.json`` was altered.
         LeakageError: the teacher was trained on a held-out class.
     """
@@ -112,6 +112,11 @@ def plan_build(
         if recipe.teacher_weight and teacher is None:
             raise ConfigError(needs_teacher(recipe))
     if teacher is not None:
+        if not any(values.get("teacher_weight") for values in (config.generic, config.model)):
+            raise ConfigError(
+                "A teacher was given, but no recipe has a teacher_weight, so nothing would learn from it. "
+                "Set teacher_weight in [model] or [generic], or leave out --teacher."
+            )
         teacher.check_unseen(config.held_out_classes)
     address = remote_address(folder)
     if address is not None:
