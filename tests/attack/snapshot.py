@@ -24,7 +24,7 @@ _TIMES = {
 """Keys of JSON objects that differ between equal results: times, how the run was called, and what depends on them."""
 
 _LOCK = ".lock"
-"""The lock file of a folder. It stays there, and names the last process that held it."""
+"""The lock file of a folder, or the end of that of a file. It stays there, and names the last process that held it."""
 
 _LINE = re.compile(r'"(?:seconds|recipe_sha256|resume_from_checkpoint)": .*|<!-- Written by tina-framework.*')
 """Lines of JSON in a model card with such a key, and the last line, which has a hash of the whole text."""
@@ -39,7 +39,7 @@ def take(root: Path) -> dict[str, str]:
         name = path.relative_to(root).as_posix()
         if path.is_dir() and not path.is_symlink():
             found[name + "/"] = ""
-        elif path.name == _LOCK:
+        elif path.name.endswith(_LOCK):
             found[name] = ""
         else:
             found[name] = hashlib.sha256(_contents(path)).hexdigest()

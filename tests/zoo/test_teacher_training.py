@@ -6,12 +6,16 @@ import dataclasses
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from tina_framework.errors import ConfigError
+from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
+from tina_framework.interfaces.dataset import LabelledImages
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.targets.sgd import SGDRecipe
 from tina_framework.zoo import generic_training
-from tina_framework.zoo.image_bank import ImageBank
+from tina_framework.zoo.image_bank import ImageBank, load_split
 from tina_framework.zoo.p_models import _train_batched, fine_tune, network
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.tasks import Task
@@ -41,16 +45,9 @@ def test_the_table_holds_calibrated_logits_of_all_training_pictures(table, datas
 
 
 def test_a_stopped_teacher_goes_on_and_writes_the_same_file(tmp_path, table, dataset, spec):
-    class Cut(Exception):
-        pass
-
-    def stop(stage, done, total):
-        if (stage, done) == ("teacher", 2):
-            raise Cut
-
     path = tmp_path / "t.safetensors"
     with pytest.raises(Cut):
-        train_teacher(path, dataset, spec, RECIPE, taught_by="a test", progress=stop)
+        train_teacher(path, dataset, spec, RECIPE, taught_by="a test", progress=stop_after(2))
     assert not path.exists()
     train_teacher(path, dataset, spec, RECIPE, taught_by="a test")
     assert path.read_bytes() == table.read_bytes()
@@ -62,6 +59,74 @@ def test_a_place_that_cannot_be_written_is_refused_before_training(tmp_path, mon
         train_teacher(tmp_path / "no" / "t.safetensors", dataset, spec, RECIPE, taught_by="a test")
     with pytest.raises(ConfigError, match="labels alone"):
         train_teacher(tmp_path / "t.safetensors", dataset, spec, TAUGHT, taught_by="a test")
+
+
+def test_a_repeated_call_trains_nothing_and_overwrites_nothing(tmp_path, monkeypatch, table, dataset, spec):
+    path = tmp_path / "t.safetensors"
+    path.write_bytes(table.read_bytes())
+    monkeypatch.setattr(generic_training, "fit", None)
+    assert train_teacher(path, dataset, spec, RECIPE, taught_by="a test") == Teacher.load(table).record
+    for changes in ({"taught_by": "another"}, {"seed": 1, "taught_by": "a test"}):
+        with pytest.raises(ConfigError, match="holds a teacher of other settings"):
+            train_teacher(path, dataset, spec, RECIPE, **changes)
+    assert path.read_bytes() == table.read_bytes()
+    path.write_text("mine")
+    with pytest.raises(ConfigError, match="would be overwritten"):
+        train_teacher(path, dataset, spec, RECIPE, taught_by="a test")
+    assert path.read_text() == "mine"
+
+
+class Cut(Exception):
+    pass
+
+
+def stop_after(epochs):
+    def stop(stage, done, total):
+        if (stage, done) == ("teacher", epochs):
+            raise Cut
+
+    return stop
+
+
+class Brighter:
+    """The data set with other pictures, under the same name and with the same classes."""
+
+    def __init__(self, dataset):
+        self.name, self.class_names, self.superclasses = dataset.name, dataset.class_names, dataset.superclasses
+        self._dataset = dataset
+
+    def load(self, split):
+        data = self._dataset.load(split)
+        return LabelledImages(255 - data.images, data.labels)
+
+
+@pytest.mark.parametrize("change", ["pictures", "recipe"])
+def test_a_stopped_teacher_of_something_else_is_not_continued(tmp_path, dataset, spec, change):
+    path, told = tmp_path / "t.safetensors", []
+    with pytest.raises(Cut):
+        train_teacher(path, dataset, spec, RECIPE, taught_by="a test", progress=stop_after(2))
+    data = Brighter(dataset) if change == "pictures" else dataset
+    recipe = dataclasses.replace(RECIPE, flip=False) if change == "recipe" else RECIPE
+    train_teacher(path, data, spec, recipe, taught_by="a test", progress=lambda *words: told.append(words))
+    assert told[0] == ("teacher", 1, 3)
+
+
+def test_a_teacher_that_learnt_from_validation_pictures_is_not_measured_on_them(tmp_path, dataset, spec):
+    path = tmp_path / "t.safetensors"
+    recipe = dataclasses.replace(RECIPE, epochs=1)
+    record = train_teacher(path, dataset, spec, recipe, taught_by="a test", split="train+validation")
+    assert (record["validation_accuracy"], record["temperature"]) == (None, 1.0)
+    teacher = Teacher.load(path)
+    assert teacher.record == record
+    assert len(teacher.labels) == len(load_split(dataset, "train+validation"))
+
+
+def test_a_frozen_trunk_may_know_held_out_classes(tmp_path, dataset, spec):
+    trunk = FrozenTrunk("toy", nn.Flatten, (3 * 32 * 32,))
+    head = ParameterSpec(TargetArchitecture("a-head", lambda count: nn.Linear(3 * 32 * 32, count), trunk=trunk))
+    held_out = dataset.class_names[:1]
+    with pytest.raises(ConfigError, match="frozen trunk of 'a-head' may have been trained on held-out classes"):
+        train_teacher(tmp_path / "t", dataset, head, RECIPE, taught_by="a test", held_out=held_out)
 
 
 def test_the_best_temperature_undoes_a_scale():

@@ -91,8 +91,11 @@ def train_teacher(
     if json_:
         print_json({"teacher": str(out), **record})
         return
+    accuracy = record["validation_accuracy"]
     print_line(
-        f"Wrote {out}: the teacher has {100 * record['validation_accuracy']:.1f} % on validation pictures, among all classes."
+        f"Wrote {out}: the teacher learnt from all pictures. None was held back, so its accuracy was not measured."
+        if accuracy is None
+        else f"Wrote {out}: the teacher has {100 * accuracy:.1f} % on validation pictures, among all classes."
     )
 
 

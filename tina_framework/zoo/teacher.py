@@ -8,6 +8,7 @@ Shapes: N pictures of the teacher's split, M pictures of a reader, C classes of 
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,8 +124,8 @@ class Teacher:
         leaked = [name for name in held_out if name in self.class_names]
         if leaked:
             raise LeakageError(
-                f"The teacher was trained on '{leaked[0]}', which is held out. Make one without it: "
-                "tina train-teacher --held-out."
+                f"The teacher was trained on '{leaked[0]}', which training must not see. Make one without it: "
+                f"tina train-teacher --held-out {shlex.quote(leaked[0])}."
             )
 
     def of_pictures(self, data: LabelledImages, class_names: Sequence[str], unseen: Sequence[str] = ()) -> Tensor:

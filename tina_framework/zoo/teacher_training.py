@@ -5,19 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tina_framework.errors import ConfigError
-from tina_framework.interfaces.dataset import Dataset
+from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.interfaces.dataset import Dataset, LabelledImages
 from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.storage.locks import folder_lock
 from tina_framework.storage.paths import user_path
 from tina_framework.targets.accuracy import logits
 from tina_framework.targets.sgd import SGDRecipe
+from tina_framework.targets.trunk import trunk_record
 from tina_framework.zoo.generic_training import train_generic
 from tina_framework.zoo.image_bank import ImageBank, for_architecture, load_split
 from tina_framework.zoo.p_models import network
@@ -42,7 +46,7 @@ def train_teacher(
 ) -> Mapping[str, Any]:
     """Train a network over all classes, calibrate it on validation pictures, and write its logits.
 
-    A stopped run continues after the last finished epoch when called again.
+    A stopped run continues after the last finished epoch when called again. A finished one returns its record.
 
     Args:
         out: the file of the table.
@@ -57,10 +61,12 @@ def train_teacher(
         progress: called with (stage, done, total); the stages are those of a zoo's build.
 
     Returns:
-        The record of the table: settings, accuracy on validation pictures, and temperature.
+        The record of the table: settings, accuracy on validation pictures, and temperature. If it learns from the validation
+        pictures too, the accuracy is None and the temperature is 1.
 
     Raises:
-        ConfigError: the file cannot be written there, or the recipe itself needs a teacher.
+        ConfigError: the file cannot be written there, or holds something else; or the recipe itself needs a teacher; or a
+            frozen trunk may know held-out classes.
         DataError: pictures are missing.
     """
     out = user_path(out)
@@ -70,38 +76,98 @@ def train_teacher(
         )
     if recipe.teacher_weight:
         raise ConfigError("A teacher learns from labels alone. Remove teacher_weight from the recipe.")
-    seen = without_classes(dataset, held_out)
-    train = ImageBank(seen, split, spec, device, progress)
-    validation = ImageBank(seen, "validation", spec, device)
+    if held_out and spec.architecture.trunk is not None:
+        raise ConfigError(
+            f"The frozen trunk of '{spec.architecture.name}' may have been trained on held-out classes. "
+            "Use an architecture without a trunk."
+        )
+    with folder_lock(out.parent, "trains a teacher", name=f".{out.name}.lock"):
+        return _train(
+            out, without_classes(dataset, held_out), spec, recipe, taught_by, split, held_out, seed, device, progress
+        )
+
+
+def _train(
+    out: Path,
+    seen: Dataset,
+    spec: ParameterSpec,
+    recipe: SGDRecipe,
+    taught_by: str,
+    split: str,
+    held_out: Sequence[str],
+    seed: int,
+    device: torch.device | str,
+    progress: Callable[[str, int, int], None],
+) -> Mapping[str, Any]:
+    pictures = load_split(for_architecture(seen, spec.architecture), split)
     settings = {
         "architecture": spec.architecture.name,
         "split": split,
         "held_out_classes": list(held_out),
         "seed": seed,
-        "recipe": {name: getattr(recipe, name) for name in ("epochs", "batch_size", "lr", "momentum", "weight_decay")},
+        "recipe": asdict(recipe),
     }
-    identity = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    identity = _identity(settings, seen, pictures, spec)
     partial = out.with_name(f"{out.name}.partial")
+    if out.exists():
+        record = _finished(out, identity, taught_by)
+        partial.unlink(missing_ok=True)  # the run may have been killed right after it wrote the table
+        return record
+    # Labels and colours are kept, and the pictures themselves are not: they may be large.
+    table = Teacher.of(pictures, seen.class_names, torch.empty(0), taught_by, {})
+    del pictures
+    train = ImageBank(seen, split, spec, device, progress)
+    # A network that learnt from the validation pictures cannot be calibrated or measured on them.
+    held_back = None if "validation" in split.split("+") else ImageBank(seen, "validation", spec, device)
     epochs = int(-(-recipe.epochs // 1))
     state = train_generic(
         spec, train, recipe, seed, partial, identity, lambda epoch, _: progress("teacher", epoch, epochs)
     )
     count = len(seen.class_names)
     module = network(spec, spec.flatten(state, count).to(train.images.device), count)
-    tested = logits(module, validation.images)
-    temperature = best_temperature(tested, validation.labels)
+    temperature, accuracy = 1.0, None
+    if held_back is not None:
+        tested = logits(module, held_back.images)
+        temperature = best_temperature(tested, held_back.labels)
+        accuracy = float((tested.argmax(1) == held_back.labels).float().mean())
     mirrored = train.images.flip(-1) if train.mirrored is None else train.mirrored
     said = torch.stack([logits(module, train.images), logits(module, mirrored)]) / temperature
     record = {
         **settings,
-        "validation_accuracy": float((tested.argmax(1) == validation.labels).float().mean()),
+        "identity": identity,
+        "validation_accuracy": accuracy,
         "train_accuracy": float((said[0].argmax(1) == train.labels).float().mean()),
         "temperature": temperature,
     }
-    pictures = load_split(for_architecture(seen, spec.architecture), split)
-    Teacher.of(pictures, seen.class_names, said, taught_by, record).save(out)
+    replace(table, logits=said.half().cpu(), record=record).save(out)
     partial.unlink(missing_ok=True)
     return record
+
+
+def _identity(settings: Mapping[str, Any], seen: Dataset, pictures: LabelledImages, spec: ParameterSpec) -> str:
+    """Return a digest of all that the teacher's weights follow from. A state of anything else must not be continued."""
+    digest = hashlib.sha256(np.ascontiguousarray(pictures.images).data)
+    digest.update(np.ascontiguousarray(pictures.labels.astype("int64")).data)
+    data = {"name": seen.name, "class_names": list(seen.class_names), "pictures": digest.hexdigest()}
+    all_of_it = {**settings, "dataset": data, "trunk": trunk_record(spec.architecture)}
+    return hashlib.sha256(json.dumps(all_of_it, sort_keys=True).encode()).hexdigest()
+
+
+def _finished(out: Path, identity: str, taught_by: str) -> Mapping[str, Any]:
+    """Return the record of a file that an earlier run of the same settings wrote.
+
+    Raises:
+        ConfigError: the file holds anything else.
+    """
+    try:
+        teacher = Teacher.load(out)
+    except CheckpointError as error:
+        raise ConfigError(f"'{out}' would be overwritten. {error} Or choose another file with --out.") from error
+    if (teacher.record.get("identity"), teacher.taught_by) != (identity, taught_by):
+        raise ConfigError(
+            f"'{out}' holds a teacher of other settings or pictures. Choose another file, or remove this one."
+        )
+    return teacher.record
 
 
 def best_temperature(logits_NC: Tensor, labels_N: Tensor) -> float:
