@@ -15,10 +15,12 @@ from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.storage.files import write_safetensors
 from tina_framework.zoo.entries import ZooEntry
+from tina_framework.zoo.image_bank import load_split
 from tina_framework.zoo.index import write_index
 from tina_framework.zoo.manifest import FORMAT, write_manifest
 from tina_framework.zoo.shards import write_shard
 from tina_framework.zoo.task_sampler import TaskSampler
+from tina_framework.zoo.teacher import Teacher
 from tina_framework.zoo.zoo_config import ZooConfig
 
 CLASSES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay", "kite", "lion")
@@ -77,6 +79,16 @@ def _write_zoo(root: Path) -> None:
     write_manifest(folder, manifest)
     write_shard(folder, 0, models)
     write_index(folder, config)
+
+
+@pytest.fixture(scope="session")
+def teacher_file(world: Path) -> Path:
+    """The table of a teacher that knows all classes and says random things."""
+    dataset = registries().datasets.create(f"arrays:{world / 'data.npz'}")
+    data = load_split(dataset, "train")
+    logits = torch.randn(2, len(data), len(CLASSES), generator=torch.Generator().manual_seed(0))
+    Teacher.of(data, dataset.class_names, logits, "a test", {}).save(world / "teacher.safetensors")
+    return world / "teacher.safetensors"
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tina_framework.errors import ConfigError, DataError, LeakageError
 from tina_framework.generator.generator import Generator
 from tina_framework.storage.digest import renew_digest
 from tina_framework.storage.files import read_json, read_safetensors, write_json, write_safetensors
-from tina_framework.training.components import build_components
+from tina_framework.training.components import build_components, load_images
 from tina_framework.training.loop import Trainer
 from tina_framework.zoo.index import write_index
 from tina_framework.zoo.manifest import read_manifest, write_manifest
@@ -253,3 +253,37 @@ def test_whitening_starts_at_the_generic_model_too(make_config: Callable[..., Tr
         flat = context.normalizer.denormalize(context.layout.scatter(predicted), context.config.max_classes)
         flats.append(components.spec.narrow(flat, context.config.max_classes, 3))
     torch.testing.assert_close(flats[0], flats[1], atol=2e-3, rtol=2e-3)
+
+
+def test_a_start_keeps_its_coordinates_and_a_setting_must_not_contradict_them(
+    make_config: Make, tmp_path: Path
+) -> None:
+    plain = Trainer(make_config(max_steps=1, output_dir=tmp_path / "plain")).train().generator
+    whitened = Trainer(make_config(max_steps=1, whitening=0.1, output_dir=tmp_path / "whitened")).train().generator
+    for folder, changes in ((plain, {}), (plain, {"whitening": None}), (whitened, {}), (whitened, {"whitening": 0.3})):
+        components = build_components(make_config(init_from=folder, **changes), CPU)
+        assert (components.context.normalizer.whitening is None) == (folder == plain)
+    with pytest.raises(ConfigError, match=r"whitening is 0\.3, but the generator '.*' has plain coordinates"):
+        build_components(make_config(init_from=plain, whitening=0.3), CPU)
+    with pytest.raises(ConfigError, match=r"whitening is none, but the generator '.*' has whitened coordinates"):
+        build_components(make_config(init_from=whitened, whitening=None), CPU)
+
+
+def test_a_network_without_a_layer_that_can_be_whitened_is_refused(
+    make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tina_framework.training.kronecker.MOST_COLUMNS", 1)
+    with pytest.raises(ConfigError, match="No layer of 'cnn-2layer' can be whitened"):
+        build_components(make_config(whitening=0.1), CPU)
+
+
+def test_a_shift_as_large_as_the_pictures_is_refused(make_config: Make) -> None:
+    build_components(make_config(image_shift=31), CPU)
+    with pytest.raises(ConfigError, match=r"image_shift is 32, but the pictures of 'cnn-2layer' have 32 x 32 pixels"):
+        build_components(make_config(image_shift=32), CPU)
+
+
+def test_a_teacher_that_knows_a_validation_class_is_refused(make_config: Make, teacher_file: Path) -> None:
+    assert load_images(make_config(teacher=teacher_file), CPU).taught_by == "a test"
+    with pytest.raises(LeakageError, match="The teacher was trained on 'cat', which training must not see"):
+        load_images(make_config(teacher=teacher_file, validation_classes="cat"), CPU)

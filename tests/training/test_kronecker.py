@@ -105,3 +105,25 @@ def test_padding_by_name(padding: str | int) -> None:
     torch.testing.assert_close(
         found.factors["right.conv.weight"], inverse_root(patches.T @ patches, 0.05), atol=1e-4, rtol=1e-4
     )
+
+
+def test_dropout_is_off_and_the_random_state_stays() -> None:
+    class Dropping(nn.Module):
+        def __init__(self, count: int) -> None:
+            super().__init__()
+            self.fc = nn.Linear(3, count)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.fc(F.dropout(images.mean((2, 3)), 0.9, self.training))
+            return logits
+
+    spec = ParameterSpec(TargetArchitecture(name="dropping", build=Dropping, input_shape=(3, 32, 32)))
+    generic = {p.name: 0.1 * torch.randn(p.shape) for p in spec.parameters(6)}
+    before = torch.get_rng_state()
+    found = [fit_whitening(spec, generic, draw, 1, 0.05) for _ in range(2)]
+    assert torch.equal(torch.get_rng_state(), before)
+    inputs = draw(0)[1].mean((2, 3)).double()
+    expected = inverse_root(inputs.T @ inputs, 0.05)
+    for whitening in found:
+        assert whitening is not None
+        torch.testing.assert_close(whitening.factors["right.fc.weight"], expected, atol=1e-4, rtol=1e-4)

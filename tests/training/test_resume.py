@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from tina_framework.storage.files import read_json
 from tina_framework.training import checkpoint, resume
 from tina_framework.training.loop import Trainer
 from tina_framework.training.run_state import RunState
+from tina_framework.zoo.teacher import Teacher
 
 
 @pytest.mark.parametrize(
@@ -267,3 +269,49 @@ def test_another_sampler_of_the_same_noise_process_may_go_on() -> None:
         CheckpointError, match=r"'checkpoint-1' was written with the scheduler 'gone'.* Unknown scheduler"
     ):
         resume._other_noise_process(folder, "gone", "ddim")
+
+
+@pytest.fixture
+def everything(teacher_file: Path) -> dict[str, Any]:
+    """Whitened coordinates, a teacher, two draws of each task, and shifted pictures."""
+    return {
+        "whitening": 0.1,
+        "teacher": teacher_file,
+        "draws_per_task": 2,
+        "input_floor": 1,
+        "image_shift": 2,
+        "max_steps": 4,
+    }
+
+
+def test_a_run_with_everything_resumes_exactly_and_keeps_its_coordinates(
+    make_config: Make, tmp_path: Path, everything: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = make_config(output_dir=tmp_path / "whole", **everything)
+    Trainer(whole).train()
+    parts = make_config(output_dir=tmp_path / "parts", **everything)
+    trainer = Trainer(parts)
+    stop_after(trainer, 2)
+    trainer.train()
+    # Another device would compute other factors, so they are read from the checkpoint.
+    monkeypatch.setattr("tina_framework.training.components.fit_whitening", None)
+    Trainer(make_config(output_dir=tmp_path / "parts", resume_from_checkpoint="latest", **everything)).train()
+    one, two = weights(whole, 4), weights(parts, 4)
+    assert [name for name in one if not torch.equal(one[name], two[name])] == []
+    assert lines(parts) == lines(whole)
+    files = [config.output_dir / "generator" / "model.safetensors" for config in (whole, parts)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_another_teacher_or_none_cannot_resume_a_run(
+    make_config: Make, tmp_path: Path, everything: dict[str, Any], teacher_file: Path
+) -> None:
+    Trainer(make_config(**{**everything, "max_steps": 1})).train()
+    again = {**everything, "max_steps": 1, "resume_from_checkpoint": "latest"}
+    teacher = Teacher.load(teacher_file)
+    replace(teacher, logits=-teacher.logits).save(tmp_path / "other.safetensors")
+    for other in (tmp_path / "other.safetensors", None):
+        with pytest.raises(CheckpointError, match="other data: the teacher has changed"):
+            start(make_config(**{**again, "teacher": other}))
+    teacher.save(tmp_path / "moved.safetensors")
+    assert start(make_config(**{**again, "teacher": tmp_path / "moved.safetensors"})) == 1

@@ -30,7 +30,7 @@ def machine(settings: dict[str, Any], root: Path) -> dict[str, Any]:
 
 
 def test_machines_without_a_shared_folder_resume_exactly(settings: dict[str, Any], tmp_path: Path) -> None:
-    common = {"max_steps": 10, "checkpointing_steps": 2, "dropout": 0.1, "num_validation_tasks": 2}
+    common = {"max_steps": 10, "checkpointing_steps": 2, "dropout": 0.1, "num_validation_tasks": 2, "whitening": 0.1}
     whole, parts, late = (machine(settings, tmp_path / name) for name in ("whole", "parts", "late"))
     other = machine(settings, tmp_path / "other")
     for code, error in finish(start_group([words(whole, **common), words(other, **common)])):

@@ -38,7 +38,7 @@ from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.task_sampler import TaskSampler
 from tina_framework.zoo.teacher import Teacher
 
-__all__ = ["TrainingComponents", "build_components", "load_images"]
+__all__ = ["TrainingComponents", "build_components", "load_images", "whitening_factors"]
 
 
 @dataclass
@@ -140,20 +140,25 @@ def load_images(
     return TrainingImages(dataset, config.train_split, spec, device, dtype, teacher, unseen)
 
 
-def build_components(
-    config: TrainingConfig, device: torch.device, images: TrainingImages | None = None
-) -> TrainingComponents:
-    """Load the data and build all components. The denoiser's initial weights follow from the seed.
+@dataclass(frozen=True)
+class _Basis:
+    """What the settings name, opened and compared, and the settings with their open defaults filled in."""
 
-    Args:
-        config: the training settings.
-        device: where the images and the batches are placed.
-        images: what `load_images` returned, if they are loaded already.
+    config: TrainingConfig
+    dataset: Dataset
+    zoo: Zoo
+    spec: ParameterSpec
+    seen: tuple[str, ...]
+    start: Generator | None
 
-    Raises:
-        ConfigError, DataError, CheckpointError, PluginError: something is missing or does not fit together.
-        LeakageError: the zoo was built with classes or class sets that are reserved for validation or tests.
-    """
+    @property
+    def generic(self) -> dict[str, Tensor]:
+        """The parameters of the generic model, reduced to `seen`."""
+        rows = torch.tensor([self.zoo.class_names.index(name) for name in self.seen])
+        return self.spec.select_classes(self.zoo.generic, rows)
+
+
+def _open(config: TrainingConfig) -> _Basis:
     dataset: Dataset = registries().datasets.create(config.dataset)
     zoo = Zoo.open(config.zoo)
     spec = ParameterSpec(registries().architectures.create(config.architecture or zoo.architecture))
@@ -163,20 +168,53 @@ def build_components(
             f"'{spec.architecture.name}'. Remove the setting, or build a zoo of that architecture."
         )
     zoo.check(spec)
-    if config.image_shift and spec.architecture.trunk is not None:
-        raise ConfigError(
-            f"image_shift is {config.image_shift}, but '{spec.architecture.name}' has a frozen trunk, whose features cannot be "
-            "shifted. Set image_shift to 0."
-        )
+    _check_shift(config, spec)
     seen = _seen_classes(config, dataset, zoo)
     start = None if config.init_from is None else Generator.from_pretrained(config.init_from, device="cpu")
     if start is not None and start.denoiser.config.num_landmarks and "max_classes" not in config.model_fields_set:
         config = config.model_copy(update={"max_classes": start.config.max_classes})
     config = _for_training_length(_for_classes(config, len(seen)), len(seen), spec.is_head)
+    return _Basis(config, dataset, zoo, spec, seen, start)
+
+
+def whitening_factors(
+    config: TrainingConfig, device: torch.device, images: TrainingImages | None = None
+) -> dict[str, Tensor]:
+    """Return the factors of the setting `whitening`, for `build_components`. Empty if the run needs none.
+
+    The arguments and errors are those of `build_components`. Floating-point numbers differ between devices, so one process
+    should compute the factors for all.
+    """
+    if config.whitening is None or config.init_from is not None:
+        return {}
+    basis = _open(config)
+    return _whitening(basis, load_images(basis.config, device, basis.dataset, basis.spec) if images is None else images)
+
+
+def build_components(
+    config: TrainingConfig,
+    device: torch.device,
+    images: TrainingImages | None = None,
+    factors: Mapping[str, Tensor] | None = None,
+) -> TrainingComponents:
+    """Load the data and build all components. The denoiser's initial weights follow from the seed.
+
+    Args:
+        config: the training settings.
+        device: where the images and the batches are placed.
+        images: what `load_images` returned, if they are loaded already.
+        factors: what `whitening_factors` returned, here or in the process that sent it; None: they are computed now.
+
+    Raises:
+        ConfigError, DataError, CheckpointError, PluginError: something is missing or does not fit together.
+        LeakageError: the zoo was built with classes or class sets that are reserved for validation or tests.
+    """
+    basis = _open(config)
+    config, dataset, zoo, spec = basis.config, basis.dataset, basis.zoo, basis.spec
+    seen, start, generic = basis.seen, basis.start, basis.generic
     superclasses = dataset.superclasses
     if superclasses is not None:
         superclasses = tuple(superclasses[dataset.class_names.index(name)] for name in seen)
-    generic = spec.select_classes(zoo.generic, torch.tensor([zoo.class_names.index(name) for name in seen]))
     models = TrainingModels(config, zoo, seen)
 
     tokenizer: ParameterTokenizer = registries().tokenizers.create(config.tokenizer)
@@ -185,11 +223,14 @@ def build_components(
     if start is None:
         whitening = None
         if config.whitening is not None:
-            images = load_images(config, device, dataset, spec) if images is None else images
-            whitening = _whitening(config, spec, generic, seen, images)
+            if factors is None:
+                images = load_images(config, device, dataset, spec) if images is None else images
+                factors = _whitening(basis, images)
+            whitening = Whitening.from_tensors(spec, factors, f"The whitening with damping {config.whitening:g}")
         per_tensor = config.scale == "tensor"
         normalizer = Normalizer.fit(spec, generic, models.readers(), per_tensor=per_tensor, whitening=whitening)
     else:
+        _check_coordinates(config, start)
         # The weights of a generator only make sense with its own normalizer and its own condition space.
         normalizer, conditions.space = start.normalizer, _same_space(start, conditions)
     process = process_sampled_by(make_sampler(config))
@@ -238,17 +279,13 @@ _WHITENING_TASKS = 40
 """Enough: the factors average over all pixels of all images of these tasks."""
 
 
-def _whitening(
-    config: TrainingConfig,
-    spec: ParameterSpec,
-    generic: Mapping[str, Tensor],
-    seen: tuple[str, ...],
-    images: TrainingImages,
-) -> Whitening | None:
-    """Return the whitening on random training tasks, or None if no layer can be whitened."""
-    damping = config.whitening
-    if damping is None:
-        return None
+def _whitening(basis: _Basis, images: TrainingImages) -> dict[str, Tensor]:
+    """Return the factors of the whitening on random training tasks.
+
+    Raises:
+        ConfigError: no layer can be whitened.
+    """
+    config, seen = basis.config, basis.seen
     sampler = TaskSampler(seen, None, partition="train", class_counts=config.class_counts, seed=config.seed)
 
     def draw(number: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -259,7 +296,40 @@ def _whitening(
         own = torch.tensor([seen.index(name) for name in classes])
         return own, images.take(rows, flips), slots.to(images.labels.device)
 
-    return fit_whitening(spec, generic, draw, _WHITENING_TASKS, damping)
+    assert config.whitening is not None
+    found = fit_whitening(basis.spec, basis.generic, draw, _WHITENING_TASKS, config.whitening)
+    if found is None:
+        raise ConfigError(f"No layer of '{basis.spec.architecture.name}' can be whitened. Set whitening to none.")
+    return {name: factor.cpu() for name, factor in found.factors.items()}
+
+
+def _check_shift(config: TrainingConfig, spec: ParameterSpec) -> None:
+    """Refuse an `image_shift` that the architecture's pictures do not allow."""
+    if not config.image_shift:
+        return
+    name = spec.architecture.name
+    if spec.architecture.trunk is not None:
+        raise ConfigError(
+            f"image_shift is {config.image_shift}, but '{name}' has a frozen trunk, whose features cannot be shifted. "
+            "Set image_shift to 0."
+        )
+    height, width = spec.architecture.input_shape[1:]
+    if config.image_shift >= min(height, width):
+        raise ConfigError(
+            f"image_shift is {config.image_shift}, but the pictures of '{name}' have {width} x {height} pixels. "
+            f"Set it below {min(height, width)}."
+        )
+
+
+def _check_coordinates(config: TrainingConfig, start: Generator) -> None:
+    """Refuse a setting `whitening` that says otherwise than the generator of `init_from`, whose coordinates are kept."""
+    whitened = start.normalizer.whitening is not None
+    if "whitening" in config.model_fields_set and (config.whitening is not None) != whitened:
+        theirs = "whitened" if whitened else "plain"
+        raise ConfigError(
+            f"whitening is {config.whitening or 'none'}, but the generator '{config.init_from}' has {theirs} coordinates, "
+            "and a run that starts from it keeps them. Remove the setting, or remove init_from."
+        )
 
 
 def _same_space(start: Generator, conditions: ConditionBank) -> ConditionSpace:

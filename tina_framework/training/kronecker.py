@@ -9,8 +9,10 @@ Fisher matrix of a layer by G (x) A, with
     A = E[a a^T]    over the layer's inputs a, (I, I); for a convolution, over all patches
     G = E[g g^T]    over the loss's derivatives g by the layer's outputs, (O, O)
 
-A difference is then dW = left Z right with left = (G + d I)^-1/2 and right = (A + d I)^-1/2, both scaled so that the mean square of their
-eigenvalues is 1. The damping d is a share of the mean eigenvalue.
+Unlike K-FAC, the labels are those of the pictures (the empirical Fisher matrix), not drawn from the network.
+
+A difference is then dW = left Z right with left = (G + d I)^-1/2 and right = (A + d I)^-1/2. Both are scaled so that the mean square of
+their eigenvalues is 1. The damping d is a share of the mean eigenvalue.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tina_framework.denoiser.whitening import Whitening, factor_shapes
+from tina_framework.interfaces.random_state import seeded_random_state
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.zoo.p_models import network
 
@@ -53,7 +56,8 @@ def fit_whitening(
     for number in range(num_tasks):
         rows, images, labels = draw(number)
         flat = spec.flatten(spec.select_classes(generic, rows), len(rows))
-        module = network(spec, flat.to(images.device), len(rows))
+        with seeded_random_state(0):  # building draws random weights, which are then replaced
+            module = network(spec, flat.to(images.device), len(rows)).eval()
         for name, matrix in _second_moments(module, images.float(), labels).items():
             if name not in wanted:  # classes have no left factor, because each is a row
                 continue

@@ -17,8 +17,9 @@ from torch import Tensor
 from tina_framework.config.training import TrainingConfig
 from tina_framework.targets.allocator import keep_freed_memory
 from tina_framework.training import checkpoint, resume, shard_files
-from tina_framework.training.collectives import check_alike, on_all, on_main
-from tina_framework.training.components import build_components, load_images
+from tina_framework.training.collectives import check_alike, on_all, on_main, tensors_of_main
+from tina_framework.training.components import build_components, load_images, whitening_factors
+from tina_framework.training.data import TrainingImages
 from tina_framework.training.export import git_commit, make_generator, recipe
 from tina_framework.training.interrupt import StopRequest
 from tina_framework.training.liveness import watch_of
@@ -109,7 +110,10 @@ class Trainer:
             device = self.accelerator.device
             needed = config.task_weight > 0
             with shared_images(self.accelerator, lambda: load_images(config, device), needed) as images:
-                self.components = on_all(self.accelerator, lambda: build_components(config, device, images))
+                if images is None and needed and config.whitening is not None:
+                    images = on_all(self.accelerator, lambda: load_images(config, device))
+                factors = tensors_of_main(self.accelerator, lambda: self._factors(images))
+                self.components = on_all(self.accelerator, lambda: build_components(config, device, images, factors))
             self.config = config = self.components.config
             check_alike(self.accelerator, self.components.fingerprints)
             self.log.total = config.max_steps  # the default follows the number of classes
@@ -130,6 +134,11 @@ class Trainer:
             if self._source is not None:
                 resume.restore(self, self._source)
             self._held = stack.pop_all()  # `close` releases the folder
+
+    def _factors(self, images: TrainingImages | None) -> dict[str, Tensor]:
+        """Return the factors of whitened coordinates. A resumed run keeps its own, also on another kind of device."""
+        kept = {} if self._source is None else resume.whitening_factors(self._source)
+        return kept or whitening_factors(self.config, self.accelerator.device, images)
 
     def close(self) -> None:
         """End the threads, and let other processes use the output folder. `train` calls this at its end."""
@@ -276,7 +285,8 @@ class Trainer:
 
         def save() -> None:
             self.log.sync()
-            checkpoint.write(self.root, step, tensors, resume.state(self).to_json(), random_states)
+            files = {**tensors, **resume.coordinates(self)}
+            checkpoint.write(self.root, step, files, resume.state(self).to_json(), random_states)
 
         if self.stepper.sharded:
             self._save_shards(tensors, random_states)
@@ -299,7 +309,9 @@ class Trainer:
 
             def complete() -> None:
                 self.log.sync()
-                checkpoint.complete(partial, {}, resume.state(self).to_json(), random_states, all_written)
+                checkpoint.complete(
+                    partial, resume.coordinates(self), resume.state(self).to_json(), random_states, all_written
+                )
                 stack.close()  # puts the checkpoint in its place
 
             on_main(accelerator, complete)

@@ -38,6 +38,7 @@ __all__ = [
     "Source",
     "check_same",
     "choose",
+    "coordinates",
     "find_checkpoint",
     "flat",
     "is_own",
@@ -45,6 +46,7 @@ __all__ = [
     "shared_settings",
     "state",
     "tensors",
+    "whitening_factors",
 ]
 
 _FINGERPRINTS = {
@@ -58,6 +60,9 @@ _FINGERPRINTS = {
 
 _WEIGHTS = ("model", "ema")
 _MOMENTS = "optimizer"
+
+_WHITENING = "whitening"
+"""File of the factors of whitened coordinates. Another device would compute other last digits."""
 
 _OF_A_MACHINE = frozenset(
     {
@@ -137,6 +142,18 @@ def tensors(stepper: Stepper) -> dict[str, dict[str, Tensor]]:
     if moments:  # empty before the first step
         found[_MOMENTS] = moments
     return found
+
+
+def coordinates(trainer: Trainer) -> dict[str, dict[str, Tensor]]:
+    """Return the factors of the setting `whitening` to store, by file. With `init_from` they are in its folder."""
+    found = trainer.components.context.normalizer.whitening
+    return {} if found is None or trainer.components.start is not None else {_WHITENING: dict(found.factors)}
+
+
+def whitening_factors(source: Source) -> dict[str, Tensor]:
+    """Return the factors that a checkpoint holds; empty if it holds none."""
+    files = checkpoint.read_manifest(source.folder)
+    return checkpoint.read_tensors(source.folder, _WHITENING, files) if f"{_WHITENING}.safetensors" in files else {}
 
 
 def flat(tensors: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
