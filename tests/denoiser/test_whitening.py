@@ -75,6 +75,23 @@ def test_factors_that_are_not_announced_or_missing_are_refused() -> None:
         Normalizer.from_tensors(SPEC, normalizer.state_dict())
 
 
+@pytest.mark.parametrize(
+    ("change", "message"), [("singular", "not positive"), ("negative", "not positive"), ("uneven", "not symmetric")]
+)
+def test_factors_that_are_no_inverse_roots_are_refused(change: str, message: str) -> None:
+    normalizer = Normalizer.fit(SPEC, {p.name: torch.randn(p.shape) for p in SPEC.parameters(20)})
+    normalizer.whitening = whitening()
+    tensors = normalizer.state_dict()
+    factor = tensors["right.conv2.weight"]
+    if change == "uneven":
+        factor[0, 1] += 0.1
+    else:
+        factor[3] = factor[:, 3] = 0.0
+        factor[3, 3] = -1.0 if change == "negative" else 0.0
+    with pytest.raises(CheckpointError, match=f"'right.conv2.weight' .*{message}"):
+        Normalizer.from_tensors(SPEC, tensors, WEIGHTS)
+
+
 def test_the_scale_is_the_spread_of_whitened_differences() -> None:
     made = whitening()
     generic = {p.name: torch.zeros(p.shape) for p in SPEC.parameters(20)}

@@ -152,12 +152,13 @@ class Normalizer:
         """Return the normalizer that `state_dict` described.
 
         Raises:
-            CheckpointError: a tensor is missing or unknown, has the wrong shape, or is not finite.
+            CheckpointError: a tensor is missing or unknown, has the wrong shape or is not finite, or a factor is singular.
         """
-        check_tensors(tensors, cls.shapes(spec, whitened), "The checkpoint's normalizer")
+        source = "The checkpoint's normalizer"
+        check_tensors(tensors, cls.shapes(spec, whitened), source)
         names = list(spec.class_axes)
         factors = {name: tensors[name] for name in factor_shapes(spec, whitened)}
-        whitening = Whitening(spec, factors) if factors else None
+        whitening = Whitening.from_tensors(spec, factors, source) if factors else None
         return cls(spec, {n: tensors[f"base.{n}"] for n in names}, {n: tensors[f"scale.{n}"] for n in names}, whitening)
 
 

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from tina_framework.errors import CheckpointError
 from tina_framework.interfaces.spec import ParameterInfo, ParameterSpec
+from tina_framework.storage.files import check_tensors
 
 __all__ = ["Whitening", "factor_shapes"]
 
@@ -30,6 +32,10 @@ def factor_shapes(spec: ParameterSpec, names: Sequence[str]) -> dict[str, tuple[
     return shapes
 
 
+_ASYMMETRY = 1e-4
+"""Largest difference of two mirrored elements, as a share of the largest element. Rounding to float32 gives 1e-7."""
+
+
 class Whitening:
     """Maps whitened differences Z of a weight (O, I) to differences left Z right, and back.
 
@@ -42,6 +48,30 @@ class Whitening:
         self.spec = spec
         self.factors = {name: factor.float() for name, factor in factors.items()}
         self._on: dict[tuple[bool, torch.device, torch.dtype], dict[str, Tensor]] = {}
+
+    @classmethod
+    def from_tensors(cls, spec: ParameterSpec, factors: Mapping[str, Tensor], source: str) -> Whitening:
+        """Return the whitening with factors that were stored.
+
+        Args:
+            spec: the architecture's parameters.
+            factors: ``left.NAME`` and ``right.NAME``.
+            source: where they come from, for messages.
+
+        Raises:
+            CheckpointError: a factor is missing or unknown, or has another shape; or it is not symmetric with positive
+                eigenvalues, as an inverse square root is.
+        """
+        made = cls(spec, factors)
+        check_tensors(factors, factor_shapes(spec, made.names), source)
+        for name, factor in made.factors.items():
+            wide = factor.double()
+            uneven = float((wide - wide.T).abs().max()) > _ASYMMETRY * float(wide.abs().max())
+            # A Cholesky factor exists if and only if all eigenvalues are positive, and costs a tenth of them.
+            if uneven or int(torch.linalg.cholesky_ex(wide).info):
+                what = "is not symmetric" if uneven else "has eigenvalues that are not positive"
+                raise CheckpointError(f"{source}: '{name}' {what}; restore or rebuild it.")
+        return made
 
     @property
     def names(self) -> tuple[str, ...]:
