@@ -51,6 +51,7 @@ def test_names_that_nobody_provides_are_mistakes_like_any_other() -> None:
         ({"input_floor": "0.5", "prediction_type": "epsilon"}, "input_floor"),
         ({"teacher": "t.safetensors", "teacher_weight": "0"}, "teacher"),
         ({"teacher": "t.safetensors", "task_weight": "0"}, "teacher"),
+        ({"task_batch_size": "8", "draws_per_task": "4"}, "input_floor"),
         ({"task_batch_size": "6", "draws_per_task": "4"}, "task_batch_size"),
         ({"torch_compile_mode": "max-autotune"}, "torch_compile_mode"),
         ({"torch_compile_backend": "eager"}, "torch_compile_backend"),

@@ -239,7 +239,7 @@ def test_images_are_shifted_by_whole_pixels_within_the_limit(make_config: Make) 
 
 
 def test_draws_of_a_task_share_everything_but_their_noise(make_config: Make) -> None:
-    settings = {"rollout_probability": 0.5, "task_batch_size": 8, "image_shift": 2}
+    settings = {"rollout_probability": 0.5, "task_batch_size": 8, "image_shift": 2, "input_floor": 1}
     components, task, _ = parts(make_config(**settings, draws_per_task=4, joint_weight=0.25))
     rows = draw(task, 1, range(32), components.denoiser)
     plain = parts(make_config(**settings))[1]

@@ -72,7 +72,7 @@ def test_a_checkpoint_from_before_the_setting_can_be_resumed(make_config: Make) 
 
 def test_every_head_has_its_own_fixed_input(make_config: Make) -> None:
     settings = {"regression": "true", "denoise_weight": 0, "task_batch_size": 6}
-    components = build_components(make_config(**settings, draws_per_task=3), CPU)
+    components = build_components(make_config(**settings, draws_per_task=3, input_floor=1), CPU)
     (task,) = components.objectives
     rows = draw(task, 2, range(6), components.denoiser)
     width = components.context.layout.token_width
@@ -82,10 +82,8 @@ def test_every_head_has_its_own_fixed_input(make_config: Make) -> None:
     later = draw(task, 5, range(6), components.denoiser)
     assert torch.equal(later.noisy_BPD, rows.noisy_BPD)
     seen = [
-        build_components(make_config(**settings, draws_per_task=3, **floor), CPU).context.model_input(
-            rows.noisy_BPD, rows.t_B
-        )
-        for floor in ({}, {"input_floor": 1})
+        build_components(make_config(**settings, input_floor=floor), CPU).context.model_input(rows.noisy_BPD, rows.t_B)
+        for floor in (0, 1)
     ]
     assert torch.equal(seen[1], rows.noisy_BPD)  # without the floor, the heads would read almost the same
     assert float(seen[0].abs().max()) < 0.05

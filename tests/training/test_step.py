@@ -48,7 +48,7 @@ def test_batches_must_be_shared_equally(make_config: Make) -> None:
     with pytest.raises(ConfigError, match=r"task_batch_size is 4, .*Choose a multiple of 3"):
         Trainer(make_config(gradient_accumulation_steps=3))
     with pytest.raises(ConfigError, match=r"task_batch_size is 4, .*the 4 draws of a task .*Choose a multiple of 8"):
-        Trainer(make_config(gradient_accumulation_steps=2, draws_per_task=4))
+        Trainer(make_config(gradient_accumulation_steps=2, draws_per_task=4, input_floor=1))
 
 
 @pytest.mark.parametrize(("draws", "divisions"), [(1, (1, 2, 4)), (2, (1, 2))])
@@ -58,7 +58,12 @@ def test_accumulation_gives_the_same_step(
     norms = []
     for parts in divisions:
         trainer = Trainer(
-            make_config(gradient_accumulation_steps=parts, draws_per_task=draws, output_dir=tmp_path / str(parts))
+            make_config(
+                gradient_accumulation_steps=parts,
+                draws_per_task=draws,
+                input_floor=1,
+                output_dir=tmp_path / str(parts),
+            )
         )
         norms.append(trainer.stepper.train_step())
     for losses, norm in norms[1:]:

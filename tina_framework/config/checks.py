@@ -132,6 +132,11 @@ def _objectives(config: TrainingConfig) -> list[Finding]:
         found.append(
             ("teacher", "expected none unless task_weight and teacher_weight are above 0: nothing would learn from it")
         )
+    if config.draws_per_task > 1 and config.prediction_type == "sample" and not config.input_floor:
+        found.append((
+            "input_floor",
+            "expected above 0 with draws_per_task above 1: without it, the denoiser reads almost the same in all draws",
+        ))  # fmt: skip
     if config.input_floor and config.prediction_type != "sample":
         found.append(("input_floor", "expected 0 unless prediction_type is sample: the others read all noise anyway"))
     if config.regression and config.denoise_weight > 0:

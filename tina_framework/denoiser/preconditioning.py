@@ -24,8 +24,8 @@ def model_input(
     then almost zero. Otherwise the network would first have to learn to ignore noise of full size. This is an input scaling
     like c_in in arXiv 2206.00364, equation 7. Networks with another prediction type need the noise and read x_t itself.
 
-    The first networks of a prompt can only differ by noise that the denoiser sees. A floor keeps the factor from falling below
-    it; with 1, the denoiser reads x_t itself.
+    In the first step, networks of one prompt differ only by their noise, so the denoiser must see it. `floor` is the least factor.
+    With 1, the denoiser reads x_t itself.
 
     Args:
         noisy_BPD: x_t of unit variance, after a scheduler's `scale_model_input`.

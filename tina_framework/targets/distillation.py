@@ -30,7 +30,7 @@ class SoftTargets:
     temperature: float = 1.0
 
     def of_network(self, row: int | Sequence[int], num_classes: int) -> SoftTargets:
-        """Return the targets of one network or of several, of those with logits (B, M, K), at their first class slots."""
+        """Return the targets for one row, or for several rows, cut to the first `num_classes` slots."""
         return SoftTargets(self.logits[row][..., :num_classes], self.weight, self.temperature)
 
 
