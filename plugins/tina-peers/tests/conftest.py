@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +76,13 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def make_setup(zoo: Path) -> Callable[..., Setup]:
-    """Makes the setup of a peer: ``make_setup(name, steps=4)``."""
+    """Makes the setup of a peer: ``make_setup(name, {"tasks": 1}, steps=4)``."""
 
-    def make(name: str, **changes: Any) -> Setup:
+    def make(name: str, data: Mapping[str, Any] | None = None, **changes: Any) -> Setup:
         kind = peer_class(name)
         recipe = kind.recipe.__class__(**{**vars(kind.recipe), **QUICK, **changes})
-        return Setup(kind, recipe, dataset=DATASET, zoo=str(zoo), encoder="clip-lite", tasks=2, classes=4)
+        given = {"dataset": DATASET, "zoo": str(zoo), "encoder": "clip-lite", "tasks": 2, "classes": 4}
+        return Setup(kind, recipe, **{**given, **(data or {})})
 
     return make
 
@@ -90,8 +91,8 @@ def make_setup(zoo: Path) -> Callable[..., Setup]:
 def make_peer(make_setup: Callable[..., Setup]) -> Callable[..., tuple[Peer, Setup]]:
     """Makes an untrained small peer and its setup."""
 
-    def make(name: str, **changes: Any) -> tuple[Peer, Setup]:
-        setup = make_setup(name, **changes)
+    def make(name: str, data: Mapping[str, Any] | None = None, **changes: Any) -> tuple[Peer, Setup]:
+        setup = make_setup(name, data, **changes)
         return setup.peer(peer_class(name), small(name)), setup
 
     return make

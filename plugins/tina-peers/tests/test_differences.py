@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -78,6 +79,33 @@ def test_whitened_differences_give_the_p_models_back_and_have_size_one(whitened:
         assert not torch.allclose(batch.shared, plain[batch.inputs.classes[0]].shared, atol=0.1)
     shared = torch.cat([batch.shared for batch in whitened.all_p_models()])
     assert float(shared.square().mean()) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_the_whitening_is_made_once_and_follows_its_factors(whitened: Setup) -> None:
+    differences = copy.deepcopy(whitened.differences)
+    made = differences.whitening
+    assert made is not None
+    assert differences.whitening is made
+    copied = copy.deepcopy(differences)
+    assert copied.whitening is not made
+    with torch.no_grad():
+        copied.get_buffer("factor_right_fc_weight").mul_(2)
+    assert differences.whitening is made
+    flat = torch.randn(2, whitened.spec.num_parameters(3))
+    for change in (
+        lambda: copied.load_state_dict(differences.state_dict()),  # writes into the factors
+        lambda: copied.load_state_dict({name: 3 * t for name, t in differences.state_dict().items()}, assign=True),
+        lambda: copied.to(torch.float64).to(torch.float32),  # as another device, replaces them
+        lambda: copied.get_buffer("factor_left_conv1_weight").mul_(0.5),
+    ):
+        before = copied.whitening
+        with torch.no_grad():
+            change()
+        now = copied.whitening
+        assert now is not None
+        assert now is not before
+        assert torch.equal(now.factors["right.fc.weight"], copied.get_buffer("factor_right_fc_weight"))
+        torch.testing.assert_close(now.apply(now.invert(flat, 3), 3), flat, atol=1e-3, rtol=1e-3)
 
 
 def test_a_zoo_without_p_models_is_refused(setup: Setup) -> None:

@@ -6,7 +6,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import nn
 
+from tina_framework import TargetArchitecture
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.prompts.condition_space import ConditionSpace
+from tina_peers.differences import Differences
 from tina_peers.inputs import TaskInputs
 from tina_peers.norm_only import NormOnly, NormOnlySettings
 from tina_peers.setup import Setup
@@ -33,3 +38,33 @@ def test_convolutions_are_scaled_by_channels(make_setup: Callable[..., Setup], s
         inner = logs - logs.mean(1, keepdim=True)
         torch.testing.assert_close(inner, inner.mean(0, keepdim=True).expand_as(inner), atol=1e-3, rtol=1e-3)
         assert bool((inner.abs().max() > 1e-3) == scale_inputs)
+
+
+def test_shifts_of_biases_are_in_units_of_their_spread() -> None:
+    def build(count: int) -> nn.Module:
+        return nn.Sequential(
+            nn.Conv2d(3, 4, 3),
+            nn.ReLU(),
+            nn.Conv2d(4, 5, 3),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(5, count),
+        )
+
+    differences = Differences(ParameterSpec(TargetArchitecture(name="biased", build=build)), 6)
+    sizes = [info.numel for info in differences.shared_tensors]
+    names = [info.name for info in differences.shared_tensors]
+    differences.base_S.copy_(torch.randn(differences.shared, generator=torch.Generator().manual_seed(0)))
+    spread = {name: 0.1 * (place + 1) for place, name in enumerate(names)}
+    differences.scale_S.copy_(torch.cat([torch.full((n,), spread[name]) for n, name in zip(sizes, names, strict=True)]))
+    peer = NormOnly(
+        NormOnlySettings(hidden=8, depth=1, strength=0.5), differences, ConditionSpace("test", torch.zeros(6), 1.0)
+    )
+    with torch.no_grad():
+        peer.hypernetwork.write_task.bias.fill_(2.0)
+        inputs = TaskInputs([("a", "b")], torch.randn(1, 2, 6), [torch.Generator()])
+        shared, _ = differences.split(peer.networks(inputs)[0], 2)
+    for name, base, written in zip(names, differences.base_S.split(sizes), shared.split(sizes), strict=True):
+        wanted = base + 0.5 * 2.0 * spread[name] if name.endswith("bias") else base * torch.tensor(1.0).exp()
+        torch.testing.assert_close(written, wanted)
+    assert {"0.bias", "2.bias", "0.weight", "2.weight"} == set(names)

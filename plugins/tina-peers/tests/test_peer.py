@@ -31,7 +31,8 @@ def tasks_of(setup: Setup, peer: Peer) -> TaskInputs:
 
 
 @pytest.mark.parametrize(
-    ("name", "changes"), [*((name, {}) for name in PEERS), ("t2m-hn", {"whitening": 0.1}), ("p-diff", {"whitening": 1.0})]
+    ("name", "changes"),
+    [*((name, {}) for name in PEERS), ("t2m-hn", {"whitening": 0.1}), ("p-diff", {"whitening": 1.0})],
 )
 def test_a_folder_gives_the_same_networks(
     name: str, changes: dict[str, float], make_peer: MakePeer, tmp_path: Path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tina_framework.errors import ConfigError
+from tina_peers.norm_only import NormOnlySettings
 from tina_peers.p_diff import PDiffSettings
 from tina_peers.recipe import Recipe, checked
 from tina_peers.weight_flow import WeightFlowSettings
@@ -28,15 +29,35 @@ def test_settings_out_of_range_are_refused(change: dict[str, object]) -> None:
         Recipe(**change)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("change", [{"hidden": -1}, {"prediction": "v"}, {"sampling_steps": 0}, {"clip": float("inf")}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hidden": -1},
+        {"hidden": 0},
+        {"depth": 0},
+        {"latent": 0},
+        {"prediction": "v"},
+        {"sampling_steps": 0},
+        {"clip": float("inf")},
+        {"clip": 0.0},
+        {"input_noise": float("nan")},
+    ],
+)
 def test_sizes_out_of_range_are_refused(change: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(change))):
         PDiffSettings(**change)  # type: ignore[arg-type]
 
 
-def test_euler_needs_a_step() -> None:
-    with pytest.raises(ConfigError, match="sampling_steps"):
+def test_euler_needs_a_step_and_no_components() -> None:
+    assert WeightFlowSettings(components=0, noise=0.0).components == 0
+    with pytest.raises(ConfigError, match="sampling_steps is 0; it must be a number from 1"):
         WeightFlowSettings(sampling_steps=0)
+    with pytest.raises(ConfigError, match="components is -1; it must be a number from 0"):
+        WeightFlowSettings(components=-1)
+
+
+def test_switches_may_be_off() -> None:
+    assert not NormOnlySettings(scale_inputs=False).scale_inputs
 
 
 def test_the_rate_rises_and_falls_in_each_phase() -> None:

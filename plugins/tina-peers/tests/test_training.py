@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from tina_framework.errors import CheckpointError, ConfigError, TrainingError
+from tina_framework.storage.digest import renew_digest
 from tina_peers.catalogue import PEERS, peer_class
 from tina_peers.peer import CHECKPOINT, Peer
 from tina_peers.setup import Setup
@@ -70,12 +74,48 @@ def test_training_from_weights_reads_no_training_picture(make_peer: MakePeer) ->
     run = Run(peer, setup, {})
     run.advance()
     assert "images" not in vars(setup)
+    assert "training_pictures_sha256" not in setup.identity
+    assert "training_pictures_sha256" in make_peer("t2m-hn")[1].identity
 
 
 def test_a_checkpoint_of_other_settings_is_refused(make_peer: MakePeer, tmp_path: Path) -> None:
     train(*make_peer("norm-only", steps=4), tmp_path, {"zoo": "one"}, quiet, stop_after=1)
-    with pytest.raises(CheckpointError, match=r"other settings \(zoo\)"):
+    with pytest.raises(CheckpointError, match=r"other settings or data \(zoo differ"):
         train(*make_peer("norm-only", steps=4), tmp_path, {"zoo": "other"}, quiet)
+    with pytest.raises(CheckpointError, match=r"\(recipe\.lr, recipe\.seed differ"):
+        train(*make_peer("norm-only", steps=4, lr=1e-4, seed=5), tmp_path, {"zoo": "one"}, quiet)
+    with pytest.raises(CheckpointError, match=r"\(settings\.hidden differ"):
+        train(*make_peer("norm-only", steps=4), tmp_path, {"zoo": "one", "settings": {"hidden": 8}}, quiet)
+    # Another spelling of the command is no other run.
+    train(*make_peer("norm-only", steps=4), tmp_path, {"zoo": "one", "command": "x"}, quiet, stop_after=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "differs"),
+    [
+        ({"zoo": True}, "zoo_sha256"),
+        ({"dataset": "shapes:7"}, "training_pictures_sha256"),
+        ({"encoder": True}, "conditions_sha256"),
+        ({"tasks": 1}, "tasks"),
+        ({"classes": 3}, "classes"),
+    ],
+)
+def test_a_checkpoint_of_other_data_is_refused(
+    change: dict[str, Any], differs: str, make_peer: MakePeer, zoo: Path, tmp_path: Path
+) -> None:
+    train(*make_peer("norm-only", steps=4), tmp_path / "out", {}, quiet, stop_after=1)
+    if "zoo" in change:
+        shutil.copytree(zoo, tmp_path / "zoo")
+        manifest = json.loads((tmp_path / "zoo" / "zoo.json").read_text())
+        (tmp_path / "zoo" / "zoo.json").write_text(json.dumps({**manifest, "note": 1}))
+        renew_digest(tmp_path / "zoo" / "zoo.json")
+        change = {"zoo": str(tmp_path / "zoo")}
+    data = {key: value for key, value in change.items() if key != "encoder"}
+    peer, setup = make_peer("norm-only", data, steps=4)
+    if "encoder" in change:
+        setup.conditions.fingerprint = "another"
+    with pytest.raises(CheckpointError, match=rf"\({differs} differ"):
+        train(peer, setup, tmp_path / "out", {}, quiet)
 
 
 def test_a_loss_that_is_not_finite_stops_it(make_peer: MakePeer) -> None:
@@ -98,6 +138,19 @@ def test_images_are_shifted_and_nothing_else(make_setup: Callable[..., Setup]) -
 def test_a_peer_that_scales_channels_cannot_whiten(make_setup: Callable[..., Setup]) -> None:
     with pytest.raises(ConfigError, match="'norm-only' cannot write whitened differences"):
         make_setup("norm-only", whitening=0.03)
+
+
+@pytest.mark.parametrize(("shift", "match"), [(32, "32 x 32 pixels"), (100, "choose less than 32")])
+def test_a_shift_beyond_the_picture_is_refused(make_setup: Callable[..., Setup], shift: int, match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        make_setup("t2m-hn", image_shift=shift)
+
+
+def test_validation_tasks_do_not_depend_on_the_seed(make_peer: MakePeer) -> None:
+    (peer, one), (_, other) = make_peer("five-pictures"), make_peer("five-pictures", seed=1)
+    assert [task.classes for task in one.tasks] == [task.classes for task in other.tasks]
+    assert one.task_batch(0)[0].classes != other.task_batch(0)[0].classes
+    assert one.gains(peer.eval()) == other.gains(peer.eval())
 
 
 def test_validation_tasks_and_training_tasks_do_not_meet(make_setup: Callable[..., Setup]) -> None:

@@ -74,13 +74,20 @@ class Differences(nn.Module):
         for name, (size, _) in self._factors.items():
             self.register_buffer(factor_buffer(name), torch.eye(size))
         self._places: dict[int, tuple[Tensor, Tensor]] = {}
+        self._made: tuple[list[tuple[Tensor, int]], Whitening] | None = None
 
     @property
     def whitening(self) -> Whitening | None:
-        """The whitening, or None."""
+        """The whitening, or None. It keeps its inverse, so it is made once, and again only if a factor has changed."""
         if not self._factors:
             return None
-        return Whitening(self.spec, {name: self.get_buffer(factor_buffer(name)) for name in self._factors})
+        factors = {name: self.get_buffer(factor_buffer(name)) for name in self._factors}
+        state = [(factor, 0 if factor.is_inference() else factor._version) for factor in factors.values()]
+        if self._made is None or any(
+            old is not new or before != now for (old, before), (new, now) in zip(self._made[0], state, strict=True)
+        ):
+            self._made = state, Whitening(self.spec, factors)
+        return self._made[1]
 
     def _places_at(self, num_classes: int) -> tuple[Tensor, Tensor]:
         """Return the places in the flat vector of the shared parameters (S,) and of the class rows (K, R)."""

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from tina_framework.images import Preprocessing
 from tina_framework.interfaces.method import Answer, Method, MethodUnavailable, Missing, Network
 from tina_framework.prompts.encoded_task import encode_tasks
 from tina_framework.storage.paths import user_path
 from tina_framework.training.randomness import generator_at
+from tina_peers.examples import example_pictures
 from tina_peers.inputs import TaskInputs
 from tina_peers.peer import Peer
 
@@ -61,7 +60,11 @@ class PeerMethod(Method):
             )
         self._examples: dict[str, Tensor] = {}
         if self.peer.shots:
-            self._examples = self._draw_examples(sorted({name for task in tasks for name in task.classes}))
+            context = self.context
+            if context.spec.architecture.trunk is not None:
+                raise MethodUnavailable(f"'{self.name}' reads pictures, and cannot read features of a frozen trunk")
+            names = sorted({name for task in tasks for name in task.classes})
+            self._examples = example_pictures(context.dataset, context.spec, names, self.peer.shots, context.seed)
 
     def describe(self) -> str:
         parameters = sum(p.numel() for p in self.peer.parameters())
@@ -93,21 +96,3 @@ class PeerMethod(Method):
             pictures = torch.stack([torch.stack([self._examples[name] for name in order]) for order in orders])
         flats = self.peer.networks(TaskInputs(orders, conditions, draws, pictures).to(self.context.device))
         return [Network(flat, order) for flat, order in zip(flats, orders, strict=True)]
-
-    def _draw_examples(self, names: Sequence[str]) -> dict[str, Tensor]:
-        """Return training pictures (P, C, H, W) of each class, drawn for itself. Classes with too few are left out."""
-        context = self.context
-        if context.spec.architecture.trunk is not None:
-            raise MethodUnavailable(f"'{self.name}' reads pictures, and cannot read features of a frozen trunk")
-        data, look = context.dataset.load("train"), Preprocessing.of(context.spec.architecture)
-        found = {}
-        for name in names:
-            if name not in context.dataset.class_names:
-                continue
-            rows = np.flatnonzero(data.labels == context.dataset.class_names.index(name))
-            if len(rows) < self.peer.shots:
-                continue
-            picked = torch.randperm(len(rows), generator=generator_at(context.seed, "examples/" + name))
-            pictures = data.images[rows[picked[: self.peer.shots].numpy()]]
-            found[name] = look(pictures if look.crop_pct == 1 else look.pixels(pictures), "cpu")
-        return found

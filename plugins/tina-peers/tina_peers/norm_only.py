@@ -47,7 +47,7 @@ class NormOnlySettings(PeerSettings):
         hidden: width.
         depth: number of layers.
         scale_inputs: also scale the input channels of each layer.
-        strength: how much an output of 1 changes a channel, relative to the channel.
+        strength: how much an output of 1 changes a channel, relative to the channel, or a bias, in standard deviations.
         row_strength: how much an output of 1 changes a parameter of a class row, in standard deviations.
     """
 
@@ -62,10 +62,14 @@ class NormOnly(Peer):
     """Writes exp(scale) for each output channel (and input channel), shifts for biases, and differences of class rows."""
 
     name = "norm-only"
-    paper = "FiLM layers and class rows for each task as in Requeima et al., CNAPs, 2019 (arXiv 1906.07697), from text"
+    paper = (
+        "Requeima et al., Fast and Flexible Multi-Task Classification Using Conditional Neural Adaptive Processes (CNAPs), "
+        "2019 (arXiv 1906.07697); Perez et al., FiLM: Visual Reasoning with a General Conditioning Layer, 2017 "
+        "(arXiv 1709.07871)"
+    )
     differs = (
         "Text instead of example pictures; scales are folded into the weights, and shifts exist only where a "
-        "layer has a bias"
+        "layer has a bias; class rows are differences from a base read off the text"
     )
     tuning = (
         "Learning rate, scales of input channels and strength of the rows, in 4 short runs on 100 validation tasks; "
@@ -91,12 +95,15 @@ class NormOnly(Peer):
         written = iter(
             (self.settings.strength * written_BX).split([n for size in self.sizes for n in size if n], dim=1)
         )
-        base = self.differences.base_S.split([info.numel for info in self.differences.shared_tensors])
+        numbers = [info.numel for info in self.differences.shared_tensors]
+        base, scales = self.differences.base_S.split(numbers), self.differences.scale_S.split(numbers)
         parts = []
-        for info, tensor, (_, scaled_inputs) in zip(self.differences.shared_tensors, base, self.sizes, strict=True):
+        for info, tensor, scale, (_, scaled_inputs) in zip(
+            self.differences.shared_tensors, base, scales, self.sizes, strict=True
+        ):
             outputs = next(written)
             if len(info.shape) == 1:  # a bias: FiLM's shift, in units of the tensor's spread among p-Models
-                parts.append(tensor + outputs)
+                parts.append(tensor + scale * outputs)
                 continue
             factor = outputs.exp().reshape(len(outputs), -1, *[1] * (len(info.shape) - 1))
             if scaled_inputs:

@@ -1,12 +1,13 @@
 """*p-diff*: diffusion in the latent space of an autoencoder of stored networks, conditioned on text.
 
 Papers: *Neural Network Diffusion* (p-diff, Wang et al., arXiv 2402.13144): an autoencoder of flattened parameters, and a
-diffusion model of its latent vectors. *Text2Weight* (T2W, Tian et al., arXiv 2508.13633) conditions a diffusion transformer
-of parameter blocks on CLIP's text vectors.
+diffusion model of its latent vectors. *Text2Weight: Bridging Natural Language and Neural Network Weight Spaces* (T2W, Tian
+et al., arXiv 2508.13633) conditions a diffusion transformer of parameter blocks on CLIP's text vectors. This peer is p-diff
+with that one idea of T2W.
 
 Kept: two phases of training, first the autoencoder, then the diffusion model on its frozen latent vectors; noise on the
-autoencoder's inputs and on its latent vectors; DDPM with 1,000 timesteps, linear betas; no loss but that
-of the weights, so no picture is seen.
+autoencoder's inputs and on its latent vectors; training with the 1,000 timesteps of DDPM, linear betas; no loss but that
+of the weights. So the peer itself sees no picture. Its base is the generic model, which was trained on pictures.
 
 Simplified:
 
@@ -15,11 +16,15 @@ Simplified:
 - p-diff has one latent vector for one fixed network. Here the shared tensors have one and each class row has one, as a
   network may have any number of classes.
 - The denoiser is a deep set over task and classes instead of a convolution network (p-diff) or a transformer (T2W).
-- T2W's further losses and its augmentation of weights are left out. All p-Models share one start, so permutations of
-  hidden units do not occur.
+- T2W's prior attention, its adversarial training and its augmentation of weights are left out. All p-Models share one start,
+  so permutations of hidden units do not occur.
 - Networks are standardised differences from the base (`tina_peers.differences`) instead of raw weights, which helps it.
 - The denoiser predicts the latent vector. p-diff predicts the noise, which is `prediction = epsilon` and was worse here.
-- Sampling takes deterministic DDIM steps (arXiv 2010.02502).
+- The latent vector of the shared tensors has 16 numbers and that of a row 8, because longer ones were worse here.
+- Sampling takes 50 deterministic DDIM steps (arXiv 2010.02502) instead of the 1,000 of DDPM.
+
+The p-Models of `cifar100-zoo` were trained with a learning rate of 0.1, so they differ from the generic model by much chance.
+Weights of gently trained p-Models are learnt far better (docs/experiments/ablation.md).
 
 Shapes: B tasks, K classes, E width of a conditioning vector, S shared parameters, R parameters of a class row, L and M
 widths of their latent vectors.
@@ -82,6 +87,8 @@ class PDiffSettings(PeerSettings):
         super().__post_init__()
         if self.prediction not in PREDICTIONS:
             raise ConfigError(f"Setting prediction is '{self.prediction}'; choose one of {', '.join(PREDICTIONS)}.")
+        if not self.clip:
+            raise ConfigError("Setting clip is 0, so all networks would be alike; choose a number above 0, such as 3.")
         if not 1 <= self.sampling_steps <= TIMESTEPS:
             raise ConfigError(f"Setting sampling_steps is {self.sampling_steps}; choose from 1 to {TIMESTEPS}.")
 
@@ -128,12 +135,15 @@ class PDiff(Peer):
 
     name = "p-diff"
     paper = (
-        "Wang et al., Neural Network Diffusion (p-diff), 2024 (arXiv 2402.13144); conditioned on text as in Tian et al., "
-        "Text2Weight (T2W), 2025 (arXiv 2508.13633)"
+        "Wang et al., Neural Network Diffusion (p-diff), 2024 (arXiv 2402.13144); conditioned on text, an idea of Tian et al., "
+        "Text2Weight: Bridging Natural Language and Neural Network Weight Spaces (T2W), 2025 (arXiv 2508.13633)"
     )
     differs = (
-        "Perceptrons instead of convolutions; one latent vector for the shared tensors and one for each class"
-        " row; differences from a base read off the text instead of raw weights; DDIM steps"
+        "Perceptrons instead of convolutions; one latent vector for the shared tensors (16 numbers) and one for each class row "
+        "(8); a deep set as the denoiser, which predicts the latent vector instead of the noise; 50 DDIM steps instead of 1,000 "
+        "of DDPM; of T2W the text vectors alone, without its transformer, prior attention and adversarial training; differences "
+        "from a base read off the text instead of raw weights. The zoo's p-Models were trained with a learning rate of 0.1 and "
+        "are noisy; such methods do better on quieter ones"
     )
     tuning = (
         "Prediction of noise or of the latent vector, with latent vectors of 64 and 16 numbers (16 and 8 for a row), in "

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_type_hints
 
 from tina_framework.errors import ConfigError
 
@@ -22,13 +22,19 @@ class PeerSettings:
     """Sizes of a peer's networks, and how it samples. Each peer has a subclass.
 
     Raises:
-        ConfigError: a number is negative or above `MOST`.
+        ConfigError: a whole number is below 1, another one is negative, or one is above `MOST`.
     """
+
+    may_be_zero: ClassVar[tuple[str, ...]] = ()
+    """The whole numbers for which 0 has a meaning."""
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
-            if not isinstance(value, str) and not 0 <= value <= MOST:
-                raise ConfigError(f"Setting {name} is {value}; it must be a number from 0 to {MOST:,}.")
+            if isinstance(value, str | bool):
+                continue
+            least = 1 if isinstance(value, int) and name not in self.may_be_zero else 0
+            if not least <= value <= MOST:
+                raise ConfigError(f"Setting {name} is {value}; it must be a number from {least} to {MOST:,}.")
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
 import math
 import statistics
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,17 +19,20 @@ from tina_framework.denoiser.whitening import Whitening
 from tina_framework.errors import ConfigError
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.storage.paths import user_path
+from tina_framework.targets.device import resolve_device
 from tina_framework.targets.functional import TargetRunner, resolve_precision
 from tina_framework.training.data import ConditionBank, TrainingImages
 from tina_framework.training.image_shifts import shifted
 from tina_framework.training.kronecker import fit_whitening
 from tina_framework.training.randomness import generator_at
 from tina_framework.zoo.image_bank import ImageBank
+from tina_framework.zoo.manifest import manifest_sha256
 from tina_framework.zoo.p_models import start_of, task_accuracy
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.task_sampler import TaskSampler
 from tina_framework.zoo.tasks import Task
 from tina_peers.differences import Differences
+from tina_peers.examples import example_pictures
 from tina_peers.inputs import TaskInputs, WeightBatch
 from tina_peers.p_models import PModels
 from tina_peers.peer import Peer
@@ -35,6 +42,9 @@ __all__ = ["Setup", "mean_and_error"]
 
 WHITENING_TASKS = 40
 """On how many tasks the whitening is computed, as in `tina train`."""
+VALIDATION_SEED = 0
+"""Seed of the validation tasks, and of the noise and the example pictures with which they are measured. It is that of
+`tina evaluate`, and does not depend on the seed of training, so that runs with different seeds can be compared."""
 
 
 class Setup:
@@ -49,7 +59,10 @@ class Setup:
         tasks: number of validation tasks.
         classes: their class count.
         threads: how many networks are trained at a time on a CPU.
-        device: where everything runs.
+        device: where everything runs: ``cpu``, ``cuda``, ``mps`` or ``auto``.
+
+    Raises:
+        ConfigError: zoo, data set, device or recipe do not suit the peer or one another.
     """
 
     def __init__(
@@ -65,11 +78,13 @@ class Setup:
         threads: int = 1,
         device: str = "cpu",
     ) -> None:
-        self.recipe, self.device, self.shots = recipe, torch.device(device), peer_class.shots
+        self.recipe, self.device, self.shots = recipe, resolve_device(device), peer_class.shots
+        self.classes = classes
         place = registries().zoos.target(zoo) if zoo in registries().zoos else user_path(zoo)
         self.zoo = Zoo.open(place)
         self.spec = ParameterSpec(registries().architectures.create(self.zoo.architecture))
         self.zoo.check(self.spec)
+        self._check_pictures(peer_class)
         self.dataset = registries().datasets.create(dataset)
         self.class_names = self.zoo.class_names
         if lacking := [name for name in self.class_names if name not in self.dataset.class_names]:
@@ -86,7 +101,9 @@ class Setup:
         self.p_models = PModels(self.zoo, self.differences, self.conditions, recipe.seed)
         groups, generic_conditions = self.p_models.fit_groups(), self.conditions.of(self.class_names)
         self.differences.fit(self.zoo.generic, generic_conditions, groups, whitening=whitening)
-        self.tasks: list[Task] = self._sampler(classes, "validation").tasks(tasks, allow_fewer=True)
+        validation = self._sampler(classes, "validation", VALIDATION_SEED)
+        self.tasks: list[Task] = validation.tasks(tasks, allow_fewer=True)
+        self.examples = self._validation_examples()
         generic = {name: tensor.float() for name, tensor in self.zoo.generic.items()}
         self.selection = []
         for task in self.tasks:
@@ -99,6 +116,51 @@ class Setup:
         """The training pictures. They are read when they are first needed, because training from weights needs none."""
         dtype = torch.bfloat16 if resolve_precision(self.device, "auto") == "bf16" else torch.float32
         return TrainingImages(self.dataset, "train", self.spec, self.device, dtype)
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """JSON values on which the result of training depends: a run that is continued must have the same."""
+        validation = hashlib.sha256(self.validation.labels.cpu().numpy().tobytes())
+        validation.update(self.validation.images.cpu().contiguous().numpy().data)
+        found = {
+            "recipe": asdict(self.recipe),
+            "zoo_sha256": manifest_sha256(self.zoo.folder),
+            "conditions_sha256": self.conditions.fingerprint,
+            "validation_pictures_sha256": validation.hexdigest(),
+            "tasks": len(self.tasks),
+            "classes": self.classes,
+        }
+        if self.recipe.objective == "task" or self.recipe.whitening:
+            found["training_pictures_sha256"] = self.images.fingerprint
+        return found
+
+    def _check_pictures(self, peer_class: type[Peer]) -> None:
+        """Refuse what pictures of this size, or features of a frozen trunk, do not allow."""
+        size, shift = self.spec.architecture.network_input, self.recipe.image_shift
+        if self.shots and self.spec.architecture.trunk is not None:
+            raise ConfigError(
+                f"Peer '{peer_class.name}' reads pictures, but '{self.spec.architecture.name}' reads features of a frozen "
+                "trunk; choose another peer, or a zoo of another architecture."
+            )
+        if not shift:
+            return
+        if len(size) != 3:
+            raise ConfigError(f"Setting image_shift is {shift}, but there is no picture to shift; set it to 0.")
+        if shift >= min(size[1:]):
+            raise ConfigError(
+                f"Setting image_shift is {shift}, but pictures have {size[1]} x {size[2]} pixels; "
+                f"choose less than {min(size[1:])}, such as 2."
+            )
+
+    def _validation_examples(self) -> dict[str, Tensor]:
+        """Return the example pictures of all classes of the validation tasks, which are those of `tina evaluate`."""
+        if not self.shots:
+            return {}
+        names = sorted({name for task in self.tasks for name in task.classes})
+        found = example_pictures(self.dataset, self.spec, names, self.shots, VALIDATION_SEED)
+        if lacking := [name for name in names if name not in found]:
+            raise ConfigError(f"Class '{lacking[0]}' has fewer than {self.shots} training pictures; add some.")
+        return found
 
     def _whitening(self, peer_class: type[Peer]) -> Whitening | None:
         """Return the whitening of random training tasks, if the recipe wants one."""
@@ -119,14 +181,17 @@ class Setup:
         generic = {name: tensor.float() for name, tensor in self.zoo.generic.items()}
         return fit_whitening(self.spec, generic, draw, WHITENING_TASKS, recipe.whitening)
 
-    def _sampler(self, classes: int, partition: str) -> TaskSampler:
-        return TaskSampler(self.class_names, partition=partition, class_counts={classes: 1.0}, seed=self.recipe.seed)
+    def _sampler(self, classes: int, partition: str, seed: int | None = None) -> TaskSampler:
+        seed = self.recipe.seed if seed is None else seed
+        return TaskSampler(self.class_names, partition=partition, class_counts={classes: 1.0}, seed=seed)
 
     def peer(self, peer_class: type[Peer], settings: PeerSettings) -> Peer:
         """Return an untrained peer. Its initial weights depend on the seed alone."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.recipe.seed)
-            return peer_class(settings, self.differences, self.conditions.space).to(self.device)
+            # A copy, because p-Models are standardised on the CPU wherever the peer is.
+            differences = copy.deepcopy(self.differences, {id(self.spec): self.spec})
+            return peer_class(settings, differences, self.conditions.space).to(self.device)
 
     def weight_batch(self, step: int) -> WeightBatch:
         """Return the p-Models of one training step."""
@@ -183,8 +248,8 @@ class Setup:
         found = []
         for task, before in zip(self.tasks, self.selection, strict=True):
             order = tuple(sorted(task.classes))  # as `tina_peers.method` gives them
-            draws = [generator_at(self.recipe.seed, "/".join(order))]
-            pictures = self._examples(order, draws[0])[None] if self.shots else None
+            draws = [generator_at(VALIDATION_SEED, "/".join(order))]
+            pictures = torch.stack([self.examples[name] for name in order])[None] if self.shots else None
             inputs = TaskInputs([order], self.conditions.of(order)[None], draws, pictures)
             flat = peer.networks(inputs.to(self.device))[0]
             found.append(100 * (task_accuracy(self.spec, flat, order, self.validation) - before))

@@ -10,6 +10,7 @@ import argparse
 import platform
 import shlex
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -24,7 +25,7 @@ from tina_peers.recipe import PeerSettings, Recipe, field_types
 from tina_peers.setup import Setup
 from tina_peers.training import train
 
-__all__ = ["main", "parse"]
+__all__ = ["main", "parse", "program"]
 
 MAX_TASKS = 200
 
@@ -60,8 +61,9 @@ def parse(words: Sequence[str]) -> tuple[argparse.Namespace, PeerSettings, Recip
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     parser.add_argument("--tasks", type=int, default=100, help="number of validation tasks (default: %(default)s)")
     parser.add_argument("--classes", type=int, default=10, help="their class count (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1, help="threads on a CPU (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, mps or auto (default: %(default)s)")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     for title, kind, start in (
         ("settings of the peer", found.settings_class, None),
         ("training", Recipe, found.recipe),
@@ -74,6 +76,8 @@ def parse(words: Sequence[str]) -> tuple[argparse.Namespace, PeerSettings, Recip
     args = parser.parse_args(list(words))
     if not 1 <= args.tasks <= MAX_TASKS:
         raise ConfigError(f"--tasks is {args.tasks}; choose from 1 to {MAX_TASKS} validation tasks.")
+    if args.threads < 1:
+        raise ConfigError(f"--threads is {args.threads}; choose at least 1.")
     settings = found.settings_class(**{field.name: getattr(args, field.name) for field in fields(found.settings_class)})
     recipe = Recipe(**{field.name: getattr(args, field.name) for field in fields(Recipe)})
     return args, settings, recipe
@@ -96,8 +100,9 @@ def main(words: Sequence[str]) -> None:
         device=args.device,
     )
     peer = setup.peer(kind, settings)
+    told = [shlex.quote(without_folders(word)) for word in words if word != "--debug"]
     record: dict[str, Any] = {
-        "command": f"python -m tina_peers.train {' '.join(shlex.quote(without_folders(word)) for word in words)}",
+        "command": f"python -m tina_peers.train {' '.join(told)}",
         "zoo": setup.zoo.folder.name,
         "p_models": len(setup.zoo),
         "encoder": args.encoder,
@@ -108,10 +113,18 @@ def main(words: Sequence[str]) -> None:
     train(peer, setup, args.out, record)
 
 
-if __name__ == "__main__":
+def program(words: Sequence[str]) -> int:
+    """Run `main`, print the message of an error on standard error, and return the exit code."""
     try:
-        main(sys.argv[1:])
+        main(words)
     except (Exception, KeyboardInterrupt) as error:
+        if "--debug" in words:
+            traceback.print_exc()
         sentence, code = explain(error)
         print(printable(sentence), file=sys.stderr)
-        sys.exit(code)
+        return code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(program(sys.argv[1:]))

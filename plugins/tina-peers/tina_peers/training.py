@@ -6,8 +6,7 @@ import copy
 import json
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +32,13 @@ class Run:
     Args:
         peer: the peer to train, in place.
         setup: the data.
-        identity: JSON values that must be equal for a checkpoint to be continued.
+        record: JSON values that must be equal for a checkpoint to be continued, as those of `setup.identity`. The command
+            may differ.
     """
 
-    def __init__(self, peer: Peer, setup: Setup, identity: dict[str, Any]) -> None:
+    def __init__(self, peer: Peer, setup: Setup, record: dict[str, Any]) -> None:
         self.peer, self.setup, self.recipe = peer, setup, setup.recipe
-        self.identity = identity
+        self.identity = {key: value for key, value in record.items() if key != "command"} | setup.identity
         self.average = copy.deepcopy(peer).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(peer.parameters(), lr=self.recipe.lr, weight_decay=self.recipe.weight_decay)
         # The optimiser makes its state at the first step. It is made here, so that it always exists for a checkpoint.
@@ -140,11 +140,11 @@ class Run:
             identity, step = state["identity"], int(state["step"])
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"'{path}' holds no state of a training run; remove it and start again.") from error
-        if identity != json.loads(json.dumps(self.identity)):
-            differs = [key for key in self.identity if identity.get(key) != json.loads(json.dumps(self.identity[key]))]
+        theirs, ours = dict(_flat(identity)), dict(_flat(json.loads(json.dumps(self.identity))))
+        if differs := [key for key in {**ours, **theirs} if key not in ours or theirs.get(key, _NONE) != ours[key]]:
             raise CheckpointError(
-                f"'{path}' belongs to a run with other settings ({', '.join(differs)}); "
-                "use the same settings, choose another --out, or remove it."
+                f"'{path}' belongs to a run with other settings or data ({', '.join(differs)} differ); "
+                "use the same ones, choose another --out, or remove it."
             )
         mine = self._tensors()
         check_tensors(tensors, {name: tuple(tensor.shape) for name, tensor in mine.items()}, f"'{path}'")
@@ -152,6 +152,18 @@ class Run:
             tensor.copy_(tensors[name])
         self.step, self.seconds = step, float(state["seconds"])
         self.losses, self.curve = list(state["losses"]), list(state["curve"])
+
+
+_NONE = object()
+
+
+def _flat(values: Mapping[str, Any], lead: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of nested tables, under names such as ``recipe.lr``."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{lead}{key}.")
+        else:
+            yield lead + key, value
 
 
 def log(text: str) -> None:
@@ -207,8 +219,7 @@ def train(
     on_log(f"{peer.name}: done after {run.seconds:.0f} s{text}")
     run.average.training_record = {
         **record,
-        "recipe": asdict(recipe),
-        "tasks": len(setup.tasks),
+        **setup.identity,
         "selection": round(100 * sum(setup.selection) / max(1, len(setup.selection)), 3),
         "gain": run.curve[-1]["gain"],
         "standard_error": run.curve[-1]["standard_error"],
