@@ -37,6 +37,7 @@ def made(spec: ParameterSpec, kind: type[Peer], settings) -> Peer:
     torch.manual_seed(0)
     differences = Differences(spec, WIDTH)
     differences.base_S.copy_(0.1 * torch.randn(differences.shared))
+    differences.row_map_ER.normal_()  # so that text changes the base rows
     peer = kind(settings, differences, ConditionSpace("test", torch.zeros(WIDTH), 1.0)).eval()
     with torch.no_grad():
         for parameter in peer.parameters():
@@ -150,10 +151,15 @@ class TestTileDecoder:
 
 
 class TestFivePictures:
-    def test_text_has_no_effect(self, spec):
-        peer, given = made(spec, *SMALL[-1]), inputs()
+    @pytest.mark.parametrize("text_rows", [False, True])
+    def test_text_changes_the_base_rows_or_nothing(self, spec, text_rows):
+        peer, given = made(spec, FivePictures, FivePicturesSettings(hidden=16, depth=2, text_rows=text_rows)), inputs()
         other = TaskInputs(given.classes, torch.randn_like(given.conditions), given.draws, given.pictures)
-        assert torch.equal(peer.networks(given), peer.networks(other))
+        shared, rows = peer.differences.split(peer.networks(given), CLASSES)
+        other_shared, other_rows = peer.differences.split(peer.networks(other), CLASSES)
+        assert torch.equal(shared, other_shared)
+        assert torch.equal(rows, other_rows) is not text_rows
+        assert ("no text" in peer.describe()) is not text_rows
 
     def test_the_order_of_the_pictures_has_no_effect(self, spec):
         peer, given = made(spec, *SMALL[-1]), inputs()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import tina_peers
 from tina_framework import Generator
 from tina_framework.interfaces.method import Context, Method, MethodUnavailable, Network
 from tina_framework.plugin.discovery import registries
@@ -20,6 +21,7 @@ from tina_peers.catalogue import PEERS
 from tina_peers.method import PeerMethod, shipped
 from tina_peers.peer import Peer
 from tina_peers.setup import Setup
+from tina_peers.train import parse
 
 MakePeer = Callable[..., tuple[Peer, Setup]]
 DATASET = "shapes:6"
@@ -58,7 +60,8 @@ def test_answers(name: str, make_peer: MakePeer, context: Context, tasks: list[T
     method = made(name, context, saved(make_peer, name, tmp_path / "peer"))
     assert isinstance(method, PeerMethod)
     assert method.name == name
-    assert method.reads_text
+    # The column `prompt` of `tina bench` is about shared tensors, and in those of five-pictures text has no effect.
+    assert method.reads_text == (name != "five-pictures")
     method.prepare(tasks)
     assert "parameters" in method.describe()
     answers = method.parameters(tasks)
@@ -134,11 +137,78 @@ def test_without_shipped_weights_it_says_how_to_train(
         made("norm-only", context, None).prepare(tasks)
 
 
-@pytest.mark.parametrize("name", [name for name in PEERS if shipped(name).is_dir()])
-def test_shipped_weights_load(name: str, context: Context) -> None:
+def test_validation_reads_the_pictures_of_the_evaluation(
+    make_peer: MakePeer, context: Context, tasks: list[Task], tmp_path: Path
+) -> None:
+    _, setup = make_peer("five-pictures", seed=3)
+    method = made("five-pictures", context, saved(make_peer, "five-pictures", tmp_path / "peer"))
+    method.prepare(setup.tasks)
+    assert setup.examples.keys() == method._examples.keys() == {name for task in setup.tasks for name in task.classes}
+    for name, pictures in setup.examples.items():
+        assert pictures.shape == (5, 3, 32, 32)
+        assert torch.equal(pictures, method._examples[name])
+    assert len({pictures.sum().item() for pictures in setup.examples.values()}) == len(setup.examples)
+
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+SHIPPED = [name for name in PEERS if shipped(name).is_dir()]
+
+
+def published_words(name: str) -> list[str]:
+    """Return the words of the command with which README trains a peer, from the name on."""
+    _, _, section = README.read_text(encoding="utf-8").partition("### All seven, at equal budgets")
+    lines = section.split("```console\n")[1].split("```")[0].splitlines()
+    variables = {
+        key: value.strip('"') for key, _, value in (line.partition("=") for line in lines if line[0].isupper())
+    }
+    [line] = [line for line in lines if line.startswith(f"python -m tina_peers.train {name} ")]
+    for key, value in variables.items():
+        line = line.replace(f"${key}", value)
+    assert "$" not in line
+    return line.split()[3:]
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_the_published_commands_have_one_budget(name: str) -> None:
+    _, _, recipe = parse(published_words(name))
+    if name in ("p-diff", "weight-flow"):
+        assert (recipe.objective, recipe.batch_size, recipe.whitening) == ("weights", 32, 0)
+        assert recipe.steps == {"p-diff": 2400, "weight-flow": 30_000}[name]
+    else:
+        assert (recipe.objective, recipe.steps, recipe.batch_size, recipe.images_per_task) == ("task", 3000, 16, 192)
+        assert recipe.image_shift == 2
+        assert recipe.whitening == (0 if name == "norm-only" else 0.03)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_weights(name: str, context: Context) -> None:
     names = ("apple", "bear", "bicycle")
+    # One of the peers reads training pictures of the classes.
+    context = replace(context, dataset=noise_dataset(context.generator.config.class_names))
     method = made(name, context, None)
     method.prepare([Task(names)])
     [answer] = method.parameters([Task(names)])
     assert bool(answer.flat.isfinite().all())
-    assert sum(path.stat().st_size for path in shipped(name).iterdir()) <= 4_000_000
+    peer, conditions = method.peer, torch.zeros(1, 3, method.peer.space.dim)
+    differences = peer.differences
+    shared, _ = differences.split(answer.flat, 3)
+    assert not torch.allclose(shared, differences.base_S, atol=1e-4), "the network is that of no training"
+    zeros = torch.zeros(1, differences.shared), torch.zeros(1, 3, differences.row)
+    assert torch.equal(differences.split(differences.networks(*zeros, conditions)[0], 3)[0], differences.base_S)
+    # The options of README's command, except where data and output are.
+    words, recorded = published_words(name), f"{peer.training_record['command']} "
+    options = dict(zip(words[1::2], words[2::2], strict=True))
+    for option in ("--dataset", "--zoo", "--out"):
+        del options[option]
+    assert options.keys() >= {"--encoder"}
+    for option, value in options.items():
+        assert f" {option} {value} " in recorded
+    assert peer.training_record["recipe"] == vars(parse(words)[2])
+    assert sum(path.stat().st_size for path in shipped(name).iterdir()) <= 4_500_000
+
+
+def test_all_peers_are_shipped_or_none() -> None:
+    folder = Path(tina_peers.__file__).parent / "weights"
+    found = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
+    assert set(SHIPPED) == found, "no folder of something else"
+    assert found in (set(), set(PEERS))

@@ -103,7 +103,10 @@ class T2MHN(Peer):
     """Writes the network from the vectors of the class names with an `EquivariantHypernetwork`."""
 
     name = "t2m-hn"
-    paper = "Amosy et al., Text2Model (T2M-HN), 2022 (arXiv 2210.15182)"
+    paper = (
+        "Amosy et al., Text2Model: Text-based Model Induction for Zero-shot Image Classification (T2M-HN), 2022 "
+        "(arXiv 2210.15182)"
+    )
     differs = (
         "Class names instead of long descriptions; differences from the generic model instead of a whole network; "
         "classes pooled by their mean; LayerNorm and residual connections"

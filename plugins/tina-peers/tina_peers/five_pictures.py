@@ -1,8 +1,9 @@
-"""*five-pictures*: a hypernetwork that reads five training pictures of each class, and no text.
+"""*five-pictures*: a hypernetwork that reads five training pictures of each class.
 
 In the manner of Zhmoginov et al., *HyperTransformer: Model Generation for Supervised and Semi-Supervised Few-Shot Learning*,
 arXiv 2201.04182. It sees pictures of the classes it writes a network for, so it is no text-to-weights method: compare it
-with care. The names of the classes have no effect.
+with care. The hypernetwork reads no text. The names of the classes give the base from which the class rows differ, as with
+all peers; with `text_rows` false they have no effect.
 
 Kept from the paper:
 - The weights of a small convolutional network are computed from a few labelled pictures, its support set.
@@ -13,10 +14,11 @@ Simplified here:
 - The transformer over pictures and weight slices is the equivariant hypernetwork of `tina_peers.equivariant`. Its class
   vector is the mean feature of the class's pictures (a prototype). Order of pictures and of classes do not matter, as in
   the paper.
-- The feature extractor is the generic model, which is not trained further. It has seen other pictures of all classes. In the
-  paper it is learnt with the rest, and the classes of the evaluation are new to it.
+- The feature extractor is the generic model, which is not trained further. It was trained on the same training pictures as
+  the peer, of all classes. In the paper it is learnt with the rest, and the classes of the evaluation are new to it.
 - The features of the input alone condition all layers. The paper also reads the activations of the layers written so far.
-- The outputs are standardised differences: from the generic model, and for rows from its mean row.
+- The outputs are standardised differences from the generic model. Those of the rows are from rows that text predicts, or from
+  the mean row with `text_rows` false.
 - Training draws the pictures that it reads independently from those of the loss, so that single pictures are in both.
 
 Shapes: B tasks, K classes, P pictures of a class, F features of a picture, S shared parameters, R parameters of a row.
@@ -96,10 +98,14 @@ class FivePictures(Peer):
     """Writes the network from the mean features of five pictures of each class."""
 
     name = "five-pictures"
-    paper = "In the manner of Zhmoginov et al., HyperTransformer, 2022 (arXiv 2201.04182)"
+    paper = (
+        "In the manner of Zhmoginov et al., HyperTransformer: Model Generation for Supervised and Semi-Supervised Few-Shot "
+        "Learning, 2022 (arXiv 2201.04182)"
+    )
     differs = (
         "Reads five training pictures of each class; an equivariant hypernetwork over mean features of the generic model "
-        "instead of a transformer over pictures and weights; the rows are differences from those that text predicts"
+        "instead of a transformer over pictures and weights; the generic model was trained on the same pictures; the rows are "
+        "differences from those that text predicts, so it reads class names as well"
     )
     tuning = (
         "Three settings: learning rates 1e-3 and 3e-3, and rows without text; "
@@ -142,10 +148,13 @@ class FivePictures(Peer):
         return self.differences.networks(shared, rows, base)
 
     def describe(self) -> str:
-        return f"{self.shots} training pictures of each class, no text; width {self.settings.hidden}"
+        text = "class names for the base rows" if self.settings.text_rows else "no text"
+        return f"{self.shots} training pictures of each class, {text}; width {self.settings.hidden}"
 
 
 class FivePicturesMethod(PeerMethod):
     """`FivePictures` as a method of `tina evaluate`."""
 
+    # The column `prompt` of `tina bench` measures the effect of text on the shared tensors, and here it has none.
+    reads_text = False
     peer_class = FivePictures

@@ -122,7 +122,10 @@ class GHNDecoder(Peer):
     """Writes every tensor with one decoder, from a learnt node that the class names modulate."""
 
     name = "ghn-decoder"
-    paper = "Zhang et al., Graph HyperNetworks, 2018 (arXiv 1810.05749); Knyazev et al., GHN-2, 2021 (arXiv 2110.13100)"
+    paper = (
+        "Zhang et al., Graph HyperNetworks for Neural Architecture Search (GHN), 2018 (arXiv 1810.05749); Knyazev et al., "
+        "Parameter Prediction for Unseen Deep Architectures (GHN-2), 2021 (arXiv 2110.13100)"
+    )
     differs = (
         "No graph network, because the architecture is fixed: learnt nodes, modulated by the class names; the decoder of "
         "all tensors also writes the class rows; differences from the generic model"

@@ -13,7 +13,7 @@ Kept from the paper:
 
 Simplified here:
 - The embedding of the task is the mean of the vectors of its class names. The paper embeds a sentence about the task.
-- The layers have different shapes, so each has an output head of its own, as in the largest variant of the paper (L).
+- The layers have different shapes, so each has an output head of its own.
 - The paper adapts a network whose outputs are fixed. Here each class needs a row of the last layer. The same perceptron
   writes it. Beside the embedding of the task it then reads the class's own vector, through a linear map.
 - Tensors with one axis, such as biases, get a full difference.
@@ -103,7 +103,7 @@ class PerLayer(Peer):
     """Writes each layer by itself, from the embedding of the task and that of the layer."""
 
     name = "per-layer"
-    paper = "In the manner of Charakorn et al., Text-to-LoRA, 2025 (arXiv 2506.06105)"
+    paper = "In the manner of Charakorn et al., Text-to-LoRA: Instant Transformer Adaption, 2025 (arXiv 2506.06105)"
     differs = (
         "The mean of the class names instead of a sentence about the task; a head for each layer; the perceptron also "
         "writes a row for each class, from the class's own vector"
