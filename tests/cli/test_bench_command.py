@@ -35,14 +35,17 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[BenchRequest]:
 
 def test_the_table_and_what_is_missing(asked: list[BenchRequest], capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--dataset", "/some/where/c100.npz", "--methods", "tina,selection@/my/zoo", "--quick", "--out", "results"]
+    words += ["--teacher", "/my/teacher.safetensors"]
     assert run(*words) == 0
     (request,) = asked
     assert request.protocol.name == "cifar100-10way"
     assert request.dataset == "arrays:/some/where/c100.npz"
     assert [spec.label for spec in request.methods or ()] == ["tina", "selection@zoo"]
     assert request.command == (
-        "tina bench --protocol cifar100-10way --dataset arrays:c100.npz --methods tina,selection@zoo --quick --out results"
+        "tina bench --protocol cifar100-10way --dataset arrays:c100.npz --methods tina,selection@zoo "
+        "--teacher teacher.safetensors --quick --out results"
     )
+    assert request.teacher == Path("/my/teacher.safetensors")
     printed = capsys.readouterr()
     assert "vs selection" in printed.out
     assert "+15.00" in printed.out

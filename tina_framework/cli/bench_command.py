@@ -54,6 +54,12 @@ def bench(
             help="Measure this generator in place of the protocol's: a name or folder.",
         ),
     ] = None,
+    teacher: Annotated[
+        Path | None,
+        path_option(
+            "--teacher", help="File of 'tina train-teacher', for rows such as fine-tune@long:teacher_weight=0.9."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option("--device", autocompletion=DEVICES, help="cpu, cuda, mps or auto.")] = "auto",
     json_: Annotated[bool, typer.Option("--json", help="Print the contents of bench.json instead of a table.")] = False,
 ) -> None:
@@ -80,9 +86,10 @@ def bench(
     words += [] if spec is None else ["--dataset", without_folders(spec)]
     words += [] if specs is None else ["--methods", ",".join(each.label for each in specs)]
     words += [] if model is None else ["--model", without_folders(model)]
+    words += [] if teacher is None else ["--teacher", without_folders(str(teacher))]
     words += ["--quick"] if quick else []
     words += [] if out is None else ["--out", without_folders(str(out))]
-    request = BenchRequest(chosen, spec, specs, quick, model, device, shlex.join(words))
+    request = BenchRequest(chosen, spec, specs, quick, model, device, shlex.join(words), teacher)
     summary = run_bench(request, out, progress_bar, print_error)
     if json_:
         print_json(summary)

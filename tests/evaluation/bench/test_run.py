@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tina_framework.errors import ConfigError, UnknownNameError
+from tina_framework.evaluation import evaluate as evaluate_module
 from tina_framework.evaluation.bench import run as run_module
 from tina_framework.evaluation.bench.protocol import Protocol
 from tina_framework.evaluation.bench.run import BenchRequest, run_bench
 from tina_framework.evaluation.evaluate import EvaluationRequest, evaluate
 from tina_framework.evaluation.methods import parse_methods
 from tina_framework.plugin.discovery import registries
+from tina_framework.zoo.image_bank import load_split
 from tina_framework.zoo.tasks import Task, save_tasks
+from tina_framework.zoo.teacher import Teacher
 
 pytestmark = pytest.mark.usefixtures("installed")
 
@@ -79,7 +85,8 @@ def test_the_extra_columns(request_of: Any) -> None:
         assert (found["num_tasks"], found["training_tasks"]) == (6, 8)
         top, bottom = found["method"] - found["common"], found["method"] - found["random_prompt"]
         assert found["minus_common"]["mean"] == pytest.approx(top)
-        assert found["ratio"] is None or found["ratio"] == pytest.approx(top / bottom)
+        assert found["ratio"] == (None if bottom <= 0 else pytest.approx(top / bottom))
+    assert entries["reader"]["sensitivity"]["ratio"] is not None
     assert "encode the task's classes in parameters()" in entries["careless"]["sensitivity"]["reason"]
     assert entries["nearest"]["sensitivity"] == {}
     assert entries["nearest"]["novelty"]["errors_nearest"] == pytest.approx(1.0)
@@ -141,3 +148,33 @@ def test_what_the_protocol_names_must_be_installed(request_of: Any) -> None:
     object.__setattr__(request.protocol, "zoo", "no-zoo")
     with pytest.raises(UnknownNameError, match="no-zoo"):
         run_bench(request)
+
+
+def test_a_row_of_another_folder_or_of_changed_weights_is_measured_again(
+    request_of: Any, tmp_path: Path, zoo_folder: Path
+) -> None:
+    for name in ("one", "two"):
+        shutil.copytree(zoo_folder, tmp_path / name / "zoo")
+    out, told = tmp_path / "out", []
+    run_bench(request_of(f"selection@{tmp_path / 'one' / 'zoo'}"), out)
+    again = request_of(f"selection@{tmp_path / 'two' / 'zoo'}")
+    run_bench(again, out, notify=told.append)
+    run_bench(again, out, notify=told.append)
+    assert told == ["Measured before, and kept: selection.", "Measured before, and kept: selection, selection@zoo."]
+    os.utime(tmp_path / "two" / "zoo" / "generic.safetensors", ns=(0, 0))
+    run_bench(again, out, notify=told.append)
+    assert told[2:] == ["Measured before, and kept: selection."]
+
+
+def test_another_version_or_teacher_needs_another_folder(
+    request_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_bench(request_of("selection"), tmp_path / "out")
+    with monkeypatch.context() as patch, pytest.raises(ConfigError, match="with another program version"):
+        patch.setattr(evaluate_module, "__version__", "99")
+        run_bench(request_of("selection"), tmp_path / "out")
+    dataset = registries().datasets.create(request_of().dataset)
+    data, names = load_split(dataset, "train"), tuple(dataset.class_names)
+    Teacher.of(data, names, torch.zeros(2, len(data), len(names)), "zeros", {}).save(tmp_path / "t.safetensors")
+    with pytest.raises(ConfigError, match="with another teacher"):
+        run_bench(request_of("selection", teacher=tmp_path / "t.safetensors"), tmp_path / "out")

@@ -62,6 +62,12 @@ def test_footnotes_and_reasons() -> None:
     assert "tina, mistakes, distance: no zoo" in lines
 
 
+def test_a_dash_where_random_prompts_do_as_well_has_its_reason() -> None:
+    methods = [{**each, "sensitivity": {**each["sensitivity"], "ratio": None}} for each in SUMMARY["methods"][1:2]]
+    assert "tina, prompt: random prompts do as well" in reasons({**SUMMARY, "methods": methods})
+    assert not any("random prompts" in line for line in reasons(SUMMARY))
+
+
 def test_markdown_says_everything() -> None:
     text = bench_markdown(SUMMARY)
     for part in (

@@ -24,6 +24,7 @@ class BenchEntry:
         novelty: ``num_tasks``, ``models``, ``errors_nearest``, ``to_nearest`` and ``between_models``, or ``{"reason": ...}``.
         seconds: how long everything took, accuracies and the additional columns included.
         date: when it was measured, UTC.
+        source: a digest of the folder or file that the method's argument names; empty if it names none.
     """
 
     result: MethodResult
@@ -33,6 +34,7 @@ class BenchEntry:
     novelty: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     date: str = ""
+    source: str = ""
 
     @property
     def has_networks(self) -> bool:
@@ -50,6 +52,7 @@ class BenchEntry:
         return {
             "method": result.label,
             "package": self.package,
+            "source": self.source,
             "description": result.description,
             "about": self.about,
             "date": self.date,
@@ -77,6 +80,7 @@ class BenchEntry:
                 dict(value["novelty"]),
                 float(value["seconds"]),
                 str(value["date"]),
+                str(value["source"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"an entry of a method is damaged ({type(error).__name__}: {error})") from None

@@ -23,7 +23,7 @@ def read_entries(folder: Path, identity: Mapping[str, Any]) -> dict[str, BenchEn
 
     Args:
         folder: the folder of the results.
-        identity: what all methods of a bench must share: protocol, tasks, pictures, generator, zoo, device.
+        identity: what all methods of a bench must share: protocol, tasks, pictures, generator, zoo, teacher, version, machine.
 
     Raises:
         ConfigError: the earlier run measured something else.

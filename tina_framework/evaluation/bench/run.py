@@ -13,6 +13,7 @@ from tina_framework.errors import TinaError
 from tina_framework.evaluation.bench.entries import BenchEntry
 from tina_framework.evaluation.bench.files import FORMAT, VERSION, read_entries, write_bench
 from tina_framework.evaluation.bench.protocol import Numbers, Protocol
+from tina_framework.evaluation.bench.sources import source_digest
 from tina_framework.evaluation.environment import busy_warning, now
 from tina_framework.evaluation.evaluate import (
     EvaluationRequest,
@@ -49,10 +50,12 @@ class BenchRequest:
     Attributes:
         protocol: tasks, pictures, encoder, generator and zoo.
         dataset: spec of a data set, or the data set itself; None: that of the protocol.
-        methods: as `parse_methods` returns it; None: all installed methods that need no argument.
+        methods: as `parse_methods` returns it; None: all installed methods that need no argument and that the protocol does not
+            leave out.
         quick: measure fewer tasks.
         model: registered name or folder of a generator in place of the protocol's.
         device: ``auto``, ``cpu``, ``cuda``, ...
+        teacher: file of `tina train-teacher`, for rows with a `teacher_weight`.
         command: the command line, for the record.
     """
 
@@ -63,6 +66,7 @@ class BenchRequest:
     model: str | None = None
     device: str = "auto"
     command: str = ""
+    teacher: Path | None = None
 
 
 def run_bench(
@@ -111,7 +115,7 @@ def _ordered(entries: Mapping[str, BenchEntry], order: Sequence[str]) -> list[Be
 
 
 def _specs(request: BenchRequest) -> list[MethodSpec]:
-    """Return the methods to run: the reference first, then those that are named, or all that need no argument."""
+    """Return the methods to run: the reference first, then those that are named, or all of the default."""
     first = parse_methods(request.protocol.reference)
     if request.methods is not None:
         chosen = list(request.methods)
@@ -141,6 +145,7 @@ class _Bench:
             device=request.device,
             seed=protocol.seed,
             command=request.command,
+            teacher=request.teacher,
         )
         self.context: Context
         self.scorer: Scorer
@@ -173,17 +178,22 @@ class _Bench:
             "pictures": fingerprint(pictures, picture_digests(pictures, names)).unordered,
             "generator": config_sha256(context.generator.folder),
             "zoo": manifest_sha256(context.zoo.folder),
+            "teacher": "" if context.teacher is None else context.teacher.sha256,
+            "program_version": f"{self.setup['version']} with torch {machine['torch']}",
             "machine": f"{machine['accelerator'] or machine['processor']}, {machine['threads']} threads",
         }
 
     def is_current(self, entry: BenchEntry | None, spec: MethodSpec) -> bool:
-        """Whether an earlier run measured this method, in the version that is installed now."""
-        return entry is not None and entry.has_networks and entry.package == _package(spec)
+        """Whether an earlier run measured this method, in the version that is installed now and with the same weights."""
+        if entry is None or not entry.has_networks:
+            return False
+        return (entry.package, entry.source) == (_package(spec), source_digest(spec.argument))
 
     def measure(self, spec: MethodSpec, title: str, progress: Progress) -> BenchEntry:
         """Measure one method."""
         begin = time.monotonic()
-        entry = BenchEntry(MethodResult(spec.label, tasks=[None] * len(self.tasks)), _package(spec))
+        result = MethodResult(spec.label, tasks=[None] * len(self.tasks))
+        entry = BenchEntry(result, _package(spec), source=source_digest(spec.argument))
         try:
             method = spec.create(self.context)
         except TinaError as error:

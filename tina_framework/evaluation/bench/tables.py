@@ -18,7 +18,8 @@ __all__ = ["bench_columns", "bench_markdown", "bench_tables", "footnotes", "reas
 _FOOTNOTES = {
     "accuracy %, vs {reference}": "mean over tasks, and the paired difference from '{reference}' in points; ± is half of the 95 % interval.",
     "prompt": "prompt sensitivity, (method - common) / (method - random prompt): the part of what text brings that lies in "
-    "tensors which all classes share. A dash: the method reads no text.",
+    "tensors which all classes share. A dash: not measured, because the method does not declare that it reads text, or for a "
+    "reason below.",
     "mistakes": "mistakes shared with the p-Model of the most similar training task, intersection over union.",
     "distance": "from a network to the nearest p-Model, median, in shared tensors; {between}.",
     "s/model, MB": "seconds for one network, and the peak of memory meanwhile, above what was in use before.",
@@ -73,6 +74,8 @@ def reasons(summary: Mapping[str, Any]) -> list[str]:
         for column, part in (("prompt", "sensitivity"), ("mistakes, distance", "novelty")):
             if "reason" in entry[part]:
                 lines.append(f"{entry['method']}, {column}: {plain_line(entry[part]['reason'])}")
+        if entry["sensitivity"].get("ratio", 0) is None:
+            lines.append(f"{entry['method']}, prompt: random prompts do as well")
     return lines
 
 
