@@ -5,7 +5,8 @@
 
 The rows are those of ablation.toml, or of another --file. Each run trains in OUT/ROW/SEED (`python -m tina_framework.training`, one
 thread). Then it is measured on 200 tasks of the validation partition and validation images, in 1, 2 and 50 sampling
-steps. Its figures.json has the accuracy of every task. A stopped command continues where it was, even within a run.
+steps. Its figures.json has the accuracy of every task. A stopped command continues where it was, even within a run. Figures of
+another recipe, zoo or teacher are refused.
 The command prints a Markdown table; --table prints the table of the finished runs without training. It uses no test
 images.
 """
@@ -23,10 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.choose import ablation_setup as setup
-from benchmarks.script import REPOSITORY, run
+from benchmarks.script import REPOSITORY, check_kept, run
 from tina_framework.errors import ConfigError, TrainingError
+from tina_framework.evaluation.paths import without_folders
 from tina_framework.evaluation.statistics import Summary, paired, summarize
 from tina_framework.storage.files import read_json, write_json
+from tina_framework.storage.folders import hashes
+from tina_framework.zoo.manifest import manifest_sha256
 
 STEPS = (1, 2, 50)
 # glibc returns large arrays to the system after every step. Getting zeroed pages back took a third of the time.
@@ -53,13 +57,33 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
+def zoo_of(given: argparse.Namespace, row: dict[str, Any]) -> Path:
+    zoo: Path = given.out / "zoos" / row["zoo"] if "zoo" in row else given.zoo
+    return zoo
+
+
+def head_of(given: argparse.Namespace, plan: dict[str, Any], name: str, seed: int) -> dict[str, Any]:
+    """Return what figures.json must say, so that its figures may be used."""
+    row = plan["rows"][name]
+    taught = "teacher_weight" in row["change"]
+    return {
+        "recipe": tomllib.loads(given.config.read_text(encoding="utf-8"))
+        | plan["proxy"]
+        | row["change"]
+        | {"seed": seed},
+        "data set": without_folders(given.dataset),
+        "encoders": [without_folders(each) for each in given.encoders],
+        "zoo": manifest_sha256(zoo_of(given, row)),
+        "teacher": hashes(given.teacher)[given.teacher.name] if taught else None,
+        "number of tasks": given.tasks,
+    }
+
+
 def train(given: argparse.Namespace, plan: dict[str, Any], name: str, seed: int) -> None:
     """Train one row (or continue its training) and measure it; write figures.json last."""
     row, folder = plan["rows"][name], given.out / name / str(seed)
-    recipe = tomllib.loads(given.config.read_text(encoding="utf-8"))
-    recipe |= plan["proxy"] | row["change"] | {"seed": seed}
-    zoo = given.out / "zoos" / row["zoo"] if "zoo" in row else given.zoo
-    recipe |= {"dataset": given.dataset, "encoders": given.encoders, "zoo": str(zoo)}
+    zoo, head = zoo_of(given, row), head_of(given, plan, name, seed)
+    recipe = head["recipe"] | {"dataset": given.dataset, "encoders": given.encoders, "zoo": str(zoo)}
     if "teacher_weight" in row["change"]:
         recipe["teacher"] = str(given.teacher)
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,11 +106,20 @@ def train(given: argparse.Namespace, plan: dict[str, Any], name: str, seed: int)
         measure = [f"{folder / 'generator'}", given.dataset, str(zoo), str(given.tasks), *map(str, STEPS)]
         call("-m", "benchmarks.choose.ablation_setup", *measure, "--encoders", *given.encoders)
     figures = read_json(folder / "generator" / "figures.json")
-    write_json(folder / "figures.json", {"row": name, "seed": seed, "seconds": round(seconds, 1), **figures})
+    write_json(
+        folder / "figures.json", {"head": head, "row": name, "seed": seed, "seconds": round(seconds, 1), **figures}
+    )
 
 
 def run_all(given: argparse.Namespace, plan: dict[str, Any], wanted: list[str]) -> None:
-    missing = [(n, s) for s in given.seeds for n in wanted if not (given.out / n / str(s) / "figures.json").is_file()]
+    missing = []
+    for seed in given.seeds:
+        for name in wanted:
+            path = given.out / name / str(seed) / "figures.json"
+            if path.is_file():
+                check_kept(path, read_json(path), head_of(given, plan, name, seed))
+            else:
+                missing.append((name, seed))
     missing.sort(key=lambda run: "zoo" in plan["rows"][run[0]])
     started = time.perf_counter()
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.choose.noise --dataset arrays:cifar100.npz --encoder embedding-table:cifar100_clip_text.npz FOLDER ...
 
-Each task gets eight networks that differ in their noise alone. For each generator folder and each number of sampling steps,
-the table gives the accuracy of one network (mean over the eight), and that of the mean probabilities of 2, 4 and 8.
+Each task gets eight networks that differ in their noise alone. There is a row for each generator folder and each number of
+sampling steps. It gives the accuracy of one network (mean over the eight), and that of the mean probabilities of 2, 4 and 8.
 Disjoint sets of draws are averaged, so that all eight count everywhere. Differences are paired by task, with standard
 errors over tasks: within a row's own generator against one draw, and against the first generator with the same draws.
 
@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
@@ -29,6 +29,7 @@ from torch import Tensor
 from benchmarks.script import run
 from tina_framework import Generator
 from tina_framework.denoiser.preconditioning import model_input
+from tina_framework.errors import ConfigError
 from tina_framework.evaluation.statistics import paired, summarize
 from tina_framework.generator.options import SamplingOptions
 from tina_framework.generator.scheduler import make_scheduler
@@ -173,6 +174,21 @@ def shown(values: Sequence[float], reference: Sequence[float]) -> str:
     return f"{difference.mean:+.2f} ± {error:.2f}"
 
 
+def row_name(generator: Generator, taken: Container[str]) -> str:
+    """Return what the rows of a generator are called.
+
+    Raises:
+        ConfigError: another generator has this name.
+    """
+    name = generator.name
+    if generator.folder is not None and name in ("generator", "best"):  # all runs export folders of these names
+        folder = generator.folder.resolve()
+        name = folder.parent.name if folder.parent.name not in taken else f"{folder.parent.name}/{folder.name}"
+    if name in taken:
+        raise ConfigError(f"Two generators would both be called '{name}'; rename the folder of one.")
+    return name
+
+
 def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", help="generators: folders or registered names; the first is compared with")
@@ -191,10 +207,7 @@ def main(words: list[str]) -> None:
         kind = generator.spec.architecture.name
         if kind not in banks:
             banks[kind] = ImageBank(dataset, "validation", generator.spec)
-        name = generator.name
-        if generator.folder is not None and name in ("generator", "best"):
-            name = generator.folder.resolve().parent.name  # all runs export folders of these names
-        results[name] = measure(generator, tasks, banks[kind], given.steps)
+        results[row_name(generator, results)] = measure(generator, tasks, banks[kind], given.steps)
     print(
         f"{len(tasks)} validation tasks of {given.classes} classes, validation images; differences ± standard error.\n"
     )

@@ -3,24 +3,28 @@
     python -m benchmarks.choose.parts --dataset arrays:cifar100.npz --encoder embedding-table:cifar100_clip_text.npz
 
 Each validation task gets a generated network, a fine-tuned one (`fine-tune@long`), and mixtures: the generated network
-with one tensor, or all shared tensors, or the class rows of the fine-tuned one, and the other way round. They fit each
-other, because both are differences from one generic model. Accuracies are those on training and on validation images.
-Finished tasks are kept in OUT, so a stopped command goes on. A task takes about half a minute. No test image is used.
+with one tensor, or all shared tensors, or the class rows of the fine-tuned one. They fit each other, because both are
+differences from one generic model. Accuracies are those on training and on validation images.
+Finished tasks are kept in OUT, so a stopped command goes on; those of other settings are refused. A task takes about half a minute. No test image is used.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from benchmarks.choose.best_of import shown
-from benchmarks.script import PRETRAINED, run
+from benchmarks.script import PRETRAINED, check_kept, run
 from tina_framework import Generator
+from tina_framework.errors import ConfigError
+from tina_framework.evaluation.evaluate import config_sha256
 from tina_framework.evaluation.methods.fine_tune import parse_recipe
+from tina_framework.evaluation.paths import without_folders
 from tina_framework.evaluation.statistics import paired, summarize
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
@@ -28,6 +32,7 @@ from tina_framework.prompts.encoded_task import encode_tasks
 from tina_framework.storage.files import read_json, write_json
 from tina_framework.targets.sgd import SGDRecipe
 from tina_framework.zoo.image_bank import ImageBank
+from tina_framework.zoo.manifest import manifest_sha256
 from tina_framework.zoo.p_models import fine_tune, start_of, task_accuracy
 from tina_framework.zoo.splits import sample_split_tasks
 from tina_framework.zoo.store import Zoo
@@ -70,6 +75,10 @@ def main(words: list[str]) -> None:
     dataset, zoo = registries().datasets.create(given.dataset), Zoo.open(given.zoo)
     generator = Generator.from_pretrained(given.model, device="cpu", encoder=given.encoder)
     spec, recipe = generator.spec, SGDRecipe(**{**zoo.config.model, **parse_recipe(given.recipe)})
+    if given.teacher is not None and not recipe.teacher_weight:
+        raise ConfigError(
+            "A teacher was given, but the recipe has no teacher_weight; write --recipe long:teacher_weight=0.9."
+        )
     teacher = None if given.teacher is None else Teacher.load(given.teacher)
     train = ImageBank(dataset, zoo.config.train_split, spec, teacher=teacher)
     validation = ImageBank(dataset, "validation", spec)
@@ -78,6 +87,15 @@ def main(words: list[str]) -> None:
     generic = spec.select_classes({name: tensor.float() for name, tensor in zoo.generic.items()}, order)
     tasks = [task.classes for task in sample_split_tasks(dataset, "validation", 10, given.tasks, seed=0)]
     flats = generator.generate_parameters(encode_tasks(tasks, generator.encoder))
+    assert generator.folder is not None  # it was loaded
+    head = {
+        "model": config_sha256(generator.folder),
+        "zoo": manifest_sha256(zoo.folder),
+        "data set": without_folders(given.dataset),
+        "encoder": None if given.encoder is None else without_folders(given.encoder),
+        "recipe": asdict(recipe),
+        "teacher": None if teacher is None else teacher.sha256,
+    }
     figures: list[dict[str, list[float]]] = []
     given.out.mkdir(parents=True, exist_ok=True)
     for number, (classes, flat) in enumerate(zip(tasks, flats, strict=True)):
@@ -86,15 +104,15 @@ def main(words: list[str]) -> None:
             start = spec.flatten(start_of(spec, generic, train.labels_of(classes)), len(classes))
             tuned = fine_tune(spec, generic, classes, train, recipe, seed=1)
             networks = {"selection": start, **mixtures(spec, flat.float(), tuned, len(classes))}
-            write_json(
-                path,
-                {
-                    name: [100 * task_accuracy(spec, network, classes, bank) for bank in (train, validation)]
-                    for name, network in networks.items()
-                },
-            )
+            accuracies = {
+                name: [100 * task_accuracy(spec, network, classes, bank) for bank in (train, validation)]
+                for name, network in networks.items()
+            }
+            write_json(path, {"head": {**head, "task": classes}, "networks": accuracies})
             print(f"task {number + 1} of {len(tasks)}", flush=True)
-        figures.append(read_json(path))
+        kept = read_json(path)
+        check_kept(path, kept, {**head, "task": classes})
+        figures.append(kept["networks"])
     print(
         "\n| network | training images % | validation images % | minus generated, validation, paired |\n|---|---|---|---|"
     )

@@ -4,7 +4,7 @@
 
 Writes OUT/SETTING-STEPS (a TAPER folder and figures.json) for each setting and OUT/best, a copy of the best. Prints a
 Markdown table of gains over classifier selection in points, with standard errors. Finished settings are not trained
-again, so a stopped search continues where it was. Two processes can share the work with --shard 0/2 and --shard 1/2;
+again, so a stopped search continues where it was. Those of another zoo, teacher or seed are refused. Two processes can share the work with --shard 0/2 and --shard 1/2;
 the last one writes OUT/best. To train one setting longer, use --only NAME --steps N. No test image is used.
 """
 
@@ -21,15 +21,18 @@ from typing import Any
 
 import torch
 
-from benchmarks.script import PRETRAINED, run
+from benchmarks.script import PRETRAINED, check_kept, run
 from benchmarks.taper.training import TaperRecipe, train_taper
+from tina_framework.evaluation.paths import without_folders
 from tina_framework.evaluation.taper_model import TaperConfig, TaperModel
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.storage.files import read_json, write_json
+from tina_framework.storage.folders import hashes
 from tina_framework.targets.functional import TargetRunner, resolve_precision
 from tina_framework.training.data import ConditionBank, TrainingImages
 from tina_framework.zoo.image_bank import ImageBank
+from tina_framework.zoo.manifest import manifest_sha256
 from tina_framework.zoo.p_models import start_of, task_accuracy
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.task_sampler import TaskSampler
@@ -78,6 +81,19 @@ def parse(words: list[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
+def head_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what all figures.json of a search must say, so that they may be compared."""
+    return {
+        "zoo": manifest_sha256(args.zoo),
+        "data set": without_folders(args.dataset),
+        "encoders": [without_folders(each) for each in args.encoders],
+        "teacher": None if args.teacher is None else hashes(args.teacher)[args.teacher.name],
+        "seed": args.seed,
+        "number of classes": args.classes,
+        "number of tasks": args.tasks,
+    }
+
+
 class Setup:
     """The data, the generic model and the validation tasks that all settings share, with the accuracy of selection."""
 
@@ -94,7 +110,7 @@ class Setup:
         self.images = TrainingImages(dataset, "train", self.spec, device, dtype, teacher)
         self.validation = ImageBank(dataset, "validation", self.spec, device)
         self.runner = TargetRunner(self.spec, "auto", args.threads)
-        self.device, self.seed = device, args.seed
+        self.device, self.seed, self.head = device, args.seed, head_of(args)
         counts = {args.classes: 1.0}
         self.sampler = TaskSampler(zoo.class_names, partition="train", class_counts=counts, seed=args.seed)
         held_back = TaskSampler(zoo.class_names, partition="validation", class_counts=counts, seed=args.seed)
@@ -158,6 +174,7 @@ def train_one(setup: Setup, name: str, steps: int, folder: Path) -> None:
     train_taper(taper, setup.images, setup.conditions, setup.sampler, setup.runner, recipe, on_step)
     taper.save(folder)
     figures = {
+        "head": setup.head,
         "setting": name,
         **asdict(recipe),
         **{key: getattr(config, key) for key in MODEL_SETTINGS},
@@ -207,6 +224,8 @@ def main(words: list[str]) -> None:
     names = (args.only or list(GRID))[int(index) :: int(shards)]
     spec = ParameterSpec(registries().architectures.create(Zoo.open(args.zoo).architecture))
     wanted = {name: args.out / f"{name}-{args.steps}" for name in names}
+    for path in sorted(args.out.glob("*/figures.json")):
+        check_kept(path, read_json(path), head_of(args))
     waiting = [name for name, folder in wanted.items() if not (folder / "figures.json").is_file()]
     print(f"{len(wanted) - len(waiting)} of {len(wanted)} settings are already finished", file=sys.stderr)
     setup = Setup(args) if waiting else None

@@ -78,6 +78,28 @@ def test_the_table_pairs_tasks_and_seeds(tmp_path: Path) -> None:
     assert "of the gains" in other
 
 
+def test_figures_of_another_recipe_zoo_or_teacher_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ablation, "train", None)  # nothing is trained
+    plan = PLANS["coordinates"]
+    teacher = tmp_path / "t.safetensors"
+    teacher.write_bytes(b"1")
+    out = ["--out", str(tmp_path / "out"), "--teacher", str(teacher)]
+    given = ablation.parse(["--dataset", "arrays:/a/c.npz", "--encoders", "x", *out])
+    path = tmp_path / "out" / "taught" / "0" / "figures.json"
+    write_json(path, {"head": ablation.head_of(given, plan, "taught", 0)})
+    ablation.run_all(given, plan, ["taught"])
+    ablation.run_all(ablation.parse(["--dataset", "arrays:/b/c.npz", "--encoders", "x", *out]), plan, ["taught"])
+    longer = {**plan, "proxy": {**plan["proxy"], "max_steps": 7}}
+    with pytest.raises(ConfigError, match="was made with another recipe"):
+        ablation.run_all(given, longer, ["taught"])
+    teacher.write_bytes(b"2")
+    with pytest.raises(ConfigError, match="was made with another teacher"):
+        ablation.run_all(given, plan, ["taught"])
+    given.zoo = tmp_path
+    with pytest.raises(ConfigError, match="was made with another zoo and teacher"):
+        ablation.run_all(given, plan, ["taught"])
+
+
 def test_a_row_that_fails_ends_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import copy
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks.choose.noise import Figures, accuracies, main, networks, table
+from benchmarks.choose.noise import Figures, accuracies, main, networks, row_name, table
 from tests.conftest import TOY_CLASSES
+from tina_framework.errors import ConfigError
 from tina_framework.generator.generator import Generator
 from tina_framework.prompts.encoded_task import encode_task
 from tina_framework.training.regressor_heads import head_inputs
@@ -80,3 +82,15 @@ def test_the_first_generator_is_compared_with() -> None:
     lines = table({"a": {1: one}, "b": {1: two}}).splitlines()
     assert lines[3] == "| a | 1 | 2 | 57.00 | +2.00 ± 0.00 |  |"
     assert lines[5] == "| b | 1 | 2 | 57.00 | +1.00 ± 2.00 | +0.00 ± 2.00 |"
+
+
+def test_two_exports_of_one_run_keep_their_rows_apart(tmp_path: Path) -> None:
+    def export(folder: str) -> Any:
+        return SimpleNamespace(name=Path(folder).name, folder=tmp_path / folder)
+
+    names: list[str] = []
+    for folder in ("run/best", "run/generator", "other/best"):
+        names.append(row_name(export(folder), names))
+    assert names == ["run", "run/generator", "other"]
+    with pytest.raises(ConfigError, match="both be called 'run/best'"):
+        row_name(export("run/best"), ["run", "run/best"])

@@ -12,6 +12,7 @@ import torch
 from benchmarks.choose.parts import main, mixtures
 from tests.conftest import TOY_CLASSES
 from tina_framework.cli.__main__ import main as tina
+from tina_framework.errors import ConfigError
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 
@@ -50,3 +51,8 @@ def test_the_table_has_a_row_for_each_mixture_and_a_second_call_trains_nothing(
     rows = [line.split("|")[1].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
     assert rows[1:4] == ["selection", "generated", "fine-tuned"]
     assert "generated, with fine-tuned `conv2.weight`" in rows
+    for other, named in (("epochs=2", "another recipe"), ("long:teacher_weight=0", "another recipe")):
+        with pytest.raises(ConfigError, match=named):
+            main([*words, "--recipe", other, "--out", "parts"])
+    with pytest.raises(ConfigError, match="the recipe has no teacher_weight"):
+        main([*words, "--teacher", "t.safetensors", "--out", "other"])
