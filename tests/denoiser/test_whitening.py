@@ -92,6 +92,15 @@ def test_factors_that_are_no_inverse_roots_are_refused(change: str, message: str
         Normalizer.from_tensors(SPEC, tensors, WEIGHTS)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_factors_in_half_precision_are_read(dtype: torch.dtype) -> None:
+    rounded = {
+        name: (factor + 1e-6 * torch.randn(factor.shape)).to(dtype) for name, factor in whitening().factors.items()
+    }
+    assert not torch.equal(rounded["right.conv2.weight"], rounded["right.conv2.weight"].T)
+    assert Whitening.from_tensors(SPEC, rounded, "a test").names == WEIGHTS
+
+
 def test_the_scale_is_the_spread_of_whitened_differences() -> None:
     made = whitening()
     generic = {p.name: torch.zeros(p.shape) for p in SPEC.parameters(20)}

@@ -23,5 +23,5 @@ class MethodsCommand(TyperCommand):
         for parameter in self.params:
             if parameter.name == "methods":
                 # Typer renders rich markup, which would swallow "[@STRENGTH]".
-                parameter.help = escape(methods_help())  # type: ignore[attr-defined]
+                parameter.help = escape(methods_help(self.name))  # type: ignore[attr-defined]
         super().format_help(ctx, formatter)
