@@ -50,6 +50,7 @@ def test_generators_are_listed_with_their_package(generator_plugin: Path, capsys
     assert [(row["name"], row["distribution"]) for row in rows] == [
         ("absent", "fake-toys"),
         ("cifar100-cnn", "tina-framework"),
+        ("cifar100-cnn-taught", "tina-framework"),
         ("toys", "fake-toys"),
     ]
     assert rows[-1]["target"] == "fake_toys:pretrained/toys"

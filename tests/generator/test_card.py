@@ -26,8 +26,14 @@ def test_data_and_validation_are_told(config) -> None:
     training = {"recipe": RECIPE, "zoo_models": 7, "validation": FIGURES}
     card = model_card(dataclasses.replace(config, training=training))
     assert "Trained on images `train` of the data set `arrays:toy.npz`, and 7 networks of the zoo `toy-zoo`." in card
+    assert "larger network" not in card
     assert "50.0 % on 40 validation tasks" in card
     assert "(selection) had 45.0 %: a difference of +5.00 ± 1.20 points" in card
+
+
+def test_a_teacher_is_told(config) -> None:
+    card = model_card(dataclasses.replace(config, training={"taught_by": "resnet on toys"}))
+    assert "It also learnt from the answers of a larger network, `resnet on toys`." in card
 
 
 @pytest.mark.parametrize("validation", [None, {}, {"accuracy": 0.5}, {**FIGURES, "selection": "much"}, 3])
@@ -71,6 +77,7 @@ def test_the_limits_name_the_classes_it_knows(config) -> None:
 
 def test_nothing_in_a_configuration_is_read_as_markdown_or_html(config) -> None:
     training = {"recipe": {"dataset": EVIL, "train_split": EVIL, "zoo": EVIL}, "zoo_models": EVIL, EVIL: EVIL}
+    training["taught_by"] = EVIL
     changed = dataclasses.replace(
         config,
         condition={**config.condition, "space": EVIL, "templates": [EVIL]},

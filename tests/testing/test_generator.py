@@ -10,9 +10,9 @@ from tina_framework.testing import GeneratorTests
 
 
 class TestCIFAR100(GeneratorTests):
-    @pytest.fixture
-    def generator(self) -> str:
-        return "cifar100-cnn"
+    @pytest.fixture(params=["cifar100-cnn", "cifar100-cnn-taught"])
+    def generator(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
 
 
 class TestAFolder(GeneratorTests):

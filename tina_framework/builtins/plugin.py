@@ -52,6 +52,7 @@ def tina_register(registry: Registrar) -> None:
     _register_methods(registry)
 
     registry.generators.add("cifar100-cnn", "tina_framework:pretrained/cifar100-cnn")
+    registry.generators.add("cifar100-cnn-taught", "tina_framework:pretrained/cifar100-cnn-taught")
     registry.zoos.add("cifar100-zoo", "tina_framework:pretrained/cifar100-zoo")
 
 

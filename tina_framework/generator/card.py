@@ -141,6 +141,9 @@ def _data(config: GeneratorConfig) -> list[str]:
         lines.append(f"Trained on images {images} of the data set {dataset}{zoo}.")
     else:
         lines.append("The training data was not recorded.")
+    if "taught_by" in config.training:
+        # What the teacher has seen is part of what this generator has seen, at second hand.
+        lines.append(f"It also learnt from the answers of a larger network, {as_code(config.training['taught_by'])}.")
     lines.append(
         "A prompt is a class name, which the encoder inserts into its template. Any encoder of the text space above can be used, "
         "with the same or similar templates."
