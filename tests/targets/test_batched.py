@@ -11,10 +11,18 @@ from tina_framework.targets.batched import fit_batched
 from tina_framework.targets.sgd import SGDRecipe, fit
 
 
-@pytest.mark.parametrize("nesterov", [False, True])
-def test_batched_equals_one_by_one(nesterov):
+@pytest.mark.parametrize(("nesterov", "image_shift"), [(False, 0), (True, 0), (False, 2)])
+def test_batched_equals_one_by_one(nesterov, image_shift):
     images, labels = problem(96)
-    recipe = SGDRecipe(epochs=3, batch_size=16, lr=0.05, average_last=0.4, nesterov=nesterov, precision="fp32")
+    recipe = SGDRecipe(
+        epochs=3,
+        batch_size=16,
+        lr=0.05,
+        average_last=0.4,
+        nesterov=nesterov,
+        image_shift=image_shift,
+        precision="fp32",
+    )
     picks = [torch.arange(0, 48), torch.arange(48, 96), torch.arange(24, 72)]
     starts = [start(seed=s) for s in range(3)]
     stacked = torch.stack([flat(module) for module in starts])

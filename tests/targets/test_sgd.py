@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from tests.targets.toy_training import flat, problem, start
 from tina_framework.errors import ConfigError, TrainingError
-from tina_framework.targets.sgd import SGDRecipe, epoch_draws, fit, learning_rate, mirror
+from tina_framework.targets.sgd import SGDRecipe, epoch_draws, fit, learning_rate, mirror, shift_generator
 
 RECIPE = SGDRecipe(epochs=4, batch_size=16, lr=0.05, average_last=0.5, precision="fp32")
 
@@ -42,6 +43,19 @@ def test_continuing_is_exact(cut):
     assert torch.equal(continued, whole)
 
 
+@pytest.mark.parametrize("cut", [None, 2])
+def test_shifts_are_drawn_by_step_and_do_not_depend_on_a_cut(cut):
+    images, labels = problem()
+    recipe = SGDRecipe(epochs=4, batch_size=16, lr=0.05, precision="fp32", image_shift=1)
+    states = {}
+    whole = fit(start(), images, labels, recipe, 5, on_epoch=lambda epoch, loss, state: states.update({epoch: state()}))
+    assert not torch.equal(flat(whole), flat(fit(start(), images, labels, replace(recipe, image_shift=0), 5)))
+    again = fit(start(), images, labels, recipe, 5, resume=None if cut is None else states[cut])
+    assert torch.equal(flat(again), flat(whole))
+    first, later = (torch.randint(9, (40,), generator=shift_generator(5, 0, index)) for index in (0, 1))
+    assert not torch.equal(first, later)
+
+
 def test_draws_and_mirror():
     order, flips = epoch_draws(3, 2, 50)
     assert sorted(order.tolist()) == list(range(50))
@@ -58,6 +72,8 @@ def test_divergence_and_bad_recipes_are_refused():
         fit(start(), images * 1e4, labels, SGDRecipe(epochs=3, lr=1e9, precision="fp32"), 0)
     with pytest.raises(ConfigError, match="above 0"):
         SGDRecipe(epochs=0)
+    with pytest.raises(ConfigError, match="image_shift is -1"):
+        SGDRecipe(image_shift=-1)
     with pytest.raises(ConfigError, match="choose auto, fp32 or bf16"):
         SGDRecipe(precision="float16")
     with pytest.raises(ConfigError, match="average_last is 2"):

@@ -12,7 +12,15 @@ from tina_framework.errors import ConfigError, TrainingError
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.targets.distillation import image_losses
 from tina_framework.targets.functional import autocast
-from tina_framework.targets.sgd import SGDRecipe, epoch_draws, learning_rate, needs_teacher, pick_images
+from tina_framework.targets.image_shifts import check_shift, shifted
+from tina_framework.targets.sgd import (
+    SGDRecipe,
+    epoch_draws,
+    learning_rate,
+    needs_teacher,
+    pick_images,
+    shift_generator,
+)
 
 __all__ = ["fit_batched"]
 
@@ -47,9 +55,10 @@ def fit_batched(
         (M, N) trained parameters.
 
     Raises:
-        ConfigError: the recipe needs a teacher, and there is none.
+        ConfigError: the recipe needs a teacher, and there is none; or the images cannot be shifted as it says.
         TrainingError: a loss is not finite.
     """
+    check_shift(recipe.image_shift, spec.architecture)
     if recipe.teacher_weight and teachers is None:
         raise ConfigError(needs_teacher(recipe))
     device = images.device
@@ -81,6 +90,9 @@ def fit_batched(
             rows = rows_Mn.gather(1, picks)
             flips = flips_Mn.gather(1, picks) & recipe.flip
             batch = pick_images(images, rows, flips, mirrored) if recipe.flip else images[rows]
+            if recipe.image_shift:
+                own = [shift_generator(seed, epoch, index) for seed in seeds]
+                batch = shifted(batch, recipe.image_shift, own)
             targets = slots_Mn.gather(1, picks)
             leaf = flats.detach().requires_grad_(True)
             with autocast(device, recipe.precision):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,13 +13,24 @@ from torch import Tensor, nn
 from tina_framework.errors import ConfigError, TrainingError
 from tina_framework.targets.distillation import SoftTargets, image_losses
 from tina_framework.targets.functional import autocast
+from tina_framework.targets.image_shifts import shifted
 
-__all__ = ["FitState", "SGDRecipe", "epoch_draws", "fit", "learning_rate", "mirror", "needs_teacher", "pick_images"]
+__all__ = [
+    "FitState",
+    "SGDRecipe",
+    "epoch_draws",
+    "fit",
+    "learning_rate",
+    "mirror",
+    "needs_teacher",
+    "pick_images",
+    "shift_generator",
+]
 
 
 @dataclass(frozen=True)
 class SGDRecipe:
-    """SGD with momentum, a warm-up + cosine learning rate schedule, random mirroring, and averaging of the last epochs.
+    """SGD with momentum, a warm-up + cosine schedule, random mirroring and shifts, and averaging of the last epochs.
 
     Args:
         epochs: passes over the images.
@@ -27,6 +39,7 @@ class SGDRecipe:
         momentum, weight_decay, nesterov: as in `torch.optim.SGD`.
         warmup_epochs: epochs of linear warm-up; may be fractional.
         flip: mirror each image with probability 1/2.
+        image_shift: shift images at random by up to this many pixels; see `tina_framework.targets.image_shifts`.
         average_last: the weights at the end of each epoch are averaged over this last share of the epochs (0: off).
         precision: ``fp32``, ``bf16`` (autocast) or ``auto`` (bf16 if the CPU or GPU has the instructions).
         teacher_weight: share of the teacher in the loss; see `tina_framework.targets.distillation`. It needs a teacher.
@@ -44,6 +57,7 @@ class SGDRecipe:
     nesterov: bool = False
     warmup_epochs: float = 0.0
     flip: bool = True
+    image_shift: int = 0
     average_last: float = 0.0
     precision: str = "auto"
     teacher_weight: float = 0.0
@@ -62,6 +76,8 @@ class SGDRecipe:
                 f"momentum is {self.momentum} and average_last is {self.average_last}; "
                 "momentum must be in [0, 1), and average_last in [0, 1]."
             )
+        if self.image_shift < 0:
+            raise ConfigError(f"image_shift is {self.image_shift}; it must be at least 0.")
         if not 0 <= self.teacher_weight <= 1 or self.teacher_temperature <= 0:
             raise ConfigError(
                 f"teacher_weight is {self.teacher_weight} and teacher_temperature is {self.teacher_temperature}; "
@@ -96,6 +112,12 @@ def epoch_draws(seed: int, epoch: int, count: int) -> tuple[Tensor, Tensor]:
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     return torch.randperm(count, generator=generator), torch.rand(count, generator=generator) < 0.5
+
+
+def shift_generator(seed: int, epoch: int, index: int) -> torch.Generator:
+    """Return the generator, on the CPU, that draws the shifts of an epoch's step (from 0)."""
+    digest = hashlib.sha256(f"image-shift {seed} {epoch} {index}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8]) >> 1)
 
 
 def mirror(batch: Tensor, flips: Tensor) -> Tensor:
@@ -155,8 +177,8 @@ def fit(
         module: on the device of `images`.
         images: (N, C, H, W) float32 prepared images, or features of a frozen trunk.
         labels: (N,) int64.
-        recipe: how to train.
-        seed: of the order of the images and the flips, which are the same on every device.
+        recipe: how to train. Its `image_shift` must have passed `tina_framework.targets.image_shifts.check_shift`.
+        seed: of the order of the images, the flips and the shifts, which are the same on every device.
         on_epoch: called with (epochs done, mean loss of the last epoch, function that returns the current state).
         resume: continue from this state; the result is the same as without an interruption.
         mirrored: the features of the mirrored images; see `pick_images`.
@@ -207,6 +229,8 @@ def fit(
         for index in range(steps):
             rows = order[index * recipe.batch_size : (index + 1) * recipe.batch_size]
             batch = pick_images(images, rows, flips[rows], mirrored) if recipe.flip else images[rows]
+            if recipe.image_shift:
+                (batch,) = shifted(batch[None], recipe.image_shift, [shift_generator(seed, epoch, index)])
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(recipe, step, total_steps, steps_per_epoch)
             with autocast(device, recipe.precision):

@@ -26,6 +26,7 @@ from tina_framework.interfaces.tokenizer import ParameterTokenizer, TokenLayout
 from tina_framework.plugin.discovery import registries
 from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.targets.functional import TargetRunner, resolve_precision
+from tina_framework.targets.image_shifts import check_shift
 from tina_framework.training.data import ConditionBank, TrainingImages
 from tina_framework.training.initialization import build_denoiser
 from tina_framework.training.kronecker import fit_whitening
@@ -168,7 +169,7 @@ def _open(config: TrainingConfig) -> _Basis:
             f"'{spec.architecture.name}'. Remove the setting, or build a zoo of that architecture."
         )
     zoo.check(spec)
-    _check_shift(config, spec)
+    check_shift(config.image_shift, spec.architecture)
     seen = _seen_classes(config, dataset, zoo)
     start = None if config.init_from is None else Generator.from_pretrained(config.init_from, device="cpu")
     if start is not None and start.denoiser.config.num_landmarks and "max_classes" not in config.model_fields_set:
@@ -301,24 +302,6 @@ def _whitening(basis: _Basis, images: TrainingImages) -> dict[str, Tensor]:
     if found is None:
         raise ConfigError(f"No layer of '{basis.spec.architecture.name}' can be whitened. Set whitening to none.")
     return {name: factor.cpu() for name, factor in found.factors.items()}
-
-
-def _check_shift(config: TrainingConfig, spec: ParameterSpec) -> None:
-    """Refuse an `image_shift` that the architecture's pictures do not allow."""
-    if not config.image_shift:
-        return
-    name = spec.architecture.name
-    if spec.architecture.trunk is not None:
-        raise ConfigError(
-            f"image_shift is {config.image_shift}, but '{name}' has a frozen trunk, whose features cannot be shifted. "
-            "Set image_shift to 0."
-        )
-    height, width = spec.architecture.input_shape[1:]
-    if config.image_shift >= min(height, width):
-        raise ConfigError(
-            f"image_shift is {config.image_shift}, but the pictures of '{name}' have {width} x {height} pixels. "
-            f"Set it below {min(height, width)}."
-        )
 
 
 def _check_coordinates(config: TrainingConfig, start: Generator) -> None:

@@ -30,9 +30,9 @@ from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.targets.distillation import SoftTargets
 from tina_framework.targets.functional import TargetRunner
+from tina_framework.targets.image_shifts import shifted
 from tina_framework.training.data import TrainingImages
 from tina_framework.training.draws import Draws
-from tina_framework.training.image_shifts import shifted
 from tina_framework.training.objective_context import ObjectiveContext
 from tina_framework.training.p_models import TrainingModels
 from tina_framework.training.randomness import generator_at

@@ -11,6 +11,7 @@ from tina_framework.errors import CheckpointError
 from tina_framework.interfaces.random_state import seeded_random_state
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.storage.files import read_digested, write_safetensors
+from tina_framework.targets.image_shifts import check_shift
 from tina_framework.targets.sgd import FitState, SGDRecipe, fit
 from tina_framework.zoo.image_bank import ImageBank
 
@@ -39,7 +40,12 @@ def train_generic(
 
     Returns:
         The state dict, on the CPU.
+
+    Raises:
+        ConfigError: the recipe shifts images, and the architecture does not allow it.
+        TrainingError: the loss is not finite.
     """
+    check_shift(recipe.image_shift, spec.architecture)
     with seeded_random_state(seed):
         module = spec.architecture.build(len(bank.class_names))
     module.to(bank.images.device)

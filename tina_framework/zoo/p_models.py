@@ -11,6 +11,7 @@ from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.targets.accuracy import accuracy
 from tina_framework.targets.batched import fit_batched
 from tina_framework.targets.device import runs_batched
+from tina_framework.targets.image_shifts import check_shift
 from tina_framework.targets.sgd import SGDRecipe, fit
 from tina_framework.zoo.entries import ZooEntry
 from tina_framework.zoo.image_bank import ImageBank
@@ -42,7 +43,13 @@ def fine_tune(
     recipe: SGDRecipe,
     seed: int,
 ) -> Tensor:
-    """Train one p-Model and return its parameters (N,), on the CPU."""
+    """Train one p-Model and return its parameters (N,), on the CPU.
+
+    Raises:
+        ConfigError: the recipe shifts images, and the architecture does not allow it.
+        TrainingError: the loss is not finite.
+    """
+    check_shift(recipe.image_shift, spec.architecture)
     labels = bank.labels_of(classes)
     rows, slots = bank.rows(classes)
     start = spec.flatten(start_of(spec, generic, labels), len(classes))

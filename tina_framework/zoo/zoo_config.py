@@ -157,6 +157,7 @@ _RECIPE: dict[str, tuple[type, Callable[[Any], bool], str]] = {
     "nesterov": (bool, lambda value: True, ""),
     "warmup_epochs": (float, lambda value: 0 <= value <= _MAX_VALUE, "a number from 0 to 1,000,000"),
     "flip": (bool, lambda value: True, ""),
+    "image_shift": (int, lambda value: 0 <= value <= _MAX_VALUE, "a whole number from 0 to 1,000,000"),
     "average_last": (float, lambda value: 0 <= value <= 1, "a share from 0 to 1"),
     "precision": (str, lambda value: value in ("auto", "fp32", "bf16"), "auto, fp32 or bf16"),
     "teacher_weight": (float, lambda value: 0 <= value <= 1, "a share from 0 to 1"),

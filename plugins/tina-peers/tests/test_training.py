@@ -140,7 +140,7 @@ def test_a_peer_that_scales_channels_cannot_whiten(make_setup: Callable[..., Set
         make_setup("norm-only", whitening=0.03)
 
 
-@pytest.mark.parametrize(("shift", "match"), [(32, "32 x 32 pixels"), (100, "choose less than 32")])
+@pytest.mark.parametrize(("shift", "match"), [(32, "32 x 32 pixels"), (100, "Set it below 32")])
 def test_a_shift_beyond_the_picture_is_refused(make_setup: Callable[..., Setup], shift: int, match: str) -> None:
     with pytest.raises(ConfigError, match=match):
         make_setup("t2m-hn", image_shift=shift)

@@ -21,8 +21,8 @@ from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.storage.paths import user_path
 from tina_framework.targets.device import resolve_device
 from tina_framework.targets.functional import TargetRunner, resolve_precision
+from tina_framework.targets.image_shifts import check_shift, shifted
 from tina_framework.training.data import ConditionBank, TrainingImages
-from tina_framework.training.image_shifts import shifted
 from tina_framework.training.kronecker import fit_whitening
 from tina_framework.training.randomness import generator_at
 from tina_framework.zoo.image_bank import ImageBank
@@ -136,21 +136,12 @@ class Setup:
 
     def _check_pictures(self, peer_class: type[Peer]) -> None:
         """Refuse what pictures of this size, or features of a frozen trunk, do not allow."""
-        size, shift = self.spec.architecture.network_input, self.recipe.image_shift
         if self.shots and self.spec.architecture.trunk is not None:
             raise ConfigError(
                 f"Peer '{peer_class.name}' reads pictures, but '{self.spec.architecture.name}' reads features of a frozen "
                 "trunk; choose another peer, or a zoo of another architecture."
             )
-        if not shift:
-            return
-        if len(size) != 3:
-            raise ConfigError(f"Setting image_shift is {shift}, but there is no picture to shift; set it to 0.")
-        if shift >= min(size[1:]):
-            raise ConfigError(
-                f"Setting image_shift is {shift}, but pictures have {size[1]} x {size[2]} pixels; "
-                f"choose less than {min(size[1:])}, such as 2."
-            )
+        check_shift(self.recipe.image_shift, self.spec.architecture)
 
     def _validation_examples(self) -> dict[str, Tensor]:
         """Return the example pictures of all classes of the validation tasks, which are those of `tina evaluate`."""

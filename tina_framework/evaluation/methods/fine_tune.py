@@ -10,6 +10,7 @@ from tina_framework.errors import ConfigError
 from tina_framework.evaluation.generic_model import GenericModel
 from tina_framework.interfaces.method import Answer, Method, MethodUnavailable, Missing, Network
 from tina_framework.plugin.suggest import did_you_mean
+from tina_framework.targets.image_shifts import check_shift
 from tina_framework.targets.sgd import SGDRecipe, needs_teacher
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.p_models import fine_tune
@@ -120,6 +121,7 @@ class FineTune(Method):
         self.start = self.context.spec.select_classes(zoo.generic, self.base.rows(names))
         changes = {} if self.argument is None else parse_recipe(self.argument)
         self.recipe = SGDRecipe(**{**zoo.config.model, **changes})
+        check_shift(self.recipe.image_shift, self.context.spec.architecture)
         self.teacher = self.context.teacher if self.recipe.teacher_weight else None
         if self.recipe.teacher_weight and self.teacher is None:
             raise MethodUnavailable(needs_teacher(self.recipe))
@@ -135,6 +137,7 @@ class FineTune(Method):
     def describe(self) -> str:
         recipe = self.recipe
         averaged = f", last {recipe.average_last:g} of the epochs averaged" if recipe.average_last else ""
+        shifted = f", images shifted by up to {recipe.image_shift} pixels" if recipe.image_shift else ""
         taught = ""
         if self.teacher is not None:
             taught = (
@@ -143,7 +146,7 @@ class FineTune(Method):
             )
         return (
             f"{recipe.epochs:g} epochs, lr {recipe.lr:g}, batch {recipe.batch_size}, weight decay "
-            f"{recipe.weight_decay:g}{averaged}, '{self.zoo.config.train_split}' images, "
+            f"{recipe.weight_decay:g}{averaged}{shifted}, '{self.zoo.config.train_split}' images, "
             f"from the generic model of zoo '{self.zoo.folder.name}'{taught}"
         )
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 import torch
 from torch.nn import functional as F
 
-from tina_framework.training.image_shifts import shifted
+from tina_framework.errors import ConfigError
+from tina_framework.targets.image_shifts import check_shift, shifted
 
 
 def draws(*seeds: int) -> list[torch.Generator]:
@@ -30,3 +35,22 @@ def test_a_task_alone_is_shifted_as_in_a_batch() -> None:
     both = shifted(images, 1, draws(0, 1))
     torch.testing.assert_close(shifted(images[1:], 1, draws(1)), both[1:], rtol=0, atol=0)
     assert not torch.equal(both, shifted(images, 1, draws(2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("size", "shape", "trunk", "match"),
+    [
+        (8, (3, 8, 16), None, "pictures of 'shapely' have 16 x 8 pixels. Set it below 8"),
+        (1, (32,), None, "'shapely' reads no pictures"),
+        (1, (3, 8, 8), object(), "frozen trunk, whose features cannot be shifted"),
+    ],
+)
+def test_a_shift_that_pictures_do_not_allow_is_refused(
+    size: int, shape: tuple[int, ...], trunk: object, match: str
+) -> None:
+    architecture: Any = SimpleNamespace(name="shapely", network_input=shape, trunk=trunk)
+    check_shift(0, architecture)
+    if trunk is None and len(shape) == 3:
+        check_shift(size - 1, architecture)
+    with pytest.raises(ConfigError, match=match):
+        check_shift(size, architecture)
