@@ -294,7 +294,7 @@ def test_a_run_with_everything_resumes_exactly_and_keeps_its_coordinates(
     stop_after(trainer, 2)
     trainer.train()
     # Another device would compute other factors, so they are read from the checkpoint.
-    monkeypatch.setattr("tina_framework.training.components.fit_whitening", None)
+    monkeypatch.setattr("tina_framework.training.coordinates.fit_whitening", None)
     Trainer(make_config(output_dir=tmp_path / "parts", resume_from_checkpoint="latest", **everything)).train()
     one, two = weights(whole, 4), weights(parts, 4)
     assert [name for name in one if not torch.equal(one[name], two[name])] == []

@@ -12,7 +12,8 @@ from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.generator.generator import Generator, GeneratorConfig
 from tina_framework.images import fit_settings
 from tina_framework.storage.paths import user_path
-from tina_framework.training.components import TrainingComponents, make_sampler
+from tina_framework.training.components import TrainingComponents
+from tina_framework.training.run_scheduler import make_sampler
 from tina_framework.training.validation import ValidationResult
 from tina_framework.zoo.manifest import manifest_sha256
 

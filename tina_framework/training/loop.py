@@ -18,7 +18,8 @@ from tina_framework.config.training import TrainingConfig
 from tina_framework.targets.allocator import keep_freed_memory
 from tina_framework.training import checkpoint, resume, shard_files
 from tina_framework.training.collectives import check_alike, on_all, on_main, tensors_of_main
-from tina_framework.training.components import build_components, load_images, whitening_factors
+from tina_framework.training.components import build_components
+from tina_framework.training.coordinates import whitening_factors
 from tina_framework.training.data import TrainingImages
 from tina_framework.training.export import git_commit, make_generator, recipe
 from tina_framework.training.interrupt import StopRequest
@@ -26,6 +27,7 @@ from tina_framework.training.liveness import watch_of
 from tina_framework.training.optimizer import learning_rate
 from tina_framework.training.processes import connect, connected
 from tina_framework.training.run_folder import BEST, CHECKPOINTS, FINISHED, describe, forget_run, hold
+from tina_framework.training.run_inputs import RunInputs, load_images, open_inputs
 from tina_framework.training.run_log import RunLog
 from tina_framework.training.run_state import LogWindow
 from tina_framework.training.sharding import check_settings, take_request
@@ -109,11 +111,14 @@ class Trainer:
             self._source = resume.choose(self)
             device = self.accelerator.device
             needed = config.task_weight > 0
-            with shared_images(self.accelerator, lambda: load_images(config, device), needed) as images:
+            inputs = on_all(self.accelerator, lambda: open_inputs(config))
+            with shared_images(self.accelerator, lambda: load_images(inputs, device), needed) as images:
                 if images is None and needed and config.whitening is not None:
-                    images = on_all(self.accelerator, lambda: load_images(config, device))
-                factors = tensors_of_main(self.accelerator, lambda: self._factors(images))
-                self.components = on_all(self.accelerator, lambda: build_components(config, device, images, factors))
+                    images = on_all(self.accelerator, lambda: load_images(inputs, device))
+                factors = tensors_of_main(self.accelerator, lambda: self._factors(inputs, images))
+                self.components = on_all(
+                    self.accelerator, lambda: build_components(config, device, images, factors, inputs)
+                )
             self.config = config = self.components.config
             check_alike(self.accelerator, self.components.fingerprints)
             self.log.total = config.max_steps  # the default follows the number of classes
@@ -135,10 +140,10 @@ class Trainer:
                 resume.restore(self, self._source)
             self._held = stack.pop_all()  # `close` releases the folder
 
-    def _factors(self, images: TrainingImages | None) -> dict[str, Tensor]:
+    def _factors(self, inputs: RunInputs, images: TrainingImages | None) -> dict[str, Tensor]:
         """Return the factors of whitened coordinates. A resumed run keeps its own, also on another kind of device."""
         kept = {} if self._source is None else resume.whitening_factors(self._source)
-        return kept or whitening_factors(self.config, self.accelerator.device, images)
+        return kept or whitening_factors(inputs, self.accelerator.device, images)
 
     def close(self) -> None:
         """End the threads, and let other processes use the output folder. `train` calls this at its end."""

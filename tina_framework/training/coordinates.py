@@ -1,0 +1,63 @@
+"""Whitened coordinates of a training run: the setting `whitening`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tina_framework.errors import ConfigError
+from tina_framework.training.data import TrainingImages
+from tina_framework.training.kronecker import fit_whitening
+from tina_framework.training.randomness import generator_at
+from tina_framework.training.run_inputs import RunInputs, load_images
+from tina_framework.zoo.task_sampler import TaskSampler
+
+__all__ = ["whitening_factors"]
+
+_WHITENING_TASKS = 40
+"""Enough: the factors average over all pixels of all images of these tasks."""
+
+
+def whitening_factors(
+    inputs: RunInputs, device: torch.device, images: TrainingImages | None = None
+) -> dict[str, Tensor]:
+    """Return the factors of the setting `whitening`. Empty if the run needs none.
+
+    Floating-point numbers differ between devices, so one process should compute the factors for all.
+
+    Args:
+        inputs: what the settings name.
+        device: where to compute.
+        images: what `load_images` returned, if they are loaded already.
+
+    Raises:
+        ConfigError: no layer can be whitened.
+        DataError, CheckpointError, LeakageError: the images cannot be loaded; see `load_images`.
+    """
+    if inputs.config.whitening is None or inputs.config.init_from is not None:
+        return {}
+    return _fitted(inputs, load_images(inputs, device) if images is None else images)
+
+
+def _fitted(inputs: RunInputs, images: TrainingImages) -> dict[str, Tensor]:
+    """Return the factors of the whitening on random training tasks.
+
+    Raises:
+        ConfigError: no layer can be whitened.
+    """
+    config, seen = inputs.config, inputs.seen_classes
+    sampler = TaskSampler(seen, None, partition="train", class_counts=config.class_counts, seed=config.seed)
+
+    def draw(number: int) -> tuple[Tensor, Tensor, Tensor]:
+        classes = sampler.task(number).classes
+        rows, flips, slots = images.draw(
+            classes, config.images_per_task, generator_at(config.seed, "whitening", number)
+        )
+        own = torch.tensor([seen.index(name) for name in classes])
+        return own, images.take(rows, flips), slots.to(images.labels.device)
+
+    assert config.whitening is not None
+    found = fit_whitening(inputs.spec, inputs.generic, draw, _WHITENING_TASKS, config.whitening)
+    if found is None:
+        raise ConfigError(f"No layer of '{inputs.spec.architecture.name}' can be whitened. Set whitening to none.")
+    return {name: factor.cpu() for name, factor in found.factors.items()}

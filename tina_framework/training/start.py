@@ -1,0 +1,73 @@
+"""Start a run from another generator (`init_from`): what must agree with it, and what is taken from it."""
+
+from __future__ import annotations
+
+from tina_framework.config.training import TrainingConfig
+from tina_framework.denoiser.transformer import Denoiser
+from tina_framework.errors import ConfigError
+from tina_framework.generator.generator import Generator
+from tina_framework.generator.scheduler import noise_process_named, trained_process
+from tina_framework.interfaces.tokenizer import TokenLayout
+from tina_framework.prompts.condition_space import ConditionSpace
+from tina_framework.training.data import ConditionBank
+from tina_framework.training.run_scheduler import noise_settings
+
+__all__ = ["check_coordinates", "check_denoiser", "same_space", "take_weights"]
+
+
+def check_coordinates(config: TrainingConfig, start: Generator) -> None:
+    """Refuse a setting `whitening` that says otherwise than the generator of `init_from`, whose coordinates are kept."""
+    whitened = start.normalizer.whitening is not None
+    if "whitening" in config.model_fields_set and (config.whitening is not None) != whitened:
+        theirs = "whitened" if whitened else "plain"
+        raise ConfigError(
+            f"whitening is {config.whitening or 'none'}, but the generator '{config.init_from}' has {theirs} coordinates, "
+            "and a run that starts from it keeps them. Remove the setting, or remove init_from."
+        )
+
+
+def same_space(start: Generator, conditions: ConditionBank) -> ConditionSpace:
+    """Return the condition space of a generator, after checking that the encoders have the same embedding space."""
+    if (start.condition_space.space, start.condition_space.dim) != (conditions.space.space, conditions.space.dim):
+        raise ConfigError(
+            f"The generator of init_from has the embedding space '{start.condition_space.space}' ({start.condition_space.dim} "
+            f"wide), but the encoders have '{conditions.space.space}' ({conditions.space.dim} wide). Use encoders of its space."
+        )
+    return start.condition_space
+
+
+def take_weights(denoiser: Denoiser, start: Generator, config: TrainingConfig) -> None:
+    """Copy the weights of a generator into the denoiser, after checking that their settings agree."""
+    ours, theirs = denoiser.config.to_dict(), start.denoiser.config.to_dict()
+    # Dropout has no weights, so it may differ.
+    odd = [name for name in ours if ours[name] != theirs[name] and name != "dropout"]
+    trained, process = start.config.scheduler["config"], noise_settings(config)
+    odd += [name for name, value in process.items() if trained.get(name, value) != value]
+    if trained_process(start.config).noise_process != noise_process_named(config.scheduler):
+        odd.append("scheduler")
+    if odd:
+        raise ConfigError(
+            f"The generator '{config.init_from}' differs from the settings in {', '.join(odd)}. "
+            "Use its settings, or remove init_from."
+        )
+    denoiser.load_state_dict(start.denoiser.state_dict())
+
+
+def check_denoiser(denoiser: Denoiser, layout: TokenLayout, start: Generator, config: TrainingConfig) -> None:
+    """Check that a denoiser that is taken as it is fits the network, the tokenizer and the noise process of the run."""
+    sizes = denoiser.config
+    trained = start.config.scheduler["config"]
+    odd = [name for name, value in noise_settings(config).items() if trained.get(name, value) != value]
+    if trained_process(start.config).noise_process != noise_process_named(config.scheduler):
+        odd.append("scheduler")
+    if (sizes.group_widths, sizes.equivariant) != (layout.group_widths, layout.equivariant):
+        odd.append("tokenizer or architecture")
+    if sizes.max_classes != config.max_classes:
+        odd.append("max_classes")
+    if sizes.input_floor != config.input_floor:
+        odd.append("input_floor")
+    if odd:
+        raise ConfigError(
+            f"The generator '{config.init_from}' differs from the settings in {', '.join(odd)}. "
+            "Use its settings, or remove init_from."
+        )
