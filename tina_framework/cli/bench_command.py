@@ -15,9 +15,14 @@ from tina_framework.cli.path_parameters import path_option
 __all__ = ["register"]
 
 
+class _BenchCommand(MethodsCommand):
+    def default_methods(self) -> str:
+        return "all that need no argument, without those that the protocol leaves out"
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("bench", cls=MethodsCommand)(bench)
+    app.command("bench", cls=_BenchCommand)(bench)
 
 
 def bench(

@@ -32,9 +32,16 @@ class Suite(StrEnum):
     prompts = "prompts"
 
 
+class _EvaluateCommand(MethodsCommand):
+    def default_methods(self) -> str:
+        from tina_framework.evaluation.methods import DEFAULT_METHODS
+
+        return f"{DEFAULT_METHODS}, and zero-shot where it applies"
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("evaluate", cls=MethodsCommand)(evaluate)
+    app.command("evaluate", cls=_EvaluateCommand)(evaluate)
 
 
 def evaluate(

@@ -16,6 +16,10 @@ class MethodsCommand(TyperCommand):
     Its help text is made when the page is shown. Otherwise every help page would load all plugins.
     """
 
+    def default_methods(self) -> str:
+        """Return what the command measures without the option, in words."""
+        raise NotImplementedError
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help page."""
         from tina_framework.evaluation.methods import methods_help
@@ -23,5 +27,5 @@ class MethodsCommand(TyperCommand):
         for parameter in self.params:
             if parameter.name == "methods":
                 # Typer renders rich markup, which would swallow "[@STRENGTH]".
-                parameter.help = escape(methods_help(self.name))  # type: ignore[attr-defined]
+                parameter.help = escape(methods_help(self.default_methods()))  # type: ignore[attr-defined]
         super().format_help(ctx, formatter)

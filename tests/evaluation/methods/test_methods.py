@@ -72,5 +72,6 @@ def test_every_method_is_documented() -> None:
 
 
 def test_help_names_every_method_and_its_argument() -> None:
-    text = methods_help()
+    text = methods_help("what is quick")
+    assert text.endswith("Default: what is quick.")
     assert [e.name for e in registries().methods.entries() if f"{e.usage}: {e.summary}" not in text] == []

@@ -88,12 +88,7 @@ def default_methods(architecture: TargetArchitecture) -> list[MethodSpec]:
     return parse_methods(f"{DEFAULT_METHODS},zero-shot" if zero_shot else DEFAULT_METHODS)
 
 
-_DEFAULTS = {"bench": "all that need no argument, without those that the protocol leaves out"}
-"""Command -> what its default is, where that is not `default_methods`."""
-
-
-def methods_help(command: str | None = None) -> str:
-    """Return the help text of ``--methods``: every method, how it is written, and the default of a command."""
-    default = _DEFAULTS.get(command or "", f"{DEFAULT_METHODS}, and zero-shot where it applies")
+def methods_help(default: str) -> str:
+    """Return the help text of ``--methods``: every method, how it is written, and what the command does without the option."""
     lines = "; ".join(f"{entry.usage}: {entry.summary}" for entry in registries().methods.entries())
     return f"Comma-separated list. {lines}. Default: {default}."
