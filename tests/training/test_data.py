@@ -102,6 +102,20 @@ def test_mixing_draws_points_between_templates(conditions: ConditionBank) -> Non
     assert 35 < between < 85  # half of 120
 
 
+def test_a_class_keeps_its_vector_if_all_shares_are_drawn_as_zero(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = np.load(world / "table.npz")
+    np.savez(
+        tmp_path / "one.npz", names=table["names"], vectors=np.random.default_rng(1).normal(size=(12, 16)), space="x"
+    )
+    names = table["names"].tolist()
+    conditions = ConditionBank(names, [f"embedding-table:{tmp_path / 'one.npz'}"], names)
+    monkeypatch.setattr(torch, "rand", lambda *size, **options: torch.zeros(*size))  # one draw in 16 million is zero
+    drawn = conditions.draw(TASK, generator_at(0, "c", 1), mixing=True, noise=0.0)
+    torch.testing.assert_close(drawn, conditions.of(TASK))
+
+
 def test_noise_has_the_length_asked_for(conditions: ConditionBank) -> None:
     ratios = []
     for i in range(60):

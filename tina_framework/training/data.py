@@ -254,9 +254,10 @@ class ConditionBank:
         one = torch.zeros(len(numbers), templates)
         picked = torch.randint(templates, (len(numbers), 1), generator=generator)
         one.scatter_(1, picked, 1.0)
-        # Exponential variables divided by their sum are uniform on the simplex, that is, Dirichlet(1, ..., 1).
-        shares = -torch.log1p(-torch.rand(len(numbers), templates, generator=generator))
-        shares = shares / shares.sum(dim=1, keepdim=True).clamp(min=1e-12)
+        # Exponential variables divided by their sum are uniform on the simplex, that is, Dirichlet(1, ..., 1). One draw in 16
+        # million is exactly 0. If all shares of a class were 0, which one template makes possible, its vector would be 0.
+        shares = -torch.log1p(-torch.rand(len(numbers), templates, generator=generator)).clamp(min=1e-9)
+        shares = shares / shares.sum(dim=1, keepdim=True)
         mixed = torch.rand(len(numbers), 1, generator=generator) < 0.5
         weights = torch.where(mixed, shares, one) if mixing else one
         conditions = self.space.apply(torch.einsum("kv,vke->ke", weights, self.unit_VKE[:, numbers]).numpy())
