@@ -77,7 +77,7 @@ class NormOnly(Peer):
     )
     settings_class = NormOnlySettings
     whitens = False  # it writes scales of channels
-    recipe: ClassVar[Recipe] = Recipe(steps=6000, lr=1e-3, objective="task")
+    recipe: ClassVar[Recipe] = Recipe(steps=3000, lr=1e-3, objective="task")
     settings: NormOnlySettings
 
     def __init__(self, settings: NormOnlySettings, differences: Differences, space: ConditionSpace) -> None:
