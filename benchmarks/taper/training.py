@@ -12,10 +12,10 @@ import torch
 
 from tina_framework.errors import ConfigError, TrainingError
 from tina_framework.evaluation.taper_model import TaperModel
+from tina_framework.interfaces.randomness import generator_at
 from tina_framework.targets.distillation import SoftTargets
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.training.data import ConditionBank, TrainingImages
-from tina_framework.training.randomness import generator_at
 from tina_framework.zoo.task_sampler import TaskSampler
 
 __all__ = ["TaperRecipe", "train_taper"]

@@ -32,6 +32,20 @@ def test_the_hash_follows_the_values() -> None:
     assert TrainingConfig(**one.to_json()).sha256() == one.sha256()
 
 
+@pytest.mark.parametrize(
+    ("changes", "steps"),
+    [
+        ({}, 1),
+        ({"num_inference_steps": "4"}, 4),
+        ({"prediction_type": "epsilon", "pool_rank": "0"}, 10),
+        ({"prediction_type": "epsilon", "pool_rank": "0", "num_train_timesteps": "6"}, 6),
+        ({"regression": "true", "denoise_weight": "0", "num_inference_steps": "4"}, 1),
+    ],
+)
+def test_a_clean_prediction_is_sampled_in_one_step(changes: dict[str, str], steps: int) -> None:
+    assert load_training_config({**REQUIRED, **changes}).sampling_steps == steps
+
+
 def test_every_field_has_a_help_text() -> None:
     assert all(info.description for info in TrainingConfig.model_fields.values())
 

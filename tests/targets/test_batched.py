@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.targets.toy_training import SPEC, flat, problem, start
-from tina_framework.errors import TrainingError
+from tina_framework.errors import ConfigError, TrainingError
 from tina_framework.targets.batched import fit_batched
 from tina_framework.targets.sgd import SGDRecipe, fit
 
@@ -32,6 +32,13 @@ def test_batched_equals_one_by_one(nesterov, image_shift):
         for module, p, seed in zip(starts, picks, [5, 5, 7], strict=True)
     ]
     torch.testing.assert_close(together, torch.stack(alone), atol=2e-5, rtol=1e-4)
+
+
+def test_a_shift_as_large_as_the_images_is_refused():
+    images, labels = problem(48)
+    recipe = SGDRecipe(epochs=1, precision="fp32", image_shift=images.shape[-1])
+    with pytest.raises(ConfigError, match="Set it below"):
+        fit_batched(SPEC, 3, flat(start())[None], images, [torch.arange(48)], [labels], recipe, [0])
 
 
 def test_divergence_is_an_error():

@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.targets.toy_training import flat, problem, start
+from tests.targets.toy_training import SPEC, flat, problem, start
 from tina_framework.errors import ConfigError, TrainingError
-from tina_framework.targets.sgd import SGDRecipe, epoch_draws, fit, learning_rate, mirror, shift_generator
+from tina_framework.interfaces.randomness import generator_at
+from tina_framework.targets.batched import fit_batched
+from tina_framework.targets.sgd import SGDRecipe, epoch_draws, fit, learning_rate, mirror
 
 RECIPE = SGDRecipe(epochs=4, batch_size=16, lr=0.05, average_last=0.5, precision="fp32")
 
@@ -52,8 +54,29 @@ def test_shifts_are_drawn_by_step_and_do_not_depend_on_a_cut(cut):
     assert not torch.equal(flat(whole), flat(fit(start(), images, labels, replace(recipe, image_shift=0), 5)))
     again = fit(start(), images, labels, recipe, 5, resume=None if cut is None else states[cut])
     assert torch.equal(flat(again), flat(whole))
-    first, later = (torch.randint(9, (40,), generator=shift_generator(5, 0, index)) for index in (0, 1))
-    assert not torch.equal(first, later)
+
+
+def test_every_seed_epoch_and_step_draws_its_own_shifts(monkeypatch):
+    places = []
+
+    def listen(*place):
+        places.append(place)
+        return generator_at(*place)
+
+    monkeypatch.setattr("tina_framework.targets.sgd.generator_at", listen)
+    monkeypatch.setattr("tina_framework.targets.batched.generator_at", listen)
+    images, labels = problem(48)
+    recipe = SGDRecipe(epochs=2, batch_size=16, lr=0.05, precision="fp32", image_shift=1)
+    wanted = {(seed, "image-shift", epoch, index) for seed in (5, 6) for epoch in range(2) for index in range(3)}
+    for seed in (5, 6):
+        fit(start(), images, labels, recipe, seed)
+    assert len(places) == len(wanted)
+    assert set(places) == wanted
+    places.clear()
+    picks = [torch.arange(48), torch.arange(48)]
+    fit_batched(SPEC, 3, torch.stack([flat(start())] * 2), images, picks, [labels, labels], recipe, [5, 6])
+    assert len(places) == len(wanted)
+    assert set(places) == wanted
 
 
 def test_draws_and_mirror():

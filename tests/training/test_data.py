@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from tina_framework.errors import ConfigError, DataError
+from tina_framework.interfaces.randomness import generator_at
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.training.data import ConditionBank, TrainingImages
-from tina_framework.training.randomness import generator_at
 from tina_framework.zoo.image_bank import load_split
 
 TASK = ("cat", "ant", "lion")

@@ -58,7 +58,7 @@ def test_given_class_counts_stay(open_counts: Make) -> None:
     config = open_inputs(open_counts(max_classes="3")).config
     assert (config.class_counts, config.max_classes) == ({2: 1.0, 3: 1.0}, 3)
     with pytest.raises(ConfigError, match="A task of 13 classes cannot be drawn from 12 classes; choose"):
-        build_components(open_counts(class_counts="13"), CPU)  # whoever draws the tasks says so
+        build_components(open_counts(class_counts="13"), CPU)  # `TaskSampler` refuses it
     with pytest.raises(ConfigError, match="images_per_task is 5, but tasks have up to 12 classes"):
         open_inputs(open_counts(images_per_task="5"))
 

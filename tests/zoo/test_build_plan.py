@@ -37,6 +37,15 @@ def test_a_recipe_out_of_range_is_refused_before_anything_is_trained(tmp_path, p
     assert not (tmp_path / "zoo").exists()
 
 
+@pytest.mark.parametrize("table", ["generic", "model"])
+def test_a_shift_as_large_as_the_pictures_is_refused_before_anything_is_trained(tmp_path, plan, config, table):
+    with pytest.raises(ConfigError, match=r"image_shift is 40, but the pictures of .* have .* pixels"):
+        plan(tmp_path / "zoo", settings=replace(config, **{table: {**getattr(config, table), "image_shift": 40}}))
+    with pytest.raises(ConfigError, match=rf"'{table}\.image_shift' is -1, expected a whole number from 0"):
+        plan(tmp_path / "zoo", settings=replace(config, **{table: {**getattr(config, table), "image_shift": -1}}))
+    assert not (tmp_path / "zoo").exists()
+
+
 def test_a_manifest_without_settings_is_one_sentence(tmp_path, plan, zoo_folder):
     (tmp_path / "zoo").mkdir()
     (tmp_path / "zoo" / "zoo.json").write_text('{"format": "tina-zoo", "version": 1}')

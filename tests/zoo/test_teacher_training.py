@@ -155,6 +155,32 @@ def test_p_models_learn_from_the_teacher(table, dataset, spec, zoo_folder):
     torch.testing.assert_close(together[1], taught, rtol=1e-3, atol=1e-4)
 
 
+def test_shifted_pictures_are_taught_alike_one_by_one_and_together(table, dataset, spec, zoo_folder):
+    zoo, bank = Zoo.open(zoo_folder), ImageBank(dataset, "train", spec, teacher=Teacher.load(table))
+    classes, recipe = zoo.class_names[:3], dataclasses.replace(TAUGHT, image_shift=2)
+    moved = fine_tune(spec, zoo.generic, classes, bank, recipe, 0)
+    assert not torch.equal(moved, fine_tune(spec, zoo.generic, classes, bank, TAUGHT, 0))
+    together = _train_batched(spec, zoo.generic, [(0, 0, Task(classes)), (1, 0, Task(classes))], bank, recipe)
+    torch.testing.assert_close(together[1], moved, rtol=1e-3, atol=1e-4)
+
+
+def test_a_recipe_without_shifts_is_recorded_as_before_there_were_any(table, tmp_path, dataset, spec):
+    assert "image_shift" not in Teacher.load(table).record["recipe"]
+    with pytest.raises(ConfigError, match="image_shift is 99"):
+        train_teacher(
+            tmp_path / "t.safetensors", dataset, spec, dataclasses.replace(RECIPE, image_shift=99), taught_by="a test"
+        )
+    with pytest.raises(ConfigError, match="image_shift is 99"):
+        fine_tune(
+            spec,
+            {},  # it is not read
+            dataset.class_names[:3],
+            ImageBank(dataset, "train", spec),
+            dataclasses.replace(RECIPE, image_shift=99),
+            0,
+        )
+
+
 def test_with_the_teacher_alone_a_network_comes_nearer_to_it(table, dataset, spec, zoo_folder):
     zoo, bank = Zoo.open(zoo_folder), ImageBank(dataset, "train", spec, teacher=Teacher.load(table))
     classes = zoo.class_names[:3]

@@ -85,7 +85,7 @@ def _noise_process(config: TrainingConfig) -> list[Finding]:
     found = _scheduler(config)
     if config.beta_end < config.beta_start:
         found.append(("beta_end", f"expected at least beta_start={config.beta_start}"))
-    if config.num_inference_steps > config.num_train_timesteps:
+    if (config.num_inference_steps or 0) > config.num_train_timesteps:
         found.append(("num_inference_steps", f"expected at most num_train_timesteps={config.num_train_timesteps}"))
     return found
 

@@ -69,6 +69,16 @@ class TrainingConfig(
         """Return (field, what was expected) for values that are valid alone but not together."""
         return contradictions(self)
 
+    @property
+    def sampling_steps(self) -> int:
+        """Number of steps in which validation and the finished generator sample."""
+        if self.regression:
+            return 1
+        if self.num_inference_steps is not None:
+            return self.num_inference_steps
+        # A clean prediction from pure noise is complete. Noise or a velocity becomes clean weights over several steps.
+        return 1 if self.prediction_type == "sample" else min(10, self.num_train_timesteps)
+
     def to_json(self) -> dict[str, Any]:
         """Return all fields as plain JSON values."""
         return self.model_dump(mode="json")

@@ -61,7 +61,7 @@ def model_card(config: GeneratorConfig, hub_id: str | None = None) -> str:
         f"| text space | {as_code(config.condition['space'])} |",
         f"| prompt templates | {', '.join(as_code(template) for template in config.condition['templates']) or 'none recorded'} |",
         f"| default encoder | {as_code(config.default_encoder)} |",
-        f"| sampler | {as_code(config.scheduler['name'])}, {config.num_inference_steps} steps |",
+        f"| sampler | {as_code(config.scheduler['name'])}, {config.num_inference_steps} step{'s' * (config.num_inference_steps > 1)} |",
         f"| classes of the training data | {len(config.class_names)} |",
         "",
         "## Data and prompts",

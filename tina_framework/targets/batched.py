@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 
 from tina_framework.errors import ConfigError, TrainingError
+from tina_framework.interfaces.randomness import generator_at
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.targets.distillation import image_losses
 from tina_framework.targets.functional import autocast
@@ -19,7 +20,6 @@ from tina_framework.targets.sgd import (
     learning_rate,
     needs_teacher,
     pick_images,
-    shift_generator,
 )
 
 __all__ = ["fit_batched"]
@@ -91,7 +91,7 @@ def fit_batched(
             flips = flips_Mn.gather(1, picks) & recipe.flip
             batch = pick_images(images, rows, flips, mirrored) if recipe.flip else images[rows]
             if recipe.image_shift:
-                own = [shift_generator(seed, epoch, index) for seed in seeds]
+                own = [generator_at(seed, "image-shift", epoch, index) for seed in seeds]
                 batch = shifted(batch, recipe.image_shift, own)
             targets = slots_Mn.gather(1, picks)
             leaf = flats.detach().requires_grad_(True)

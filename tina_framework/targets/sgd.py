@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tina_framework.errors import ConfigError, TrainingError
+from tina_framework.interfaces.randomness import generator_at
 from tina_framework.targets.distillation import SoftTargets, image_losses
 from tina_framework.targets.functional import autocast
 from tina_framework.targets.image_shifts import shifted
@@ -24,7 +24,6 @@ __all__ = [
     "mirror",
     "needs_teacher",
     "pick_images",
-    "shift_generator",
 ]
 
 
@@ -39,7 +38,8 @@ class SGDRecipe:
         momentum, weight_decay, nesterov: as in `torch.optim.SGD`.
         warmup_epochs: epochs of linear warm-up; may be fractional.
         flip: mirror each image with probability 1/2.
-        image_shift: shift images at random by up to this many pixels; see `tina_framework.targets.image_shifts`.
+        image_shift: shift images by up to this many pixels; see `tina_framework.targets.image_shifts`. A teacher's logits are
+            those of the picture before it is shifted.
         average_last: the weights at the end of each epoch are averaged over this last share of the epochs (0: off).
         precision: ``fp32``, ``bf16`` (autocast) or ``auto`` (bf16 if the CPU or GPU has the instructions).
         teacher_weight: share of the teacher in the loss; see `tina_framework.targets.distillation`. It needs a teacher.
@@ -112,12 +112,6 @@ def epoch_draws(seed: int, epoch: int, count: int) -> tuple[Tensor, Tensor]:
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     return torch.randperm(count, generator=generator), torch.rand(count, generator=generator) < 0.5
-
-
-def shift_generator(seed: int, epoch: int, index: int) -> torch.Generator:
-    """Return the generator, on the CPU, that draws the shifts of an epoch's step (from 0)."""
-    digest = hashlib.sha256(f"image-shift {seed} {epoch} {index}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8]) >> 1)
 
 
 def mirror(batch: Tensor, flips: Tensor) -> Tensor:
@@ -230,7 +224,7 @@ def fit(
             rows = order[index * recipe.batch_size : (index + 1) * recipe.batch_size]
             batch = pick_images(images, rows, flips[rows], mirrored) if recipe.flip else images[rows]
             if recipe.image_shift:
-                (batch,) = shifted(batch[None], recipe.image_shift, [shift_generator(seed, epoch, index)])
+                (batch,) = shifted(batch[None], recipe.image_shift, [generator_at(seed, "image-shift", epoch, index)])
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(recipe, step, total_steps, steps_per_epoch)
             with autocast(device, recipe.precision):

@@ -109,26 +109,24 @@ class TrainingComponents:
 
 
 def build_components(
-    config: TrainingConfig,
+    source: TrainingConfig | RunInputs,
     device: torch.device,
     images: TrainingImages | None = None,
     factors: Mapping[str, Tensor] | None = None,
-    inputs: RunInputs | None = None,
 ) -> TrainingComponents:
     """Load the data and build all components. The denoiser's initial weights follow from the seed.
 
     Args:
-        config: the training settings.
+        source: the training settings, or what `open_inputs` returned for them.
         device: where the images and the batches are placed.
         images: what `load_images` returned, if they are loaded already.
         factors: what `whitening_factors` returned, here or in the process that sent it; None: they are computed now.
-        inputs: what `open_inputs` returned, if they are open already.
 
     Raises:
         ConfigError, DataError, CheckpointError, PluginError: something is missing or does not fit together.
         LeakageError: the zoo was built with classes or class sets that are reserved for validation or tests.
     """
-    inputs = open_inputs(config) if inputs is None else inputs
+    inputs = source if isinstance(source, RunInputs) else open_inputs(source)
     config, dataset, zoo, spec = inputs.config, inputs.dataset, inputs.zoo, inputs.spec
     seen, start, generic = inputs.seen_classes, inputs.start, inputs.generic
     superclasses = dataset.superclasses

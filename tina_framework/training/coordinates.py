@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from tina_framework.errors import ConfigError
+from tina_framework.interfaces.randomness import generator_at
 from tina_framework.training.data import TrainingImages
 from tina_framework.training.kronecker import fit_whitening
-from tina_framework.training.randomness import generator_at
 from tina_framework.training.run_inputs import RunInputs, load_images
 from tina_framework.zoo.task_sampler import TaskSampler
 
@@ -32,7 +32,7 @@ def whitening_factors(
 
     Raises:
         ConfigError: no layer can be whitened.
-        DataError, CheckpointError, LeakageError: the images cannot be loaded; see `load_images`.
+        DataError, CheckpointError, PluginError, LeakageError: the images cannot be loaded; see `load_images`.
     """
     if inputs.config.whitening is None or inputs.config.init_from is not None:
         return {}

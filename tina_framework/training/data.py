@@ -255,7 +255,7 @@ class ConditionBank:
         picked = torch.randint(templates, (len(numbers), 1), generator=generator)
         one.scatter_(1, picked, 1.0)
         # Exponential variables divided by their sum are uniform on the simplex, that is, Dirichlet(1, ..., 1). One draw in 16
-        # million is exactly 0. If all shares of a class were 0, which one template makes possible, its vector would be 0.
+        # million is exactly 0. With one template, a share of 0 would make the class's vector 0.
         shares = -torch.log1p(-torch.rand(len(numbers), templates, generator=generator)).clamp(min=1e-9)
         shares = shares / shares.sum(dim=1, keepdim=True)
         mixed = torch.rand(len(numbers), 1, generator=generator) < 0.5

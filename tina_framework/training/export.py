@@ -73,7 +73,7 @@ def make_generator(
         default_encoder=config.default_encoder or portable(config.encoders[0]),
         max_classes=config.max_classes,
         class_names=components.known_classes,
-        num_inference_steps=1 if config.regression else config.num_inference_steps,
+        num_inference_steps=config.sampling_steps,
         initial_noise=not config.regression,
         whitened=() if context.normalizer.whitening is None else context.normalizer.whitening.names,
         preprocessing=fit_settings(components.spec.architecture.crop_pct),

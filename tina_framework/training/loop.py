@@ -116,9 +116,7 @@ class Trainer:
                 if images is None and needed and config.whitening is not None:
                     images = on_all(self.accelerator, lambda: load_images(inputs, device))
                 factors = tensors_of_main(self.accelerator, lambda: self._factors(inputs, images))
-                self.components = on_all(
-                    self.accelerator, lambda: build_components(config, device, images, factors, inputs)
-                )
+                self.components = on_all(self.accelerator, lambda: build_components(inputs, device, images, factors))
             self.config = config = self.components.config
             check_alike(self.accelerator, self.components.fingerprints)
             self.log.total = config.max_steps  # the default follows the number of classes

@@ -16,10 +16,10 @@ from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.normalizer import Normalizer
 from tina_framework.denoiser.preconditioning import model_input
 from tina_framework.interfaces.noise_process import NoiseProcess
+from tina_framework.interfaces.randomness import generator_at
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.interfaces.tokenizer import TokenLayout
 from tina_framework.training.data import ConditionBank
-from tina_framework.training.randomness import generator_at
 
 __all__ = ["ObjectiveContext"]
 

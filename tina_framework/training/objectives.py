@@ -28,6 +28,7 @@ from torch.nn import functional as F
 
 from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.transformer import Denoiser
+from tina_framework.interfaces.randomness import generator_at
 from tina_framework.targets.distillation import SoftTargets
 from tina_framework.targets.functional import TargetRunner
 from tina_framework.targets.image_shifts import shifted
@@ -35,7 +36,6 @@ from tina_framework.training.data import TrainingImages
 from tina_framework.training.draws import Draws
 from tina_framework.training.objective_context import ObjectiveContext
 from tina_framework.training.p_models import TrainingModels
-from tina_framework.training.randomness import generator_at
 from tina_framework.training.regressor_heads import head_inputs
 from tina_framework.zoo.task_sampler import TaskSampler
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tina_framework.training.randomness import generator_at
+from tina_framework.interfaces.randomness import generator_at
 
 __all__ = ["head_inputs"]
 

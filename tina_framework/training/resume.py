@@ -18,13 +18,13 @@ from tina_framework.config.fields import may_change
 from tina_framework.config.training import TrainingConfig
 from tina_framework.errors import CheckpointError, ConfigError, TinaError, shorten
 from tina_framework.generator.scheduler import noise_process_named
+from tina_framework.interfaces.randomness import generator_at
 from tina_framework.storage.files import check_tensors
 from tina_framework.storage.paths import user_path
 from tina_framework.training import checkpoint, shard_files
 from tina_framework.training.collectives import check_alike, on_all, on_main, tensors_of_main
 from tina_framework.training.export import git_commit
 from tina_framework.training.optimizer import empty_moments, follows_max_steps, load_optimizer, optimizer_tensors
-from tina_framework.training.randomness import generator_at
 from tina_framework.training.run_folder import CHECKPOINTS, FINISHED
 from tina_framework.training.run_state import RunState, read_state
 from tina_framework.training.sharding import local

@@ -83,7 +83,7 @@ def load_images(inputs: RunInputs, device: torch.device) -> TrainingImages:
         device: where to keep them.
 
     Raises:
-        DataError, CheckpointError: the images or the teacher cannot be read.
+        ConfigError, DataError, CheckpointError, PluginError: the images or the teacher cannot be read.
         LeakageError: the teacher was trained on a class that training must not see.
     """
     config = inputs.config

@@ -41,31 +41,35 @@ def take_weights(denoiser: Denoiser, start: Generator, config: TrainingConfig) -
     ours, theirs = denoiser.config.to_dict(), start.denoiser.config.to_dict()
     # Dropout has no weights, so it may differ.
     odd = [name for name in ours if ours[name] != theirs[name] and name != "dropout"]
-    trained, process = start.config.scheduler["config"], noise_settings(config)
-    odd += [name for name, value in process.items() if trained.get(name, value) != value]
-    if trained_process(start.config).noise_process != noise_process_named(config.scheduler):
-        odd.append("scheduler")
-    if odd:
-        raise ConfigError(
-            f"The generator '{config.init_from}' differs from the settings in {', '.join(odd)}. "
-            "Use its settings, or remove init_from."
-        )
+    odd += _other_noise(start, config)
+    _refuse(odd, config)
     denoiser.load_state_dict(start.denoiser.state_dict())
 
 
 def check_denoiser(denoiser: Denoiser, layout: TokenLayout, start: Generator, config: TrainingConfig) -> None:
     """Check that a denoiser that is taken as it is fits the network, the tokenizer and the noise process of the run."""
     sizes = denoiser.config
-    trained = start.config.scheduler["config"]
-    odd = [name for name, value in noise_settings(config).items() if trained.get(name, value) != value]
-    if trained_process(start.config).noise_process != noise_process_named(config.scheduler):
-        odd.append("scheduler")
+    odd = _other_noise(start, config)
     if (sizes.group_widths, sizes.equivariant) != (layout.group_widths, layout.equivariant):
         odd.append("tokenizer or architecture")
     if sizes.max_classes != config.max_classes:
         odd.append("max_classes")
     if sizes.input_floor != config.input_floor:
         odd.append("input_floor")
+    _refuse(odd, config)
+
+
+def _other_noise(start: Generator, config: TrainingConfig) -> list[str]:
+    """Return the names of the settings of the noise process in which a generator and a run differ."""
+    trained = start.config.scheduler["config"]
+    odd = [name for name, value in noise_settings(config).items() if trained.get(name, value) != value]
+    if trained_process(start.config).noise_process != noise_process_named(config.scheduler):
+        odd.append("scheduler")
+    return odd
+
+
+def _refuse(odd: list[str], config: TrainingConfig) -> None:
+    """Raise a ConfigError that names settings which differ, if there are any."""
     if odd:
         raise ConfigError(
             f"The generator '{config.init_from}' differs from the settings in {', '.join(odd)}. "

@@ -16,6 +16,7 @@ from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.storage.paths import user_path
 from tina_framework.storage.remote import remote_address
+from tina_framework.targets.image_shifts import check_shift
 from tina_framework.targets.sgd import SGDRecipe, needs_teacher
 from tina_framework.zoo.build_folder import check_place
 from tina_framework.zoo.build_process import ProcessSetup
@@ -109,6 +110,7 @@ def plan_build(
         raise ConfigError(f"{workers} worker processes cannot be started; choose 1 to {_MAX_WORKERS}.")
     for values in (config.generic, config.model):
         recipe = SGDRecipe(**values)  # raises for values out of range now, not after hours of training
+        check_shift(recipe.image_shift, spec.architecture)
         if recipe.teacher_weight and teacher is None:
             raise ConfigError(needs_teacher(recipe))
     if teacher is not None:

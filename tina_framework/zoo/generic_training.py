@@ -33,7 +33,7 @@ def train_generic(
         spec: parameters of the architecture.
         bank: training images of all classes.
         recipe: how to train.
-        seed: seed of the initial weights and of the image order.
+        seed: seed of the initial weights, and of the order, flips and shifts of the images.
         partial: the file that keeps the state after each epoch. The caller removes it when the result is stored.
         identity: a digest of all settings. A state that was stored under another identity is discarded.
         on_epoch: called with (epochs done, mean loss).

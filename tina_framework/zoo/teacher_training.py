@@ -66,7 +66,7 @@ def train_teacher(
 
     Raises:
         ConfigError: the file cannot be written there, or holds something else; or the recipe itself needs a teacher; or a
-            frozen trunk may know held-out classes.
+            frozen trunk may know held-out classes; or the pictures cannot be shifted as the recipe says.
         DataError: pictures are missing.
     """
     out = user_path(out)
@@ -105,7 +105,8 @@ def _train(
         "split": split,
         "held_out_classes": list(held_out),
         "seed": seed,
-        "recipe": asdict(recipe),
+        # A recipe without shifts has no such field, so that teachers made before the field existed are still found.
+        "recipe": {name: value for name, value in asdict(recipe).items() if name != "image_shift" or value},
     }
     identity = _identity(settings, seen, pictures, spec)
     partial = out.with_name(f"{out.name}.partial")

@@ -38,7 +38,7 @@ class ZooConfig:
         held_out_classes: classes that neither the generic model nor any p-Model is trained on.
         num_models: how many p-Models.
         seed: seed of the tasks, the generic model and the p-Models.
-        shared_order: every p-Model sees its images in the same order with the same flips. Then p-Models differ less by
+        shared_order: every p-Model sees its images in the same order, with the same flips and shifts. Then p-Models differ less by
             training noise, and more by their classes.
         schemes: sampling scheme of tasks -> weight.
         class_counts: number of classes of a task -> weight.
@@ -87,7 +87,7 @@ class ZooConfig:
         return range(shard * self.shard_size, min(self.num_models, (shard + 1) * self.shard_size))
 
     def model_seed(self, model_id: int) -> int:
-        """Return the seed of a p-Model's image order and flips."""
+        """Return the seed of a p-Model's image order, flips and shifts."""
         # Multiplying by a large prime keeps the seeds of zoos with different seeds apart.
         return self.seed if self.shared_order else self.seed * 1_000_003 + model_id + 1
 

@@ -151,7 +151,6 @@ def test_validation_reads_the_pictures_of_the_evaluation(
 
 
 README = Path(__file__).resolve().parent.parent / "README.md"
-SHIPPED = [name for name in PEERS if shipped(name).is_dir()]
 
 
 def published_words(name: str) -> list[str]:
@@ -180,7 +179,7 @@ def test_the_published_commands_have_one_budget(name: str) -> None:
         assert recipe.whitening == (0 if name == "norm-only" else 0.03)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", PEERS)
 def test_shipped_weights(name: str, context: Context) -> None:
     names = ("apple", "bear", "bicycle")
     # One of the peers reads training pictures of the classes.
@@ -210,4 +209,4 @@ def test_shipped_weights(name: str, context: Context) -> None:
 def test_nothing_else_is_shipped() -> None:
     folder = Path(tina_peers.__file__).parent / "weights"
     found = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
-    assert set(SHIPPED) == found
+    assert set(PEERS) == found

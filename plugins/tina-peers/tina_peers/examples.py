@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tina_framework.images import Preprocessing
 from tina_framework.interfaces.dataset import Dataset
+from tina_framework.interfaces.randomness import generator_at
 from tina_framework.interfaces.spec import ParameterSpec
-from tina_framework.training.randomness import generator_at
 from tina_framework.zoo.image_bank import for_architecture
 
 __all__ = ["example_pictures"]

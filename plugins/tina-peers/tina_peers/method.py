@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from tina_framework.interfaces.method import Answer, Method, MethodUnavailable, Missing, Network
+from tina_framework.interfaces.randomness import generator_at
 from tina_framework.prompts.encoded_task import encode_tasks
 from tina_framework.storage.paths import user_path
-from tina_framework.training.randomness import generator_at
 from tina_peers.examples import example_pictures
 from tina_peers.inputs import TaskInputs
 from tina_peers.peer import Peer

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from tina_framework.interfaces.randomness import generator_at
 from tina_framework.training.data import ConditionBank
-from tina_framework.training.randomness import generator_at
 from tina_framework.zoo.store import Zoo
 from tina_peers.differences import Differences
 from tina_peers.inputs import TaskInputs, WeightBatch

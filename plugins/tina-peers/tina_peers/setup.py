@@ -17,6 +17,7 @@ from torch import Tensor
 from tina_framework import registries
 from tina_framework.denoiser.whitening import Whitening
 from tina_framework.errors import ConfigError
+from tina_framework.interfaces.randomness import generator_at
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.storage.paths import user_path
 from tina_framework.targets.device import resolve_device
@@ -24,7 +25,6 @@ from tina_framework.targets.functional import TargetRunner, resolve_precision
 from tina_framework.targets.image_shifts import check_shift, shifted
 from tina_framework.training.data import ConditionBank, TrainingImages
 from tina_framework.training.kronecker import fit_whitening
-from tina_framework.training.randomness import generator_at
 from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.manifest import manifest_sha256
 from tina_framework.zoo.p_models import start_of, task_accuracy

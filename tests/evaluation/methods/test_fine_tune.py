@@ -38,6 +38,7 @@ def _arrays(context: Context) -> Any:
         ("short:average_last=0.25", {"average_last": 0.25}),
         ("epochs=60:lr=1e-1:nesterov=true", {"epochs": 60.0, "lr": 0.1, "nesterov": True}),
         ("weight_decay=0:precision=fp32", {"weight_decay": 0.0, "precision": "fp32"}),
+        ("image_shift=2", {"image_shift": 2}),
     ],
 )
 def test_recipes(text: str, expected: dict[str, Any]) -> None:
@@ -55,6 +56,7 @@ def test_recipes(text: str, expected: dict[str, Any]) -> None:
         ("lr=0.1:lr=0.2", "sets lr twice"),
         ("epochs=many", "write a number of at least 0"),
         ("batch_size=1.5", "write a whole number"),
+        ("image_shift=2.5", "write a whole number"),
         ("lr=nan", "write a number of at least 0"),
         ("lr=0", "lr above 0"),
         ("average_last=2", "average_last in [0, 1]"),
@@ -84,6 +86,15 @@ def test_the_recipe_is_what_trains(context: Context) -> None:
 
     assert torch.equal(train(None), train("short"))
     assert not torch.equal(train(None), train("epochs=1"))
+    assert not torch.equal(train(None), train("image_shift=2"))
+
+
+def test_a_shift_is_described_and_refused_before_training(context: Context) -> None:
+    method = FineTune(context, "image_shift=2")
+    method.prepare([TASK])
+    assert ", image shift 2, 'train' images" in method.describe()
+    with pytest.raises(ConfigError, match="image_shift is 32, but the pictures"):
+        FineTune(context, "image_shift=32").prepare([TASK])
 
 
 def test_fine_tune_trains_from_the_zoos_generic_model(context: Context, zoo: Zoo) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from tina_framework.config.fields import MAY_CHANGE, Count, Number, Positive, Section
+from tina_framework.config.fields import MAY_CHANGE, CountOrNone, Number, Positive, Section
 from tina_framework.interfaces.whole_numbers import MAX_TIMESTEPS
 
 __all__ = ["NoiseSettings"]
@@ -24,8 +24,11 @@ class NoiseSettings(Section):
         # Another sampler of the same process is fine; `training.resume` refuses a change of the process.
         json_schema_extra=MAY_CHANGE,
     )
-    num_inference_steps: Count = Field(
-        10, description="Sampling steps of this scheduler.", json_schema_extra=MAY_CHANGE
+    num_inference_steps: CountOrNone = Field(
+        None,
+        description="Sampling steps of this scheduler. none: 1 if prediction_type is sample, else 10, or num_train_timesteps if "
+        "that is less. A regressor always takes 1.",
+        json_schema_extra=MAY_CHANGE,
     )
     prediction_type: Literal["sample", "epsilon", "v_prediction", "flow_prediction"] = Field(
         "sample",

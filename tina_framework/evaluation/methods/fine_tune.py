@@ -137,7 +137,7 @@ class FineTune(Method):
     def describe(self) -> str:
         recipe = self.recipe
         averaged = f", last {recipe.average_last:g} of the epochs averaged" if recipe.average_last else ""
-        shifted = f", images shifted by up to {recipe.image_shift} pixels" if recipe.image_shift else ""
+        shifted = f", image shift {recipe.image_shift}" if recipe.image_shift else ""
         taught = ""
         if self.teacher is not None:
             taught = (

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from tina_framework.training.randomness import generator_at
+from tina_framework.interfaces.randomness import generator_at
 
 
 def test_a_draw_depends_on_its_place_alone() -> None:
