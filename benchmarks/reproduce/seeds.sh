@@ -2,7 +2,7 @@
 # Train the recipe of cifar100-cnn, and a regressor in its place, with three seeds each. Measure them on the 200 reserved tasks.
 #   DATA=cifar100.npz TABLE=cifar100_clip_text.npz bash benchmarks/reproduce/seeds.sh
 #   python -m benchmarks.reproduce.seed_table
-# A training takes about 50 minutes in one thread. One that was cut goes on when the command is repeated; a finished one is kept.
+# A training takes 40 to 50 minutes in one thread. One that was cut goes on when the command is repeated; a finished one is kept.
 # ONLY="tina-1 regressor-0" trains and measures these alone, so that several commands can share the work.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -164,8 +164,11 @@ def test_shifted_pictures_are_taught_alike_one_by_one_and_together(table, datase
     torch.testing.assert_close(together[1], moved, rtol=1e-3, atol=1e-4)
 
 
-def test_a_recipe_without_shifts_is_recorded_as_before_there_were_any(table, tmp_path, dataset, spec):
+def test_a_recipe_without_shifts_is_recorded_as_before_there_were_any(table):
     assert "image_shift" not in Teacher.load(table).record["recipe"]
+
+
+def test_a_shift_as_large_as_the_pictures_is_refused(tmp_path, dataset, spec):
     with pytest.raises(ConfigError, match="image_shift is 99"):
         train_teacher(
             tmp_path / "t.safetensors", dataset, spec, dataclasses.replace(RECIPE, image_shift=99), taught_by="a test"

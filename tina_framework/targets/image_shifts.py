@@ -14,7 +14,7 @@ from tina_framework.interfaces.architecture import TargetArchitecture
 __all__ = ["check_shift", "shifted"]
 
 _PARTS = 8
-"""How many shifts the images of a task have."""
+"""How many shifts the images of a task, or of a batch, have."""
 
 
 def check_shift(size: int, architecture: TargetArchitecture) -> None:
