@@ -3,8 +3,8 @@
     python -m benchmarks.choose.parts --dataset arrays:cifar100.npz --encoder embedding-table:cifar100_clip_text.npz
 
 Each validation task gets a generated network, a fine-tuned one (`fine-tune@long`), and mixtures: the generated network
-with one tensor, or all shared tensors, or the class rows of the fine-tuned one. They fit each other, because both are
-differences from one generic model. Accuracies are those on training and on validation images.
+with one tensor, or all shared tensors, or the class rows of the fine-tuned one. Both are differences from one generic
+model. Accuracies are those on training and on validation images.
 Finished tasks are kept in OUT, so a stopped command goes on; those of other settings are refused. A task takes about half a minute. No test image is used.
 """
 
