@@ -217,6 +217,75 @@ def tiny_folder(tiny_generator: Generator, tmp_path_factory: pytest.TempPathFact
     return folder
 
 
+SEVERAL = {"cnn-2layer@0.5": 0.3, "cnn-2layer": 0.5, "cnn-2layer@0.75": None, "cnn-3layer": 0.4}
+"""Architecture of `several_generator` -> its accuracy on validation tasks. The one without was not trained."""
+
+
+@pytest.fixture(scope="session")
+def several_generator() -> Generator:
+    """A small random generator of the architectures `SEVERAL` for up to 10 of `TOY_CLASSES`; the first is the default one."""
+    import torch
+
+    from tina_framework.denoiser.normalizer import Normalizer
+    from tina_framework.denoiser.presets import build_config
+    from tina_framework.denoiser.row_forecast import RowForecast
+    from tina_framework.denoiser.transformer import Denoiser
+    from tina_framework.generator.generator import Generator, GeneratorConfig
+    from tina_framework.generator.target import GeneratorTarget
+    from tina_framework.interfaces.spec import ParameterSpec
+    from tina_framework.plugin.discovery import registries
+    from tina_framework.prompts.condition_space import ConditionSpace
+
+    if "toy" not in registries().encoders:
+        registries().encoders.add("toy", ToyEncoder)
+    encoder, default = ToyEncoder(), next(iter(SEVERAL))
+    specs = {name: ParameterSpec(registries().architectures.create(name)) for name in SEVERAL}
+    tokenizer = registries().tokenizers.create("filter", token_width=288)
+    layout = tokenizer.layout(specs[default], 10, 10)
+    sizes = build_config("tiny", condition_dim=encoder.dim, layout=layout, max_classes=10)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        denoiser = Denoiser(sizes)
+        with torch.no_grad():
+            for parameter in denoiser.parameters():
+                parameter.add_(0.05 * torch.randn_like(parameter))
+        targets = {}
+        for name, spec in specs.items():
+            generic = spec.architecture.build(len(TOY_CLASSES)).state_dict()
+            width = spec.num_parameters(2) - spec.num_parameters(1)
+            rows = RowForecast(torch.randn(width, encoder.dim), torch.randn(width))
+            targets[name] = GeneratorTarget(Normalizer.fit(spec, generic), rows)
+    space = ConditionSpace.fit(encoder.space, encoder.encode_text(TOY_CLASSES))
+    scheduler = registries().schedulers.create("ddim")
+    figures = {"selection": 0.2, "difference": 0.1, "standard_error": 0.01, "num_tasks": 6}
+    config = GeneratorConfig(
+        architecture=default,
+        tokenizer={"name": "filter", "config": tokenizer.config},
+        scheduler={"name": "ddim", "config": dict(scheduler.config)},
+        denoiser=sizes,
+        condition={"space": encoder.space, "scale": space.scale, "templates": list(encoder.templates)},
+        default_encoder="toy",
+        max_classes=10,
+        num_inference_steps=4,
+        class_names=TOY_CLASSES,
+        training={"recipe": "none"},
+        architectures={
+            name: {"whitened": [], "trained": accuracy is not None}
+            | ({} if accuracy is None else {"validation": {"accuracy": accuracy, **figures}})
+            for name, accuracy in SEVERAL.items()
+        },
+    )
+    return Generator(config, denoiser, targets[default].normalizer, space, None, targets)
+
+
+@pytest.fixture(scope="session")
+def several_folder(several_generator: Generator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`several_generator`, saved. Copy it before changing it."""
+    folder = tmp_path_factory.mktemp("generators") / "several"
+    several_generator.save_pretrained(folder)
+    return folder
+
+
 GENERATOR_PLUGIN = """
 from tina_framework import hookimpl
 

@@ -44,7 +44,7 @@ def test_json_holds_the_whole_record(capsys: pytest.CaptureFixture[str]) -> None
     assert record["error"] is None
     assert record["version"]
     assert 0 < record["seconds"] < 5
-    assert record["provides"]["tokenizers"] == ["class-row", "chunk"]
+    assert record["provides"]["tokenizers"] == ["class-row", "chunk", "filter"]
 
 
 def test_the_table_shows_health_and_names(capsys: pytest.CaptureFixture[str]) -> None:

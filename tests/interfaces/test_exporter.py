@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from tina_framework.images import Preprocessing
-from tina_framework.interfaces.exporter import Exporter, ExportNetwork
+from tina_framework.interfaces.exporter import Exporter, ExportNetwork, StatesFlash
 from tina_framework.plugin.discovery import registries
 
 
@@ -30,3 +30,8 @@ def test_the_trunk_comes_first() -> None:
 @pytest.mark.parametrize("name", registries().exporters.names())
 def test_built_ins_fulfil_the_protocol(name: str) -> None:
     assert isinstance(registries().exporters.create(name), Exporter)
+
+
+def test_formats_for_devices_may_state_their_size() -> None:
+    exporters = registries().exporters
+    assert [name for name in exporters.names() if isinstance(exporters.create(name), StatesFlash)] == ["c"]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
+from tina_framework.builtins.architectures.cnn_3layer import cnn_3layer
 from tina_framework.errors import ConfigError
 from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
 from tina_framework.interfaces.spec import ParameterSpec
@@ -180,3 +181,12 @@ def test_a_head_has_a_frozen_trunk_and_nothing_but_class_rows() -> None:
     without_trunk = TargetArchitecture("linear", lambda k: nn.Sequential(nn.Flatten(), nn.Linear(12, k)))
     assert not ParameterSpec(shared).is_head
     assert not ParameterSpec(without_trunk).is_head
+
+
+@pytest.mark.parametrize(("own", "relative"), [(cnn_2layer, cnn_2layer.at_width(0.5)), (cnn_2layer, cnn_3layer)])
+def test_only_a_wider_network_of_the_family_is_a_relative(
+    own: TargetArchitecture, relative: TargetArchitecture
+) -> None:
+    with pytest.raises(ConfigError, match=f"'{own.name}' cannot be written as '{relative.name}'"):
+        ParameterSpec(own, ParameterSpec(relative))
+    assert ParameterSpec(cnn_2layer.at_width(0.5), ParameterSpec(cnn_2layer)).class_size == 17

@@ -51,17 +51,17 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
 def test_a_plugin_for_this_api_is_loaded(install: Install) -> None:
     assert install('TINA_API = "2.0"\n').status == "ok"
-    assert PLUGIN_API == (2, 3)
+    assert PLUGIN_API == (2, 4)
 
 
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        ('TINA_API = "1.1"\n', "it was written for plugin API 1.1, and this program has 2.3; upgrade the plugin, or"),
-        ('TINA_API = "1.0"\n', "it was written for plugin API 1.0, and this program has 2.3; upgrade the plugin, or"),
-        ("", "it states no plugin API, as plugins of 1.0 did, and this program has 2.3; upgrade the plugin, or"),
-        ('TINA_API = "2.4"\n', "it was written for plugin API 2.4, and this program has 2.3; upgrade tina-framework"),
-        ('TINA_API = "3.0"\n', "it was written for plugin API 3.0, and this program has 2.3; upgrade tina-framework"),
+        ('TINA_API = "1.1"\n', "it was written for plugin API 1.1, and this program has 2.4; upgrade the plugin, or"),
+        ('TINA_API = "1.0"\n', "it was written for plugin API 1.0, and this program has 2.4; upgrade the plugin, or"),
+        ("", "it states no plugin API, as plugins of 1.0 did, and this program has 2.4; upgrade the plugin, or"),
+        ('TINA_API = "2.5"\n', "it was written for plugin API 2.5, and this program has 2.4; upgrade tina-framework"),
+        ('TINA_API = "3.0"\n', "it was written for plugin API 3.0, and this program has 2.4; upgrade tina-framework"),
         ("TINA_API = 2\n", "its TINA_API is 2; write the plugin API it was made for"),
         ('TINA_API = "new"\n', "its TINA_API is 'new'; write"),
         ('TINA_API = "٢.٠"\n', "its TINA_API is '٢.٠'; write"),
@@ -77,7 +77,7 @@ def test_a_plugin_for_another_api_is_broken_and_says_what_to_change(install: Ins
         for part in (
             "tina_framework.files is tina_framework.storage.files",
             "docs/reference/plugin-api.md",
-            'TINA_API = "2.3"',
+            'TINA_API = "2.4"',
         ):
             assert part in str(record.error)
 
@@ -101,7 +101,7 @@ def test_an_old_module_path_is_named_with_its_new_place(install: Install, statem
     assert record.status == "broken"
     assert record.error == (
         f"it imports {sentence} since plugin API 2.0; import the new name, "
-        'and set TINA_API = "2.3" (docs/reference/plugin-api.md)'
+        'and set TINA_API = "2.4" (docs/reference/plugin-api.md)'
     )
 
 
@@ -109,7 +109,7 @@ def test_a_name_that_never_was_is_reported_without_paths(install: Install) -> No
     record = install("from tina_framework.interfaces.scheduler import Nothing\n")
     assert record.error == (
         "cannot import name 'Nothing' from 'tina_framework.interfaces.scheduler'; "
-        "docs/reference/plugin-api.md lists what plugins for plugin API 2.3 may import"
+        "docs/reference/plugin-api.md lists what plugins for plugin API 2.4 may import"
     )
 
 

@@ -37,7 +37,7 @@ def record_of(distribution: str) -> PluginRecord:
 def test_the_built_ins_are_a_plugin_like_any_other() -> None:
     record = record_of("tina-framework")
     assert (record.name, record.status, record.error) == ("builtins", "ok", None)
-    assert record.provides["architectures"] == ["cnn-2layer"]
+    assert record.provides["architectures"] == ["cnn-2layer", "cnn-3layer"]
     for kind, names in record.provides.items():
         assert set(names) <= set(getattr(registries(), kind).names())
     assert registries() is registries()

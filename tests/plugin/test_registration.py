@@ -34,7 +34,7 @@ def test_an_architecture_is_one_function() -> None:
 
     assert registries().architectures.create("linear") is linear
     assert (linear.name, linear.input_shape, linear.mean, linear.std) == ("linear", (1, 4, 4), (0.1,), (0.2,))
-    assert tina.list_architectures() == ["cnn-2layer", "linear"]
+    assert tina.list_architectures() == ["cnn-2layer", "cnn-3layer", "linear"]
 
 
 def test_a_method_is_registered_with_its_summary() -> None:
@@ -74,3 +74,17 @@ def test_what_cannot_be_generated_is_refused_at_registration(build: Callable[[in
     with pytest.raises(PluginError, match=reason):
         tina.register_architecture("refused")(build)
     assert "refused" not in tina.list_architectures()
+
+
+def test_a_decorated_function_may_be_a_family() -> None:
+    @tina.register_architecture("family", input_shape=(1, 4, 4), mean=(0.1,), std=(0.2,), widths=(0.5, 2))
+    def family(num_classes: int, width: float = 1.0) -> nn.Module:
+        inside = round(8 * width)
+        return nn.Sequential(nn.Flatten(), nn.Linear(16, inside), nn.Linear(inside, num_classes))
+
+    assert registries().architectures.create("family@2") == family.at_width(2)
+    with pytest.raises(PluginError, match="cannot be built for 7 classes"):
+        tina.register_architecture("no-family", widths=(0.5, 2))(
+            lambda k: nn.Sequential(nn.Flatten(), nn.Linear(3072, k))
+        )
+    assert "no-family" not in tina.list_architectures()

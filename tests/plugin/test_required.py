@@ -35,7 +35,11 @@ def flat(monkeypatch: pytest.MonkeyPatch) -> str:
 def test_what_is_recorded(flat: str) -> None:
     assert plugins_of(architectures=flat, tokenizers="chunk") == {"plugins": ["tina-flat"]}
     assert plugins_of(architectures=f"{flat}:64") == {"plugins": ["tina-flat"]}
+    assert plugins_of(architectures=f"{flat}@1.5") == {"plugins": ["tina-flat"]}
+    assert plugins_of(architectures=f"{flat}@1.5:64") == {"plugins": ["tina-flat"]}
+    assert plugins_of(architectures="cnn-2layer@2", tokenizers="chunk") == {}
     assert plugins_of(architectures="cnn-2layer", tokenizers="chunk") == {}
+    assert plugins_of(architectures=["cnn-2layer", flat, f"{flat}@2"]) == {"plugins": ["tina-flat"]}
 
 
 def test_a_classifier_says_which_plugin_it_needs(flat: str, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["tina_register"]
 
-TINA_API = "2.3"
+TINA_API = "2.4"
 
 _HERE = "tina_framework.builtins"
 # The methods read zoos and train networks, which no interface offers, so they lie where they may import that.
@@ -29,9 +29,11 @@ def tina_register(registry: Registrar) -> None:
     registry.encoders.add("clip-lite", f"{_HERE}.encoders.clip_lite:CLIPLite")
 
     registry.architectures.add("cnn-2layer", f"{_HERE}.architectures.cnn_2layer:cnn_2layer")
+    registry.architectures.add("cnn-3layer", f"{_HERE}.architectures.cnn_3layer:cnn_3layer")
 
     registry.tokenizers.add("class-row", f"{_HERE}.tokenizers.class_row:ClassRowTokenizer")
     registry.tokenizers.add("chunk", f"{_HERE}.tokenizers.chunk:ChunkTokenizer")
+    registry.tokenizers.add("filter", f"{_HERE}.tokenizers.filter:FilterTokenizer")
 
     registry.schedulers.add("ddpm", f"{_HERE}.schedulers.ddpm:DDPMScheduler")
     registry.schedulers.add("ddim", f"{_HERE}.schedulers.ddim:DDIMScheduler")
@@ -53,6 +55,7 @@ def tina_register(registry: Registrar) -> None:
 
     registry.generators.add("cifar100-cnn", "tina_framework:pretrained/cifar100-cnn")
     registry.generators.add("cifar100-cnn-taught", "tina_framework:pretrained/cifar100-cnn-taught")
+    registry.generators.add("cifar100-many", "tina_framework:pretrained/cifar100-many")
     registry.zoos.add("cifar100-zoo", "tina_framework:pretrained/cifar100-zoo")
 
 

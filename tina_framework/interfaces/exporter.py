@@ -5,7 +5,7 @@ Shapes: N pictures, H height, W width, C channels, K classes, M pictures for cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-__all__ = ["INT8", "ExportNetwork", "ExportSource", "Exporter", "Pixels", "Predict"]
+__all__ = ["INT8", "ExportNetwork", "ExportSource", "Exporter", "Pixels", "Predict", "StatesFlash"]
 
 Pixels = npt.NDArray[np.uint8]
 """Pictures (N, H, W, 3) uint8, RGB, already cropped and scaled to the size that the network takes."""
@@ -127,5 +127,23 @@ class Exporter(Protocol):
 
         Raises:
             DependencyError, ModuleNotFoundError: a package is missing.
+        """
+        ...
+
+
+@runtime_checkable
+class StatesFlash(Protocol):
+    """An exporter that can say how much flash memory of a device its files take, before there are trained weights."""
+
+    def flash_bytes(self, network: ExportNetwork, input_shape: tuple[int, int, int], class_names: Sequence[str]) -> int:
+        """Return the bytes of all constants of the written file: numbers, tables and names, but not the code that runs them.
+
+        Args:
+            network: a classifier of any weights, in evaluation mode. The result depends on its layers only.
+            input_shape: (C, H, W) of a standardised picture.
+            class_names: K names.
+
+        Raises:
+            ConfigError: the format cannot hold this network; the message says why.
         """
         ...

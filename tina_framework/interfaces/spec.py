@@ -108,19 +108,33 @@ def _kind_of(thing: object) -> str:
     return f"the class {thing.__name__}" if isinstance(thing, type) else f"a {type(thing).__name__}"
 
 
+def _fits_into(shapes: Mapping[str, tuple[int, ...]], wider: Mapping[str, tuple[int, ...]]) -> bool:
+    """Return whether the tensors have the shapes of leading slices of wider ones."""
+    if shapes.keys() != wider.keys():
+        return False
+    pairs = [(shape, wider[name]) for name, shape in shapes.items()]
+    return all(len(one) == len(other) and all(a <= b for a, b in zip(one, other, strict=True)) for one, other in pairs)
+
+
 class ParameterSpec:
     """Parameter names, shapes and class axes of an architecture, for any class count.
 
     The class axis of a tensor is the axis whose length is the class count. Building the network at two counts shows it.
 
+    Args:
+        architecture: the architecture.
+        relative: the parameters of a wider network of the same family, whose descriptors stand for this one's; see
+            `tina_framework.interfaces.layers`. None: it has descriptors of its own.
+
     Raises:
         PluginError: the architecture cannot be generated: it has buffers, tied weights, lazy layers, parameters that are not
             float32 or are frozen, no class axis or two of them.
-        ConfigError: the default type of torch is not float32.
+        ConfigError: the default type of torch is not float32, or the relative has other tensors or is narrower.
     """
 
-    def __init__(self, architecture: TargetArchitecture) -> None:
+    def __init__(self, architecture: TargetArchitecture, relative: ParameterSpec | None = None) -> None:
         self.architecture = architecture
+        self.relative = relative
         self._tables = ConstantTables()
         # Two primes, which other dimensions of a network are unlikely to equal.
         few, many = _shapes(architecture, 7), _shapes(architecture, 11)
@@ -138,6 +152,11 @@ class ParameterSpec:
                     "Exactly one axis may grow, by one entry a class."
                 )
             self.class_axes[name] = grows[0] if grows else None
+        if relative is not None and not _fits_into(few, relative._template):
+            raise ConfigError(
+                f"Architecture '{architecture.name}' cannot be written as '{relative.architecture.name}', because its tensors are not "
+                "leading slices of that network's; name a wider network of its family."
+            )
         if all(axis is None for axis in self.class_axes.values()):
             has = "no parameter" if not few else "no parameter that grows with the class count"
             raise PluginError(f"Architecture '{architecture.name}' has {has}; build(K) must return K logits.")
@@ -162,6 +181,11 @@ class ParameterSpec:
     def _sizes(self, num_classes: int) -> list[int]:
         """Return the number of elements of each parameter."""
         return self._tables.get(("sizes", num_classes), lambda: [info.numel for info in self.parameters(num_classes)])
+
+    @property
+    def class_size(self) -> int:
+        """Return C, the number of parameters of each class."""
+        return self.num_parameters(2) - self.num_parameters(1)
 
     def num_parameters(self, num_classes: int) -> int:
         """Return N, the length of the flat vector at `num_classes`."""

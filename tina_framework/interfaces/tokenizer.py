@@ -35,6 +35,8 @@ class TokenLayout:
         num_parameters: N.
         num_classes: K, the class count this layout is for.
         equivariant: permuting the classes permutes the tokens and changes nothing else. If False, training shuffles the classes.
+        descriptors: (P, F) float32, a description of each token, which replaces group and position; None: there is none. See
+            `tina_framework.interfaces.layers`.
     """
 
     source: Tensor
@@ -47,6 +49,7 @@ class TokenLayout:
     num_parameters: int
     num_classes: int
     equivariant: bool
+    descriptors: Tensor | None = None
 
     def __post_init__(self) -> None:
         used = self.source[self.source >= 0]

@@ -18,7 +18,7 @@ from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.random_state import seeded_random_state
 from tina_framework.interfaces.spec import ParameterSpec
 
-__all__ = ["try_network"]
+__all__ = ["are_widths", "try_network"]
 
 _CLASSES = 3
 _MAX_PARAMETERS = 50_000_000
@@ -82,6 +82,20 @@ def _check_fields(what: str, architecture: TargetArchitecture) -> None:
     crop = architecture.crop_pct
     if isinstance(crop, bool) or not isinstance(crop, int | float) or not 0 < crop <= 1:
         raise PluginError(f"{what}: crop_pct is {shorten(crop)}; give a number above 0 and at most 1, such as 0.875.")
+    if architecture.widths is not None and not are_widths(architecture.widths):
+        raise PluginError(
+            f"{what}: widths is {shorten(architecture.widths)}; give the least and the greatest multiplier, with 1 between them, "
+            "such as (0.25, 4)."
+        )
+
+
+def are_widths(value: Any) -> bool:
+    """Whether these are the least and the greatest width multiplier of a family, above 0 and with 1 between them."""
+    if not isinstance(value, tuple) or len(value) != 2:
+        return False
+    if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in value):
+        return False
+    return bool(0 < value[0] <= 1 <= value[1] < math.inf)
 
 
 def _run(what: str, run: Any, pictures: Tensor, fix: str) -> Any:

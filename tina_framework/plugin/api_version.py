@@ -8,9 +8,9 @@ from tina_framework.errors import PluginError, shorten
 
 __all__ = ["MOVED", "PLUGIN_API", "check_api", "import_advice"]
 
-PLUGIN_API = (2, 3)
+PLUGIN_API = (2, 4)
 """Version of hooks and interfaces, (major, minor). An installed plugin states the one it was written for, as
-``TINA_API = "2.3"``. It is loaded if the major version is the same and the minor version is not newer than this one."""
+``TINA_API = "2.4"``. It is loaded if the major version is the same and the minor version is not newer than this one."""
 
 _STATED = re.compile(r"(\d+)\.(\d+)", re.ASCII)
 _WANTED = re.compile(r"cannot import name '(\w+)'")

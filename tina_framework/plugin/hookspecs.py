@@ -23,6 +23,7 @@ import pluggy
 
 from tina_framework.errors import PluginError
 from tina_framework.plugin.api_version import import_advice
+from tina_framework.plugin.architecture_registry import ArchitectureRegistry
 from tina_framework.plugin.folder_registry import FolderRegistry
 from tina_framework.plugin.guard import leave_out, why_stopped
 from tina_framework.plugin.method_registry import MethodRegistry
@@ -75,7 +76,7 @@ class Registries:
     """One registry per kind."""
 
     encoders: Registry
-    architectures: Registry
+    architectures: ArchitectureRegistry
     tokenizers: Registry
     schedulers: Registry
     datasets: Registry
@@ -100,7 +101,7 @@ class Registries:
 def _registry_class(kind: str) -> type[Registry]:
     if kind in _FOLDERS:
         return FolderRegistry
-    return MethodRegistry if kind == "methods" else Registry
+    return {"architectures": ArchitectureRegistry, "methods": MethodRegistry}.get(kind, Registry)
 
 
 class KindRegistrar:

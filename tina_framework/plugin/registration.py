@@ -94,6 +94,7 @@ def register_architecture(
     std: tuple[float, ...] = (0.5, 0.5, 0.5),
     trunk: FrozenTrunk | None = None,
     crop_pct: float = 1.0,
+    widths: tuple[float, float] | None = None,
 ) -> Callable[[Callable[[int], nn.Module]], TargetArchitecture]:
     """Register a function (or class) num_classes -> `torch.nn.Module` as a `TargetArchitecture`, which replaces it.
 
@@ -104,6 +105,7 @@ def register_architecture(
         std: standard deviation of each channel.
         trunk: a frozen network in front of the module; the module takes its features.
         crop_pct: the part of a picture's sides that the network sees; see `TargetArchitecture`.
+        widths: the least and the greatest width, if the function also takes the keyword ``width``; see `TargetArchitecture`.
 
     Raises:
         PluginError: the network cannot be generated (buffers, tied weights, no class axis) or does not return logits, or the
@@ -115,8 +117,10 @@ def register_architecture(
         from tina_framework.interfaces.spec import ParameterSpec
         from tina_framework.interfaces.trial import try_network
 
-        architecture = TargetArchitecture(name, build, input_shape, mean, std, trunk, crop_pct)
+        architecture = TargetArchitecture(name, build, input_shape, mean, std, trunk, crop_pct, widths)
         try_network(ParameterSpec(architecture))  # raises if the network cannot be generated
+        for width in architecture.widths or ():
+            try_network(ParameterSpec(architecture.at_width(width)))
         register("architectures", name, architecture)
         return architecture
 

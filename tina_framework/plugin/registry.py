@@ -17,7 +17,7 @@ from tina_framework.plugin.guard import guarded, leave_out, seconds_to_load, why
 from tina_framework.plugin.missing_dependency import advice
 from tina_framework.plugin.suggest import did_you_mean
 
-__all__ = ["STOPPING", "Entry", "Registry", "listed"]
+__all__ = ["BUILT_IN", "STOPPING", "Entry", "Registry", "listed"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _LAZY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -32,7 +32,8 @@ Hint = Callable[[str, str], str]
 Admit = Callable[[str, str, Any], Any]
 """(kind, what it is called in messages, the object) -> the object to use; see `tina_framework.plugin.admission.admit`."""
 
-_BUILT_IN = "tina-framework"
+BUILT_IN = "tina-framework"
+"""The distribution whose entries need no checks."""
 _MAX_NAME_LENGTH = 100
 _MAX_SHOWN = 30
 """Maximum number of names that a message lists."""
@@ -174,7 +175,7 @@ class Registry:
         """
         made = self.create_unchecked(spec, **config)
         entry = self.entry(spec.partition(":")[0])
-        if self._admit is None or entry.distribution == _BUILT_IN:
+        if self._admit is None or entry.distribution == BUILT_IN:
             return made
         # A finished object, such as an architecture, is the same each time. Running it once is enough.
         known = self._admitted.get(entry.name)
@@ -211,7 +212,7 @@ class Registry:
             raise
         except ImportError as error:  # a target may import an optional module when it is called
             advised = import_advice(error)
-            if advised is not None and entry.distribution != _BUILT_IN:
+            if advised is not None and entry.distribution != BUILT_IN:
                 raise PluginError(
                     f"{self.kind.capitalize()} '{entry.name}' of {entry.owner} cannot be made: {advised}."
                 ) from error
@@ -225,7 +226,7 @@ class Registry:
         except STOPPING:
             raise
         except BaseException as error:  # code of a plugin may raise anything
-            if entry.distribution == _BUILT_IN:
+            if entry.distribution == BUILT_IN:
                 raise
             raise self._failed(entry, error) from error
 
@@ -239,7 +240,7 @@ class Registry:
     @contextmanager
     def _guard(self, entry: Entry, seconds: float | None) -> Iterator[None]:
         """Keep code of a package from ending the program and from writing into its output."""
-        if entry.distribution in (None, _BUILT_IN):
+        if entry.distribution in (None, BUILT_IN):
             yield
             return
         with guarded(f"Plugin '{entry.distribution}'", leave_out(str(entry.distribution)), seconds):

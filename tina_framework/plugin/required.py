@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tina_framework.plugin.discovery import plugin_records, registries
@@ -17,12 +17,13 @@ _MAX_SHOWN = 5
 """Maximum number of plugins that a message names."""
 
 
-def plugins_of(**names: str) -> dict[str, list[str]]:
+def plugins_of(**names: str | Sequence[str]) -> dict[str, list[str]]:
     """Return what to record about names: ``plugins_of(architectures="resnet20-head")`` -> ``{"plugins": ["tina-resnet"]}``.
 
-    Built-ins and names that the running program registered are left out: there is no package to install for them.
+    A kind may also have several names. Built-ins and names that the running program registered are left out: there is no package to install for them.
     """
-    entries = [dict(registries())[kind].entry(name.partition(":")[0]) for kind, name in names.items()]
+    each = [(kind, name) for kind, given in names.items() for name in ([given] if isinstance(given, str) else given)]
+    entries = [dict(registries())[kind].entry(name.partition(":")[0]) for kind, name in each]
     found = sorted({entry.distribution for entry in entries if entry.distribution} - {DISTRIBUTION})
     return {PLUGINS: found} if found else {}
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from tina_edge_nets.cnn_3layer import cnn_3layer
 from tina_edge_nets.mlp import edge_mlp
 from tina_edge_nets.separable import cnn_separable
 from tina_framework import TargetArchitecture
@@ -35,7 +34,7 @@ def smooth_pictures(count: int, seed: int) -> Pixels:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a C compiler like gcc")
-@pytest.mark.parametrize("architecture", [cnn_3layer, cnn_separable, edge_mlp], ids=lambda a: a.name)
+@pytest.mark.parametrize("architecture", [cnn_separable, edge_mlp], ids=lambda a: a.name)
 def test_c_code_equals_the_reference(architecture: TargetArchitecture, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = (

@@ -1,1 +1,1 @@
-"""Three tiny target architectures for tina_framework."""
+"""Two tiny target architectures for tina_framework."""

@@ -28,7 +28,7 @@ class MLP(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         pixels = F.avg_pool2d(images, images.shape[-1] // _GRID).flatten(1)
         features = F.relu(self.hidden(pixels)).to(self.fc.weight.dtype)
-        # Under autocast the head stays in full precision, for the reason that cnn_3layer.py states.
+        # Under autocast the head stays in full precision, for the reason that separable.py states.
         with torch.autocast(images.device.type, enabled=False):
             logits: Tensor = self.fc(features)
         return logits

@@ -15,6 +15,5 @@ TINA_API = "2.0"
 @hookimpl
 def tina_register(registry: Registrar) -> None:
     # Strings, so that a network is imported only when its name is used.
-    registry.architectures.add("cnn-3layer", "tina_edge_nets.cnn_3layer:cnn_3layer")
     registry.architectures.add("cnn-separable", "tina_edge_nets.separable:cnn_separable")
     registry.architectures.add("edge-mlp", "tina_edge_nets.mlp:edge_mlp")

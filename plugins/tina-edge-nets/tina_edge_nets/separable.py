@@ -45,7 +45,8 @@ class SeparableCNN(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         hidden = self.blocks(F.relu(self.conv(images)))
         features = hidden.float().mean(dim=(2, 3)).to(self.fc.weight.dtype)
-        # Under autocast the head stays in full precision, for the reason that cnn_3layer.py states.
+        # Under autocast the head stays in full precision. The loss does not limit a shift that all logits share. It can grow
+        # large, and rounding in bfloat16 would then hide the differences between classes.
         with torch.autocast(images.device.type, enabled=False):
             logits: Tensor = self.fc(features)
         return logits

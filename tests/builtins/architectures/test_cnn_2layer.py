@@ -54,3 +54,10 @@ def test_a_shift_of_all_logits_costs_no_precision_under_autocast() -> None:
     torch.testing.assert_close(shifted - 1000.0, plain, atol=0.02, rtol=0)
     half = cnn_2layer.build(3).bfloat16()
     assert half(images.bfloat16()).shape == (64, 3)
+
+
+@pytest.mark.parametrize("width", [0.25, 0.5, 1.5, 4])
+def test_width_multiplies_the_channels(width: float) -> None:
+    shapes = [info.shape for info in ParameterSpec(cnn_2layer.at_width(width)).parameters(10)]
+    first, second = round(16 * width), round(32 * width)
+    assert shapes == [(first, 3, 3, 3), (second, first, 3, 3), (10, second), (10,)]

@@ -13,14 +13,14 @@ from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.interfaces.tokenizer import TokenLayout
 from tina_framework.interfaces.whole_numbers import whole_number
 
-__all__ = ["ChunkSized", "Token", "assemble", "offsets"]
+__all__ = ["MAX_TOKENS", "ChunkSized", "Token", "assemble", "offsets"]
 
 
 _MAX_ELEMENTS = 2**26
 """Maximum number of elements of a layout, with padding. Its two tables of indices then take 1 GB."""
 
 
-_MAX_TOKENS = 1_000_000
+MAX_TOKENS = 1_000_000
 """Maximum number of tokens of a layout. Each is a tensor of its own while the layout is made."""
 
 
@@ -44,10 +44,10 @@ class ChunkSized:
             ConfigError: there would be more than a million chunks.
         """
         chunks = sum(-(-info.numel // self.chunk_size) for info in spec.parameters(num_classes))
-        if chunks > _MAX_TOKENS:
+        if chunks > MAX_TOKENS:
             raise ConfigError(
                 f"chunk_size={self.chunk_size} cuts {spec.num_parameters(num_classes):,} parameters into {chunks:,} chunks, but "
-                f"at most {_MAX_TOKENS:,} are allowed. Choose a larger chunk_size, or a smaller max_classes."
+                f"at most {MAX_TOKENS:,} are allowed. Choose a larger chunk_size, or a smaller max_classes."
             )
 
     @property
