@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -251,3 +252,20 @@ def test_an_interrupted_build_says_how_to_go_on(tmp_path, monkeypatch, capsys, f
         out, err = capsys.readouterr()
         assert err.endswith("Everything finished is kept; run the same command again to continue.\n")
         assert json.loads(out)["error"]["type"] == "Stopped"
+
+
+def test_generic_models_of_several_widths_are_built_and_shown(tmp_path, monkeypatch):
+    labels = []
+
+    @contextlib.contextmanager
+    def bar(label, total, *, done=0):
+        labels.append(label)
+        yield lambda steps: None
+
+    monkeypatch.setattr("tina_framework.cli.zoo_command.progress_bar", bar)
+    (tmp_path / "zoo.toml").write_text(f"generic_widths = [0.5]\n{RECIPE}[narrow]\nepochs = 1\n")
+    words = ["zoo", "build", "--out", tmp_path / "zoo", "--dataset", "shapes:8", "--config", tmp_path / "zoo.toml"]
+    assert tina(*words, "--num-models", 0).exit_code == 0
+    assert labels[:2] == ["Generic model of width 1 (epochs)", "Generic model of width 0.5 (epochs)"]
+    assert re.search(r"validation_by_width / 0\.5 / accuracy +0\.\d+", tina("zoo", "info", tmp_path / "zoo").stdout)
+    assert Zoo.open(tmp_path / "zoo").config.narrow == {"epochs": 1, "lr": 0.05}

@@ -76,6 +76,34 @@ def copy(tmp_path, zoo_folder):
     return shutil.copytree(zoo_folder, tmp_path / "copy")
 
 
+WIDE = cnn_2layer.at_width(1.25)
+
+
+@pytest.fixture(scope="session")
+def wide_config():
+    """Settings with generic models of the widths 0.5, 1 and 1.25."""
+    changes = {"generic_widths": [1, 0.5], "narrow": {"epochs": 2, "lr": 0.02}, "num_models": 1, "class_counts": {3: 1}}
+    return ZooConfig(**{**SETTINGS, "architecture": WIDE.name, **changes})
+
+
+@pytest.fixture(scope="session")
+def wide_plan(dataset, wide_config):
+    """wide_plan(folder, **changes) -> a plan of the zoo of several widths."""
+
+    def make(folder, *, settings=wide_config, **options):
+        return plan_build(folder, settings, ParameterSpec(WIDE), dataset, ProcessSetup(WIDE.name), **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def wide_zoo(tmp_path_factory, wide_plan):
+    """A zoo with generic models of several widths, and one p-Model."""
+    folder = tmp_path_factory.mktemp("wide") / "zoo"
+    build_zoo(wide_plan(folder))
+    return folder
+
+
 def rewrite(path, change):
     """Change a JSON file and renew its digest."""
     value = json.loads(path.read_text())

@@ -81,6 +81,13 @@ def test_a_plan_by_names_is_that_of_the_command(tmp_path):
     assert len(planned.tasks) == 5
 
 
+def test_a_width_is_recorded_as_the_architecture_writes_it(tmp_path):
+    recipe = {"num_models": 1, "class_counts": {3: 1}, "architecture": "cnn-2layer@1.50"}
+    planned = plan_by_names(tmp_path / "zoo", "shapes:4", recipe)
+    assert planned.config.architecture == planned.spec.architecture.name == "cnn-2layer@1.5"
+    assert planned.worker_setup.architecture == "cnn-2layer@1.5"
+
+
 def test_a_plan_records_no_folder_of_this_machine(tmp_path):
     import numpy as np
 
@@ -98,3 +105,22 @@ def test_a_plan_records_no_folder_of_this_machine(tmp_path):
 def test_a_teacher_is_given_as_a_file_and_not_in_the_recipe(tmp_path):
     with pytest.raises(ConfigError, match="--teacher"):
         plan_by_names(tmp_path / "zoo", "shapes:8", {"teacher": "ab12"})
+
+
+def test_widths_that_the_architecture_lacks_are_refused_before_anything_is_trained(tmp_path, plan, config):
+    with pytest.raises(ConfigError, match=r"so 0\.1 is none of them"):
+        plan(tmp_path / "zoo", settings=replace(config, generic_widths=(0.1,)))
+    assert not (tmp_path / "zoo").exists()
+
+
+def test_widths_come_from_a_recipe(tmp_path):
+    (tmp_path / "zoo.toml").write_text(
+        'architecture = "cnn-2layer@2"\ngeneric_widths = [1.5, 0.5, 1]\nnum_models = 1\n'
+    )
+    planned = plan_by_names(tmp_path / "zoo", "shapes:4", read_recipe(tmp_path / "zoo.toml", {}))
+    assert planned.config.generic_widths == (0.5, 1.0, 1.5)
+    assert planned.config.narrow["lr"] == 0.05
+    assert planned.config.narrow["epochs"] >= 60
+    (tmp_path / "zoo.toml").write_text("generic_widths = 3\n")
+    with pytest.raises(ConfigError, match=r"1 mistake.*'generic_widths' is 3, expected a list of numbers above 0"):
+        read_recipe(tmp_path / "zoo.toml", {})

@@ -24,3 +24,13 @@ def test_export_is_small_and_close(tmp_path, zoo_folder, spec):
     with pytest.raises(ConfigError, match="lies in the folder of a zoo"):
         export_zoo(zoo, zoo_folder / "small")
     assert [path.name for path in tmp_path.iterdir()] == ["small"]
+
+
+def test_generic_models_of_all_widths_are_exported(tmp_path, wide_zoo):
+    zoo = Zoo.open(wide_zoo)
+    export_zoo(zoo, tmp_path / "small")
+    small = Zoo.open(tmp_path / "small")
+    small.verify()
+    for width in (0.5, 1):
+        found = small.generic_at(width)
+        assert all(torch.equal(found[name], tensor) for name, tensor in zoo.generic_at(width).items())

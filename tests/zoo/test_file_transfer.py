@@ -62,6 +62,15 @@ def test_every_stage_can_run_on_a_machine_of_its_own(tmp_path, plan, zoo_folder)
     assert len(Zoo.open(bucket)) == 5
 
 
+def test_generic_models_of_all_widths_are_kept_elsewhere(tmp_path, wide_plan):
+    files = ["generic.safetensors", "generic-0.5.safetensors", "generic-1.safetensors"]
+    one, two = (Mirror(tmp_path / name, tmp_path / "bucket") for name in ("one", "two"))
+    build_generic(wide_plan(tmp_path / "one", transfer=one))
+    assert one.sent == [*files, "zoo.json"]
+    assert build_models(wide_plan(tmp_path / "two", transfer=two), [0]) == 1
+    assert two.fetched == ["zoo.json", *files]
+
+
 def test_a_file_that_was_written_but_not_sent_is_sent_the_next_time(tmp_path, plan):
     def cut(path):
         if path.parent.name == "shards":

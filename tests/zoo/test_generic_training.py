@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tina_framework.interfaces.random_state import seeded_random_state
 from tina_framework.targets.sgd import SGDRecipe
 from tina_framework.zoo.generic_training import train_generic
 from tina_framework.zoo.image_bank import ImageBank
@@ -53,3 +54,13 @@ def test_what_cannot_be_gone_on_from_is_started_again(tmp_path, spec, bank, whol
     state = train_generic(spec, bank, RECIPE, 0, partial, identity, lambda epoch, loss: seen.append(epoch))
     assert seen == [1, 2, 3]
     assert all(torch.equal(state[name], whole[name]) for name in whole)
+
+
+def test_a_start_that_is_given_takes_the_place_of_the_drawn_one(tmp_path, spec, bank, whole):
+    drawn = dict(spec.architecture.build(len(bank.class_names)).named_parameters())
+    with seeded_random_state(0):
+        same = dict(spec.architecture.build(len(bank.class_names)).named_parameters())
+    for name, start in (("same", same), ("other", drawn)):
+        state = train_generic(spec, bank, RECIPE, 0, tmp_path / f"{name}.safetensors", start=start)
+        assert all(torch.equal(state[n], whole[n]) for n in whole) == (name == "same")
+        assert all(not torch.equal(start[n], state[n]) for n in whole), "the start is not changed in place"

@@ -85,3 +85,9 @@ def test_the_linear_map_recovers_a_linear_zoo(spec):
     truth = zoo.truth(spec, labels)
     moved = (truth - spec.flatten(spec.select_classes(zoo.generic, labels), 4)).norm()
     assert float((flat - truth).norm() / moved) < 0.02
+
+
+def test_the_generic_model_is_described_at_each_width(wide_zoo):
+    shown = describe(Zoo.open(wide_zoo))["generic"]["validation_by_width"]
+    assert set(shown) == {"0.5", "1", "1.25"}
+    assert all(0 <= figures["accuracy"] <= 1 for figures in shown.values())

@@ -11,7 +11,9 @@ import torch
 from fsspec.implementations.memory import MemoryFileSystem
 
 from tests.zoo.conftest import rewrite
+from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
 from tina_framework.errors import CheckpointError, ConfigError, DependencyError
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.storage.remote import RemoteFolder
 from tina_framework.zoo.builder import build_zoo
 from tina_framework.zoo.remote import working_folder
@@ -104,6 +106,25 @@ def test_shards_are_fetched_when_they_are_read(remote, zoo_folder, monkeypatch, 
         del MemoryFileSystem.store[f"/bucket/zoo/{name}"]
     again = Zoo.open(remote)
     assert all(torch.equal(again.flat(i), there.flat(i)) for i in range(5))
+
+
+def test_narrower_generic_models_are_fetched_when_they_are_read(wide_plan, wide_zoo):
+    build_zoo(wide_plan(ADDRESS))
+    assert {name for name in stored() if name.startswith("generic")} == {
+        path.name for path in wide_zoo.glob("generic*")
+    }
+    zoo, spec = Zoo.open(ADDRESS), ParameterSpec(cnn_2layer.at_width(0.5))
+    assert [path.name for path in zoo.folder.glob("generic*")] == ["generic.safetensors"]
+    narrow = zoo.narrowed(spec)
+    assert (narrow.place, {path.name for path in zoo.folder.glob("generic-*")}) == (
+        ADDRESS,
+        {"generic-0.5.safetensors"},
+    )
+    there = Zoo.open(wide_zoo).narrowed(spec)
+    assert all(torch.equal(narrow.generic[name], there.generic[name]) for name in there.generic)
+    del MemoryFileSystem.store["/bucket/zoo/generic-1.safetensors"]
+    with pytest.raises(CheckpointError, match=r"lacks generic-1\.safetensors"):
+        zoo.verify()
 
 
 def test_a_zoo_that_is_built_anew_is_another_one_in_the_cache(remote, zoo_folder, tmp_path):

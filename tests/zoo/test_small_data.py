@@ -10,9 +10,10 @@ from tina_framework.zoo.small_data import (
     default_class_counts,
     default_max_steps,
     reservation_note,
+    small_narrow_recipe,
     small_recipes,
 )
-from tina_framework.zoo.zoo_config import GENERIC_RECIPE, MODEL_RECIPE
+from tina_framework.zoo.zoo_config import GENERIC_RECIPE, MODEL_RECIPE, NARROW_RECIPE
 
 
 @pytest.mark.parametrize("num_classes", [20, 80, 100, 1000])
@@ -66,3 +67,14 @@ def test_many_classes_train_for_the_fixed_number_of_steps():
     assert default_max_steps(20, is_head=False) is default_max_steps(100, is_head=True) is None
     assert default_max_steps(19, is_head=False) == 500
     assert default_max_steps(2, is_head=True) == 300
+
+
+def test_narrower_generic_models_train_long_enough_too():
+    assert small_narrow_recipe(45_000, {}, {}) == NARROW_RECIPE == {"epochs": 60, "lr": 0.05}
+    assert small_narrow_recipe(320, {"batch_size": 32}, {"lr": 0.2}) == {"epochs": 200, "lr": 0.2}
+    assert small_narrow_recipe(320, {"batch_size": 32}, {"batch_size": 16}) == {
+        "epochs": 100,
+        "lr": 0.05,
+        "batch_size": 16,
+    }
+    assert small_narrow_recipe(320, {"batch_size": 32}, {"epochs": 3}) == {"epochs": 3, "lr": 0.05}

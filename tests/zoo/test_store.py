@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
 import tina_framework
-from tina_framework.errors import CheckpointError
+from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
+from tina_framework.builtins.architectures.cnn_3layer import cnn_3layer
+from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.storage.files import read_safetensors
 from tina_framework.zoo.store import Zoo
 
 BUNDLED = sorted((Path(tina_framework.__file__).parent / "pretrained").glob("*-zoo"))
@@ -100,3 +106,62 @@ def test_states_are_the_models_by_id(zoo_folder, spec):
     zoo = Zoo.open(zoo_folder)
     for entry, state in zip(zoo.entries, zoo.states(spec), strict=True):
         assert torch.equal(spec.flatten(state, len(entry.classes)), zoo.flat(entry.id))
+
+
+def test_a_zoo_of_several_widths_is_seen_as_one_of_a_narrower_width(wide_zoo):
+    zoo = Zoo.open(wide_zoo)
+    assert len(zoo) == 1
+    assert zoo.narrowed(ParameterSpec(cnn_2layer.at_width(1.25))) is zoo
+    for width in (0.5, 1):
+        spec = ParameterSpec(cnn_2layer.at_width(width))
+        narrow = zoo.narrowed(spec)
+        narrow.check(spec)
+        narrow.verify()
+        assert (narrow.architecture, narrow.config.architecture) == (spec.architecture.name,) * 2
+        assert (len(narrow), list(narrow.states(spec)), narrow.config.generic_widths) == (0, [], ())
+        assert (narrow.class_names, narrow.folder, narrow.place) == (zoo.class_names, zoo.folder, zoo.place)
+        assert narrow.config.generic == zoo.config.narrow_recipe
+        stored = read_safetensors(wide_zoo / f"generic-{width:g}.safetensors")
+        assert all(torch.equal(narrow.generic[name], stored[name]) for name in stored)
+        assert narrow.figures == {
+            "generic": {"validation": zoo.figures["generic"]["validation_by_width"][f"{width:g}"]}
+        }
+
+
+def test_files_of_narrower_models_are_checked(wide_zoo, tmp_path):
+    shutil.copytree(wide_zoo, tmp_path / "zoo")
+    path, spec = tmp_path / "zoo" / "generic-0.5.safetensors", ParameterSpec(cnn_2layer.at_width(0.5))
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 0x40
+    path.write_bytes(data)
+    zoo = Zoo.open(tmp_path / "zoo")
+    for read in (zoo.verify, lambda: zoo.narrowed(spec)):
+        with pytest.raises(CheckpointError, match=r"generic-0\.5\.safetensors' was altered"):
+            read()
+    shutil.copyfile(tmp_path / "zoo" / "generic-1.safetensors", path)
+    with pytest.raises(CheckpointError, match=r"generic-0\.5\.safetensors' was altered"):
+        zoo.narrowed(spec)
+    path.unlink()
+    with pytest.raises(CheckpointError, match=r"lacks generic-0\.5\.safetensors, its generic model of width 0\.5"):
+        Zoo.open(tmp_path / "zoo")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "words"),
+    [
+        (cnn_2layer.at_width(0.75), "of 'cnn-2layer@1.25', and of the generic_widths 0.5, 1, so it has no 'cnn-2layer@0.75'"),
+        (cnn_2layer.at_width(2), "so it has no 'cnn-2layer@2'; choose another width, or build a zoo whose generic_widths name"),
+        (cnn_3layer, "holds 'cnn-2layer@1.25' networks, so it has no 'cnn-3layer'; choose a zoo of that architecture."),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)  # fmt: skip
+def test_other_widths_and_families_are_refused(wide_zoo, architecture, words):
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        Zoo.open(wide_zoo).narrowed(ParameterSpec(architecture))
+
+
+def test_a_zoo_of_one_width_is_not_narrowed(zoo_folder, spec):
+    zoo = Zoo.open(zoo_folder)
+    assert zoo.narrowed(spec) is zoo
+    with pytest.raises(ConfigError, match=r"generic models of 'cnn-2layer' alone, so it has no 'cnn-2layer@0\.5'"):
+        zoo.narrowed(ParameterSpec(cnn_2layer.at_width(0.5)))

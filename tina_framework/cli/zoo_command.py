@@ -375,12 +375,17 @@ class StageBars:
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         if stage not in self._bars:
-            bar = self._stack.enter_context(progress_bar(_LABELS[stage], total, done=done))
+            bar = self._stack.enter_context(progress_bar(_label(stage), total, done=done))
             self._bars[stage] = (bar, done)
             return
         advance, before = self._bars[stage]
         advance(done - before)
         self._bars[stage] = (advance, done)
+
+
+def _label(stage: str) -> str:
+    name, _, width = stage.partition("@")
+    return f"Generic model of width {width} (epochs)" if width else _LABELS[name]
 
 
 def _flat_rows(value: dict[str, Any], prefix: str = "") -> list[dict[str, Any]]:

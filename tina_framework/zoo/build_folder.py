@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from tina_framework.errors import ConfigError, TrainingError, shorten
@@ -14,12 +14,21 @@ from tina_framework.storage.temporary import sweep_folder
 from tina_framework.zoo.index import INDEX
 from tina_framework.zoo.manifest import GENERIC, MANIFEST
 
-__all__ = ["PARTIAL_GENERIC", "check_place", "clean", "is_begun", "naming_the_zoo", "remove_empty_models"]
+__all__ = [
+    "PARTIAL_GENERIC",
+    "check_place",
+    "clean",
+    "is_begun",
+    "naming_the_zoo",
+    "remove_empty_models",
+    "remove_other_widths",
+]
 
 PARTIAL_GENERIC = "generic.partial.safetensors"
 """The state of a generic model that is not finished."""
 
-_FILES = re.compile(rf"{re.escape(GENERIC)}|{re.escape(PARTIAL_GENERIC)}|{re.escape(INDEX)}")
+_NARROW_GENERIC = re.compile(r"generic-[0-9.e+-]+\.safetensors")
+_FILES = re.compile(rf"{re.escape(GENERIC)}|{_NARROW_GENERIC.pattern}|{re.escape(PARTIAL_GENERIC)}|{re.escape(INDEX)}")
 _INSIDE = {"models": re.compile(r"\d{6,}\.safetensors"), "shards": re.compile(r"shard-\d{5,}\.safetensors")}
 
 
@@ -63,6 +72,13 @@ def clean(folder: Path) -> None:
         sweep_folder(place)
     if (folder / MANIFEST).is_file():
         (folder / PARTIAL_GENERIC).unlink(missing_ok=True)
+
+
+def remove_other_widths(folder: Path, wanted: Collection[str]) -> None:
+    """Remove the generic models of narrower widths whose file names are not `wanted`: an earlier build began them."""
+    for path in folder.glob("generic-*"):
+        if _NARROW_GENERIC.fullmatch(path.name) and path.name not in wanted:
+            path.unlink()
 
 
 def remove_empty_models(folder: Path) -> None:

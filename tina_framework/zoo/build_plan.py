@@ -22,6 +22,7 @@ from tina_framework.zoo.build_folder import check_place
 from tina_framework.zoo.build_process import ProcessSetup
 from tina_framework.zoo.file_transfer import FileTransfer, NoTransfer
 from tina_framework.zoo.manifest import MANIFEST, read_manifest
+from tina_framework.zoo.narrower import check_widths
 from tina_framework.zoo.recipe import complete_recipe
 from tina_framework.zoo.remote import RemoteTransfer, working_folder
 from tina_framework.zoo.subset import without_classes
@@ -38,7 +39,7 @@ Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total).
 
 The stages are ``features`` and ``mirrored features`` (counted in images; only with a frozen trunk), ``generic`` (counted
-in epochs) and ``models``."""
+in epochs) and ``models``. If there are generic models of several widths, each is a stage of its own: ``generic@0.5``."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +109,15 @@ def plan_build(
     """
     if not 1 <= workers <= _MAX_WORKERS:
         raise ConfigError(f"{workers} worker processes cannot be started; choose 1 to {_MAX_WORKERS}.")
-    for values in (config.generic, config.model):
+    recipes = (config.generic, config.model, *([config.narrow_recipe] if config.generic_widths else []))
+    for values in recipes:
         recipe = SGDRecipe(**values)  # raises for values out of range now, not after hours of training
         check_shift(recipe.image_shift, spec.architecture)
         if recipe.teacher_weight and teacher is None:
             raise ConfigError(needs_teacher(recipe))
+    check_widths(spec.architecture, config.generic_widths)
     if teacher is not None:
-        if not any(values.get("teacher_weight") for values in (config.generic, config.model)):
+        if not any(values.get("teacher_weight") for values in recipes):
             raise ConfigError(
                 "A teacher was given, but no recipe has a teacher_weight, so nothing would learn from it. "
                 "Set teacher_weight in [model] or [generic], or leave out --teacher."
@@ -159,7 +162,10 @@ def plan_by_names(
     if recipe.get("teacher"):
         raise ConfigError("The recipe sets 'teacher'. Remove it, and give the teacher's file with --teacher.")
     data = registries().datasets.create(dataset)
-    spec = ParameterSpec(registries().architectures.create(recipe.get("architecture", ZooConfig.architecture)))
+    named = recipe.get("architecture", ZooConfig.architecture)
+    spec = ParameterSpec(registries().architectures.create(named))
+    if "@" in named.partition(":")[0]:  # a width is recorded as the architecture writes it: "@1.50" becomes "@1.5"
+        recipe = {**recipe, "architecture": spec.architecture.name}
     taught = None if teacher is None else Teacher.load(teacher)
     values = {**recipe, "dataset": _without_path(dataset), "teacher": "" if taught is None else taught.sha256}
     config = complete_recipe(values, data, spec)

@@ -12,7 +12,7 @@ from tina_framework.storage.files import write_safetensors
 from tina_framework.storage.folders import contents, writing_folder
 from tina_framework.storage.paths import real_path, user_path
 from tina_framework.zoo.index import write_index
-from tina_framework.zoo.manifest import GENERIC, MANIFEST, write_manifest
+from tina_framework.zoo.manifest import GENERIC, MANIFEST, generic_file, write_manifest
 from tina_framework.zoo.shards import write_shard
 from tina_framework.zoo.store import Zoo
 
@@ -20,7 +20,7 @@ __all__ = ["export_zoo"]
 
 
 def export_zoo(zoo: Zoo, out: Path) -> int:
-    """Write the copy and return its size in bytes. The generic model stays in full precision.
+    """Write the copy and return its size in bytes. Generic models stay in full precision.
 
     Raises:
         ConfigError: `out` exists and is not an empty folder, it lies in a zoo, or it cannot be written.
@@ -40,6 +40,8 @@ def export_zoo(zoo: Zoo, out: Path) -> int:
         if zoo.entries:
             write_shard(folder, 0, [(entry, zoo.flat(entry.id).to(torch.float16)) for entry in zoo.entries])
         write_safetensors(folder / GENERIC, zoo.generic, digest=True)
+        for width in config.generic_widths:
+            write_safetensors(folder / generic_file(width), zoo.generic_at(width), digest=True)
         write_manifest(folder, zoo.manifest.values | {"config": config.to_json(), "dtype": "float16"})
         write_index(folder, config)
     return sum(file.stat().st_size for file in out.rglob("*") if file.is_file())

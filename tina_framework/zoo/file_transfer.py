@@ -15,7 +15,8 @@ __all__ = ["FileTransfer", "NoTransfer"]
 class FileTransfer(Protocol):
     """What a build asks of a place elsewhere. `BuildPlan.transfer` holds it; a plan without one uses `NoTransfer`.
 
-    The files are ``zoo.json``, ``generic.safetensors``, ``shards/shard-00000.safetensors`` and so on, and ``index.json``.
+    The files are ``zoo.json``, ``generic.safetensors``, perhaps narrower ones such as ``generic-0.5.safetensors``,
+    ``shards/shard-00000.safetensors`` and so on, and ``index.json``.
     """
 
     def fetch(self, path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from tina_framework.errors import CheckpointError
@@ -26,6 +27,7 @@ def train_generic(
     partial: Path,
     identity: str = "",
     on_epoch: Callable[[int, float], None] | None = None,
+    start: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """Train the generic model. A stopped run continues after the last finished epoch when called again.
 
@@ -37,6 +39,7 @@ def train_generic(
         partial: the file that keeps the state after each epoch. The caller removes it when the result is stored.
         identity: a digest of all settings. A state that was stored under another identity is discarded.
         on_epoch: called with (epochs done, mean loss).
+        start: the initial parameters. None: those that the architecture draws.
 
     Returns:
         The state dict, on the CPU.
@@ -48,6 +51,10 @@ def train_generic(
     check_shift(recipe.image_shift, spec.architecture)
     with seeded_random_state(seed):
         module = spec.architecture.build(len(bank.class_names))
+    if start is not None:
+        with torch.no_grad():
+            for name, parameter in module.named_parameters():
+                parameter.copy_(start[name])
     module.to(bank.images.device)
 
     def save(epoch: int, loss: float, state: Callable[[], FitState]) -> None:

@@ -29,7 +29,7 @@ from tina_framework.zoo.manifest import FORMAT, Manifest, read_manifest, read_zo
 from tina_framework.zoo.shards import read_shard, shard_path
 from tina_framework.zoo.zoo_config import ZooConfig
 
-__all__ = ["INDEX", "Index", "ListedShard", "read_index", "write_index"]
+__all__ = ["INDEX", "Index", "ListedShard", "empty_index", "read_index", "write_index"]
 
 INDEX = "index.json"
 _VERSION = 2
@@ -111,7 +111,7 @@ def read_index(folder: Path, manifest: Manifest) -> Index:
             raise CheckpointError(
                 f"The zoo '{folder}' is not finished; run the same `tina zoo build` again to continue."
             )
-        return Index((), {}, _entries({key: [] for key in ("classes", *_ACCURACIES)}, manifest))
+        return empty_index(manifest)
     index = read_zoo_json(folder, f"{FORMAT}-index", _VERSION, INDEX)
     try:
         entries = _entries(index["models"], manifest)
@@ -126,6 +126,11 @@ def read_index(folder: Path, manifest: Manifest) -> Index:
         raise CheckpointError(
             f"'{path}' is damaged ({reason}); remove it and run the same `tina zoo build` again, which rewrites it."
         ) from error
+
+
+def empty_index(manifest: Manifest) -> Index:
+    """Return the index of a zoo without p-Models."""
+    return Index((), {}, _entries({key: [] for key in ("classes", *_ACCURACIES)}, manifest))
 
 
 _ACCURACIES = ("validation_accuracy", "selection_accuracy")

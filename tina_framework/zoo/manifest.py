@@ -1,4 +1,4 @@
-"""The manifest of a zoo, `zoo.json`, and the generic model whose SHA-256 it records."""
+"""The manifest of a zoo, `zoo.json`, and the generic models whose SHA-256 it records."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ __all__ = [
     "MANIFEST",
     "VERSION",
     "Manifest",
+    "generic_file",
+    "generic_sha256",
     "manifest_sha256",
     "read_generic_tensors",
     "read_manifest",
@@ -33,8 +35,14 @@ FORMAT = "tina-zoo"
 VERSION = 1
 MANIFEST = "zoo.json"
 GENERIC = "generic.safetensors"
+"""The generic model; if there are several widths, the widest."""
 
 _NEEDS = "zoo.json, generic.safetensors, index.json and shards/"
+
+
+def generic_file(width: float | None = None) -> str:
+    """Return the name of the file of a generic model: ``generic-0.5.safetensors``, or that of the widest for None."""
+    return GENERIC if width is None else f"generic-{width:g}.safetensors"
 
 
 @dataclass(frozen=True)
@@ -57,8 +65,9 @@ class Manifest:
 
 
 def write_manifest(folder: Path, values: Mapping[str, Any]) -> None:
-    """Write ``zoo.json``, with the SHA-256 of the generic model that is in the folder already."""
-    table = hashes(folder / GENERIC)
+    """Write ``zoo.json``, with the SHA-256 of the generic models that are in the folder already."""
+    widths = values["config"].get("generic_widths", ())
+    table = hashes(*(folder / generic_file(width) for width in (None, *widths)))
     write_json(folder / MANIFEST, with_digest({**values, HASHES: table}, MANIFEST))
 
 
@@ -98,16 +107,32 @@ def read_zoo_json(folder: Path, format_name: str, version: int, file: str) -> di
         raise CheckpointError(f"'{folder / file}' is nested too deeply; restore or rebuild the zoo.") from None
 
 
-def read_generic_tensors(folder: Path, manifest: Manifest) -> dict[str, Tensor]:
-    """Read the generic model of a zoo.
+def generic_sha256(folder: Path, manifest: Manifest, width: float | None = None) -> str:
+    """Return the SHA-256 that ``zoo.json`` records of a generic model's file.
+
+    Args:
+        folder: the folder of the zoo, for the message.
+        manifest: its manifest.
+        width: which generic model; None: the widest.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    name = generic_file(width)
+    recorded = manifest.values[HASHES].get(name)
+    if not isinstance(recorded, str):
+        raise CheckpointError(f"'{folder / MANIFEST}' records no SHA-256 of {name}; restore or rebuild the zoo.")
+    return recorded
+
+
+def read_generic_tensors(folder: Path, manifest: Manifest, width: float | None = None) -> dict[str, Tensor]:
+    """Read a generic model of a zoo: the widest, or the one of a width.
 
     Raises:
         CheckpointError: it is missing, or it is not the one that ``zoo.json`` records.
     """
-    path = folder / GENERIC
-    recorded = manifest.values[HASHES].get(GENERIC)
-    if not isinstance(recorded, str):
-        raise CheckpointError(f"'{folder / MANIFEST}' records no SHA-256 of {GENERIC}; restore or rebuild the zoo.")
+    path = folder / generic_file(width)
+    recorded = generic_sha256(folder, manifest, width)
     tensors, found = read_hashed(path)
     check_sha256(path, recorded, MANIFEST, found)
     return tensors

@@ -21,7 +21,7 @@ __all__ = ["complete_recipe", "load_recipe", "read_recipe"]
 def load_recipe(path: Path | None, overrides: dict[str, Any]) -> ZooConfig:
     """Return the settings of a TOML file, changed by those given on the command line, with the fixed defaults.
 
-    A table ``[generic]`` or ``[model]`` changes the fields it names; the others keep their defaults. For arguments and
+    A table ``[generic]``, ``[model]`` or ``[narrow]`` changes the fields it names; the others keep their defaults. For arguments and
     errors see `read_recipe`.
     """
     values = read_recipe(path, overrides)
@@ -43,7 +43,7 @@ def complete_recipe(values: dict[str, Any], dataset: Dataset, spec: ParameterSpe
         DataError: the training images cannot be read.
     """
     from tina_framework.zoo.image_bank import for_architecture, load_split
-    from tina_framework.zoo.small_data import FEW_CLASSES, default_class_counts, small_recipes
+    from tina_framework.zoo.small_data import FEW_CLASSES, default_class_counts, small_narrow_recipe, small_recipes
     from tina_framework.zoo.subset import without_classes
     from tina_framework.zoo.task_sampler import sample_tasks
 
@@ -52,6 +52,8 @@ def complete_recipe(values: dict[str, Any], dataset: Dataset, spec: ParameterSpe
     num_images = len(load_split(dataset, values.get("train_split", "train")))
     generic, model = small_recipes(num_images, values.get("generic", {}), values.get("model", {}))
     values = {**values, "generic": generic, "model": model}
+    if values.get("generic_widths"):
+        values["narrow"] = small_narrow_recipe(num_images, generic, values.get("narrow", {}))
     values.setdefault("class_counts", default_class_counts(len(dataset.class_names)))
     config = ZooConfig(**values)
     if "num_models" in values or len(dataset.class_names) >= FEW_CLASSES:

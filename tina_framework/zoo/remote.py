@@ -22,7 +22,7 @@ __all__ = ["RemoteTransfer", "cached_zoo", "working_folder"]
 def cached_zoo(address: str) -> tuple[Path, Callable[[str, str], None]]:
     """Fetch the manifest, the index and the generic model of a remote zoo into a folder of this machine.
 
-    The folder is named after the contents of manifest and index, which record the SHA-256 of all other files. So a zoo
+    Generic models of narrower widths and shards are fetched when they are read. The folder is named after the contents of manifest and index, which record the SHA-256 of all other files. So a zoo
     that is built anew gets another folder, and what was fetched of an equal one is used again.
 
     Returns:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from tina_framework.zoo.reservation import reserves
-from tina_framework.zoo.zoo_config import GENERIC_RECIPE, MODEL_RECIPE
+from tina_framework.zoo.zoo_config import GENERIC_RECIPE, MODEL_RECIPE, NARROW_RECIPE
 
 __all__ = [
     "FEW_CLASSES",
@@ -18,6 +18,7 @@ __all__ = [
     "default_class_counts",
     "default_max_steps",
     "reservation_note",
+    "small_narrow_recipe",
     "small_recipes",
 ]
 
@@ -74,9 +75,29 @@ def small_recipes(
         if "batch_size" not in given:
             recipe["batch_size"] = _SMALL_BATCH
     if "epochs" not in generic:
-        steps = max(1, num_images // found[0]["batch_size"])
-        found[0]["epochs"] = max(GENERIC_RECIPE["epochs"], math.ceil(_MIN_STEPS / steps))
+        found[0]["epochs"] = _enough_epochs(num_images, found[0]["batch_size"], GENERIC_RECIPE["epochs"])
     return found
+
+
+def small_narrow_recipe(num_images: int, generic: Mapping[str, Any], narrow: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what generic models of narrower widths change in the recipe of the widest; see `ZooConfig.narrow`.
+
+    They train for at least 2,000 steps, too, if the user left their epochs open.
+
+    Args:
+        num_images: number of training images.
+        generic: the recipe of the widest.
+        narrow: the fields that the user set for the narrower ones.
+    """
+    found = NARROW_RECIPE | dict(narrow)
+    if "epochs" not in narrow:
+        batch_size = (GENERIC_RECIPE | dict(generic) | found)["batch_size"]
+        found["epochs"] = _enough_epochs(num_images, batch_size, found["epochs"])
+    return found
+
+
+def _enough_epochs(num_images: int, batch_size: int, least: float) -> float:
+    return max(least, math.ceil(_MIN_STEPS / max(1, num_images // batch_size)))
 
 
 def reservation_note(num_classes: int, counts: Iterable[int]) -> str | None:

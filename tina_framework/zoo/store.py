@@ -1,7 +1,8 @@
 """The zoo on disk: a generic model, p-Models in safetensors shards, and an index.
 
-zoo.json               format, settings, class names, figures and SHA-256 of the generic model
+zoo.json               format, settings, class names, figures and SHA-256 of the generic models
 generic.safetensors    the generic model, under the architecture's own parameter names
+generic-0.5.safetensors, ...   generic models of narrower widths, if there are any
 shards/shard-00000.safetensors, ...   flat parameter vectors (N,) under the model's id, entries in the header
 index.json             classes and accuracies of every model; file, size and SHA-256 of every shard
 models/                finished models of unfinished shards (while a zoo is being built)
@@ -12,13 +13,16 @@ Every safetensors file has the SHA-256 of its contents in its header. Every JSON
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
-from tina_framework.errors import CheckpointError
+from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.plugin.architecture_registry import split_width
 from tina_framework.storage.files import check_tensors
 from tina_framework.storage.parallel import in_threads
 from tina_framework.storage.paths import user_path
@@ -26,8 +30,15 @@ from tina_framework.storage.remote import remote_address
 from tina_framework.storage.tensor_file import Header, TensorFile
 from tina_framework.storage.text import is_lfs_pointer
 from tina_framework.targets.trunk import check_trunk_record
-from tina_framework.zoo.index import INDEX, Index, read_index
-from tina_framework.zoo.manifest import MANIFEST, Manifest, read_generic_tensors, read_manifest
+from tina_framework.zoo.index import INDEX, Index, empty_index, read_index
+from tina_framework.zoo.manifest import (
+    MANIFEST,
+    Manifest,
+    generic_file,
+    generic_sha256,
+    read_generic_tensors,
+    read_manifest,
+)
 from tina_framework.zoo.remote import cached_zoo
 from tina_framework.zoo.shards import check_header, model_name, shard_path
 
@@ -111,6 +122,8 @@ class Zoo:
         manifest = read_manifest(folder)
         index = read_index(folder, manifest)
         if fetch is None:
+            for width in manifest.config.generic_widths:
+                _check_is_there(folder, width)
             for number, shard in enumerate(index.shards):
                 _check_size(folder, number, shard.bytes, len(manifest.config.shard_ids(number)))
         return cls(folder, manifest, index, read_generic_tensors(folder, manifest), place, fetch)
@@ -134,6 +147,56 @@ class Zoo:
                     f"The p-Models of zoo '{self.folder}' with {count} classes have {found} parameters, but "
                     f"'{self.architecture}' has {expected}; rebuild the zoo."
                 )
+
+    def narrowed(self, spec: ParameterSpec) -> Zoo:
+        """Return this zoo as one of a narrower width of its family.
+
+        Its generic model is the one of that width. It has no p-Models, because those of the zoo are of its own width.
+
+        Args:
+            spec: of the narrower architecture. With the zoo's own architecture, the zoo itself is returned.
+
+        Raises:
+            ConfigError: the architecture is of another family, or the zoo has no generic model of this width.
+            CheckpointError: the generic model is missing or damaged.
+        """
+        if spec.architecture.name == self.architecture:
+            return self
+        if spec.architecture.family != split_width(self.architecture)[0]:
+            raise ConfigError(
+                f"Zoo '{self.place}' holds '{self.architecture}' networks, so it has no '{spec.architecture.name}'; "
+                "choose a zoo of that architecture."
+            )
+        widths, width = self.config.generic_widths, spec.architecture.width
+        if width not in widths:
+            others = (
+                f", and of the generic_widths {', '.join(f'{other:g}' for other in widths)}" if widths else " alone"
+            )
+            raise ConfigError(
+                f"Zoo '{self.place}' has generic models of '{self.architecture}'{others}, so it has no "
+                f"'{spec.architecture.name}'; choose another width, or build a zoo whose generic_widths name this one."
+            )
+        config = replace(
+            self.config,
+            architecture=spec.architecture.name,
+            generic=self.config.narrow_recipe,
+            generic_widths=(),
+            narrow={},
+            num_models=0,
+        )
+        manifest = replace(self.manifest, config=config, figures=_figures_at(self.figures, width))
+        generic = self.generic_at(width)
+        return Zoo(self.folder, manifest, empty_index(manifest), generic, self.place, self._fetch)
+
+    def generic_at(self, width: float) -> dict[str, Tensor]:
+        """Read the generic model of one of the zoo's `generic_widths`, with outputs for all `class_names`.
+
+        Raises:
+            CheckpointError: it is missing, or it is not the one that ``zoo.json`` records.
+        """
+        if self._fetch is not None:
+            self._fetch(generic_file(width), generic_sha256(self.folder, self.manifest, width))
+        return read_generic_tensors(self.folder, self.manifest, width)
 
     def flat(self, model_id: int) -> Tensor:
         """Return the float32 parameters (N,) of a p-Model.
@@ -182,8 +245,10 @@ class Zoo:
         """Compare all weights with their SHA-256. `flat` does it for those that it reads.
 
         Raises:
-            CheckpointError: a shard is damaged.
+            CheckpointError: a shard or a generic model is damaged.
         """
+        for width in self.config.generic_widths:
+            self.generic_at(width)
         for _ in in_threads(lambda number: self._file(number).verify(), range(len(self._files))):
             pass
 
@@ -195,6 +260,21 @@ class Zoo:
         """Yield the p-Models as state dicts, by id."""
         for model_id, flat in self.flats(range(len(self))):
             yield spec.unflatten(flat, int(self.index.entries.counts[model_id]))
+
+
+def _figures_at(figures: Mapping[str, Any], width: float) -> dict[str, Any]:
+    """Return the figures of a narrower generic model, if it was measured."""
+    generic = figures.get("generic")
+    by_width = generic.get("validation_by_width") if isinstance(generic, Mapping) else None
+    found = by_width.get(f"{width:g}") if isinstance(by_width, Mapping) else None
+    return {} if found is None else {"generic": {"validation": found}}
+
+
+def _check_is_there(folder: Path, width: float) -> None:
+    if not (folder / generic_file(width)).is_file():
+        raise CheckpointError(
+            f"The zoo '{folder}' lacks {generic_file(width)}, its generic model of width {width:g}; restore or rebuild it."
+        )
 
 
 def _check_size(folder: Path, number: int, size: int, models: int) -> None:

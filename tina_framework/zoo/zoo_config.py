@@ -8,9 +8,18 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from tina_framework.errors import CheckpointError, ConfigError, shorten
+from tina_framework.plugin.architecture_registry import split_width
 from tina_framework.plugin.suggest import closest
 
-__all__ = ["GENERIC_RECIPE", "MAX_MODELS", "MODEL_RECIPE", "ZooConfig", "mistakes", "mistakes_in_words"]
+__all__ = [
+    "GENERIC_RECIPE",
+    "MAX_MODELS",
+    "MODEL_RECIPE",
+    "NARROW_RECIPE",
+    "ZooConfig",
+    "mistakes",
+    "mistakes_in_words",
+]
 
 MAX_MODELS = 1_000_000
 """Maximum number of p-Models in a zoo. Each of them is a task that is drawn, and a network that is trained."""
@@ -25,6 +34,9 @@ that continues its training look better than it is."""
 
 MODEL_RECIPE: dict[str, Any] = {"epochs": 20, "batch_size": 128, "lr": 0.05, "weight_decay": 1e-4}
 """How a p-Model is trained, starting from the generic model."""
+
+NARROW_RECIPE: dict[str, Any] = {"epochs": 60, "lr": 0.05}
+"""What the generic model of a narrower width changes in the recipe of the widest one. It starts from trained weights."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,9 @@ class ZooConfig:
         model: the same for the p-Models.
         shard_size: how many p-Models a shard file holds.
         teacher: SHA-256 of the teacher's table that the recipes use; empty without one.
+        generic_widths: other widths of the architecture's family that have a generic model of their own, in rising order. All are
+            below that of `architecture`; see `tina_framework.zoo.narrower`.
+        narrow: fields of `generic` that these narrower models change. The fields of `NARROW_RECIPE` that it leaves out are added.
     """
 
     architecture: str = "cnn-2layer"
@@ -61,13 +76,18 @@ class ZooConfig:
     model: dict[str, Any] = field(default_factory=lambda: dict(MODEL_RECIPE))
     shard_size: int = 64
     teacher: str = ""
+    generic_widths: tuple[float, ...] = ()
+    narrow: dict[str, Any] = field(default_factory=lambda: dict(NARROW_RECIPE))
 
     def __post_init__(self) -> None:
         for f in fields(self):  # scalars of NumPy become plain numbers, because JSON and the seeds need those
             object.__setattr__(self, f.name, _plain(getattr(self, f.name)))
-        found = mistakes(self.to_json()) or self._seed_mistakes()
+        found = mistakes(self.to_json()) or [*self._seed_mistakes(), *self._width_mistakes()]
         if found:
             raise ConfigError(f"A zoo with these settings cannot be built: {mistakes_in_words(found)}.")
+        # Six digits are what names of architectures have.
+        object.__setattr__(self, "generic_widths", tuple(sorted(float(f"{width:g}") for width in self.generic_widths)))
+        object.__setattr__(self, "narrow", NARROW_RECIPE | dict(self.narrow))
 
     def _seed_mistakes(self) -> list[str]:
         # Torch takes seeds of 64 bits. The seed of an epoch is that of the model times 1,000,003; see `epoch_draws`.
@@ -77,6 +97,26 @@ class ZooConfig:
         if abs(self.seed) <= limit:
             return []
         return [f"'seed' is {shorten(self.seed)}, expected a whole number from {-limit} to {limit}"]
+
+    def _width_mistakes(self) -> list[str]:
+        if not self.generic_widths:
+            if self.narrow in ({}, NARROW_RECIPE):
+                return []
+            return ["'narrow' is set, but 'generic_widths' names no narrower width; set both, or leave out 'narrow'"]
+        _, given = split_width(self.architecture)
+        widest = 1.0 if given is None else given
+        wide = [f"{width:g}" for width in self.generic_widths if float(f"{width:g}") >= widest]
+        if not wide:
+            return []
+        return [
+            f"'generic_widths' has {', '.join(wide)}, expected widths below {widest:g}, that of 'architecture' "
+            f"({shorten(self.architecture)}), which names the widest"
+        ]
+
+    @property
+    def narrow_recipe(self) -> dict[str, Any]:
+        """Fields of `tina_framework.targets.sgd.SGDRecipe` for the generic models of `generic_widths`."""
+        return {**self.generic, **self.narrow}
 
     @property
     def num_shards(self) -> int:
@@ -97,6 +137,10 @@ class ZooConfig:
             value["class_counts"] = {str(count): weight for count, weight in self.class_counts.items()}
         if not self.teacher:  # left out, so that zoos without a teacher keep their digests
             del value["teacher"]
+        if isinstance(self.generic_widths, tuple):
+            value["generic_widths"] = list(self.generic_widths)
+        if value["generic_widths"] == []:  # left out for the same reason
+            del value["generic_widths"], value["narrow"]
         return value
 
     @classmethod
@@ -109,7 +153,7 @@ class ZooConfig:
         names = {f.name for f in fields(cls)}
         if not isinstance(value, Mapping):
             raise CheckpointError(f"The zoo's settings are {shorten(value)}, not an object; rebuild the zoo.")
-        odd_keys = (set(value) ^ names) - {"teacher"}
+        odd_keys = (set(value) ^ names) - {"teacher", "generic_widths", "narrow"}
         if odd_keys:
             odd = shorten(", ".join(sorted(odd_keys)))[1:-1]
             raise CheckpointError(f"The zoo's settings have missing or unknown keys: {odd}; rebuild the zoo.")
@@ -181,10 +225,12 @@ def mistakes(values: Mapping[str, Any]) -> list[str]:
         elif name == "held_out_classes":
             if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
                 found.append(f"'{name}' is {shorten(value)}, expected a list of class names")
-        elif name in ("schemes", "class_counts", "generic", "model"):
+        elif name == "generic_widths":
+            found += _width_list_mistakes(value)
+        elif name in ("schemes", "class_counts", "generic", "model", "narrow"):
             if not isinstance(value, Mapping):
                 found.append(f"'{name}' is {shorten(value)}, expected a table")
-            elif name in ("generic", "model"):
+            elif name in ("generic", "model", "narrow"):
                 found += _recipe_mistakes(name, value)
             else:
                 found += _weight_mistakes(name, value)
@@ -197,6 +243,14 @@ def mistakes(values: Mapping[str, Any]) -> list[str]:
             elif name == "train_split" and value not in ("train", "train+validation"):
                 found.append(f"'{name}' is {shorten(value)}, expected 'train' or 'train+validation'")
     return found
+
+
+def _width_list_mistakes(value: Any) -> list[str]:
+    if not isinstance(value, list | tuple) or not all(_is(width, float) and 0 < width <= _MAX_VALUE for width in value):
+        return [f"'generic_widths' is {shorten(value)}, expected a list of numbers above 0"]
+    names = [f"{width:g}" for width in value]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    return [f"'generic_widths' has {', '.join(twice)} twice, expected each width once"] if twice else []
 
 
 def mistakes_in_words(found: list[str], most: int = 10) -> str:
