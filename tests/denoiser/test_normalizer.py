@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
 from tina_framework.denoiser.normalizer import Normalizer
 from tina_framework.errors import CheckpointError
+from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.spec import ParameterSpec
 
 SPEC = ParameterSpec(cnn_2layer)
@@ -114,3 +116,13 @@ def test_blocks_round_as_one_model_after_the_other(size, threads):
     for name, axis in SPEC.class_axes.items():
         number = sum(state[name].numel() for state in states)
         assert torch.equal(found.scale[name], (expected[name] / number).sqrt()), (name, axis)
+
+
+def test_a_tensor_of_one_number_has_a_scale_without_a_zoo() -> None:
+    def build(num_classes: int) -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, 4, 1), nn.PReLU(), nn.Flatten(), nn.Linear(4, num_classes))
+
+    spec = ParameterSpec(TargetArchitecture("prelu", build))
+    normalizer = Normalizer.fit(spec, build(6).state_dict(), default_scale=0.5)
+    assert normalizer.scale["1.weight"] == 0.125  # half of its first value
+    assert all(scale.isfinite() and scale > 0 for scale in normalizer.scale.values())

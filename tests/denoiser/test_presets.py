@@ -10,6 +10,7 @@ import torch
 from tina_framework.builtins.architectures.cnn_2layer import cnn_2layer
 from tina_framework.builtins.tokenizers.chunk import ChunkTokenizer
 from tina_framework.builtins.tokenizers.class_row import ClassRowTokenizer
+from tina_framework.builtins.tokenizers.filter import FilterTokenizer
 from tina_framework.denoiser.presets import PRESETS, DenoiserConfig, build_config, count_parameters, preset
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import ConfigError, UnknownNameError
@@ -30,6 +31,8 @@ TOTALS = {
     ("tiny", "class-row"): 301_554,
     ("tiny", "chunk"): 844_282,
 }
+DESCRIBED_TOTAL = 4_753_408
+"""For `small` with the tokenizer ``filter:288``."""
 
 
 def layout(tokenizer: str, classes: int = 10) -> TokenLayout:
@@ -74,6 +77,8 @@ def test_every_preset_is_counted() -> None:
         {"skip": True, "class_group": 0, "num_encoder_layers": 0, "equivariant": False},
         {"pool_rank": 6, "class_group": 1},
         {"pool_rank": 6, "pool_moments": 4, "class_group": 0, "skip": True},
+        {"descriptor_size": 7},
+        {"descriptor_size": 7, "pool_rank": 6, "pool_moments": 4, "forecast_width": 5, "class_group": 1, "skip": True},
     ],
 )
 def test_the_formula_holds_for_any_setting(changes: dict) -> None:
@@ -127,6 +132,58 @@ def test_overrides_win() -> None:
         "small", condition_dim=16, layout=layout("class-row"), max_classes=10, dropout=0.1, hidden_size=48
     )
     assert (config.dropout, config.hidden_size, config.num_encoder_layers) == (0.1, 48, 1)
+
+
+def described(name: str = "small", **overrides: object) -> DenoiserConfig:
+    layout = FilterTokenizer(288).layout(SPEC, 4, 10)
+    return build_config(name, condition_dim=512, layout=layout, max_classes=10, **overrides)
+
+
+def test_described_tokens_have_one_width_and_a_factored_forecast() -> None:
+    config = described()
+    assert (config.group_widths, config.group_sizes, config.class_group, config.skip) == ((288, 288), (1, 1), 1, True)
+    assert (config.descriptor_size, config.forecast_width) == (91, 4096)
+    # The table in docs/explanation/denoiser.md.
+    assert count_parameters(config) == real_count(config) == DESCRIBED_TOTAL
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "width"),
+    [
+        ("small", {"forecast_width": 64}, 64),
+        ("small", {"pool_rank": 0}, 0),
+        ("small", {"skip": False}, 0),
+        ("tiny", {}, 0),
+        ("tiny", {"pool_rank": 4}, 4096),
+    ],
+)
+def test_the_middle_width_comes_with_the_pooled_forecast(name: str, overrides: dict, width: int) -> None:
+    assert described(name, **overrides).forecast_width == width
+
+
+def test_settings_of_described_tokens_are_written_for_these_alone() -> None:
+    assert {"descriptor_size", "forecast_width"} <= described().to_dict().keys()
+    assert DenoiserConfig.from_dict(json.loads(json.dumps(described().to_dict()))) == described()
+    plain = build_config("small", condition_dim=512, layout=layout("class-row"), max_classes=10).to_dict()
+    # Older versions of this program refuse settings that they do not know.
+    assert not {"descriptor_size", "forecast_width"} & plain.keys()
+    assert (DenoiserConfig.from_dict(plain).descriptor_size, DenoiserConfig.from_dict(plain).forecast_width) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"forecast_width": 4},
+        {"forecast_width": 4, "descriptor_size": 3},
+        {"forecast_width": 4, "pool_rank": 2, "class_group": 1},
+        {"descriptor_size": 3, "pool_rank": 2, "class_group": 1},
+    ],
+)
+def test_a_middle_width_needs_a_pooled_forecast_of_described_tokens(changes: dict) -> None:
+    with pytest.raises(
+        ConfigError, match=r"forecast_width=\d+, descriptor_size=\d+ and pool_rank=\d+ do not fit together"
+    ):
+        DenoiserConfig.from_dict(minimal(**changes))
 
 
 def test_a_configuration_goes_through_json() -> None:

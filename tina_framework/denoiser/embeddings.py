@@ -62,6 +62,8 @@ class LayoutIndex:
         has_empty_tokens: whether some token has padding only.
         positions_of: `position` of the tokens of each group.
         token_classes_of: `token_class` of the tokens of each group.
+        descriptors: (P, A) description of each token; None without.
+        descriptors_of: `descriptors` of the tokens of each group; empty without.
     """
 
     order: Tensor | None
@@ -76,6 +78,8 @@ class LayoutIndex:
     has_empty_tokens: bool
     positions_of: tuple[Tensor, ...]
     token_classes_of: tuple[Tensor, ...]
+    descriptors: Tensor | None = None
+    descriptors_of: tuple[Tensor, ...] = ()
 
     def element_mask(self, class_mask_BK: Tensor) -> Tensor:
         """Return which elements are parameters of classes that exist: (B, P, D) bool, as `TokenLayout.element_mask`."""
@@ -108,6 +112,7 @@ def _make_index(layout: TokenLayout, device: torch.device) -> LayoutIndex:
         layout.token_class.cpu(),
         layout.source.cpu() >= 0,
     )
+    descriptors = None if layout.descriptors is None else layout.descriptors.float().cpu()
     used = torch.arange(layout.token_width) < torch.tensor(layout.group_widths)[group][:, None]
     return LayoutIndex(
         order=None if is_sorted else order.to(device),
@@ -122,6 +127,10 @@ def _make_index(layout: TokenLayout, device: torch.device) -> LayoutIndex:
         has_empty_tokens=not bool(real.any(dim=1).all()),
         positions_of=tuple(part.to(device) for part in torch.split(position[order], counts)),
         token_classes_of=tuple(part.to(device) for part in torch.split(token_class[order], counts)),
+        descriptors=None if descriptors is None else descriptors.to(device),
+        descriptors_of=()
+        if descriptors is None
+        else tuple(part.to(device) for part in torch.split(descriptors[order], counts)),
     )
 
 

@@ -11,12 +11,36 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["PooledForecast", "num_features"]
+__all__ = ["PooledForecast", "num_features", "set_features"]
 
 
 def num_features(rank: int, moments: int) -> int:
     """Return F: one feature for each direction, and one for each unordered pair of the first `moments` directions."""
     return rank + moments * (moments + 1) // 2
+
+
+def set_features(condition_BKE: Tensor, class_mask_BK: Tensor | None, directions_RE: Tensor, moments: int) -> Tensor:
+    """Return (B, F) features of class sets: the moments (2) and (3) of `PooledForecast`.
+
+    Args:
+        condition_BKE: (B, K, E) conditioning vectors.
+        class_mask_BK: (B, K) bool, which slots hold a class; None: all do.
+        directions_RE: (R, E) the directions to project on.
+        moments: M, how many of them also enter in pairs.
+    """
+    projected_BKR = condition_BKE @ directions_RE.T
+    if class_mask_BK is None:
+        root_B1 = projected_BKR.new_full((len(projected_BKR), 1), projected_BKR.shape[1]).sqrt()
+    else:
+        projected_BKR = projected_BKR.masked_fill(~class_mask_BK[..., None], 0.0)
+        root_B1 = class_mask_BK.sum(dim=1, keepdim=True).to(projected_BKR.dtype).sqrt()
+    found = [projected_BKR.sum(dim=1) / root_B1]
+    if moments:
+        first = projected_BKR[..., :moments]
+        products_BMM = first.transpose(1, 2) @ first
+        i, j = torch.triu_indices(moments, moments, device=products_BMM.device)
+        found.append(products_BMM[:, i, j] / root_B1)
+    return torch.cat(found, dim=1)
 
 
 class PooledForecast(nn.Module):
@@ -74,19 +98,7 @@ class PooledForecast(nn.Module):
 
     def features(self, condition_BKE: Tensor, class_mask_BK: Tensor | None) -> Tensor:
         """Compute the moments (2) and (3): (B, K, E) and a class mask (B, K), None without padding -> (B, F)."""
-        projected_BKR = condition_BKE @ self.directions.T
-        if class_mask_BK is None:
-            root_B1 = projected_BKR.new_full((len(projected_BKR), 1), projected_BKR.shape[1]).sqrt()
-        else:
-            projected_BKR = projected_BKR.masked_fill(~class_mask_BK[..., None], 0.0)
-            root_B1 = class_mask_BK.sum(dim=1, keepdim=True).to(projected_BKR.dtype).sqrt()
-        moments = [projected_BKR.sum(dim=1) / root_B1]
-        if self.moments:
-            first = projected_BKR[..., : self.moments]
-            products_BMM = first.transpose(1, 2) @ first
-            i, j = torch.triu_indices(self.moments, self.moments, device=products_BMM.device)
-            moments.append(products_BMM[:, i, j] / root_B1)
-        return torch.cat(moments, dim=1)
+        return set_features(condition_BKE, class_mask_BK, self.directions, self.moments)
 
     def forward(self, condition_BKE: Tensor, class_mask_BK: Tensor | None) -> Tensor:
         """Compute the forecast (4): (B, K, E) and a class mask (B, K), None without padding -> (B, Q, D), zero for class rows."""

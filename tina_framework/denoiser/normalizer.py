@@ -85,7 +85,9 @@ class Normalizer:
             if count[name]:
                 scale[name] = (squares[name] / count[name]).sqrt()
             elif axis is None:
-                scale[name] = default_scale * base[name].std()
+                # A single number has no standard deviation, so its size stands for it.
+                spread = base[name].std() if base[name].numel() > 1 else base[name].abs().sum()
+                scale[name] = default_scale * spread
             else:
                 scale[name] = rows[name].square().mean().sqrt()
             # A tensor that never differs must not lead to a division by zero.

@@ -37,6 +37,8 @@ MAX_VALUES: Mapping[str, int] = MappingProxyType(
         "pool_rank": 10_000,
         "pool_moments": 1_000,
         "num_landmarks": 1_000_000,
+        "forecast_width": 1_000_000,
+        "descriptor_size": 10_000,
     }
 )
 """Setting -> its largest value. Without limits, a settings file of a few bytes could take hours or all memory."""
@@ -76,6 +78,9 @@ class DenoiserConfig:
             GPT-2's 0.02, because they are added to projected noise of unit variance and must not drown in it.
         input_floor: least factor on noisy tokens, from 0 to 1; see `tina_framework.denoiser.preconditioning`. It says how
             the input must be scaled, and changes no layer.
+        descriptor_size: A, length of the description of each token (`TokenLayout.descriptors`), which replaces group and
+            position; 0: tokens have none. See `tina_framework.denoiser.described`.
+        forecast_width: M, middle width of the pooled forecast of described tokens; 0 without descriptors or pooled forecast.
 
     Raises:
         ConfigError: a value is out of range or two do not fit together.
@@ -103,6 +108,8 @@ class DenoiserConfig:
     num_timestep_frequencies: int = 128
     embedding_std: float = 0.5
     input_floor: float = 0.0
+    descriptor_size: int = 0
+    forecast_width: int = 0
 
     def __post_init__(self) -> None:
         for name in ("group_widths", "group_sizes"):
@@ -113,7 +120,7 @@ class DenoiserConfig:
             for entry in getattr(self, name):
                 _check_integer(name, entry, least=1)
         least = {"num_encoder_layers": 0, "class_group": -1, "pool_rank": 0, "pool_moments": 0}
-        least["num_landmarks"] = 0
+        least |= {"num_landmarks": 0, "descriptor_size": 0, "forecast_width": 0}
         for field in dataclasses.fields(self):
             if field.type == "int":
                 _check_integer(
@@ -180,6 +187,11 @@ class DenoiserConfig:
                 f"pool_moments={self.pool_moments} is more than pool_rank={self.pool_rank}; "
                 "lower pool_moments or raise pool_rank."
             )
+        if bool(self.forecast_width) != bool(self.descriptor_size and self.pool_rank):
+            raise ConfigError(
+                f"forecast_width={self.forecast_width}, descriptor_size={self.descriptor_size} and pool_rank={self.pool_rank} do not "
+                "fit together: the pooled forecast of described tokens, and only that one, needs a forecast_width."
+            )
         if (count := count_parameters(self)) > MAX_PARAMETERS:
             raise ConfigError(
                 f"These sizes make a denoiser of {count:,} parameters, but at most {MAX_PARAMETERS:,} are allowed. Lower hidden_size, "
@@ -193,7 +205,10 @@ class DenoiserConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` converts them back."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+        values = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+        if not self.descriptor_size:  # left out, so that older versions of this program can read the folder
+            del values["descriptor_size"], values["forecast_width"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DenoiserConfig:
@@ -216,6 +231,9 @@ class DenoiserConfig:
 
 
 _MAX_GROUPS = 10_000
+
+_FORECAST_WIDTH = 4096
+"""The default of `DenoiserConfig.forecast_width`. Narrower ones learn more slowly: see docs/explanation/denoiser.md."""
 
 
 def _check_integer(name: str, value: object, least: int, most: int = MAX_COUNT) -> None:
@@ -302,6 +320,10 @@ def build_config(
         "class_group": class_group,
         "skip": skip,
     }
+    if layout.descriptors is not None:
+        derived["descriptor_size"] = layout.descriptors.shape[1]
+        has_forecast = overrides.get("pool_rank", derived.get("pool_rank", PRESETS.get(name, {}).get("pool_rank", 0)))
+        derived["forecast_width"] = _FORECAST_WIDTH if has_forecast else 0
     if "pool_rank" in overrides and "pool_moments" not in overrides and name in PRESETS:
         # A lower rank must not conflict with the preset's number of pairs, which the caller did not mention.
         derived["pool_moments"] = min(
@@ -318,20 +340,38 @@ def count_parameters(config: DenoiserConfig) -> int:
     # Projections of conditioning vectors and of the timestep.
     total += (config.condition_dim + 1) * hidden
     total += (2 * config.num_timestep_frequencies + 1) * hidden
-    # Projections of each token group into H and out of it, and its position embeddings.
-    for width, positions in zip(config.group_widths, config.group_sizes, strict=True):
-        total += (width + 1) * hidden + (hidden + 1) * width + positions * hidden
+    described = config.descriptor_size
+    if described:
+        # Waves of the descriptor and their projection to H; the map into H with its gate; the map out of H.
+        total += (described + 1) * 2 * hidden + (2 * hidden + 1) * hidden
+        total += (config.token_width + 1) * hidden + (hidden + 1) * hidden
+        total += _described_linear(config, hidden, 4 * hidden)
+    else:
+        # Projections of each token group into H and out of it, and its position embeddings.
+        for width, positions in zip(config.group_widths, config.group_sizes, strict=True):
+            total += (width + 1) * hidden + (hidden + 1) * width + positions * hidden
     # The final layer norms of decoder and encoder.
     total += 2 * hidden * (2 if config.num_encoder_layers else 1)
     if not config.equivariant:
         total += config.max_classes * hidden
-    if config.skip:
+    if config.skip and described:
+        total += _described_linear(config, config.condition_dim, 4 * hidden)
+    elif config.skip:
         total += (config.condition_dim + 1) * config.group_widths[config.class_group]
     if config.num_landmarks:
         total += config.num_landmarks * (config.condition_dim + config.group_widths[config.class_group])
-    if config.pool_rank:
+    if config.pool_rank and described:
+        features = config.pool_rank + config.pool_moments * (config.pool_moments + 1) // 2
+        total += config.pool_rank * config.condition_dim
+        total += _described_linear(config, features, config.forecast_width)
+    elif config.pool_rank:
         features = config.pool_rank + config.pool_moments * (config.pool_moments + 1) // 2
         outputs = sum(w * n for w, n in zip(config.group_widths, config.group_sizes, strict=True))
         outputs -= config.group_sizes[config.class_group] * config.group_widths[config.class_group]
         total += config.pool_rank * config.condition_dim + (features + 1) * outputs
     return total
+
+
+def _described_linear(config: DenoiserConfig, in_features: int, width: int) -> int:
+    """Return the number of parameters of a `DescribedLinear` whose outputs are tokens."""
+    return (config.descriptor_size + 1 + in_features + 1 + config.token_width) * width

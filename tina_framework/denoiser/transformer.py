@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tina_framework.denoiser.blocks import BlockStack, init_linear
+from tina_framework.denoiser.described import DescribedForecast, DescribedLinear, DescribedProjection
 from tina_framework.denoiser.embeddings import GroupProjection, LayoutIndex, TimestepEmbedding, layout_index
 from tina_framework.denoiser.forecast import PooledForecast
 from tina_framework.denoiser.kernel_forecast import KernelForecast
@@ -32,6 +33,8 @@ class EncodedClasses(NamedTuple):
         pooled_BQD: (B, Q, D) linear forecast of the shared tokens, zero for class rows; None without a pooled forecast.
         given_BKD: (B, K, D) retrieved class rows; None without `DenoiserConfig.given_row`.
         prediction_weight_BK: (B, K) factor of each class's prediction, 1 - novelty, in [0, 1]; None: 1 for all.
+        mixtures_B1M: (B, 1, M) what the pooled forecast of described tokens reads of the class set; None without descriptors.
+        rows_BKM: (B, K, M) what the skip of described tokens reads of each class; None without descriptors.
     """
 
     hidden_BKH: Tensor
@@ -39,6 +42,8 @@ class EncodedClasses(NamedTuple):
     pooled_BQD: Tensor | None = None
     given_BKD: Tensor | None = None
     prediction_weight_BK: Tensor | None = None
+    mixtures_B1M: Tensor | None = None
+    rows_BKM: Tensor | None = None
 
     def select(self, indices: Tensor) -> EncodedClasses:
         """Return some rows of the batch: (B',) indices, which may repeat."""
@@ -67,14 +72,18 @@ class Denoiser(nn.Module):
         block = (hidden, config.num_attention_heads, config.mlp_ratio, config.dropout)
         self.condition = nn.Linear(config.condition_dim, hidden)
         self.timestep = TimestepEmbedding(config.num_timestep_frequencies, hidden)
-        self.tokens = GroupProjection(
-            config.group_widths, config.group_sizes, config.token_width, hidden, config.embedding_std
-        )
+        self.tokens: GroupProjection | DescribedProjection
+        if config.descriptor_size:
+            self.tokens = DescribedProjection(config.descriptor_size, config.token_width, hidden, config.embedding_std)
+        else:
+            self.tokens = GroupProjection(
+                config.group_widths, config.group_sizes, config.token_width, hidden, config.embedding_std
+            )
         self.encoder = BlockStack(config.num_encoder_layers, *block)
         self.decoder = BlockStack(config.num_decoder_layers, *block)
         # With `chunk`, a token mixes classes, so the decoder must know the slot of each class vector.
         self.slot = None if config.equivariant else nn.Parameter(torch.empty(config.max_classes, hidden))
-        self.skip = nn.Linear(config.condition_dim, config.group_widths[config.class_group]) if config.skip else None
+        self.skip = _skip(config) if config.skip else None
         self.kernel = (
             KernelForecast(
                 config.condition_dim,
@@ -85,19 +94,7 @@ class Denoiser(nn.Module):
             if config.num_landmarks
             else None
         )
-        self.pooled = (
-            PooledForecast(
-                config.condition_dim,
-                config.pool_rank,
-                config.pool_moments,
-                config.group_widths,
-                config.group_sizes,
-                config.class_group,
-                config.token_width,
-            )
-            if config.pool_rank
-            else None
-        )
+        self.pooled = _pooled_forecast(config) if config.pool_rank else None
         self._kept: tuple[TokenLayout, LayoutIndex] | None = None
         if (
             not self.condition.weight.is_meta
@@ -113,7 +110,9 @@ class Denoiser(nn.Module):
         self.decoder.reset_parameters()
         if self.slot is not None:
             nn.init.normal_(self.slot, std=self.config.embedding_std)
-        if self.skip is not None:
+        if isinstance(self.skip, DescribedLinear):
+            self.skip.reset_parameters()
+        elif self.skip is not None:
             nn.init.zeros_(self.skip.weight)
             nn.init.zeros_(self.skip.bias)
         if self.kernel is not None:
@@ -131,8 +130,10 @@ class Denoiser(nn.Module):
         Raises:
             ConfigError: this denoiser has no skip, or the shapes do not fit.
         """
-        if self.skip is None:
-            raise ConfigError("This denoiser has no skip to initialise; build it with skip=True.")
+        if not isinstance(self.skip, nn.Linear):
+            raise ConfigError(
+                "This denoiser has no skip to initialise; build it with skip=True, and without descriptors."
+            )
         expected = (tuple(self.skip.weight.shape), tuple(self.skip.bias.shape))
         if (tuple(weight.shape), tuple(bias.shape)) != expected:
             raise ConfigError(
@@ -225,15 +226,20 @@ class Denoiser(nn.Module):
             given = self._pad_to_token_width(clear(given_BKD.to(condition.dtype)))
             prediction_weight = clear(1.0 - condition[..., -1:])[..., 0]
         hidden = clear(self.encoder(self.condition(condition), class_mask_BK))
-        rows = pooled = None
+        rows = pooled = mixtures = row_mixtures = None
         # The forecasts carry much of the result and cost little, so they keep full precision under autocast.
         with torch.autocast(condition.device.type, enabled=False):
-            forecasts = [part(condition) for part in (self.skip, self.kernel) if part is not None]
+            plain = None if isinstance(self.skip, DescribedLinear) else self.skip
+            forecasts = [part(condition) for part in (plain, self.kernel) if part is not None]
             if forecasts:
                 rows = self._pad_to_token_width(clear(sum(forecasts[1:], forecasts[0])))
-            if self.pooled is not None:
+            if isinstance(self.skip, DescribedLinear):
+                row_mixtures = clear(self.skip.mix(condition))
+            if isinstance(self.pooled, DescribedForecast):
+                mixtures = self.pooled.features(condition, class_mask_BK)
+            elif self.pooled is not None:
                 pooled = self.pooled(condition, class_mask_BK)
-        return EncodedClasses(hidden, rows, pooled, given, prediction_weight)
+        return EncodedClasses(hidden, rows, pooled, given, prediction_weight, mixtures, row_mixtures)
 
     def _pad_to_token_width(self, rows_BKD: Tensor) -> Tensor:
         return F.pad(rows_BKD, (0, self.config.token_width - rows_BKD.shape[-1]))
@@ -308,6 +314,8 @@ class Denoiser(nn.Module):
 
     def _forecasts(self, encoded: EncodedClasses, index: LayoutIndex) -> list[Tensor | None]:
         """Return what to add to the predicted tokens of each group: rows for the class group, the pooled forecast for the others."""
+        if index.descriptors is not None:
+            return self._described_forecasts(encoded, index)
         forecasts: list[Tensor | None] = []
         for group, width in enumerate(self.config.group_widths):
             if group == self.config.class_group:
@@ -319,6 +327,21 @@ class Denoiser(nn.Module):
                 forecasts.append(encoded.pooled_BQD[..., :width].index_select(1, index.positions_of[group]))
             else:
                 forecasts.append(None)
+        return forecasts
+
+    def _described_forecasts(self, encoded: EncodedClasses, index: LayoutIndex) -> list[Tensor | None]:
+        """Return the same for described tokens, whose forecasts depend on their descriptors."""
+        forecasts: list[Tensor | None] = []
+        with torch.autocast(encoded.hidden_BKH.device.type, enabled=False):  # full precision, as in `encode`
+            for group, descriptors_PA in enumerate(index.descriptors_of):
+                part: nn.Module | None
+                if group == self.config.class_group:
+                    part, mixed = self.skip, encoded.rows_BKM
+                    mixed = None if mixed is None else _pick(mixed, index.token_classes_of[group])
+                else:
+                    part, mixed = self.pooled, encoded.mixtures_B1M
+                has_one = isinstance(part, DescribedLinear) and mixed is not None
+                forecasts.append(part(mixed, descriptors_PA) if part is not None and has_one else None)
         return forecasts
 
     def forward(
@@ -344,6 +367,12 @@ class Denoiser(nn.Module):
                 f"The layout has token groups {layout.group_widths} of {layout.group_sizes} positions, but this denoiser was "
                 f"built for {config.group_widths} of {config.group_sizes}; use the tokenizer and architecture that it was built for."
             )
+        size = 0 if layout.descriptors is None else layout.descriptors.shape[1]
+        if size != config.descriptor_size:
+            raise ConfigError(
+                f"The layout describes each token by {size} numbers, but this denoiser reads {config.descriptor_size}; use the "
+                "tokenizer that it was built for."
+            )
         if layout.num_classes > config.max_classes:
             raise ConfigError(
                 f"{layout.num_classes} classes, but this denoiser was built for {config.max_classes} at most."
@@ -355,6 +384,35 @@ class Denoiser(nn.Module):
                 f"Tokens of shape {tuple(tokens_BPD.shape)} and a class mask of shape {mask_shape} do not fit "
                 f"a layout of {layout.num_tokens} tokens, {layout.token_width} wide, for {layout.num_classes} classes."
             )
+
+
+def _skip(config: DenoiserConfig) -> nn.Linear | DescribedLinear:
+    """Return the forecast of a class row from its conditioning vector."""
+    if config.descriptor_size:
+        return DescribedLinear(config.condition_dim, config.descriptor_size, 4 * config.hidden_size, config.token_width)
+    return nn.Linear(config.condition_dim, config.group_widths[config.class_group])
+
+
+def _pooled_forecast(config: DenoiserConfig) -> PooledForecast | DescribedForecast:
+    """Return the forecast of shared tokens from the set of classes."""
+    if config.descriptor_size:
+        return DescribedForecast(
+            config.condition_dim,
+            config.pool_rank,
+            config.pool_moments,
+            config.descriptor_size,
+            config.forecast_width,
+            config.token_width,
+        )
+    return PooledForecast(
+        config.condition_dim,
+        config.pool_rank,
+        config.pool_moments,
+        config.group_widths,
+        config.group_sizes,
+        config.class_group,
+        config.token_width,
+    )
 
 
 def _pick(values_BKX: Tensor, which_P: Tensor) -> Tensor:
