@@ -92,3 +92,50 @@ def test_class_counts_and_max_classes_contradict_each_other_only_if_both_are_giv
         load_training_config({**REQUIRED, "class_counts": "30", "max_classes": "5"})
     with pytest.raises(ConfigError, match="expected class counts of at least 2"):
         load_training_config({**REQUIRED, "class_counts": "1"})
+
+
+def test_a_width_is_looked_up_by_its_family() -> None:
+    load_training_config({**REQUIRED, "architecture": "cnn-2layer@1.5"})
+    with pytest.raises(ConfigError, match="'cnn-2layer@wide' has the width 'wide', which is no number"):
+        load_training_config({**REQUIRED, "architecture": "cnn-2layer@wide"})
+
+
+SEVERAL = {"architectures": "cnn-2layer:1,cnn-2layer@0.5:0", "tokenizer": "filter:288", "denoise_weight": "0"}
+
+
+def test_several_architectures_are_read_with_their_weights() -> None:
+    config = load_training_config({**REQUIRED, **SEVERAL, "zoos": "a,b"})
+    assert config.architectures == {"cnn-2layer": 1.0, "cnn-2layer@0.5": 0.0}
+    assert config.zoos == ["a", "b"]
+    assert load_training_config(REQUIRED).architectures == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"architectures": "cnn-2layer:0,cnn-2layer@2:0"}, "architectures.*expected at least one weight above 0"),
+        ({"architectures": "cnn-2layer:-1"}, "architectures"),
+        ({"architectures": "cnn-2layer:inf"}, "architectures"),
+        ({"architectures": "cnn-2leyer:1"}, "Unknown architecture 'cnn-2leyer'. Did you mean 'cnn-2layer'"),
+        ({"architecture": "cnn-2layer"}, "architecture = 'cnn-2layer'.*: expected none if architectures is set"),
+        ({"denoise_weight": "0.1"}, r"denoise_weight = 0\.1.*: expected 0: p-Models are networks of one architecture"),
+        ({"retrieve_rows": "true"}, r"retrieve_rows = True.*: expected false: retrieved .* \(architectures is set\)"),
+        ({"kernel_ridge": "0.1"}, r"kernel_ridge = 0\.1.*: expected none: it forecasts the class rows of one"),
+        ({"torch_compile": "true"}, r"torch_compile = True.*: expected false: the denoiser has other shapes"),
+        ({"bundle_zoo_reference": "true"}, r"bundle_zoo_reference = True.*: expected false: there are several generic"),
+        ({"prediction_type": "epsilon"}, r"prediction_type = 'epsilon'.*: expected sample \(architectures is set\)"),
+        ({"forecast_width": "0"}, "forecast_width"),
+    ],
+)
+def test_settings_that_need_one_architecture(settings: dict[str, str], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence) as caught:
+        load_training_config({**REQUIRED, **SEVERAL, **settings})
+    assert "1 setting is wrong" in str(caught.value) or "1 settings" in str(caught.value)
+
+
+def test_more_zoos_need_several_architectures() -> None:
+    with pytest.raises(ConfigError, match=r"architectures = .*: expected several, because zoos is set"):
+        load_training_config({**REQUIRED, "zoos": "other"})
+    with pytest.raises(ConfigError, match="1 setting is wrong") as caught:  # the weight alone is
+        load_training_config({**REQUIRED, "zoos": "other", "architectures": "cnn-2layer:-1"})
+    assert "expected several" not in str(caught.value)

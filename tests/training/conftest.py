@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,20 @@ def _write_zoo(root: Path) -> None:
     write_index(folder, config)
 
 
+def bare_zoo(folder: Path, architecture: str, seed: int = 0, classes: Sequence[str] = CLASSES) -> Path:
+    """A zoo without p-Models, with a random generic model."""
+    spec = ParameterSpec(registries().architectures.create(architecture))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        generic = spec.architecture.build(len(classes))
+    config = ZooConfig(architecture=architecture, num_models=0, class_counts={4: 1.0, 3: 1.0})
+    manifest = {"format": FORMAT, "version": 1, "config": config.to_json(), "class_names": list(classes)}
+    write_safetensors(folder / "generic.safetensors", {name: p.detach() for name, p in generic.named_parameters()})
+    write_manifest(folder, manifest)
+    write_index(folder, config)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def teacher_file(world: Path) -> Path:
     """The table of a teacher that knows all classes and says random things."""
@@ -126,5 +140,34 @@ def make_config(settings: dict[str, Any]) -> Callable[..., TrainingConfig]:
 
     def make(**changes: Any) -> TrainingConfig:
         return load_training_config({**settings, **{name: str(value) for name, value in changes.items()}})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def other_zoos(world: Path) -> dict[str, Path]:
+    """Architecture -> zoo without p-Models, of the same classes as the zoo of `world`."""
+    names = ("cnn-2layer@0.5", "cnn-2layer@0.25")
+    return {name: bare_zoo(world / f"zoo-{number}", name, number) for number, name in enumerate(names, start=1)}
+
+
+@pytest.fixture
+def make_several(
+    make_config: Callable[..., TrainingConfig], other_zoos: dict[str, Path]
+) -> Callable[..., TrainingConfig]:
+    """The settings of a run of three architectures, the last of which is not trained, with changes."""
+
+    def make(**changes: Any) -> TrainingConfig:
+        settings = {
+            "zoos": ",".join(map(str, other_zoos.values())),
+            "architectures": "cnn-2layer:1,cnn-2layer@0.5:2,cnn-2layer@0.25:0",
+            "tokenizer": "filter:40",
+            "denoise_weight": 0,
+            "num_validation_tasks": 1,  # they choose how the untrained one is written
+            "pool_rank": 4,
+            "pool_moments": 2,
+            "forecast_width": 16,
+        }
+        return make_config(**settings | changes)
 
     return make

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ import torch
 from tina_framework.config.training import TrainingConfig
 from tina_framework.errors import ConfigError
 from tina_framework.training.components import build_components
-from tina_framework.training.coordinates import whitening_factors
+from tina_framework.training.coordinates import damping_of, whitening_factors
 from tina_framework.training.run_inputs import load_images, open_inputs
 
 Make = Callable[..., TrainingConfig]
@@ -54,3 +56,35 @@ def test_factors_do_not_depend_on_who_loaded_the_images(make_config: Make) -> No
     assert list(one) == list(two)
     assert one
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+RECIPE = {"recipe": {"whitening": 0.05}}
+
+
+@pytest.mark.parametrize(
+    ("training", "expected"),
+    [
+        (RECIPE, 0.05),
+        ({"recipe": {"whitening": None}, "start": RECIPE}, 0.05),  # it kept the coordinates of its start
+        ({"recipe": {"whitening": None}}, None),
+        ({"recipe": "none"}, None),
+        ({"recipe": {"whitening": True}}, None),
+        ({"recipe": {"whitening": -1.0}}, None),
+        ({"start": "x"}, None),
+        ({}, None),
+    ],
+)
+def test_the_damping_for_an_architecture_that_a_start_does_not_know(
+    training: dict[str, Any], expected: float | None
+) -> None:
+    whitening = SimpleNamespace(whitening="factors")
+    start = SimpleNamespace(
+        config=SimpleNamespace(architectures={"known": {}}, training=training), normalizer=whitening
+    )
+    inputs = SimpleNamespace(start=start, config=None, spec=SimpleNamespace(architecture=SimpleNamespace(name="new")))
+    assert damping_of(cast(Any, inputs)) == expected
+    inputs.spec.architecture.name = "known"
+    assert damping_of(cast(Any, inputs)) is None
+    inputs.spec.architecture.name = "new"
+    whitening.whitening = None  # its other architectures have plain coordinates
+    assert damping_of(cast(Any, inputs)) is None

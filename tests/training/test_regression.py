@@ -63,7 +63,7 @@ def test_a_checkpoint_from_before_the_setting_can_be_resumed(make_config: Make) 
 
     def trainer(config: TrainingConfig) -> Any:
         components = SimpleNamespace(fingerprints={})
-        return SimpleNamespace(config=config, accelerator=SimpleNamespace(num_processes=1), components=components)
+        return SimpleNamespace(config=config, accelerator=SimpleNamespace(num_processes=1), targets=[components])
 
     resume.check_same(trainer(config), Path("checkpoint"), state)
     with pytest.raises(CheckpointError, match=r"regression=False \(now True\)"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ STATE = RunState(
 )
 
 
+VALIDATION = {"step": 4, "num_tasks": 3, "by_count": {"3": {"accuracy": 0.5}}, **FIGURES}
+
+
 def written(folder: Path, values: Any) -> Path:
     path = folder / "state.json"
     path.write_text(json.dumps(values))
@@ -36,6 +40,9 @@ def written(folder: Path, values: Any) -> Path:
 
 def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_state(written(tmp_path, STATE.to_json())) == STATE
+    of_each = {name: {key: VALIDATION[key] for key in VALIDATION if key != "step"} for name in ("a", "b")}
+    several = replace(STATE, validation={**VALIDATION, "by_architecture": of_each})
+    assert read_state(written(tmp_path, several.to_json())) == several
     fresh = RunState(0, 0, 0.0, 1, {}, {})
     assert read_state(written(tmp_path, fresh.to_json())) == fresh
 
@@ -43,6 +50,10 @@ def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("validation", {**VALIDATION, "by_architecture": [1]}),
+        ("validation", {**VALIDATION, "by_architecture": {"a": 3}}),
+        ("validation", {**VALIDATION, "by_architecture": {"a": {"accuracy": 0.5}}}),
+        ("validation", {**VALIDATION, "by_architecture": {"a": None}}),
         ("step", -1),
         ("step", True),
         ("step", 2**60),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from tina_framework.config.training import TrainingConfig
 from tina_framework.training.components import TrainingComponents, build_components
 from tina_framework.training.export import make_generator
-from tina_framework.training.validation import Validator, other_counts
+from tina_framework.training.validation import ValidationResult, Validator, mean_over, other_counts
 from tina_framework.zoo.p_models import network
 from tina_framework.zoo.reservation import partition_of
 
@@ -81,3 +82,30 @@ def test_class_counts_without_reserved_sets_are_validated_on_training_tasks(make
     tasks = Validator(build_components(config, torch.device("cpu"))).mine
     assert [len(task.classes) for task in tasks] == [12, *[4] * 2, *[11] * 2]
     assert {partition_of(task.classes) for task in tasks if len(task.classes) == 4} == {"validation"}
+
+
+def result(accuracy: float, selection: float, error: float) -> ValidationResult:
+    difference = accuracy - selection
+    row = {"accuracy": accuracy, "selection": selection, "difference": difference, "standard_error": error}
+    return ValidationResult(accuracy, selection, difference, error, 6, {4: row})
+
+
+def test_the_mean_counts_trained_architectures_only() -> None:
+    results = {"a": result(0.5, 0.4, 0.02), "b": result(0.9, 0.1, 0.5), "c": result(0.7, 0.2, 0.04)}
+    mean = mean_over(results, ["a", "c"], {"b": {"filters": 0.3, "rows": 0.5}})
+    assert mean.accuracy == mean.by_count[4]["accuracy"] == pytest.approx(0.6)
+    assert mean.selection == pytest.approx(0.3)
+    assert mean.difference == pytest.approx(0.3)
+    # Cautious: the architectures have the same tasks, so their errors may be alike.
+    assert mean.standard_error == pytest.approx(0.03)
+    assert mean.num_tasks == 6
+    shares = {"shares": {"filters": 0.3, "rows": 0.5}}
+    assert mean.by_architecture == {n: one.to_json() | (shares if n == "b" else {}) for n, one in results.items()}
+    assert ValidationResult.from_json(json.loads(json.dumps(mean.to_json()))) == mean
+
+
+def test_the_result_of_one_architecture_is_its_own() -> None:
+    one = result(0.5, 0.4, 0.02)
+    assert mean_over({"a": one}, ["a"], {}) is one
+    assert "by_architecture" not in one.to_json()
+    assert ValidationResult.from_json(json.loads(json.dumps(one.to_json()))) == one

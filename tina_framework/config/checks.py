@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tina_framework.errors import TinaError, UnknownNameError
+from tina_framework.errors import ConfigError, TinaError
 from tina_framework.plugin.discovery import registries
 from tina_framework.plugin.registry import Registry
 
 if TYPE_CHECKING:
     from tina_framework.config.training import TrainingConfig
 
-__all__ = ["contradictions"]
+__all__ = ["contradictions", "needs_learnt_rows"]
 
 
 Finding = tuple[str, str]
@@ -22,6 +22,7 @@ def contradictions(config: TrainingConfig) -> list[Finding]:
     """Return (field, what was expected) for each value that contradicts another setting or is an unknown name."""
     return [
         *_data(config),
+        *_architectures(config),
         *_conditioning(config),
         *_denoiser(config),
         *_noise_process(config),
@@ -43,6 +44,48 @@ def _data(config: TrainingConfig) -> list[Finding]:
     if config.images_per_task < most:
         found.append(("images_per_task", f"expected at least one image for each of {most} classes"))
     return found
+
+
+def _architectures(config: TrainingConfig) -> list[Finding]:
+    if not config.architectures:
+        return (
+            [("architectures", "expected several, because zoos is set: a run of one architecture reads one zoo")]
+            if config.zoos
+            else []
+        )
+    found = []
+    if not any(config.architectures.values()):
+        found.append(("architectures", "expected at least one weight above 0"))
+    elif not all(config.architectures.values()) and not config.num_validation_tasks:
+        found.append(
+            (
+                "num_validation_tasks",
+                "expected at least 1 if architectures has a weight of 0: they choose how that one is written",
+            )
+        )
+    if config.architecture is not None:
+        found.append(("architecture", "expected none if architectures is set"))
+    found += [(name, f"expected {words} (architectures is set)") for name, words in needs_learnt_rows(config)]
+    needs_one = {
+        "torch_compile": (config.torch_compile, "false: the denoiser has other shapes in each step"),
+        "bundle_zoo_reference": (config.bundle_zoo_reference, "false: there are several generic models"),
+    }
+    found += [(name, f"expected {words} (architectures is set)") for name, (odd, words) in needs_one.items() if odd]
+    return found
+
+
+def needs_learnt_rows(config: TrainingConfig) -> list[Finding]:
+    """Return (field, what was expected) for settings that need a denoiser which writes whole class rows.
+
+    A denoiser of described tokens writes what is missing from a fixed row forecast (`tina_framework.denoiser.row_forecast`).
+    """
+    settings = {
+        "denoise_weight": (config.denoise_weight > 0, "0: p-Models are networks of one architecture"),
+        "retrieve_rows": (config.retrieve_rows, "false: retrieved rows are those of one architecture"),
+        "kernel_ridge": (config.kernel_ridge is not None, "none: it forecasts the class rows of one architecture"),
+        "prediction_type": (config.prediction_type != "sample", "sample"),
+    }
+    return [(name, words) for name, (odd, words) in settings.items() if odd]
 
 
 def _conditioning(config: TrainingConfig) -> list[Finding]:
@@ -163,6 +206,7 @@ def _unknown_names(config: TrainingConfig) -> list[Finding]:
         ("encoders", known.encoders, [*config.encoders]),
         ("default_encoder", known.encoders, [config.default_encoder]),
         ("architecture", known.architectures, [config.architecture]),
+        ("architectures", known.architectures, [*config.architectures]),
         ("tokenizer", known.tokenizers, [config.tokenizer]),
         ("scheduler", known.schedulers, [config.scheduler]),
     ]
@@ -173,6 +217,6 @@ def _unknown_names(config: TrainingConfig) -> list[Finding]:
                 continue
             try:
                 registry.entry(spec.partition(":")[0])
-            except UnknownNameError as error:
+            except ConfigError as error:
                 found.append((field, str(error)))
     return found

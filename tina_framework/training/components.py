@@ -11,27 +11,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tina_framework.config.checks import needs_learnt_rows
 from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.normalizer import Normalizer
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.denoiser.whitening import Whitening
 from tina_framework.errors import ConfigError
 from tina_framework.generator.generator import Generator
+from tina_framework.generator.target import whitened_weights
 from tina_framework.interfaces.dataset import Dataset
 from tina_framework.interfaces.noise_process import process_sampled_by
 from tina_framework.interfaces.spec import ParameterSpec
-from tina_framework.interfaces.tokenizer import ParameterTokenizer
+from tina_framework.interfaces.tokenizer import ParameterTokenizer, TokenLayout
 from tina_framework.plugin.discovery import registries
 from tina_framework.targets.functional import TargetRunner
-from tina_framework.training.coordinates import whitening_factors
+from tina_framework.training.coordinates import damping_of, whitening_factors
 from tina_framework.training.data import ConditionBank, TrainingImages
-from tina_framework.training.initialization import build_denoiser
+from tina_framework.training.initialization import build_denoiser, fit_row_forecast
 from tina_framework.training.objective_context import ObjectiveContext
 from tina_framework.training.objectives import DenoiseObjective, Objective, TaskObjective
 from tina_framework.training.p_models import TrainingModels
 from tina_framework.training.run_inputs import RunInputs, load_images, open_inputs
 from tina_framework.training.run_scheduler import make_sampler
 from tina_framework.training.start import check_coordinates, check_denoiser, same_space, take_weights
+from tina_framework.training.track import Track
 from tina_framework.zoo.store import Zoo
 from tina_framework.zoo.task_sampler import TaskSampler
 
@@ -40,7 +43,9 @@ __all__ = ["TrainingComponents", "build_components"]
 
 @dataclass
 class TrainingComponents:
-    """The components of a training run.
+    """The components of a training run for one architecture.
+
+    A run of several architectures has these for each. They share the denoiser, the data set and the conditioning vectors.
 
     Attributes:
         config: the training settings. Defaults that follow the number of classes are filled in.
@@ -59,6 +64,7 @@ class TrainingComponents:
         origin: the training record of the generator of `init_from`, or None.
         start: the generator of `init_from`, or None.
         taught_by: what the teacher is, or None without a teacher.
+        weight: how often the architecture is trained, in proportion to the weights of the others; 0: never.
     """
 
     config: TrainingConfig
@@ -77,6 +83,12 @@ class TrainingComponents:
     origin: dict[str, Any] | None = None
     start: Generator | None = None
     taught_by: str | None = None
+    weight: float = 1.0
+
+    @property
+    def track(self) -> Track:
+        """What the training steps of this architecture compute."""
+        return Track(self.weight, self.context, self.objectives)
 
     @property
     def open_vocabulary(self) -> bool:
@@ -113,14 +125,16 @@ def build_components(
     device: torch.device,
     images: TrainingImages | None = None,
     factors: Mapping[str, Tensor] | None = None,
+    first: TrainingComponents | None = None,
 ) -> TrainingComponents:
-    """Load the data and build all components. The denoiser's initial weights follow from the seed.
+    """Load the data and build the components for one architecture. The denoiser's initial weights follow from the seed.
 
     Args:
         source: the training settings, or what `open_inputs` returned for them.
         device: where the images and the batches are placed.
         images: what `load_images` returned, if they are loaded already.
         factors: what `whitening_factors` returned, here or in the process that sent it; None: they are computed now.
+        first: the components for another architecture of the same run, whose denoiser and conditioning vectors are used.
 
     Raises:
         ConfigError, DataError, CheckpointError, PluginError: something is missing or does not fit together.
@@ -136,23 +150,41 @@ def build_components(
 
     tokenizer: ParameterTokenizer = registries().tokenizers.create(config.tokenizer)
     layout = tokenizer.layout(spec, config.max_classes, config.max_classes)
-    conditions = ConditionBank(dataset.class_names, config.encoders, seen)
-    if start is None:
-        whitening = None
-        if config.whitening is not None:
+    _check_descriptors(config, layout)
+    conditions = (
+        ConditionBank(dataset.class_names, config.encoders, seen) if first is None else first.context.conditions
+    )
+    if start is not None:
+        check_coordinates(config, start)
+        # The weights of a generator only make sense with its own condition space.
+        conditions.space = same_space(start, conditions)
+    known = None if start is None else start.known_target(spec.architecture.name)
+    if known is None:
+        damping, whitening = damping_of(inputs), None
+        if damping is not None:
             if factors is None:
                 images = load_images(inputs, device) if images is None else images
                 factors = whitening_factors(inputs, device, images)
-            whitening = Whitening.from_tensors(spec, factors, f"The whitening with damping {config.whitening:g}")
-        per_tensor = config.scale == "tensor"
-        normalizer = Normalizer.fit(spec, generic, models.readers(), per_tensor=per_tensor, whitening=whitening)
+            whitening = Whitening.from_tensors(spec, factors, f"The whitening with damping {damping:g}")
+        normalizer = Normalizer.fit(
+            spec,
+            generic,
+            models.readers(),
+            default_scale=_SHARED_SCALE if layout.descriptors is not None else _PLAIN_SCALE,
+            per_tensor=config.scale == "tensor",
+            whitening=whitening,
+        )
     else:
-        check_coordinates(config, start)
-        # The weights of a generator only make sense with its own normalizer and its own condition space.
-        normalizer, conditions.space = start.normalizer, same_space(start, conditions)
+        normalizer = _as_now(known.normalizer, spec)  # nor with another normalizer
     process = process_sampled_by(make_sampler(config))
     context = ObjectiveContext(config, spec, layout, normalizer, process, conditions, device)
-    if start is not None and start.denoiser.config.num_landmarks:
+    if known is None:
+        context.rows = fit_row_forecast(context, tokenizer, generic, seen)
+    elif known.rows is not None:
+        context.rows = known.rows.with_shares(1.0, 1.0)  # those of a relative are chosen anew
+    if first is not None:
+        denoiser = first.denoiser
+    elif start is not None and start.denoiser.config.num_landmarks:
         # Landmarks are classes of the start, so its denoiser is taken as it is.
         denoiser = copy.deepcopy(start.denoiser)
         check_denoiser(denoiser, layout, start, config)
@@ -168,6 +200,7 @@ def build_components(
     components = TrainingComponents(
         config, dataset, zoo, spec, tokenizer, context, denoiser, [], runner, seen, superclasses, generic, {}
     )
+    components.weight = inputs.weight
     components.fingerprints = {"zoo": models.fingerprint(), "vectors": conditions.fingerprint}
     if start is not None:
         components.start = start
@@ -190,6 +223,38 @@ def build_components(
             )
         components.objectives.append(DenoiseObjective(context, models))
     return components
+
+
+def _as_now(normalizer: Normalizer, spec: ParameterSpec) -> Normalizer:
+    """Return a normalizer for the spec of this run, which may be a relative where that of the start was none, or the reverse."""
+    if normalizer.spec.relative is None and spec.relative is None:
+        return normalizer
+    return Normalizer.from_tensors(spec, normalizer.state_dict(), whitened_weights(normalizer))
+
+
+_PLAIN_SCALE = 0.1
+_SHARED_SCALE = 0.75
+"""Without p-Models: scale of a shared tensor, as a share of its standard deviation in the generic model.
+
+The larger one is about what the p-Models of `cnn-2layer` give in whitened coordinates (0.4 and 0.9 for its convolutions)."""
+
+
+def _check_descriptors(config: TrainingConfig, layout: TokenLayout) -> None:
+    """Refuse settings that do not go with the tokenizer, which describes its tokens or does not.
+
+    Raises:
+        ConfigError: a setting needs the other kind of tokenizer.
+    """
+    if layout.descriptors is None:
+        if config.architectures:
+            raise ConfigError(
+                f"architectures is set, but the tokenizer '{config.tokenizer}' gives tokens no descriptors. Choose a "
+                "tokenizer that does; docs/how-to/training.md has a recipe."
+            )
+        return
+    odd = [f"{name} must be {words}" for name, words in needs_learnt_rows(config)]
+    if odd:
+        raise ConfigError(f"The tokenizer '{config.tokenizer}' describes its tokens, so {'; '.join(odd)}.")
 
 
 def _fingerprint(state: Mapping[str, Tensor]) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.generator.generator import Generator, GeneratorConfig
+from tina_framework.generator.target import GeneratorTarget, whitened_weights
 from tina_framework.images import fit_settings
 from tina_framework.storage.paths import user_path
 from tina_framework.training.components import TrainingComponents
@@ -21,7 +23,7 @@ __all__ = ["git_commit", "make_generator", "portable", "recipe"]
 
 
 def make_generator(
-    components: TrainingComponents,
+    targets: TrainingComponents | Sequence[TrainingComponents],
     denoiser: Denoiser,
     *,
     step: int = 0,
@@ -31,15 +33,18 @@ def make_generator(
     """Make a generator of a denoiser, which it shares and does not copy.
 
     Args:
-        components: the components of the run.
+        targets: the components of the run, or those for each of its architectures. The generator's default is the first one.
         denoiser: the denoiser with the averaged weights.
         step: number of optimizer steps so far.
         seconds: training time so far.
         validation: the validation figures to record, if there are any.
     """
+    targets = [targets] if isinstance(targets, TrainingComponents) else targets
+    components = targets[0]
     config, context = components.config, components.context
     sampler = make_sampler(config)
     space = context.conditions.space
+    is_described = context.layout.descriptors is not None
     training: dict[str, Any] = {
         "recipe": recipe(config),
         "recipe_sha256": config.sha256(),
@@ -58,6 +63,8 @@ def make_generator(
         training["start"] = components.origin
     if validation is not None:
         training["validation"] = validation.to_json()
+    if len(targets) > 1:
+        training["zoos_sha256"] = {t.spec.architecture.name: manifest_sha256(t.zoo.folder) for t in targets}
     described = GeneratorConfig(
         architecture=components.spec.architecture.name,
         tokenizer={"name": components.tokenizer.name, "config": dict(components.tokenizer.config)},
@@ -75,12 +82,32 @@ def make_generator(
         class_names=components.known_classes,
         num_inference_steps=config.sampling_steps,
         initial_noise=not config.regression,
-        whitened=() if context.normalizer.whitening is None else context.normalizer.whitening.names,
+        whitened=() if is_described else whitened_weights(context.normalizer),
+        architectures={t.spec.architecture.name: _described(t, validation) for t in targets} if is_described else {},
         preprocessing=fit_settings(components.spec.architecture.crop_pct),
         training=training,
     )
     generic = components.generic if config.bundle_zoo_reference else None
-    return Generator(described, denoiser, components.context.normalizer, space, generic)
+    if not is_described:
+        return Generator(described, denoiser, context.normalizer, space, generic)
+    parts = {t.spec.architecture.name: GeneratorTarget(t.context.normalizer, t.context.rows) for t in targets}
+    return Generator(described, denoiser, context.normalizer, space, generic, parts)
+
+
+def _described(target: TrainingComponents, validation: ValidationResult | None) -> dict[str, Any]:
+    """Return what the generator records of one of its architectures."""
+    entry: dict[str, Any] = {
+        "whitened": list(whitened_weights(target.context.normalizer)),
+        "trained": target.weight > 0,
+    }
+    rows, relative = target.context.rows, target.spec.relative
+    if relative is not None and rows is not None:
+        shares = {"filters": rows.filter_share, "rows": rows.row_share}
+        entry["relative"] = {"architecture": relative.architecture.name, **shares}
+    if validation is not None:
+        name = target.spec.architecture.name
+        entry["validation"] = dict(validation.by_architecture.get(name, validation.to_json()))
+    return entry
 
 
 _PATHS = frozenset(
@@ -95,7 +122,8 @@ def recipe(config: TrainingConfig) -> dict[str, Any]:
     for name, value in values.items():
         if name in _PATHS and value is not None:
             values[name] = portable(value)
-    values["encoders"] = [portable(encoder) for encoder in config.encoders]
+    for name in ("encoders", "zoos"):
+        values[name] = [portable(place) for place in getattr(config, name)]
     return values
 
 

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from tina_framework.denoiser.kernel_forecast import kernel_ridge
 from tina_framework.denoiser.presets import build_config
+from tina_framework.denoiser.row_forecast import RowForecast
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import ConfigError
 from tina_framework.interfaces.random_state import seeded_random_state
 from tina_framework.interfaces.tokenizer import ParameterTokenizer
 from tina_framework.training.objective_context import ObjectiveContext
 
-__all__ = ["build_denoiser", "principal_directions", "ridge_regression"]
+__all__ = ["build_denoiser", "fit_row_forecast", "principal_directions", "ridge_regression"]
 
 
 _OVERRIDES = (
@@ -28,6 +29,7 @@ _OVERRIDES = (
     "num_attention_heads",
     "pool_rank",
     "pool_moments",
+    "forecast_width",
 )
 
 
@@ -85,7 +87,8 @@ def build_denoiser(
     with seeded_random_state(config.seed):
         denoiser = Denoiser(sizes)
     # With retrieved rows or a kernel forecast the skip connection starts at zero, because these rows are added to its output.
-    has_rows = sizes.given_row or uses_kernel
+    # Described tokens have a row forecast of their own for each architecture.
+    has_rows = sizes.given_row or uses_kernel or bool(sizes.descriptor_size)
     if sizes.skip and not has_rows and config.ridge is not None and rows is not None:
         denoiser.init_skip(*ridge_regression(inputs, rows.repeat(templates, 1), config.ridge))
     if config.kernel_ridge is not None and rows is not None:
@@ -96,6 +99,33 @@ def build_denoiser(
     if denoiser.pooled is not None:
         denoiser.init_pool(principal_directions(inputs, denoiser.pooled.directions.detach()))
     return denoiser
+
+
+def fit_row_forecast(
+    context: ObjectiveContext, tokenizer: ParameterTokenizer, generic: Mapping[str, Tensor], seen: Sequence[str]
+) -> RowForecast | None:
+    """Return the row forecast of an architecture whose tokens are described, else None.
+
+    It is the ridge regression that initialises the skip of a denoiser for one architecture. With the setting `ridge` none, it
+    forecasts the average row.
+
+    Args:
+        context: settings, layout, normalizer and conditioning vectors.
+        tokenizer: the tokenizer of `context.layout`.
+        generic: parameters of the generic model, with S classes.
+        seen: the names of these classes.
+    """
+    config, conditions = context.config, context.conditions
+    if context.layout.descriptors is None:
+        return None
+    rows = class_rows(context, tokenizer, generic, seen)
+    assert rows is not None  # every tokenizer with descriptors has class rows
+    rows = rows[:, : context.spec.class_size]
+    if config.ridge is None:
+        return RowForecast(torch.zeros(rows.shape[1], conditions.space.condition_dim), torch.zeros(rows.shape[1]))
+    templates = conditions.unit_VKE.shape[0]
+    inputs = torch.cat([conditions.of(seen, template) for template in range(templates)])
+    return RowForecast(*ridge_regression(inputs, rows.repeat(templates, 1), config.ridge))
 
 
 def class_rows(

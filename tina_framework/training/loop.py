@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,25 +17,27 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from tina_framework.config.training import TrainingConfig
+from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.targets.allocator import keep_freed_memory
 from tina_framework.training import checkpoint, resume, shard_files
 from tina_framework.training.collectives import check_alike, on_all, on_main, tensors_of_main
-from tina_framework.training.components import build_components
-from tina_framework.training.coordinates import whitening_factors
+from tina_framework.training.components import TrainingComponents, build_components
+from tina_framework.training.coordinates import damping_of, whitening_factors
 from tina_framework.training.data import TrainingImages
 from tina_framework.training.export import git_commit, make_generator, recipe
 from tina_framework.training.interrupt import StopRequest
 from tina_framework.training.liveness import watch_of
 from tina_framework.training.optimizer import learning_rate
 from tina_framework.training.processes import connect, connected
+from tina_framework.training.relatives import choose_shares
 from tina_framework.training.run_folder import BEST, CHECKPOINTS, FINISHED, describe, forget_run, hold
-from tina_framework.training.run_inputs import RunInputs, load_images, open_inputs
+from tina_framework.training.run_inputs import RunInputs, load_images, open_targets
 from tina_framework.training.run_log import RunLog
 from tina_framework.training.run_state import LogWindow
 from tina_framework.training.sharding import check_settings, take_request
 from tina_framework.training.shared_images import shared_images
 from tina_framework.training.step import Stepper, check_batches
-from tina_framework.training.validation import ValidationResult, Validator
+from tina_framework.training.validation import ValidationResult, Validator, mean_over
 from tina_framework.zoo.small_data import reservation_note
 
 __all__ = ["Outcome", "Trainer"]
@@ -66,7 +70,8 @@ class Trainer:
 
     Attributes:
         stepper: the weights, their average, the optimizer and the number of steps.
-        components: everything else that the run consists of.
+        components: everything else that the run consists of, for its first architecture.
+        targets: the same for every architecture, the first one included.
         seconds: time spent in steps, including the steps before a resume.
         best: step and accuracy of the best validation, None before the first one.
         validated: step and figures of the last validation, -1 and None before the first one.
@@ -100,7 +105,7 @@ class Trainer:
         self.validated: tuple[int, ValidationResult | None] = (-1, None)
         self.window = LogWindow()
         self.saved_at: int | None = None
-        self._validator: Validator | None = None
+        self._validators: list[Validator] = []
         with contextlib.ExitStack() as stack, connected(self.accelerator):
             check_batches(config, self.accelerator.num_processes)
             if self.sharding is not None and self.accelerator.num_processes > 1:
@@ -111,14 +116,19 @@ class Trainer:
             self._source = resume.choose(self)
             device = self.accelerator.device
             needed = config.task_weight > 0
-            inputs = on_all(self.accelerator, lambda: open_inputs(config))
-            with shared_images(self.accelerator, lambda: load_images(inputs, device), needed) as images:
-                if images is None and needed and config.whitening is not None:
-                    images = on_all(self.accelerator, lambda: load_images(inputs, device))
-                factors = tensors_of_main(self.accelerator, lambda: self._factors(inputs, images))
-                self.components = on_all(self.accelerator, lambda: build_components(inputs, device, images, factors))
+            inputs = on_all(self.accelerator, lambda: open_targets(config))
+            with shared_images(self.accelerator, lambda: load_images(inputs[0], device), needed) as images:
+                whitens = any(damping_of(target) is not None for target in inputs)
+                if images is None and needed and (whitens or len(inputs) > 1):
+                    images = on_all(self.accelerator, lambda: load_images(inputs[0], device))
+                factors = [
+                    tensors_of_main(self.accelerator, functools.partial(self._factors, target, len(inputs) > 1, images))
+                    for target in inputs
+                ]
+                self.targets = on_all(self.accelerator, lambda: _build_all(inputs, device, images, factors))
+            self.components = self.targets[0]
             self.config = config = self.components.config
-            check_alike(self.accelerator, self.components.fingerprints)
+            check_alike(self.accelerator, resume.fingerprints(self.targets))
             self.log.total = config.max_steps  # the default follows the number of classes
             note = reservation_note(len(self.components.seen_classes), config.class_counts)
             if note is not None:
@@ -127,8 +137,7 @@ class Trainer:
                 config,
                 self.accelerator,
                 self.components.denoiser,
-                self.components.objectives,
-                self.components.context,
+                [target.track for target in self.targets],
                 self.sharding,
             )
             self.stepper.own_request = self.stop.own
@@ -138,16 +147,18 @@ class Trainer:
                 resume.restore(self, self._source)
             self._held = stack.pop_all()  # `close` releases the folder
 
-    def _factors(self, inputs: RunInputs, images: TrainingImages | None) -> dict[str, Tensor]:
+    def _factors(self, inputs: RunInputs, several: bool, images: TrainingImages | None) -> dict[str, Tensor]:
         """Return the factors of whitened coordinates. A resumed run keeps its own, also on another kind of device."""
-        kept = {} if self._source is None else resume.whitening_factors(self._source)
+        name = inputs.spec.architecture.name if several else None
+        kept = {} if self._source is None else resume.whitening_factors(self._source, name)
         return kept or whitening_factors(inputs, self.accelerator.device, images)
 
     def close(self) -> None:
         """End the threads, and let other processes use the output folder. `train` calls this at its end."""
         # The trainer is part of a cycle of references, so its threads would live on until Python collects that.
         self.stepper.close()
-        self.components.runner.close()
+        for target in self.targets:
+            target.runner.close()
         watch = watch_of(self.accelerator)
         if watch is not None:
             watch.close()
@@ -242,17 +253,34 @@ class Trainer:
         if self.config.num_validation_tasks == 0:
             return None
         # Made late, because a run without validation should not load validation images.
-        if self._validator is None:
-            self._validator = Validator(self.components, self.accelerator.process_index, self.accelerator.num_processes)
+        if not self._validators:
+            process = self.accelerator.process_index, self.accelerator.num_processes
+            self._validators = [Validator(target, *process) for target in self.targets]
         # A gathered copy of sharded weights: each process measures other tasks, and could not run a sharded denoiser alone.
-        rows = self._validator.measure(make_generator(self.components, self.stepper.ema.denoiser()))
-        result = self._validator.summarize(gather_object(rows))
-        self.log.notify(
-            f"step {self.stepper.step}: validation accuracy {100 * result.accuracy:.2f} %, selection "
-            f"{100 * result.selection:.2f} %, difference {100 * result.difference:+.2f} ± "
-            f"{100 * result.standard_error:.2f} points ({result.num_tasks} task{'s' * (result.num_tasks > 1)})"
+        denoiser = self.stepper.ema.denoiser()
+        results: dict[str, ValidationResult] = {}
+        shares: dict[str, dict[str, float]] = {}
+        for target, validator in zip(self.targets, self._validators, strict=True):
+            name = target.spec.architecture.name
+            measure = functools.partial(self._measure_one, name, validator, denoiser)
+            if target.spec.relative is None:
+                results[name] = measure()
+            else:
+                results[name], shares[name] = choose_shares(target, measure)
+            result = results[name]
+            self.log.notify(
+                f"step {self.stepper.step}{f', {name}' * (len(self.targets) > 1)}: validation accuracy {100 * result.accuracy:.2f} %, "
+                f"selection {100 * result.selection:.2f} %, difference {100 * result.difference:+.2f} ± "
+                f"{100 * result.standard_error:.2f} points ({result.num_tasks} task{'s' * (result.num_tasks > 1)})"
+            )
+        return mean_over(
+            results, [target.spec.architecture.name for target in self.targets if target.weight > 0], shares
         )
-        return result
+
+    def _measure_one(self, name: str, validator: Validator, denoiser: Denoiser) -> ValidationResult:
+        """Measure the averaged weights on the validation tasks of one architecture."""
+        generator = make_generator(self.targets, denoiser).for_architecture(name)
+        return validator.summarize(gather_object(validator.measure(generator)))
 
     def _validate(self) -> None:
         """Validate the averaged weights, and export them if they are the best so far."""
@@ -271,7 +299,7 @@ class Trainer:
 
         def save() -> None:
             make_generator(
-                self.components,
+                self.targets,
                 denoiser,
                 step=self.stepper.step,
                 seconds=self.seconds,
@@ -348,6 +376,19 @@ class Trainer:
     def _track(self, figures: dict[str, float], step: int) -> None:
         if self.config.report_to:
             self.accelerator.log(figures, step=step)
+
+
+def _build_all(
+    inputs: Sequence[RunInputs],
+    device: torch.device,
+    images: TrainingImages | None,
+    factors: Sequence[Mapping[str, Tensor]],
+) -> list[TrainingComponents]:
+    """Build the components for each architecture. Those after the first share its denoiser."""
+    built: list[TrainingComponents] = []
+    for target, found in zip(inputs, factors, strict=True):
+        built.append(build_components(target, device, images, found, built[0] if built else None))
+    return built
 
 
 def _note(losses: dict[str, float], validation: ValidationResult | None) -> str:

@@ -15,6 +15,7 @@ from torch import Tensor
 from tina_framework.config.training import TrainingConfig
 from tina_framework.denoiser.normalizer import Normalizer
 from tina_framework.denoiser.preconditioning import model_input
+from tina_framework.denoiser.row_forecast import RowForecast
 from tina_framework.interfaces.noise_process import NoiseProcess
 from tina_framework.interfaces.randomness import generator_at
 from tina_framework.interfaces.spec import ParameterSpec
@@ -36,6 +37,7 @@ class ObjectiveContext:
         process: the noise process that the denoiser is trained for.
         conditions: the conditioning vectors of all classes.
         device: where batches are placed.
+        rows: the fixed forecast of class rows of this architecture; None: the denoiser's skip learns it.
     """
 
     config: TrainingConfig
@@ -45,6 +47,7 @@ class ObjectiveContext:
     process: NoiseProcess
     conditions: ConditionBank
     device: torch.device
+    rows: RowForecast | None = None
 
     def noise(self, stream: str, step: int, indices: Sequence[int]) -> Tensor:
         """Return (B, P, D) standard normal noise on the host, drawn for each example by `generator_at`."""

@@ -246,6 +246,8 @@ class TaskObjective:
         """Return the parameters (B, N) of the predicted networks at K class slots."""
         context = self.context
         x0 = context.process.predict_original_sample(predicted_BPD, batch.t_B, batch.noisy_BPD)
+        if context.rows is not None:
+            x0 = context.rows.add(x0, batch.condition_BKE, context.layout)
         return context.normalizer.denormalize(context.layout.scatter(x0), context.config.max_classes)
 
 

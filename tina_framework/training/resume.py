@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,12 +25,14 @@ from tina_framework.training import checkpoint, shard_files
 from tina_framework.training.collectives import check_alike, on_all, on_main, tensors_of_main
 from tina_framework.training.export import git_commit
 from tina_framework.training.optimizer import empty_moments, follows_max_steps, load_optimizer, optimizer_tensors
+from tina_framework.training.relatives import recorded_shares
 from tina_framework.training.run_folder import CHECKPOINTS, FINISHED
 from tina_framework.training.run_state import RunState, read_state
 from tina_framework.training.sharding import local
 from tina_framework.training.validation import ValidationResult
 
 if TYPE_CHECKING:
+    from tina_framework.training.components import TrainingComponents
     from tina_framework.training.loop import Trainer
     from tina_framework.training.step import Stepper
 
@@ -40,6 +42,7 @@ __all__ = [
     "choose",
     "coordinates",
     "find_checkpoint",
+    "fingerprints",
     "flat",
     "is_own",
     "restore",
@@ -75,6 +78,7 @@ _OF_A_MACHINE = frozenset(
         "target_workers",
         "teacher",
         "zoo",
+        "zoos",
     }
 )
 """Settings that may differ between the machines of a run: they name files, or follow the number of processors."""
@@ -145,15 +149,39 @@ def tensors(stepper: Stepper) -> dict[str, dict[str, Tensor]]:
 
 
 def coordinates(trainer: Trainer) -> dict[str, dict[str, Tensor]]:
-    """Return the factors of the setting `whitening` to store, by file. With `init_from` they are in its folder."""
-    found = trainer.components.context.normalizer.whitening
-    return {} if found is None or trainer.components.start is not None else {_WHITENING: dict(found.factors)}
+    """Return the factors of the setting `whitening` to store, by file. Those of a known start are in its folder."""
+    found: dict[str, Tensor] = {}
+    for target in trainer.targets:
+        name, whitening = target.spec.architecture.name, target.context.normalizer.whitening
+        if whitening is None or (target.start is not None and target.start.known_target(name) is not None):
+            continue
+        prefix = f"{name}/" if len(trainer.targets) > 1 else ""
+        found |= {f"{prefix}{factor}": tensor for factor, tensor in whitening.factors.items()}
+    return {_WHITENING: found} if found else {}
 
 
-def whitening_factors(source: Source) -> dict[str, Tensor]:
-    """Return the factors that a checkpoint holds; empty if it holds none."""
+def whitening_factors(source: Source, architecture: str | None = None) -> dict[str, Tensor]:
+    """Return the factors that a checkpoint holds; empty if it holds none.
+
+    Args:
+        source: the checkpoint.
+        architecture: the one whose factors to return, in a run of several; None: the run has one.
+    """
     files = checkpoint.read_manifest(source.folder)
-    return checkpoint.read_tensors(source.folder, _WHITENING, files) if f"{_WHITENING}.safetensors" in files else {}
+    if f"{_WHITENING}.safetensors" not in files:
+        return {}
+    found = checkpoint.read_tensors(source.folder, _WHITENING, files)
+    prefix = "" if architecture is None else f"{architecture}/"
+    return {name.removeprefix(prefix): tensor for name, tensor in found.items() if name.startswith(prefix)}
+
+
+def fingerprints(targets: Sequence[TrainingComponents]) -> dict[str, str]:
+    """Return the fingerprints of a run. The zoos of several architectures have one together."""
+    found = dict(targets[0].fingerprints)
+    if len(targets) > 1:
+        own = [[target.spec.architecture.name, target.fingerprints["zoo"]] for target in targets]
+        found["zoo"] = hashlib.sha256(json.dumps(own).encode()).hexdigest()
+    return found
 
 
 def flat(tensors: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -171,7 +199,7 @@ def state(trainer: Trainer) -> RunState:
         seconds=trainer.seconds,
         processes=trainer.accelerator.num_processes,
         config=trainer.config.to_json(),
-        fingerprints=trainer.components.fingerprints,
+        fingerprints=fingerprints(trainer.targets),
         log_lines=trainer.log.lines,
         log_sha256=trainer.log.sha256,
         window=trainer.window,
@@ -270,7 +298,10 @@ def restore(trainer: Trainer, source: Source) -> None:
     stepper.step, trainer.seconds, trainer.best = state.step, state.seconds, state.best
     trainer.window = state.window
     if state.validation is not None:
-        trainer.validated = state.validation["step"], ValidationResult.from_json(state.validation)
+        figures = ValidationResult.from_json(state.validation)
+        trainer.validated = state.validation["step"], figures
+        for target in trainer.targets:
+            recorded_shares(figures.by_architecture, target)
     random_states = [tensors_of(checkpoint.rng_name(process)) for process in range(state.processes)]
     trainer.log.notify(f"Resumed from '{folder}' at step {state.step}.")
     _restore_random_state(trainer, state, random_states)
@@ -282,7 +313,7 @@ def restore(trainer: Trainer, source: Source) -> None:
         "checkpoint": _sha256(files),
         "settings": _sha256(shared_settings(trainer.config)),
     }
-    check_alike(accelerator, {**restored, **trainer.components.fingerprints})
+    check_alike(accelerator, {**restored, **fingerprints(trainer.targets)})
 
 
 def _restore_parts(trainer: Trainer, folder: Path, state: RunState) -> None:
@@ -364,7 +395,7 @@ def check_same(trainer: Trainer, folder: Path, state: RunState) -> None:
             f"Checkpoint '{folder}' was written with {', '.join(said)}. Resume with the same values, or start a new "
             f"run in another output_dir.{advice}"
         )
-    ours, theirs = trainer.components.fingerprints, state.fingerprints
+    ours, theirs = fingerprints(trainer.targets), state.fingerprints
     for what in [*_FINGERPRINTS, *sorted((ours.keys() | theirs.keys()) - _FINGERPRINTS.keys())]:
         if ours.get(what) != theirs.get(what):
             raise CheckpointError(

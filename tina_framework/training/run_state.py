@@ -140,9 +140,16 @@ _FIGURES = ("accuracy", "selection", "difference", "standard_error")
 def _is_validation(value: Any) -> bool:
     if value is None:
         return True
+    if not isinstance(value, Mapping):
+        return False
+    of_each = value.get("by_architecture", {})
     return (
-        isinstance(value, Mapping)
-        and value.keys() == {"step", "num_tasks", "by_count", *_FIGURES}
+        value.keys() - {"by_architecture", "shares"} == {"step", "num_tasks", "by_count", *_FIGURES}
+        and _is_table_of(
+            of_each, lambda figures: isinstance(figures, Mapping) and _is_validation({**figures, "step": 0})
+        )
+        and _is_table_of(value.get("shares", {"filters": 0, "rows": 0}), _is_number)
+        and value.get("shares", {"filters": 0, "rows": 0}).keys() == {"filters", "rows"}
         and _is_count(value["step"])
         and _is_count(value["num_tasks"])
         and all(_is_number(value[name]) for name in _FIGURES)

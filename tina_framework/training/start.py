@@ -40,7 +40,9 @@ def take_weights(denoiser: Denoiser, start: Generator, config: TrainingConfig) -
     """Copy the weights of a generator into the denoiser, after checking that their settings agree."""
     ours, theirs = denoiser.config.to_dict(), start.denoiser.config.to_dict()
     # Dropout has no weights, so it may differ.
-    odd = [name for name in ours if ours[name] != theirs[name] and name != "dropout"]
+    # Settings of described tokens are left out of the configuration of others.
+    names = list(dict.fromkeys([*ours, *theirs]))
+    odd = [name for name in names if ours.get(name) != theirs.get(name) and name != "dropout"]
     odd += _other_noise(start, config)
     _refuse(odd, config)
     denoiser.load_state_dict(start.denoiser.state_dict())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,10 +17,10 @@ from tina_framework.training.acceleration import compile_denoiser, compiling, se
 from tina_framework.training.draw_ahead import DrawAhead
 from tina_framework.training.draws import Draws, place
 from tina_framework.training.ema import EMA
-from tina_framework.training.objective_context import ObjectiveContext
 from tina_framework.training.objectives import Objective
 from tina_framework.training.optimizer import learning_rate, make_optimizer
 from tina_framework.training.sharding import Sharding, full, is_sharded, like, shard
+from tina_framework.training.track import Track, track_at
 
 __all__ = ["Stepper", "check_batches"]
 
@@ -55,12 +55,12 @@ class Stepper:
         config: the training settings.
         accelerator: the `accelerate.Accelerator` of the run.
         denoiser: the denoiser with its initial weights. It is moved to the accelerator's device.
-        objectives: the terms of the loss.
-        context: what the objectives share.
+        tracks: the architectures that are trained, one in each step.
         sharding: how to shard the denoiser over the processes; None: each process holds all of it.
 
     Attributes:
         denoiser: the denoiser, without Accelerate's wrapper. Its parameters may be sharded.
+        objectives: the terms of the loss of the first track. Those of the others have the same names and weights.
         ema: the averaged weights.
         step: number of optimizer steps so far.
         sharded: whether each process holds a shard of the weights, and runs the denoiser only together with the others.
@@ -73,15 +73,14 @@ class Stepper:
         config: TrainingConfig,
         accelerator: Any,
         denoiser: Denoiser,
-        objectives: list[Objective],
-        context: ObjectiveContext,
+        tracks: Sequence[Track],
         sharding: Sharding | None = None,
     ) -> None:
         set_tf32(config.tf32)
         self.config = config
         self.accelerator = accelerator
-        self.objectives = objectives
-        self.context = context
+        self.tracks = tracks
+        self.objectives = tracks[0].objectives
         self.denoiser = denoiser
         if sharding is not None and accelerator.num_processes > 1:
             shard(denoiser, sharding, accelerator.device, accelerator.num_processes)
@@ -94,7 +93,7 @@ class Stepper:
         self.model = accelerator.prepare_model(
             denoiser, device_placement=False if self.sharded else None, evaluation_mode=self.sharded
         )
-        compile_denoiser(denoiser, context.layout, accelerator.device, config)
+        compile_denoiser(denoiser, tracks[0].context.layout, accelerator.device, config)
         self.optimizer = accelerator.prepare(make_optimizer(denoiser, config))
         self.step = 0
         self._ahead = DrawAhead(self._draw, config.gradient_accumulation_steps, config.max_steps)
@@ -155,24 +154,29 @@ class Stepper:
     def _losses(self, part: int) -> list[Tensor]:
         """Return the mean loss of each objective over part number `part` of this process's share of the batch."""
         placed = place(self._ahead.get(self.step, part), self.accelerator.device)
+        track = self._track(self.step)
         batches = [
             o.batch(draws, self.denoiser, self._together(o, part))
-            for o, draws in zip(self.objectives, placed, strict=True)
+            for o, draws in zip(track.objectives, placed, strict=True)
         ]
         t_B = torch.cat([b.t_B for b in batches])
         predicted = self.model(
             torch.cat([b.condition_BKE for b in batches]),
             torch.cat([b.class_mask_BK for b in batches]),
-            self.context.model_input(torch.cat([b.noisy_BPD for b in batches]), t_B),
+            track.context.model_input(torch.cat([b.noisy_BPD for b in batches]), t_B),
             t_B,
-            self.context.layout,
+            track.context.layout,
         )
         split = predicted.split([len(b.t_B) for b in batches])
-        return [o.losses(p, b).mean() for o, p, b in zip(self.objectives, split, batches, strict=True)]
+        return [o.losses(p, b).mean() for o, p, b in zip(track.objectives, split, batches, strict=True)]
+
+    def _track(self, step: int) -> Track:
+        """Return the track of a step."""
+        return track_at(self.tracks, self.config.seed, step)
 
     def _draw(self, step: int, part: int) -> list[Draws]:
         """Draw the examples of each objective for part number `part` of this process's share of a step."""
-        return [o.draw(step, self._share(o, part)) for o in self.objectives]
+        return [o.draw(step, self._share(o, part)) for o in self._track(step).objectives]
 
     def _share(self, objective: Objective, part: int) -> range:
         """Return the places in the global batch that this process computes in part number `part`.

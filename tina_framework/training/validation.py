@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -24,7 +24,7 @@ from tina_framework.zoo.image_bank import ImageBank
 from tina_framework.zoo.reservation import reserves
 from tina_framework.zoo.tasks import Task
 
-__all__ = ["ValidationResult", "Validator", "other_counts"]
+__all__ = ["ValidationResult", "Validator", "mean_over", "other_counts"]
 
 
 def other_counts(counts: list[int]) -> list[int]:
@@ -44,6 +44,8 @@ class ValidationResult:
         standard_error: standard error of `difference`.
         num_tasks: number of tasks.
         by_count: class count -> the same figures for its tasks.
+        by_architecture: in a run of several architectures: name -> the figures of each, as `to_json` gives them. The figures
+            above are then means over the architectures that are trained.
     """
 
     accuracy: float
@@ -52,10 +54,11 @@ class ValidationResult:
     standard_error: float
     num_tasks: int
     by_count: dict[int, dict[str, float]] = field(default_factory=dict)
+    by_architecture: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
-        return {
+        values: dict[str, Any] = {
             "accuracy": self.accuracy,
             "selection": self.selection,
             "difference": self.difference,
@@ -63,12 +66,49 @@ class ValidationResult:
             "num_tasks": self.num_tasks,
             "by_count": {str(count): figures for count, figures in self.by_count.items()},
         }
+        return values | ({"by_architecture": self.by_architecture} if self.by_architecture else {})
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ValidationResult:
         """Return the figures that `to_json` described. Other keys are ignored."""
-        figures = {entry.name: values[entry.name] for entry in fields(cls)}
-        return cls(**{**figures, "by_count": {int(count): row for count, row in values["by_count"].items()}})
+        figures = {entry.name: values[entry.name] for entry in fields(cls) if entry.name != "by_architecture"}
+        figures["by_count"] = {int(count): row for count, row in values["by_count"].items()}
+        return cls(**figures, by_architecture=dict(values.get("by_architecture", {})))
+
+
+def mean_over(
+    results: Mapping[str, ValidationResult], trained: Sequence[str], shares: Mapping[str, Mapping[str, float]]
+) -> ValidationResult:
+    """Return the means of the figures over the architectures `trained`, with the figures of each; for one, its own result.
+
+    Args:
+        results: architecture -> its result. All have the same tasks.
+        trained: the architectures that count.
+        shares: of those that are written as a relative; see `tina_framework.training.relatives`.
+    """
+    if len(results) == 1:
+        return next(iter(results.values()))
+    counted = [results[name] for name in trained]
+
+    def mean(values: Sequence[float]) -> float:
+        return sum(values) / len(values)
+
+    by_count = {
+        count: {name: mean([result.by_count[count][name] for result in counted]) for name in row}
+        for count, row in counted[0].by_count.items()
+    }
+    return ValidationResult(
+        mean([result.accuracy for result in counted]),
+        mean([result.selection for result in counted]),
+        mean([result.difference for result in counted]),
+        mean([result.standard_error for result in counted]),
+        counted[0].num_tasks,
+        by_count,
+        {
+            name: result.to_json() | ({"shares": dict(shares[name])} if name in shares else {})
+            for name, result in results.items()
+        },
+    )
 
 
 class Validator:

@@ -7,7 +7,17 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-from tina_framework.config.fields import MAY_CHANGE, CountOrNone, Number, OrNone, Positive, Section, TextList, UserPath
+from tina_framework.config.fields import (
+    MAY_CHANGE,
+    CountOrNone,
+    NotNegative,
+    Number,
+    OrNone,
+    Positive,
+    Section,
+    TextList,
+    UserPath,
+)
 from tina_framework.config.sources import weights_from_text
 from tina_framework.denoiser.presets import MAX_CLASSES
 
@@ -35,11 +45,22 @@ class DataSettings(Section):
         description="Folder of a zoo (see tina zoo build), which holds the generic model and the p-Models.",
         json_schema_extra=MAY_CHANGE,
     )
+    zoos: TextList = Field(
+        [],
+        description="Folders of more zoos, for architectures that are not in the first one.",
+        json_schema_extra=MAY_CHANGE,
+    )
     zoo_models: CountOrNone = Field(
         None, description="Use only the first so many usable p-Models of the zoo; none uses all of them."
     )
     architecture: Annotated[str | None, OrNone] = Field(
         None, description="Architecture of the generated networks; none uses the zoo's."
+    )
+    architectures: Annotated[dict[str, NotNegative], NoDecode, BeforeValidator(weights_from_text)] = Field(
+        {},
+        description="Train one generator for several architectures: their names, with how often each is trained, for example "
+        '{"cnn-2layer": 1, "cnn-2layer@2": 1}. Each step trains one of them. Those of weight 0 are written, but not trained. '
+        "It needs a tokenizer with descriptors, such as filter:288.",
     )
     scale: Literal["tensor", "network"] = Field(
         "tensor",

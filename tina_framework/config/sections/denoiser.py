@@ -59,6 +59,12 @@ class DenoiserSettings(Section):
         None,
         description="How many of these directions the pooled forecast also reads in pairs; none uses the preset's.",
     )
+    forecast_width: Annotated[Annotated[int, Number, Field(ge=1, le=MAX_VALUES["forecast_width"])] | None, OrNone] = (
+        Field(
+            None,
+            description="Middle width of the pooled forecast, with a tokenizer that has descriptors; none uses 4096.",
+        )
+    )
 
     @field_validator("preset")
     @classmethod
