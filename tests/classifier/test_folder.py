@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tina_framework.builtins.architectures.cnn_2layer import CNN2Layer, cnn_2layer
 from tina_framework.classifier.classifier import GeneratedClassifier, replaceable
-from tina_framework.errors import CheckpointError, ConfigError
+from tina_framework.errors import CheckpointError, ConfigError, DependencyError
 from tina_framework.interfaces.architecture import FrozenTrunk, TargetArchitecture
 from tina_framework.plugin.discovery import registries
 from tina_framework.storage.digest import renew_digest
@@ -220,7 +220,7 @@ def _edit(folder: Path, **changes: object) -> None:
         ({"class_names": ["ant", "bee", "bee"]}, "has the name 'bee' twice"),
         ({"class_names": "ant"}, "not a list of names"),
         ({"class_names": []}, "not a list of names"),
-        ({"architecture": "cnn-3layer"}, "Did you mean 'cnn-2layer'"),
+        ({"architecture": "cnn-2layers"}, "Did you mean 'cnn-2layer'"),
         ({"architecture": "os:system"}, "cannot be made"),
         ({"architecture": 3}, "architecture must be a name"),
         ({"provenance": 3}, "provenance a table"),
@@ -326,3 +326,50 @@ def test_parameters_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
 def test_a_copied_folder_works(folder: Path, tmp_path: Path, pixels: np.ndarray) -> None:
     shutil.move(folder, tmp_path / "elsewhere")
     assert len(GeneratedClassifier.from_pretrained(tmp_path / "elsewhere").predict(pixels)) == 6
+
+
+@pytest.fixture
+def wide() -> GeneratedClassifier:
+    """A classifier 1.5 times as wide, of random weights."""
+    torch.manual_seed(0)
+    architecture = registries().architectures.create("cnn-2layer@1.5")
+    return GeneratedClassifier.from_state(architecture, ("ant", "bee", "cat"), architecture.build(3).state_dict())
+
+
+def test_a_classifier_of_another_width_is_saved_and_loaded(
+    wide: GeneratedClassifier, tmp_path: Path, pixels: np.ndarray
+) -> None:
+    wide.save_pretrained(tmp_path / "wide")
+    config = json.loads((tmp_path / "wide" / "config.json").read_text())
+    assert config["architecture"] == "cnn-2layer@1.5"
+    assert "plugins" not in config
+    loaded = GeneratedClassifier.from_pretrained(tmp_path / "wide")
+    assert loaded.architecture == "cnn-2layer@1.5"
+    assert loaded.num_parameters == 24 * 27 + 48 * 24 * 9 + 3 * 49
+    assert loaded.class_tensors == {"fc.weight", "fc.bias"}
+    assert np.array_equal(loaded.predict_proba(pixels), wide.predict_proba(pixels))
+
+
+def test_the_width_of_a_folder_is_checked(wide: GeneratedClassifier, tmp_path: Path) -> None:
+    wide.save_pretrained(tmp_path / "wide")
+    _edit(tmp_path / "wide", architecture="cnn-2layer@2")
+    with pytest.raises(CheckpointError, match=r"'conv1.weight' has shape \(24, 3, 3, 3\), expected \(32, 3, 3, 3\)"):
+        GeneratedClassifier.from_pretrained(tmp_path / "wide")
+    _edit(tmp_path / "wide", architecture="cnn-2layer@wide")
+    with pytest.raises(CheckpointError, match="which is no number"):
+        GeneratedClassifier.from_pretrained(tmp_path / "wide")
+
+
+@pytest.mark.parametrize("name", ["c", "onnx"])
+def test_a_classifier_of_another_width_is_exported(
+    wide: GeneratedClassifier, tmp_path: Path, pixels: np.ndarray, name: str
+) -> None:
+    exporter = registries().exporters.create(name)
+    try:
+        report = wide.export(
+            tmp_path / f"wide{exporter.suffix}", name, int8=pixels if exporter.int8 == "always" else None
+        )
+    except DependencyError as error:  # no C compiler, or no onnx
+        pytest.skip(str(error))
+    assert report.comparison.pictures > 0
+    assert report.path.exists()

@@ -88,7 +88,7 @@ def test_a_broken_plugin_prints_nothing_into_the_line(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert (done.stdout, done.stderr) == ("cifar100-cnn\ncifar100-cnn-taught\n", "")
+    assert (done.stdout, done.stderr) == ("cifar100-cnn\ncifar100-cnn-taught\ncifar100-many\n", "")
 
 
 def test_completing_loads_neither_torch_nor_numpy() -> None:
@@ -144,7 +144,7 @@ def test_bash_completes_with_the_script_that_is_shown(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    expected = ["cifar100-cnn", "cifar100-cnn-taught", "complete -o default -F _tina_completion tina"]
+    expected = ["cifar100-cnn", "cifar100-cnn-taught", "cifar100-many", "complete -o default -F _tina_completion tina"]
     assert done.stdout.splitlines() == expected, done.stderr
 
 

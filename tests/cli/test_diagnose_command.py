@@ -36,3 +36,11 @@ def test_the_bundled_generator(capsys: pytest.CaptureFixture[str], cifar100_path
     assert abs(stages["round trip"]["minus_p_model"]["mean"]) < 0.002
     assert stages["sampled"]["minus_p_model"]["mean"] > -0.05
     assert "Sampling works" in found["verdict"]
+
+
+def test_another_architecture_of_the_generator(capsys: pytest.CaptureFixture[str], several_folder: Path) -> None:
+    words = ("--model", str(several_folder), "--dataset", "shapes:4", "--architecture")
+    assert run(*words, "mlp") == 2
+    assert "does not write the architecture 'mlp'" in capsys.readouterr().err
+    assert run(*words, "cnn-3layer") == 1
+    assert "Error: the generator names no zoo" in capsys.readouterr().err

@@ -185,3 +185,19 @@ def test_without_a_task_file_tasks_are_drawn(place: Path, capsys: pytest.Capture
 def test_options_of_the_draw(place: Path, capsys: pytest.CaptureFixture[str], changes: list[str], message: str) -> None:
     assert run(*changes) == 2
     assert message in capsys.readouterr().err
+
+
+def test_another_architecture_of_the_generator(
+    place: Path, several_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(several_folder, place / "several")
+    options = ["--model", "several", "--architecture", "cnn-3layer", "--methods", "tina", "--record"]
+    assert run(*options) == 0, capsys.readouterr().err
+    setup = json.loads((place / "out" / "results.json").read_text())["setup"]
+    assert setup["model"]["architecture"] == "cnn-3layer"
+    assert "--architecture cnn-3layer" in setup["command"]
+    entries = json.loads((place / "several" / "config.json").read_text())["architectures"]
+    assert [name for name, entry in entries.items() if "metrics" in entry] == ["cnn-3layer"]
+    capsys.readouterr()
+    assert run("--architecture", "cnn-3layer") == 2
+    assert "does not write the architecture 'cnn-3layer'" in capsys.readouterr().err

@@ -121,3 +121,39 @@ def test_the_licence_is_that_of_the_card_or_else_of_the_package(tmp_path: Path) 
         assert license_of(tmp_path, None) == expected
     (tmp_path / "README.md").write_text("license: mit\n")
     assert license_of(tmp_path, "tina-framework") == "apache-2.0"
+
+
+def test_several_architectures_are_a_table(several_generator: Generator) -> None:
+    config = several_generator.config
+    card = model_card(config)
+    assert "# A generator of `cnn-2layer@0.5` classifiers and others" in card
+    rows = card[card.index("| architecture |") :].splitlines()[:6]
+    assert rows[0] == "| architecture | parameters, 10 classes | trained | accuracy on validation tasks |"
+    assert rows[2:] == [
+        "| `cnn-2layer@0.5` (default) | 1,538 | yes | 30.0 % |",
+        "| `cnn-2layer@0.75` | 3,166 | no | not recorded |",
+        "| `cnn-2layer` | 5,370 | yes | 50.0 % |",
+        "| `cnn-3layer` | 14,586 | yes | 40.0 % |",
+    ]
+    assert 'other = generator(["ant", "bee", "cat"], architecture="cnn-2layer")' in card
+    assert "- It generates the architectures above. Loading" in card
+    assert "No accuracy was recorded." in card
+    entry = {**config.architectures["cnn-3layer"], "metrics": {"toy": {"seen": {"3": 0.5}}}}
+    recorded = dataclasses.replace(config, architectures={**config.architectures, "cnn-3layer": entry})
+    table = "| architecture | encoder | split | classes | accuracy |\n|---|---|---|---|---|\n| `cnn-3layer` | `toy` | seen | 3 | 50.0 % |"
+    assert table in model_card(recorded)
+
+
+def test_sizes_are_unknown_if_a_plugin_is_missing(several_generator: Generator) -> None:
+    config = several_generator.config
+    entries = {**config.architectures, "lost|net": {"whitened": [], "trained": True}}
+    card = model_card(dataclasses.replace(config, architectures=entries))
+    assert "| unknown | yes | not recorded |" in card
+    assert "lost|net` |" not in card
+
+
+def test_one_architecture_has_no_table(config) -> None:
+    card = model_card(config)
+    assert "| architecture |" not in card
+    assert "architecture=" not in card
+    assert "It generates one architecture. Loading it needs" in card

@@ -239,7 +239,7 @@ def test_a_denoiser_that_is_not_finite_is_not_saved(tiny_generator: Generator, f
 
 
 def test_a_generator_of_a_plugin_is_found_by_its_name(generator_plugin: Path) -> None:
-    assert list_generators() == ["absent", "cifar100-cnn", "cifar100-cnn-taught", "toys"]
+    assert list_generators() == ["absent", "cifar100-cnn", "cifar100-cnn-taught", "cifar100-many", "toys"]
     assert find_folder("toys") == generator_plugin / "pretrained" / "toys"
     loaded = Generator.from_pretrained("toys", device="cpu")
     assert (loaded.name, loaded.folder) == ("toys", generator_plugin / "pretrained" / "toys")

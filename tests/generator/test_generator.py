@@ -17,6 +17,7 @@ from PIL import Image
 
 from tests.generator.comparison import assert_differ, assert_same, state_of
 from tina_framework import prompt
+from tina_framework.classifier.abstention import AbstentionThresholds
 from tina_framework.classifier.classifier import GeneratedClassifier
 from tina_framework.errors import ConfigError, PromptError, PromptWarning
 from tina_framework.generator.generator import Generator
@@ -250,3 +251,35 @@ def test_copies_give_the_same_networks() -> None:
         assert not copied._known_classes, "an entry of another encoder could be taken for one of its own"
         assert copied.encoder is not generator.encoder
         assert_same(copied(["apple", "bear"]), expected)
+
+
+def test_thresholds_and_the_generic_model_are_those_of_one_architecture(several_generator: Generator) -> None:
+    generic = several_generator.spec.unflatten(torch.zeros(several_generator.spec.num_parameters(3)), 3)
+    thresholds = AbstentionThresholds(0.9, {2: 1.0, 3: 1.5}, "toy")
+    config = dataclasses.replace(several_generator.config, abstention=thresholds)
+    targets = {name: several_generator.known_target(name) for name in config.architectures}
+    generator = Generator(
+        config,
+        several_generator.denoiser,
+        several_generator.normalizer,
+        several_generator.condition_space,
+        generic=generic,
+        targets=targets,  # type: ignore[arg-type]
+    )
+    other = generator.for_architecture("cnn-3layer")
+    assert (other.config.abstention, other.generic) == (None, None)
+    assert other.for_architecture("cnn-2layer@0.5").generic is generator.generic is not None
+    assert other.for_architecture("cnn-2layer").config.abstention is None
+    assert other.for_architecture("cnn-2layer@0.5").config.abstention == thresholds
+
+
+def test_the_fixed_forecast_is_added_where_there_is_one(
+    several_generator: Generator, tiny_generator: Generator
+) -> None:
+    layout = several_generator.layout(3)
+    zeros = torch.zeros(1, layout.num_tokens, layout.token_width)
+    conditions = torch.randn(1, 3, several_generator.denoiser.config.condition_dim)
+    added = several_generator.with_rows(zeros, conditions, layout)
+    assert not added[:, :-3].any()
+    assert added[:, -3:].any(dim=-1).all()
+    assert tiny_generator.with_rows(zeros, conditions, layout) is zeros

@@ -232,7 +232,7 @@ class Predictor(nn.Module):
                 "docs/how-to/abstaining.md says how to find one."
                 if tuned
                 else f"This classifier has no threshold to abstain by (its generator was not calibrated); {give}, or "
-                "calibrate the generator with `tina calibrate` and generate again."
+                "calibrate the generator with `tina calibrate` and generate again (it measures the generator's default architecture)."
             )
         return self.abstention_threshold
 

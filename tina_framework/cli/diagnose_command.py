@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tina_framework.cli.architecture_option import ArchitectureOption
 from tina_framework.cli.completion import DEVICES, registered
 from tina_framework.cli.evaluate_command import ImageSplit
 from tina_framework.cli.path_parameters import path_option
@@ -49,6 +50,7 @@ def diagnose(
             help="Encoder of the class names. Default: the model's own.",
         ),
     ] = None,
+    architecture: ArchitectureOption = None,
     num_tasks: Annotated[int, typer.Option("--num-tasks", min=1, help="Number of p-Models to test.")] = 20,
     split: Annotated[ImageSplit, typer.Option("--split", help="Images to measure on.")] = ImageSplit.validation,
     device: Annotated[str, typer.Option("--device", autocompletion=DEVICES, help="cpu, cuda, mps or auto.")] = "auto",
@@ -74,6 +76,7 @@ def diagnose(
         image_split=split.value,
         device=device,
         seed=seed,
+        architecture=architecture,
     )
     context, scorer = open_context(request)
     with progress_bar("p-Models", num_tasks) as advance:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tina_framework.cli.architecture_option import ArchitectureOption
 from tina_framework.cli.completion import DEVICES, registered
 from tina_framework.cli.methods_option import MethodsCommand
 from tina_framework.cli.path_parameters import path_option
@@ -87,6 +88,7 @@ def evaluate(
             help="Encoder, e.g. clip-lite or embedding-table:FILE.npz. Default: the model's own.",
         ),
     ] = None,
+    architecture: ArchitectureOption = None,
     zoo: Annotated[
         Path | None,
         path_option("--zoo", help="Folder of the zoo. Default: the zoo that the model was trained on, if it is found."),
@@ -149,6 +151,7 @@ def evaluate(
             "--dataset": dataset,
             "--methods": methods,
             "--encoder": encoder,
+            "--architecture": architecture,
             "--zoo": zoo,
         }
         given |= {"--split": split.value, "--template": template, "--fine-tune-tasks": fine_tune_tasks}
@@ -181,6 +184,7 @@ def evaluate(
         "--tasks": tasks,
         "--methods": None if specs is None else ",".join(spec.label for spec in specs),
         "--encoder": encoder,
+        "--architecture": architecture,
         "--zoo": zoo,
         "--split": split.value,
         "--template": template,
@@ -211,11 +215,12 @@ def evaluate(
         num_tasks=100 if num_tasks is None else num_tasks,
         num_classes=classes,
         teacher=teacher,
+        architecture=architecture,
     )
     results = evaluate_methods(request, progress_bar, print_error)
     write_results(out, results)
     summary = results.summary
-    if record and not record_accuracy(user_path(model), summary):
+    if record and not record_accuracy(user_path(model), summary, summary["setup"]["model"].get("architecture")):
         print_error("The model's card has no table 'Accuracy of generated models', so only config.json was updated.")
     if json_:
         print_json(summary)

@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tina_framework.cli.accuracy_line import accuracy_line, recorded_accuracy
+from tina_framework.cli.architecture_option import (
+    ArchitectureOption,
+    MaxFlashOption,
+    MaxParametersOption,
+    architecture_line,
+    check_one_choice,
+    chosen_architecture,
+)
 from tina_framework.cli.completion import DEVICES, registered
 from tina_framework.cli.output import print_error, print_json, print_line, print_table, progress_bar
 from tina_framework.cli.path_parameters import path_option
@@ -63,6 +71,9 @@ def generate(
             help="Another scheduler, e.g. ddpm. List them with 'tina list schedulers'.",
         ),
     ] = None,
+    architecture: ArchitectureOption = None,
+    max_parameters: MaxParametersOption = None,
+    max_flash: MaxFlashOption = None,
     out: Annotated[Path, path_option("--out", help="Folder to write. A classifier in it is replaced.")] = Path(
         "classifier"
     ),
@@ -104,6 +115,7 @@ def generate(
     tina generate "tell apples from bears and buses"
     """
     prompts = prompts_given(names, sentence, tasks)
+    check_one_choice(architecture, max_parameters, max_flash)
     if contact_sheet is not None:
         _check_sheet(contact_sheet, tasks)
 
@@ -124,25 +136,38 @@ def generate(
     from tina_framework.prompts.summary import summarize_by_class
 
     generator = Generator.from_pretrained(model, device=device, encoder=encoder)
-    if include_trunk:
-        check_has_trunk(generator.config.architecture, generator.spec.architecture.trunk)
+    if architecture is not None:  # a wrong name costs no reading of prompts
+        generator = generator.for_architecture(architecture)
     most = None if compose or merge else generator.config.max_classes
     prompts_of_tasks, _ = read_tasks(prompts, generator.config.class_names, notation=True, most=most)
     start = time.perf_counter()
     encoded = encode_tasks(prompts_of_tasks, generator.encoder, known_classes=generator.known_classes())
+    seconds = time.perf_counter() - start
+    task_names = [task.class_names for task in encoded]
+    ensemble = compose and not merge
+    chosen, reason = chosen_architecture(
+        generator, task_names, architecture, max_parameters, max_flash, ensemble=ensemble
+    )
+    generator = generator.for_architecture(chosen)
+    if include_trunk:
+        check_has_trunk(chosen, generator.spec.architecture.trunk)
     settings = {
         "seed": seed,
         "num_inference_steps": steps,
         "scheduler": scheduler,
         "compose": "merge" if merge else compose,
     }
+    start = time.perf_counter()
     models = _generate(generator, encoded, settings)
-    seconds = time.perf_counter() - start
+    seconds += time.perf_counter() - start
     folders = _save(models, out, many=tasks is not None, include_trunk=include_trunk, dtype=dtype.value)
     summaries = [summarize_by_class(task) for task in encoded]
     warnings = generator.prompt_warnings(encoded)
     result: dict[str, Any] = {
         "model": model,
+        "architecture": chosen,
+        "architecture_reason": reason,
+        "architecture_trained": generator.architectures[chosen].trained,
         "encoder": generator.encoder.name,
         "seed": seed,
         "seconds": round(seconds, 4),
@@ -162,12 +187,13 @@ def generate(
             result |= _label_pictures(model, folders[0], contact_sheet)
         except TinaError as error:  # the classifier was saved, so it is described first
             failed = error
+    line = architecture_line(generator, chosen, reason)
     if json_:
         print_json(result)
     elif tasks is None:
-        _print_one(result, sheet_asked=contact_sheet is not None and failed is None)
+        _print_one(result, line, sheet_asked=contact_sheet is not None and failed is None)
     else:
-        _print_many(result, out)
+        _print_many(result, line, out)
     if failed is not None:
         raise failed
 
@@ -270,10 +296,11 @@ def _composed_words(composed: dict[str, Any]) -> str:
     return f"of {networks}, merged into one" if composed["method"] == "merge" else f"an ensemble of {networks}"
 
 
-def _print_one(result: dict[str, Any], *, sheet_asked: bool) -> None:
+def _print_one(result: dict[str, Any], architecture: str | None, *, sheet_asked: bool) -> None:
     classifier = result["classifiers"][0]
     rows = [
         ("classes", ", ".join(classifier["class_names"])),
+        *([("architecture", architecture)] if architecture else []),
         ("parameters", f"{classifier['parameters']:,} ({_size(classifier['bytes'])} on disk)"),
         *([("composed", _composed_words(classifier["composed"]))] if classifier["composed"] else []),
         ("generated in", f"{result['seconds']:.2f} s by {result['model']}, without training"),
@@ -313,7 +340,7 @@ def _print_prompts(classifier: dict[str, Any]) -> None:
         print_line(f"{'' if number else 'prompts:':<14}{label}: {words}")
 
 
-def _print_many(result: dict[str, Any], out: Path) -> None:
+def _print_many(result: dict[str, Any], architecture: str | None, out: Path) -> None:
     classifiers = result["classifiers"]
     each = result["seconds"] / len(classifiers)
     where = (
@@ -322,6 +349,8 @@ def _print_many(result: dict[str, Any], out: Path) -> None:
     print_line(
         f"{len(classifiers)} classifier{'s' * (len(classifiers) > 1)} in {result['seconds']:.2f} s ({each:.3f} s each), saved in {where}.",
     )
+    if architecture is not None:
+        print_line(f"Architecture: {architecture}")
     for count in sorted({len(entry["class_names"]) for entry in classifiers}):
         first = next(entry for entry in classifiers if len(entry["class_names"]) == count)
         parameters = f"{count} classes: {first['parameters']:,} parameters"

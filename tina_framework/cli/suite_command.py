@@ -29,7 +29,7 @@ def evaluate_prompts(options: Mapping[str, Any], out: Path, *, json_: bool) -> N
     from tina_framework.evaluation.suite.prompt_suite import run_suite
     from tina_framework.evaluation.suite.suite_tables import FILES, check_output, short_rows, write_suite
 
-    taken = {"--model", "--dataset", "--encoder", "--split", "--device", "--seed"}
+    taken = {"--model", "--dataset", "--encoder", "--architecture", "--split", "--device", "--seed"}
     taken |= {"--descriptions", "--num-tasks", "--classes"}
     rejected = [name for name, value in options.items() if name not in taken and value not in (None, False, 0)]
     if rejected:
@@ -48,6 +48,7 @@ def evaluate_prompts(options: Mapping[str, Any], out: Path, *, json_: bool) -> N
         image_split=options["--split"],
         device=options["--device"],
         seed=options["--seed"],
+        architecture=options.get("--architecture"),
         command=shlex.join(["tina", "evaluate", "--suite", "prompts", *words]),
     )
     before = 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tina_framework.cli.architecture_option import ArchitectureOption
 from tina_framework.cli.completion import DEVICES, registered
 from tina_framework.cli.interrupt import clean_stop
 from tina_framework.cli.output import print_error, print_line
@@ -52,6 +53,7 @@ def ui(
         ),
     ] = None,
     open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
+    architecture: ArchitectureOption = None,
     device: Annotated[str, typer.Option("--device", autocompletion=DEVICES, help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Open a page in the browser: type words, drop photographs, fine-tune, and download the classifier.
@@ -70,7 +72,7 @@ def ui(
 
     name = model or (_PREFERRED if _PREFERRED in registries().generators else _FALLBACK)
     with listen(host, port, _PORT) as listener, clean_stop(lambda: "Its temporary files were removed."):
-        generator = Generator.from_pretrained(name, device=device)
+        generator = Generator.from_pretrained(name, device=device, architecture=architecture)
         samples = _samples(name)
         about = {"model": generator.name, "example": _example(generator, samples)}
         first = Session(generator)

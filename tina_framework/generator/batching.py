@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from tina_framework.denoiser.normalizer import Normalizer
-from tina_framework.denoiser.transformer import Denoiser, EncodedClasses
+from tina_framework.denoiser.row_forecast import RowForecast
+from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import ConfigError, TinaError
 from tina_framework.generator.config import GeneratorConfig
 from tina_framework.generator.options import SamplingOptions
@@ -38,6 +39,7 @@ class ParameterSampler:
     Attributes:
         config, denoiser, normalizer, condition_space: of the generator.
         layout: class count -> token layout.
+        rows: the fixed forecast of class rows, if the generator has one.
     """
 
     config: GeneratorConfig
@@ -45,6 +47,7 @@ class ParameterSampler:
     normalizer: Normalizer
     condition_space: ConditionSpace
     layout: Callable[[int], TokenLayout]
+    rows: RowForecast | None = None
 
     def sample(self, tasks: Sequence[EncodedTask], options: SamplingOptions) -> list[Tensor]:
         """Return flat parameters (N_K,), `num_samples` for each task, task by task.
@@ -110,13 +113,16 @@ class ParameterSampler:
         orders = {index: _key_order(tasks[index]) for index in places}
         draws = [task_draws(options.seed, sample, sorted(tasks[index].keys)) for index, sample in rows]
         # A task is encoded once, however many samples it has.
-        encoded = self._encode([tasks[index] for index in places], list(orders.values()))
+        condition_BKE = self._conditions([tasks[index] for index in places], list(orders.values()))
+        encoded = self.denoiser.encode(condition_BKE)
         if len(places) < len(rows):
             task_of_row = torch.tensor([places[index] for index, _ in rows], device=encoded.hidden_BKH.device)
-            encoded = encoded.select(task_of_row)
+            encoded, condition_BKE = encoded.select(task_of_row), condition_BKE[task_of_row]
         layout = self.layout(count)
         noise, on_step_end = self.config.initial_noise, options.on_step_end
         tokens_BPD = sample_tokens(self.denoiser, scheduler, encoded, layout, draws, steps, noise, on_step_end)
+        if self.rows is not None:
+            tokens_BPD = self.rows.add(tokens_BPD.float(), condition_BKE, layout)
         sorted_BN = self.normalizer.denormalize(layout.scatter(tokens_BPD).float(), count)
         # Class slot j was sampled for class `order[j]`.
         slots_BK = torch.argsort(torch.tensor([orders[index] for index, _ in rows]), dim=1)
@@ -129,11 +135,11 @@ class ParameterSampler:
                 )
         return flat_BN
 
-    def _encode(self, tasks: Sequence[EncodedTask], orders: Sequence[list[int]]) -> EncodedClasses:
-        """Encode tasks of one class count, each with its classes in the given order."""
+    def _conditions(self, tasks: Sequence[EncodedTask], orders: Sequence[list[int]]) -> Tensor:
+        """Return the denoiser's inputs (B, K, E) of tasks of one class count, each with its classes in the given order."""
         device = next(self.denoiser.parameters()).device
         vectors = [task.vectors[order] for task, order in zip(tasks, orders, strict=True)]
-        return self.denoiser.encode(self.condition_space.denoiser_inputs(vectors).to(device))
+        return self.condition_space.denoiser_inputs(vectors).to(device)
 
 
 def _key_order(task: EncodedTask) -> list[int]:

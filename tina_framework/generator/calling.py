@@ -42,6 +42,7 @@ class CallOptions(TypedDict, total=False):
     num_inference_steps: int | None
     seed: int
     generator: torch.Generator | None
+    architecture: str | None
     scheduler: str | NoiseScheduler | None
     batch_size: int
     compose: bool | ComposeMethod

@@ -9,6 +9,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from tina_framework.errors import TinaError
+from tina_framework.generator.architecture_summary import summarize_architectures
+from tina_framework.generator.components import make_spec
 from tina_framework.generator.config import GeneratorConfig
 from tina_framework.storage.card import (
     CARD,
@@ -22,6 +25,8 @@ from tina_framework.storage.card import (
 )
 
 __all__ = ["datasets_of", "license_of", "model_card"]
+
+_NO_FIGURES = "No accuracy was recorded."
 
 
 def model_card(config: GeneratorConfig, hub_id: str | None = None) -> str:
@@ -43,8 +48,9 @@ def model_card(config: GeneratorConfig, hub_id: str | None = None) -> str:
     )
     where = json.dumps(hub_id or "PATH OR HUB ID OF THIS FOLDER")
     listed = " (listed below)" if "seen_classes" in config.training else ""
+    several = _architectures(config)
     lines = [
-        f"# A generator of {as_code(config.architecture)} classifiers",
+        f"# A generator of {as_code(config.architecture)} classifiers{' and others' if several else ''}",
         "",
         f"It generates all parameters of a small image classifier from {config.min_classes} to {config.max_classes} class "
         "names. The classifier knows exactly these classes.",
@@ -54,8 +60,10 @@ def model_card(config: GeneratorConfig, hub_id: str | None = None) -> str:
         "",
         f"generator = Generator.from_pretrained({block(where)})",
         f"model = generator({block(json.dumps(config.class_names[:3], ensure_ascii=False))})",
+        *_example(config),
         "```",
         "",
+        *several,
         "| | |",
         "|---|---|",
         f"| text space | {as_code(config.condition['space'])} |",
@@ -70,7 +78,7 @@ def model_card(config: GeneratorConfig, hub_id: str | None = None) -> str:
         "",
         "## Accuracy of generated models",
         "",
-        *_metrics(config.metrics),
+        *_figures(config),
         "",
         *_validation(config.training.get("validation")),
         "## Limits",
@@ -80,7 +88,8 @@ def model_card(config: GeneratorConfig, hub_id: str | None = None) -> str:
         "- Generated classifiers work on pictures like the training data. They answer with one of their classes, whatever "
         f"the picture shows{_unless(config)}.",
         "- The accuracies are means over tasks. Single tasks vary, most of all tasks of few or similar classes.",
-        "- It generates one architecture. Loading it needs `tina_framework`. The generated classifiers are PyTorch modules.",
+        f"- It generates {'the architectures above' if several else 'one architecture'}. Loading it needs `tina_framework`. "
+        "The generated classifiers are PyTorch modules.",
         "",
         "## Training",
         "",
@@ -90,6 +99,65 @@ def model_card(config: GeneratorConfig, hub_id: str | None = None) -> str:
     else:
         lines.append("Nothing was recorded.")
     return write_card(data, lines)
+
+
+def _example(config: GeneratorConfig) -> list[str]:
+    """Return the lines of the example that choose an architecture, if there are several."""
+    other = next((name for name in config.architectures if name != config.architecture), None)
+    if other is None:
+        return []
+    names = block(json.dumps(config.class_names[:3], ensure_ascii=False))
+    return [
+        f"other = generator({names}, architecture={block(json.dumps(other))})",
+    ]
+
+
+def _architectures(config: GeneratorConfig) -> list[str]:
+    """Return the table of the architectures, the smallest first; nothing if there is one only."""
+    if not config.architectures:
+        return []
+    count = config.max_classes
+    try:
+        specs = {name: make_spec(config, name) for name in config.architectures}
+        sizes = {name: f"{spec.num_parameters(count):,}" for name, spec in specs.items()}
+        names = list(summarize_architectures(config, specs))
+    except TinaError:  # a plugin of an architecture is missing
+        sizes, names = {}, list(config.architectures)
+    rows = []
+    for name in names:
+        accuracy = config.validation_accuracy(name)
+        recorded = "not recorded" if accuracy is None else f"{100 * accuracy:.1f} %"
+        trained = "yes" if config.architectures[name]["trained"] else "no"
+        default = " (default)" if name == config.architecture else ""
+        rows.append(f"| {as_code(name)}{default} | {sizes.get(name, 'unknown')} | {trained} | {recorded} |")
+    untrained = [
+        "An architecture that it was not trained for is written as the next wider one, in part. How much was chosen on these validation "
+        "tasks, so its accuracy here is a little too good.",
+        "",
+    ]
+    if all(entry["trained"] for entry in config.architectures.values()):
+        untrained = []
+    return [
+        f"| architecture | parameters, {count} classes | trained | accuracy on validation tasks |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+        *untrained,
+    ]
+
+
+def _figures(config: GeneratorConfig) -> list[str]:
+    """Return the table of recorded accuracies; with several architectures, their names are its first column."""
+    if not config.architectures:
+        return _metrics(config.metrics)
+    rows = [
+        f"| {as_code(name)} {row}"
+        for name, entry in config.architectures.items()
+        for row in _metric_rows(entry.get("metrics", {}))
+    ]
+    if not rows:
+        return [_NO_FIGURES]
+    return ["| architecture | encoder | split | classes | accuracy |", "|---|---|---|---|---|", *rows]
 
 
 def datasets_of(config: GeneratorConfig) -> list[str]:
@@ -168,7 +236,14 @@ def _validation(figures: object) -> list[str]:
 
 
 def _metrics(metrics: Mapping[str, Any]) -> list[str]:
-    rows = [
+    rows = _metric_rows(metrics)
+    return ["| encoder | split | classes | accuracy |", "|---|---|---|---|", *rows] if rows else [_NO_FIGURES]
+
+
+def _metric_rows(metrics: object) -> list[str]:
+    if not isinstance(metrics, Mapping):
+        return []
+    return [
         f"| {as_code(encoder)} | {as_line(split)} | {as_line(count)} | {100 * value:.1f} % |"
         for encoder, splits in metrics.items()
         if isinstance(splits, Mapping)
@@ -177,8 +252,3 @@ def _metrics(metrics: Mapping[str, Any]) -> list[str]:
         for count, value in counts.items()
         if isinstance(value, int | float) and abs(value) <= 1
     ]
-    return (
-        ["| encoder | split | classes | accuracy |", "|---|---|---|---|", *rows]
-        if rows
-        else ["No accuracy was recorded."]
-    )

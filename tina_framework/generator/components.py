@@ -16,19 +16,27 @@ from tina_framework.prompts.condition_space import ConditionSpace
 __all__ = ["make_encoder", "make_recorded_encoder", "make_spec", "make_tokenizer"]
 
 
-def make_spec(config: GeneratorConfig) -> ParameterSpec:
+def make_spec(config: GeneratorConfig, name: str | None = None) -> ParameterSpec:
     """Return the parameters of the architecture that a configuration names.
+
+    Args:
+        config: the configuration.
+        name: one of its `architectures`; None: the default one.
 
     Raises:
         PluginError: the plugin returned something other than an architecture.
         UnknownNameError: no architecture has that name.
     """
-    architecture = registries().architectures.create(config.architecture)
+    name = config.architecture if name is None else name
+    relative = config.relative_of(name)
+    return ParameterSpec(_architecture(name), None if relative is None else ParameterSpec(_architecture(relative)))
+
+
+def _architecture(name: str) -> TargetArchitecture:
+    architecture = registries().architectures.create(name)
     if not isinstance(architecture, TargetArchitecture):
-        raise PluginError(
-            f"Architecture '{config.architecture}' made a {type(architecture).__name__}, not a TargetArchitecture."
-        )
-    return ParameterSpec(architecture)
+        raise PluginError(f"Architecture '{name}' made a {type(architecture).__name__}, not a TargetArchitecture.")
+    return architecture
 
 
 def make_tokenizer(config: GeneratorConfig) -> ParameterTokenizer:

@@ -29,6 +29,7 @@ _MAX_TEMPLATES = 1000
 _TEXTS = ("architecture", "default_encoder")
 _COUNTS = ("max_classes", "num_inference_steps", "min_classes")
 _NAMED = ("tokenizer", "scheduler")
+_OF_ARCHITECTURE = {"whitened", "trained", "validation", "metrics", "relative"}
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ class GeneratorConfig:
         training: how it was trained: recipe, its hash, commit, data and validation figures, as any JSON values.
         metrics: accuracy of generated models: encoder -> split -> class count -> fraction of 1.
         abstention: thresholds below which generated models may abstain; None: not calibrated.
+        architectures: if the generator writes several: name -> ``{"whitened": [...], "trained": bool}``, and perhaps
+            ``"validation"`` (figures of the training run) and ``"metrics"``, which replace `whitened` and `metrics`. One that was
+            not trained has ``"relative": {"architecture": name, "filters": share, "rows": share}``: it is written as that wider
+            network of its family, and these shares of the prediction count.
+            `architecture` is the one that is written by default. Empty: it writes `architecture` only.
         familiarity: encoder -> how likely a class is known, given its similarity to the known names; encoders that are
             not listed use built-in values.
 
@@ -80,6 +86,7 @@ class GeneratorConfig:
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     abstention: AbstentionThresholds | None = None
+    architectures: Mapping[str, Any] = field(default_factory=dict)
     familiarity: Mapping[str, Familiarity] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -122,6 +129,7 @@ class GeneratorConfig:
             raise ConfigError(
                 f"max_classes={self.max_classes}, but the denoiser was built for {self.denoiser.max_classes} at most."
             )
+        self._check_architectures()
         self._check_condition()
         read_fit_settings(self.preprocessing)
         for name in ("training", "metrics"):
@@ -134,6 +142,61 @@ class GeneratorConfig:
             raise ConfigError(
                 f"Generator setting familiarity={shorten(self.familiarity)} has a value that is not a Familiarity."
             )
+
+    def _check_architectures(self) -> None:
+        if not isinstance(self.architectures, Mapping):
+            raise ConfigError(f"Generator setting architectures={shorten(self.architectures)} is not a table.")
+        if bool(self.architectures) != bool(self.denoiser.descriptor_size):
+            raise ConfigError(
+                "Generator setting architectures needs a denoiser that reads descriptors of tokens, and such a denoiser needs the setting."
+            )
+        if not self.architectures:
+            return
+        _check_json("architectures", self.architectures)
+        if self.architecture not in self.architectures:
+            raise ConfigError(
+                f"Generator setting architecture={shorten(self.architecture)} is not one of its architectures: "
+                f"{', '.join(self.architectures)}."
+            )
+        for name, entry in self.architectures.items():
+            if not isinstance(entry, Mapping) or not {"whitened", "trained"} <= set(entry) <= _OF_ARCHITECTURE:
+                raise ConfigError(
+                    f"Generator setting architectures has the entry {shorten(name)}: {shorten(entry)}; it needs whitened and trained, and "
+                    "may have validation, metrics and relative."
+                )
+            whitened = entry["whitened"]
+            if not isinstance(whitened, list | tuple) or not all(isinstance(weight, str) for weight in whitened):
+                raise ConfigError(
+                    f"Architecture {shorten(name)} has whitened={shorten(whitened)}, not a list of names."
+                )
+            if not isinstance(entry["trained"], bool):
+                raise ConfigError(
+                    f"Architecture {shorten(name)} has trained={shorten(entry['trained'])}; it must be true or false."
+                )
+            self._check_relative(name, entry.get("relative"))
+
+    def _check_relative(self, name: str, relative: Any) -> None:
+        if relative is None:
+            return
+        if self.architectures[name]["trained"]:
+            raise ConfigError(
+                f"Architecture {shorten(name)} was trained, but has relative={shorten(relative)}; only one that was not trained is "
+                "written as a relative."
+            )
+        if not isinstance(relative, Mapping) or set(relative) != {"architecture", "filters", "rows"}:
+            raise ConfigError(
+                f"Architecture {shorten(name)} has relative={shorten(relative)}; it needs exactly architecture, filters and rows."
+            )
+        of = self.architectures.get(relative["architecture"]) if isinstance(relative["architecture"], str) else None
+        if of is None or of.get("trained") is not True or of.get("relative") is not None:
+            raise ConfigError(
+                f"Architecture {shorten(name)} has the relative {shorten(relative['architecture'])}, which is no trained architecture "
+                "of this generator."
+            )
+        for part in ("filters", "rows"):
+            share = relative[part]
+            if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+                raise ConfigError(f"Architecture {shorten(name)} has {part}={shorten(share)}, not a share from 0 to 1.")
 
     def _check_condition(self) -> None:
         condition = self.condition
@@ -194,8 +257,9 @@ class GeneratorConfig:
         if self.initial_noise:
             # Left out at its default, so that older versions of this program can read the folder.
             del values["initial_noise"]
-        if not self.whitened:
-            del values["whitened"]
+        for name in ("whitened", "architectures"):
+            if not values[name]:
+                del values[name]
         if self.abstention is None:
             del values["abstention"]
         else:
@@ -247,6 +311,33 @@ class GeneratorConfig:
         except ConfigError as error:
             raise CheckpointError(f"{source} is wrong: {error}") from error
 
+    def for_architecture(self, name: str) -> GeneratorConfig:
+        """Return the configuration with another default architecture, one of `architectures`."""
+        return self if name == self.architecture else dataclasses.replace(self, architecture=name)
+
+    def whitened_weights(self, architecture: str) -> tuple[str, ...]:
+        """Return the weights of an architecture whose differences are predicted in whitened coordinates."""
+        return tuple(self.architectures[architecture]["whitened"]) if self.architectures else self.whitened
+
+    def relative_of(self, architecture: str) -> str | None:
+        """Return the architecture as whose relative another one is written; None if it is written as itself."""
+        found = self.architectures.get(architecture, {}).get("relative")
+        return None if found is None else str(found["architecture"])
+
+    def shares(self, architecture: str) -> tuple[float, float]:
+        """Return which shares of the predicted filters and class rows count for an architecture."""
+        found = self.architectures[architecture].get("relative") or {"filters": 1.0, "rows": 1.0}
+        return float(found["filters"]), float(found["rows"])
+
+    def validation_accuracy(self, architecture: str) -> float | None:
+        """Return the accuracy on validation tasks that training recorded for an architecture, as a fraction of 1."""
+        source = self.architectures[architecture] if self.architectures else self.training
+        figures = source.get("validation")
+        value = figures.get("accuracy") if isinstance(figures, Mapping) else None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            return None
+        return float(value)
+
     @property
     def trained_encoders(self) -> tuple[str, ...]:
         """The encoders whose vectors the generator was trained on, as the training record names them."""
@@ -260,7 +351,10 @@ class GeneratorConfig:
             encoder: spec of the encoder; a record without the part after the colon also counts.
             num_classes: class count of the tasks.
         """
-        splits = self.metrics.get(encoder, self.metrics.get(encoder.partition(":")[0], {}))
+        metrics = self.architectures[self.architecture].get("metrics", {}) if self.architectures else self.metrics
+        if not isinstance(metrics, Mapping):
+            return {}
+        splits = metrics.get(encoder, metrics.get(encoder.partition(":")[0], {}))
         if not isinstance(splits, Mapping):
             return {}
         found = {}

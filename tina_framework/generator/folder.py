@@ -2,6 +2,8 @@
 
 A folder holds `config.json`, `model.safetensors` (``denoiser.*``, ``normalizer.*``, ``condition.*``) and a model card. It may
 also hold `generic.safetensors`: the generic network for all classes of the data set, which evaluation compares with.
+A generator for several architectures has ``target.NAME.normalizer.*`` and ``target.NAME.rows.*`` for each of them instead of
+``normalizer.*``.
 
 Large weights are split as Hugging Face libraries do it: `model-00001-of-00002.safetensors` and so on, with a table of tensors and
 their files in `model.safetensors.index.json`.
@@ -12,20 +14,24 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from tina_framework.denoiser.described import keeps_full_precision
 from tina_framework.denoiser.normalizer import Normalizer
+from tina_framework.denoiser.row_forecast import RowForecast
 from tina_framework.denoiser.transformer import Denoiser
 from tina_framework.errors import CheckpointError, ConfigError, DataError, UnknownNameError, shorten
 from tina_framework.generator.card import model_card
 from tina_framework.generator.components import make_spec, make_tokenizer
 from tina_framework.generator.config import FORMAT, FORMAT_VERSION, GeneratorConfig
+from tina_framework.generator.target import GeneratorTarget
 from tina_framework.images import read_fit_settings
+from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.plugin.entry_points import DISTRIBUTION
 from tina_framework.plugin.missing_dependency import extra_named
@@ -59,6 +65,7 @@ __all__ = [
     "provider_of",
     "read_dtype",
     "read_folder",
+    "read_generator_config",
     "write_folder",
 ]
 
@@ -75,13 +82,21 @@ _NEEDS = f"{CONFIG} with format '{FORMAT}' and {WEIGHTS}, as Generator.save_pret
 
 @dataclass(frozen=True)
 class GeneratorParts:
-    """The checked contents of a folder. `generic` is None if the folder has no generic network."""
+    """The checked contents of a folder.
+
+    Attributes:
+        config, denoiser, condition_space: of the generator.
+        normalizer: that of the default architecture.
+        generic: the generic network; None if the folder has none.
+        targets: architecture -> its parts, if the generator writes several; else empty.
+    """
 
     config: GeneratorConfig
     denoiser: Denoiser
     normalizer: Normalizer
     condition_space: ConditionSpace
     generic: dict[str, Tensor] | None
+    targets: Mapping[str, GeneratorTarget] = field(default_factory=dict)
 
 
 def find_folder(name: str, revision: str | None = None, access: HubAccess | None = None) -> Path:
@@ -167,19 +182,37 @@ def read_folder(folder: Path, device: torch.device | None = None, dtype: torch.d
     def convert(name: str, tensor: Tensor) -> Tensor:
         if not tensor.is_floating_point():
             return tensor  # refused later, with the name of the file
-        return tensor.to(device, dtype) if name.startswith("denoiser.") else tensor.to(torch.float32)
+        if not name.startswith("denoiser."):
+            return tensor.to(torch.float32)
+        return tensor.to(device, torch.float32 if keeps_full_precision(name) else dtype)
 
     return read_consistently(folder, lambda path: _read_once(path, convert))
+
+
+def read_generator_config(folder: Path) -> GeneratorConfig:
+    """Read the configuration of a generator folder, and none of its weights.
+
+    Raises:
+        CheckpointError: the folder is not a generator, or its configuration is wrong.
+    """
+    return _config_of(folder, read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS))
+
+
+def _config_of(folder: Path, values: Mapping[str, Any]) -> GeneratorConfig:
+    """Return the configuration among the contents of `config.json`."""
+    return GeneratorConfig.from_dict(
+        {key: value for key, value in values.items() if key not in (HASHES, PLUGINS, TRUNK)}, f"'{folder / CONFIG}'"
+    )
 
 
 def _read_once(folder: Path, convert: Callable[[str, Tensor], Tensor]) -> GeneratorParts:
     source = f"'{folder / CONFIG}'"
     values = read_config(folder, FORMAT, FORMAT_VERSION, _NEEDS)
-    config = GeneratorConfig.from_dict(
-        {key: value for key, value in values.items() if key not in (HASHES, PLUGINS, TRUNK)}, source
-    )
+    config = _config_of(folder, values)
     try:
         spec, tokenizer = make_spec(config), make_tokenizer(config)
+        specs = {name: make_spec(config, name) for name in config.architectures}
+        _check_names(specs)
         registries().schedulers.create(config.scheduler["name"], **config.scheduler["config"])
         registries().encoders.entry(config.default_encoder.partition(":")[0])
         layout = tokenizer.layout(spec, config.max_classes, config.denoiser.max_classes)
@@ -190,11 +223,12 @@ def _read_once(folder: Path, convert: Callable[[str, Tensor], Tensor]) -> Genera
         ) from error
     check_trunk_record(values.get(TRUNK), spec.architecture, source)
     crop_pct = read_fit_settings(config.preprocessing)
-    if crop_pct != spec.architecture.crop_pct:
-        raise CheckpointError(
-            f"{source} was trained on pictures with crop_pct {crop_pct}, but the installed architecture '{config.architecture}' has "
-            f"{spec.architecture.crop_pct}; install the version of its plugin that it was made with."
-        )
+    for one in (spec, *specs.values()):
+        if crop_pct != one.architecture.crop_pct:
+            raise CheckpointError(
+                f"{source} was trained on pictures with crop_pct {crop_pct}, but the installed architecture "
+                f"'{one.architecture.name}' has {one.architecture.crop_pct}; install the version of its plugin that it was made with."
+            )
     sizes = config.denoiser
     expected = (layout.group_widths, layout.group_sizes, layout.token_width, layout.equivariant)
     if expected != (sizes.group_widths, sizes.group_sizes, sizes.token_width, sizes.equivariant):
@@ -209,19 +243,76 @@ def _read_once(folder: Path, convert: Callable[[str, Tensor], Tensor]) -> Genera
     except (RuntimeError, OverflowError, ValueError) as error:
         raise CheckpointError(f"{source} describes a denoiser that cannot be built: {error}") from error
     shapes = {f"denoiser.{name}": tuple(tensor.shape) for name, tensor in denoiser.state_dict().items()}
-    shapes |= {f"normalizer.{name}": shape for name, shape in Normalizer.shapes(spec, config.whitened).items()}
+    if specs:
+        for name, other in specs.items():
+            shapes |= {f"target.{name}.{part}": shape for part, shape in _target_shapes(config, other).items()}
+    else:
+        shapes |= {f"normalizer.{name}": shape for name, shape in Normalizer.shapes(spec, config.whitened).items()}
     shapes |= {f"condition.{name}": shape for name, shape in condition_shapes(config).items()}
     tensors = _read_weights(folder, shapes, values, convert)
     denoiser.load_state_dict(_without_prefix(tensors, "denoiser."), assign=True)
     denoiser.eval()
-    normalizer = Normalizer.from_tensors(spec, _without_prefix(tensors, "normalizer."), config.whitened)
+    targets = {
+        name: _read_target(config, other, _without_prefix(tensors, f"target.{name}.")) for name, other in specs.items()
+    }
+    if targets:
+        normalizer = targets[config.architecture].normalizer
+    else:
+        normalizer = Normalizer.from_tensors(spec, _without_prefix(tensors, "normalizer."), config.whitened)
     space = make_space(config, _without_prefix(tensors, "condition."))
     generic = None
     # The digest covers the table of hashes. So a file that was removed is noticed.
     if (folder / GENERIC).is_file() or GENERIC in values[HASHES]:
         infos = spec.parameters(len(config.class_names))
         generic = _read_tensors(folder / GENERIC, {info.name: info.shape for info in infos}, values, convert)
-    return GeneratorParts(config, denoiser, normalizer, space, generic)
+    return GeneratorParts(config, denoiser, normalizer, space, generic, targets)
+
+
+def _check_names(specs: Mapping[str, ParameterSpec]) -> None:
+    """Refuse an architecture that has another name than its parts.
+
+    Raises:
+        ConfigError: a name is one of several ways to write the name of an architecture.
+    """
+    for name, spec in specs.items():
+        if spec.architecture.name != name:
+            raise ConfigError(f"the architecture {shorten(name)} is called {shorten(spec.architecture.name)}")
+
+
+def _target_shapes(config: GeneratorConfig, spec: ParameterSpec) -> dict[str, tuple[int, ...]]:
+    """Return name -> shape of the tensors of one of several architectures."""
+    of_normalizer = Normalizer.shapes(spec, config.whitened_weights(spec.architecture.name))
+    of_rows = RowForecast.shapes(spec.class_size, config.denoiser.condition_dim)
+    shapes = {f"normalizer.{name}": shape for name, shape in of_normalizer.items()}
+    return shapes | {f"rows.{name}": shape for name, shape in of_rows.items()}
+
+
+def _read_target(config: GeneratorConfig, spec: ParameterSpec, tensors: Mapping[str, Tensor]) -> GeneratorTarget:
+    """Return the parts of a generator that belong to one architecture.
+
+    Raises:
+        CheckpointError: a value is not valid.
+    """
+    whitened = config.whitened_weights(spec.architecture.name)
+    return GeneratorTarget(
+        Normalizer.from_tensors(spec, _without_prefix(tensors, "normalizer."), whitened),
+        RowForecast.from_tensors(
+            _without_prefix(tensors, "rows."),
+            spec.class_size,
+            config.denoiser.condition_dim,
+            config.shares(spec.architecture.name),
+        ),
+    )
+
+
+def _target_tensors(targets: Mapping[str, GeneratorTarget]) -> dict[str, Tensor]:
+    """Return the tensors of all architectures, under the names that they have in a folder."""
+    found: dict[str, Tensor] = {}
+    for name, target in targets.items():
+        assert target.rows is not None
+        found |= {f"target.{name}.normalizer.{part}": tensor for part, tensor in target.normalizer.state_dict().items()}
+        found |= {f"target.{name}.rows.{part}": tensor for part, tensor in target.rows.state_dict().items()}
+    return found
 
 
 def condition_shapes(config: GeneratorConfig) -> dict[str, tuple[int, ...]]:
@@ -321,7 +412,10 @@ def write_folder(
         CheckpointError: a tensor is not finite.
     """
     tensors = {f"denoiser.{name}": tensor for name, tensor in parts.denoiser.state_dict().items()}
-    tensors |= {f"normalizer.{name}": tensor for name, tensor in parts.normalizer.state_dict().items()}
+    if parts.targets:
+        tensors |= _target_tensors(parts.targets)
+    else:
+        tensors |= {f"normalizer.{name}": tensor for name, tensor in parts.normalizer.state_dict().items()}
     tensors |= {f"condition.{name}": tensor for name, tensor in parts.condition_space.state_dict().items()}
     check_tensors(tensors, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, "The generator to be saved")
     split = _split(tensors, max_shard_size)
@@ -339,7 +433,7 @@ def write_folder(
         trunk = trunk_record(make_spec(parts.config).architecture)
         values = parts.config.to_dict() | ({} if trunk is None else {TRUNK: trunk})
         values |= plugins_of(
-            architectures=parts.config.architecture,
+            architectures=[*parts.config.architectures] or parts.config.architecture,
             tokenizers=parts.config.tokenizer["name"],
             schedulers=parts.config.scheduler["name"],
             encoders=parts.config.default_encoder,

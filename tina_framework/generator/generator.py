@@ -5,10 +5,12 @@ Shapes: K classes, N_K parameters at K classes.
 
 from __future__ import annotations
 
+import copy
 import os
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
@@ -19,7 +21,9 @@ from torch import Tensor
 from tina_framework.classifier.card import DATASETS, LICENSE
 from tina_framework.denoiser.normalizer import Normalizer
 from tina_framework.denoiser.transformer import Denoiser
-from tina_framework.errors import ConfigError, PromptWarning
+from tina_framework.errors import ConfigError, PromptWarning, UnknownNameError, shorten
+from tina_framework.generator.architecture_budget import architecture_within
+from tina_framework.generator.architecture_summary import ArchitectureSummary, summarize_architectures
 from tina_framework.generator.batching import ParameterSampler
 from tina_framework.generator.calling import TENSOR_INPUTS, CallOptions, StepCallback, drawn_seed, step_end
 from tina_framework.generator.card import datasets_of, license_of
@@ -38,10 +42,12 @@ from tina_framework.generator.folder import (
 )
 from tina_framework.generator.options import ComposeMethod, OnProgress, SamplingOptions
 from tina_framework.generator.recorded_accuracy import recorded_accuracy
+from tina_framework.generator.target import GeneratorTarget
 from tina_framework.interfaces.encoder import Encoder
 from tina_framework.interfaces.scheduler import NoiseScheduler
 from tina_framework.interfaces.tokenizer import TokenLayout
 from tina_framework.plugin.discovery import registries
+from tina_framework.plugin.suggest import did_you_mean
 from tina_framework.prompts.condition_space import ConditionSpace
 from tina_framework.prompts.encoded_task import EncodedTask
 from tina_framework.prompts.known_classes import KnownClasses
@@ -71,6 +77,10 @@ class Generator:
         normalizer: converts between parameters and the standardised differences that the denoiser predicts.
         condition_space: converts an encoder's vectors to the denoiser's conditioning vectors.
         generic: state dict of the generic network for `config.class_names`, if it is saved along for evaluation.
+        targets: if the configuration has `architectures`: the parts of each. `normalizer` is then that of the default one.
+
+    Raises:
+        ConfigError: `targets` are not those of the configuration's architectures.
 
     Attributes:
         name: how generated classifiers refer to this generator in their provenance.
@@ -86,17 +96,26 @@ class Generator:
         normalizer: Normalizer,
         condition_space: ConditionSpace,
         generic: Mapping[str, Tensor] | None = None,
+        targets: Mapping[str, GeneratorTarget] | None = None,
     ) -> None:
         self.config = config
         self.denoiser = denoiser
         self.normalizer = normalizer
         self.condition_space = condition_space
         self.generic = None if generic is None else dict(generic)
+        self._targets = {} if targets is None else dict(targets)
+        if self._targets.keys() != config.architectures.keys():
+            raise ConfigError(
+                f"The generator writes {', '.join(config.architectures) or config.architecture}, but has the parts of "
+                f"{', '.join(self._targets) or 'none of several architectures'}; give `targets` for all of its architectures."
+            )
+        self._of_default = config.architecture, config.abstention, self.generic
         self.name = "unsaved"
         self.spec = make_spec(config)
         self.tokenizer = make_tokenizer(config)
-        self._layouts: dict[int, TokenLayout] = {}
+        self._layouts: dict[tuple[str, int], TokenLayout] = {}  # shared by all views
         self._encoder: Encoder | None = None
+        self._own_encoder: dict[str, Encoder] = {}
         self.folder: Path | None = None
         self._provider: str | None = None
         self._known_classes: dict[tuple[int, int], KnownClasses] = {}
@@ -108,13 +127,14 @@ class Generator:
     def __repr__(self) -> str:
         """Return what it writes, from what, and how large it is."""
         config, most = self.config, self.config.max_classes
+        more = f" or {len(config.architectures) - 1} others" if len(config.architectures) > 1 else ""
         size = sum(parameter.numel() for parameter in self.denoiser.parameters())
         dtype = str(next(self.denoiser.parameters()).dtype).removeprefix("torch.")
         steps = (
             f"{config.num_inference_steps} step{'s' * (config.num_inference_steps > 1)} of {config.scheduler['name']}"
         )
         return (
-            f"Generator({self.name}: writes {config.architecture} for {config.min_classes} to {most} classes "
+            f"Generator({self.name}: writes {config.architecture}{more} for {config.min_classes} to {most} classes "
             f"({self.spec.num_parameters(most):,} parameters at {most});\n"
             f"  knows {len(config.class_names)} classes{' and any other words' if config.open_vocabulary else ''}, "
             f"encoder {config.default_encoder}, {steps}, denoiser of {size:,} parameters ({dtype} on {self.device}))"
@@ -130,6 +150,7 @@ class Generator:
         encoder: str | Encoder | None = None,
         dtype: str | torch.dtype = torch.float32,
         *,
+        architecture: str | None = None,
         token: str | None = None,
         cache_dir: str | Path | None = None,
     ) -> Generator:
@@ -145,11 +166,12 @@ class Generator:
                 default one may use the network or files (see `Encoder`), unless the same plugin provides both.
             dtype: the type of the denoiser's weights: ``float32``, ``bfloat16`` or ``float16``. The smaller ones halve its memory,
                 and networks differ a little. Generated networks are in float32 with any of them.
+            architecture: the one that it writes by default, if it writes several; see `for_architecture`.
             token: an access token of the Hub; None: the one of `hf auth login` or of ``HF_TOKEN``.
             cache_dir: folder of downloads; None: the Hub client's own.
 
         Raises:
-            UnknownNameError: no generator has that name.
+            UnknownNameError: no generator has that name, or the generator does not write that architecture.
             ConfigError: `dtype` is another type; a revision is given for something that has none, or two different revisions
                 are given.
             DownloadError: the Hub repository could not be downloaded.
@@ -163,14 +185,16 @@ class Generator:
         folder = find_folder(wanted, revision, HubAccess(token, cache_dir, local_files_only))
         # Straight to the device, tensor by tensor: the host never holds the whole denoiser for a GPU.
         parts = read_folder(folder, place, weights_dtype)
-        generator = cls(parts.config, parts.denoiser, parts.normalizer, parts.condition_space, parts.generic)
+        generator = cls(
+            parts.config, parts.denoiser, parts.normalizer, parts.condition_space, parts.generic, parts.targets
+        )
         # The name goes into the records of classifiers, which must not show folders of this machine.
         is_folder = wanted not in registered and user_path(wanted).is_dir()
         generator.name = folder.resolve().name if is_folder else with_revision(wanted, revision)
         generator.folder, generator._provider = folder, provider_of(wanted)
         if encoder is not None:
             generator._encoder = make_encoder(encoder, generator.condition_space)
-        return generator
+        return generator if architecture is None else generator.for_architecture(architecture)
 
     def save_pretrained(
         self, folder: str | Path, card: str | None = None, max_shard_size: int | str = MAX_SHARD_SIZE
@@ -235,12 +259,105 @@ class Generator:
         self.denoiser.to(resolve_device(device))
         return self
 
+    @cached_property
+    def architectures(self) -> Mapping[str, ArchitectureSummary]:
+        """The architectures that it writes, the smallest first: name -> size and recorded accuracy."""
+        names = self.config.architectures or (self.config.architecture,)
+        return summarize_architectures(self.config, {name: make_spec(self.config, name) for name in names})
+
+    def choose_architecture(
+        self,
+        classes: int | Sequence[str],
+        *,
+        max_parameters: int | None = None,
+        max_flash: int | str | None = None,
+    ) -> str:
+        """Return the architecture with the best recorded accuracy on validation tasks, among those that are small enough.
+
+        Without any record it is the largest of them. ::
+
+            names = ["apple", "bear", "bus"]
+            model = generator(names, architecture=generator.choose_architecture(names, max_flash="16kB"))
+
+        Args:
+            classes: the class names of the task, or their number.
+            max_parameters: the largest number of parameters.
+            max_flash: the most bytes that all constants of the C source with 8-bit integers may take (``tina export --format c``):
+                weights, scales, tables and names. The code takes 1 to 2 kB more. A number of bytes, or a text such as ``16kB`` (16,000
+                bytes) or ``16KiB`` (16,384). Names count only if `classes` gives them. Architectures that the format cannot hold
+                are left out.
+
+        Raises:
+            ConfigError: not exactly one budget is given, or no architecture is small enough; the message lists their sizes.
+        """
+        specs = {name: make_spec(self.config, name) for name in self.architectures}
+        return architecture_within(self.architectures, specs, classes, max_parameters, max_flash)
+
+    def for_architecture(self, name: str) -> Generator:
+        """Return a generator that writes another architecture by default. It shares the denoiser with this one.
+
+        The thresholds to abstain by and the generic model belong to the architecture that was the default when the generator was
+        loaded. So a generator for another one has neither, and its folder has neither if it is saved.
+
+        Args:
+            name: one of `architectures`, such as ``cnn-2layer@1.5``.
+
+        Raises:
+            ConfigError: the name is no text.
+            UnknownNameError: it does not write that architecture.
+        """
+        known = self.config.architectures or {self.config.architecture: None}
+        if not isinstance(name, str):
+            raise ConfigError(f"architecture is {shorten(name)}; give the name of one: {', '.join(known)}.")
+        if name not in known:
+            name = self._same_architecture(name, known)
+        if name == self.config.architecture:
+            return self
+        view = copy.copy(self)
+        default, thresholds, generic = self._of_default
+        view.config = self.config.for_architecture(name)
+        # Thresholds were measured on networks of one architecture, and those of another have other logits. The generic model is
+        # that of one architecture, too.
+        view.config = replace(view.config, abstention=thresholds if name == default else None)
+        view.generic = generic if name == default else None
+        view.normalizer = self._targets[name].normalizer
+        view.spec = view.normalizer.spec
+        return view
+
+    def _same_architecture(self, name: str, known: Mapping[str, object]) -> str:
+        """Return the name under which an architecture is known: ``cnn-2layer`` for ``cnn-2layer@1``."""
+        architectures = registries().architectures
+        if name in architectures and (found := architectures.create(name).name) in known:
+            return str(found)
+        raise UnknownNameError(
+            f"Generator '{self.name}' does not write the architecture {shorten(name)}.{did_you_mean(name, known)} It writes: "
+            f"{', '.join(known)}."
+        )
+
+    def with_rows(self, tokens_BPD: Tensor, condition_BKE: Tensor, layout: TokenLayout) -> Tensor:
+        """Return what the denoiser predicted with the fixed forecast of class rows added, which a generator of several has.
+
+        Args:
+            tokens_BPD: clean tokens.
+            condition_BKE: (B, K, E) conditioning vectors.
+            layout: of the tokens, for K classes.
+        """
+        target = self._targets.get(self.config.architecture)
+        rows = None if target is None else target.rows
+        return tokens_BPD if rows is None else rows.add(tokens_BPD.float(), condition_BKE, layout)
+
+    def known_target(self, name: str) -> GeneratorTarget | None:
+        """Return the parts that belong to an architecture; None if it does not write that architecture."""
+        if not self.config.architectures:
+            return GeneratorTarget(self.normalizer)
+        return self._targets.get(name)
+
     @property
     def device(self) -> torch.device:
         """The device of the denoiser."""
         return next(self.denoiser.parameters()).device
 
-    @cached_property
+    @property
     def encoder(self) -> Encoder:
         """The encoder in use: the one given to `from_pretrained`, else the configuration's. It is created when first needed.
 
@@ -249,6 +366,16 @@ class Generator:
         """
         if self._encoder is not None:
             return self._encoder
+        # Kept in a place that all views of `for_architecture` share, so that it is made once for all of them.
+        if "made" not in self._own_encoder:
+            self._own_encoder["made"] = self._make_encoder()
+        return self._own_encoder["made"]
+
+    @encoder.setter
+    def encoder(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+
+    def _make_encoder(self) -> Encoder:
         spec = self.config.default_encoder
         if self.folder is not None:
             return make_recorded_encoder(spec, self.condition_space, self.name, self._provider)
@@ -280,10 +407,11 @@ class Generator:
 
     def layout(self, num_classes: int) -> TokenLayout:
         """Return the token layout at a class count, without padding."""
-        if num_classes not in self._layouts:
+        key = self.config.architecture, num_classes
+        if key not in self._layouts:
             largest = self.config.denoiser.max_classes
-            self._layouts[num_classes] = self.tokenizer.layout(self.spec, num_classes, largest)
-        return self._layouts[num_classes]
+            self._layouts[key] = self.tokenizer.layout(self.spec, num_classes, largest)
+        return self._layouts[key]
 
     # To a type checker, a text is also a sequence of texts. So the first form, which fits a list of texts, has to come first.
     @overload
@@ -309,6 +437,7 @@ class Generator:
         seed: int = 0,
         generator: torch.Generator | None = None,
         num_samples: int = 1,
+        architecture: str | None = None,
         scheduler: str | NoiseScheduler | None = None,
         batch_size: int = 64,
         compose: bool | ComposeMethod = False,
@@ -332,6 +461,7 @@ class Generator:
             generator: a torch generator from which the seed is drawn. Its state moves on, so the next call gives other networks.
                 The record of a classifier has the seed that was drawn.
             num_samples: models for each task; above 1, each task gives a list of them.
+            architecture: one of `architectures`; None: the default one.
             scheduler: another scheduler for the same noise process: a registry name or a (diffusers) object.
             batch_size: networks sampled at once.
             compose: compose a classifier of several networks where a task has more classes than the generator makes. True or
@@ -353,6 +483,22 @@ class Generator:
         Warns:
             PromptWarning: the encoder is unsure what a name means.
         """
+        if architecture is not None and (view := self.for_architecture(architecture)) is not self:
+            return view(
+                prompts,
+                encoder=encoder,
+                template=template,
+                num_inference_steps=num_inference_steps,
+                seed=seed,
+                generator=generator,
+                num_samples=num_samples,
+                scheduler=scheduler,
+                batch_size=batch_size,
+                compose=compose,
+                on_progress=on_progress,
+                callback_on_step_end=callback_on_step_end,
+                callback_on_step_end_tensor_inputs=callback_on_step_end_tensor_inputs,
+            )
         options = SamplingOptions(
             num_inference_steps=num_inference_steps,
             seed=drawn_seed(seed, generator),
@@ -439,7 +585,9 @@ class Generator:
             ConfigError: the options do not fit the generator.
         """
         options = SamplingOptions() if options is None else options
-        sampler = ParameterSampler(self.config, self.denoiser, self.normalizer, self.condition_space, self.layout)
+        target = self._targets.get(self.config.architecture)
+        rows = None if target is None else target.rows
+        sampler = ParameterSampler(self.config, self.denoiser, self.normalizer, self.condition_space, self.layout, rows)
         largest = self.config.max_classes
         if options.compose_method is None:
             # Nothing is split then, so that the sampler refuses a task of too many classes.
@@ -447,4 +595,5 @@ class Generator:
         return generate_networks(tasks, options, sampler.sample, largest)
 
     def _parts(self) -> GeneratorParts:
-        return GeneratorParts(self.config, self.denoiser, self.normalizer, self.condition_space, self.generic)
+        config, space = self.config, self.condition_space
+        return GeneratorParts(config, self.denoiser, self.normalizer, space, self.generic, self._targets)

@@ -32,16 +32,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MIN_AGREEMENT",
+    "ONE_AT_A_TIME",
     "ExportReport",
     "check_can_write",
     "check_int8",
     "export_classifier",
     "exporter_named",
     "missing_module",
+    "sentences",
 ]
 
-# PyTorch traces one network at a time in a process, and fails if two threads try. Warnings and loggers are shared, too.
-_ONE_AT_A_TIME = threading.Lock()
+ONE_AT_A_TIME = threading.Lock()
+"""PyTorch traces one network at a time in a process, and fails if two threads try. Warnings and loggers are shared, too."""
 
 MIN_AGREEMENT = 0.98
 """Smallest share of equal answers of a file with 8-bit integers, unless the caller allows less."""
@@ -101,14 +103,14 @@ def export_classifier(
     calibration = None if int8 is None else _pixels(classifier, int8, "int8")
     pixels, source = _compared(classifier, pictures, calibration)
     truth = None if labels is None else label_indices(labels, classifier.class_names, len(pixels))
-    with _ONE_AT_A_TIME, _sentences(format):
+    with ONE_AT_A_TIME, sentences(format):
         exported = export_source(classifier, calibration)
         ours = predicted(_answers(classifier, exported), pixels)
     if not np.isfinite(ours).all():
         raise ExportError(
             f"Logits of this classifier are not finite on {source} pictures, so nothing was written; its weights are too large."
         )
-    with _writing(path) as (folder, target), _ONE_AT_A_TIME, _sentences(format):
+    with _writing(path) as (folder, target), ONE_AT_A_TIME, sentences(format):
         made = folder / (path.name if path.name not in ("", "..") else target.name)
         facts = exporter.write(exported, made)
         theirs = predicted(exporter.load(made), pixels)
@@ -237,7 +239,7 @@ def _parents(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _sentences(format: str) -> Iterator[None]:
+def sentences(format: str) -> Iterator[None]:
     """Turn what libraries raise into one sentence, and keep their warnings from the user."""
     # Exporters of PyTorch log and warn at length about what does not concern the user.
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "torch.fx", "root")]

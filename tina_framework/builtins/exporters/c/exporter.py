@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tina_framework.builtins.exporters.c.compiled import compiled
+from tina_framework.builtins.exporters.c.flash import flash_bytes
 from tina_framework.builtins.exporters.c.graph import read_network
 from tina_framework.builtins.exporters.c.integers import IntegerNetwork
 from tina_framework.builtins.exporters.c.quantise import quantised
 from tina_framework.builtins.exporters.c.source import c_name, c_source
 from tina_framework.errors import ConfigError
-from tina_framework.interfaces.exporter import ExportSource, Int8, Predict
+from tina_framework.interfaces.exporter import ExportNetwork, ExportSource, Int8, Predict
 
 __all__ = ["CExporter", "integer_network"]
 
@@ -40,6 +41,11 @@ class CExporter:
             "ram_bytes": written.ram_bytes,
         }
 
+    def flash_bytes(self, network: ExportNetwork, input_shape: tuple[int, int, int], class_names: Sequence[str]) -> int:
+        """See `tina_framework.interfaces.exporter.StatesFlash.flash_bytes`. It is the `constant_bytes` of `write`."""
+        _check_colours(input_shape)
+        return flash_bytes(read_network(network, input_shape), class_names)
+
     def load(self, path: Path) -> Predict:
         """See `tina_framework.interfaces.exporter.Exporter.load`."""
         return compiled(path)
@@ -56,10 +62,14 @@ def integer_network(source: ExportSource) -> IntegerNetwork:
         raise ConfigError(
             "Format 'c' chooses the ranges of its integers on pictures; give at least one for calibration."
         )
-    if source.input_shape[0] != 3:
-        raise ConfigError(
-            f"Format 'c' holds networks that see three colours; this one sees {source.input_shape[0]} channel. Export to onnx or "
-            "executorch instead."
-        )
+    _check_colours(source.input_shape)
     network = read_network(source.network, source.input_shape)
     return quantised(network, source.network, np.ascontiguousarray(pixels))
+
+
+def _check_colours(input_shape: tuple[int, int, int]) -> None:
+    if input_shape[0] != 3:
+        raise ConfigError(
+            f"Format 'c' holds networks that see three colours; this one sees {input_shape[0]} channel. Export to onnx or "
+            "executorch instead."
+        )

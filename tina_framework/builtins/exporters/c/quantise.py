@@ -42,7 +42,7 @@ from tina_framework.builtins.exporters.c.rounding import rounded_weights
 from tina_framework.errors import ConfigError
 from tina_framework.interfaces.exporter import ExportNetwork, Pixels
 
-__all__ = ["MAX_PICTURES", "quantised"]
+__all__ = ["MAX_PICTURES", "ending_in_convolution", "quantised"]
 
 MAX_PICTURES = 256
 """So many pictures are used at most, at even distances. More change the ranges little, and all their values are in memory."""
@@ -72,7 +72,7 @@ def quantised(network: Network, source: ExportNetwork, pixels: Pixels) -> Intege
     Raises:
         ConfigError: a layer is too large for sums of 32 bits, or its numbers have no form in 8 bits.
     """
-    network = _ending_in_convolution(network)
+    network = ending_in_convolution(network)
     chosen = pixels[:: math.ceil(len(pixels) / MAX_PICTURES)]
     maker = _Quantiser(network, source, chosen)
     for operation in network.operations:
@@ -80,7 +80,7 @@ def quantised(network: Network, source: ExportNetwork, pixels: Pixels) -> Intege
     return IntegerNetwork(maker.input, tuple(maker.operations), network.shapes, tuple(maker.quantisations))
 
 
-def _ending_in_convolution(network: Network) -> Network:
+def ending_in_convolution(network: Network) -> Network:
     """Append a layer that changes nothing, unless the logits come from a layer whose sums can be used as they are."""
     last = network.operations[-1] if network.operations else None
     if isinstance(last, Convolution) and network.output == len(network.operations):

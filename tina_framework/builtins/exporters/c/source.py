@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -25,11 +25,11 @@ from tina_framework.builtins.exporters.c.integers import (
     IntegerOperation,
 )
 
-__all__ = ["Source", "c_name", "c_source"]
+__all__ = ["GEOMETRY_BYTES", "Source", "c_name", "c_source", "name_bytes"]
 
 _TYPES = {8: "int8_t", 16: "int16_t", 32: "int32_t"}
 
-_GEOMETRY_BYTES = 26
+GEOMETRY_BYTES = 26
 """Of ``struct geometry``: 13 numbers of 16 bits."""
 
 _POINTER_BYTES = 4
@@ -70,6 +70,11 @@ def c_name(name: str) -> str:
     )
 
 
+def name_bytes(class_names: Sequence[str]) -> int:
+    """Return the bytes of the class names, where a pointer has 4 bytes."""
+    return sum(len(text.encode()) + 1 + _POINTER_BYTES for text in class_names)
+
+
 def c_source(network: IntegerNetwork, name: str, class_names: tuple[str, ...], metadata: Mapping[str, Any]) -> Source:
     """Return the source of a network.
 
@@ -81,8 +86,7 @@ def c_source(network: IntegerNetwork, name: str, class_names: tuple[str, ...], m
     """
     writer = _Writer(network)
     writer.write()
-    names = sum(len(text.encode()) + 1 + _POINTER_BYTES for text in class_names)
-    constant_bytes = writer.constant_bytes + names
+    constant_bytes = writer.constant_bytes + name_bytes(class_names)
     ram_bytes = writer.ram_bytes + 4 * len(class_names)
     texts = {
         "name": name,
@@ -330,7 +334,7 @@ class _Writer:
         stride, padding = ((1, 1), (0, 0)) if operation is None else (operation.stride, operation.padding)
         numbers = (read[1], read[2], read[0], made[1], made[2], made[0], *kernel, *stride, *padding, groups)
         self.arrays.append(f"static const struct geometry geometry_{number} = {{{', '.join(map(str, numbers))}}};")
-        self.constant_bytes += _GEOMETRY_BYTES
+        self.constant_bytes += GEOMETRY_BYTES
 
     def _array(self, name: str, values: npt.NDArray[Any]) -> None:
         self.arrays.append(_array(name, values))
