@@ -136,7 +136,8 @@ def _zoos(world: World, root: Path) -> Iterator[Kind]:
         opened.check(ParameterSpec(registries().architectures.create(opened.architecture)))
         models = {str(entry.id): opened.flat(entry.id) for entry in opened.entries}
         rest = (opened.config, opened.class_names, opened.figures, list(opened.entries))
-        return f"{rest} {writers._state(models)} {writers._state(dict(opened.generic))}"
+        generic = [opened.generic, *(opened.generic_at(width) for width in opened.config.generic_widths)]
+        return f"{rest} {writers._state(models)} {[writers._state(dict(tensors)) for tensors in generic]}"
 
     damage = (*mutations.BYTES, *mutations.FILES, *mutations.JSON, *mutations.HEADERS)
     yield Kind("zoo", root / "z1", root / "z2", zoo, True, damage, 1000)

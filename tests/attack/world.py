@@ -34,6 +34,8 @@ shard_size = 2
 class_counts = {3 = 1.0, 4 = 1.0}
 generic = {epochs = 2, batch_size = 64, lr = 0.05, precision = "fp32"}
 model = {epochs = 1, batch_size = 16, lr = 0.05, precision = "fp32"}
+generic_widths = [0.5]
+narrow = {epochs = 1}
 """
 ZOO_MODELS = 5
 

@@ -129,7 +129,8 @@ def read_zoo(folder: Path) -> str:
             return UNFINISHED
         raise
     models = {str(entry.id): zoo.flat(entry.id) for entry in zoo.entries}
-    return f"{[entry.classes for entry in zoo.entries]} {_state(models)} {_state(dict(zoo.generic))}"
+    generic = [_state(dict(zoo.generic)), *(_state(dict(zoo.generic_at(width))) for width in zoo.config.generic_widths)]
+    return f"{[entry.classes for entry in zoo.entries]} {_state(models)} {generic}"
 
 
 def read_teacher(path: Path) -> str:
@@ -378,6 +379,10 @@ def _out_classifier(box: Path) -> str:
     return read_classifier(box / "out")
 
 
+GENERIC = ("generic.safetensors", "generic-0.5.safetensors")
+"""The generic models of the world's zoo."""
+
+
 def _part_of_zoo(world: World, box: Path, *names: str) -> None:
     """Copy some files and folders of the zoo that is there."""
     (box / "zoo").mkdir()
@@ -428,7 +433,7 @@ def _zoos(world: World) -> list[Writer]:
             "zoo",
             lambda box: main([*world.zoo_command(box / "zoo", 1), "--stage", "models", "--shards", "0:2"]),
             lambda box: read_shards(box, 2),
-            prepare=lambda box: _part_of_zoo(world, box, "zoo.json", "generic.safetensors"),
+            prepare=lambda box: _part_of_zoo(world, box, "zoo.json", *GENERIC),
             finished=models,
             reader_may_wait=True,
         ),
@@ -437,7 +442,7 @@ def _zoos(world: World) -> list[Writer]:
             "zoo",
             lambda box: main([*world.zoo_command(box / "zoo", 2), "--stage", "models"]),
             lambda box: read_shards(box, 3),
-            prepare=lambda box: _part_of_zoo(world, box, "zoo.json", "generic.safetensors"),
+            prepare=lambda box: _part_of_zoo(world, box, "zoo.json", *GENERIC),
             finished=models,
             workers=True,
             reader_may_wait=True,
@@ -447,7 +452,7 @@ def _zoos(world: World) -> list[Writer]:
             "zoo",
             lambda box: main([*world.zoo_command(box / "zoo", 1), "--stage", "index"]),
             read,
-            prepare=lambda box: _part_of_zoo(world, box, "zoo.json", "generic.safetensors", "shards"),
+            prepare=lambda box: _part_of_zoo(world, box, "zoo.json", *GENERIC, "shards"),
             reader_may_wait=True,
         ),
         Writer(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tina_framework.errors import ConfigError
+from tina_framework.evaluation.evaluate import config_sha256
 from tina_framework.evaluation.model_metadata import check_recordable, merge_metrics, record_accuracy, update_card
 from tina_framework.generator.card import model_card
 from tina_framework.generator.generator import Generator
@@ -106,3 +107,20 @@ def test_other_figures_are_not_recorded(tmp_path: Path, changes: dict[str, Any],
     check_recordable(**given)
     with pytest.raises(ConfigError, match=message):
         check_recordable(**{**given, **changes})
+
+
+def test_figures_of_one_of_several_architectures(tmp_path: Path, several_folder: Path) -> None:
+    folder = tmp_path / "several"
+    shutil.copytree(several_folder, folder)
+    before = config_sha256(folder)
+    assert record_accuracy(folder, SUMMARY, "cnn-3layer")
+    assert record_accuracy(folder, {**SUMMARY, "rows": [{**SUMMARY["rows"][0], "num_classes": 4}]})
+    generator = Generator.from_pretrained(folder, device="cpu")
+    assert generator.config.metrics == {}
+    assert generator.config.accuracy("toy", 3) == {}
+    assert generator.config.accuracy("toy", 4) == {"unseen-combination": 0.7123}
+    assert generator.for_architecture("cnn-3layer").config.accuracy("toy", 3) == {"unseen-combination": 0.7123}
+    card = (folder / "README.md").read_text()
+    assert card == model_card(generator.config)
+    assert "| `cnn-3layer` | `toy` | unseen-combination | 3 | 71.2 % |" in card
+    assert config_sha256(folder) == before

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from tina_framework.errors import CheckpointError
+from tina_framework.errors import CheckpointError, ConfigError
 from tina_framework.evaluation import zoo_lookup
 from tina_framework.evaluation.zoo_lookup import find_zoo, open_zoo, training_setting
 from tina_framework.generator.generator import Generator
@@ -17,7 +19,8 @@ from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.spec import ParameterSpec
 from tina_framework.plugin.discovery import registries
 from tina_framework.plugin.folder_registry import FolderRegistry
-from tina_framework.zoo.manifest import manifest_sha256
+from tina_framework.storage.files import write_safetensors
+from tina_framework.zoo.manifest import manifest_sha256, write_manifest
 
 
 def generator_of(training: dict[str, Any]) -> Any:
@@ -98,3 +101,48 @@ def test_only_the_recorded_zoo_is_used(tmp_path: Path, zoo_folder: Path) -> None
     right = {"zoo": "../zoo", "zoo_sha256": manifest_sha256(zoo_folder)}
     assert find_zoo(generator_of(right), tmp_path / "generator")[0] == tmp_path / "zoo"
     assert find_zoo(generator_of(right), tmp_path / "a" / "b" / "generator")[0] is None
+
+
+def test_each_architecture_of_a_generator_has_its_zoo(
+    tmp_path: Path, zoo_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, more in (("first", ""), ("second", " ")):
+        shutil.copytree(zoo_folder, tmp_path / name)
+        with (tmp_path / name / "zoo.json").open("a") as file:
+            file.write(more)
+    hashes = {"a": manifest_sha256(tmp_path / "first"), "b": manifest_sha256(tmp_path / "second"), "c": "0" * 64}
+    training = {"recipe": {"zoo": "first", "zoos": ["second"]}, "zoo_sha256": hashes["a"], "zoos_sha256": hashes}
+    found = {}
+    for name in ("a", "b", "c", "d"):
+        generator = generator_of(training)
+        generator.config.architecture = name
+        found[name] = find_zoo(generator, tmp_path / "generator")[0]
+    assert found == {"a": tmp_path / "first", "b": tmp_path / "second", "c": None, "d": None}
+    # The same for zoos of packages.
+    registry = FolderRegistry("zoo")
+    for name in ("first", "second"):
+        registry.add(name, tmp_path / name, distribution="fake-zoos")
+    monkeypatch.setattr(zoo_lookup, "registries", lambda: dataclasses.replace(registries(), zoos=registry))
+    generator.config.architecture = "b"
+    assert find_zoo(generator)[0] == tmp_path / "second"
+    generator.config.architecture = "c"
+    assert find_zoo(generator) == (
+        None,
+        "none of its zoos for 'c' was found ('first' or 'second'); give the folder with --zoo",
+    )
+
+
+def test_a_zoo_of_a_wider_network_is_narrowed(tmp_path: Path, zoo_folder: Path) -> None:
+    folder = tmp_path / "zoo"
+    shutil.copytree(zoo_folder, folder)
+    narrow = ParameterSpec(registries().architectures.create("cnn-2layer@0.5"))
+    with pytest.raises(ConfigError, match=r"alone, so it has no 'cnn-2layer@0\.5'"):
+        open_zoo(folder, narrow)
+    manifest = json.loads((folder / "zoo.json").read_text())
+    manifest["config"]["generic_widths"] = [0.5]
+    shapes = {info.name: info.shape for info in narrow.parameters(len(manifest["class_names"]))}
+    write_safetensors(folder / "generic-0.5.safetensors", {name: torch.zeros(shape) for name, shape in shapes.items()})
+    write_manifest(folder, {key: value for key, value in manifest.items() if key != "sha256"})
+    zoo = open_zoo(folder, narrow)
+    assert (zoo.architecture, len(zoo)) == ("cnn-2layer@0.5", 0)
+    assert zoo.generic["conv1.weight"].shape[0] == 8

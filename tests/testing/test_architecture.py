@@ -1,4 +1,4 @@
-"""The standard tests of architectures hold for the built-in one, and for sound but unusual ones."""
+"""The standard tests of architectures hold for the built-in ones, and for sound but unusual ones."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ class TestCNN2Layer(ArchitectureTests):
     @pytest.fixture
     def architecture(self) -> TargetArchitecture:
         return registries().architectures.create("cnn-2layer")
+
+
+class TestCNN3Layer(ArchitectureTests):
+    @pytest.fixture
+    def architecture(self) -> TargetArchitecture:
+        return registries().architectures.create("cnn-3layer")
 
 
 class Averages(nn.Module):
@@ -62,3 +68,9 @@ class TestClassAxisNotFirst(ArchitectureTests):
 @pytest.mark.parametrize("architecture", [GREY, GROUP_NORM, COLUMNS], ids=lambda architecture: architecture.name)
 def test_without_pytest_they_pass_too(architecture: TargetArchitecture) -> None:
     assert [result for result in run_checks("architecture", architecture) if not result.passed] == []
+
+
+class TestNarrow(ArchitectureTests):
+    @pytest.fixture
+    def architecture(self) -> TargetArchitecture:
+        return registries().architectures.create("cnn-2layer@0.25")

@@ -10,7 +10,7 @@ from tina_framework.testing import GeneratorTests
 
 
 class TestCIFAR100(GeneratorTests):
-    @pytest.fixture(params=["cifar100-cnn", "cifar100-cnn-taught"])
+    @pytest.fixture(params=["cifar100-cnn", "cifar100-cnn-taught", "cifar100-many"])
     def generator(self, request: pytest.FixtureRequest) -> str:
         return str(request.param)
 

@@ -213,16 +213,18 @@ class _Walk:
         mask = torch.ones(vectors.shape[:2], dtype=torch.bool, device=device)
         encoded = generator.denoiser.encode(vectors, mask)
         draws = torch.Generator().manual_seed(self.context.seed * 1_000_003 + entry.id)
+        # What is added to the result of sampling is no part of what is sampled.
+        fixed = generator.with_rows(torch.zeros_like(clean, device=device), vectors, layout)
         alphas = torch.as_tensor(self.forward.alphas_cumprod, device=device)
         kind = self.forward.prediction_type
         for t in self.timesteps:
             t_B = torch.tensor([t], device=device)
             noise = torch.randn(clean.shape, generator=draws).to(device)
-            noisy = self.forward.add_noise(clean.to(device), noise, t_B)
+            noisy = self.forward.add_noise(clean.to(device) - fixed, noise, t_B)
             seen = model_input(self.forward.scale_model_input(noisy, t_B), t_B, alphas, kind)
             predicted = generator.denoiser.denoise(seen, t_B, encoded, layout, mask)
             x0 = self.forward.predict_original_sample(predicted, t_B, noisy)
-            networks[_from(t)] = self._network(x0.cpu(), count)
+            networks[_from(t)] = self._network((x0 + fixed).cpu(), count)
         [sampled] = generator.generate_parameters([condition], SamplingOptions(seed=self.context.seed))
         networks["sampled"] = sampled.cpu()
         rows = torch.tensor([self.zoo.class_names.index(name) for name in classes])

@@ -63,6 +63,7 @@ class EvaluationRequest:
         num_tasks: without a task file: the most tasks of each kind.
         num_classes: without a task file: classes per task; None: as many as the generator and the data set allow.
         teacher: file of `tina train-teacher`, for *fine-tune* with a `teacher_weight`.
+        architecture: which of the generator's architectures; None: its default one.
     """
 
     model: str
@@ -81,6 +82,7 @@ class EvaluationRequest:
     num_tasks: int = 100
     num_classes: int | None = None
     teacher: Path | None = None
+    architecture: str | None = None
 
 
 def evaluate(
@@ -145,8 +147,13 @@ def checked_tasks(context: Context, task_file: TaskFile) -> LeakageReport:
         task_file.tasks,
         own=task_file.own,
         trained_classes=context.generator.config.class_names,
-        trained_class_sets=[entry.classes for entry in context.zoo.entries] if context.zoo else None,
+        trained_class_sets=None if context.zoo is None else _class_sets(context.zoo),
     )
+
+
+def _class_sets(zoo: Zoo) -> list[tuple[str, ...]]:
+    """Return the class sets of a zoo's list. That of a narrowed zoo is the one in its folder."""
+    return [tuple(entry.classes) for entry in zoo.entries or Zoo.open(zoo.folder).entries]
 
 
 def _dataset(request: EvaluationRequest) -> Dataset:
@@ -157,7 +164,9 @@ def _dataset(request: EvaluationRequest) -> Dataset:
 
 
 def _generator(request: EvaluationRequest) -> Generator:
-    generator = Generator.from_pretrained(request.model, device=request.device, encoder=request.encoder)
+    generator = Generator.from_pretrained(
+        request.model, device=request.device, encoder=request.encoder, architecture=request.architecture
+    )
     if request.encoder is not None and not 0 <= request.template < len(generator.encoder.templates):
         raise PromptError(
             f"Template number {request.template} does not exist: encoder '{request.encoder}' has "
@@ -219,7 +228,7 @@ def _warnings(request: EvaluationRequest, context: Context) -> list[str]:
     if request.image_split != "validation":
         return []
     users = {
-        "the zoo's models": context.zoo.config.train_split if context.zoo else None,
+        "the zoo's models": None if context.zoo is None else context.zoo.config.train_split,
         "the generator": training_setting(context.generator.config.training, "train_split"),
     }
     return [
@@ -248,6 +257,7 @@ def setup_record(
             "name": generator.name,
             "config_sha256": config_sha256(generator.folder),
             "training": {key: generator.config.training.get(key) for key in ("recipe_sha256", "commit")},
+            **({"architecture": generator.config.architecture} if generator.config.architectures else {}),
         },
         "dataset": without_folders(request.dataset if isinstance(request.dataset, str) else request.dataset.name),
         "image_split": request.image_split,
@@ -256,7 +266,7 @@ def setup_record(
             "space": generator.config.condition["space"],
             "template": request.template,
         },
-        "zoo": context.zoo.folder.resolve().name if context.zoo else None,
+        "zoo": None if context.zoo is None else context.zoo.folder.resolve().name,
         "seed": request.seed,
         "relabelled_tasks": report.relabelled_seen + report.relabelled_validation + report.unseen_classes,
         "warnings": _warnings(request, context) + ([busy] if busy else []),
@@ -274,6 +284,11 @@ def config_sha256(folder: Path) -> str:
     """
     left = ("metrics", "abstention", "familiarity")
     values = {key: value for key, value in read_json(folder / CONFIG).items() if key not in left}
+    if "architectures" in values:
+        values["architectures"] = {
+            name: {key: value for key, value in entry.items() if key not in left}
+            for name, entry in values["architectures"].items()
+        }
     if values.get("preprocessing") == fit_settings():
         del values["preprocessing"]  # Published figures are older than this key.
     # The digest of the settings covers the keys that are left out, too.

@@ -103,18 +103,27 @@ def _table(card: str) -> tuple[int | None, int]:
     return start, stop
 
 
-def record_accuracy(folder: Path, summary: Mapping[str, Any]) -> bool:
+def record_accuracy(folder: Path, summary: Mapping[str, Any], architecture: str | None = None) -> bool:
     """Write the accuracies of *tina* into `config.json` and the card, or into neither of them.
+
+    Args:
+        folder: of the generator.
+        summary: the contents of ``results.json``.
+        architecture: the one that was measured, if the generator writes several; None: the default one.
 
     Returns:
         Whether the card has them too. A card written by hand may have no table for them.
     """
 
     def change(old: GeneratorConfig) -> GeneratorConfig:
-        trained_on = old.training.get("dataset")
-        return replace(
-            old, metrics=merge_metrics(old.metrics, summary, trained_on if isinstance(trained_on, str) else None)
-        )
+        dataset = old.training.get("dataset")
+        trained_on = dataset if isinstance(dataset, str) else None
+        if not old.architectures:
+            return replace(old, metrics=merge_metrics(old.metrics, summary, trained_on))
+        name = old.architecture if architecture is None else architecture
+        entry = old.architectures[name]
+        merged = merge_metrics(entry.get("metrics", {}), summary, trained_on)
+        return replace(old, architectures={**old.architectures, name: {**entry, "metrics": merged}})
 
     return _rewrite(folder, change)
 

@@ -9,6 +9,7 @@ from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.testing._base import ConformanceTests, conforms, for_examples, missing_fixture, pytest, st
 from tina_framework.testing.checks import architecture as checks
 from tina_framework.testing.checks import architecture_running as running
+from tina_framework.testing.checks import architecture_widths as family
 from tina_framework.testing.checks import trunk
 
 __all__ = ["ArchitectureTests"]
@@ -19,9 +20,11 @@ class ArchitectureTests(ConformanceTests, standard=True):
 
     Attributes:
         class_counts: class counts at which the network is built.
+        widths: width multipliers at which a family is built. None: five from the least to the greatest.
     """
 
     class_counts: ClassVar[Sequence[int]] = (2, 3, 16, 33)
+    widths: ClassVar[Sequence[float] | None] = None
 
     @pytest.fixture
     def architecture(self) -> TargetArchitecture:
@@ -85,3 +88,14 @@ class ArchitectureTests(ConformanceTests, standard=True):
     def test_class_order(self, architecture: TargetArchitecture) -> None:
         """To fix: use entry k of every axis of length K for logit k and for no other."""
         conforms(self, running.check_class_order, architecture)
+
+    def test_widths(self, architecture: TargetArchitecture) -> None:
+        """To fix: build the same layers at every width, with no size that shrinks where the width grows."""
+        conforms(self, family.check_widths, architecture)
+        least, greatest = architecture.widths or (1.0, 1.0)
+
+        @for_examples(width=st.floats(least, greatest))
+        def holds(width: float) -> None:
+            conforms(self, family.check_widths, architecture, widths=(least, width, greatest))
+
+        holds()

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from tina_framework.testing.checks import (
     architecture,
     architecture_running,
+    architecture_widths,
     dataset,
     encoder,
     encoder_extras,
@@ -40,6 +41,7 @@ CHECKS: MappingProxyType[str, tuple[Check, ...]] = MappingProxyType(
             architecture_running.check_functional_call,
             architecture_running.check_vmap,
             architecture_running.check_class_order,
+            architecture_widths.check_widths,
         ),
         "tokenizer": (
             tokenizer_constancy.check_description,

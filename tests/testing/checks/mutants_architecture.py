@@ -214,6 +214,23 @@ def behind(
     return TargetArchitecture("behind", head, (3, 8, 8), trunk=FrozenTrunk(name, build, feature_shape, space, skeleton))
 
 
+class ShrinksWithTheWidth(nn.Module):
+    def __init__(self, num_classes: int, width: float = 1.0) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, round(6 / width), 3)
+        self.fc = nn.Linear(round(6 / width), num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.fc(torch.relu(self.conv(images)).mean(dim=(2, 3)))
+
+
+class DeeperIfWide(Sound):
+    def __init__(self, num_classes: int, width: float = 1.0) -> None:
+        super().__init__(num_classes)
+        if width > 1:
+            self.extra = nn.Linear(6, 6)
+
+
 MUTANTS = [
     (made(Sound, name="Not A Name"), "check_fields"),
     (made(Sound, input_shape=(3, 8, 8), mean=(0.5,)), "check_fields"),
@@ -252,4 +269,8 @@ MUTANTS = [
     (made(BranchesOnValues), "check_vmap"),
     (made(DropoutInTraining), "check_vmap"),
     (made(ReversesTheClasses), "check_class_order"),
+    (made(Sound, widths=(2, 1)), "check_fields"),
+    (made(Sound, widths=(0.5, 2)), "check_widths"),  # its constructor takes no width
+    (made(ShrinksWithTheWidth, widths=(0.5, 2)), "check_widths"),
+    (made(DeeperIfWide, widths=(0.5, 2)), "check_widths"),
 ]

@@ -58,6 +58,16 @@ class ForgetsTheLast(Row):
         return {"source": source, "num_parameters": layout.num_parameters - 1}
 
 
+class DescribesHalfOfTheTokens(Row):
+    def changes(self, layout: TokenLayout, spec: ParameterSpec, num_classes: int) -> dict[str, Any]:
+        return {"descriptors": torch.rand(layout.num_tokens // 2, 3)}
+
+
+class DescribesAllAlike(Row):
+    def changes(self, layout: TokenLayout, spec: ParameterSpec, num_classes: int) -> dict[str, Any]:
+        return {"position": torch.zeros_like(layout.position), "descriptors": torch.ones(layout.num_tokens, 3)}
+
+
 class GroupsAsInt32(Row):
     def changes(self, layout: TokenLayout, spec: ParameterSpec, num_classes: int) -> dict[str, Any]:
         return {"group": layout.group.int()}
@@ -187,6 +197,8 @@ MUTANTS = [
     (RefusesManyClasses(), "check_bijection"),
     (ForgetsTheLast(), "check_bijection"),
     (GroupsAsInt32(), "check_layout_shapes"),
+    (DescribesHalfOfTheTokens(), "check_layout_shapes"),
+    (DescribesAllAlike(), "check_groups"),
     (CallsEverythingShared(), "check_element_class"),
     (ClassIsRowNumber(), "check_element_class"),
     (TokensOfTheNextClass(), "check_token_class"),

@@ -14,7 +14,7 @@ def test_a_zoo_that_was_altered_is_rejected(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(registries().zoos.target("cifar100-zoo"), tmp_path / "zoo"))
     manifest = folder / "zoo.json"
     text = manifest.read_text(encoding="utf-8")
-    manifest.write_text(text.replace('"cnn-2layer"', '"cnn-3layer"'), encoding="utf-8")
+    manifest.write_text(text.replace('"cnn-2layer"', '"cnn-4layer"'), encoding="utf-8")
     assert_rejected("zoo", folder, "check_folder")
     renew_digest(manifest)
     assert_rejected("zoo", folder, "check_folder")

@@ -43,6 +43,7 @@ class SuiteRequest:
         seed: seed of generation, typing mistakes and shown pictures.
         task_seed: seed of the tasks.
         command: the command line, for the record.
+        architecture: which of the generator's architectures; None: its default one.
     """
 
     model: str
@@ -56,6 +57,7 @@ class SuiteRequest:
     seed: int = 0
     task_seed: int = 2026
     command: str = ""
+    architecture: str | None = None
 
 
 def _halves(data: LabelledImages) -> tuple[LabelledImages, LabelledImages]:
@@ -85,7 +87,9 @@ class PromptMeasurer:
         self.request = request
         dataset: Any = request.dataset
         self.dataset: Dataset = registries().datasets.create(dataset) if isinstance(dataset, str) else dataset
-        self.generator = Generator.from_pretrained(request.model, device=request.device, encoder=request.encoder)
+        self.generator = Generator.from_pretrained(
+            request.model, device=request.device, encoder=request.encoder, architecture=request.architecture
+        )
         if request.num_classes > self.generator.config.denoiser.max_classes:
             raise ConfigError(
                 f"The suite was asked for tasks of {request.num_classes} classes, but the generator does "

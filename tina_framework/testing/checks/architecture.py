@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from tina_framework.images import Preprocessing
 from tina_framework.interfaces.architecture import TargetArchitecture
 from tina_framework.interfaces.spec import ParameterSpec
+from tina_framework.interfaces.trial import are_widths
 from tina_framework.testing.checks._randomness import normal, seeded
 from tina_framework.testing.findings import guarded, needs, require
 
@@ -60,7 +61,7 @@ def logits(module: nn.Module, images: Tensor, seed: int = 0) -> Tensor:
 
 
 def check_fields(architecture: TargetArchitecture) -> None:
-    """Name, input shape, mean, standard deviation and crop_pct are well-formed and fit each other."""
+    """Name, input shape, mean, standard deviation, crop_pct and widths are well-formed and fit each other."""
     require(
         isinstance(architecture, TargetArchitecture),
         f"The architecture is a {type(architecture).__name__}.",
@@ -68,7 +69,8 @@ def check_fields(architecture: TargetArchitecture) -> None:
         "Return a TargetArchitecture, for instance what @register_architecture gives.",
     )
     require(
-        isinstance(architecture.name, str) and bool(re.fullmatch(r"[a-z0-9][a-z0-9._-]*(:.+)?", architecture.name)),
+        isinstance(architecture.name, str)
+        and bool(re.fullmatch(r"[a-z0-9][a-z0-9._-]*(@[0-9.e+-]+)?(:.+)?", architecture.name)),
         f"The name is {architecture.name!r}.",
         "Checkpoints store it, and the registry takes lower-case letters, digits, '-', '_' and '.' only, and ':' before an argument.",
         "Use the name it is registered under.",
@@ -93,6 +95,12 @@ def check_fields(architecture: TargetArchitecture) -> None:
         f"crop_pct is {crop!r}.",
         "It is the part of each side of a picture that the network sees.",
         "Give a number above 0 and at most 1, such as 0.875.",
+    )
+    require(
+        architecture.widths is None or are_widths(architecture.widths),
+        f"widths is {architecture.widths!r}.",
+        "It is the range of width multipliers at which the networks can be built; the plain name means 1.",
+        "Give two numbers with 1 between them, such as (0.25, 4), or None.",
     )
 
 

@@ -90,7 +90,7 @@ def _encoder(generator: NameOrFolder, parts: GeneratorParts) -> Encoder:
 def _generate(generator: NameOrFolder) -> dict[str, float]:
     """Generate a classifier for the first two classes. Returns the norm of each of its tensors."""
     parts = _parts(generator)
-    made = Generator(parts.config, parts.denoiser, parts.normalizer, parts.condition_space)
+    made = Generator(parts.config, parts.denoiser, parts.normalizer, parts.condition_space, targets=parts.targets)
     classes = parts.config.class_names[: max(2, parts.config.min_classes)]
     with guarded(
         f"No classifier for {', '.join(classes)} can be generated",

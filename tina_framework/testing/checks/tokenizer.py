@@ -96,6 +96,19 @@ def check_layout_shapes(
                 "The denoiser indexes with it.",
                 f"Give `{name}` one int64 entry for each {'element' if len(expected) == 2 else 'token'}.",
             )
+        described = layout.descriptors
+        require(
+            described is None
+            or (
+                (isinstance(described, Tensor) and described.dim() == 2 and described.shape[0] == tokens)
+                and described.dtype == torch.float32
+                and bool(described.isfinite().all())
+            ),
+            f"{where(spec, count)} `descriptors` has the shape {tuple(getattr(described, 'shape', ()))} and type "
+            f"{getattr(described, 'dtype', type(described).__name__)}, or values that are not finite; there are {tokens} tokens.",
+            "The denoiser reads a description of each token.",
+            "Give `descriptors` one row of finite float32 numbers for each token, or leave it at None.",
+        )
         require(
             layout.num_classes == count and isinstance(layout.equivariant, bool),
             f"{where(spec, count)} num_classes is {layout.num_classes!r} and equivariant {layout.equivariant!r}.",
@@ -151,7 +164,7 @@ def check_groups(
     for spec, count in cases(architectures, max_classes):
         layout = tokenizer.layout(spec, count, max_classes)
         widths, sizes = layout.group_widths, layout.group_sizes
-        seen: dict[tuple[int, int, int], int] = {}
+        seen: dict[tuple[object, ...], int] = {}
         for token in range(layout.source.shape[0]):
             group, position = int(layout.group[token]), int(layout.position[token])
             inside = 0 <= group < min(len(widths), len(sizes))
@@ -172,12 +185,14 @@ def check_groups(
                 "Put elements first and padding last; make group_widths the greatest used width, at most D.",
             )
             key = (group, position, int(layout.token_class[token]))
-            other = seen.setdefault(key, token)
+            # Tokens of one group and position may still be told apart by their descriptions.
+            described = () if layout.descriptors is None else tuple(layout.descriptors[token].tolist())
+            other = seen.setdefault((*key, described), token)
             require(
                 other == token,
                 f"{where(spec, count)} tokens {other} and {token} both have (group, position, class) {key}.",
                 "The denoiser could not tell them apart and would give them the same content.",
-                "Give each token of a group its own position, or its own class.",
+                "Give each token of a group its own position, its own class, or its own descriptor.",
             )
 
 
