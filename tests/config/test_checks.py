@@ -125,6 +125,8 @@ def test_several_architectures_are_read_with_their_weights() -> None:
         ({"bundle_zoo_reference": "true"}, r"bundle_zoo_reference = True.*: expected false: there are several generic"),
         ({"prediction_type": "epsilon"}, r"prediction_type = 'epsilon'.*: expected sample \(architectures is set\)"),
         ({"forecast_width": "0"}, "forecast_width"),
+        ({"output_width": "0"}, "output_width"),
+        ({"skip_width": "0"}, "skip_width"),
     ],
 )
 def test_settings_that_need_one_architecture(settings: dict[str, str], sentence: str) -> None:

@@ -79,6 +79,7 @@ def test_every_preset_is_counted() -> None:
         {"pool_rank": 6, "pool_moments": 4, "class_group": 0, "skip": True},
         {"descriptor_size": 7},
         {"descriptor_size": 7, "pool_rank": 6, "pool_moments": 4, "forecast_width": 5, "class_group": 1, "skip": True},
+        {"descriptor_size": 7, "class_group": 1, "skip": True, "output_width": 11, "skip_width": 5},
     ],
 )
 def test_the_formula_holds_for_any_setting(changes: dict) -> None:
@@ -161,12 +162,34 @@ def test_the_middle_width_comes_with_the_pooled_forecast(name: str, overrides: d
     assert described(name, **overrides).forecast_width == width
 
 
+def test_the_maps_of_described_tokens_are_four_times_as_wide_as_the_hidden_state_or_as_given() -> None:
+    assert described(hidden_size=48).widths_of_maps == (192, 192)
+    config = described(hidden_size=48, output_width=7, skip_width=5)
+    assert config.widths_of_maps == (7, 5)
+    assert DenoiserConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"output_width": 4}, r"output_width=4 is a setting of described tokens; use 0"),
+        ({"skip_width": 4}, r"skip_width=4 is a setting of described tokens with a skip; use 0"),
+        ({"skip_width": 4, "descriptor_size": 3}, r"skip_width=4 is a setting of described tokens with a skip; use 0"),
+        ({"output_width": -1, "descriptor_size": 3}, r"output_width=-1 is not an integer from 0"),
+    ],
+)
+def test_widths_of_maps_need_described_tokens(changes: dict, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        DenoiserConfig.from_dict(minimal(**changes))
+
+
 def test_settings_of_described_tokens_are_written_for_these_alone() -> None:
-    assert {"descriptor_size", "forecast_width"} <= described().to_dict().keys()
+    only = {"descriptor_size", "forecast_width", "output_width", "skip_width"}
+    assert only <= described().to_dict().keys()
     assert DenoiserConfig.from_dict(json.loads(json.dumps(described().to_dict()))) == described()
     plain = build_config("small", condition_dim=512, layout=layout("class-row"), max_classes=10).to_dict()
     # Older versions of this program refuse settings that they do not know.
-    assert not {"descriptor_size", "forecast_width"} & plain.keys()
+    assert not only & plain.keys()
     assert (DenoiserConfig.from_dict(plain).descriptor_size, DenoiserConfig.from_dict(plain).forecast_width) == (0, 0)
 
 

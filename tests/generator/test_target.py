@@ -303,7 +303,7 @@ def test_architectures_need_a_denoiser_that_reads_descriptors(tiny_generator: Ge
 def test_a_folder_of_one_architecture_says_nothing_of_several(tiny_folder: Path) -> None:
     values = json.loads((tiny_folder / "config.json").read_text())
     assert "architectures" not in values
-    assert not {"descriptor_size", "forecast_width"} & values["denoiser"].keys()
+    assert not {"descriptor_size", "forecast_width", "output_width", "skip_width"} & values["denoiser"].keys()
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

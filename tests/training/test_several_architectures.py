@@ -236,8 +236,9 @@ def test_generators_of_the_other_kind_are_refused_as_a_start(
         build_components(make_several(init_from=plain, output_dir=tmp_path / "a"), CPU)
     with pytest.raises(ConfigError, match=r"differs from the settings in group_widths.*descriptor_size"):
         build_components(make_config(init_from=start, output_dir=tmp_path / "b"), CPU)
-    with pytest.raises(ConfigError, match=r"differs from the settings in forecast_width"):
-        build_components(make_several(init_from=start, forecast_width=8, output_dir=tmp_path / "c"), CPU)
+    for width in ("forecast_width", "output_width", "skip_width"):
+        with pytest.raises(ConfigError, match=rf"differs from the settings in {width}"):
+            build_components(make_several(init_from=start, output_dir=tmp_path / width, **{width: 8}), CPU)
 
 
 def test_untrained_architectures_come_last(make_several: Make) -> None:

@@ -109,17 +109,20 @@ class DescribedProjection(nn.Module):
         descriptor_size: A.
         token_width: D.
         hidden_size: H.
+        output_width: middle width of the map out of H.
         std: standard deviation of the embeddings of descriptors at the start.
     """
 
-    def __init__(self, descriptor_size: int, token_width: int, hidden_size: int, std: float) -> None:
+    def __init__(
+        self, descriptor_size: int, token_width: int, hidden_size: int, output_width: int, std: float
+    ) -> None:
         super().__init__()
         self.std = std
         self.waves = WaveFeatures(descriptor_size, 2 * hidden_size)
         self.position = nn.Linear(2 * hidden_size, hidden_size)
         self.into = nn.Linear(token_width, hidden_size)
         self.into_gate = nn.Linear(hidden_size, hidden_size)
-        self.out_of = DescribedLinear(hidden_size, descriptor_size, 4 * hidden_size, token_width)
+        self.out_of = DescribedLinear(hidden_size, descriptor_size, output_width, token_width)
 
     def reset_parameters(self) -> None:
         """Draw all maps but the one to the tokens, which starts at zero."""

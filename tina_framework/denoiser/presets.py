@@ -38,6 +38,8 @@ MAX_VALUES: Mapping[str, int] = MappingProxyType(
         "pool_moments": 1_000,
         "num_landmarks": 1_000_000,
         "forecast_width": 1_000_000,
+        "output_width": 1_000_000,
+        "skip_width": 1_000_000,
         "descriptor_size": 10_000,
     }
 )
@@ -81,6 +83,8 @@ class DenoiserConfig:
         descriptor_size: A, length of the description of each token (`TokenLayout.descriptors`), which replaces group and
             position; 0: tokens have none. See `tina_framework.denoiser.described`.
         forecast_width: M, middle width of the pooled forecast of described tokens; 0 without descriptors or pooled forecast.
+        output_width: middle width of the map from H to described tokens; 0: four times H. Needs descriptors.
+        skip_width: middle width of the skip of described tokens; 0: four times H. Needs descriptors and a skip.
 
     Raises:
         ConfigError: a value is out of range or two do not fit together.
@@ -110,6 +114,8 @@ class DenoiserConfig:
     input_floor: float = 0.0
     descriptor_size: int = 0
     forecast_width: int = 0
+    output_width: int = 0
+    skip_width: int = 0
 
     def __post_init__(self) -> None:
         for name in ("group_widths", "group_sizes"):
@@ -120,7 +126,7 @@ class DenoiserConfig:
             for entry in getattr(self, name):
                 _check_integer(name, entry, least=1)
         least = {"num_encoder_layers": 0, "class_group": -1, "pool_rank": 0, "pool_moments": 0}
-        least |= {"num_landmarks": 0, "descriptor_size": 0, "forecast_width": 0}
+        least |= dict.fromkeys(("num_landmarks", "descriptor_size", "forecast_width", "output_width", "skip_width"), 0)
         for field in dataclasses.fields(self):
             if field.type == "int":
                 _check_integer(
@@ -192,11 +198,22 @@ class DenoiserConfig:
                 f"forecast_width={self.forecast_width}, descriptor_size={self.descriptor_size} and pool_rank={self.pool_rank} do not "
                 "fit together: the pooled forecast of described tokens, and only that one, needs a forecast_width."
             )
+        for name, allowed in (("output_width", True), ("skip_width", self.skip)):
+            if getattr(self, name) and not (self.descriptor_size and allowed):
+                raise ConfigError(
+                    f"{name}={getattr(self, name)} is a setting of described tokens{'' if allowed else ' with a skip'}; use 0, or "
+                    "a tokenizer that has descriptors."
+                )
         if (count := count_parameters(self)) > MAX_PARAMETERS:
             raise ConfigError(
                 f"These sizes make a denoiser of {count:,} parameters, but at most {MAX_PARAMETERS:,} are allowed. Lower hidden_size, "
                 "num_decoder_layers or pool_moments."
             )
+
+    @property
+    def widths_of_maps(self) -> tuple[int, int]:
+        """Middle widths of the two maps of described tokens that are no forecast of a class set: out of H, and the skip."""
+        return self.output_width or 4 * self.hidden_size, self.skip_width or 4 * self.hidden_size
 
     @property
     def input_dim(self) -> int:
@@ -207,7 +224,8 @@ class DenoiserConfig:
         """Return plain JSON values; `from_dict` converts them back."""
         values = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
         if not self.descriptor_size:  # left out, so that older versions of this program can read the folder
-            del values["descriptor_size"], values["forecast_width"]
+            for name in ("descriptor_size", "forecast_width", "output_width", "skip_width"):
+                del values[name]
         return values
 
     @classmethod
@@ -345,7 +363,7 @@ def count_parameters(config: DenoiserConfig) -> int:
         # Waves of the descriptor and their projection to H; the map into H with its gate; the map out of H.
         total += (described + 1) * 2 * hidden + (2 * hidden + 1) * hidden
         total += (config.token_width + 1) * hidden + (hidden + 1) * hidden
-        total += _described_linear(config, hidden, 4 * hidden)
+        total += _described_linear(config, hidden, config.widths_of_maps[0])
     else:
         # Projections of each token group into H and out of it, and its position embeddings.
         for width, positions in zip(config.group_widths, config.group_sizes, strict=True):
@@ -355,7 +373,7 @@ def count_parameters(config: DenoiserConfig) -> int:
     if not config.equivariant:
         total += config.max_classes * hidden
     if config.skip and described:
-        total += _described_linear(config, config.condition_dim, 4 * hidden)
+        total += _described_linear(config, config.condition_dim, config.widths_of_maps[1])
     elif config.skip:
         total += (config.condition_dim + 1) * config.group_widths[config.class_group]
     if config.num_landmarks:

@@ -74,7 +74,9 @@ class Denoiser(nn.Module):
         self.timestep = TimestepEmbedding(config.num_timestep_frequencies, hidden)
         self.tokens: GroupProjection | DescribedProjection
         if config.descriptor_size:
-            self.tokens = DescribedProjection(config.descriptor_size, config.token_width, hidden, config.embedding_std)
+            self.tokens = DescribedProjection(
+                config.descriptor_size, config.token_width, hidden, config.widths_of_maps[0], config.embedding_std
+            )
         else:
             self.tokens = GroupProjection(
                 config.group_widths, config.group_sizes, config.token_width, hidden, config.embedding_std
@@ -389,7 +391,9 @@ class Denoiser(nn.Module):
 def _skip(config: DenoiserConfig) -> nn.Linear | DescribedLinear:
     """Return the forecast of a class row from its conditioning vector."""
     if config.descriptor_size:
-        return DescribedLinear(config.condition_dim, config.descriptor_size, 4 * config.hidden_size, config.token_width)
+        return DescribedLinear(
+            config.condition_dim, config.descriptor_size, config.widths_of_maps[1], config.token_width
+        )
     return nn.Linear(config.condition_dim, config.group_widths[config.class_group])
 
 

@@ -30,6 +30,8 @@ _OVERRIDES = (
     "pool_rank",
     "pool_moments",
     "forecast_width",
+    "output_width",
+    "skip_width",
 )
 
 

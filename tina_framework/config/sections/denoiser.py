@@ -65,6 +65,15 @@ class DenoiserSettings(Section):
             description="Middle width of the pooled forecast, with a tokenizer that has descriptors; none uses 4096.",
         )
     )
+    output_width: Annotated[Annotated[int, Number, Field(ge=1, le=MAX_VALUES["output_width"])] | None, OrNone] = Field(
+        None,
+        description="Middle width of the map from the hidden state to tokens that have descriptors; none uses four times "
+        "the hidden size. More suits more architectures.",
+    )
+    skip_width: Annotated[Annotated[int, Number, Field(ge=1, le=MAX_VALUES["skip_width"])] | None, OrNone] = Field(
+        None,
+        description="The same for the map from a class's conditioning vector to its row.",
+    )
 
     @field_validator("preset")
     @classmethod
