@@ -18,11 +18,11 @@ from benchmarks.gpu.runner import Part, python, run_parts
 
 LIMITS: dict[str, float | None] = {
     "tests": 70.0,
-    "resume": 75.0,
-    "speed": 105.0,
+    "resume": 95.0,
+    "speed": 95.0,
     "zoo": 50.0,
     "generation": 45.0,
-    "full_size": 105.0,
+    "full_size": 95.0,
     "curve": None,
 }
 """Part -> after how many seconds it is stopped. The last one gets what is left."""

@@ -8,20 +8,23 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.state import AcceleratorState
+from torch import nn
 
 from benchmarks.gpu.part import Setup
+from benchmarks.gpu.record import Record
 from benchmarks.script import PRETRAINED, REPOSITORY
 from tina_framework.config.training import TrainingConfig, load_training_config
 from tina_framework.training.loop import Trainer
 
 __all__ = [
     "RECIPE",
+    "compare_with_cpu",
     "cuda",
     "free",
     "opened",
@@ -107,6 +110,23 @@ def opened(config: TrainingConfig) -> Iterator[Trainer]:
         del trainer
         free()
         shutil.rmtree(config.output_dir, ignore_errors=True)
+
+
+def compare_with_cpu(record: Record, name: str, pairs: Iterable[tuple[nn.Module, nn.Module]]) -> None:
+    """Store how far networks of this device differ from those of the CPU.
+
+    Raises:
+        AssertionError: by more than rounding.
+    """
+    worst, largest = 0.0, 0.0
+    for ours, theirs in pairs:
+        for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            worst = max(worst, float((mine.detach().cpu() - other.detach()).abs().max()))
+            largest = max(largest, float(other.detach().abs().max()))
+    record.set(name, {"difference": worst, "largest weight": largest})
+    # Float32 sums in another order. TF32 would give about a thousand times as much.
+    if worst > 1e-3 * largest:
+        raise AssertionError(f"{name}: {worst:g}, and the largest weight is {largest:g}.")
 
 
 def repeat(act: Callable[[], object], seconds: float, most: int = 10_000, least: int = 2) -> tuple[int, float]:

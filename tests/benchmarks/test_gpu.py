@@ -194,6 +194,9 @@ def test_everything_runs_cut_down_on_a_cpu(data: Path, tmp_path: Path) -> None:
     assert figures["tests"]["gpu"]["skipped"] > 10
     assert figures["resume"]["as shipped"]["weights, average and moments bit-equal"]
     assert figures["resume"]["as shipped"]["losses bit-equal"]
+    several = figures["resume"]["as shipped, several networks"]
+    assert several["weights, average and moments bit-equal"]
+    assert "cnn-2layer@0.5, difference from the CPU" in figures["resume"]
     assert {"fp32", "TF32", "bf16", "bf16, im2col"} <= figures["speed"].keys()
     assert figures["zoo"]["build_zoo"]["models"] == TINY.zoo_models
     assert "float32, 3 a call" in figures["generation"]
