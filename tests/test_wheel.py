@@ -106,7 +106,7 @@ def test_the_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
 
 
 def test_the_wheel_is_small(wheel: Path) -> None:
-    assert wheel.stat().st_size <= 20 * 2**20
+    assert wheel.stat().st_size <= 36 * 2**20
 
 
 def test_the_package_is_the_wheels(run: Run, environment: Path) -> None:
