@@ -97,7 +97,8 @@ def test_runnable_blocks_run(block: Block, tmp_path: Path) -> None:
 def test_the_python_of_the_page_on_zoos_runs_in_its_order(tmp_path: Path) -> None:
     """One block builds a zoo in stages, and the next one reads it."""
     code = [block.text for block in PYTHON if block.document.name == "zoo.md" and block.runnable is None]
-    assert len(code) == 2
+    assert len(code) == 3
+    del code[0]  # It is about a zoo of several widths, which takes longer.
     short = "epochs = 1\nbatch_size = 64\nlr = 0.1\n"
     recipe = f"num_models = 2\nclass_counts = {{ 4 = 1 }}\n\n[generic]\n{short}\n[model]\n{short}"
     (tmp_path / "zoo.toml").write_text(recipe, encoding="utf-8")
