@@ -113,9 +113,7 @@ class DescribedProjection(nn.Module):
         std: standard deviation of the embeddings of descriptors at the start.
     """
 
-    def __init__(
-        self, descriptor_size: int, token_width: int, hidden_size: int, output_width: int, std: float
-    ) -> None:
+    def __init__(self, descriptor_size: int, token_width: int, hidden_size: int, output_width: int, std: float) -> None:
         super().__init__()
         self.std = std
         self.waves = WaveFeatures(descriptor_size, 2 * hidden_size)

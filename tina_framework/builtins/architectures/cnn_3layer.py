@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tina_framework.builtins.architectures._pooled_head import pooled_logits
 from tina_framework.interfaces.architecture import TargetArchitecture
 
 __all__ = ["CNN3Layer", "cnn_3layer"]
@@ -31,14 +31,7 @@ class CNN3Layer(nn.Module):
         hidden = F.relu(self.conv1(images), inplace=True)
         hidden = F.relu(self.conv2(hidden), inplace=True)
         hidden = F.relu(self.conv3(hidden), inplace=True)
-        # A sum that is divided once, as in cnn_2layer.py. The values are the same.
-        total = hidden.sum(dim=(2, 3), dtype=torch.promote_types(hidden.dtype, torch.float32))
-        # Under autocast the head stays in full precision. The loss does not limit a shift that all logits share. It can grow
-        # large, and rounding in bfloat16 would then hide the differences between classes.
-        features = (total / (hidden.shape[2] * hidden.shape[3])).to(self.fc.weight.dtype)
-        with torch.autocast(images.device.type, enabled=False):
-            logits: Tensor = self.fc(features)
-        return logits
+        return pooled_logits(hidden, self.fc)
 
 
 cnn_3layer = TargetArchitecture(name="cnn-3layer", build=CNN3Layer, widths=(0.25, 4.0))
