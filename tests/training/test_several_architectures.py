@@ -128,6 +128,9 @@ def test_another_zoo_or_other_weights_end_a_resume(make_several: Make, world: Pa
     again = {"max_steps": 1, "resume_from_checkpoint": "latest"}
     with pytest.raises(CheckpointError, match=r"architectures="):
         Trainer(make_several(architectures="cnn-2layer:1,cnn-2layer@0.5:1,cnn-2layer@0.25:0", **again))
+    # The first one is the default.
+    with pytest.raises(CheckpointError, match=r"architectures=.*now.*Resume with the same values"):
+        Trainer(make_several(architectures="cnn-2layer@0.5:2,cnn-2layer:1,cnn-2layer@0.25:0", **again))
     other = bare_zoo(tmp_path / "other", "cnn-2layer@0.25", seed=9)
     with pytest.raises(CheckpointError, match=r"the zoo's models have changed"):
         Trainer(make_several(zoos=f"{world / 'zoo-1'},{other}", **again))

@@ -385,7 +385,11 @@ def check_same(trainer: Trainer, folder: Path, state: RunState) -> None:
     same_schedule = now["lr_scheduler_type"] == then["lr_scheduler_type"]
     if same_schedule and not follows_max_steps(trainer.config) and trainer.config.max_steps >= state.step:
         ignored |= {"max_steps"}
-    different = [name for name in sorted(now.keys() - ignored) if now.get(name) != then.get(name)]
+    different = [
+        name
+        for name in sorted(now.keys() - ignored)
+        if _comparable(name, now.get(name)) != _comparable(name, then.get(name))
+    ]
     said = [f"{name}={shorten(then.get(name))} (now {shorten(now.get(name))})" for name in different]
     if _other_noise_process(folder, then["scheduler"], now["scheduler"]):
         said.append(f"scheduler={then['scheduler']!r} (now {now['scheduler']!r})")
@@ -402,6 +406,11 @@ def check_same(trainer: Trainer, folder: Path, state: RunState) -> None:
                 f"Checkpoint '{folder}' was trained with other data: {_FINGERPRINTS.get(what, what)} changed. Resume with "
                 "the same data, or start a new run in another output_dir."
             )
+
+
+def _comparable(name: str, value: Any) -> Any:
+    """Return a setting as it is compared. The first architecture is the default one, so their order counts."""
+    return list(value.items()) if name == "architectures" and isinstance(value, dict) else value
 
 
 def _start_anew(folder: Path) -> str:
