@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from benchmarks.script import run
 from tina_framework.errors import DataError
 from tina_framework.evaluation.statistics import Summary, paired
 
-__all__ = ["main", "rows", "table"]
+__all__ = ["main", "never_trained", "rows", "table"]
 
 FINE_TUNE = "fine-tune"
+
+_RECIPE = Path(__file__).parents[2] / "examples" / "cifar100" / "many.toml"
 
 
 def rows(root: Path) -> list[dict[str, Any]]:
@@ -40,7 +43,6 @@ def rows(root: Path) -> list[dict[str, Any]]:
         path = folder / "results.json"
         if not path.is_file():
             raise DataError(f"'{path}' is missing; run many.sh until it ends.")
-        # The widest split: several class counts would have several rows.
         measured = {row["method"]: row for row in json.loads(path.read_text(encoding="utf-8"))["rows"]}
         if missing := [method for method in ("tina", "selection") if method not in measured]:
             raise DataError(f"'{path}' has no row '{missing[0]}'; run many.sh again.")
@@ -60,6 +62,12 @@ def rows(root: Path) -> list[dict[str, Any]]:
     if not found:
         raise DataError(f"'{root / 'many'}' holds no results; run many.sh first.")
     return sorted(found, key=lambda row: row["parameters"])
+
+
+def never_trained() -> list[str]:
+    """Return the networks that the recipe writes but does not train: those of weight 0."""
+    weights = tomllib.loads(_RECIPE.read_text(encoding="utf-8"))["architectures"]
+    return [name for name, weight in weights.items() if not weight]
 
 
 def _on_fine_tuned(folder: Path, method: str, other: str) -> Summary:
@@ -97,7 +105,7 @@ def main(words: list[str]) -> None:
     if given.plot is not None:
         found = rows(given.results)
         text = f"cifar100-many, {found[0]['gain'].n} reserved tasks of 10 classes, test images; hollow: never trained"
-        save(networks(found, [row["name"] for row in found if row["alone"] is None], text), given.plot)
+        save(networks(found, never_trained(), text), given.plot)
 
 
 if __name__ == "__main__":

@@ -83,8 +83,8 @@ def test_architectures_are_listed_with_their_sizes(
         sizes.items()
         >= {
             "broken": (None, None),
-            "cnn-2layer": (5_370, "0.25 to 4"),
-            "cnn-3layer": (14_586, "0.25 to 4"),
+            "cnn-2layer": (5_370, [0.25, 4.0]),
+            "cnn-3layer": (14_586, [0.25, 4.0]),
             "no-architecture": (None, None),
             "no-network": (None, None),
             "one-width": (50, None),
@@ -92,7 +92,7 @@ def test_architectures_are_listed_with_their_sizes(
     )
     monkeypatch.delenv("COLUMNS", raising=False)
     lines = [line.split() for line in tina(capsys, "architectures")[1].splitlines()]
-    assert lines[0] == ["name", "parameters", "widths", "distribution"]
+    assert lines[0] == ["name", "parameters,", "10", "classes", "widths", "distribution"]
     assert ["cnn-2layer", "5370", "0.25", "to", "4", "tina-framework"] in lines
     assert ["one-width", "50", "-", "tina-one"] in lines
     assert ["broken", "-", "-", "tina-broken"] in lines

@@ -50,6 +50,10 @@ def test_the_text_none_means_none(name: str) -> None:
     assert getattr(load_training_config({**REQUIRED, name: "none"}), name) is None
 
 
+def test_the_text_none_empties_a_table() -> None:
+    assert load_training_config({**REQUIRED, "architectures": "none"}).architectures == {}
+
+
 def test_all_mistakes_in_one_message_with_value_and_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write(tmp_path / "c.toml", 'learnin_rate = 3\npreset = "smal"')
     monkeypatch.setenv("TINA_MAX_STEPS", "many")

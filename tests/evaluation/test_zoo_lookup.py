@@ -128,7 +128,8 @@ def test_each_architecture_of_a_generator_has_its_zoo(
     generator.config.architecture = "c"
     assert find_zoo(generator) == (
         None,
-        "none of its zoos for 'c' was found ('first' or 'second'); give the folder with --zoo",
+        "the generator's zoo with the generic model of 'c' was not found (it is one of 'first', 'second'); build it, or give its "
+        "folder with --zoo",
     )
 
 

@@ -157,3 +157,15 @@ def test_one_architecture_has_no_table(config) -> None:
     assert "| architecture |" not in card
     assert "architecture=" not in card
     assert "It generates one architecture. Loading it needs" in card
+
+
+def test_figures_of_several_architectures_are_said_to_be_means(several_generator: Generator) -> None:
+    card = model_card(dataclasses.replace(several_generator.config, training={"validation": FIGURES}))
+    assert "On average over the 3 trained architectures, the generated models had 50.0 % on 40 validation tasks." in card
+    assert "points (mean of the standard errors over tasks)" in card
+
+
+def test_only_the_default_architecture_is_said_to_abstain(several_generator: Generator, config) -> None:
+    assert ", unless they may abstain (" in model_card(config)
+    several = dataclasses.replace(several_generator.config, abstention=config.abstention)
+    assert ", unless they are networks of `cnn-2layer@0.5` and may abstain (" in model_card(several)

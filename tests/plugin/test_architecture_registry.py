@@ -60,7 +60,7 @@ def test_the_plain_name_is_the_object_itself() -> None:
     assert registries().architectures.create("cnn-2layer") is cnn_2layer
 
 
-@pytest.mark.parametrize("width", ["wide", "", "nan", "inf", "1@2", "1,5"])
+@pytest.mark.parametrize("width", ["wide", "", "nan", "inf", "1@2", "1,5", "1_5"])
 def test_a_malformed_width(width: str) -> None:
     known = registries().architectures
     for look_up in (known.create, known.create_unchecked, known.entry):

@@ -231,8 +231,8 @@ class Predictor(nn.Module):
                 f"This classifier has no threshold to abstain by (fine-tuning changes scores); {give}. "
                 "docs/how-to/abstaining.md says how to find one."
                 if tuned
-                else f"This classifier has no threshold to abstain by (its generator was not calibrated); {give}, or "
-                "calibrate the generator with `tina calibrate` and generate again (it measures the generator's default architecture)."
+                else "This classifier has no threshold to abstain by (its generator was not calibrated, or only for another "
+                f"architecture); {give}, or generate again after `tina calibrate`, which measures the generator's default architecture."
             )
         return self.abstention_threshold
 

@@ -110,7 +110,7 @@ def chosen_architecture(
     what = f"{max_parameters:,} parameters" if max_parameters is not None else f"{_with_unit(str(max_flash))} of flash"
     if accuracy is None:
         return name, f"the largest within {what}"
-    return name, f"the best within {what}: {100 * accuracy:.1f} % on validation tasks"
+    return name, f"the best within {what}: {100 * accuracy:.1f} % on validation tasks of {most} classes"
 
 
 def architecture_line(generator: Generator, name: str, reason: str) -> str | None:
@@ -126,7 +126,9 @@ def architecture_line(generator: Generator, name: str, reason: str) -> str | Non
 
 def _with_unit(size: str) -> str:
     """Return a size as it was typed; a bare number gets its unit."""
-    return f"{int(size):,} bytes" if size.strip().isdecimal() else size
+    if size.strip().isdecimal():
+        return f"{int(size):,} bytes"
+    return size if any(character.isalpha() for character in size) else f"{size.strip()} bytes"
 
 
 def _longest_names(tasks: Sequence[Sequence[str]]) -> list[str]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+_PARAMETERS = "parameters, 10 classes"
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -72,12 +74,17 @@ def list_names(
         return
     # Where a generator's folder, a network or a method's class lies helps nobody to choose one.
     special = {
-        "architectures": ["name", "parameters", "widths", "distribution"],
+        "architectures": ["name", _PARAMETERS, "widths", "distribution"],
         "generators": ["name", "writes", "knows", "distribution"],
         "methods": ["usage", "summary", "distribution"],
     }
     columns = special.get(wanted, ["name", "distribution", "target"])
-    print_table([{**row, "distribution": row["distribution"] or None} for row in rows], columns)
+    shown = [{**row, "distribution": row["distribution"] or None} for row in rows]
+    if wanted == "architectures":
+        for row in shown:
+            row[_PARAMETERS] = row["parameters"]
+            row["widths"] = None if row["widths"] is None else "{:g} to {:g}".format(*row["widths"])
+    print_table(shown, columns)
 
 
 def _list_written(model: str, pattern: str, *, as_json: bool) -> None:
@@ -124,14 +131,14 @@ def _percent(accuracy: float | None) -> str:
     return "not recorded" if accuracy is None else f"{100 * accuracy:.1f} %"
 
 
-def _sizes(architectures: ArchitectureRegistry, name: str) -> dict[str, int | str | None]:
-    """Return the number of parameters at ten classes, and the range of widths. None if the architecture cannot be made."""
+def _sizes(architectures: ArchitectureRegistry, name: str) -> dict[str, Any]:
+    """Return the number of parameters at ten classes, and the least and the greatest width. None if the architecture cannot be made."""
     from tina_framework.errors import TinaError
     from tina_framework.interfaces.spec import ParameterSpec
 
     try:
         made = architectures.create_unchecked(name)
-        widths = None if made.widths is None else f"{made.widths[0]:g} to {made.widths[1]:g}"
+        widths = None if made.widths is None else [float(width) for width in made.widths]
         return {"parameters": ParameterSpec(made).num_parameters(10), "widths": widths}
     except (TinaError, AttributeError, TypeError, IndexError):  # a plugin may have registered anything
         return {"parameters": None, "widths": None}

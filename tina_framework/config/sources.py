@@ -78,7 +78,9 @@ def _bounded(value: Any) -> Any:
 
 
 def weights_from_text(value: Any) -> Any:
-    """Parse a table of weights that was given as text: JSON, or ``a:1,b:2``; ``a`` alone has the weight 1."""
+    """Parse a table of weights that was given as text: JSON, or ``a:1,b:2``; ``a`` alone has the weight 1, and ``none`` is empty."""
+    if isinstance(value, str) and none_from_text(value) is None:
+        return {}
     parts = from_text(value)
     if not isinstance(parts, list):
         return parts

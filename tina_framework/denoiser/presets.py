@@ -196,13 +196,14 @@ class DenoiserConfig:
         if bool(self.forecast_width) != bool(self.descriptor_size and self.pool_rank):
             raise ConfigError(
                 f"forecast_width={self.forecast_width}, descriptor_size={self.descriptor_size} and pool_rank={self.pool_rank} do not "
-                "fit together: the pooled forecast of described tokens, and only that one, needs a forecast_width."
+                "fit together. A forecast_width belongs to a tokenizer that has descriptors (filter) and to a pool_rank above 0; leave "
+                "it out elsewhere."
             )
         for name, allowed in (("output_width", True), ("skip_width", self.skip)):
             if getattr(self, name) and not (self.descriptor_size and allowed):
                 raise ConfigError(
-                    f"{name}={getattr(self, name)} is a setting of described tokens{'' if allowed else ' with a skip'}; use 0, or "
-                    "a tokenizer that has descriptors."
+                    f"{name}={getattr(self, name)} belongs to a tokenizer that has descriptors (filter){'' if allowed else ', and to a skip'}; "
+                    "leave it out elsewhere."
                 )
         if (count := count_parameters(self)) > MAX_PARAMETERS:
             raise ConfigError(

@@ -54,7 +54,10 @@ def find_zoo(generator: Generator, model_folder: Path | None = None) -> tuple[Pa
     named = [shorten(Path(each).name) for each in names if isinstance(each, str)]
     if len(named) > 1:
         # Which of them it is, only its hash says.
-        reason = f"none of its zoos for '{generator.config.architecture}' was found ({' or '.join(named)}); give the folder with --zoo"
+        reason = (
+            f"the generator's zoo with the generic model of '{generator.config.architecture}' was not found (it is one of "
+            f"{', '.join(named)}); build it, or give its folder with --zoo"
+        )
         found.append((None, reason))
     return next((entry for entry in found if entry[0] is not None), found[-1])
 

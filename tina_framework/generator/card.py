@@ -80,7 +80,7 @@ def model_card(config: GeneratorConfig, hub_id: str | None = None) -> str:
         "",
         *_figures(config),
         "",
-        *_validation(config.training.get("validation")),
+        *_validation(config.training.get("validation"), sum(bool(e["trained"]) for e in config.architectures.values())),
         "## Limits",
         "",
         f"- It was trained on {len(config.class_names)} classes{listed} and is meant for new combinations of them. Other words "
@@ -196,7 +196,8 @@ def _unless(config: GeneratorConfig) -> str:
     if config.abstention is None:
         return ""
     kept = f"{100 * config.abstention.kept:g} %"
-    return f", unless they may abstain (`abstain=True`, which keeps about {kept} of the correct answers)"
+    which = f"are networks of {as_code(config.architecture)} and " if config.architectures else ""
+    return f", unless they {which}may abstain (`abstain=True`, which keeps about {kept} of the correct answers)"
 
 
 def _data(config: GeneratorConfig) -> list[str]:
@@ -219,7 +220,13 @@ def _data(config: GeneratorConfig) -> list[str]:
     return lines
 
 
-def _validation(figures: object) -> list[str]:
+def _validation(figures: object, architectures: int) -> list[str]:
+    """Return the sentences about the last validation.
+
+    Args:
+        figures: as they were recorded.
+        architectures: how many were trained in a run of several, whose figures are means over them; 0 in other runs.
+    """
     if not isinstance(figures, Mapping):
         return []
     try:
@@ -228,9 +235,11 @@ def _validation(figures: object) -> list[str]:
         number = int(figures["num_tasks"])
     except (KeyError, TypeError, ValueError, OverflowError):
         return []
+    which = f"On average over the {architectures} trained architectures" if architectures > 1 else "At export"
+    over = "mean of the standard errors over tasks" if architectures > 1 else "standard error over tasks"
     return [
-        f"At export, the generated models had {ours:.1f} % on {number} validation tasks. The generic model with only the task's "
-        f"outputs (selection) had {theirs:.1f} %: a difference of {difference:+.2f} ± {error:.2f} points (standard error over tasks).",
+        f"{which}, the generated models had {ours:.1f} % on {number} validation tasks. The generic model with only the task's "
+        f"outputs (selection) had {theirs:.1f} %: a difference of {difference:+.2f} ± {error:.2f} points ({over}).",
         "",
     ]
 

@@ -5,6 +5,7 @@ Shapes: K classes, N_K parameters at K classes.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import tempfile
@@ -327,11 +328,12 @@ class Generator:
     def _same_architecture(self, name: str, known: Mapping[str, object]) -> str:
         """Return the name under which an architecture is known: ``cnn-2layer`` for ``cnn-2layer@1``."""
         architectures = registries().architectures
-        if name in architectures and (found := architectures.create(name).name) in known:
-            return str(found)
+        with contextlib.suppress(ConfigError):  # a width that its family does not have
+            if name in architectures and (found := architectures.create(name).name) in known:
+                return str(found)
         raise UnknownNameError(
             f"Generator '{self.name}' does not write the architecture {shorten(name)}.{did_you_mean(name, known)} It writes: "
-            f"{', '.join(known)}."
+            f"{', '.join(self.architectures)}."
         )
 
     def with_rows(self, tokens_BPD: Tensor, condition_BKE: Tensor, layout: TokenLayout) -> Tensor:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
+from decimal import Decimal
 from typing import Any
 
 from tina_framework.errors import ConfigError, shorten
@@ -34,7 +34,7 @@ def byte_size(value: Any, name: str) -> int:
     text = str(found) if isinstance(found, int) and not isinstance(found, bool) else found
     read = _SIZE.fullmatch(text) if isinstance(text, str) and len(text) <= _MAX_DIGITS else None
     factor = None if read is None else _UNITS.get(read[2].lower())
-    number = 0 if read is None or factor is None else math.floor(float(read[1]) * factor)
+    number = 0 if read is None or factor is None else int(Decimal(read[1]) * factor)
     if number < 1:
         raise ConfigError(
             f"{name} is {shorten(value)}; give a number of bytes above 0, or a text such as '16kB' (16,000 bytes) or '16KiB' (16,384)."

@@ -94,7 +94,7 @@ def split_width(spec: str) -> tuple[str, float | None]:
     if not at:
         return spec, None
     try:
-        number = float(width)
+        number = math.nan if "_" in width else float(width)  # Python reads 1_5 as 15
     except ValueError:
         number = math.nan
     if not math.isfinite(number):

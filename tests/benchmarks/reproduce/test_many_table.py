@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.reproduce.many_table import main, rows, table
+from benchmarks.reproduce.many_table import main, never_trained, rows, table
 from tina_framework.errors import DataError
 
 
@@ -44,6 +44,10 @@ def test_the_picture_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[st
     main([str(tmp_path), "--plot", str(tmp_path / "networks.png")])
     assert (tmp_path / "networks.png").stat().st_size > 10_000
     assert "| `a` | 1,000 |" in capsys.readouterr().out
+
+
+def test_two_networks_of_the_recipe_are_never_trained() -> None:
+    assert sorted(never_trained()) == ["cnn-2layer@0.75", "cnn-2layer@1.25"]
 
 
 def test_missing_results_are_told(tmp_path: Path) -> None:

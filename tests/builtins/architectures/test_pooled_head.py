@@ -19,8 +19,9 @@ def test_logits_and_gradients_are_those_of_the_mean() -> None:
     assert torch.allclose(ours, theirs)
 
 
-def test_a_sum_in_bfloat16_does_not_overflow_its_digits() -> None:
+def test_a_mean_of_bfloat16_values_is_not_rounded_to_bfloat16() -> None:
     head = nn.Linear(1, 1, bias=False)
     nn.init.ones_(head.weight)
-    # In bfloat16, 256 + 1 is 256: a running sum would stay there.
-    assert pooled_logits(torch.ones(1, 1, 32, 32, dtype=torch.bfloat16), head).item() == 1.0
+    hidden = torch.ones(1, 1, 16, 16, dtype=torch.bfloat16)
+    hidden[..., 0, 0] = 2.0  # the sum is 257, and bfloat16 has 256 and 258
+    assert pooled_logits(hidden, head).item() == 257 / 256

@@ -68,7 +68,7 @@ class DenoiserSettings(Section):
     output_width: Annotated[Annotated[int, Number, Field(ge=1, le=MAX_VALUES["output_width"])] | None, OrNone] = Field(
         None,
         description="Middle width of the map from the hidden state to tokens that have descriptors; none uses four times "
-        "the hidden size. More suits more architectures.",
+        "the hidden size.",
     )
     skip_width: Annotated[Annotated[int, Number, Field(ge=1, le=MAX_VALUES["skip_width"])] | None, OrNone] = Field(
         None,
