@@ -6,7 +6,9 @@
 # The zoos take an hour in one thread, cifar100-many up to two, and the others together as long. A training that was cut goes on when
 # the command is repeated; a finished one is kept.
 # The part "five-layer" is about an architecture that cifar100-many never saw: without training, with 200 steps, and 200 steps alone.
-# ONLY="zoos many cnn-2layer@2 five-layer evaluate alone" does these parts alone, so that several commands can share the work.
+# The part "record" writes the accuracy with ten, five and three classes and both encoders into the generator's folder, by default that
+# of the training. It needs no zoo: MODEL=cifar100-many ONLY=record measures the bundled one, and writes into its folder.
+# ONLY="zoos many cnn-2layer@2 five-layer evaluate alone record" does these parts alone, so that several commands can share the work.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 table=embedding-table:${TABLE:?set TABLE to the .npz of CLIP text vectors}
@@ -69,6 +71,17 @@ if wanted evaluate; then
         "$tina" evaluate --model "$work/many/generator" --architecture "$name" --zoo "$(zoo_of "$name")" --dataset "$data" \
             --tasks "$tasks" --encoder "$table" --methods "$methods" --fine-tune-tasks "${FINE_TUNE_TASKS:-20}" \
             --out "$out/many/$name" --no-novelty
+    done
+fi
+if wanted record; then
+    for name in $trained $never; do
+        for count in 10 5 3; do
+            for encoder in "$table" clip-lite; do
+                "$tina" evaluate --model "${MODEL:-$work/many/generator}" --architecture "$name" --dataset "$data" \
+                    --tasks "examples/cifar100/tasks-$count.json" --encoder "$encoder" --methods tina \
+                    --out "$out/record/$name-$count-${encoder%%:*}" --no-novelty --record
+            done
+        done
     done
 fi
 if wanted alone; then
