@@ -60,7 +60,9 @@ def test_abstaining(classifier: GeneratedClassifier, pixels: np.ndarray, tmp_pat
     assert expected.count(NONE_OF_THESE) == 3
     assert classifier.predict(pixels, abstain=middle) == expected
     assert classifier.predict(pixels, abstain=np.float32(scores.min())) == classifier.predict(pixels)
-    with pytest.raises(ConfigError, match=r"no threshold to abstain by \(its generator was not calibrated, or only for another"):
+    with pytest.raises(
+        ConfigError, match=r"no threshold to abstain by \(its generator was not calibrated, or only for another"
+    ):
         classifier.predict(pixels, abstain=True)
     own = GeneratedClassifier.from_state(
         cnn_2layer, NAMES, classifier.network.state_dict(), abstention_threshold=middle

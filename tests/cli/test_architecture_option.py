@@ -39,9 +39,21 @@ def tina(
         ([], "cnn-2layer@0.5", "the generator's default"),
         (["--architecture", "cnn-3layer"], "cnn-3layer", "as asked"),
         (["--architecture", "cnn-2layer@1"], "cnn-2layer", "as asked"),
-        (["--max-parameters", "20000"], "cnn-2layer", "the best within 20,000 parameters: 50.0 % on validation tasks of 10 classes"),
-        (["--max-flash", "2000"], "cnn-2layer@0.5", "the best within 2,000 bytes of flash: 30.0 % on validation tasks of 10 classes"),
-        (["--max-flash", "2 kB"], "cnn-2layer@0.5", "the best within 2 kB of flash: 30.0 % on validation tasks of 10 classes"),
+        (
+            ["--max-parameters", "20000"],
+            "cnn-2layer",
+            "the best within 20,000 parameters: 50.0 % on validation tasks of 10 classes",
+        ),
+        (
+            ["--max-flash", "2000"],
+            "cnn-2layer@0.5",
+            "the best within 2,000 bytes of flash: 30.0 % on validation tasks of 10 classes",
+        ),
+        (
+            ["--max-flash", "2 kB"],
+            "cnn-2layer@0.5",
+            "the best within 2 kB of flash: 30.0 % on validation tasks of 10 classes",
+        ),
     ],
 )
 def test_the_choice_is_printed_with_its_reason(tina: Any, options: list[str], name: str, reason: str) -> None:

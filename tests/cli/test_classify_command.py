@@ -264,7 +264,11 @@ def test_folders_that_cannot_be_used(tina: Any) -> None:
         ([".", "a.png"], 1, "has no config.json"),
         (["model"], 2, "Missing argument"),
         (["model", "a.png", "--top-k", "0"], 2, "Invalid value"),
-        (["model", "a.png", "--abstain"], 2, "no threshold to abstain by (its generator was not calibrated, or only for another architecture)"),
+        (
+            ["model", "a.png", "--abstain"],
+            2,
+            "no threshold to abstain by (its generator was not calibrated, or only for another architecture)",
+        ),
         (["model", "a.png", "--threshold", "1"], 2, "give --abstain too"),
         (["model", "a.png", "--abstain", "--threshold", "nan"], 2, "must be a finite number"),
     ],

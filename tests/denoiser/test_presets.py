@@ -173,8 +173,14 @@ def test_the_maps_of_described_tokens_are_four_times_as_wide_as_the_hidden_state
     ("changes", "sentence"),
     [
         ({"output_width": 4}, r"output_width=4 belongs to a tokenizer that has descriptors \(filter\); leave"),
-        ({"skip_width": 4}, r"skip_width=4 belongs to a tokenizer that has descriptors \(filter\), and to a skip; leave"),
-        ({"skip_width": 4, "descriptor_size": 3}, r"skip_width=4 belongs to a tokenizer that has descriptors \(filter\), and to a skip; leave"),
+        (
+            {"skip_width": 4},
+            r"skip_width=4 belongs to a tokenizer that has descriptors \(filter\), and to a skip; leave",
+        ),
+        (
+            {"skip_width": 4, "descriptor_size": 3},
+            r"skip_width=4 belongs to a tokenizer that has descriptors \(filter\), and to a skip; leave",
+        ),
         ({"output_width": -1, "descriptor_size": 3}, r"output_width=-1 is not an integer from 0"),
     ],
 )

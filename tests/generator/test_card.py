@@ -161,7 +161,9 @@ def test_one_architecture_has_no_table(config) -> None:
 
 def test_figures_of_several_architectures_are_said_to_be_means(several_generator: Generator) -> None:
     card = model_card(dataclasses.replace(several_generator.config, training={"validation": FIGURES}))
-    assert "On average over the 3 trained architectures, the generated models had 50.0 % on 40 validation tasks." in card
+    assert (
+        "On average over the 3 trained architectures, the generated models had 50.0 % on 40 validation tasks." in card
+    )
     assert "points (mean of the standard errors over tasks)" in card
 
 

@@ -132,7 +132,10 @@ def test_views_of_views(mixed: Generator) -> None:
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("cnn-2layer@2", r"does not write the architecture 'cnn-2layer@2'.*It writes: cnn-2layer@0\.5, cnn-3layer@0\.5, cnn-2layer"),
+        (
+            "cnn-2layer@2",
+            r"does not write the architecture 'cnn-2layer@2'.*It writes: cnn-2layer@0\.5, cnn-3layer@0\.5, cnn-2layer",
+        ),
         ("cnn-2layer@9", r"does not write the architecture 'cnn-2layer@9'.*It writes: cnn-2layer@0\.5, "),
         ("cnn-2leyer", "Did you mean 'cnn-2layer'"),
         ("", "does not write"),
