@@ -112,6 +112,28 @@ def test_the_python_of_the_page_on_zoos_runs_in_its_order(tmp_path: Path) -> Non
     assert len(done.stdout.splitlines()) == 2
 
 
+@pytest.mark.skipif(not HAS_CHECKPOINT, reason="the bundled generators are not in the tree")
+def test_the_table_of_networks_of_one_generator_is_true() -> None:
+    """The page says of each network what the generator and the exporter say."""
+    from tina_framework.classifier.exporting.flash import flash_bytes
+    from tina_framework.generator.generator import Generator
+    from tina_framework.plugin.discovery import registries
+
+    generator = Generator.from_pretrained("cifar100-many")
+    (page,) = (
+        document for document in DOCUMENTS if document.name == "architectures.md" and document.parent.name == "how-to"
+    )
+    rows = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    expected = []
+    for name, found in generator.architectures.items():
+        flash = flash_bytes(registries().architectures.create(name), [*"abcdefghij"])
+        metrics = generator.config.architectures[name]["metrics"]
+        accuracy = metrics["embedding-table"]["unseen-combination"]["10"]
+        label = f"`{name}`" + ("" if found.trained else ", not trained")
+        expected.append(f"| {label} | {found.num_parameters(10):,} | {flash:,} | {100 * accuracy:.1f} % |")
+    assert rows == expected
+
+
 @pytest.mark.slow
 @pytest.mark.cifar100
 def test_the_python_of_the_page_on_evaluation_runs(cifar100_path: Path, tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from tina_framework.classifier.classifier import GeneratedClassifier
+from tina_framework.classifier.exporting.flash import flash_bytes
 from tina_framework.cli.__main__ import main
+from tina_framework.plugin.discovery import registries
 
 
 @pytest.fixture
@@ -42,23 +44,25 @@ def tina(
         (
             ["--max-parameters", "20000"],
             "cnn-2layer",
-            "the best within 20,000 parameters: 50.0 % on validation tasks of 10 classes",
+            "the best within 20,000 parameters; 50.0 % on validation tasks of 10 classes",
         ),
         (
             ["--max-flash", "2000"],
             "cnn-2layer@0.5",
-            "the best within 2,000 bytes of flash: 30.0 % on validation tasks of 10 classes",
+            "the best within 2,000 bytes of flash; it takes BYTES; 30.0 % on validation tasks of 10 classes",
         ),
         (
             ["--max-flash", "2 kB"],
             "cnn-2layer@0.5",
-            "the best within 2 kB of flash: 30.0 % on validation tasks of 10 classes",
+            "the best within 2,000 bytes of flash; it takes BYTES; 30.0 % on validation tasks of 10 classes",
         ),
     ],
 )
 def test_the_choice_is_printed_with_its_reason(tina: Any, options: list[str], name: str, reason: str) -> None:
     code, out, err = tina("ant", "bee", *options)
     assert code == 0, err
+    taken = flash_bytes(registries().architectures.create(name), ["ant", "bee"])
+    reason = reason.replace("BYTES", f"{taken:,}")
     assert f"architecture: {name} ({reason})\n" in out
     assert f"{name}, " in repr(GeneratedClassifier.from_pretrained("classifier"))
     result = json.loads(tina("ant", "bee", *options, "--json")[1])
@@ -68,7 +72,10 @@ def test_the_choice_is_printed_with_its_reason(tina: Any, options: list[str], na
 
 def test_an_untrained_width_is_called_so(tina: Any) -> None:
     out = tina("ant", "bee", "--architecture", "cnn-2layer@0.75")[1]
-    assert "(as asked; the generator was not trained for it, and writes it as a relative of others)" in out
+    assert (
+        "(as asked; the generator was not trained for it, and writes it in part like the next wider one that it was trained for)"
+        in out
+    )
     found = json.loads(tina("ant", "bee", "--architecture", "cnn-2layer@0.75", "--json")[1])
     assert not found["architecture_trained"]
 

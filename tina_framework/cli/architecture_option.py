@@ -44,7 +44,7 @@ MaxFlashOption = Annotated[
         "--max-flash",
         metavar="SIZE",
         help="The same for flash memory, as '--format c' of 'tina export' needs it: exactly the bytes of its 8-bit weights, scales, "
-        "tables and names, without code (1 to 2 kB). 20000, 16kB or 16KB (16,000 bytes), 16KiB (16,384).",
+        "tables and names, without code (about 1 kB). 20000, 16kB or 16KB (16,000 bytes), 16KiB (16,384).",
     ),
 ]
 
@@ -91,7 +91,10 @@ def chosen_architecture(
         UnknownNameError: the generator does not write that architecture.
         ConfigError: no architecture is small enough, or a budget is given for an ensemble.
     """
+    from tina_framework.classifier.exporting.flash import flash_bytes
     from tina_framework.errors import ConfigError
+    from tina_framework.generator.components import make_spec
+    from tina_framework.interfaces.byte_size import byte_size
 
     if architecture is not None:
         return generator.for_architecture(architecture).config.architecture, "as asked"
@@ -107,10 +110,15 @@ def chosen_architecture(
         )
     name = generator.choose_architecture(names, max_parameters=max_parameters, max_flash=max_flash)
     accuracy = generator.architectures[name].accuracy
-    what = f"{max_parameters:,} parameters" if max_parameters is not None else f"{_with_unit(str(max_flash))} of flash"
-    if accuracy is None:
-        return name, f"the largest within {what}"
-    return name, f"the best within {what}: {100 * accuracy:.1f} % on validation tasks of {most} classes"
+    rank = "largest" if accuracy is None else "best"
+    if max_flash is None:
+        facts = [f"the {rank} within {max_parameters:,} parameters"]
+    else:
+        taken = flash_bytes(make_spec(generator.config, name).architecture, names)
+        facts = [f"the {rank} within {byte_size(max_flash, '--max-flash'):,} bytes of flash", f"it takes {taken:,}"]
+    if accuracy is not None:
+        facts.append(f"{100 * accuracy:.1f} % on validation tasks of {most} classes")
+    return name, "; ".join(facts)
 
 
 def architecture_line(generator: Generator, name: str, reason: str) -> str | None:
@@ -119,16 +127,11 @@ def architecture_line(generator: Generator, name: str, reason: str) -> str | Non
     if len(known) == 1 and reason == _DEFAULT:
         return None
     relative = (
-        "" if known[name].trained else "; the generator was not trained for it, and writes it as a relative of others"
+        ""
+        if known[name].trained
+        else "; the generator was not trained for it, and writes it in part like the next wider one that it was trained for"
     )
     return f"{name} ({reason}{relative})"
-
-
-def _with_unit(size: str) -> str:
-    """Return a size as it was typed; a bare number gets its unit."""
-    if size.strip().isdecimal():
-        return f"{int(size):,} bytes"
-    return size if any(character.isalpha() for character in size) else f"{size.strip()} bytes"
 
 
 def _longest_names(tasks: Sequence[Sequence[str]]) -> list[str]:

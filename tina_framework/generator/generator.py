@@ -284,7 +284,7 @@ class Generator:
             classes: the class names of the task, or their number.
             max_parameters: the largest number of parameters.
             max_flash: the most bytes that all constants of the C source with 8-bit integers may take (``tina export --format c``):
-                weights, scales, tables and names. The code takes 1 to 2 kB more. A number of bytes, or a text such as ``16kB`` (16,000
+                weights, scales, tables and names. The code takes about 1 kB more. A number of bytes, or a text such as ``16kB`` (16,000
                 bytes) or ``16KiB`` (16,384). Names count only if `classes` gives them. Architectures that the format cannot hold
                 are left out.
 

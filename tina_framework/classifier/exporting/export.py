@@ -161,7 +161,7 @@ def check_int8(exporter: Exporter, format: str, asked: bool) -> None:
     if not asked and exporter.int8 == "always":
         raise ConfigError(
             f"Format '{format}' computes with 8-bit integers, whose ranges are chosen on pictures; give some with --int8 PICTURES "
-            "(int8= in Python). About ten pictures of each class are enough."
+            "(int8= in Python). About ten pictures of each class are enough. To try it without any: --int8 demo."
         )
 
 
