@@ -201,26 +201,32 @@ def test_the_ray_script_builds_a_zoo_though_a_task_is_killed(
     tmp_path: Path, recipe: Path, expected: dict[str, bytes]
 ) -> None:
     pytest.importorskip("ray", reason="needs Ray: pip install 'tina-framework[cluster]'")
-    words = [FOLDER / "zoo_ray.py", "--out", tmp_path / "zoo", "--dataset", "shapes:4", "--config", recipe]
-    # Without reports to its authors and without files in the home folder. Its sockets need a short path.
-    temporary = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-    variables = environment(RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE="disabled", RAY_TMPDIR=str(temporary))
-    with subprocess.Popen(
-        [sys.executable, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables
-    ) as script:
-        try:
-            killed, deadline = False, time.monotonic() + 120
-            while not killed and script.poll() is None and time.monotonic() < deadline:
-                busy = [number for number, command in below(script.pid).items() if command.startswith("ray::models")]
-                for number in busy[:1]:
-                    os.kill(number, signal.SIGKILL)
-                    killed = True
-                time.sleep(0.02)
-            output, errors = script.communicate(timeout=300)
-        finally:
-            script.kill()
-            shutil.rmtree(temporary, ignore_errors=True)
-    assert script.returncode == 0, errors[-4000:]
+    for attempt in range(3):  # on a busy machine a short task can come and go between two looks
+        zoo = tmp_path / f"zoo-{attempt}"
+        words = [FOLDER / "zoo_ray.py", "--out", zoo, "--dataset", "shapes:4", "--config", recipe]
+        # Without reports to its authors and without files in the home folder. Its sockets need a short path.
+        temporary = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+        variables = environment(RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE="disabled", RAY_TMPDIR=str(temporary))
+        with subprocess.Popen(
+            [sys.executable, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables
+        ) as script:
+            try:
+                killed, deadline = False, time.monotonic() + 120
+                while not killed and script.poll() is None and time.monotonic() < deadline:
+                    busy = [
+                        number for number, command in below(script.pid).items() if command.startswith("ray::models")
+                    ]
+                    for number in busy[:1]:
+                        os.kill(number, signal.SIGKILL)
+                        killed = True
+                    time.sleep(0.02)
+                output, errors = script.communicate(timeout=300)
+            finally:
+                script.kill()
+                shutil.rmtree(temporary, ignore_errors=True)
+        assert script.returncode == 0, errors[-4000:]
+        if killed:
+            break
     assert killed, "no task was running at any moment"
     assert "holds 7 p-Models in 4 shards" in output
-    assert contents(tmp_path / "zoo") == expected
+    assert contents(zoo) == expected
